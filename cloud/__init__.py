@@ -1,0 +1,1 @@
+"""The server: ingest, store, alerts, coverage, pages, panels."""

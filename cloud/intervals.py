@@ -1,0 +1,53 @@
+"""Sets of sequence numbers as ranges: what is stored, declared, seen."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+
+class Intervals:
+    """A set of integers kept as sorted, disjoint, half-open ranges."""
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in ranges:
+            self.add(start, end)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(zip(self._starts, self._ends, strict=True))
+
+    def __len__(self) -> int:
+        return sum(self._ends) - sum(self._starts)
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._starts, number) - 1
+        return at >= 0 and number < self._ends[at]
+
+    def add(self, start: int, end: int) -> None:
+        """Add start, start + 1, … end − 1."""
+        if start >= end:
+            return
+        low = bisect_left(self._ends, start)
+        high = bisect_right(self._starts, end)
+        if low < high:
+            start = min(start, self._starts[low])
+            end = max(end, self._ends[high - 1])
+        self._starts[low:high] = [start]
+        self._ends[low:high] = [end]
+
+    def minus(self, other: Intervals) -> Intervals:
+        """Return what is in this set and not in the other."""
+        left = Intervals()
+        for start, end in self:
+            at = start
+            for hole_start, hole_end in other:
+                if hole_end <= at:
+                    continue
+                if hole_start >= end:
+                    break
+                left.add(at, min(hole_start, end))
+                at = hole_end
+            left.add(at, end)
+        return left

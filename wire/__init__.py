@@ -1,0 +1,1 @@
+"""What edge and cloud promise each other: quantities, batch format, topics. Pure: no input, no output, no clock."""

@@ -1,0 +1,170 @@
+"""What a message is once decoded: a batch of readings, or a gap record that says which readings will never come."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Identity = tuple[str, int, int]  # (epoch, first, n): what is sent, stored, ledgered and acknowledged as one
+
+
+class Source(IntEnum):
+    """Where the boot's date comes from. The codes cross the network: never reuse one."""
+
+    NONE = 0
+    NTP = 1
+    GNSS = 2
+    MODEM = 3
+    RTC = 4
+    ACK = 5
+    BOUNDED = 6  # the boot died undated: its times are only bounded by the boots around it
+
+
+class Verdict(IntEnum):
+    """What the cloud did with a batch. The codes cross the network: never reuse one."""
+
+    STORED = 0
+    QUARANTINED = 1
+    LATER = 2
+    UNDATED = 3
+
+
+class Dated(msgspec.Struct, frozen=True):
+    """One reading as people and rules see it. `utc_ms` is None while the boot has no date."""
+
+    gateway: str
+    epoch: str
+    seq: int
+    channel: str
+    utc_ms: int | None
+    values: dict[str, float]
+    reasons: dict[str, Reason]
+    bounded: bool = False
+
+
+class Block(msgspec.Struct, frozen=True):
+    """All readings of one channel in one batch, as columns.
+
+    `times_ms` are UTC where the batch is dated, else monotonic. `columns[i][row]` is the decimal text of
+    `quantities[i]`, or "" where the value is absent; then `absent[i]` has (row, reason code).
+    """
+
+    channel: str
+    seqs: list[int]
+    times_ms: list[int]
+    quantities: tuple[str, ...]
+    columns: list[list[str]]
+    absent: list[list[tuple[int, int]]]
+
+    def stored_ns(self) -> list[int]:
+        """Return the stored time of each row: ms · 10⁶ + seq mod 10⁶ ns, so that no two readings ever merge."""
+        return [ms * 1_000_000 + seq % 1_000_000 for ms, seq in zip(self.times_ms, self.seqs, strict=True)]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """One decoded and checked batch of one gateway."""
+
+    gateway: str
+    epoch: str
+    first: int
+    n: int
+    boot: str
+    offset_ms: int | None
+    source: Source
+    uncertainty_ms: int
+    blocks: list[Block]
+
+    @property
+    def identity(self) -> Identity:
+        """The key under which it is stored once and acknowledged."""
+        return self.epoch, self.first, self.n
+
+    def readings(self) -> Iterator[Dated]:
+        """Yield the readings in order of sequence number, values as numbers."""
+        rows = [
+            (seq, block, row)
+            for block in self.blocks
+            for row, seq in enumerate(block.seqs)
+        ]
+        rows.sort(key=lambda item: item[0])
+        reasons = {
+            (block.channel, quantity, row): Reason(code)
+            for block in self.blocks
+            for quantity, pairs in zip(block.quantities, block.absent, strict=True)
+            for row, code in pairs
+        }
+        for seq, block, row in rows:
+            present = zip(block.quantities, block.columns, strict=True)
+            yield Dated(
+                gateway=self.gateway,
+                epoch=self.epoch,
+                seq=seq,
+                channel=block.channel,
+                utc_ms=None if self.offset_ms is None else block.times_ms[row],
+                values={quantity: float(column[row]) for quantity, column in present if column[row]},
+                reasons={q: reasons[block.channel, q, row] for q in block.quantities if (block.channel, q, row) in reasons},
+                bounded=self.source is Source.BOUNDED,
+            )
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Readings that the edge declares lost: dropped by quota, or damaged at rest."""
+
+    gateway: str
+    epoch: str
+    first: int
+    n: int
+    reason: str
+
+    @property
+    def identity(self) -> Identity:
+        """The key under which it is stored once and acknowledged."""
+        return self.epoch, self.first, self.n
+
+
+class AckItem(msgspec.Struct, frozen=True, array_like=True):
+    """The cloud's answer for one batch. `seconds` and `spread` say how long to wait, for `later` only."""
+
+    epoch: bytes
+    first: int
+    n: int
+    code: int
+    words: str
+    seconds: int = 0
+    spread: int = 0
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True):
+    """Acknowledgements of one gateway. An empty list tells the time: the answer to a birth."""
+
+    version: int
+    utc_ms: int
+    items: list[AckItem]
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=False):
+    """The retained status of a gateway: birth, heartbeat, clean stop and last will."""
+
+    v: int
+    state: str  # online | stopped | offline
+    boot: str = ""
+    epoch: str = ""
+    acquired: int = 0  # high-water sequence number of the epoch
+    cut: int = 0
+    spooled: int = 0
+    oldest_s: float = 0.0
+    dropped: int = 0
+    commit_s: float = 0.0
+    batch_s: float = 0.0
+    clock: dict[str, int | str] = msgspec.field(default_factory=dict)
+    channels: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
+    version: str = ""
+    config: str = ""
+    why: str = ""  # what is wrong with the gateway itself (disk full, spool damaged), in words

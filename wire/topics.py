@@ -1,0 +1,35 @@
+"""The topics of docs/protocol.md, built and parsed here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+
+PREFIX = "gocche/v1"
+GATEWAY = re.compile(r"[a-z0-9-]{3,32}")  # also keeps MQTT's + # / out of topics (CVE-2017-7650)
+CHANNEL = re.compile(r"[a-z0-9-]{1,32}")
+KINDS = ("up", "ack", "status")
+ALL_UP = f"{PREFIX}/+/up"
+ALL_STATUS = f"{PREFIX}/+/status"
+
+
+def up(gateway: str) -> str:
+    """Batches and gap records of a gateway, QoS 1."""
+    return f"{PREFIX}/{gateway}/up"
+
+
+def ack(gateway: str) -> str:
+    """Acknowledgements to a gateway, QoS 0."""
+    return f"{PREFIX}/{gateway}/ack"
+
+
+def status(gateway: str) -> str:
+    """Birth, heartbeat, clean stop and last will of a gateway; QoS 1, retained, JSON."""
+    return f"{PREFIX}/{gateway}/status"
+
+
+def parse(topic: str) -> tuple[str, str]:
+    """Return (gateway, kind). Raises ValueError for a topic that is none of ours."""
+    match topic.split("/"):
+        case ["gocche", "v1", gateway, kind] if GATEWAY.fullmatch(gateway) and kind in KINDS:
+            return gateway, kind
+    raise ValueError(f"topic {topic[:120]!r} is not {PREFIX}/<gateway>/({'|'.join(KINDS)})")
