@@ -1,0 +1,200 @@
+"""The alerts' memory: one SQLite file, in which the journal can only grow and everything moves in one transaction.
+
+Events, incidents, rule states, processed ranges, the ledger cursor and the outbox are written together or not at all:
+a kill at any point leaves a state from which the next start goes on. WAL with synchronous=FULL, because what was
+decided must survive a power cut before anybody is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.alerts.incident import Incident
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_V1 = """
+CREATE TABLE journal (
+  id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, incident INTEGER NOT NULL, event TEXT NOT NULL,
+  who TEXT NOT NULL, what TEXT NOT NULL, inputs TEXT NOT NULL);
+CREATE TRIGGER journal_keeps_rows BEFORE UPDATE ON journal
+  BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_keeps_all BEFORE DELETE ON journal
+  BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_keeps_order BEFORE INSERT ON journal
+  WHEN NEW.id IS NOT NULL AND EXISTS (SELECT 1 FROM journal WHERE id = NEW.id)
+  BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TABLE incident (
+  id INTEGER PRIMARY KEY, rule TEXT NOT NULL, kind TEXT NOT NULL, gateway TEXT NOT NULL, channel TEXT NOT NULL,
+  quantity TEXT NOT NULL, what_vi TEXT NOT NULL, what_en TEXT NOT NULL,
+  place TEXT NOT NULL, place_vi TEXT NOT NULL, place_en TEXT NOT NULL, lat REAL, lon REAL,
+  since_ms INTEGER NOT NULL, opened_ms INTEGER NOT NULL, bad_ms INTEGER NOT NULL, touched_ms INTEGER NOT NULL,
+  until_ms INTEGER, ended_ms INTEGER, value REAL, peak REAL,
+  late INTEGER NOT NULL, basis TEXT NOT NULL, undated INTEGER NOT NULL, untold INTEGER NOT NULL);
+CREATE INDEX incident_key ON incident (rule, gateway, channel, ended_ms);
+CREATE TABLE series (
+  rule TEXT NOT NULL, gateway TEXT NOT NULL, channel TEXT NOT NULL, look_ms INTEGER, state TEXT NOT NULL,
+  PRIMARY KEY (rule, gateway, channel)) WITHOUT ROWID;
+CREATE TABLE processed (
+  gateway TEXT NOT NULL, epoch TEXT NOT NULL, ranges TEXT NOT NULL, PRIMARY KEY (gateway, epoch)) WITHOUT ROWID;
+CREATE TABLE presence (gateway TEXT PRIMARY KEY, heard_ms INTEGER NOT NULL, silent_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('uid', lower(hex(randomblob(6))));
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, kind TEXT NOT NULL, channel TEXT NOT NULL, who TEXT NOT NULL,
+  message TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL, follows INTEGER NOT NULL, words TEXT NOT NULL);
+CREATE INDEX outbox_due ON outbox (state, next_ms);
+"""
+_MIGRATIONS = (_V1,)  # version n is reached by the n-th; they are only ever added
+_FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
+_ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
+_SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
+
+
+class Journal:
+    """The file, written by the alerts thread alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock: int | None = None
+
+    @cached_property
+    def db(self) -> sqlite3.Connection:
+        """The one writing connection, opened and migrated at first use.
+
+        Raises RuntimeError for a file that a newer gocche has written, or that another process writes now: two
+        would tell everybody twice.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10.0)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE cannot delete journal rows either
+            _migrate(db, self._path)
+        except BaseException:
+            db.close()
+            self._release()
+            raise
+        return db
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit at the end, undo everything on an error."""
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def event(self, at_ms: int, incident: int, event: str, words: str = "", **inputs: Any) -> None:
+        """Append one event: what happened to which incident, and the values that it rests on."""
+        row = (at_ms, incident, event, inputs.pop("who", "alerts"), words, msgspec.json.encode(inputs).decode())
+        self.db.execute("INSERT INTO journal (at_ms, incident, event, who, what, inputs) VALUES (?,?,?,?,?,?)", row)
+
+    def save(self, incident: Incident) -> Incident:
+        """Write the incident's present state; a new one (id 0) is given its number."""
+        values: list[Any] = [getattr(incident, name) for name in _FIELDS]
+        values[0] = incident.id or None
+        cursor = self.db.execute(_SAVE, values)
+        return msgspec.structs.replace(incident, id=incident.id or int(cursor.lastrowid or 0))
+
+    def incident(self, number: int) -> Incident:
+        """Return one incident. Raises KeyError."""
+        found = self._incidents(f"{_ROW} WHERE id = ?", number)
+        if not found:
+            raise KeyError(number)
+        return found[0]
+
+    def known(self, rule: str, gateway: str, channel: str, ended_after_ms: int) -> list[Incident]:
+        """Return the incidents of one series that are open or ended at or after a time, oldest first."""
+        where = (
+            "WHERE rule = ? AND gateway = ? AND channel = ? AND (ended_ms IS NULL OR ended_ms >= ?) ORDER BY since_ms"
+        )
+        return self._incidents(f"{_ROW} {where}", rule, gateway, channel, ended_after_ms)
+
+    def open_silences(self, gateway: str) -> list[Incident]:
+        """Return the open incidents that rest on the silence of a gateway."""
+        return self._incidents(f"{_ROW} WHERE gateway = ? AND ended_ms IS NULL AND basis != 'readings'", gateway)
+
+    def stale_late(self, touched_before_ms: int) -> list[Incident]:
+        """Return late incidents without an end to which nothing was added for a while."""
+        return self._incidents(f"{_ROW} WHERE late AND ended_ms IS NULL AND touched_ms < ?", touched_before_ms)
+
+    def meta(self, key: str, default: str = "") -> str:
+        """Return a remembered value."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else default
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Remember a value."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        """Let go of the file. May be called twice."""
+        db = self.__dict__.pop("db", None)
+        if db is not None:
+            db.close()
+        self._release()
+
+    def _hold(self) -> None:
+        if self._lock is None:
+            self._lock = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it, even after kill -9
+        except OSError as error:
+            self._release()
+            raise RuntimeError(f"{self._path} is in use by another process; stop that one first") from error
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _incidents(self, query: str, *values: object) -> list[Incident]:
+        return [_incident(row) for row in self.db.execute(query, values)]
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a read-only connection, for other threads and processes. Raises sqlite3.Error if there is no journal."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def read_incidents(path: Path, limit: int) -> list[Incident]:
+    """Return the newest incidents of a journal file, newest first; none where there is no journal yet."""
+    if not path.exists():
+        return []
+    with reading(path) as db:
+        return [_incident(row) for row in db.execute(f"{_ROW} ORDER BY id DESC LIMIT ?", (limit,))]
+
+
+def _incident(row: tuple[Any, ...]) -> Incident:
+    return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Incident, strict=False)
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(_MIGRATIONS):
+        raise RuntimeError(f"{path} has version {version}, this gocche knows {len(_MIGRATIONS)}; install the newer one")
+    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+        db.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,163 @@
+"""Readings to incidents: each reading once, by its own time, whatever order it arrives in.
+
+A reading younger than 15 min joins the series' live lane, an older one its late lane, which opens *late* incidents and
+wakes nobody. A batch is judged in one transaction: processed ranges, states, incidents, events and messages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from cloud.alerts.incident import Change, Incident, View, compare, span_of
+from cloud.alerts.spans import GOOD, Lane, Point, Tracker, add, scan, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cloud.alerts.desk import Desk
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.progress import Progress, Series
+    from cloud.alerts.rules import Rule
+
+LOG = logging.getLogger(__name__)
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Readings of one range of sequence numbers, dated: (channel, quantity) → points."""
+
+    gateway: str
+    epoch: str
+    first: int
+    n: int
+    points: dict[tuple[str, str], list[Point]]
+    undated: bool = False
+
+
+class _Case(msgspec.Struct, frozen=True):
+    """What is being judged, and when."""
+
+    rule: Rule
+    gateway: str
+    channel: str
+    now_ms: int
+    undated: bool = False
+
+
+class Judge:
+    """Runs the rules that follow a quantity."""
+
+    def __init__(self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk, late_ms: int) -> None:
+        self._followers: dict[str, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            if rule.quantity:
+                self._followers[rule.quantity].append(rule)
+        self._rules = {rule.name: rule for rule in rules}
+        self._journal = journal
+        self._progress = progress
+        self._desk = desk
+        self._late_ms = late_ms
+        self.failed: Counter[str] = Counter()
+
+    def follows(self, quantity: str) -> bool:
+        """Tell whether any rule needs this quantity."""
+        return quantity in self._followers
+
+    def take(self, evidence: Evidence, now_ms: int) -> None:
+        """Judge what was not judged before, within the caller's transaction."""
+        done = self._progress.processed(evidence.gateway, evidence.epoch)
+        for (channel, quantity), points in evidence.points.items():
+            fresh = sorted(point for point in points if point[1] not in done)
+            for rule in self._followers[quantity] if fresh else ():
+                self._series(_Case(rule, evidence.gateway, channel, now_ms, evidence.undated), fresh)
+        done.add(evidence.first, evidence.first + evidence.n)
+        self._progress.save_processed(evidence.gateway, evidence.epoch, done)
+
+    def look_again(self, now_ms: int) -> None:
+        """Open what was held back to be told with its end, but whose end did not come."""
+        for name, gateway, channel in self._progress.to_look_at(now_ms):
+            state = replace(self._progress.series(name, gateway, channel), look_ms=None)
+            rule = self._rules.get(name)
+            if rule is not None:
+                view = View(late=False, base_ms=state.live.base_ms, gap_ms=rule.patience.gap_ms, announce=True)
+                self._reconcile(_Case(rule, gateway, channel, now_ms), state.live, view)
+            self._progress.save_series(name, gateway, channel, state)
+
+    def end_stale(self, now_ms: int) -> None:
+        """End late incidents whose readings stop without showing an end."""
+        for incident in self._journal.stale_late(now_ms - self._late_ms):
+            span = replace(span_of(incident), ended_ms=incident.bad_ms)
+            words = "the end is not known; this is the last reading that shows it"
+            change = Change("ended", span, incident.id, words, "late_end", incident.basis, late=True)
+            self._desk.write(change, incident, now_ms)
+
+    def _series(self, case: _Case, points: list[Point]) -> None:
+        rule, gateway, channel = case.rule, case.gateway, case.channel
+        state = self._progress.series(rule.name, gateway, channel)
+        edge_ms = max(case.now_ms - self._late_ms, state.live.base_ms + 1)
+        try:
+            state = self._live(case, state, [point for point in points if point[0] >= edge_ms])
+            state = self._late(case, state, [point for point in points if point[0] < edge_ms])
+            self._weigh_silence(case, points)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            self.failed[rule.name] += 1  # a faulty rule costs only its own verdict
+            LOG.exception("rule-failed rule=%s gateway=%s channel=%s", rule.name, gateway, channel)
+            return
+        self._progress.save_series(rule.name, gateway, channel, state)
+
+    def _live(self, case: _Case, state: Series, points: list[Point]) -> Series:
+        if not points:
+            return state
+        rule, patience = case.rule, case.rule.patience
+        lane = add(state.live, points)
+        held = self._reconcile(case, lane, View(late=False, base_ms=lane.base_ms, gap_ms=patience.gap_ms))
+        look_ms = case.now_ms + patience.clear_ms + patience.gap_ms if held else None
+        return replace(state, live=settle(lane, case.now_ms - self._late_ms, rule.grade, patience), look_ms=look_ms)
+
+    def _late(self, case: _Case, state: Series, points: list[Point]) -> Series:
+        if not points:
+            return state
+        rule, lane = case.rule, state.late
+        if points[0][0] <= lane.base_ms or not (lane.points or lane.base_ms):
+            lane = Lane(base=Tracker(good_seen=_good_seen(rule, state.live)))
+        lane = add(lane, points)
+        self._reconcile(case, lane, View(late=True, base_ms=lane.base_ms, gap_ms=rule.patience.gap_ms))
+        horizon_ms = lane.points[-1][0] - self._late_ms
+        return replace(state, late=settle(lane, horizon_ms, rule.grade, rule.patience))
+
+    def _reconcile(self, case: _Case, lane: Lane, view: View) -> bool:
+        """Make the journal say what the lane says; tell whether an unfinished span was held back."""
+        rule, now_ms = case.rule, case.now_ms
+        _, spans = scan(lane.base, lane.points, rule.grade, rule.patience)
+        start_ms = min([span.since_ms for span in spans] + [point[0] for point in lane.points[:1]], default=now_ms)
+        known = self._journal.known(rule.name, case.gateway, case.channel, start_ms - view.gap_ms)
+        current: Incident | None = None
+        for change in compare(spans, known, view):
+            if change.incident:
+                current = self._journal.incident(change.incident)
+            elif change.event in ("opened", "late") or current is None:
+                current = self._desk.draft(rule, case.gateway, case.channel, change.span.since_ms, now_ms)
+                current = replace(current, undated=case.undated)
+            current = self._desk.write(change, current, now_ms)
+        held = bool(spans) and spans[-1].ended_ms is None and spans[-1].until_ms is not None
+        return held and not view.announce
+
+    def _weigh_silence(self, case: _Case, points: list[Point]) -> None:
+        """Write down that a modem had service while its gateway was silent: then something else was wrong."""
+        rule = case.rule
+        if not rule.of_way_out:
+            return
+        good = [utc_ms for utc_ms, _, value in points if rule.grade(value) == GOOD]
+        for incident in self._journal.known(rule.name, case.gateway, case.channel, min(good)) if good else ():
+            end_ms = incident.ended_ms or case.now_ms
+            if incident.basis == "silence" and any(incident.opened_ms <= utc_ms < end_ms for utc_ms in good):
+                words = "readings that arrived later disagree: the modem had service while the gateway was silent"
+                self._desk.note(replace(incident, basis="refuted"), "corrected", words, case.now_ms)
+
+
+def _good_seen(rule: Rule, lane: Lane) -> bool:
+    return lane.base.good_seen or any(rule.grade(value) == GOOD for _, _, value in lane.points)

@@ -1,0 +1,64 @@
+"""Where an incident is, in the words of the registry; what is bound to nothing says so instead of being dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from cloud.registry import Binding, Registry
+
+_ORDER = ("tree", "zone", "hamlet")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A place as messages name it. `key` is kind:code, empty where nothing is bound."""
+
+    key: str
+    vi: str
+    en: str
+    lat: float | None = None
+    lon: float | None = None
+
+
+def place_of(registry: Registry, gateway: str, channel: str, on: date) -> Place:
+    """Return where a channel hangs on a day; with an empty channel, where its gateway's sensors hang."""
+    if channel:
+        bindings = registry.places_of(gateway, channel, on)
+    else:
+        channels = sorted({b.channel for b in registry.bindings if b.gateway == gateway})
+        bindings = [b for name in channels for b in registry.places_of(gateway, name, on) if not b.way_out]
+        bindings = [b for b in bindings if b.place != "hamlet"] or bindings
+    places = [place for b in sorted(bindings, key=_rank) if (place := _place(registry, b, on)) is not None]
+    if places:
+        return places[0]
+    source = f"{gateway}/{channel}" if channel else gateway
+    return Place("", f"chưa có nơi nào gắn với {source}", f"no place is bound to {source}")
+
+
+def way_outs(registry: Registry, gateway: str, on: date) -> list[str]:
+    """Return the channels of the modems that are a gateway's own link on a day."""
+    channels = sorted({b.channel for b in registry.bindings if b.gateway == gateway and b.way_out})
+    return [name for name in channels if any(b.way_out for b in registry.places_of(gateway, name, on))]
+
+
+def _rank(binding: Binding) -> tuple[int, float]:
+    return (_ORDER.index(binding.place) if binding.place in _ORDER else len(_ORDER), binding.distance_m)
+
+
+def _place(registry: Registry, binding: Binding, on: date) -> Place | None:
+    code, key = binding.code, f"{binding.place}:{binding.code}"
+    if binding.place == "tree" and (tree := registry.trees.get(code)):
+        zone = registry.zones.get(tree.zone)
+        vi = f"cây {code}, {zone.name_vi}" if zone else f"cây {code}"
+        en = f"tree {code}, {zone.name_en}" if zone else f"tree {code}"
+        return Place(key, vi, en, tree.lat, tree.lon)
+    if binding.place == "zone" and (zone := registry.zones.get(code)):
+        return Place(key, zone.name_vi, zone.name_en, zone.lat, zone.lon)
+    if binding.place == "hamlet" and (hamlet := registry.hamlet(code, on) or registry.hamlets.get(code)):
+        name = ", ".join(part for part in (hamlet.name, hamlet.commune, hamlet.province) if part)
+        return Place(key, name, name, hamlet.lat, hamlet.lon)
+    return None

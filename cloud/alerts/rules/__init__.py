@@ -1,0 +1,111 @@
+"""What an alert rule is, and how the `[[rule]]` tables of cloud.toml become rules: one kind, one file.
+
+A kind is `cloud/alerts/rules/<kind>.py` with a frozen struct `CONFIG` (its keys) and a class `RULE`, its words beside
+it in `<kind>.toml`, and its cases in `tests/rules/<kind>/<case>/`. A rule decides with plain values and does no I/O.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from wire.quantities import QUANTITIES, Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cloud.alerts.spans import Patience
+
+
+class Rule(Protocol):
+    """One configured rule."""
+
+    @property
+    def name(self) -> str:
+        """Its name in cloud.toml, the journal and the messages."""
+
+    @property
+    def kind(self) -> str:
+        """The file that it comes from."""
+
+    @property
+    def role(self) -> str:
+        """Which contacts are told."""
+
+    @property
+    def quantity(self) -> str:
+        """The quantity that it is fed with; empty for a rule that only listens for silence."""
+
+    @property
+    def patience(self) -> Patience:
+        """How long is long enough."""
+
+    @property
+    def silence_ms(self) -> int:
+        """How long a gateway may be silent; 0 where silence says nothing to this rule."""
+
+    @property
+    def of_way_out(self) -> bool:
+        """Whether silence is judged for the modem that is the gateway's way out, not for the gateway itself."""
+
+    @property
+    def what(self) -> dict[str, str]:
+        """What it suspects, by language."""
+
+    def grade(self, value: float) -> int:
+        """Return spans.BAD, MIDDLE or GOOD."""
+
+    def section(self, basis: str) -> str:
+        """Return the part of the kind's words that fits what an incident rests on (readings, silence …)."""
+
+    def facts(self) -> dict[str, float | str]:
+        """Return the figures that the words need."""
+
+
+def kinds() -> list[str]:
+    """Return the names of the kinds in this folder, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def open_rules(tables: Iterable[dict[str, Any]]) -> list[Rule]:
+    """Return the rules that the tables describe. Raises ValueError naming rule, key and remedy."""
+    rules: list[Rule] = []
+    for number, table in enumerate(tables, 1):
+        rule = _open(table, f"[[rule]] {table.get('name', f'number {number}')!r}")
+        if rule.name in [other.name for other in rules]:
+            raise ValueError(f"[[rule]] {rule.name!r}: another rule has this name; give each its own")
+        rules.append(rule)
+    return rules
+
+
+def quantity_for(name: str) -> Quantity:
+    """Return a quantity that may stand behind an alert. Raises ValueError with the remedy."""
+    row = QUANTITIES.get(name)
+    if row is None:
+        raise ValueError(f"quantity {name!r} is unknown; docs/reference lists what there is")
+    if row.trust == "low":
+        raise ValueError(f'quantity {name!r} has trust "low" and can never be behind an alert; choose another')
+    return row
+
+
+def check_what(**texts: str) -> None:
+    """Raise ValueError for words that claim more than a rule can know: only a person confirms."""
+    for key, text in texts.items():
+        if "confirm" in text.lower() or "xác nhận" in text.lower():
+            raise ValueError(f'{key} = {text!r}: a rule only suspects, a person confirms; say "suspected"')
+
+
+def _open(table: dict[str, Any], where: str) -> Rule:
+    kind = table.get("kind")
+    if kind not in kinds():
+        raise ValueError(f"{where}: kind = {kind!r} is unknown; there are: {', '.join(kinds())}")
+    module = importlib.import_module(f"{__name__}.{kind}")
+    try:
+        rule: Rule = module.RULE(msgspec.convert(table, type=module.CONFIG))
+    except (msgspec.ValidationError, ValueError) as error:
+        keys = ", ".join(field.encode_name for field in msgspec.structs.fields(module.CONFIG))
+        raise ValueError(f"{where}: {error} (keys of kind {kind!r}: {keys})") from error
+    return rule

@@ -1,0 +1,119 @@
+"""Something that was there is gone: a gateway falls silent, or a modem that was registered has no service.
+
+`of = "gateway"`: nothing was heard for `after_s`, counted only while alerts themselves were listening.
+
+`of = "service"`: the code of `quantity` left its in-service set (3GPP TS 27.007 <stat>: 1 registered, 5 roaming) for
+`persist_s`, having been inside before. Where that modem is the gateway's own way out (`way_out` of its binding), no
+reading can arrive while it lasts: then `after_s` of silence opens the same incident, worded as what it is, and the
+gateway rule stays quiet. Evidence that arrives later is written into that incident's journal.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from cloud.alerts.rules import check_what, quantity_for
+from cloud.alerts.spans import BAD, GOOD, Patience
+from wire.quantities import Groups
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+SilenceSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
+
+
+class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[rule]]` with kind = "absence"; times in seconds. `quantity` to `gap_s` are for of = "service"."""
+
+    name: str
+    kind: Literal["absence"]
+    of: Literal["gateway", "service"]
+    after_s: SilenceSeconds = 300.0
+    quantity: str = ""
+    persist_s: Seconds = 60.0
+    clear_s: Seconds = 60.0
+    gap_s: Seconds = 300.0
+    role: Literal["", "fire-watch", "telecom", "operator"] = ""
+    what_vi: str = ""
+    what_en: str = ""
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """One gateway as it was heard: when last, and for how long we have listened in vain since."""
+
+    gateway: str
+    heard_ms: int
+    silent_ms: int = 0
+
+
+def listened(presence: Presence, for_ms: int) -> Presence:
+    """Return the presence after listening for some time without hearing the gateway."""
+    return replace(presence, silent_ms=presence.silent_ms + for_ms)
+
+
+def heard(presence: Presence, arrival_ms: int, now_ms: int) -> Presence:
+    """Return the presence after something of the gateway arrived, perhaps known only some time later."""
+    silent_ms = min(presence.silent_ms, max(0, now_ms - arrival_ms))
+    return replace(presence, heard_ms=max(presence.heard_ms, arrival_ms), silent_ms=silent_ms)
+
+
+def is_silent(presence: Presence, silence_ms: int) -> bool:
+    """Tell whether the gateway has been listened for in vain long enough."""
+    return presence.silent_ms >= silence_ms
+
+
+_DEFAULTS = {
+    "gateway": ("operator", "trạm im lặng", "gateway silent"),
+    "service": ("telecom", "mất sóng", "no mobile service"),
+}
+
+
+class RULE:
+    """Absence in one of its two shapes. Raises ValueError for keys that do not fit the shape."""
+
+    kind = "absence"
+
+    def __init__(self, config: CONFIG) -> None:
+        role, what_vi, what_en = _DEFAULTS[config.of]
+        self.name, self.role, self.quantity = config.name, config.role or role, config.quantity
+        self.what = {"vi": config.what_vi or what_vi, "en": config.what_en or what_en}
+        check_what(what_vi=config.what_vi, what_en=config.what_en)
+        self._config = config
+        self._inside = _inside(config)
+        self.of_way_out = config.of == "service"
+        self.silence_ms = round(config.after_s * 1000)
+        self.patience = Patience(
+            persist_ms=round(config.persist_s * 1000),
+            clear_ms=round(config.clear_s * 1000),
+            gap_ms=round(config.gap_s * 1000),
+            only_lost=True,
+        )
+
+    def grade(self, value: float) -> int:
+        """GOOD inside the in-service set, BAD outside."""
+        return GOOD if int(value) in self._inside else BAD
+
+    def section(self, basis: str) -> str:
+        """Silence of a way out is worded differently from readings that say "no service"."""
+        if self._config.of == "gateway":
+            return "gateway"
+        return "service" if basis == "readings" else "way_out"
+
+    def facts(self) -> dict[str, float | str]:
+        """Return the times."""
+        config = self._config
+        return {"after_s": config.after_s, "persist_s": config.persist_s, "clear_s": config.clear_s, "unit": ""}
+
+
+def _inside(config: CONFIG) -> frozenset[int]:
+    if config.of == "gateway":
+        if config.quantity:
+            raise ValueError('quantity belongs to of = "service"; leave it out for of = "gateway"')
+        return frozenset()
+    urgency = quantity_for(config.quantity).urgency
+    if not isinstance(urgency, Groups):
+        raise ValueError(  # noqa: TRY004 - what is wrong is the configured value
+            f"quantity = {config.quantity!r} has no in-service set; for example: registration"
+        )
+    return urgency.inside

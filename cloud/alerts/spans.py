@@ -1,0 +1,143 @@
+"""When something began, lasted and ended: a small machine over the readings of one series, in order of their own time.
+
+Readings arrive out of order (the newest batch is sent first, older ones after a cut). So a series keeps the readings of
+its last 15 minutes sorted and is judged again from the start of that window whenever one is added: the order of arrival
+does not matter within it. What is older than the window is folded into one `Tracker` and forgotten.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+BAD, MIDDLE, GOOD = 1, 0, -1
+MAX_POINTS = 2_000  # a flood of readings folds early instead of growing the state
+Point = tuple[int, int, float]  # UTC ms, sequence number, value
+Grade = Callable[[float], int]
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long BAD must last to open a span and GOOD to end it.
+
+    Readings further apart than `gap_ms` do not add up: the count begins anew. `only_lost` means that nothing can be
+    lost that was never seen GOOD.
+    """
+
+    persist_ms: int
+    clear_ms: int
+    gap_ms: int
+    only_lost: bool = False
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Something that lasted: first BAD reading, the one that made it certain, first GOOD one, the one that ended it."""
+
+    since_ms: int
+    opened_ms: int
+    until_ms: int | None
+    ended_ms: int | None
+    bad_ms: int  # the newest BAD reading
+    value: float | None  # its value; none where silence is the evidence
+    peak: float | None
+
+
+class Tracker(msgspec.Struct, frozen=True):
+    """Where the machine stands after a reading. `phase` is quiet, rising, on or falling."""
+
+    phase: str = "quiet"
+    since_ms: int = 0
+    opened_ms: int = 0
+    fall_ms: int = 0
+    last_ms: int = 0
+    bad_ms: int = 0
+    value: float = 0.0
+    peak: float = 0.0
+    good_seen: bool = False
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """The readings of one series that may still be joined by others, and the state before them."""
+
+    base: Tracker = Tracker()
+    base_ms: int = 0  # readings up to here are folded into `base`
+    points: list[Point] = []
+
+
+def scan(start: Tracker, points: Iterable[Point], grade: Grade, patience: Patience) -> tuple[Tracker, list[Span]]:
+    """Return the state after the sorted points, and the spans that they end or leave open."""
+    tracker, spans = start, []
+    for utc_ms, _, value in points:
+        tracker, ended = _advance(tracker, utc_ms, value, grade(value), patience)
+        if ended is not None:
+            spans.append(ended)
+    if tracker.phase in ("on", "falling"):
+        spans.append(_span(tracker, None))
+    return tracker, spans
+
+
+def add(lane: Lane, points: Iterable[Point]) -> Lane:
+    """Return the lane with more points, sorted by time and then by sequence number."""
+    merged = list(lane.points)
+    for point in points:
+        insort(merged, point)
+    return replace(lane, points=merged)
+
+
+def settle(lane: Lane, horizon_ms: int, grade: Grade, patience: Patience) -> Lane:
+    """Fold what is older than the horizon, or beyond the bound, into the lane's base."""
+    old = sum(point[0] < horizon_ms for point in lane.points)
+    old = max(old, len(lane.points) - MAX_POINTS)
+    if old <= 0:
+        return lane
+    base, _ = scan(lane.base, lane.points[:old], grade, patience)
+    return Lane(base=base, base_ms=max(lane.base_ms, lane.points[old - 1][0]), points=lane.points[old:])
+
+
+def _advance(
+    tracker: Tracker, utc_ms: int, value: float, grade: int, patience: Patience
+) -> tuple[Tracker, Span | None]:
+    torn = utc_ms - tracker.last_ms > patience.gap_ms
+    tracker = replace(tracker, last_ms=utc_ms, good_seen=tracker.good_seen or grade == GOOD)
+    if tracker.phase in ("quiet", "rising"):
+        return _rise(tracker, value, grade, patience, torn=torn), None
+    return _fall(tracker, value, grade, patience, torn=torn)
+
+
+def _rise(tracker: Tracker, value: float, grade: int, patience: Patience, *, torn: bool) -> Tracker:
+    now_ms = tracker.last_ms
+    if grade != BAD or (patience.only_lost and not tracker.good_seen):
+        return replace(tracker, phase="quiet")
+    if tracker.phase == "quiet" or torn:
+        tracker = replace(tracker, phase="rising", since_ms=now_ms, peak=value)
+    tracker = replace(tracker, bad_ms=now_ms, value=value, peak=max(tracker.peak, value))
+    if now_ms - tracker.since_ms >= patience.persist_ms:
+        return replace(tracker, phase="on", opened_ms=now_ms)
+    return tracker
+
+
+def _fall(tracker: Tracker, value: float, grade: int, patience: Patience, *, torn: bool) -> tuple[Tracker, Span | None]:
+    now_ms = tracker.last_ms
+    if grade == BAD:
+        return replace(tracker, phase="on", bad_ms=now_ms, value=value, peak=max(tracker.peak, value)), None
+    if grade == MIDDLE:
+        return replace(tracker, phase="on"), None
+    if tracker.phase == "on" or torn:
+        tracker = replace(tracker, phase="falling", fall_ms=now_ms)
+    if now_ms - tracker.fall_ms >= patience.clear_ms:
+        return replace(tracker, phase="quiet"), _span(tracker, now_ms)
+    return tracker, None
+
+
+def _span(tracker: Tracker, ended_ms: int | None) -> Span:
+    return Span(
+        since_ms=tracker.since_ms,
+        opened_ms=tracker.opened_ms,
+        until_ms=tracker.fall_ms if tracker.phase == "falling" else None,
+        ended_ms=ended_ms,
+        bad_ms=tracker.bad_ms,
+        value=tracker.value,
+        peak=tracker.peak,
+    )

@@ -1,0 +1,110 @@
+"""cloud.toml → frozen structs. Unknown keys and impossible values stop the start with place and remedy."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+_S = TypeVar("_S")
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used: nothing is started, exit code 2."""
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Data(_Table):
+    """Where the server keeps its own files: `[data]`."""
+
+    path: Annotated[str, msgspec.Meta(description="folder for quarantine, alerts and the embedded store")] = "."
+
+
+class Broker(_Table):
+    """Where the broker is and how we show who we are: `[broker]`."""
+
+    host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)] = "127.0.0.1"
+    port: Annotated[_Port, msgspec.Meta(description="1883 plain, 8883 with TLS")] = 1883
+    user: Annotated[str, msgspec.Meta(description="user name, where the broker asks for one")] = ""
+    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
+    ca_file: Annotated[str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")] = ""
+    cert_file: Annotated[str, msgspec.Meta(description="this server's certificate")] = ""
+    key_file: Annotated[str, msgspec.Meta(description="this server's private key")] = ""
+
+
+class Http(_Table):
+    """Where the pages are served: `[http]`. A reverse proxy with TLS stands before them in production."""
+
+    host: Annotated[str, msgspec.Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[_Port, msgspec.Meta(description="port to listen on; 0 takes any")] = 8080
+    public_url: Annotated[str, msgspec.Meta(description="how the world reaches the pages, as printed on tags")] = ""
+
+
+class Garden(_Table):
+    """Where the registry is: `[garden]`."""
+
+    path: Annotated[str, msgspec.Meta(description="folder with zones, trees, stories, hamlets, contacts and bindings")] = "garden"
+
+
+class Mail(_Table):
+    """How e-mail leaves: `[mail]`. Without this table incidents go to the console only."""
+
+    host: Annotated[str, msgspec.Meta(description="SMTP server", min_length=1)]
+    port: Annotated[_Port, msgspec.Meta(description="25, 465 or 587")] = 25
+    sender: Annotated[str, msgspec.Meta(description="address in From")] = "gocche@localhost"
+    user: Annotated[str, msgspec.Meta(description="user name, where the server asks for one")] = ""
+    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
+    starttls: Annotated[bool, msgspec.Meta(description="encrypt after connecting")] = True
+
+
+class CloudConfig(msgspec.Struct, frozen=True):
+    """The whole of cloud.toml. `store`, `alerts` and `rules` are checked by their own rooms' structs."""
+
+    data: Data
+    broker: Broker
+    http: Http
+    garden: Garden
+    mail: Mail | None
+    store: dict[str, Any]
+    alerts: dict[str, Any]
+    rules: list[dict[str, Any]]
+    folder: Path  # relative garden paths stand beside cloud.toml
+
+
+def load(file: Path) -> CloudConfig:
+    """Read and check cloud.toml. Raises ConfigError naming file, table, field and rule."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror}); name an existing file with --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not TOML: {error}; mend the line that it names") from error
+    known = ("data", "broker", "http", "garden", "mail", "store", "alerts", "rule")
+    for key in tables:
+        if key not in known:
+            raise ConfigError(f"{file}: {key}: unknown table; there are: {', '.join(known)}")
+    return CloudConfig(
+        _convert(file, tables, "data", Data),
+        _convert(file, tables, "broker", Broker),
+        _convert(file, tables, "http", Http),
+        _convert(file, tables, "garden", Garden),
+        _convert(file, tables, "mail", Mail) if "mail" in tables else None,
+        tables.get("store", {"engine": "sqlite", "path": "store.db"}),
+        tables.get("alerts", {}),
+        tables.get("rule", []),
+        file.parent,
+    )
+
+
+def _convert(file: Path, tables: dict[str, Any], name: str, to: type[_S]) -> _S:
+    try:
+        return msgspec.convert(tables.get(name, {}), type=to)
+    except msgspec.ValidationError as error:
+        keys = ", ".join(field.name for field in msgspec.structs.fields(to))
+        raise ConfigError(f"{file}: [{name}]: {error}; its keys are: {keys}") from error

@@ -1,0 +1,192 @@
+"""Signal by hamlet: what the modems bound to a hamlet said last, judged by one scale for every hamlet.
+
+"No signal" and "no data" are different things. A modem that answers "searching" is the most valuable sample there is;
+a modem that says nothing tells nothing about coverage and is never drawn as a dead zone. So a hamlet without a fresh
+sample is *stale* or *unmeasured*, and only a modem that answered without service makes it *none*.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.clock import hanoi
+from cloud.store import Retry
+from wire.quantities import IN_SERVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloud.clock import Clock
+    from cloud.latest import ChannelNow, Latest
+    from cloud.registry import Binding, Hamlet, Registry
+    from cloud.store import Store
+
+RANK = ("good", "fair", "weak", "served", "none", "stale", "unmeasured")  # best first
+RADIO_5G_SA, RADIO_5G_NSA, RADIO_LTE = 5, 4, 3  # codes of wire.quantities.RADIO
+_DAY_MS = 86_400_000
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From which RSRP (dBm) on a level holds. Public scales disagree, so these are configured, not truths.
+
+    LTE: operator practice, -95 good and -105 the limit for data outdoors; NR: between AOSP's default and its common
+    override. Below 0 dB SINR no level is better than weak.
+    """
+
+    lte_good_dbm: float = -95
+    lte_fair_dbm: float = -105
+    nr_good_dbm: float = -100
+    nr_fair_dbm: float = -110
+    poor_sinr_db: float = 0
+    stale_s: float = 900
+
+
+class HamletRow(msgspec.Struct, frozen=True):
+    """One hamlet of the table, under the names that are valid today.
+
+    `state` is one of RANK: *served* has service of unknown strength, *none* a modem that answers without service,
+    *stale* a last sample too old to be called now. `time_ms` is when that was measured. `last_service_ms` is the last
+    sample with service, None when there was none in the searched time, or when the search failed (`searched` False).
+    """
+
+    code: str
+    name: str
+    commune: str
+    province: str
+    households: int | None
+    state: str
+    time_ms: int | None = None
+    registration: int | None = None
+    radio: int | None = None
+    rsrp_dbm: float | None = None
+    last_service_ms: int | None = None
+    searched: bool = True
+    way_out: bool = False
+
+
+def hamlets(
+    registry: Registry,
+    latest: Latest,
+    now_ms: int,
+    limits: Limits,
+    last_service: Callable[[str, str], int | None],
+) -> list[HamletRow]:
+    """Return a row for every hamlet, by name. Of several modems in a hamlet the best fresh one speaks.
+
+    `last_service(gateway, channel)` searches the past for the last time in service (UTC ms); it may raise Retry.
+    """
+    today = hanoi(now_ms).date()
+    rows = []
+    for code in registry.hamlets:
+        unmeasured = _unmeasured(registry.hamlet(code, today) or registry.hamlets[code])
+        heard = [
+            _aged(_judge(unmeasured, binding, now, limits, last_service), now_ms, limits)
+            for binding in registry.bound_to("hamlet", code, today)
+            if (now := latest.channel(binding.gateway, binding.channel)) and "registration" in now.values
+        ]
+        rows.append(min(heard, key=lambda row: RANK.index(row.state)) if heard else unmeasured)
+    return sorted(rows, key=lambda row: (row.name, row.code))
+
+
+def level(now: ChannelNow, limits: Limits) -> tuple[str, float | None]:
+    """Return (good, fair, weak or served; its RSRP in dBm) from the sample that carried the registration."""
+    time_ms = now.values["registration"].time_ms
+    sample = {name: value.value for name, value in now.values.items() if value.time_ms == time_ms}
+    radio = sample.get("radio")
+    found = []
+    if radio in {RADIO_5G_SA, RADIO_5G_NSA, None} and "nr_ss_rsrp" in sample:
+        found.append(_level(sample, "nr_ss_rsrp", "nr_ss_sinr", (limits.nr_good_dbm, limits.nr_fair_dbm), limits))
+    if radio in {RADIO_LTE, RADIO_5G_NSA, None} and "lte_rsrp" in sample:
+        found.append(_level(sample, "lte_rsrp", "lte_sinr", (limits.lte_good_dbm, limits.lte_fair_dbm), limits))
+    return min(found, key=lambda pair: RANK.index(pair[0]), default=("served", None))
+
+
+def _level(
+    sample: dict[str, float], rsrp: str, sinr: str, from_dbm: tuple[float, float], limits: Limits
+) -> tuple[str, float]:
+    strength = sample[rsrp]
+    good, fair = from_dbm
+    if sample.get(sinr, limits.poor_sinr_db) < limits.poor_sinr_db or strength < fair:
+        return "weak", strength
+    return ("good" if strength >= good else "fair"), strength
+
+
+def _judge(
+    row: HamletRow,
+    binding: Binding,
+    now: ChannelNow,
+    limits: Limits,
+    last_service: Callable[[str, str], int | None],
+) -> HamletRow:
+    """Return the row as the modem's newest registration has it, however old that is."""
+    registration = now.values["registration"]
+    radio = now.values.get("radio")
+    row = msgspec.structs.replace(
+        row,
+        state="none",
+        time_ms=registration.time_ms,
+        registration=int(registration.value),
+        radio=int(radio.value) if radio and radio.time_ms == registration.time_ms else None,
+        way_out=binding.way_out,
+    )
+    if registration.value not in IN_SERVICE:
+        return _searched(row, binding, last_service)
+    state, rsrp = level(now, limits)
+    return msgspec.structs.replace(row, state=state, rsrp_dbm=rsrp, last_service_ms=registration.time_ms)
+
+
+def _aged(row: HamletRow, now_ms: int, limits: Limits) -> HamletRow:
+    stale = row.time_ms is not None and now_ms - row.time_ms > limits.stale_s * 1000
+    return msgspec.structs.replace(row, state="stale") if stale else row
+
+
+def _searched(row: HamletRow, binding: Binding, last_service: Callable[[str, str], int | None]) -> HamletRow:
+    try:
+        return msgspec.structs.replace(row, last_service_ms=last_service(binding.gateway, binding.channel))
+    except Retry:
+        return msgspec.structs.replace(row, searched=False)
+
+
+def _unmeasured(hamlet: Hamlet) -> HamletRow:
+    return HamletRow(
+        code=hamlet.code,
+        name=hamlet.name,
+        commune=hamlet.commune,
+        province=hamlet.province,
+        households=hamlet.households,
+        state="unmeasured",
+    )
+
+
+class LastService:
+    """Searches the store, day by day backwards, for the last sample in service; an answer is kept for `keep_s`.
+
+    A hamlet without signal is looked at by everybody, so thirty days are not searched again at each visit.
+    """
+
+    def __init__(self, store: Store, clock: Clock, days: int = 30, keep_s: float = 60) -> None:
+        self._store = store
+        self._clock = clock
+        self._days = days
+        self._keep_s = keep_s
+        self._kept: dict[tuple[str, str], tuple[float, int | None]] = {}
+
+    def __call__(self, gateway: str, channel: str) -> int | None:
+        """Return UTC ms of the last sample in service, None when there is none in these days. Raises Retry."""
+        asked, answer = self._kept.get((gateway, channel), (None, None))
+        if asked is None or self._clock.monotonic() - asked > self._keep_s:
+            answer = self._search(gateway, channel)
+            self._kept[gateway, channel] = self._clock.monotonic(), answer
+        return answer
+
+    def _search(self, gateway: str, channel: str) -> int | None:
+        end = self._clock.utc_ms() + 600_000  # readings may be dated up to 10 min ahead (docs/protocol.md)
+        for _ in range(self._days):
+            series = self._store.series(gateway, channel, "registration", (end - _DAY_MS) * 1_000_000, end * 1_000_000)
+            for time_ns, value in reversed(series):
+                if value in IN_SERVICE:
+                    return time_ns // 1_000_000
+            end -= _DAY_MS
+        return None

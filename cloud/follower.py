@@ -1,0 +1,67 @@
+"""Follows the stream beside ingest, unshared: what alerts and pages see at once, before the store has it.
+
+It promises nothing: what it misses the ledger brings. Messages that ingest will quarantine are passed over here.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from typing import TYPE_CHECKING
+
+from wire import codec
+from wire.batch import Batch
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from cloud.stream import Arrival
+
+log = logging.getLogger(__name__)
+QUEUE = 1_000
+
+
+class Follower:
+    """`offer` may be called from any thread; `run` belongs to one and calls the listeners."""
+
+    def __init__(self, on_batch: list[Callable[[Batch, int], None]], on_heard: Callable[[str, int], None]) -> None:
+        self._on_batch, self._on_heard = on_batch, on_heard
+        self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
+        self.missed = 0
+
+    def offer(self, arrival: Arrival) -> None:
+        """Take a message, or let it pass when there are too many: the ledger brings it."""
+        try:
+            self._queue.put_nowait(arrival)
+        except queue.Full:
+            self.missed += 1
+
+    def run(self, stop: threading.Event) -> None:
+        """Decode and pass on until `stop`."""
+        while not stop.is_set():
+            try:
+                arrival = self._queue.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            try:
+                self.step(arrival)
+            except Exception:
+                log.exception("follower stumbled gateway=%s", arrival.gateway)
+
+    def step(self, arrival: Arrival) -> None:
+        """Pass one message on."""
+        if arrival.retained:
+            return  # said long ago, perhaps by a gateway that is no more
+        if arrival.kind == "status":
+            if b'"state":"online"' in arrival.payload:
+                self._on_heard(arrival.gateway, arrival.arrival_ms)
+            return
+        try:
+            batch = codec.decode_message(arrival.gateway, arrival.payload, arrival.arrival_ms)
+        except (codec.Damaged, codec.Rejected):
+            return
+        self._on_heard(arrival.gateway, arrival.arrival_ms)
+        if isinstance(batch, Batch):
+            for listener in self._on_batch:
+                listener(batch, arrival.arrival_ms)

@@ -1,0 +1,147 @@
+"""The server: wiring, threads and signals only."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from cloud import registry
+from cloud.alerts import wiring as alerts_wiring
+from cloud.audit import Books, books
+from cloud.config import ConfigError
+from cloud.coverage.hamlets import LastService, Limits, hamlets
+from cloud.follower import Follower
+from cloud.ingest.ingester import Ingester
+from cloud.ingest.quarantine import Quarantine
+from cloud.latest import Latest
+from cloud.pages.app import build
+from cloud.pages.garden import Garden
+from cloud.store import Retry, Store, open_store
+from cloud.stream import Stream
+from wire import topics
+
+if TYPE_CHECKING:
+    from cloud.clock import Clock
+    from cloud.config import CloudConfig
+
+log = logging.getLogger(__name__)
+
+
+def store_of(config: CloudConfig, *, writer: bool) -> Store:
+    """Return the store of a configuration. Raises ConfigError."""
+    table = dict(config.store)
+    if "path" in table:
+        table["path"] = str(Path(config.data.path) / table["path"])
+    try:
+        return open_store(table, writer=writer)
+    except ValueError as error:  # msgspec.ValidationError is one
+        raise ConfigError(f"cloud.toml: [store]: {error}") from error
+
+
+class Cloud:
+    """One server process. `run` returns its exit code after SIGINT or SIGTERM."""
+
+    def __init__(self, config: CloudConfig, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        folder = Path(config.data.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._garden = registry.load(config.folder / config.garden.path)
+        self._socket = socket.create_server((config.http.host, config.http.port))
+        self._store = store_of(config, writer=True)
+        self._quarantine = Quarantine(folder / "quarantine.db")
+        self._books, self._latest = Books(), Latest()
+        self._ready = self._prepare()
+        self._ingest_stream = Stream(
+            config.broker, "gocche-ingest", [topics.ALL_UP, topics.ALL_STATUS], clock, self._arrived
+        )
+        self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._ingest_stream.publish)
+        self._alerts = alerts_wiring.build(config, folder, self._store, self._garden, clock)
+        self._follower = Follower([self._latest.offer, self._alerts.offer], self._alerts.heard)
+        self._follow_stream = Stream(
+            config.broker, "gocche-follow", [topics.ALL_UP, topics.ALL_STATUS], clock, self._follower.offer,
+            self._alerts.listening,
+        )
+
+    def run(self) -> int:
+        """Serve until a signal comes; then stop in order."""
+        stop = threading.Event()
+        rooms = {"ingest": self._ingest, "follow": self._follower.run, "alerts": self._alerts.run}
+        threads = [threading.Thread(target=run, args=(stop,), name=name) for name, run in rooms.items()]
+        for thread in threads:
+            thread.start()
+        self._follow_stream.start()
+        self._ingest_stream.start()
+        server = uvicorn.Server(
+            uvicorn.Config(build(self._pages()), log_level="warning", access_log=False, server_header=False)
+        )
+        log.info("pages url=%s", self._url())
+        try:
+            server.run(sockets=[self._socket])  # returns on SIGINT or SIGTERM
+        finally:
+            stop.set()
+            for stream in (self._ingest_stream, self._follow_stream):
+                stream.close()
+            for thread in threads:
+                thread.join()
+            self._alerts.close()
+            self._quarantine.close()
+            self._store.close()
+        return 0
+
+    def _arrived(self, arrival: Any) -> None:
+        self._ingester.offer(arrival)
+
+    def _prepare(self) -> bool:
+        """Prepare the store and read what it knows; while it is out of reach the pages are served all the same."""
+        try:
+            self._store.setup()
+            books(self._store.ledger(), self._store.statuses(), self._books)
+            self._latest.fill(self._store)
+        except Retry as error:
+            log.error("store not ready why=%r", str(error))
+            return False
+        return True
+
+    def _ingest(self, stop: threading.Event) -> None:
+        while not self._ready and not self._clock.wait(stop, 2.0):
+            self._ready = self._prepare()
+        self._ingester.run(stop)
+
+    def _pages(self) -> Garden:
+        last_service = LastService(self._store, self._clock)
+        return Garden(
+            registry=self._garden,
+            latest=self._latest,
+            store=self._store,
+            clock=self._clock,
+            public_url=self._config.http.public_url or self._url(),
+            coverage=lambda: hamlets(self._garden, self._latest, self._clock.utc_ms(), Limits(), last_service),
+            incidents=lambda: self._alerts.incidents(100),
+            health=self._health,
+        )
+
+    def _url(self) -> str:
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    def _health(self) -> dict[str, Any]:
+        accounts = self._books.accounts()
+        ingest = self._ingester.health()
+        return {
+            "ok": not ingest["why"] and self._ingest_stream.connected,
+            "audit": {
+                name: sum(getattr(account, name) for account in accounts)
+                for name in ("acquired", "stored", "quarantined", "declared", "spooled", "unknown")
+            },
+            "broker": {"connected": self._ingest_stream.connected, "strangers": self._ingest_stream.strangers},
+            "ingest": ingest,
+            "follower": {"missed": self._follower.missed},
+            "store": self._store.health(),
+            "alerts": self._alerts.health(),
+            "registry": [f"{problem.file}:{problem.line}: {problem.words}" for problem in self._garden.problems],
+        }

@@ -1,0 +1,91 @@
+"""What the pages are given, and what they ask of the rooms beside them.
+
+Pages do not import coverage or alerts: those hand over plain rows, whose shape stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cloud.clock import Clock
+    from cloud.latest import Latest
+    from cloud.registry import Registry
+    from cloud.store import Store
+
+
+class HamletRow(Protocol):
+    """One hamlet of the coverage table (cloud.coverage.hamlets.HamletRow says what each field means)."""
+
+    @property
+    def code(self) -> str: ...  # noqa: D102 - the fields are explained where they are made
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def commune(self) -> str: ...  # noqa: D102
+    @property
+    def province(self) -> str: ...  # noqa: D102
+    @property
+    def households(self) -> int | None: ...  # noqa: D102
+    @property
+    def state(self) -> str: ...  # noqa: D102
+    @property
+    def time_ms(self) -> int | None: ...  # noqa: D102
+    @property
+    def registration(self) -> int | None: ...  # noqa: D102
+    @property
+    def radio(self) -> int | None: ...  # noqa: D102
+    @property
+    def rsrp_dbm(self) -> float | None: ...  # noqa: D102
+    @property
+    def last_service_ms(self) -> int | None: ...  # noqa: D102
+    @property
+    def searched(self) -> bool: ...  # noqa: D102
+    @property
+    def way_out(self) -> bool: ...  # noqa: D102
+
+
+class IncidentRow(Protocol):
+    """One line of the public list of incidents. Machines suspect; only a person's word is "confirmed"."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102 - the fields are explained where they are made
+    @property
+    def rule(self) -> str: ...  # noqa: D102
+    @property
+    def what_vi(self) -> str: ...  # noqa: D102
+    @property
+    def what_en(self) -> str: ...  # noqa: D102
+    @property
+    def place_vi(self) -> str: ...  # noqa: D102
+    @property
+    def place_en(self) -> str: ...  # noqa: D102
+    @property
+    def state(self) -> str: ...  # noqa: D102 - open | ended | late
+    @property
+    def since_ms(self) -> int: ...  # noqa: D102
+    @property
+    def until_ms(self) -> int | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Garden:
+    """Everything that the pages show comes from here.
+
+    `coverage` and `incidents` may raise the store's Retry. `health` answers /healthz; `"ok": False` in it makes that
+    a 503. `live_s` is how old a figure may be and still be called now: three report intervals of the slowest
+    gateway, 15 min unless it is slower than that.
+    """
+
+    registry: Registry
+    latest: Latest
+    store: Store
+    clock: Clock
+    public_url: str
+    coverage: Callable[[], Sequence[HamletRow]]
+    incidents: Callable[[], Sequence[IncidentRow]]
+    health: Callable[[], dict[str, Any]]
+    live_s: float = 900.0

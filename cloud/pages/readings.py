@@ -1,0 +1,130 @@
+"""The figures of a tree: each with its value, time, source, distance and how far it may be trusted now.
+
+Most trees have no sensor of their own. So a figure always says whether it was measured at this tree or by the station
+of its zone, and how far away that stands.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.clock import hanoi
+from wire.quantities import QUANTITIES, Quantity
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from cloud.latest import ChannelNow, Latest
+    from cloud.registry import Binding, Registry, Tree
+
+OLD_S = 86_400  # after a day a value is no longer shown as if it told the weather of now
+_EARTH_M = 6_371_008.8  # mean radius, IUGG
+
+# Where the equipment stands and how it is found would help a thief, and tells nothing about a tree.
+_POSITION = frozenset({"lat", "lon", "alt", "accuracy", "fix_quality", "satellites", "hdop", "ground_speed", "course"})
+_IDENTITY = frozenset({"plmn", "tac", "cell", "pci", "nr_pci", "earfcn", "nr_arfcn"})
+_NOT_PUBLIC = _POSITION | _IDENTITY | {"supply_voltage", "mains", "clock_uncertainty"}
+# Public, but only for those who open the technical table.
+_TECHNICAL_KINDS = ("particles_", "lte_", "nr_")
+_TECHNICAL = frozenset({"pm1_cf1", "pm2_5_cf1", "pm10_cf1", "wind_direction_relative", "registration", "radio", "rssi"})
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One figure. `quality` is live, late, old or none; `reason` is why the newest poll gave no value, if so."""
+
+    quantity: Quantity
+    place: str  # tree | zone
+    source: str
+    distance_m: int
+    quality: str
+    value: float | None = None
+    time_ms: int | None = None
+    bounded: bool = False
+    reason: int | None = None
+
+    @property
+    def technical(self) -> bool:
+        """Tell whether only the technical table shows it."""
+        return self.quantity.name in _TECHNICAL or self.quantity.name.startswith(_TECHNICAL_KINDS)
+
+
+class Silent(msgspec.Struct, frozen=True):
+    """A bound channel from which nothing ever came."""
+
+    place: str
+    source: str
+    distance_m: int
+
+
+def figures(
+    registry: Registry, latest: Latest, tree: Tree, now_ms: int, live_s: float
+) -> tuple[list[Figure], list[Silent]]:
+    """Return the public figures of a tree, its own sensors first; and the channels that never spoke."""
+    heard: list[Figure] = []
+    silent: list[Silent] = []
+    for place, binding, distance_m in _bound(registry, tree, hanoi(now_ms).date()):
+        now = latest.channel(binding.gateway, binding.channel)
+        source = f"{binding.gateway}/{binding.channel}"
+        if now is None:
+            silent.append(Silent(place, source, distance_m))
+            continue
+        heard += [
+            _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s)
+            for name in QUANTITIES
+            if (name in now.values or name in now.reasons) and _public(name)
+        ]
+    return heard, silent
+
+
+def quality(time_ms: int | None, now_ms: int, live_s: float) -> str:
+    """Return live, late, old, or none for what was never measured."""
+    if time_ms is None:
+        return "none"
+    age_s = (now_ms - time_ms) / 1000
+    return "live" if age_s <= live_s else "late" if age_s <= OLD_S else "old"
+
+
+def metres(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
+    """Return the great-circle distance of two points in metres (haversine)."""
+    a, b = math.radians(lat1), math.radians(lat2)
+    half_lat, half_lon = (b - a) / 2, math.radians(lon2 - lon1) / 2
+    h = math.sin(half_lat) ** 2 + math.cos(a) * math.cos(b) * math.sin(half_lon) ** 2
+    return 2 * _EARTH_M * math.asin(math.sqrt(h))
+
+
+def _public(name: str) -> bool:
+    return name not in _NOT_PUBLIC and QUANTITIES[name].trust != "low"
+
+
+def _bound(registry: Registry, tree: Tree, today: date) -> list[tuple[str, Binding, int]]:
+    """Return (place, binding, metres from the tree). A station's own distance from its zone's point is added."""
+    own = [("tree", hung, round(hung.distance_m)) for hung in registry.bound_to("tree", tree.code, today)]
+    zone = registry.zones[tree.zone]
+    away = metres(tree.lat, tree.lon, zone.lat, zone.lon)
+    shared = [("zone", hung, _rounded(away + hung.distance_m)) for hung in registry.bound_to("zone", tree.zone, today)]
+    return own + shared
+
+
+def _rounded(distance_m: float) -> int:
+    return round(distance_m) if distance_m < 100 else round(distance_m, -1).__trunc__()
+
+
+def _figure(quantity: Quantity, now: ChannelNow, where: tuple[str, str, int], now_ms: int, live_s: float) -> Figure:
+    place, source, distance_m = where
+    value = now.values.get(quantity.name)
+    if value is None:
+        return Figure(quantity, place, source, distance_m, "none", reason=now.reasons.get(quantity.name))
+    return Figure(
+        quantity=quantity,
+        place=place,
+        source=source,
+        distance_m=distance_m,
+        quality=quality(value.time_ms, now_ms, live_s),
+        value=value.value,
+        time_ms=value.time_ms,
+        bounded=value.bounded,
+        reason=now.reasons.get(quantity.name) if now.time_ms > value.time_ms else None,
+    )

@@ -1,0 +1,145 @@
+"""One tree as its page and its JSON show it: both are made from the same view, so they cannot differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.pages.readings import Figure, Silent, figures
+from cloud.pages.words import iso
+from cloud.registry import Tree, Zone  # noqa: TC001 - msgspec reads the annotations of structs while running
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from cloud.pages.day import Day
+    from cloud.pages.garden import Garden
+    from cloud.pages.words import Speaker
+
+PUBLIC_DECIMALS = 4  # about 11 m: enough to find the tree, not to dig at its foot in the dark
+_NO_SPAN = frozenset({"wind_direction", "rain_total"})  # a direction has no lowest, a running total no range
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A figure with the span of its last 24 hours, if the store told it."""
+
+    figure: Figure
+    span: tuple[float, float] | None = None
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Figures of one place at one distance."""
+
+    place: str
+    distance_m: int
+    shown: list[Shown]
+
+
+class TreeView(msgspec.Struct, frozen=True):
+    """All that is shown of a tree. `newest_ms` is the time of its newest figure; `state` how fresh that is."""
+
+    tree: Tree
+    zone: Zone
+    lat: float
+    lon: float
+    stories: dict[str, str]
+    figures: list[Figure]
+    groups: list[Group]
+    technical: list[Figure]
+    silent: list[Silent]
+    state: str
+    newest_ms: int | None
+    store_silent: bool
+
+
+def view(garden: Garden, day: Day, tree: Tree, now_ms: int) -> TreeView:
+    """Gather what is known of a tree at this moment. A store that does not answer costs only the 24-hour spans."""
+    found, silent = figures(garden.registry, garden.latest, tree, now_ms, garden.live_s)
+    main, technical = _sorted_out(found)
+    groups, store_silent = _grouped(main, day)
+    newest = max((figure for figure in found if figure.time_ms), key=lambda figure: figure.time_ms or 0, default=None)
+    return TreeView(
+        tree=tree,
+        zone=garden.registry.zones[tree.zone],
+        lat=round(tree.lat, PUBLIC_DECIMALS),
+        lon=round(tree.lon, PUBLIC_DECIMALS),
+        stories={lang: story.text for (code, lang), story in garden.registry.stories.items() if code == tree.code},
+        figures=main + technical,
+        groups=groups,
+        technical=technical,
+        silent=silent,
+        state=newest.quality if newest else "none",
+        newest_ms=newest.time_ms if newest else None,
+        store_silent=store_silent,
+    )
+
+
+def as_json(view: TreeView, speaker: Speaker) -> dict[str, Any]:
+    """Return the public JSON of a tree: the numbers of the page, times in ISO 8601 with Vietnam's offset."""
+    tree = view.tree
+    return {
+        "code": tree.code,
+        "name": speaker.one(tree.name_vi, tree.name_en),
+        "label_no": tree.label_no,
+        "age": {
+            "low": tree.age_low,
+            "high": tree.age_high,
+            "method": speaker.one(tree.age_method_vi, tree.age_method_en),
+        },
+        "lat": view.lat,
+        "lon": view.lon,
+        "alt_m": tree.alt_m,
+        "girth_cm": tree.girth_cm,
+        "zone": {"code": view.zone.code, "name": speaker.one(view.zone.name_vi, view.zone.name_en)},
+        "story": view.stories.get(speaker.lang) or view.stories.get(speaker.other),
+        "asked": iso(speaker.now_ms),
+        "readings": [_reading(figure, speaker) for figure in view.figures],
+        "silent": [{"source": it.source, "distance_m": it.distance_m, "measured": it.place} for it in view.silent],
+    }
+
+
+def _reading(figure: Figure, speaker: Speaker) -> dict[str, Any]:
+    return {
+        "quantity": figure.quantity.name,
+        "label": speaker.one(figure.quantity.vi, figure.quantity.en),
+        "value": figure.value,
+        "unit": speaker.unit(figure.quantity),
+        "time": None if figure.time_ms is None else iso(figure.time_ms),
+        "time_certain": not figure.bounded,
+        "source": figure.source,
+        "measured": figure.place,  # tree: at this tree; zone: by the station of its zone
+        "distance_m": figure.distance_m,
+        "quality": figure.quality,
+        "newest_poll": None if figure.reason is None else speaker.say(f"reason.{figure.reason}"),
+    }
+
+
+def _sorted_out(found: list[Figure]) -> tuple[list[Figure], list[Figure]]:
+    """Return (what everybody sees, the rest): of several sensors for one quantity at a place, the freshest is seen."""
+    best: dict[tuple[str, str], Figure] = {}
+    for figure in found:
+        key = figure.place, figure.quantity.name
+        if not figure.technical and (key not in best or (figure.time_ms or 0) > (best[key].time_ms or 0) + 60_000):
+            best[key] = figure
+    seen = {id(figure) for figure in best.values()}
+    return [it for it in found if id(it) in seen], [it for it in found if id(it) not in seen]
+
+
+def _grouped(main: list[Figure], day: Day) -> tuple[list[Group], bool]:
+    groups: dict[tuple[str, int], list[Shown]] = {}
+    store_silent = False
+    for figure in main:
+        span = None
+        try:
+            span = _span(figure, day)
+        except Retry:
+            store_silent = True
+        groups.setdefault((figure.place, figure.distance_m), []).append(Shown(figure, span))
+    return [Group(place, distance_m, shown) for (place, distance_m), shown in groups.items()], store_silent
+
+
+def _span(figure: Figure, day: Day) -> tuple[float, float] | None:
+    if figure.quality not in {"live", "late"} or figure.quantity.codes or figure.quantity.name in _NO_SPAN:
+        return None
+    span = day.span(figure.source, figure.quantity.name)
+    return span if span and span[0] < span[1] else None

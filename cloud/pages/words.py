@@ -1,0 +1,133 @@
+"""The words of the pages: Vietnamese and English side by side, one of them first.
+
+Strings are data (`words/*.toml`); the names of quantities and codes come from `wire.quantities`. Which language is
+first: `?lang=` before Accept-Language before Vietnamese, and never where the visitor seems to come from.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from cloud.clock import hanoi
+
+if TYPE_CHECKING:
+    from wire.quantities import Quantity
+
+LANGS = ("vi", "en")
+_FOLDER = Path(__file__).parent / "words"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
+
+
+@cache
+def catalogue(lang: str) -> dict[str, str]:
+    """Return the strings of a language by `table.key`."""
+    tables = tomllib.loads((_FOLDER / f"{lang}.toml").read_text("utf-8"))
+    return {f"{table}.{key}": words for table, keys in tables.items() for key, words in keys.items()}
+
+
+def choose(asked: str | None, accept: str) -> str:
+    """Return the language that stands first, from `?lang=` and the Accept-Language header (RFC 9110 §12.5.4)."""
+    if asked in LANGS:
+        return str(asked)
+    wanted: list[tuple[float, str]] = []
+    for part in accept[:200].split(","):
+        tag, _, weight = part.partition(";")
+        lang = tag.strip().lower().partition("-")[0]
+        if lang in LANGS:
+            wanted.append((_weight(weight), lang))
+    best, first = max(wanted, key=lambda pair: pair[0], default=(0.0, "vi"))
+    return first if best > 0 else "vi"
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text.strip().removeprefix("q=") or 1)
+    except ValueError:
+        return 0.0
+
+
+class Speaker:
+    """Says things in one language, with the other beside it. `now_ms` is the time of the visit."""
+
+    def __init__(self, lang: str, now_ms: int) -> None:
+        self.lang = lang
+        self.other = "en" if lang == "vi" else "vi"
+        self.now_ms = now_ms
+
+    def say(self, key: str, **parts: object) -> str:
+        """Return the words in the first language. Raises KeyError for a key that is in no catalogue."""
+        return catalogue(self.lang)[key].format(**parts)
+
+    def both(self, key: str, **parts: object) -> Markup:
+        """Return the words in the first language, then in the other, marked as such."""
+        return self.pair(**{lang: catalogue(lang)[key].format(**parts) for lang in LANGS})
+
+    def pair(self, vi: str, en: str) -> Markup:
+        """Return two texts as `both` does; one only where they are the same."""
+        first, second = (vi, en) if self.lang == "vi" else (en, vi)
+        if first == second:
+            return escape(first)
+        return Markup('{} <span class="o" lang="{}">{}</span>').format(first, self.other, second)
+
+    def one(self, vi: str, en: str) -> str:
+        """Return the text of the first language."""
+        return vi if self.lang == "vi" else en
+
+    def decimal(self, text: str) -> str:
+        """Return a decimal text with the language's own comma or point, without needless zeros."""
+        whole, _, part = text.partition(".")
+        part = part.rstrip("0") or part[:1]
+        sign, digits = ("−", whole[1:]) if whole.startswith("-") else ("", whole)
+        grouped = f"{int(digits):,}".replace(",", "." if self.lang == "vi" else ",")
+        mark = "," if self.lang == "vi" else "."
+        return f"{sign}{grouped}{mark}{part}" if part else f"{sign}{grouped}"
+
+    def figure(self, quantity: Quantity, value: float) -> str:
+        """Return a value as people read it, without its unit; codes as their words."""
+        if quantity.codes is not None:
+            vi, en = quantity.codes.get(int(value), (str(int(value)),) * 2)
+            return self.one(vi, en)
+        return self.decimal(quantity.text(quantity.scale(value)))
+
+    def unit(self, quantity: Quantity) -> str:
+        """Return the unit as people write it."""
+        return catalogue(self.lang).get(f"unit.{quantity.unit}", quantity.unit)
+
+    def age(self, time_ms: int) -> str:
+        """Return how long ago that was, in the first language."""
+        key, n = self._age(time_ms)
+        return self.say(key, n=n)
+
+    def told(self, key: str, time_ms: int) -> Markup:
+        """Return `both` of a sentence that says how long ago something was as {age}."""
+        age, n = self._age(time_ms)
+        texts = {lang: catalogue(lang)[key].format(age=catalogue(lang)[age].format(n=n)) for lang in LANGS}
+        return self.pair(**texts)
+
+    def _age(self, time_ms: int) -> tuple[str, int]:
+        past = self.now_ms - time_ms
+        for name, unit in (("days", _DAY), ("hours", _HOUR), ("minutes", _MINUTE)):
+            if past >= unit:
+                return f"age.{name}", past // unit
+        return "age.now", 0
+
+    def when(self, time_ms: int) -> Markup:
+        """Return a `<time>` of Vietnam, its date only where it is not today."""
+        then, today = hanoi(time_ms), hanoi(self.now_ms)
+        text = f"{then:%H:%M}"
+        if then.date() != today.date():
+            day = f"{then:%d/%m}" if self.lang == "vi" else f"{then.day} {_MONTHS[then.month - 1]}"
+            year = "" if then.year == today.year else f"{'/' if self.lang == 'vi' else ' '}{then.year}"
+            text = f"{text}, {day}{year}"
+        return Markup('<time datetime="{}">{}</time>').format(iso(time_ms), text)
+
+
+def iso(time_ms: int) -> str:
+    """Return ISO 8601 with Vietnam's offset, to the millisecond."""
+    return hanoi(time_ms).isoformat(timespec="milliseconds")

@@ -1,0 +1,116 @@
+"""Modbus RTU slaves by profile: soil probes, air and weather sensors, rain gauges, level transmitters.
+
+One driver for all, because they differ only in data (`edge/profiles/*.toml`). Reads functions 3 and 4, never writes.
+Source: Modbus Application Protocol V1.1b3; framing in `edge/framing/rtu.py`. Limits: no coils, no TCP, and a late
+answer of the same slave to an equal question cannot be told from the right one (the sampler settles after time-outs).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from edge import profiles
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Value
+from edge.framing import rtu
+from edge.plausible import judged, ranges
+from edge.profiles import Block  # noqa: TC001 — msgspec reads the annotation at run time
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from edge.driver import Io
+    from edge.profiles import Point, Profile
+
+_FORMATS = {"u16": ">H", "i16": ">h", "u32": ">I", "i32": ">i", "f32": ">f"}
+_MOST_DECIMALS = 6  # a "number of decimals" register beyond that holds something else
+
+
+class Config(DriverConfig, frozen=True, kw_only=True):
+    """A slave on a bus."""
+
+    profile: Annotated[str, Meta(description="the model: a file name in edge/profiles without .toml")]
+    address: Annotated[int, Meta(ge=1, le=247, description="slave address; most probes are shipped as 1")] = 1
+    read: Annotated[
+        tuple[Block, ...],
+        Meta(description="registers to read instead of the profile's, e.g. [{ at = 0, count = 4 }] for a 4-in-1 probe"),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a profile that is not there or is wrong. Raises ValueError naming it."""
+        profiles.load(self.profile)
+
+
+def poll(config: Config) -> Io:
+    """Ask for each block of registers and return the values that they hold."""
+    profile = profiles.load(config.profile)
+    blocks = config.read or profile.read
+    registers: dict[tuple[int, int], bytes] = {}
+    for block in blocks:
+        data = yield from _registers(rtu.request(config.address, block.fc, block.at, block.count))
+        registers |= {(block.fc, block.at + i): data[2 * i : 2 * i + 2] for i in range(block.count)}
+    _check(profile, registers)
+    points = profile.points(blocks)
+    narrowed = {point.name: point.range for point in points if point.range}
+    return judged([_value(point, registers) for point in points], ranges(_mapped(points)) | narrowed)
+
+
+def quantities(config: Config) -> dict[str, str]:
+    """Return which value is which quantity, for the registers that this slave is asked for."""
+    profile = profiles.load(config.profile)
+    return _mapped(profile.points(config.read or profile.read))
+
+
+def _mapped(points: tuple[Point, ...]) -> dict[str, str]:
+    return {point.name: point.quantity for point in points if point.quantity}
+
+
+def _registers(request: bytes) -> Generator[Ask, bytes, bytes]:
+    """Send one request and read on, never for more than the shortest answer still needs."""
+    came, need, frame = b"", rtu.SHORTEST, request
+    while True:
+        more = yield Ask(frame, need)
+        came += more
+        found = rtu.find(came, request, quiet=len(more) < need)
+        if isinstance(found, bytes):
+            return found
+        need, frame = found, b""
+
+
+def _check(profile: Profile, registers: dict[tuple[int, int], bytes]) -> None:
+    for must in profile.must:
+        word = registers.get((must.fc, must.at))
+        if word is not None and int.from_bytes(word) not in must.equal:
+            known = " or ".join(map(str, must.equal))
+            raise BadReply(
+                "implausible",
+                f"register {must.at} is {int.from_bytes(word)}, must be {known} ({must.why}): wrong device?",
+            )
+
+
+def _value(point: Point, registers: dict[tuple[int, int], bytes]) -> Value:
+    words = [registers[point.fc, point.at + i] for i in range(point.width)]
+    if point.type == "text":
+        text = b"".join(words).partition(b"\0")[0].decode("ascii", "replace").strip()
+        return Value(point.name, point.unit, text or None, None if text else Reason.NOT_REPORTED)
+    raw = b"".join(words if point.words == "hi-lo" else reversed(words))
+    (number,) = struct.unpack(_FORMATS[point.type], raw)
+    if int.from_bytes(raw) in point.none or not math.isfinite(number):
+        return Value(point.name, point.unit, None, Reason.SENTINEL)
+    return Value(point.name, point.unit, round(number * point.scale / 10 ** _decimals(point, registers), 9))
+
+
+def _decimals(point: Point, registers: dict[tuple[int, int], bytes]) -> int:
+    if point.decimals_at is None:
+        return 0
+    decimals = int.from_bytes(registers[point.fc, point.decimals_at])
+    if decimals > _MOST_DECIMALS:
+        raise BadReply("implausible", f"register {point.decimals_at} says {decimals} decimals: wrong device?")
+    return decimals
+
+
+DRIVER = Driver("modbus", "Modbus RTU slave by profile", Config, poll, quantities)

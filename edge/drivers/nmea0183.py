@@ -1,0 +1,315 @@
+"""NMEA 0183 talkers: GNSS receivers (GGA, RMC) and weather stations (MWV, MDA, XDR); listens, never sends.
+
+Source: NMEA 0183 v4.1. 4800 baud is usual for weather, 9600 to 115200 for GNSS. One poll waits until each chosen
+sentence has come once and skips all others; a damaged one costs only itself, as the talker repeats it.
+
+A position is given only where GGA says quality > 0 and not simulated, and RMC (if chosen) says A with a mode other
+than N and S: receivers print coordinates without a fix. `time` is given from a valid RMC only; a cold receiver dates
+itself 1980. Reasons stand where a field is empty; nothing is carried over from an earlier sentence.
+
+Limits: a two-digit year from 80 is 19xx. MWV with reference T is taken as degrees from north, so the mark of a fixed
+instrument must point north. MDA's true wind only, never the magnetic one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, field
+
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Value
+from edge.framing import nmea
+from edge.plausible import judged, ranges
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.driver import Io
+
+Sentence = Literal["GGA", "RMC", "MWV", "MDA", "XDR"]
+Transduced = Literal["temperature", "humidity", "pressure", "dew_point", "voltage"]
+
+LINE_LIMIT = 120  # sentences in one poll: two bursts of a chatty receiver
+_KNOT = 1852 / 3600  # m/s, by definition
+_SPEED = {"N": _KNOT, "K": 1 / 3.6, "M": 1.0, "S": 0.44704}  # MWV: knots, km/h, m/s, statute miles per hour
+_INCH_HG = 33.863886  # hPa
+_XDR: dict[str, tuple[str, dict[tuple[str, str], float]]] = {  # (transducer type, unit) -> factor to the driver's unit
+    "temperature": ("Cel", {("C", "C"): 1.0}),
+    "dew_point": ("Cel", {("C", "C"): 1.0}),
+    "humidity": ("%RH", {("H", "P"): 1.0}),
+    "pressure": ("hPa", {("P", "B"): 1000.0, ("P", "P"): 0.01}),
+    "voltage": ("V", {("U", "V"): 1.0}),
+}
+_QUANTITIES = {
+    "lat": "lat",
+    "lon": "lon",
+    "alt": "alt",
+    "fix_quality": "fix_quality",
+    "sats": "satellites",
+    "hdop": "hdop",
+    "speed": "ground_speed",
+    "course": "course",
+    "wind_direction_relative": "wind_direction_relative",
+    "wind_direction": "wind_direction",
+    "wind_speed": "wind_speed",
+    "pressure": "air_pressure",
+    "temperature": "air_temperature",
+    "humidity": "air_humidity",
+    "dew_point": "dew_point",
+    "voltage": "supply_voltage",
+}
+_NAMES: dict[str, tuple[str, ...]] = {
+    "GGA": ("lat", "lon", "alt", "fix_quality", "sats", "hdop"),
+    "RMC": ("lat", "lon", "speed", "course"),
+    "MDA": ("pressure", "temperature", "humidity", "dew_point", "wind_direction", "wind_speed"),
+}
+
+
+class Config(DriverConfig, frozen=True, kw_only=True):
+    """Which sentences a talker's reading is made of."""
+
+    sentences: Annotated[
+        tuple[Sentence, ...], Meta(min_length=1, description="the sentences to wait for, e.g. ['GGA', 'RMC']")
+    ]
+    checksum: Annotated[
+        Literal["required", "optional"],
+        Meta(description='"optional" for old talkers that send none; a wrong one fails'),
+    ] = "required"
+    wind: Annotated[
+        Literal["relative", "true"], Meta(description="which MWV counts: from the instrument's mark, or from north")
+    ] = "relative"
+    xdr: Annotated[
+        dict[str, Transduced], Meta(description='which transducer is what, e.g. { TempAir = "temperature" }')
+    ] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse XDR without a mapping and the other way round. Raises ValueError."""
+        if ("XDR" in self.sentences) != bool(self.xdr):
+            raise ValueError('"XDR" in `sentences` and a mapping `xdr = { ID = "temperature" }` belong together')
+
+
+def poll(config: Config) -> Io:
+    """Listen until every chosen sentence has come, and return what they say together."""
+    heard = _Heard(config)
+    for _ in range(LINE_LIMIT):
+        line = yield Ask(b"", until=b"\n")
+        heard.take(line)
+        if heard.complete or not line.endswith(b"\n"):
+            break
+    return judged(heard.values(), ranges(quantities(config)))
+
+
+def quantities(config: Config) -> dict[str, str]:
+    """Return which value is which quantity, for the chosen sentences."""
+    return {name: _QUANTITIES[name] for sentence in config.sentences for name in _names(sentence, config)}
+
+
+def _names(sentence: str, config: Config) -> tuple[str, ...]:
+    if sentence == "XDR":
+        return tuple(config.xdr.values())
+    if sentence == "MWV":
+        return ("wind_direction" if config.wind == "true" else "wind_direction_relative", "wind_speed")
+    return _NAMES[sentence]
+
+
+class _Heard:
+    """What has come in this poll: the wanted sentences, and enough about the rest to say what is wrong."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._wanted: dict[str, list[str]] = {}
+        self._transducers: dict[str, tuple[str, str, str]] = {}
+        self._damaged = ""
+        self._others: list[str] = []
+        self._bytes = 0
+        self._broken = b""
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether nothing more is needed."""
+        plain = all(each in self._wanted for each in self._config.sentences if each != "XDR")
+        return plain and self._transducers.keys() >= self._config.xdr.keys()
+
+    def take(self, line: bytes) -> None:
+        """Keep a wanted sentence, note anything else."""
+        self._bytes += len(line)
+        if not line.endswith(b"\n"):
+            self._broken = line
+            return
+        try:
+            fields = nmea.sentence(line, checksum_required=self._config.checksum == "required")
+        except nmea.Damaged as error:
+            self._damaged = str(error)
+            return
+        if fields is not None:
+            self._keep(fields[0], fields[1:])
+
+    def _keep(self, address: str, fields: list[str]) -> None:
+        kind = address[2:] if not address.startswith("P") else address
+        if kind == "XDR" and self._config.xdr:
+            of_four = (fields[i : i + 4] for i in range(0, len(fields) - 3, 4))
+            self._transducers |= {name: (type_, value, unit) for type_, value, unit, name in of_four}
+        elif kind == "MWV" and _at(fields, 1) != ("T" if self._config.wind == "true" else "R"):
+            self._others.append(f"MWV with reference {_at(fields, 1)}")
+        elif kind in self._config.sentences:
+            self._wanted[kind] = fields
+        else:
+            self._others.append(kind)
+
+    def values(self) -> list[Value]:
+        """Return what the wanted sentences say. Raises BadReply when none of them came."""
+        found = {**self._wanted, **({"XDR": []} if self._transducers.keys() & self._config.xdr.keys() else {})}
+        if not found:
+            raise self._fault()
+        fixed = _fixed(self._config.sentences, self._wanted)
+        values: dict[str, Value] = {}
+        for sentence in self._config.sentences:
+            for value in self._told(sentence, found, fixed=fixed):
+                values.setdefault(value.name, value)
+        return list(values.values())
+
+    def _told(self, sentence: str, found: dict[str, list[str]], *, fixed: bool) -> list[Value]:
+        if sentence == "XDR":
+            return [_transduced(name, self._transducers.get(id_)) for id_, name in self._config.xdr.items()]
+        if sentence not in found:
+            reason = Reason.CHECKSUM if self._damaged else Reason.NOT_REPORTED
+            return [Value(name, _UNITS[name], None, reason) for name in _names(sentence, self._config)]
+        fields = found[sentence]
+        return _GNSS[sentence](fields, fixed) if sentence in _GNSS else _WEATHER[sentence](fields)
+
+    def _fault(self) -> BadReply:
+        wanted = ", ".join(self._config.sentences)
+        if self._damaged:
+            return BadReply("checksum", self._damaged)
+        if b"$" in self._broken:
+            return BadReply("short", f"the line fell silent within {self._broken.decode('ascii', 'replace')!r}")
+        if self._others:
+            return BadReply("silence", f"no {wanted} came, only {', '.join(sorted(set(self._others)))}")
+        if self._bytes:
+            return BadReply("garbled", f"{self._bytes} bytes without a sentence: is the speed right?")
+        return BadReply("silence", f"no {wanted} came, nothing else either")
+
+
+_UNITS = {
+    "lat": "deg", "lon": "deg", "alt": "m", "fix_quality": "1", "sats": "1", "hdop": "1", "geoid_sep": "m",
+    "speed": "m/s", "course": "deg", "wind_direction_relative": "deg", "wind_direction": "deg", "wind_speed": "m/s",
+    "pressure": "hPa", "temperature": "Cel", "humidity": "%RH", "dew_point": "Cel", "voltage": "V",
+}  # fmt: skip
+
+
+def _at(fields: list[str], index: int) -> str:
+    return fields[index].strip() if index < len(fields) else ""
+
+
+def _number(name: str, field: str, factor: float = 1.0) -> Value:
+    if not field:
+        return Value(name, _UNITS[name], None, Reason.NOT_REPORTED)
+    try:
+        return Value(name, _UNITS[name], round(nmea.number(field) * factor, 6))
+    except ValueError:
+        return Value(name, _UNITS[name], None, Reason.GARBLED)
+
+
+def _absent(*names: str) -> list[Value]:
+    return [Value(name, _UNITS.get(name, ""), None, Reason.NO_FIX) for name in names]
+
+
+def _fixed(sentences: tuple[str, ...], heard: dict[str, list[str]]) -> bool:
+    """Tell whether every chosen position sentence came and vouches for a position."""
+    vouched = {"GGA": _gga_fixed, "RMC": _rmc_fixed}
+    return all(each in heard and vouched[each](heard[each]) for each in sentences if each in vouched)
+
+
+def _gga_fixed(fields: list[str]) -> bool:
+    return _at(fields, 5) in set("1234567")  # 0 none, 8 simulated
+
+
+def _rmc_fixed(fields: list[str]) -> bool:
+    return _at(fields, 1) == "A" and _at(fields, 11) not in {"N", "S"}  # mode: not valid, simulated
+
+
+def _position(fields: list[str], first: int) -> list[Value]:
+    values = []
+    for name, index in (("lat", first), ("lon", first + 2)):
+        try:
+            values.append(Value(name, "deg", nmea.degrees(_at(fields, index), _at(fields, index + 1))))
+        except ValueError:
+            values.append(Value(name, "deg", None, Reason.GARBLED))
+    return values
+
+
+def _gga(fields: list[str], fixed: bool) -> list[Value]:
+    height = [_number("alt", _at(fields, 8)), _number("geoid_sep", _at(fields, 10))]
+    place = [*_position(fields, 1), *height] if fixed else _absent("lat", "lon", "alt", "geoid_sep")
+    clock = _clock(_at(fields, 0))
+    return [
+        *place,
+        _number("fix_quality", _at(fields, 5)),
+        _number("sats", _at(fields, 6)),
+        _number("hdop", _at(fields, 7)),
+        Value("utc", "", clock, None if clock else Reason.NOT_REPORTED),
+    ]
+
+
+def _rmc(fields: list[str], fixed: bool) -> list[Value]:
+    if not fixed:
+        return _absent("lat", "lon", "speed", "course", "time")
+    time = _time(_at(fields, 8), _clock(_at(fields, 0)))
+    return [
+        *_position(fields, 2),
+        _number("speed", _at(fields, 6), _KNOT),
+        _number("course", _at(fields, 7)),
+        Value("time", "", time, None if time else Reason.NOT_REPORTED),
+    ]
+
+
+def _clock(field: str) -> str | None:
+    """Return `hh:mm:ss[.fraction]` from `hhmmss[.fraction]`, without a fraction of zero."""
+    match = re.fullmatch(r"([01]\d|2[0-3])([0-5]\d)([0-5]\d|60)(\.\d*)?", field)
+    return f"{match[1]}:{match[2]}:{match[3]}{(match[4] or '').rstrip('0').rstrip('.')}" if match else None
+
+
+def _time(date: str, clock: str | None) -> str | None:
+    match = re.fullmatch(r"(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])(\d\d)", date)
+    if match is None or clock is None:
+        return None
+    century = 19 if int(match[3]) >= 80 else 20
+    return f"{century}{match[3]}-{match[2]}-{match[1]}T{clock}Z"
+
+
+def _mwv(fields: list[str]) -> list[Value]:
+    direction = "wind_direction" if _at(fields, 1) == "T" else "wind_direction_relative"
+    if _at(fields, 4) != "A":  # the instrument itself calls it invalid
+        return [Value(name, _UNITS[name], None, Reason.SENTINEL) for name in (direction, "wind_speed")]
+    factor = _SPEED.get(_at(fields, 3))
+    speed = Value("wind_speed", "m/s", None, Reason.GARBLED)
+    return [_number(direction, _at(fields, 0)), _number("wind_speed", _at(fields, 2), factor) if factor else speed]
+
+
+def _mda(fields: list[str]) -> list[Value]:
+    """Prefer bar and m/s: the inches and knots beside them are rounded conversions of the same figures."""
+    bar, metric = _at(fields, 2), _at(fields, 18)
+    return [
+        _number("pressure", bar, 1000.0) if bar else _number("pressure", _at(fields, 0), _INCH_HG),
+        _number("temperature", _at(fields, 4)),
+        _number("humidity", _at(fields, 8)),
+        _number("dew_point", _at(fields, 10)),
+        _number("wind_direction", _at(fields, 12)),
+        _number("wind_speed", metric) if metric else _number("wind_speed", _at(fields, 16), _KNOT),
+    ]
+
+
+def _transduced(name: str, told: tuple[str, str, str] | None) -> Value:
+    unit, factors = _XDR[name]
+    if told is None:
+        return Value(name, unit, None, Reason.NOT_REPORTED)
+    factor = factors.get((told[0], told[2]))
+    return _number(name, told[1], factor) if factor else Value(name, unit, None, Reason.GARBLED)
+
+
+_GNSS: dict[str, Callable[[list[str], bool], list[Value]]] = {"GGA": _gga, "RMC": _rmc}
+_WEATHER: dict[str, Callable[[list[str]], list[Value]]] = {"MWV": _mwv, "MDA": _mda}
+
+DRIVER = Driver("nmea0183", "NMEA 0183 weather station or GNSS receiver", Config, poll, quantities, settles=False)

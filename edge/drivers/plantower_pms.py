@@ -1,0 +1,102 @@
+"""Plantower particle sensors PMS3003, 5003, 5003S, 5003ST, 5003T and 7003 in active mode; listens, never sends.
+
+Source: Plantower data manuals (PMS3003 v1.5, PMS5003 v2.3, PMS5003T v1.1, PMS5003ST v1.1). 9600 8N1, a frame every 0.2
+to 2.3 s. The PMS5003, 5003S and 5003T send frames of one length with different meanings, so the model must be declared.
+
+`pm2_5` without suffix is the atmospheric figure (what is stored and judged), `_cf1` the factory calibration; above
+about 30 ug/m3 they differ. Counts are particles larger than d in 0.1 L, written /dL.
+
+Limits: humid fog inflates the mass figures. In its first 30 s after waking the sensor sends zeros with a right
+checksum; a driver has no clock, so that is for the sampler's warm-up. Passive mode and sleep are not used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edge.driver import Ask, Driver, DriverConfig, Value
+from edge.framing import plantower
+from edge.plausible import judged, ranges
+
+if TYPE_CHECKING:
+    from edge.driver import Io
+
+_ENOUGH = 4  # frames' worth of bytes: three damaged ones in a row are the sensor's or the wire's fault
+
+
+class _Word(Struct, frozen=True):
+    """One data word: its value's name, unit, factor and quantity."""
+
+    name: str
+    unit: str
+    quantity: str
+    factor: float = 1.0
+    signed: bool = False
+
+    def value(self, raw: int) -> Value:
+        """Return the value of a raw word."""
+        number = raw - 0x10000 if self.signed and raw & 0x8000 else raw
+        return Value(self.name, self.unit, round(number * self.factor, 3))
+
+
+_MASS = tuple(
+    _Word(f"{size}{suffix}", "ug/m3", f"{size}{suffix}") for suffix in ("_cf1", "") for size in ("pm1", "pm2_5", "pm10")
+)
+_COUNTS = tuple(
+    _Word(name, "/dL", quantity)
+    for name, quantity in (
+        ("n0_3", "particles_0_3"),
+        ("n0_5", "particles_0_5"),
+        ("n1_0", "particles_1"),
+        ("n2_5", "particles_2_5"),
+        ("n5_0", "particles_5"),
+        ("n10_0", "particles_10"),
+    )
+)
+_CLIMATE = (
+    _Word("temperature", "Cel", "air_temperature", 0.1, signed=True),
+    _Word("humidity", "%RH", "air_humidity", 0.1),
+)
+_HCHO = _Word("formaldehyde", "mg/m3", "formaldehyde", 0.001)
+_MODELS: dict[str, tuple[int, tuple[_Word, ...]]] = {  # stated length, the data words that mean something
+    "pms3003": (20, _MASS),
+    "pms5003": (28, _MASS + _COUNTS),
+    "pms7003": (28, _MASS + _COUNTS),
+    "pms5003s": (28, (*_MASS, *_COUNTS, _HCHO)),
+    "pms5003t": (28, _MASS + _COUNTS[:4] + _CLIMATE),
+    "pms5003st": (36, (*_MASS, *_COUNTS, _HCHO, *_CLIMATE)),
+}
+
+
+class Config(DriverConfig, frozen=True, kw_only=True):
+    """Which model it is: the frames do not tell."""
+
+    model: Annotated[
+        Literal["pms3003", "pms5003", "pms5003s", "pms5003st", "pms5003t", "pms7003"],
+        Meta(description="as printed on the sensor; 5003, 5003S and 5003T cannot be told apart by their frames"),
+    ]
+
+
+def poll(config: Config) -> Io:
+    """Listen for one whole frame and return its values."""
+    length, words = _MODELS[config.model]
+    whole = length + 4
+    came, need = b"", whole
+    while True:
+        more = yield Ask(b"", need)
+        came += more
+        found = plantower.find(came, length, quiet=len(more) < need or len(came) > _ENOUGH * whole)
+        if not isinstance(found, int):
+            values = [word.value(raw) for word, raw in zip(words, found, strict=False)]
+            return judged(values, ranges(quantities(config)))
+        need = found
+
+
+def quantities(config: Config) -> dict[str, str]:
+    """Return which value is which quantity, for this model."""
+    return {word.name: word.quantity for word in _MODELS[config.model][1]}
+
+
+DRIVER = Driver("plantower_pms", "Plantower PMS particle sensor", Config, poll, quantities, settles=False)

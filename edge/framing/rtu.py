@@ -1,0 +1,144 @@
+"""Modbus RTU as the master sees it: build a read request, find its answer in what came back.
+
+Source: Modbus over Serial Line V1.02 §2.5.1 (framing, CRC-16 polynomial A001, low byte first) and Modbus Application
+Protocol V1.1b3 §6.3, §6.4, §7. Own code instead of a library: half-duplex adapters that echo and break glitches
+before the answer are everyday here, and the libraries fail on both unless told. An answer is found by its expected
+length, never by a gap, because USB adapters hold bytes back for up to 16 ms.
+
+What cannot be told apart here: a late answer of the same slave to an earlier request of the same length. The runner
+prevents it (settle and drain after every time-out).
+"""
+
+from __future__ import annotations
+
+import struct
+
+from edge.driver import BadReply
+
+MAX_COUNT = 125  # registers in one answer (V1.1b3 §6.3)
+REQUEST_SIZE = 8
+SHORTEST = 5  # an exception: address, function, code, CRC
+_EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "server device failure",
+    5: "acknowledge",
+    6: "server device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target device failed to respond",
+}
+
+
+def _table() -> tuple[int, ...]:
+    rows = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+        rows.append(crc)
+    return tuple(rows)
+
+
+_CRC = _table()
+
+
+def crc16(data: bytes) -> bytes:
+    """Return the CRC-16/MODBUS of the data as it goes over the line, low byte first."""
+    crc = 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
+    return crc.to_bytes(2, "little")
+
+
+def request(address: int, function: int, at: int, count: int) -> bytes:
+    """Return the request for `count` registers from `at` (counted from 0, as on the wire)."""
+    head = struct.pack(">BBHH", address, function, at, count)
+    return head + crc16(head)
+
+
+def find(came: bytes, asked: bytes, *, quiet: bool) -> bytes | int:
+    """Return the data of the first whole answer to `asked`, or how many more bytes it needs at least.
+
+    With `quiet` (the line fell silent) there is always an answer or a BadReply. Bytes before the answer (our own
+    echo, a glitch) are skipped only where address, function and length match and the CRC is right. Raises BadReply:
+    silence, short, crc, address (somebody else's valid frame), exception:N, garbled (valid, but no answer to this).
+    """
+    needs, damaged = [], False
+    for start in range(len(came)):
+        frame = came[start:]
+        length = _length(frame, asked)
+        if length is None:
+            continue
+        if len(frame) < length:
+            needs.append(length - len(frame))
+        elif crc16(frame[: length - 2]) == frame[length - 2 : length]:
+            return _data(frame[:length])
+        else:
+            damaged = True
+    if quiet or len(came) > REQUEST_SIZE + 2 * _full(asked) + 32:
+        raise _verdict(came.removeprefix(asked), asked)
+    if asked.startswith(came):  # so far it may be our own echo
+        return REQUEST_SIZE + SHORTEST - len(came)
+    if damaged and not needs and not came.startswith(asked):
+        raise _verdict(came, asked)
+    return min(needs, default=SHORTEST)
+
+
+def _full(asked: bytes) -> int:
+    return SHORTEST + 2 * asked[5]
+
+
+def _length(frame: bytes, asked: bytes) -> int | None:
+    """Return how long a frame that begins like this is (at least), or None when it cannot be an answer."""
+    if frame[0] != asked[0]:
+        return None
+    if len(frame) == 1 or frame[1] == asked[1] | 0x80:
+        return SHORTEST
+    if frame[1] != asked[1] or (len(frame) > 2 and frame[2] != 2 * asked[5]):
+        return None
+    return _full(asked)
+
+
+def _data(frame: bytes) -> bytes:
+    if frame[1] & 0x80:
+        code = frame[2]
+        words = _EXCEPTIONS.get(code, "not in the standard")
+        raise BadReply(f"exception:{code}", f"slave {frame[0]} refuses function {frame[1] & 0x7F}: {code} ({words})")
+    return frame[3:-2]
+
+
+def _verdict(came: bytes, asked: bytes) -> BadReply:
+    full = _full(asked)
+    if not came:
+        return BadReply("silence", f"slave {asked[0]} did not answer")
+    for start in range(len(came) - SHORTEST + 1):
+        other = _valid(came[start:])
+        if other and other[0] != asked[0]:
+            return BadReply("address", f"slave {other[0]} answered where slave {asked[0]} was asked")
+        if other:
+            return BadReply("garbled", f"slave {asked[0]} answered another question: {other.hex(' ')}")
+    frame, length = _begun(came, asked)
+    if len(frame) < length:
+        return BadReply("short", f"{len(came)} of {full} bytes came: {came.hex(' ')}")
+    right = crc16(frame[: length - 2])
+    return BadReply("crc", f"CRC should be {right.hex(' ')} in {frame[:length].hex(' ')}")
+
+
+def _begun(came: bytes, asked: bytes) -> tuple[bytes, int]:
+    """Return the bytes from where an answer may have begun, and its length."""
+    for start in range(len(came)):
+        length = _length(came[start:], asked)
+        if length is not None:
+            return came[start:], length
+    return came, _full(asked)
+
+
+def _valid(frame: bytes) -> bytes | None:
+    """Return the read answer or exception, of any slave, that begins here with a right CRC."""
+    if frame[1] & 0x7F not in {3, 4}:
+        return None
+    length = SHORTEST if frame[1] & 0x80 else SHORTEST + frame[2]
+    whole = frame[:length]
+    return whole if len(whole) == length and crc16(whole[:-2]) == whole[-2:] else None

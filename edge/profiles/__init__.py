@@ -1,0 +1,136 @@
+"""Modbus probes as data: one TOML file per model, read into typed structs; a new probe needs no code.
+
+What a profile must say is what vendors differ in: which registers hold which value, in which type, word order and
+scale, which raw numbers mean "no value", and which quantity the value is. Unknown keys are errors, because a mistyped
+`scale` would otherwise be a silently wrong number. Registers are counted from 0, as on the wire.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge.plausible import same_unit
+from wire.quantities import QUANTITIES
+
+Register = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Function = Literal[3, 4]
+_WIDTH = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "f32": 2}
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Unknown keys are errors."""
+
+
+class Block(_Strict, frozen=True):
+    """Registers that are read with one request."""
+
+    at: Annotated[Register, Meta(description="first register, counted from 0")]
+    count: Annotated[int, Meta(ge=1, le=125, description="how many registers")]
+    fc: Annotated[Function, Meta(description="3 holding registers, 4 input registers")] = 3
+
+    def holds(self, fc: int, at: int, width: int) -> bool:
+        """Tell whether this block reads all `width` registers from `at`."""
+        return fc == self.fc and self.at <= at and at + width <= self.at + self.count
+
+
+class Must(_Strict, frozen=True):
+    """A register that must hold one of these numbers, or nothing of this device is understood (units, model code)."""
+
+    at: Register
+    equal: tuple[int, ...]
+    why: str
+    fc: Function = 3
+
+
+class Point(_Strict, frozen=True):
+    """One value: `raw * scale`, with as many further decimals as register `decimals_at` says."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9_]+$")]
+    unit: str
+    at: Register
+    type: Literal["u16", "i16", "u32", "i32", "f32", "text"]
+    fc: Function = 3
+    words: Literal["hi-lo", "lo-hi"] = "hi-lo"
+    registers: Annotated[int, Meta(ge=0, le=125)] = 0
+    scale: float = 1.0
+    decimals_at: Register | None = None
+    none: tuple[int, ...] = ()
+    range: tuple[float, float] | None = None
+    quantity: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself. Raises ValueError."""
+        if (self.type == "text") != bool(self.registers):
+            raise ValueError(f'point "{self.name}": `registers` is needed for type "text" and for no other')
+        if self.quantity is None:
+            return
+        quantity = QUANTITIES.get(self.quantity)
+        if quantity is None:
+            raise ValueError(f'point "{self.name}": quantity "{self.quantity}" is not in wire/quantities.py')
+        if not same_unit(self.unit, quantity):
+            said = f'unit "{self.unit}" is not {quantity.name}\'s unit "{quantity.unit}"'
+            raise ValueError(f'point "{self.name}": {said}; use `scale` to convert')
+
+    @property
+    def width(self) -> int:
+        """How many registers the value takes."""
+        return self.registers or _WIDTH[self.type]
+
+
+class Profile(_Strict, frozen=True):
+    """One model: what it is, what is read by default, and every value that is known of it."""
+
+    title: str
+    source: str
+    read: Annotated[tuple[Block, ...], Meta(min_length=1)]
+    point: Annotated[tuple[Point, ...], Meta(min_length=1)]
+    must: tuple[Must, ...] = ()
+    baud: int = 9600
+    format: str = "8N1"
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse two points of one name or quantity. Raises ValueError."""
+        for key in ("name", "quantity"):
+            said = [getattr(point, key) for point in self.point if getattr(point, key)]
+            twice = {each for each in said if said.count(each) > 1}
+            if twice:
+                raise ValueError(f"two points have the {key} {', '.join(sorted(twice))}")
+
+    def points(self, blocks: tuple[Block, ...]) -> tuple[Point, ...]:
+        """Return the points whose registers these blocks read, in the profile's order."""
+        return tuple(point for point in self.point if _read(point, blocks))
+
+
+def _read(point: Point, blocks: tuple[Block, ...]) -> bool:
+    held = any(block.holds(point.fc, point.at, point.width) for block in blocks)
+    scaled = point.decimals_at is None or any(block.holds(point.fc, point.decimals_at, 1) for block in blocks)
+    return held and scaled
+
+
+def names() -> list[str]:
+    """Return the name of every profile in this folder, sorted."""
+    files = (file.name for file in resources.files(__name__).iterdir())
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+
+
+@cache
+def load(name: str) -> Profile:
+    """Return the profile `<name>.toml`. Raises ValueError naming the file and the key that is wrong."""
+    if name not in names():
+        raise ValueError(f'"{name}" is not a profile; there are {", ".join(names())}')
+    data = resources.files(__name__).joinpath(f"{name}.toml").read_bytes()
+    return decode(data, f"edge/profiles/{name}.toml")
+
+
+def decode(data: bytes, file: str) -> Profile:
+    """Return the profile that a TOML text describes. Raises ValueError that begins with `file`."""
+    try:
+        return msgspec.toml.decode(data, type=Profile)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{file}: {error}") from error

@@ -1,0 +1,1 @@
+"""The door: one command, and the parts that join both sides."""

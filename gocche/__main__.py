@@ -1,0 +1,257 @@
+"""The one command. Each word below is a part of the journey; what it imports, it imports when it is asked."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+EXIT_CONFIG = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit code (0 well, 1 failed, 2 wrong configuration or usage)."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    _log_to_stderr(options.verbose)
+    code: int = options.run(options)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gocche", description="From the foot of a tea tree to the people who need to know.")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    words = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = words.add_parser("up", help="a whole garden on this machine, no hardware: devices, broker, agent, cloud")
+    up.add_argument("--data", type=Path, help="folder that keeps the state between runs (default: a temporary one)")
+    up.add_argument("--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where the pages are served; port 0 takes any")
+    up.add_argument("--config", type=Path, help="folder with devices.toml, cloud.toml and garden/ (default: the sample)")
+    up.set_defaults(run=_up)
+
+    agent = words.add_parser("agent", help="a gateway: read sensors, keep, publish")
+    agent.add_argument("--config", type=Path, required=True, metavar="devices.toml")
+    agent.add_argument("--data", type=Path, default=_state_folder(), help="folder of the spool")
+    agent.add_argument("--broker", metavar="HOST:PORT", help="instead of the one in the file")
+    agent.set_defaults(run=_agent)
+
+    cloud = words.add_parser("cloud", help="the server: ingest, store, alerts, pages")
+    cloud.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
+    cloud.add_argument("--data", type=Path, help="instead of [data] path")
+    cloud.add_argument("--broker", metavar="HOST:PORT", help="instead of the one in the file")
+    cloud.add_argument("--http", metavar="HOST:PORT", help="instead of the one in the file")
+    cloud.set_defaults(run=_cloud)
+
+    check = words.add_parser("check-config", help="read devices.toml and say what is wrong, without starting anything")
+    check.add_argument("config", type=Path, metavar="devices.toml")
+    check.set_defaults(run=_check_config)
+
+    status = words.add_parser("status", help="how this gateway is, without any network")
+    status.add_argument("--data", type=Path, default=_runtime_folder(), help="folder of the running agent's status")
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(run=_status)
+
+    audit = words.add_parser("audit", help="acquired = stored + quarantined + declared + spooled + unknown, per gateway and epoch")
+    audit.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
+    audit.add_argument("--data", type=Path, help="instead of [data] path")
+    audit.add_argument("--json", action="store_true")
+    audit.set_defaults(run=_audit)
+
+    quarantine = words.add_parser("quarantine", help="what could not be stored, and why")
+    quarantine.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
+    quarantine.add_argument("--data", type=Path, help="instead of [data] path")
+    quarantine.add_argument("--retry", action="store_true", help="store what this version understands (stop the cloud first)")
+    quarantine.set_defaults(run=_quarantine)
+
+    grafana = words.add_parser("grafana", help="Grafana's boards and data source, as files").add_subparsers(required=True, metavar="WHAT")
+    export = grafana.add_parser("export", help="write a provisioning tree")
+    export.add_argument("folder", type=Path, metavar="DIR")
+    export.add_argument("--url", default="http://127.0.0.1:8086", help="where Grafana reaches InfluxDB")
+    export.add_argument("--database", default="gocche")
+    export.add_argument("--generation", type=int, choices=(1, 2), default=1, help="InfluxDB 1.x or 2.x")
+    export.add_argument("--user", default=None, help="InfluxDB 1.x user; the password comes from Grafana's environment")
+    export.set_defaults(run=_grafana_export)
+
+    new = words.add_parser("new-driver", help="write a driver and its two case folders from a template")
+    new.add_argument("name")
+    new.set_defaults(run=_new_driver)
+
+    devices = words.add_parser("devices", help="simulated devices on real pseudo-terminals (a part of `up`)")
+    devices.add_argument("--ports", type=Path, required=True, help="folder for the ports")
+    devices.add_argument("--log", type=Path, help="file for every value that was served")
+    devices.add_argument("--control", type=Path, help="file that stages smoke, lost signal and dead probes")
+    devices.add_argument("--seed", type=int, default=1)
+    devices.add_argument("--unique", action="store_true", help="serve no value twice")
+    devices.set_defaults(run=_devices)
+
+    broker = words.add_parser("broker", help="the embedded broker, loopback only (a part of `up`)")
+    broker.add_argument("--listen", required=True, metavar="HOST:PORT")
+    broker.set_defaults(run=_broker)
+    return parser
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    under_systemd = "JOURNAL_STREAM" in os.environ
+    form = "%(levelname)s %(name)s %(message)s" if under_systemd else "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=form, stream=sys.stderr)
+    for chatty in ("transitions", "amqtt", "pymodbus", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _state_folder() -> Path:
+    return Path(os.environ.get("STATE_DIRECTORY", "."))
+
+
+def _runtime_folder() -> Path:
+    if "RUNTIME_DIRECTORY" in os.environ:
+        return Path(os.environ["RUNTIME_DIRECTORY"])
+    service = Path("/run/gocche-agent")
+    return service if service.is_dir() else Path()
+
+
+def _stopping() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise SystemExit(f"gocche: {text!r} is not HOST:PORT; write it like 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def _refused(error: Exception) -> int:
+    print(f"gocche: {error}", file=sys.stderr)
+    return EXIT_CONFIG
+
+
+def _up(options: argparse.Namespace) -> int:
+    from gocche.up import up
+
+    return up(options.data, options.http, options.config)
+
+
+def _agent(options: argparse.Namespace) -> int:
+    import msgspec
+
+    from edge.agent import Agent
+    from edge.clock import SystemClock
+    from edge.config import ConfigError, load
+
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        return _refused(error)
+    if options.broker:
+        host, port = _address(options.broker)
+        config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
+    runtime = os.environ.get("RUNTIME_DIRECTORY")
+    Agent(config, options.data, SystemClock(), runtime=Path(runtime) if runtime else None).run(_stopping())
+    return 0
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from edge.config import ConfigError, load
+
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        return _refused(error)
+    print(f"{options.config}: well; {len(config.buses)} buses, {len(config.sensors)} sensors, configuration {config.hash}")
+    return 0
+
+
+def _cloud_config(options: argparse.Namespace):  # noqa: ANN202  (the type is the cloud's, imported when asked for)
+    import msgspec
+
+    from cloud.config import load
+
+    config = load(options.config)
+    if options.data:
+        config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=str(options.data)))
+    if getattr(options, "broker", None):
+        host, port = _address(options.broker)
+        config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
+    if getattr(options, "http", None):
+        host, port = _address(options.http)
+        config = msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, host=host, port=port))
+    return config
+
+
+def _cloud(options: argparse.Namespace) -> int:
+    from cloud.clock import SystemClock
+    from cloud.config import ConfigError
+    from cloud.main import Cloud
+
+    try:
+        cloud = Cloud(_cloud_config(options), SystemClock())
+    except (ConfigError, RuntimeError, OSError) as error:
+        return _refused(error)
+    return cloud.run()
+
+
+def _status(options: argparse.Namespace) -> int:
+    from gocche.status import status
+
+    return status(options.data, as_json=options.json)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from cloud.config import ConfigError
+    from gocche.audit import audit
+
+    try:
+        return audit(_cloud_config(options), as_json=options.json)
+    except ConfigError as error:
+        return _refused(error)
+
+
+def _quarantine(options: argparse.Namespace) -> int:
+    from cloud.config import ConfigError
+    from gocche.audit import quarantine
+
+    try:
+        return quarantine(_cloud_config(options), retry=options.retry)
+    except ConfigError as error:
+        return _refused(error)
+
+
+def _grafana_export(options: argparse.Namespace) -> int:
+    from cloud.panels.export import export
+
+    for file in export(options.folder, url=options.url, database=options.database, user=options.user, generation=options.generation):
+        print(file)
+    return 0
+
+
+def _new_driver(options: argparse.Namespace) -> int:
+    from gocche.new_driver import new_driver
+
+    for file in new_driver(options.name, Path.cwd()):
+        print(file)
+    return 0
+
+
+def _devices(options: argparse.Namespace) -> int:
+    from gocche.garden import run
+
+    run(options.ports, options.log, options.control, options.seed, unique=options.unique, stop=_stopping())
+    return 0
+
+
+def _broker(options: argparse.Namespace) -> int:
+    from gocche.broker import run
+
+    run(*_address(options.listen), _stopping())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""`gocche audit` and `gocche quarantine`: what became of every reading, from the store's ledger."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.audit import books
+from cloud.clock import SystemClock, hanoi
+from cloud.ingest.quarantine import Quarantine
+from cloud.main import store_of
+from cloud.store import Retry
+from wire import codec
+from wire.batch import Batch
+
+if TYPE_CHECKING:
+    from cloud.config import CloudConfig
+
+
+def audit(config: CloudConfig, *, as_json: bool) -> int:
+    """Print the contract's sum per gateway and epoch; return 0 when unknown is 0 everywhere, 1 when not or unreachable."""
+    store = store_of(config, writer=False)
+    try:
+        accounts = books(store.ledger(), store.statuses()).accounts()
+    except Retry as error:
+        print(f"gocche: {error}", file=sys.stderr)
+        return 1
+    finally:
+        store.close()
+    if as_json:
+        print(msgspec.json.encode(accounts).decode())
+    else:
+        for one in accounts:
+            print(
+                f"gateway={one.gateway} epoch={one.epoch} acquired={one.acquired} stored={one.stored}"
+                f" quarantined={one.quarantined} declared={one.declared} spooled={one.spooled} unknown={one.unknown}"
+            )
+    return int(any(one.unknown for one in accounts))
+
+
+def quarantine(config: CloudConfig, *, retry: bool) -> int:
+    """Print what lies in quarantine; with `retry` store what this version understands, under its old identity."""
+    cases = Quarantine(Path(config.data.path) / "quarantine.db")
+    clock = SystemClock()
+    store = store_of(config, writer=True) if retry else None
+    try:
+        if store is not None:
+            store.setup()
+        for case in cases.cases():
+            fate = ""
+            if store is not None:
+                try:
+                    message = codec.decode_message(case.gateway, case.payload, clock.utc_ms())
+                    if isinstance(message, Batch) and message.offset_ms is None:
+                        raise codec.Damaged("undated")  # noqa: TRY301
+                    store.commit([message], clock.utc_ms())
+                    cases.release(case.id)
+                    fate = " -> stored"
+                except (codec.Damaged, codec.Rejected) as error:
+                    fate = f" -> still refused: {error}"
+            print(
+                f"{hanoi(case.arrival_ms).isoformat()} gateway={case.gateway} epoch={case.epoch or '-'}"
+                f" first={case.first} n={case.n} bytes={len(case.payload)} why={case.reason!r}{fate}"
+            )
+    except (Retry, RuntimeError) as error:
+        print(f"gocche: {error}", file=sys.stderr)
+        return 1
+    finally:
+        cases.close()
+        if store is not None:
+            store.close()
+    return 0

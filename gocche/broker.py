@@ -1,0 +1,77 @@
+"""The embedded MQTT broker of `gocche up`: amqtt on a loopback address, for the one garden on this machine.
+
+It is a pipe and nothing more. amqtt speaks MQTT 3.1.1 only, keeps nothing over a restart and forgets the sessions of
+clients without a name at once; the contract asks no more of a broker (docs/protocol.md), because the edge keeps every
+batch until the cloud says "stored". It has no passwords, therefore it listens on loopback only: a real installation
+has Mosquitto with certificates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+
+class Refused(ValueError):
+    """The broker will not listen there; the words say why and what to do instead."""
+
+
+def run(host: str, port: int, stop: threading.Event, listening: Callable[[int], None] | None = None) -> None:
+    """Serve MQTT 3.1.1 on a loopback address until `stop` is set; port 0 takes any free one.
+
+    `listening` is called once with the port when clients may connect. Raises Refused for an address that other
+    machines can reach or that somebody else has.
+    """
+    _loopback_only(host)
+    logging.getLogger("amqtt").setLevel(logging.ERROR)  # it warns of every client that is killed: daily bread here
+    logging.getLogger("transitions").setLevel(logging.WARNING)
+    asyncio.run(_serve(host, port, stop, listening or _say))
+
+
+async def _serve(host: str, port: int, stop: threading.Event, listening: Callable[[int], None]) -> None:
+    from amqtt.broker import Broker  # noqa: PLC0415 - 0.1 s of imports that only the broker's process should pay
+    from amqtt.errors import BrokerError  # noqa: PLC0415
+
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{_bracketed(host)}:{port}"}},
+            # no $SYS, no packet log: only what lets clients in
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    try:
+        await broker.start()
+    except BrokerError as error:
+        raise Refused(f"{host}:{port}: {error}; free that port, or listen on another one") from error
+    listening(broker._servers["default"].instance.sockets[0].getsockname()[1])  # noqa: SLF001 - amqtt tells it nowhere
+    try:
+        await asyncio.to_thread(stop.wait)
+    finally:
+        await broker.shutdown()
+
+
+def _say(port: int) -> None:
+    print(f"broker listening port={port}", file=sys.stderr, flush=True)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _loopback_only(host: str) -> None:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise Refused(
+            f"the embedded broker has no passwords and listens on loopback only, not on {host!r}: "
+            "use 127.0.0.1, or install Mosquitto for a broker that other machines may reach"
+        )

@@ -1,0 +1,285 @@
+"""`gocche up`: a garden on this machine — simulated devices, broker, agent and cloud as four processes, one command.
+
+Four processes and not threads, because that is how they run in the field: each can be killed here as it can be there.
+All of them keep their state in one data folder; the ports of the simulated devices are links in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import msgspec
+
+from cloud import registry
+from cloud.clock import SystemClock, hanoi
+from gocche.garden import PORTS
+from gocche.supervisor import CONFIG_ERROR, Child, Log, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+DEFAULT_HTTP = "127.0.0.1", 8080
+STATUS_S = 5.0
+ASK_S = 1.0  # a health question to the cloud, or a look whether a port answers
+COUNTED = ("acquired", "stored", "spooled", "unknown")
+
+
+class Refused(ValueError):
+    """The garden cannot start like this; the words say what to change."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def near(self) -> Address:
+        """The same server as this machine reaches it."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)  # noqa: S104
+
+
+def up(
+    data: Path | None,
+    http: str | None,
+    config: Path | None = None,
+    out: TextIO = sys.stdout,
+    garden: Sequence[str] = (),
+) -> int:
+    """Run the garden until SIGINT, SIGTERM or SIGHUP; return the exit status: 0, or 2 for a setting that cannot work.
+
+    `data` keeps the state (None: a temporary folder, removed at the end); `http` is HOST:PORT, port 0 for any; `config`
+    holds devices.toml, cloud.toml and garden/ (None: the sample); `garden` are further words for `gocche devices`. `out` gets the
+    addresses to look at and the status lines, standard error all else. Call it from the main thread.
+    """
+    log = Log(sys.stderr)
+    try:
+        config = (config or _sample()).resolve()
+        address = choose(http, log)
+        pages = _pages(config / "garden", address.near)
+        with _folder(data) as folder:
+            broker = Address("127.0.0.1", _free_port("127.0.0.1"))
+            children = commands(folder, config, broker, address, garden)
+            return supervise(children, folder, pages, lambda: _status(address.near), out=out, log=log)
+    except Refused as error:
+        log.say("up", str(error))
+        return CONFIG_ERROR
+    except KeyboardInterrupt:  # before there was anything to end
+        return 0
+
+
+def supervise(
+    children: Sequence[Child],
+    folder: Path,
+    pages: Sequence[str],
+    status: Callable[[], str],
+    *,
+    out: TextIO,
+    log: Log,
+    status_s: float = STATUS_S,
+) -> int:
+    """Keep the children until a signal comes; print the pages once all are ready, then a status line now and then."""
+
+    def started(pids: dict[str, int]) -> None:
+        _note(folder / "up.json", {"pages": list(pages), "children": pids})
+
+    def ready() -> None:
+        print(*pages, sep="\n", file=out, flush=True)
+
+    def tick() -> None:
+        print(status(), file=out, flush=True)
+
+    supervisor = Supervisor(children, folder, log, SystemClock(), started=started)
+
+    def asked_to_end(*_: object) -> None:
+        if supervisor.stop.is_set():
+            supervisor.hurry.set()
+        supervisor.stop.set()
+
+    with _signals(asked_to_end):
+        try:
+            return supervisor.run(ready, tick, status_s)
+        except BrokenPipeError:  # whoever read our lines has gone: so do we, with all children
+            return 0
+
+
+def commands(folder: Path, config: Path, broker: Address, http: Address, garden: Sequence[str]) -> list[Child]:
+    """Return the four children, in the order of starting."""
+    ports = folder / "ports"
+    gocche = [sys.executable, "-m", "gocche"]
+    half = ["--data", str(folder), "--broker", str(broker)]
+    return [
+        Child(
+            "devices",
+            [*gocche, "devices", "--ports", str(ports), "--control", str(folder / "control.json"), *garden],
+            lambda: all((ports / name).is_symlink() for name in PORTS),
+        ),
+        Child("broker", [*gocche, "broker", "--listen", str(broker)], lambda: _answers(broker)),
+        Child(
+            "cloud",
+            [*gocche, "cloud", "--config", str(config / "cloud.toml"), *half, "--http", str(http)],
+            lambda: _health(http.near) is not None,
+            after=("broker",),
+        ),
+        Child(
+            "agent",
+            [*gocche, "agent", "--config", str(config / "devices.toml"), *half],
+            after=("broker", "devices"),
+        ),
+    ]
+
+
+def choose(http: str | None, log: Log) -> Address:
+    """Return where the pages shall be served. Without a wish a taken port is passed over; else a wish is Refused."""
+    if http is None:
+        wish = Address(*DEFAULT_HTTP)
+        if _taken(wish) is None:
+            return wish
+        other = Address(wish.host, _free_port(wish.host))
+        log.say("up", f"{wish} is taken by another program: the pages are at {other} (choose with --http HOST:PORT)")
+        return other
+    wish = _parsed(http)
+    trouble = _taken(wish)
+    if trouble:
+        raise Refused(f"--http {http}: {trouble}; end that program, or choose another port (port 0 takes any free one)")
+    return wish if wish.port else Address(wish.host, _free_port(wish.host))
+
+
+def _parsed(http: str) -> Address:
+    host, colon, port = http.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65_536):
+        raise Refused(f"--http {http!r} must be HOST:PORT with a port from 0 to 65535, for example 127.0.0.1:8080")
+    return Address(host.strip("[]"), int(port))
+
+
+def _listener(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    server = socket.socket(family)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address.host, address.port))
+    except OSError:
+        server.close()
+        raise
+    return server
+
+
+def _taken(address: Address) -> str | None:
+    """Return why nobody could listen there now, or None."""
+    try:
+        _listener(address).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _free_port(host: str) -> int:
+    with _listener(Address(host, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _answers(address: Address) -> bool:
+    try:
+        socket.create_connection((address.host, address.port), ASK_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _health(address: Address) -> dict[str, object] | None:
+    """Return what the cloud says of itself, or None while it does not answer."""
+    connection = HTTPConnection(address.host, address.port, timeout=ASK_S)
+    try:
+        connection.request("GET", "/healthz")
+        told = json.loads(connection.getresponse().read())
+    except (OSError, HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return told if isinstance(told, dict) else None
+
+
+def _status(address: Address) -> str:
+    audit = (_health(address) or {}).get("audit")
+    if not isinstance(audit, dict):
+        return "the cloud does not answer just now"
+    return " ".join(f"{name}={audit.get(name, '?')}" for name in COUNTED)
+
+
+def _sample() -> Path:
+    """Return the sample configuration: inside an installed wheel, beside the packages in a checkout."""
+    here = Path(__file__).resolve().parent
+    return next(
+        (place for place in (here / "config", here.parent / "config") if place.is_dir()), here.parent / "config"
+    )
+
+
+def _pages(garden: Path, address: Address) -> list[str]:
+    """Return the addresses to look at: a tree that has a sensor, the index, the coverage table."""
+    try:
+        known = registry.load(garden)
+    except (OSError, ValueError) as error:
+        raise Refused(f"the garden's registry cannot be used: {error}") from error
+    today = hanoi(SystemClock().utc_ms()).date()
+    trees = [code for code in known.trees if known.bound_to("tree", code, today)]
+    return [*(f"http://{address}/T/{code}" for code in trees[:1]), f"http://{address}/", f"http://{address}/phu-song"]
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    """Yield the data folder, held by us alone. A temporary one is removed afterwards."""
+    folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix="gocche-"))
+    try:
+        with _held(folder):
+            shutil.rmtree(folder / "ports", ignore_errors=True)  # what a killed run left behind
+            yield folder
+            (folder / "up.json").unlink(missing_ok=True)
+    finally:
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _held(folder: Path) -> TextIO:
+    """Return the folder's lock file, locked until it is closed or we die."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "up.lock").open("a")
+    except OSError as error:
+        raise Refused(f"--data {folder} cannot be used: {error}; choose a folder that you may write to") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Refused(f"--data {folder} is in use by another `gocche up`; end it, or take another folder") from error
+    return lock
+
+
+def _note(file: Path, told: dict[str, object]) -> None:
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(told))
+    new.replace(file)
+
+
+@contextmanager
+def _signals(handler: Callable[..., None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,24 @@
+"""A clock that tests turn by hand."""
+
+from __future__ import annotations
+
+from edge.clock import Anchor
+
+
+class HandClock:
+    """Monotonic milliseconds of one boot; without an anchor until a test gives one."""
+
+    def __init__(self, boot: str = "a1" * 8, mono_ms: int = 5_000) -> None:
+        self.boot = boot
+        self.now = mono_ms
+        self.own: Anchor | None = None
+
+    def mono_ms(self) -> int:
+        return self.now
+
+    def anchor(self) -> Anchor | None:
+        return self.own
+
+    def wait(self, event, seconds: float) -> bool:
+        self.now += round(seconds * 1000)
+        return event.is_set()

@@ -1,0 +1,217 @@
+"""The keeper between samplers and uplink: nothing is freed but what the cloud says is stored, in any order of faults."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from edge.clock import Anchor
+from edge.config import SpoolConfig
+from edge.keeper import RAM_READINGS, WINDOW, Keeper
+from edge.spool import Spool
+from tests.edge.clock import HandClock
+from wire import codec
+from wire.batch import AckItem, Gap, Source, Verdict
+from wire.reading import Reading
+
+UTC = 1_790_000_000_000
+
+
+class Cloud:
+    """The far end of the wire: decodes what is published with the real codec and answers when told to."""
+
+    def __init__(self) -> None:
+        self.up, self.sent, self.status = True, [], []
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        if not self.up:
+            return False
+        if topic.endswith("/status"):
+            self.status.append(payload)
+        else:
+            self.sent.append(codec.decode_message("sg-01", payload, 2 * UTC))
+        return True
+
+    def take(self):
+        sent, self.sent = self.sent, []
+        return sent
+
+
+class World:
+    def __init__(self, tmp_path, **config) -> None:
+        self.clock = HandClock()
+        self.spool = Spool(tmp_path / "spool.db", 1 << 22)
+        settings = {"commit_s": 1.0, "batch_s": 2.0, "resend_s": 5.0} | config
+        self.keeper = Keeper(self.spool, SpoolConfig(**settings), "sg-01", self.clock, lambda status: status)
+        self.cloud = Cloud()
+        self.keeper.attach(self.cloud)
+
+    def connect(self):
+        self.keeper.linked(True)
+        self.go(0)
+
+    def go(self, seconds: float):
+        for _ in range(max(round(seconds / 0.5), 1)):
+            self.keeper.step(0)
+            self.clock.now += 500 if seconds else 0
+        self.keeper.step(0)
+
+    def read(self, n=1, **values):
+        for _ in range(n):
+            self.keeper.put(Reading("soil-1", self.clock.now, values or {"soil_ec": 5}, {}))
+
+    def answer(self, batches, code=Verdict.STORED, seconds=0):
+        items = [AckItem(bytes.fromhex(b.epoch), b.first, b.n, code, "", seconds) for b in batches]
+        self.keeper.acknowledged(codec.encode_ack(UTC + self.clock.now, items))
+        self.keeper.step(0)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_a_reading_is_committed_cut_sent_and_freed_only_by_its_ack(world):
+    world.connect()
+    world.read(3)
+    world.go(3)
+    (batch,) = world.cloud.take()
+    assert (batch.first, batch.n, batch.offset_ms) == (1, 3, None), "no clock yet: it goes out undated all the same"
+    assert world.spool.spooled()[0] == 3
+    world.answer([batch], Verdict.UNDATED)
+    (dated,) = world.cloud.take()
+    assert (dated.identity, dated.offset_ms, dated.source) == (batch.identity, UTC, Source.ACK)
+    assert world.spool.spooled()[0] == 3
+    world.answer([dated])
+    assert world.spool.spooled()[0] == 0
+
+
+def test_an_empty_ack_tells_the_time(world):
+    world.connect()
+    world.keeper.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
+    world.read()
+    world.go(3)
+    assert world.cloud.take()[0].offset_ms == UTC
+
+
+def test_without_an_answer_it_is_sent_again_with_the_same_date(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read()
+    world.go(3)
+    first = world.cloud.take()
+    world.go(60)
+    again = world.cloud.take()
+    assert len(first) == 1
+    assert 3 <= len(again) <= 12
+    assert {(b.identity, b.offset_ms) for b in first + again} == {(first[0].identity, UTC)}
+
+
+def test_after_an_outage_newest_first_then_oldest_first_with_at_most_eight_in_flight(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    for _ in range(30):
+        world.read()
+        world.go(2.5)
+    world.connect()
+    backlog = [batch.first for batch in world.cloud.take()]
+    assert backlog == sorted(backlog)
+    assert len(backlog) == WINDOW
+    world.read()
+    world.go(2.5)
+    assert world.cloud.take()[0].first == 31, "the newest does not wait for room"
+
+
+def test_later_pauses_and_frees_nothing(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read()
+    world.go(3)
+    world.answer(world.cloud.take(), Verdict.LATER, seconds=60)
+    world.go(50)
+    assert world.cloud.take() == []
+    assert world.spool.spooled()[0] == 1
+    assert "wait" in world.keeper.status("online").why
+    world.go(15)
+    assert len(world.cloud.take()) == 1
+
+
+def test_a_quarantined_batch_is_freed_and_a_stranger_frees_nothing(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read()
+    world.go(3)
+    (batch,) = world.cloud.take()
+    world.keeper.acknowledged(codec.encode_ack(UTC, [AckItem(bytes(8), 1, 1, 0, ""), AckItem(bytes.fromhex(batch.epoch), 1, 2, 0, "")]))
+    world.keeper.acknowledged(b"nonsense")
+    world.go(1)
+    assert world.spool.spooled()[0] == 1
+    world.answer([batch], Verdict.QUARANTINED)
+    assert world.spool.spooled()[0] == 0
+
+
+def test_a_class_change_of_an_urgent_quantity_goes_out_at_once(tmp_path):
+    world = World(tmp_path, commit_s=600.0, batch_s=600.0)
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read(pm2_5=12)
+    world.go(1)
+    world.cloud.take()
+    world.read(pm2_5=13)
+    world.go(1)
+    assert world.cloud.take() == []
+    world.read(pm2_5=80)
+    world.go(0)
+    (batch,) = world.cloud.take()
+    assert [reading.values["pm2_5"] for reading in batch.readings()][-1] == 80
+
+
+def test_five_hundred_readings_are_cut_at_once(tmp_path):
+    world = World(tmp_path, batch_s=600.0)
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.go(1)
+    world.read(500)
+    world.go(2)
+    assert [batch.n for batch in world.cloud.take()] == [500]
+
+
+def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_hold(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read(10)
+    world.go(3)
+    pages = world.spool._db.execute("PRAGMA page_count").fetchone()[0]
+    world.spool._db.execute(f"PRAGMA max_page_count = {pages}")
+    for _ in range(RAM_READINGS // 500 + 2):
+        world.read(500)
+        world.go(2)
+    assert "free room on the disk" in world.keeper.status("online").why
+    world.spool._db.execute("PRAGMA max_page_count = 100000")
+    world.go(5)
+    seen = {}
+    for _ in range(40):
+        for batch in world.cloud.take():
+            seen[batch.first] = batch
+            world.answer([batch])
+        world.go(1)
+    declared = sum(batch.n for batch in seen.values() if isinstance(batch, Gap))
+    told = sum(batch.n for batch in seen.values())
+    assert world.spool.spooled()[0] == 0
+    assert declared > 0
+    assert told == world.spool.acquired == 10 + (RAM_READINGS // 500 + 2) * 500
+    assert world.keeper.status("online").why == ""
+
+
+def test_what_is_held_survives_an_ordered_stop(world):
+    world.read(7)
+    world.keeper.finish()
+    assert world.spool.acquired == 7
+    assert world.spool.uncut == 0
+
+
+def test_a_stumble_in_the_database_is_not_counted_as_progress(world):
+    world.read(1)
+    world.spool._db.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        world.go(3)

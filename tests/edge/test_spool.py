@@ -1,0 +1,252 @@
+"""The spool: safe when append returns, cut once, declared when lost — with kills, full disks and damaged files."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.clock import Anchor
+from edge.spool import SET_ASIDE_AFTER, Spool, SpoolFull
+from wire.batch import Batch, Gap, Source
+from wire.codec import decode_message
+from wire.reading import Reading
+
+ROOT = Path(__file__).parents[2]
+BOOT, NEXT_BOOT = "b1" * 8, "b2" * 8
+UTC = 1_790_000_000_000
+ANCHOR = Anchor(UTC, Source.NTP, 100)
+MIB = 1024 * 1024
+
+
+def some(n, start=0):
+    return [Reading("soil-1", 1_000 + 10 * i, {"soil_ec": i % 20_000}, {}) for i in range(start, start + n)]
+
+
+def open_spool(tmp_path, quota=4 * MIB):
+    return Spool(tmp_path / "spool.db", quota)
+
+
+def everything(spool):
+    """Return ({seq: soil_ec} of what would arrive, set of seq declared) by decoding the very packets."""
+    values, declared = {}, set()
+    for number in spool.waiting(100_000):
+        spool.get(number)  # what fails its CRC is declared now, under a new id
+    for number in spool.waiting(100_000):
+        message = decode_message("sg-01", spool.get(number).packet(), 2 * UTC)
+        if isinstance(message, Gap):
+            declared |= {(message.epoch, seq) for seq in range(message.first, message.first + message.n)}
+        else:
+            values |= {(message.epoch, r.seq): r.values["soil_ec"] for r in message.readings()}
+    return values, declared
+
+
+def test_what_was_appended_comes_out_once_under_its_number(tmp_path):
+    spool = open_spool(tmp_path)
+    assert spool.append(some(700), BOOT) == 1
+    assert spool.append(some(3, 700), BOOT) == 701
+    assert [kept.identity[1:] for kept in spool.cut()] == [(1, 500), (501, 203)]
+    assert spool.cut() == []
+    values, _ = everything(spool)
+    assert values == {(spool.epoch, i + 1): i for i in range(703)}
+
+
+def test_batches_keep_to_boots_and_to_two_thousand_values(tmp_path):
+    spool = open_spool(tmp_path)
+    wide = [Reading("a", i, {f"pm{k}": 1 for k in (1, 10)} | {"co": 1, "co2": 1, "noise": 1}, {}) for i in range(450)]
+    spool.append(wide, BOOT)
+    spool.append(some(2), NEXT_BOOT)
+    assert [(kept.identity[1:], kept.boot) for kept in spool.cut()] == [
+        ((1, 400), BOOT), ((401, 50), BOOT), ((451, 2), NEXT_BOOT),
+    ]  # fmt: skip
+
+
+def test_only_the_exact_identity_frees(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(some(10), BOOT)
+    spool.cut()
+    assert spool.free((spool.epoch, 1, 9)) is None
+    assert spool.free(("ff" * 8, 1, 10)) is None
+    assert spool.spooled()[0] == 10
+    assert spool.free((spool.epoch, 1, 10)) is not None
+    assert spool.spooled()[0] == 0
+
+
+def test_a_date_once_given_never_changes(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(some(5), BOOT)
+    (before,) = spool.cut()
+    assert not before.dated
+    spool.anchor(BOOT, ANCHOR)
+    spool.anchor(BOOT, Anchor(UTC + 5_000, Source.NTP, 10))
+    spool.append(some(5), BOOT)
+    (after,) = spool.cut()
+    assert spool.get(before.id).offset_ms == UTC
+    assert after.offset_ms == UTC + 5_000
+
+
+def test_a_boot_that_died_undated_is_bounded_by_its_neighbours(tmp_path):
+    spool = open_spool(tmp_path)
+    for boot, start in ((BOOT, 0), ("dead" * 4, 10), (NEXT_BOOT, 20)):
+        spool.append(some(10, start), boot)
+        spool.cut()
+        if boot == BOOT:
+            spool.anchor(BOOT, ANCHOR)  # its last reading is at UTC + 1090
+    spool.anchor(NEXT_BOOT, Anchor(UTC + 600_000, Source.ACK, 100))
+    assert spool.bound(NEXT_BOOT, UTC + 600_000) == 1
+    _, dead, _ = (decode_message("sg-01", spool.get(n).packet(), 2 * UTC) for n in spool.waiting(9))
+    assert dead.source is Source.BOUNDED
+    times = [reading.utc_ms for reading in dead.readings()]
+    assert UTC + 1_090 <= times[0] < times[-1] <= UTC + 600_000
+    assert (times[-1] - times[0]) == 90
+    assert dead.uncertainty_ms >= (600_000 - 1_090 - 90) // 2
+
+
+def test_the_quota_declares_the_oldest_and_keeps_urgent_ones_longest(tmp_path):
+    spool = open_spool(tmp_path, quota=8_000)
+    spool.append(some(100), BOOT)
+    spool.cut(urgent=True)
+    for i in range(1, 60):
+        spool.append(some(100, 100 * i), BOOT)
+        spool.cut()
+        spool.enforce_quota()
+    assert spool.used_bytes <= 8_000
+    spool.anchor(BOOT, ANCHOR)
+    values, declared = everything(spool)
+    assert (spool.epoch, 1) in values, "the urgent batch is still there"
+    assert declared
+    assert len(values) + len(declared) == 6_000
+    assert len(declared) == spool.dropped
+    assert max(seq for _, seq in declared) < max(seq for _, seq in values)
+
+
+def test_what_is_never_answered_is_set_aside_and_declared(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(some(5), BOOT)
+    (kept,) = spool.cut()
+    assert not any(spool.refused(kept.id) for _ in range(SET_ASIDE_AFTER - 1))
+    assert spool.refused(kept.id)
+    assert decode_message("sg-01", spool.get(kept.id).packet(), UTC) == Gap("sg-01", spool.epoch, 1, 5, "set-aside")
+
+
+@pytest.mark.parametrize("spare", range(12))
+def test_a_full_disk_keeps_nothing_half_and_recovers(tmp_path, spare):
+    spool = open_spool(tmp_path)
+    spool.append(some(300), BOOT)
+    spool.cut()
+    pages = spool._db.execute("PRAGMA page_count").fetchone()[0]
+    spool._db.execute(f"PRAGMA max_page_count = {pages + spare}")
+    kept, refused = 300, 0
+    for i in range(60):
+        try:
+            spool.append(some(500, kept), BOOT)
+            kept += 500
+            spool.cut()
+        except SpoolFull:
+            refused += 1
+        assert spool.acquired == kept, i
+    assert refused, "the disk was meant to be full"
+    spool._db.execute(f"PRAGMA max_page_count = {pages + 10_000}")
+    spool.append(some(100, kept), BOOT)
+    spool.cut()
+    spool.anchor(BOOT, ANCHOR)
+    values, declared = everything(spool)
+    assert values == {(spool.epoch, i + 1): i for i in range(kept + 100)}
+    assert not declared
+
+
+def test_opening_again_goes_on_where_it_was(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(some(20), BOOT)
+    epoch = spool.epoch
+    spool.close()
+    again = open_spool(tmp_path)
+    assert (again.epoch, again.acquired, again.uncut) == (epoch, 20, 20)
+    assert again.append(some(1), BOOT) == 21
+
+
+def test_a_newer_file_is_refused_with_the_remedy(tmp_path):
+    open_spool(tmp_path).close()
+    db = sqlite3.connect(tmp_path / "spool.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(RuntimeError, match="newer gocche"):
+        open_spool(tmp_path)
+
+
+WRITER = """
+import sys; from pathlib import Path
+from edge.spool import Spool; from wire.reading import Reading
+spool = Spool(Path(sys.argv[1]), 4 << 20)
+while True:
+    first = spool.acquired + 1
+    spool.append([Reading("soil-1", 1000 + seq, {"soil_ec": seq % 20000}, {}) for seq in range(first, first + 7)], "b1" * 8)
+    if first % 5 == 0: spool.cut()
+    print(spool.acquired, flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kill_9_loses_nothing_that_append_had_returned(tmp_path, seed):
+    acknowledged = 0
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "spool.db")], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for _ in range(random.Random(seed).randint(5, 60)):
+            acknowledged = int(writer.stdout.readline())
+        writer.kill()
+        rest, _ = writer.communicate(timeout=10)
+        acknowledged = max([acknowledged, *map(int, rest.splitlines())])
+    spool = open_spool(tmp_path)
+    assert not spool.notes
+    spool.anchor(BOOT, ANCHOR)
+    spool.cut()
+    values, declared = everything(spool)
+    assert not declared
+    assert spool.acquired >= acknowledged
+    assert values == {(spool.epoch, seq): seq % 20_000 for seq in range(1, spool.acquired + 1)}
+
+
+def damaged(path, seed):
+    """Damage a copy at random: flipped bits, zeroed pages, a cut-off end."""
+    dice = random.Random(seed)
+    raw = bytearray(path.read_bytes())
+    kind = seed % 3
+    if kind == 0:
+        for _ in range(dice.randint(1, 4)):
+            raw[dice.randrange(len(raw))] ^= 1 << dice.randrange(8)
+    elif kind == 1:
+        page = dice.randrange(len(raw) // 4096) * 4096
+        raw[page : page + 4096] = bytes(4096)
+    else:
+        del raw[dice.randrange(len(raw) // 2, len(raw)) :]
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("seed", range(36))
+def test_a_damaged_file_always_opens_and_never_tells_a_wrong_value(tmp_path, seed):
+    spool = open_spool(tmp_path)
+    for i in range(12):
+        spool.append(some(100, 100 * i), BOOT)
+        spool.cut()
+    spool.append(some(30, 1_200), BOOT)
+    spool.anchor(BOOT, ANCHOR)
+    old = spool.epoch
+    spool.close()
+    damaged(tmp_path / "spool.db", seed)
+    again = open_spool(tmp_path)
+    again.cut()
+    again.anchor(BOOT, ANCHOR)
+    values, declared = everything(again)
+    assert all(value == seq - 1 for (epoch, seq), value in values.items() if epoch == old)
+    assert not values.keys() & declared
+    if again.epoch != old:  # recovered: the damaged file is kept for a person to look at
+        assert list(tmp_path.glob("spool.damaged-*"))
+        assert again.notes
+    assert again.append(some(1), BOOT) >= 1
+    assert isinstance(decode_message("sg-01", again.get(again.cut()[-1].id).packet(), 2 * UTC), Batch)

@@ -1,0 +1,257 @@
+"""The parts that tests of alerts share: a clock moved by hand, a small garden, batches, and a real mail server."""
+# ruff: noqa: ARG002, N802 - aiosmtpd finds its hooks by name and gives them all that it has
+
+from __future__ import annotations
+
+import email
+import email.policy
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from aiosmtpd.controller import Controller
+
+from cloud.alerts.channels import open_channel
+from cloud.alerts.engine import Alerts, AlertsConfig
+from cloud.alerts.listing import events
+from cloud.registry import Binding, Contact, Hamlet, Registry, Tree, Zone
+from cloud.store import Store, open_store
+from wire.batch import Batch, Block, Source
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable, Iterator
+    from email.message import EmailMessage
+
+START_MS = 1_763_875_200_000  # 2025-11-23 12:20:00 in Hanoi
+EPOCH = "00112233445566aa"
+DAY = date(2025, 1, 1)
+SMOKE: dict[str, Any] = {
+    "name": "smoke",
+    "kind": "limit",
+    "quantity": "pm2_5",
+    "over": 55.0,
+    "clear_below": 35.0,
+    "persist_s": 180,
+    "clear_s": 300,
+}
+SILENT: dict[str, Any] = {"name": "silent", "kind": "absence", "of": "gateway", "after_s": 300}
+SIGNAL: dict[str, Any] = {
+    "name": "signal",
+    "kind": "absence",
+    "of": "service",
+    "quantity": "registration",
+    "persist_s": 60,
+    "after_s": 300,
+}
+
+
+class HandClock:
+    """Time that moves when a test says so."""
+
+    def __init__(self, utc_ms: int = START_MS) -> None:
+        self._utc_ms = utc_ms
+        self._mono = 1_000.0
+
+    def utc_ms(self) -> int:
+        return self._utc_ms
+
+    def monotonic(self) -> float:
+        return self._mono
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.advance(seconds)
+        return event.is_set()
+
+    def advance(self, seconds: float) -> None:
+        self._utc_ms += round(seconds * 1000)
+        self._mono += seconds
+
+
+def registry(*, way_out: bool = False, contacts: list[Contact] | None = None) -> Registry:
+    zone = Zone("suoi-giang", "Suối Giàng", "Suoi Giang", 21.6, 104.6)
+    tree = Tree("7K3MQ2", "1", "Cây Tổ", "First tree", "suoi-giang", 21.61234, 104.61234, 1_400, 300, 350, "", "")
+    hamlet = Hamlet("hang-tay", "Háng Tày", "xã Chế Tạo", "Lào Cai", 21.7, 104.1, 40, DAY)
+    people = [
+        Contact("Thào A Lử", "fire-watch", "lu@example.vn"),
+        Contact("Giàng Thị Mỷ", "telecom", "my@example.vn"),
+        Contact("Op", "operator", "op@example.vn", "en"),
+    ]
+    return Registry(
+        zones={"suoi-giang": zone},
+        trees={"7K3MQ2": tree},
+        stories={},
+        hamlets={"hang-tay": hamlet},
+        contacts=people if contacts is None else contacts,
+        bindings=[
+            Binding("sg-01", "smoke-1", "tree", "7K3MQ2", DAY),
+            Binding("sg-01", "modem-1", "hamlet", "hang-tay", DAY, way_out=way_out),
+        ],
+        problems=[],
+    )
+
+
+def batch(
+    first: int,
+    readings: list[tuple[int, float]],
+    *,
+    quantity: str = "pm2_5",
+    channel: str = "smoke-1",
+    undated: bool = False,
+    gateway: str = "sg-01",
+) -> Batch:
+    """Return a batch of one channel from (UTC ms, value)."""
+    block = Block(
+        channel=channel,
+        seqs=[first + row for row in range(len(readings))],
+        times_ms=[ms for ms, _ in readings],
+        quantities=(quantity,),
+        columns=[[f"{value:g}" for _, value in readings]],
+        absent=[[]],
+    )
+    return Batch(
+        gateway=gateway,
+        epoch=EPOCH,
+        first=first,
+        n=len(readings),
+        boot="b0",
+        offset_ms=None if undated else 0,
+        source=Source.NONE if undated else Source.NTP,
+        uncertainty_ms=0,
+        blocks=[block],
+    )
+
+
+class Post:
+    """A real SMTP server. `refuse` maps an address to the answer it gets; `down` answers everybody 421."""
+
+    def __init__(self, port: int) -> None:
+        self.mails: list[tuple[str, EmailMessage]] = []
+        self.refuse: dict[str, str] = {}
+        self.tries = 0
+        self.accepted = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.port = port
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        self.tries += 1
+        if address in self.refuse:
+            return self.refuse[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        self.mails.append((envelope.rcpt_tos[0], message))
+        self.accepted.set()
+        while not self.go_on.is_set():
+            await _breathe()
+        return "250 accepted"
+
+    def subjects(self, to: str | None = None) -> list[str]:
+        return [str(mail["Subject"]) for who, mail in self.mails if to in (None, who)]
+
+
+async def _breathe() -> None:
+    import asyncio
+
+    await asyncio.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(post: Post) -> Iterator[Post]:
+    controller = Controller(post, hostname="127.0.0.1", port=post.port)
+    controller.start()
+    try:
+        yield post
+    finally:
+        post.go_on.set()
+        controller.stop()
+
+
+def mail_table(port: int) -> dict[str, Any]:
+    return {"host": "127.0.0.1", "port": port, "sender": "gocche@example.vn", "starttls": False, "timeout_s": 5.0}
+
+
+class Bench:
+    """One alerts room on a real SQLite store and a journal that outlives it."""
+
+    def __init__(self, folder: pathlib.Path, rules: list[dict[str, Any]], port: int, **settings: Any) -> None:
+        self.clock = settings.pop("clock", None) or HandClock()
+        self.registry = settings.pop("registry", None) or registry()
+        self.store: Store = open_store({"engine": "sqlite", "path": str(folder / "store.db")}, writer=True)
+        self.store.setup()
+        self.path = folder / "alerts.db"
+        self._rules, self._port, self._settings = rules, port, settings
+        self.alerts = self._build()
+        self.seq = 1
+
+    def restart(self) -> None:
+        """What a new process finds: the files, and nothing that was in memory."""
+        self.alerts.close()
+        self.alerts = self._build()
+
+    def close(self) -> None:
+        self.alerts.close()
+        self.store.close()
+
+    def at(self, seconds: float) -> int:
+        return START_MS + round(seconds * 1000)
+
+    def send(self, readings: list[tuple[float, float]], *, step: bool = True, **kind: Any) -> Batch:
+        """Offer (seconds since the start, value) as the stream would."""
+        made = batch(self.seq, [(self.at(at_s), value) for at_s, value in readings], **kind)
+        self.seq += len(readings)
+        self.alerts.offer(made, self.clock.utc_ms())
+        if step:
+            self.alerts.step()
+        return made
+
+    def live(self, readings: list[tuple[float, float]], **kind: Any) -> None:
+        """Offer each reading at its own time, stepping the clock there."""
+        for at_s, value in readings:
+            self.clock.advance(max(0.0, (self.at(at_s) - self.clock.utc_ms()) / 1000))
+            self.send([(at_s, value)], **kind)
+
+    def idle(self, seconds: float, each_s: float = 5.0) -> None:
+        for _ in range(round(seconds / each_s)):
+            self.clock.advance(each_s)
+            self.alerts.step()
+
+    def events(self, incident: int = 1) -> list[str]:
+        return [row[1] for row in events(self.path, incident)]
+
+    def words(self, incident: int = 1) -> list[str]:
+        return [f"{row[1]}: {row[3]}" for row in events(self.path, incident)]
+
+    def _build(self) -> Alerts:
+        return Alerts(
+            config=AlertsConfig(**self._settings),
+            rules=self._rules,
+            store=self.store,
+            registry=self.registry,
+            channels={
+                "email": open_channel("email", mail_table(self._port)),
+                "console": open_channel("console", {}),
+            },
+            clock=self.clock,
+            journal_path=self.path,
+        )
+
+
+def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+    """Wait for a condition, with a bound."""
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true in time"
+        time.sleep(0.02)

@@ -1,0 +1,128 @@
+"""Every case folder of every rule kind is judged rightly, whatever order its readings arrive in."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud.alerts.rules import Rule, kinds, open_rules
+from cloud.alerts.spans import Lane, Span, Tracker, add, scan, settle
+from tests.rules.garden import START_MS, Bench, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HERE = Path(__file__).parent
+CASES = sorted(path.parent for path in HERE.glob("*/*/rule.toml"))
+
+
+def _name(case: Path) -> str:
+    return f"{case.parent.name}/{case.name}"
+
+
+def _rule(case: Path) -> dict[str, Any]:
+    return tomllib.loads((case / "rule.toml").read_text(encoding="utf-8"))
+
+
+def _rows(case: Path) -> list[dict[str, str]]:
+    with (case / "readings.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _seconds(span: Any) -> dict[str, float | None]:
+    times = {"since": span.since_ms, "opened": span.opened_ms, "until": span.until_ms, "ended": span.ended_ms}
+    return {f"{key}_s": None if ms is None else (ms - START_MS) / 1000 for key, ms in times.items()}
+
+
+def _expected(case: Path) -> list[dict[str, float | None]]:
+    expected: list[dict[str, float | None]] = json.loads((case / "expected.json").read_text(encoding="utf-8"))
+    return expected
+
+
+READING_CASES = [c for c in CASES if (c / "expected.json").exists() and "value" in _rows(c)[0]]
+SILENCE_CASES = [c for c in CASES if (c / "expected.json").exists() and "what" in _rows(c)[0]]
+ERROR_CASES = [c for c in CASES if (c / "error.txt").exists()]
+
+
+def test_every_kind_has_cases_that_fire_and_cases_that_do_not() -> None:
+    for kind in kinds():
+        results = [_expected(c) for c in READING_CASES + SILENCE_CASES if c.parent.name == kind]
+        assert any(results), f"{kind}: no case in which it fires"
+        assert not all(results), f"{kind}: no case in which it stays quiet"
+
+
+def test_every_case_is_judged() -> None:
+    assert sorted(READING_CASES + SILENCE_CASES + ERROR_CASES) == CASES
+
+
+def _spans(rule: Rule, points: Iterable[tuple[int, int, float]]) -> list[Span]:
+    return scan(Tracker(), points, rule.grade, rule.patience)[1]
+
+
+@pytest.mark.parametrize("case", READING_CASES, ids=_name)
+def test_readings(case: Path) -> None:
+    (rule,) = open_rules([_rule(case)])
+    points = [(START_MS + round(1000 * float(r["at_s"])), n, float(r["value"])) for n, r in enumerate(_rows(case))]
+    assert [_seconds(span) for span in _spans(rule, points)] == _expected(case)
+    for seed in range(20):  # one by one in any order, judged again after each
+        lane, shuffled = Lane(), random.Random(seed).sample(points, len(points))
+        for point in shuffled:
+            lane = add(lane, [point])
+        assert [_seconds(span) for span in _spans(rule, lane.points)] == _expected(case)
+
+
+@pytest.mark.parametrize("case", READING_CASES, ids=_name)
+def test_folding_the_window_changes_nothing(case: Path) -> None:
+    (rule,) = open_rules([_rule(case)])
+    lane, last = Lane(), None
+    for n, row in enumerate(_rows(case)):
+        utc_ms = START_MS + round(1000 * float(row["at_s"]))
+        lane = settle(add(lane, [(utc_ms, n, float(row["value"]))]), utc_ms - 120_000, rule.grade, rule.patience)
+        last = scan(lane.base, lane.points, rule.grade, rule.patience)[1]
+    still = [span for span in _expected(case) if span["ended_s"] is None]
+    assert [_seconds(span) for span in last or [] if span.ended_ms is None] == still
+
+
+@pytest.mark.parametrize("case", SILENCE_CASES, ids=_name)
+def test_silence(case: Path, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [_rule(case)], free_port())
+    now_s = 0.0
+    for row in _rows(case):
+        while now_s < float(row["at_s"]):
+            bench.clock.advance(5.0)
+            now_s += 5.0
+            if now_s < float(row["at_s"]):
+                bench.alerts.step()
+        if row["what"] == "heard":
+            bench.alerts.heard("sg-01", bench.clock.utc_ms())
+        elif row["what"] in ("listening", "deaf"):
+            bench.alerts.step()
+            bench.alerts.listening(row["what"] == "listening")
+        bench.alerts.step()
+    assert [_seconds(incident) for incident in bench.alerts.incidents()] == _expected(case)
+    bench.close()
+
+
+@pytest.mark.parametrize("case", ERROR_CASES, ids=_name)
+def test_wrong_rules_are_refused_with_their_remedy(case: Path) -> None:
+    with pytest.raises(ValueError, match=r"^\[\[rule\]\]") as caught:
+        open_rules([_rule(case)])
+    expected = (case / "error.txt").read_text(encoding="utf-8").strip()
+    assert str(caught.value).startswith(expected)
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    table = _rule(HERE / "limit" / "normal_day")
+    with pytest.raises(ValueError, match="another rule has this name"):
+        open_rules([table, table])
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"kind = 'limt' is unknown; there are: absence, limit"):
+        open_rules([{"name": "x", "kind": "limt"}])

@@ -1,0 +1,594 @@
+"""The public pages: the same honest figure on the page, in its JSON and in memory, in two languages, on any day."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from html.parser import HTMLParser
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from cloud import codes
+from cloud.pages.app import build
+from cloud.pages.readings import metres
+from cloud.pages.words import LANGS, Speaker, catalogue, choose
+from cloud.registry import Story
+from cloud.store import Retry
+from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, TREE, Incident, World
+from wire.batch import Source
+from wire.quantities import QUANTITIES
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DAY_S = 86_400
+AGES = {"live": 60, "late": 3_600, "old": 30 * 3_600}
+TEMPLATES = GARDEN.parents[1] / "cloud" / "pages" / "templates"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.store.close()
+
+
+def client(world: World, **changed: Any) -> TestClient:
+    return TestClient(build(world.garden(**changed)), raise_server_exceptions=False)
+
+
+class _Text(HTMLParser):
+    """The words of a page, with what stands inside each `<li>` kept together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[str] = []
+        self.all: list[str] = []
+        self._open = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == "li":
+            self._open += 1
+            self.items.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open -= tag == "li"
+
+    def handle_data(self, data: str) -> None:
+        self.all.append(data)
+        if self._open:
+            self.items[-1] += data
+
+
+def words_of(html: str) -> _Text:
+    parser = _Text()
+    parser.feed(html)
+    return parser
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- the tree ---
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("state", AGES)
+def test_page_json_and_memory_say_the_same(world: World, lang: str, state: str) -> None:
+    world.tell(ALL, age_s=AGES[state])
+    asked = client(world)
+    page = asked.get(f"/T/{TREE}?lang={lang}")
+    answer = asked.get(f"/T/{TREE}.json?lang={lang}").json()
+    assert page.status_code == 200
+    assert answer["readings"]
+    text = squeezed(" ".join(words_of(page.text).all))
+    for reading in answer["readings"]:
+        gateway, channel = reading["source"].split("/")
+        value = world.latest.get(gateway, channel, reading["quantity"])
+        assert value is not None
+        assert (reading["value"], reading["quality"]) == (value.value, state)
+        assert reading["time"] == ("2025-11-23T10:59:00.000+07:00" if state == "live" else reading["time"])
+        assert f'datetime="{reading["time"]}"' in page.text
+        assert reading["source"] in text
+        figure = Speaker(lang, NOW_MS).figure(QUANTITIES[reading["quantity"]], reading["value"])
+        assert squeezed(f"{figure} {reading['unit']}").replace(" °C", "°C") in text.replace(" °C", "°C").replace(
+            "320,0°", "320,0 °"
+        ).replace("320.0°", "320.0 °")
+        assert reading["label"] in text
+
+
+def test_the_json_of_a_tree(world: World) -> None:
+    world.tell(ALL)
+    answer = client(world).get(f"/T/{TREE}.json").json()
+    assert answer["code"] == TREE
+    assert answer["name"] == "Cây mẫu số 1"
+    assert answer["age"] == {"low": 250, "high": 350, "method": "điều tra của hợp tác xã (ước tính)"}
+    assert (answer["lat"], answer["lon"], answer["alt_m"]) == (21.6201, 104.5795, 1352)
+    assert answer["zone"]["code"] == "z01"
+    assert answer["story"].startswith("Đây là câu chuyện mẫu")
+    moisture = answer["readings"][0]
+    assert moisture == {
+        "quantity": "soil_moisture",
+        "label": "Độ ẩm đất",
+        "value": 31.27,
+        "unit": "%",
+        "time": "2025-11-23T10:59:00.000+07:00",
+        "time_certain": True,
+        "source": "sg-01/soil-1",
+        "measured": "tree",
+        "distance_m": 2,
+        "quality": "live",
+        "newest_poll": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [TREE, TREE.lower(), "7K3-MQP", "7k3-mqp", codes.shown(TREE)],
+    ids=["tag", "lower", "dash", "both", "shown"],
+)
+@pytest.mark.parametrize("door", ["/T", "/t"])
+def test_a_code_is_found_as_people_type_it_without_a_redirect(world: World, door: str, written: str) -> None:
+    asked = client(world)
+    for tail in ("", ".json"):
+        answer = asked.get(f"{door}/{written}{tail}", follow_redirects=False)
+        assert answer.status_code == 200
+    assert f'<link rel="canonical" href="https://goc.example.org/T/{TREE}">' in asked.get(f"{door}/{written}").text
+
+
+def test_each_figure_says_where_it_was_measured(world: World) -> None:
+    world.tell(ALL)
+    page = client(world).get(f"/T/{TREE}").text
+    tree, zone = world.registry.trees[TREE], world.registry.zones["z01"]
+    away = round(metres(tree.lat, tree.lon, zone.lat, zone.lon))
+    assert "Đo tại cây này" in page
+    assert "cách gốc 2 m" in page
+    assert f"cách cây khoảng {away} m – không đo ngay tại cây" in page
+    distances = {row["measured"]: row["distance_m"] for row in client(world).get(f"/T/{TREE}.json").json()["readings"]}
+    assert distances == {"tree": 2, "zone": away}
+
+
+def test_a_degree_of_latitude_is_111_km() -> None:
+    # 6,371,008.8 m · π / 180
+    assert metres(21, 104, 22, 104) == pytest.approx(111_195.08, abs=0.01)
+    assert metres(21, 104, 21, 104) == 0
+
+
+@pytest.mark.parametrize(
+    ("age_s", "quality"), [(0, "live"), (900, "live"), (901, "late"), (DAY_S, "late"), (DAY_S + 1, "old")]
+)
+def test_when_a_figure_stops_being_now(world: World, age_s: float, quality: str) -> None:
+    world.tell({"soil-1": {"soil_moisture": 30.0}}, age_s=age_s)
+    assert client(world).get(f"/T/{TREE}.json").json()["readings"][0]["quality"] == quality
+    page = client(world).get(f"/T/{TREE}").text
+    assert ("Số liệu đến muộn" in page) == (quality == "late")
+    assert ("Chưa có số liệu mới" in page) == ("lần cuối thấy" in page) == (quality == "old")
+
+
+def test_how_late_is_slow_for_a_slow_gateway(world: World) -> None:
+    world.tell({"soil-1": {"soil_moisture": 30.0}}, age_s=3_000)
+    answer = client(world, live_s=3 * 1_800).get(f"/T/{TREE}.json").json()
+    assert answer["readings"][0]["quality"] == "live"
+
+
+def test_one_late_sensor_is_late_beside_fresh_ones(world: World) -> None:
+    world.tell({"soil-1": {"soil_moisture": 30.0}}, age_s=7_200)
+    world.tell({"air-1": {"air_humidity": 80.0}}, age_s=10)
+    page = client(world).get(f"/T/{TREE}").text
+    assert "Số liệu đến muộn" not in page
+    soil, air = words_of(page).items
+    assert "muộn" in soil
+    assert "2 giờ trước" in soil
+    assert "chưa đầy 1 phút trước" in air
+
+
+def test_a_sensor_that_fails_now_says_so_beside_its_last_value(world: World) -> None:
+    world.tell({"soil-1": {"soil_moisture": 30.5}}, age_s=300)
+    world.tell({"soil-1": {"soil_moisture": Reason.CHECKSUM}}, age_s=10)
+    item = words_of(client(world).get(f"/T/{TREE}").text).items[0]
+    assert "30,5" in item
+    assert "lần đo mới nhất không có số: câu trả lời sai mã kiểm tra" in item
+    assert client(world).get(f"/T/{TREE}.json").json()["readings"][0]["newest_poll"] == "câu trả lời sai mã kiểm tra"
+
+
+def test_a_sensor_that_never_gave_a_value_shows_none(world: World) -> None:
+    world.tell({"soil-1": {"soil_moisture": Reason.SILENCE}})
+    reading = client(world).get(f"/T/{TREE}.json").json()["readings"][0]
+    assert (reading["value"], reading["time"], reading["quality"]) == (None, None, "none")
+    page = client(world).get(f"/T/{TREE}").text
+    assert "cảm biến không trả lời" in page
+    assert "Chưa nhận được số đo nào từ sg-01/air-1." in page
+
+
+def test_an_uncertain_time_is_said(world: World) -> None:
+    world.tell({"soil-1": {"soil_moisture": 30.5}}, source=Source.BOUNDED, uncertainty_ms=60_000)
+    assert "giờ chưa chắc" in client(world).get(f"/T/{TREE}").text
+    assert client(world).get(f"/T/{TREE}.json").json()["readings"][0]["time_certain"] is False
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_tree_without_any_sensor_is_a_page_all_the_same(world: World, lang: str) -> None:
+    world.tell(ALL)
+    answer = client(world).get(f"/T/{BARE}?lang={lang}")
+    assert answer.status_code == 200
+    assert catalogue(lang)["reading.no_sensor"] in answer.text
+    assert client(world).get(f"/T/{BARE}.json").json()["readings"] == []
+
+
+def test_what_is_not_trusted_or_not_the_publics_is_nowhere(world: World) -> None:
+    world.tell(ALL)
+    asked = client(world)
+    hidden = {"soil_nitrogen", "soil_potassium", "cell", *GNSS}
+    assert not {row["quantity"] for row in asked.get(f"/T/{TREE}.json").json()["readings"]} & hidden
+    for path in (f"/T/{TREE}", f"/T/{TREE}.json", "/phu-song", "/phu-song.json", "/"):
+        text = asked.get(path).text
+        assert "Đạm" not in text
+        assert str(MODEM["cell"]) not in text
+        assert "example.org" not in text.replace("goc.example.org", "")
+
+
+def test_of_two_thermometers_the_freshest_is_seen_and_the_other_kept(world: World) -> None:
+    world.tell(ALL)
+    page = client(world).get(f"/T/{TREE}").text
+    tiles = [item for item in words_of(page).items if "Nhiệt độ không khí" in item]
+    assert len(tiles) == 1
+    assert "sg-01/air-1" in tiles[0]
+    assert "21,9" in page  # the weather station's, in the technical table
+    world.clock.now_ms += 600_000
+    world.tell({"weather-1": {"air_temperature": 17.5}}, age_s=5)
+    tiles = [item for item in words_of(client(world).get(f"/T/{TREE}").text).items if "Nhiệt độ không khí" in item]
+    assert "17,5" in tiles[0]
+
+
+def test_the_span_of_the_last_day_comes_from_the_store(world: World) -> None:
+    for hours, humidity in ((30, 10.0), (20, 61.5), (5, 97.0), (1, 80.0)):
+        world.tell({"air-1": {"air_humidity": humidity}}, age_s=hours * 3_600)
+    world.tell({"air-1": {"air_humidity": 81.0}})
+    assert "24 giờ: 61,5 – 97,0" in words_of(client(world).get(f"/T/{TREE}").text).items[0]
+
+
+def test_a_store_that_does_not_answer_costs_a_note_not_the_page(world: World) -> None:
+    class Out:
+        asked = 0
+
+        def hourly(self, *_: object) -> list[object]:
+            self.asked += 1
+            raise Retry("database is locked")
+
+    out = Out()
+    world.tell(ALL)
+    asked = client(world, store=out)
+    for _ in range(2):
+        answer = asked.get(f"/T/{TREE}")
+        assert answer.status_code == 200
+        assert "Kho dữ liệu tạm thời không trả lời" in answer.text
+        assert "31,27" in answer.text
+        assert "database is locked" not in answer.text
+    assert out.asked == 1  # it is left alone for a while
+    world.clock.now_ms += 31_000
+    asked.get(f"/T/{TREE}")
+    assert out.asked == 2
+
+
+def test_a_story_is_text_never_markup(world: World) -> None:
+    evil = '<script>alert(1)</script>\n\n<img src=x onerror=alert(2)> & "quoted"'
+    world.registry.stories[TREE, "vi"] = Story(TREE, "vi", evil)
+    world.registry.trees[TREE] = msgspec.structs.replace(world.registry.trees[TREE], name_vi="<b>Cây</b>")
+    page = client(world).get(f"/T/{TREE}").text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<b>Cây" not in page
+
+
+def test_a_story_in_one_language_only_is_marked_as_that_language(world: World) -> None:
+    del world.registry.stories[TREE, "vi"]
+    page = client(world).get(f"/T/{TREE}").text
+    assert '<div class="story" lang="en"><p>This is a sample story' in page
+    assert "<details open>" in page
+    del world.registry.stories[TREE, "en"]
+    assert "Hợp tác xã chưa viết chuyện" in client(world).get(f"/T/{TREE}").text
+
+
+# --- codes that are no tree ---
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [("00000-0", "unknown"), ("7K3MQ2", "slip"), ("<script>", "slip"), ("x" * 300, "slip"), ("%F0%9F%8D%B5", "slip")],
+)
+def test_an_unknown_code_is_explained(world: World, lang: str, written: str, key: str) -> None:
+    answer = client(world).get(f"/T/{written}?lang={lang}")
+    assert answer.status_code == 404
+    said = squeezed(" ".join(words_of(answer.text).all))
+    for language in LANGS:
+        assert catalogue(language)[f"missing.{key}_lead"].partition("{code}")[2][:60] in said
+    assert "<script" not in answer.text
+    assert len(answer.text) < 12_000
+    machine = client(world).get(f"/T/{written}.json")
+    assert (machine.status_code, machine.json()) == (404, {"error": "no tree carries this code"})
+
+
+def test_the_box_takes_a_code_to_its_tree(world: World) -> None:
+    asked = client(world)
+    answer = asked.get("/?ma=7k3-mqp&lang=en", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/T/{TREE}?lang=en")
+    wrong = asked.get("/", params={"ma": '"><script>'})
+    assert wrong.status_code == 200
+    assert "không phải mã cây" in wrong.text
+    assert "<script" not in wrong.text
+
+
+# --- the other pages ---
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_index_links_every_tree(world: World, lang: str) -> None:
+    page = client(world).get(f"/?lang={lang}").text
+    for code in world.registry.trees:
+        assert f'href="/T/{code}?lang={lang}"' in page
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_coverage_tells_weak_none_stale_and_not_measured_apart(world: World, lang: str) -> None:
+    seen = {}
+    for state, modem in {
+        "weak": {"registration": 1, "radio": 3, "lte_rsrp": -118.0},
+        "none": {"registration": 2},
+        "stale": {"registration": Reason.SILENCE},
+    }.items():
+        world.clock.now_ms += 1_000_000
+        world.tell({"modem-hang-tay": modem}, age_s=5)
+        page = client(world).get(f"/phu-song?lang={lang}").text
+        row = page[page.index("Háng Tày") : page.index("Kể Cả")]
+        assert catalogue(lang)[f"signal.{state}"] in row
+        seen[state] = re.findall(r"<svg.*?</svg>", row, re.DOTALL)[0]
+        assert f"signal.{state}" not in page
+        last = page[page.index("Pú Vá") :]
+        assert catalogue(lang)["signal.unmeasured"] in last
+        seen["unmeasured"] = re.findall(r"<svg.*?</svg>", last, re.DOTALL)[0]
+    assert len(set(seen.values())) == 4  # by symbol too, not by colour alone
+    assert "Lào Cai" in page
+    assert "Yên Bái" not in page
+
+
+def test_coverage_says_when_there_was_signal_last(world: World) -> None:
+    world.tell({"modem-hang-tay": MODEM}, age_s=2 * DAY_S)
+    world.tell({"modem-hang-tay": {"registration": 2}})
+    page = client(world).get("/phu-song").text
+    assert '<time datetime="2025-11-21T11:00:00.000+07:00">11:00, 21/11</time>' in page
+    assert "2 ngày trước" in page
+    assert "đang tìm sóng" in page
+    first = client(world).get("/phu-song.json").json()["hamlets"][0]
+    assert (first["state"], first["last_service"]) == ("none", "2025-11-21T11:00:00.000+07:00")
+
+
+@pytest.mark.parametrize("path", ["/phu-song", "/phu-song.json", "/canh-bao"])
+def test_a_table_that_cannot_be_made_says_so(world: World, path: str) -> None:
+    def out() -> list[Any]:
+        raise Retry("database is locked")
+
+    answer = client(world, coverage=out, incidents=out).get(path)
+    assert answer.status_code == 503
+    assert "locked" not in answer.text
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_incidents_are_suspected_never_confirmed(world: World, lang: str) -> None:
+    asked = client(world)
+    assert catalogue(lang)["alerts.none"] in asked.get(f"/canh-bao?lang={lang}").text
+    world.incidents = [Incident(state="open"), Incident(state="ended", until_ms=NOW_MS), Incident(state="late")]
+    page = asked.get(f"/canh-bao?lang={lang}").text
+    for state in ("open", "ended", "late"):
+        assert catalogue(lang)[f"state.{state}"] in page
+    assert "Nghi có khói" in page
+    assert "Suspected smoke" in page
+    assert "confirmed" not in page
+
+
+def test_health_is_what_the_server_says_of_itself(world: World) -> None:
+    def out() -> dict[str, Any]:
+        raise Retry("disk is full")
+
+    good, ill, silent = (
+        client(world, health=health).get("/healthz") for health in (lambda: {"ok": True}, lambda: {"ok": False}, out)
+    )
+    assert (good.status_code, good.json()) == (200, {"ok": True})
+    assert ill.status_code == 503
+    assert (silent.status_code, silent.json()) == (503, {"ok": False, "why": "disk is full"})
+    assert good.headers["cache-control"] == "no-store"
+
+
+# --- what holds on every route ---
+
+
+def every_path(world: World) -> list[str]:
+    found = []
+    for route in build(world.garden()).routes:
+        assert isinstance(route, Route)
+        found.append(route.path.replace("{code}", TREE))
+    return [*found, "/T/000000", "/nowhere", f"/T/{TREE}/x", f"/t/{BARE}"]
+
+
+def test_every_answer_is_guarded_sets_no_cookie_and_loads_nothing(world: World) -> None:
+    world.tell(ALL)
+    asked = client(world)
+    for path in every_path(world):
+        for method in ("GET", "HEAD", "POST"):
+            answer = asked.request(method, path, follow_redirects=False)
+            policy = answer.headers["content-security-policy"]
+            assert policy.startswith("default-src 'none'; style-src 'sha256-")
+            assert "unsafe" not in policy
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert "set-cookie" not in answer.headers
+            assert "server" not in answer.headers
+            assert (answer.status_code == 405) == (method == "POST" and answer.status_code != 404)
+        page = asked.get(path).text
+        assert not re.search(r"(src|href|action)=\"(https?:)?//(?!goc\.example\.org)", page), path
+        assert "<script" not in page
+        assert "style=" not in page
+
+
+def test_a_fault_of_ours_shows_no_inner_parts_and_is_guarded(world: World) -> None:
+    def broken() -> dict[str, Any]:
+        raise KeyError("the inner part")
+
+    answer = client(world, health=broken).get("/healthz")
+    assert answer.status_code == 500
+    assert "inner part" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("path", ["/", f"/T/{TREE}", f"/T/{TREE}.json", "/phu-song", "/canh-bao", "/icon.svg"])
+def test_an_unchanged_answer_is_304(world: World, path: str) -> None:
+    world.tell(ALL)
+    asked = client(world)
+    first = asked.get(path)
+    assert first.headers["cache-control"] == "public, max-age=60"
+    again = asked.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    world.clock.now_ms += 120_000
+    world.tell({"soil-1": {"soil_moisture": 12.5}, "modem-hang-tay": {"registration": 2}}, age_s=1)
+    changed = asked.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert changed.status_code == (200 if path in {f"/T/{TREE}", f"/T/{TREE}.json", "/phu-song"} else 304)
+
+
+@pytest.mark.parametrize("path", ["/", f"/T/{TREE}", "/phu-song", "/canh-bao"])
+def test_pages_are_light(world: World, path: str) -> None:
+    world.tell(ALL)
+    world.incidents = [Incident()] * 5
+    html = client(world).get(path).content
+    assert len(gzip.compress(html, 6)) <= 9 * 1024
+
+
+def test_pages_travel_compressed(world: World) -> None:
+    answer = client(world).get(f"/T/{TREE}", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert {"Accept-Language", "Accept-Encoding"} == {name.strip() for name in answer.headers["vary"].split(",")}
+
+
+def test_no_place_name_stands_in_a_path(world: World) -> None:
+    paths = " ".join(every_path(world)).lower()
+    for name in ("suoi", "giang", "yen-bai", "lao-cai", "hang-tay", "che-tao"):
+        assert name not in paths
+
+
+# --- words ---
+
+
+@pytest.mark.parametrize(
+    ("asked", "accept", "lang"),
+    [
+        (None, "", "vi"),
+        (None, "en-US,en;q=0.9", "en"),
+        (None, "en;q=0.5, vi;q=0.8", "vi"),
+        (None, "fr-FR,fr;q=0.9,en;q=0.8", "en"),
+        (None, "ko", "vi"),
+        (None, "en;q=0", "vi"),
+        (None, "en;q=x", "vi"),
+        (None, ";;;,,,q=", "vi"),
+        ("en", "vi", "en"),
+        ("vi", "en", "vi"),
+        ("xx", "en", "en"),
+    ],
+)
+def test_which_language_is_first(asked: str | None, accept: str, lang: str) -> None:
+    assert choose(asked, accept) == lang
+
+
+@pytest.mark.parametrize(("lang", "accept"), [("vi", "vi-VN"), ("en", "en-GB")])
+def test_both_languages_stand_on_every_page_and_are_marked(world: World, lang: str, accept: str) -> None:
+    world.tell(ALL)
+    other = "en" if lang == "vi" else "vi"
+    for path in ("/", f"/T/{TREE}", "/phu-song", "/canh-bao", "/nowhere"):
+        page = client(world).get(path, headers={"Accept-Language": accept}).text
+        assert f'<html lang="{lang}">' in page
+        assert f'<span class="o" lang="{other}">' in page
+        assert f'?lang={other}" hreflang="{other}"' in page
+
+
+def test_no_string_is_missing_in_a_language_and_none_is_dead() -> None:
+    assert set(catalogue("vi")) == set(catalogue("en"))
+    for key, words in catalogue("vi").items():
+        fields = {name for _, name, _, _ in Formatter().parse(words) if name}
+        assert fields == {name for _, name, _, _ in Formatter().parse(catalogue("en")[key]) if name}, key
+    used = "".join(path.read_text("utf-8") for path in [*TEMPLATES.glob("*.html"), *TEMPLATES.parent.glob("*.py")])
+    made = {"reason", "signal", "state", "quality", "unit", "place", "age"}  # their last part is data
+    banners = {"reading.banner_late", "reading.banner_old"} | {key for key in catalogue("vi") if "missing." in key}
+    for key in set(catalogue("vi")) - banners:
+        assert f'"{key}"' in used or key.partition(".")[0] in made, key
+
+
+def test_every_reason_and_unit_has_words() -> None:
+    for lang in LANGS:
+        for reason in Reason:
+            assert catalogue(lang)[f"reason.{int(reason)}"]
+        for quantity in QUANTITIES.values():
+            assert Speaker(lang, 0).unit(quantity) not in {"Cel", "%RH", "ug/m3", "uS/cm", "deg", "1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "vi", "en"),
+    [
+        ("31.27", "31,27", "31.27"),
+        ("-0.50", "−0,5", "−0.5"),
+        ("18.40", "18,4", "18.4"),
+        ("20.00", "20,0", "20.0"),
+        ("1352", "1.352", "1,352"),
+        ("250000", "250.000", "250,000"),
+        ("0", "0", "0"),
+        ("-1250.5", "−1.250,5", "−1,250.5"),
+    ],
+)
+def test_numbers_as_each_language_writes_them(text: str, vi: str, en: str) -> None:
+    assert (Speaker("vi", 0).decimal(text), Speaker("en", 0).decimal(text)) == (vi, en)
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "vi", "en"),
+    [
+        (-300, "chưa đầy 1 phút trước", "less than a minute ago"),
+        (59, "chưa đầy 1 phút trước", "less than a minute ago"),
+        (60, "1 phút trước", "1 min ago"),
+        (3_599, "59 phút trước", "59 min ago"),
+        (3_600, "1 giờ trước", "1 h ago"),
+        (86_400, "1 ngày trước", "1 d ago"),
+        (864_000, "10 ngày trước", "10 d ago"),
+    ],
+)
+def test_ages_in_words(ago_s: int, vi: str, en: str) -> None:
+    assert Speaker("vi", NOW_MS).age(NOW_MS - ago_s * 1_000) == vi
+    assert Speaker("en", NOW_MS).age(NOW_MS - ago_s * 1_000) == en
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "vi", "en"),
+    [
+        (0, "11:00", "11:00"),
+        (DAY_S, "11:00, 22/11", "11:00, 22 Nov"),
+        (400 * DAY_S, "11:00, 19/10/2024", "11:00, 19 Oct 2024"),
+    ],
+)
+def test_times_are_vietnams(ago_s: int, vi: str, en: str) -> None:
+    for lang, text in (("vi", vi), ("en", en)):
+        assert f">{text}</time>" in Speaker(lang, NOW_MS).when(NOW_MS - ago_s * 1_000)
+
+
+def test_json_is_readable_by_the_plainest_reader(world: World) -> None:
+    world.tell(ALL)
+    for path in (f"/T/{TREE}.json", "/phu-song.json", "/healthz"):
+        answer = client(world).get(path)
+        assert answer.headers["content-type"] == "application/json"
+        json.loads(answer.content, parse_constant=lambda word: pytest.fail(word))

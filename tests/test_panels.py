@@ -1,0 +1,226 @@
+"""The board and its provisioning files, judged without a Grafana: shape, words, fields, secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from cloud.panels import looks
+from cloud.panels.board import board
+from cloud.panels.export import export
+from wire.batch import Status
+from wire.quantities import QUANTITIES
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOARD = board()
+ALL = BOARD["panels"]
+PANELS = [panel for panel in ALL if panel["type"] != "row"]
+TARGETS = [(panel, target) for panel in PANELS for target in panel["targets"]]
+FIELDS = {
+    "reading": set(QUANTITIES),
+    "missing": set(QUANTITIES),
+    "status": {field.name for field in msgspec.structs.fields(Status)},
+}
+TAGS = {"gateway", "channel"}
+
+
+def named(panel: dict[str, Any]) -> str:
+    return str(panel["title"])
+
+
+def test_ids_are_unique_and_the_uids_do_not_move() -> None:
+    ids = [panel["id"] for panel in ALL]
+    assert len(ids) == len(set(ids))
+    assert (BOARD["uid"], BOARD["title"], BOARD["timezone"]) == ("gocche-vuon-che", "Vườn chè", "Asia/Ho_Chi_Minh")
+    assert {json.dumps(panel["datasource"]) for panel in PANELS} == {'{"type": "influxdb", "uid": "gocche"}'}
+    assert {target["datasource"]["uid"] for _, target in TARGETS} == {"gocche"}
+
+
+def test_panels_lie_within_the_columns_and_do_not_overlap() -> None:
+    taken: dict[tuple[int, int], int] = {}
+    for panel in ALL:
+        place = panel["gridPos"]
+        assert place["w"] > 0 < place["h"]
+        assert place["x"] >= 0
+        assert place["x"] + place["w"] <= 24
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                assert taken.setdefault((x, y), panel["id"]) == panel["id"], panel["title"]
+
+
+def test_sections_stand_in_the_order_that_staff_ask_for_them() -> None:
+    rows = [panel["title"].split(" · ")[-1] for panel in ALL if panel["type"] == "row"]
+    assert rows == ["Now (within the last hour)", "Soil", "Air and smoke", "Weather", "Signal", "Gateways"]
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=named)
+def test_a_panel_says_what_it_shows_in_both_languages(panel: dict[str, Any]) -> None:
+    assert panel["title"].strip()
+    vietnamese, english = panel["description"].split("\n\n")
+    assert re.search(r"[ăâđêôơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹáàãéèíìóòõúùý]", vietnamese)
+    assert english.isprintable()
+    assert panel["targets"]
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=named)
+def test_a_panel_has_a_unit_and_levels(panel: dict[str, Any]) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    assert defaults["unit"] in set(looks.UNITS.values())
+    steps = [step["value"] for step in defaults["thresholds"]["steps"]]
+    assert steps[0] is None
+    assert steps[1:] == sorted(steps[1:])
+
+
+def test_every_unit_of_the_quantities_has_a_look() -> None:
+    assert {row.unit for row in QUANTITIES.values()} == set(looks.UNITS)
+
+
+def test_all_words_are_nfc() -> None:
+    text = json.dumps(BOARD, ensure_ascii=False)
+    assert unicodedata.is_normalized("NFC", text)
+
+
+def test_every_reason_and_code_has_words() -> None:
+    assert set(looks.REASONS) == set(Reason)
+    mapping = next(m for panel in PANELS if panel["type"] == "state-timeline" for m in _mappings(panel))
+    assert {int(code) for code in mapping["options"]} == set(QUANTITIES["registration"].codes or {})
+    assert mapping["options"]["2"]["text"] == "đang tìm sóng · searching"
+
+
+def _mappings(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    mappings: list[dict[str, Any]] = panel["fieldConfig"]["defaults"]["mappings"]
+    return mappings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("soil_moisture", 14.99, "khô hạn · dry"),
+        ("soil_moisture", 15, "hơi khô · rather dry"),
+        ("soil_moisture", 20, "đủ ẩm · moist"),
+        ("air_temperature", 4.99, "nguy cơ sương giá · frost risk"),
+        ("air_temperature", -3, "nguy cơ sương giá · frost risk"),
+        ("air_temperature", 35, "nắng nóng · hot"),
+        ("pm2_5", 54, "bình thường · normal"),
+        ("pm2_5", 55, "nghi có khói · suspected smoke"),
+        ("pm2_5", 150, "rất cao · very high"),
+        ("lte_rsrp", -116, "rất yếu · very weak"),
+        ("lte_rsrp", -115, "yếu · weak"),
+        ("lte_rsrp", -105, "trung bình · fair"),
+        ("nr_ss_rsrp", -95, "tốt · good"),
+        ("nr_ss_rsrp", -80, "rất tốt · very good"),
+    ],
+)
+def test_a_level_has_words_besides_its_colour(name: str, value: float, words: str) -> None:
+    ranges = [mapping["options"] for mapping in looks.verdicts(name)]
+    assert [r["result"]["text"] for r in ranges if r["from"] <= value <= r["to"]] == [words]
+
+
+def test_smoke_is_suspected_from_where_the_edge_calls_it_urgent() -> None:
+    urgency = QUANTITIES["pm2_5"].urgency
+    assert [level.at for level in looks.LEVELS["pm2_5"][1:]] == list(getattr(urgency, "at", ()))
+
+
+@pytest.mark.parametrize(("panel", "target"), TARGETS, ids=[named(panel) for panel, _ in TARGETS])
+def test_a_query_asks_for_what_there_is(panel: dict[str, Any], target: dict[str, Any]) -> None:
+    query = target["query"]
+    measurement = re.search(r'FROM "(\w+)"', query)
+    assert measurement
+    assert target["rawQuery"]
+    selected = re.sub(r' AS "[^"]+"', "", query[: measurement.start()])
+    fields = set(re.findall(r'"(\w+)"', selected))
+    assert fields or "last(/.*/)" in selected
+    assert fields <= FIELDS[measurement[1]]
+    condition = query[measurement.end() :]
+    assert set(re.findall(r'"(\w+)"', condition)) <= TAGS | {"state"}
+    assert "$timeFilter" in condition
+    assert not re.search(r'"(Time|time)"', query)
+
+
+def test_the_variables_exist_and_are_used() -> None:
+    names = {item["name"] for item in BOARD["templating"]["list"]}
+    queries = " ".join(target["query"] for _, target in TARGETS)
+    used = set(re.findall(r"\$(\w+)", queries)) - {"timeFilter", "__interval"}
+    assert used == names == {"gateway", "channel"}
+    assert all("SHOW TAG VALUES" in item["query"] and item["allValue"] == ".*" for item in BOARD["templating"]["list"])
+
+
+def test_an_outage_is_a_gap_in_the_line() -> None:
+    lines = [panel for panel in PANELS if panel["type"] in {"timeseries", "state-timeline"}]
+    assert lines
+    for panel in lines:
+        assert panel["fieldConfig"]["defaults"]["custom"]["spanNulls"] == 3_600_000
+        assert all("fill(null)" in target["query"] for target in panel["targets"])
+
+
+def test_directions_are_not_averaged() -> None:
+    queries = [target["query"] for _, target in TARGETS if "wind_direction" in target["query"]]
+    assert queries
+    assert not any('mean("wind_direction")' in query for query in queries)
+
+
+def test_the_tree_is_what_grafana_reads_and_the_same_each_time(tmp_path: Path) -> None:
+    written = export(tmp_path, url="http://127.0.0.1:8086", user="gocche", installed_at="/etc/grafana/provisioning/")
+    names = ["datasources/gocche.yaml", "dashboards/gocche.yaml", "dashboards/gocche/vuon-che.json"]
+    assert [str(path.relative_to(tmp_path)) for path in written] == names
+    before = [path.read_bytes() for path in written]
+    assert [
+        p.read_bytes()
+        for p in export(tmp_path, url="http://127.0.0.1:8086", user="gocche", installed_at="/etc/grafana/provisioning")
+    ] == before
+    assert json.loads(before[2]) == BOARD
+    assert '      path: "/etc/grafana/provisioning/dashboards/gocche"\n' in before[1].decode()
+    assert "    allowUiUpdates: false\n" in before[1].decode()
+
+
+def test_no_installed_at_means_the_folder_itself(tmp_path: Path) -> None:
+    provider = export(tmp_path, url="http://127.0.0.1:8086")[1].read_text()
+    assert f'path: "{tmp_path.resolve()}/dashboards/gocche"' in provider
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"generation": 1, "user": "gocche"}, 'password: "$__env{GOCCHE_INFLUX_PASSWORD}"'),
+        ({"generation": 1, "user": "g", "secret_env": "OTHER"}, 'password: "$__env{OTHER}"'),
+        ({"generation": 2}, 'httpHeaderValue1: "Token $__env{GOCCHE_INFLUX_TOKEN}"'),
+        ({"generation": 3, "secret_env": "OTHER"}, 'httpHeaderValue1: "Token $__env{OTHER}"'),
+    ],
+)
+def test_a_secret_is_only_named(tmp_path: Path, told: dict[str, Any], line: str) -> None:
+    source = export(tmp_path, url="http://127.0.0.1:8086", **told)[0].read_text()
+    assert f"    secureJsonData:\n      {line}\n" in source
+
+
+def test_without_a_user_nothing_secret_is_asked_for(tmp_path: Path) -> None:
+    assert "secureJsonData" not in export(tmp_path, url="http://127.0.0.1:8086")[0].read_text()
+
+
+def test_a_dollar_is_not_a_variable_of_grafana(tmp_path: Path) -> None:
+    source = export(tmp_path, url="http://127.0.0.1:8086", database="a$HOME", user='b"$x')[0].read_text()
+    assert 'dbName: "a$$HOME"' in source
+    assert 'user: "b\\"$$x"' in source
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"url": "127.0.0.1:8086"}, "http://"),
+        ({"url": "http://"}, "host"),
+        ({"url": "http://u:p@127.0.0.1:8086"}, "no user, password or query"),
+        ({"url": "http://127.0.0.1:8086?p=x"}, "no user, password or query"),
+        ({"url": "http://127.0.0.1:8086", "generation": 4}, "generation 4"),
+    ],
+)
+def test_what_cannot_work_is_refused_and_nothing_written(tmp_path: Path, told: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        export(tmp_path, **told)
+    assert not list(tmp_path.iterdir())

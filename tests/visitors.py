@@ -1,0 +1,101 @@
+"""A garden for tests of the pages: the shipped registry, a real SQLite store, and a clock that stands where it is put."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.coverage.hamlets import LastService, Limits, hamlets
+from cloud.latest import Latest
+from cloud.pages.garden import Garden
+from cloud.registry import Registry, load
+from cloud.store import Store, open_store
+from tests import build
+
+if TYPE_CHECKING:
+    import threading
+
+GARDEN = Path(__file__).parents[1] / "config" / "garden"
+NOW_MS = 1_763_870_400_000  # 2025-11-23 11:00 in Vietnam
+TREE = "7K3MQP"  # has a probe of its own and a zone station
+BARE = "EQ5R7X"  # has neither
+
+AIR = {"air_temperature": 21.4, "air_humidity": 83.5}
+WEATHER = {"air_temperature": 21.9, "air_humidity": 82.0, "dew_point": 18.6, "air_pressure": 862.4, "wind_speed": 2.06}
+SMOKE = {"pm1": 7, "pm2_5": 12, "pm10": 15, "pm2_5_cf1": 12, "particles_0_3": 1311}
+GNSS = {"lat": 21.6206, "lon": 104.5801, "alt": 1352.5, "satellites": 9, "fix_quality": 1}
+MODEM = {"registration": 1, "radio": 3, "lte_rsrp": -101.0, "lte_rsrq": -11.0, "lte_sinr": 8.0, "cell": 27447297}
+ALL = {
+    "soil-1": build.SOIL,
+    "air-1": AIR,
+    "weather-1": WEATHER | {"wind_direction": 320.0},
+    "smoke-1": SMOKE,
+    "gnss-1": GNSS,
+    "modem-hang-tay": MODEM,
+}
+
+
+class StandingClock:
+    """Tells the time that it was given last."""
+
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.now_ms = now_ms
+
+    def utc_ms(self) -> int:
+        return self.now_ms
+
+    def monotonic(self) -> float:
+        return self.now_ms / 1000
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.now_ms += int(seconds * 1000)
+        return event.is_set()
+
+
+class Incident(msgspec.Struct, frozen=True):
+    id: str = "i1"
+    rule: str = "smoke"
+    what_vi: str = "Nghi có khói: PM2,5 156 µg/m³"
+    what_en: str = "Suspected smoke: PM2.5 156 µg/m³"
+    place_vi: str = "Khu vườn mẫu Suối Giàng – đồi trên"
+    place_en: str = "Sample garden Suối Giàng, upper hill"
+    state: str = "open"
+    since_ms: int = NOW_MS - 600_000
+    until_ms: int | None = None
+
+
+class World:
+    """What a test turns: the store, the newest values, the clock, the incidents."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = StandingClock()
+        self.store: Store = open_store({"engine": "sqlite", "path": str(folder / "store.sqlite")}, writer=True)
+        self.store.setup()
+        self.latest = Latest()
+        self.registry: Registry = load(GARDEN)
+        self.incidents: list[Incident] = []
+        self._first = 1
+
+    def tell(self, rows: dict[str, dict[str, Any]], age_s: float = 60, **of: Any) -> None:
+        """One poll of each channel, `age_s` before now, stored and offered as ingest and the follower do."""
+        start = self.clock.now_ms - int(age_s * 1000)
+        made = build.batch(first=self._first, start_ms=start, rows=[rows], now_ms=self.clock.now_ms, **of)
+        self._first += made.n
+        self.store.commit([made], self.clock.now_ms)
+        self.latest.offer(made, self.clock.now_ms)
+
+    def garden(self, **changed: Any) -> Garden:
+        search = LastService(self.store, self.clock)
+        parts: dict[str, Any] = {
+            "registry": self.registry,
+            "latest": self.latest,
+            "store": self.store,
+            "clock": self.clock,
+            "public_url": "https://goc.example.org",
+            "coverage": lambda: hamlets(self.registry, self.latest, self.clock.utc_ms(), Limits(), search),
+            "incidents": lambda: self.incidents,
+            "health": lambda: {"ok": True},
+        }
+        return Garden(**(parts | changed))

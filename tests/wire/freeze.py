@@ -1,0 +1,45 @@
+"""Writes golden vectors that do not exist yet. What is frozen is never written again: it is the contract."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "wire")]
+
+import test_codec as cases  # noqa: E402
+
+from wire import codec  # noqa: E402
+from wire.batch import Ack, AckItem, Source  # noqa: E402
+
+FOLDER = ROOT / "wire" / "vectors" / "v1"
+
+
+def _batch(**changes: object) -> dict[str, object]:
+    raw = cases.packet(cases.readings(), **changes)
+    got = codec.decode_message("sg-01", raw, cases.NOW).readings()
+    return {"now_ms": cases.NOW, "packet": raw.hex(), "readings": [json.loads(msgspec.json.encode(r)) for r in got]}
+
+
+def _vectors() -> dict[str, dict[str, object]]:
+    gap = codec.encode_message(codec.Envelope(1, 2, cases.EPOCH, 5, 900, bytes(8), None, 0, 0, codec.encode_gap("quota")))
+    items = [AckItem(cases.EPOCH, 1, 4, 0, ""), AckItem(cases.EPOCH, 5, 9, 2, "disk full", 30, 5)]
+    return {
+        "batch": _batch(first=7),
+        "undated": _batch(offset_ms=None, source=0, uncertainty_ms=0),
+        "bounded": _batch(source=int(Source.BOUNDED), uncertainty_ms=90_500),
+        "gap": {"now_ms": cases.NOW, "packet": gap.hex(),
+                "gap": msgspec.to_builtins(codec.decode_message("sg-01", gap, cases.NOW))},
+        "ack": {"packet": codec.encode_ack(cases.NOW, items).hex(),
+                "ack": json.loads(msgspec.json.encode(Ack(1, cases.NOW, items)))},
+    }  # fmt: skip
+
+
+for name, vector in _vectors().items():
+    file = FOLDER / f"{name}.json"
+    if not file.exists():
+        file.write_text(json.dumps(vector, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

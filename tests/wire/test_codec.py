@@ -1,0 +1,232 @@
+"""The wire: round trips, limits, hostile bytes, and the frozen golden vectors."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from importlib.resources import files
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wire import codec, topics
+from wire.batch import AckItem, Batch, Gap, Source, Verdict
+from wire.codec import Damaged, Envelope, Rejected, decode_message, encode_body, encode_message
+from wire.quantities import QUANTITIES
+from wire.reading import Reading, Reason
+
+EPOCH, BOOT = bytes.fromhex("0011223344556677"), bytes.fromhex("8899aabbccddeeff")
+NOW = 1_790_000_000_000
+OFFSET = NOW - 1_000_000
+
+
+def packet(readings, first=1, **changes):
+    fields = {
+        "version": 1, "kind": 1, "epoch": EPOCH, "first": first, "n": len(readings), "boot": BOOT,
+        "offset_ms": OFFSET, "source": int(Source.NTP), "uncertainty_ms": 100, "body": encode_body(first, readings),
+    } | changes  # fmt: skip
+    return encode_message(Envelope(**fields))
+
+
+def readings():
+    return [
+        Reading("soil-1", 10_000, {"soil_moisture": 3120, "soil_temperature": 2215}, {}),
+        Reading("modem-1", 10_050, {"registration": 1, "cell": 68_719_476_735}, {"nr_ss_rsrp": Reason.NOT_REPORTED}),
+        Reading("soil-1", 20_001, {}, {"soil_moisture": Reason.CHECKSUM, "soil_temperature": Reason.CHECKSUM}),
+        Reading("soil-1", 30_000, {"soil_moisture": 3121, "soil_temperature": -5}, {}),
+    ]
+
+
+def test_a_batch_comes_back_as_it_was():
+    batch = decode_message("sg-01", packet(readings(), first=7), NOW)
+    assert isinstance(batch, Batch)
+    assert batch.identity == (EPOCH.hex(), 7, 4)
+    back = list(batch.readings())
+    assert [(r.seq, r.channel, r.utc_ms) for r in back] == [
+        (7, "soil-1", OFFSET + 10_000), (8, "modem-1", OFFSET + 10_050),
+        (9, "soil-1", OFFSET + 20_001), (10, "soil-1", OFFSET + 30_000),
+    ]  # fmt: skip
+    assert back[0].values == {"soil_moisture": 31.2, "soil_temperature": 22.15}
+    assert back[1].values == {"registration": 1.0, "cell": 68_719_476_735.0}
+    assert back[1].reasons == {"nr_ss_rsrp": Reason.NOT_REPORTED}
+    assert back[2].values == {}
+    assert back[3].values["soil_temperature"] == -0.05
+
+
+def test_stored_time_carries_the_sequence_number():
+    batch = decode_message("sg-01", packet(readings(), first=2_000_007), NOW)
+    soil = batch.blocks[0]
+    assert soil.stored_ns()[0] == (OFFSET + 10_000) * 1_000_000 + 7
+
+
+def test_undated_and_bounded():
+    undated = decode_message("sg-01", packet(readings(), offset_ms=None, source=0), NOW)
+    assert all(reading.utc_ms is None for reading in undated.readings())
+    bounded = decode_message("sg-01", packet(readings(), source=int(Source.BOUNDED), uncertainty_ms=90_500), NOW)
+    assert all(reading.values["clock_uncertainty"] == 91 and reading.bounded for reading in bounded.readings())
+
+
+scaled_values = st.sampled_from(sorted(QUANTITIES)).flatmap(
+    lambda name: st.tuples(
+        st.just(name),
+        st.integers(QUANTITIES[name].scale(QUANTITIES[name].low), QUANTITIES[name].scale(QUANTITIES[name].high)),
+    )
+)
+any_reading = st.builds(
+    Reading,
+    channel=st.sampled_from(["a", "soil-1", "x" * 32]),
+    mono_ms=st.integers(0, 10**9),
+    values=st.lists(scaled_values, max_size=5).map(dict),
+    reasons=st.just({"noise": int(Reason.SILENCE)}),
+).map(lambda r: Reading(r.channel, r.mono_ms, {k: v for k, v in r.values.items() if k != "noise"}, r.reasons))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(any_reading, min_size=1, max_size=25), st.integers(1, 2**50))
+def test_any_readings_survive(sent, first):
+    got = list(decode_message("sg-01", packet(sent, first=first), 3 * NOW).readings())
+    for want, back in zip(sent, got, strict=True):
+        assert back.utc_ms == want.mono_ms + OFFSET
+        assert {name: QUANTITIES[name].scale(value) for name, value in back.values.items()} == want.values
+
+
+def sealed(payload: bytes) -> bytes:
+    squeezed = zlib.compress(payload)
+    return squeezed + zlib.crc32(squeezed).to_bytes(4, "big")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300))
+def test_hostile_bytes_are_damaged_or_rejected_never_more(payload):
+    for bytes_ in (payload, sealed(payload)):
+        with pytest.raises((Damaged, Rejected)):
+            decode_message("sg-01", bytes_, NOW)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_every_flipped_bit_is_noticed(data):
+    good = packet(readings())
+    at = data.draw(st.integers(0, len(good) * 8 - 1))
+    bad = bytearray(good)
+    bad[at // 8] ^= 1 << at % 8
+    with pytest.raises(Damaged):
+        decode_message("sg-01", bytes(bad), NOW)
+
+
+def test_a_bomb_is_refused_before_it_unfolds():
+    with pytest.raises(Damaged, match="inflates"):
+        decode_message("sg-01", sealed(bytes(30_000_000)), NOW)
+
+
+def test_a_large_packet_is_refused_by_its_size():
+    with pytest.raises(Damaged, match="65537 bytes"):
+        decode_message("sg-01", bytes(65_537), NOW)
+
+
+def test_deep_nesting_is_refused():
+    with pytest.raises((Damaged, Rejected)):
+        decode_message("sg-01", sealed(b"\x91" * 200_000 + b"\xc0"), NOW)
+
+
+def body(*series, start=0):
+    return msgspec.msgpack.encode((start, series))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"kind": 9}, "kind 9"),
+        ({"source": 77}, "clock source 77"),
+        ({"n": 2_000}, "2000 readings"),
+        ({"n": 2}, "each once"),
+        ({"first": 3}, None),
+        ({"offset_ms": NOW + 600_000}, "in the future"),
+        ({"offset_ms": 0}, "before 2020"),
+        ({"body": b"\xc1"}, "body"),
+        ({"body": body(("soil-1", [0], [0], [("made_up", [1], [])])), "n": 1}, "quantity 'made_up' is unknown"),
+        ({"body": body(("soil-1", [0], [0], [("soil_moisture", [10_001], [])])), "n": 1}, "soil_moisture = 100.01 is not within"),
+        ({"body": body(("soil-1", [0], [0], [("lat", [900_000_001], [])])), "n": 1}, "lat = 90.0000001 is not within"),
+        ({"body": body(("Soil 1", [0], [0], [])), "n": 1}, "channel 'Soil 1'"),
+        ({"body": body(("soil-1", [0], [0], [("noise", [], [0, 99])])), "n": 1}, "reason 99"),
+        ({"body": body(("soil-1", [0], [0], [("noise", [1], [0, 1])])), "n": 1}, "not one value or reason"),
+        ({"body": body(("soil-1", [0], [], [])), "n": 1}, "1 rows, 0 times"),
+        ({"body": body(("a", [0], [0], []), ("a", [1], [0], [])), "n": 2}, "stands twice"),
+        ({"body": body(("a", [0], [0], [("noise", [1], []), ("noise", [1], [])])), "n": 1}, "stands twice"),
+    ],
+)
+def test_what_cannot_be_accepted_is_quarantined_whole_under_its_identity(changes, words):
+    bad = packet(readings(), **changes)
+    if words is None:  # the body says nothing of `first`: another identity, as good as any
+        assert decode_message("sg-01", bad, NOW).first == 3
+        return
+    with pytest.raises(Rejected, match=words) as caught:
+        decode_message("sg-01", bad, NOW)
+    assert caught.value.identity == (EPOCH.hex(), 1, changes.get("n", 4))
+
+
+def test_too_many_values_are_refused_on_both_sides():
+    many = [Reading(f"c{i % 60}", i, {"noise": 1, "pm1": 1, "pm10": 1, "co": 1, "co2": 1}, {}) for i in range(450)]
+    with pytest.raises(ValueError, match="at most 2000"):
+        encode_body(1, many)
+    wide = body(*[(f"c{i}", [0] * 1, [0], [(name, [0], []) for name in list(QUANTITIES)[:50]]) for i in range(50)])
+    with pytest.raises(Rejected):
+        decode_message("sg-01", packet(readings(), body=wide, n=50), NOW)
+
+
+def test_unknown_trailing_elements_are_ignored():
+    envelope = msgspec.msgpack.decode(zlib.decompress(packet(readings())[:-4]))
+    assert decode_message("sg-01", sealed(msgspec.msgpack.encode([*envelope, "later", {}])), NOW).n == 4
+
+
+def test_gap_and_ack():
+    sent = encode_message(Envelope(1, 2, EPOCH, 5, 1_000_000, bytes(8), None, 0, 0, codec.encode_gap("quota")))
+    assert decode_message("sg-01", sent, NOW) == Gap("sg-01", EPOCH.hex(), 5, 1_000_000, "quota")
+    ack = codec.decode_ack(codec.encode_ack(NOW, [AckItem(EPOCH, 1, 4, Verdict.LATER, "disk full", 30, 5)]))
+    assert (ack.utc_ms, ack.items[0].code, ack.items[0].seconds) == (NOW, Verdict.LATER, 30)
+    with pytest.raises(Damaged):
+        codec.decode_ack(b"nonsense")
+
+
+def test_topics():
+    assert topics.parse("gocche/v1/sg-01/up") == ("sg-01", "up")
+    for bad in ("gocche/v1/SG/up", "gocche/v1/+/up", "gocche/v2/sg-01/up", "gocche/v1/sg-01/up/x", "up", "gocche/v1/sg-01/root"):
+        with pytest.raises(ValueError, match="is not gocche/v1"):
+            topics.parse(bad)
+
+
+@pytest.mark.parametrize("file", sorted((files("wire") / "vectors" / "v1").iterdir(), key=str), ids=lambda f: f.name)
+def test_golden_vectors_are_read_as_they_were_frozen(file):
+    vector = json.loads(file.read_text(encoding="utf-8"))
+    raw = bytes.fromhex(vector["packet"])
+    if "ack" in vector:
+        assert msgspec.to_builtins(codec.decode_ack(raw)) == msgspec.to_builtins(
+            msgspec.convert(vector["ack"], codec.Ack)
+        )
+        return
+    message = decode_message("sg-01", raw, vector["now_ms"])
+    if "gap" in vector:
+        assert msgspec.to_builtins(message) == vector["gap"]
+        return
+    assert [json.loads(msgspec.json.encode(reading)) for reading in message.readings()] == vector["readings"]
+
+
+def test_the_table_of_quantities_is_sound():
+    for name, row in QUANTITIES.items():
+        assert name == row.name and len(name.encode()) <= codec.MAX_NAME
+        assert -2 <= row.decimals <= 9 and row.low < row.high
+        assert row.unscale(row.scale(row.high)) == row.high
+        assert abs(row.scale(row.high)) < 2**53
+        if row.codes:
+            assert set(row.codes) == set(range(int(row.low), int(row.high) + 1)), name
+    assert len({row.vi for row in QUANTITIES.values()}) == len(QUANTITIES)
+    assert len({row.en for row in QUANTITIES.values()}) == len(QUANTITIES)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_numbers_that_are_none_cannot_be_scaled(value):
+    with pytest.raises(ValueError, match="noise"):
+        QUANTITIES["noise"].scale(value)
