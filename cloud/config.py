@@ -89,6 +89,10 @@ def load(file: Path) -> CloudConfig:
     for key in tables:
         if key not in known:
             raise ConfigError(f"{file}: {key}: unknown table; there are: {', '.join(known)}")
+    for name in ("broker", "mail", "store"):
+        for key, value in tables.get(name, {}).items():
+            if key.endswith("_file") and value:
+                tables[name][key] = str(file.parent / str(value))  # relative names stand beside cloud.toml
     return CloudConfig(
         _convert(file, tables, "data", Data),
         _convert(file, tables, "broker", Broker),

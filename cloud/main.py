@@ -132,8 +132,10 @@ class Cloud:
     def _health(self) -> dict[str, Any]:
         accounts = self._books.accounts()
         ingest = self._ingester.health()
+        alerts = self._alerts.health()
+        ill = [name for name in ("without_place", "without_contact", "given_up", "ledger_fault", "rules_failed") if alerts[name]]
         return {
-            "ok": not ingest["why"] and self._ingest_stream.connected,
+            "ok": not ingest["why"] and not ill and self._ingest_stream.connected and self._ready,
             "audit": {
                 name: sum(getattr(account, name) for account in accounts)
                 for name in ("acquired", "stored", "quarantined", "declared", "spooled", "unknown")
@@ -142,6 +144,6 @@ class Cloud:
             "ingest": ingest,
             "follower": {"missed": self._follower.missed},
             "store": self._store.health(),
-            "alerts": self._alerts.health(),
+            "alerts": alerts,
             "registry": [f"{problem.file}:{problem.line}: {problem.words}" for problem in self._garden.problems],
         }

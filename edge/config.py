@@ -125,7 +125,7 @@ def load(file: Path) -> Config:
     gateway = _convert(file, "[gateway]", tables.get("gateway", {}), Gateway)
     if not GATEWAY.fullmatch(gateway.id):
         raise ConfigError(file, "[gateway] id", f"{gateway.id!r} is not 3 to 32 of a-z, 0-9 and -", "write it like sg-01")
-    broker = _convert(file, "[broker]", tables.get("broker", {}), Broker)
+    broker = _convert(file, "[broker]", _beside(file, tables.get("broker", {})), Broker)
     _check_broker(file, broker)
     buses = [
         _convert(file, f"[[bus]] {number}", table, Bus) for number, table in enumerate(_list(file, tables, "bus"), 1)
@@ -143,6 +143,12 @@ def load(file: Path) -> Config:
         sensors,
         hashlib.sha256(raw).hexdigest()[:12],
     )
+
+
+def _beside(file: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table with relative names of files taken from the folder of devices.toml."""
+    return {key: str(file.parent / value) if key.endswith("_file") and isinstance(value, str) and value else value
+            for key, value in table.items()}
 
 
 def _list(file: Path, tables: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -251,7 +257,7 @@ def _check_sensors(file: Path, sensors: list[Sensor]) -> None:
         if name in channels:
             raise ConfigError(file, f"{place} channel", f"{name!r} is taken", "give each sensor its own channel")
         channels.add(name)
-        seat = (sensor.table.bus, getattr(sensor.config, "address", sensor.config))
+        seat = (sensor.table.bus, getattr(sensor.config, "address", msgspec.json.encode(sensor.config)))
         if seat in seats:
             what = f"address {seat[1]}" if isinstance(seat[1], int) else "the same device"
             raise ConfigError(file, f"{place} address", f"{what} on bus {seat[0]!r} is already {seats[seat]!r}", "give each probe its own address")

@@ -13,6 +13,7 @@ import random
 from typing import TYPE_CHECKING
 
 import msgspec
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_any, stop_when_event_set
 
 from edge.clock import told
 from edge.driver import BadReply, Value
@@ -127,18 +128,23 @@ class Sampler:
     def _tries(self, line: Line, sensor: Sensor, stop: threading.Event) -> list[Value]:
         line.patience(sensor.table.timeout_s)
         resting = self.health[sensor.table.channel].failures >= FAILURES_BEFORE_REST
-        for left in range(0 if resting else sensor.table.retries, -1, -1):
-            try:
-                return run(sensor.driver.poll(sensor.config), line)
-            except BadReply as error:
-                bad = self.health[sensor.table.channel].bad
-                bad[error.kind] = bad.get(error.kind, 0) + 1
-                if sensor.driver.settles and line.quiet:
-                    self._clock.wait(stop, self._bus.settle_ms / 1000)
-                    line.drain()
-                if not left or stop.is_set():
-                    raise
-        raise AssertionError("unreachable")
+        retrying = Retrying(
+            retry=retry_if_exception_type(BadReply),
+            stop=stop_any(stop_after_attempt(1 if resting else 1 + sensor.table.retries), stop_when_event_set(stop)),
+            reraise=True,
+        )
+        return retrying(self._once, line, sensor, stop)
+
+    def _once(self, line: Line, sensor: Sensor, stop: threading.Event) -> list[Value]:
+        try:
+            return run(sensor.driver.poll(sensor.config), line)
+        except BadReply as error:
+            bad = self.health[sensor.table.channel].bad
+            bad[error.kind] = bad.get(error.kind, 0) + 1
+            if sensor.driver.settles and line.quiet:
+                self._clock.wait(stop, self._bus.settle_ms / 1000)
+                line.drain()
+            raise
 
     def _reading(self, sensor: Sensor, values: list[Value]) -> Reading:
         now = self._clock.mono_ms()

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = words.add_parser("up", help="a whole garden on this machine, no hardware: devices, broker, agent, cloud")
     up.add_argument("--data", type=Path, help="folder that keeps the state between runs (default: a temporary one)")
-    up.add_argument("--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where the pages are served; port 0 takes any")
+    up.add_argument("--http", metavar="HOST:PORT", help="where the pages are served (default 127.0.0.1:8080); port 0 takes any")
     up.add_argument("--config", type=Path, help="folder with devices.toml, cloud.toml and garden/ (default: the sample)")
     up.set_defaults(run=_up)
 
@@ -72,8 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", type=Path, metavar="DIR")
     export.add_argument("--url", default="http://127.0.0.1:8086", help="where Grafana reaches InfluxDB")
     export.add_argument("--database", default="gocche")
-    export.add_argument("--generation", type=int, choices=(1, 2), default=1, help="InfluxDB 1.x or 2.x")
+    export.add_argument("--generation", type=int, choices=(1, 2, 3), default=1, help="InfluxDB 1.x, 2.x or 3")
     export.add_argument("--user", default=None, help="InfluxDB 1.x user; the password comes from Grafana's environment")
+    export.add_argument("--installed-at", default="", help="Grafana's own provisioning folder, when DIR is copied there")
     export.set_defaults(run=_grafana_export)
 
     new = words.add_parser("new-driver", help="write a driver and its two case folders from a template")
@@ -226,8 +227,14 @@ def _quarantine(options: argparse.Namespace) -> int:
 def _grafana_export(options: argparse.Namespace) -> int:
     from cloud.panels.export import export
 
-    for file in export(options.folder, url=options.url, database=options.database, user=options.user, generation=options.generation):
-        print(file)
+    try:
+        files = export(
+            options.folder, url=options.url, database=options.database, user=options.user,
+            generation=options.generation, installed_at=options.installed_at,
+        )  # fmt: skip
+    except ValueError as error:
+        return _refused(error)
+    print(*files, sep="\n")
     return 0
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 DEFAULT_HTTP = "127.0.0.1", 8080
 STATUS_S = 5.0
 ASK_S = 1.0  # a health question to the cloud, or a look whether a port answers
+HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"  # MQTT 3.1.1 §3.1: clean session, no name, 60 s
+WELCOME, GOOD_BYE = b"\x20\x02\x00\x00", b"\xe0\x00"
 COUNTED = ("acquired", "stored", "spooled", "unknown")
 
 
@@ -62,9 +64,10 @@ def up(
 ) -> int:
     """Run the garden until SIGINT, SIGTERM or SIGHUP; return the exit status: 0, or 2 for a setting that cannot work.
 
-    `data` keeps the state (None: a temporary folder, removed at the end); `http` is HOST:PORT, port 0 for any; `config`
-    holds devices.toml, cloud.toml and garden/ (None: the sample); `garden` are further words for `gocche devices`. `out` gets the
-    addresses to look at and the status lines, standard error all else. Call it from the main thread.
+    `data` keeps the state (None: a temporary folder, removed at the end); `http` is HOST:PORT, port 0 for any (None:
+    127.0.0.1:8080, or another port when that is taken); `config` holds devices.toml, cloud.toml and garden/ (None: the
+    sample); `garden` are further words for `gocche devices`. `out` gets the addresses to look at and the status lines,
+    standard error all else. Call it from the main thread.
     """
     log = Log(sys.stderr)
     try:
@@ -110,11 +113,18 @@ def supervise(
             supervisor.hurry.set()
         supervisor.stop.set()
 
-    with _signals(asked_to_end):
-        try:
-            return supervisor.run(ready, tick, status_s)
-        except BrokenPipeError:  # whoever read our lines has gone: so do we, with all children
-            return 0
+    _on_signals(asked_to_end)
+    try:
+        return supervisor.run(ready, tick, status_s)
+    except BrokenPipeError:  # whoever read our lines has gone: so do we, with all children
+        return 0
+    finally:
+        _on_signals(signal.SIG_IGN)  # for good: who presses Ctrl-C five times still gets a clean end
+
+
+def _on_signals(handler: Callable[..., None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
 
 
 def commands(folder: Path, config: Path, broker: Address, http: Address, garden: Sequence[str]) -> list[Child]:
@@ -193,12 +203,16 @@ def _free_port(host: str) -> int:
         return port
 
 
-def _answers(address: Address) -> bool:
+def _answers(broker: Address) -> bool:
+    """Tell whether an MQTT broker accepts a client there."""
     try:
-        socket.create_connection((address.host, address.port), ASK_S).close()
+        with socket.create_connection((broker.host, broker.port), ASK_S) as client:
+            client.sendall(HELLO)
+            answer = client.recv(len(WELCOME))
+            client.sendall(GOOD_BYE)
     except OSError:
         return False
-    return True
+    return answer == WELCOME
 
 
 def _health(address: Address) -> dict[str, object] | None:
@@ -273,13 +287,3 @@ def _note(file: Path, told: dict[str, object]) -> None:
     new = file.with_suffix(".new")
     new.write_text(json.dumps(told))
     new.replace(file)
-
-
-@contextmanager
-def _signals(handler: Callable[..., None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

@@ -1,10 +1,12 @@
-"""A garden for tests of the pages: the shipped registry, a real SQLite store, and a clock that stands where it is put."""
+"""A garden for tests of the pages: the shipped registry, a real SQLite store, a clock that stands, and a visitor."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import httpx
 import msgspec
 
 from cloud.coverage.hamlets import LastService, Limits, hamlets
@@ -16,6 +18,8 @@ from tests import build
 
 if TYPE_CHECKING:
     import threading
+
+    from starlette.applications import Starlette
 
 GARDEN = Path(__file__).parents[1] / "config" / "garden"
 NOW_MS = 1_763_870_400_000  # 2025-11-23 11:00 in Vietnam
@@ -99,3 +103,21 @@ class World:
             "health": lambda: {"ok": True},
         }
         return Garden(**(parts | changed))
+
+
+class Visitor:
+    """Asks the application in this process, as a browser without cookies and without a language would."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://garden.test") as client:
+                return await client.request(method, path, **options)
+
+        return anyio.run(ask)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)

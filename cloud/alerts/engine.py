@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from cloud.alerts import evidence, listing
+from cloud.alerts.catchup import CatchUp
 from cloud.alerts.desk import Desk
 from cloud.alerts.journal import Journal, read_incidents
 from cloud.alerts.judge import Judge
@@ -23,16 +24,16 @@ from cloud.alerts.outbox import Outbox
 from cloud.alerts.progress import Progress
 from cloud.alerts.rules import open_rules
 from cloud.alerts.silence import Silence
-from cloud.store import LedgerRow, Retry, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from cloud.alerts.channels import Channel
     from cloud.alerts.incident import Incident
     from cloud.clock import Clock
     from cloud.registry import Registry
+    from cloud.store import Store
     from wire.batch import Batch
 
 LOG = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Alerts:
     ) -> None:
         opened = open_rules(rules)
         by_name = {rule.name: rule for rule in opened}
-        self._config, self._store, self._clock, self._path = config, store, clock, journal_path
+        self._clock, self._path = clock, journal_path
         self._channels = frozenset(channels)
         self._journal = Journal(journal_path)
         self._progress = Progress(self._journal)
@@ -85,8 +86,17 @@ class Alerts:
         self._dates = evidence.BootDates()
         self._queue: queue.Queue[tuple[Batch, int]] = queue.Queue(config.queue)
         self._wake = threading.Event()
-        self._ledger_due_s = clock.monotonic()
-        self._ledger_fault = ""
+        self._ledger = CatchUp(
+            store,
+            self._journal,
+            self._progress,
+            self._judge,
+            hear=self._silence.hear,
+            clock=clock,
+            every_s=config.ledger_s,
+            overlap_ms=round(config.overlap_s * 1000),
+            first_ms=self._late_ms,
+        )
         self._counts: Counter[str] = Counter()
 
     def offer(self, batch: Batch, arrival_ms: int) -> None:
@@ -135,9 +145,7 @@ class Alerts:
         self._silence.tick()
         self._look_after()
         self._outbox.send_due()
-        if self._clock.monotonic() >= self._ledger_due_s:
-            self._ledger_due_s = self._clock.monotonic() + self._config.ledger_s
-            self._take_ledger()
+        if self._ledger.catch_up():
             self._outbox.send_due()
 
     def incidents(self, limit: int = 100) -> list[Incident]:
@@ -152,7 +160,7 @@ class Alerts:
             "overflowed": self._counts["overflowed"],
             "faults": self._counts["faults"],
             "rules_failed": dict(self._judge.failed),
-            "ledger_fault": self._ledger_fault,
+            "ledger_fault": self._ledger.fault,
             "channels": sorted(self._channels),
         }
         return own | listing.health(self._path, self._clock.utc_ms())
@@ -179,30 +187,3 @@ class Alerts:
             with self._journal.transaction():
                 self._judge.look_again(now_ms)
                 self._judge.end_stale(now_ms)
-
-    def _take_ledger(self) -> None:
-        """Bring what the stream did not. A database out of reach is told in `health` and asked again in a minute."""
-        cursor = self._progress.cursor()
-        if cursor is None:  # a new journal does not judge the history before it
-            cursor = self._clock.utc_ms() - self._late_ms
-        try:
-            for row in self._store.ledger(cursor - round(self._config.overlap_s * 1000)):
-                self._take_row(row)
-        except Retry as fault:
-            if not self._ledger_fault:
-                LOG.warning("alerts-ledger-unreachable words=%r", str(fault))
-            self._ledger_fault = str(fault)
-        else:
-            self._ledger_fault = ""
-
-    def _take_row(self, row: LedgerRow) -> None:
-        done = self._progress.processed(row.gateway, row.epoch)
-        if not evidence.missing(done, row.first, row.n):
-            return
-        readings: Sequence[Any] = self._store.batch_readings(row) if row.verdict == "stored" else ()
-        taken = evidence.from_readings(row, readings, self._judge.follows)
-        with self._journal.transaction():
-            self._judge.take(taken, self._clock.utc_ms())
-            self._progress.save_cursor(row.arrival_ms)
-        self._silence.hear(row.gateway, row.arrival_ms)
-        self._counts["from_ledger"] += 1

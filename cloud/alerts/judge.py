@@ -147,13 +147,17 @@ class Judge:
         return held and not view.announce
 
     def _weigh_silence(self, case: _Case, points: list[Point]) -> None:
-        """Write down that a modem had service while its gateway was silent: then something else was wrong."""
+        """Write down that a modem had service while its gateway was silent: then something else was wrong.
+
+        Service proves that only where the silence outlasted it as long as it takes to call a gateway silent: a gateway
+        needs some time to come back after its modem did.
+        """
         rule = case.rule
         if not rule.of_way_out:
             return
         good = [utc_ms for utc_ms, _, value in points if rule.grade(value) == GOOD]
         for incident in self._journal.known(rule.name, case.gateway, case.channel, min(good)) if good else ():
-            end_ms = incident.ended_ms or case.now_ms
+            end_ms = (incident.ended_ms or case.now_ms) - rule.silence_ms
             if incident.basis == "silence" and any(incident.opened_ms <= utc_ms < end_ms for utc_ms in good):
                 words = "readings that arrived later disagree: the modem had service while the gateway was silent"
                 self._desk.note(replace(incident, basis="refuted"), "corrected", words, case.now_ms)

@@ -30,7 +30,7 @@ STEP_S = 5.0  # a slow server may not keep the rules waiting longer than this an
 AT_ONCE = 50
 _DUE = """
 SELECT id, incident, kind, channel, who, message, attempts, created_ms FROM outbox
-WHERE state IN ('waiting', 'sending') AND next_ms <= ? AND NOT EXISTS
+WHERE state IN ('waiting', 'sending') AND next_ms <= ? AND channel IN (SELECT value FROM json_each(?)) AND NOT EXISTS
   (SELECT 1 FROM outbox AS before WHERE before.id = outbox.follows AND before.state IN ('waiting', 'sending'))
 ORDER BY next_ms, id LIMIT ?"""
 
@@ -54,13 +54,14 @@ class Outbox:
     def __init__(self, journal: Journal, channels: Mapping[str, Channel], clock: Clock, give_up_s: float) -> None:
         self._journal = journal
         self._channels = channels
+        self._names = msgspec.json.encode(sorted(channels)).decode()
         self._clock = clock
         self._give_up_ms = round(give_up_s * 1000)
         self._closed_until: dict[str, int] = {}  # channel → UTC ms before which nobody would get through
 
     def post(self, incident: Incident, rule: Rule | None, tell: str, contacts: Iterable[Contact]) -> None:
-        """Put messages for these contacts into the box, within the caller's transaction."""
-        for contact in contacts:
+        """Put messages for these contacts into the box, within the caller's transaction; none where mail is off."""
+        for contact in contacts if EMAIL in self._channels else ():
             self._put(incident, rule, tell, contact, EMAIL)
 
     def post_line(self, incident: Incident, tell: str) -> None:
@@ -84,32 +85,26 @@ class Outbox:
     def send_due(self) -> int:
         """Try what is due, and return how many messages were accepted."""
         started, accepted = self._clock.monotonic(), 0
-        rows = self._journal.db.execute(_DUE, (self._clock.utc_ms(), AT_ONCE)).fetchall()
+        rows = self._journal.db.execute(_DUE, (self._clock.utc_ms(), self._names, AT_ONCE)).fetchall()
         for row in rows:
             letter = _letter(row)
             if self._clock.monotonic() - started > STEP_S:
                 break
             if self._closed_until.get(letter.channel, 0) <= self._clock.utc_ms():
-                accepted += self._try(letter)
+                accepted += self._try(letter, self._channels[letter.channel])
         return accepted
 
-    def forget_waiting(self) -> None:
-        """Let every channel be tried at once again, as after a restart."""
-        self._closed_until.clear()
-
-    def _try(self, letter: Letter) -> bool:
+    def _try(self, letter: Letter, channel: Channel) -> bool:
         with self._journal.transaction():
-            self._set(letter.id, "sending", attempts=letter.attempts + 1)
+            next_ms = self._clock.utc_ms() + round(1000 * _longest_s(letter))  # whatever happens, others come first
+            self._set(letter.id, "sending", attempts=letter.attempts + 1, next_ms=next_ms)
         try:
-            self._channels[letter.channel].send(letter.message)
+            channel.send(letter.message)
         except Retry as retry:
             self._later(letter, retry)
             return False
         except GiveUp as reason:
             self._give_up(letter, str(reason))
-            return False
-        except KeyError:
-            self._give_up(letter, f"no channel {letter.channel!r} is configured")
             return False
         with self._journal.transaction():
             self._set(letter.id, "sent")
@@ -121,8 +116,7 @@ class Outbox:
         if now_ms - letter.created_ms > self._give_up_ms:
             self._give_up(letter, f"still not accepted after {self._give_up_ms // 1000} s: {retry}")
             return
-        longest_s = min(LONGEST_S, FIRST_S * 2 ** min(letter.attempts, 16))
-        next_ms = now_ms + round(1000 * max(retry.after_s, random.uniform(0, longest_s)))
+        next_ms = now_ms + round(1000 * max(retry.after_s, random.uniform(0, _longest_s(letter))))
         if retry.everybody:
             self._closed_until[letter.channel] = next_ms
         with self._journal.transaction():
@@ -168,6 +162,10 @@ class Outbox:
     def _event(self, letter: Letter, event: str, what: str, **inputs: Any) -> None:
         inputs |= {"channel": letter.channel, "to": letter.who, "message_id": letter.message.id}
         self._journal.event(self._clock.utc_ms(), letter.incident, event, what, **inputs)
+
+
+def _longest_s(letter: Letter) -> float:
+    return min(LONGEST_S, FIRST_S * 2.0 ** min(letter.attempts, 16))
 
 
 def _letter(row: tuple[Any, ...]) -> Letter:

@@ -79,5 +79,5 @@ class Progress:
         return int(text) if text else None
 
     def save_cursor(self, arrival_ms: int) -> None:
-        """Keep how far the ledger is read; it never goes back."""
-        self._journal.set_meta("cursor", str(max(arrival_ms, self.cursor() or 0)))
+        """Keep how far the ledger is read."""
+        self._journal.set_meta("cursor", str(arrival_ms))

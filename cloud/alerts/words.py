@@ -37,7 +37,7 @@ def subject(incident: Incident, tell: str) -> str:
 def text(incident: Incident, rule: Rule | None, tell: str, lang: str) -> str:
     """Return the text of a message; the contact's own language stands first."""
     order = ("en", "vi") if lang == "en" else ("vi", "en")
-    return "\n\n--\n\n".join(_part(incident, rule, tell, language) for language in order) + "\n"
+    return "\n\n———\n\n".join(_part(incident, rule, tell, language) for language in order) + "\n"
 
 
 def line(incident: Incident, tell: str) -> str:

@@ -52,7 +52,7 @@ class IncidentRow(Protocol):
     """One line of the public list of incidents. Machines suspect; only a person's word is "confirmed"."""
 
     @property
-    def id(self) -> str: ...  # noqa: D102 - the fields are explained where they are made
+    def id(self) -> int: ...  # noqa: D102 - the fields are explained where they are made
     @property
     def rule(self) -> str: ...  # noqa: D102
     @property

@@ -298,7 +298,8 @@ def _missing() -> Panel:
         for name in QUANTITIES
     ]
     series = {"displayName": "Đại lượng · Quantity", "mappings": names}
-    reason = {"displayName": "Lý do · Reason", "mappings": [looks.codes(looks.REASONS)], "custom.align": "left"}
+    reason: dict[str, Any] = {"displayName": "Lý do · Reason", "mappings": [looks.codes(looks.REASONS)]}
+    reason |= {"custom.width": 270, "custom.align": "left"}
     defaults = {"unit": "none", "thresholds": looks.thresholds(""), "noValue": "không thiếu gì · nothing is missing"}
     made["fieldConfig"] = {"defaults": defaults, "overrides": [by_name("Field", series), by_name("Last *", reason)]}
     return made

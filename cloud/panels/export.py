@@ -26,14 +26,14 @@ def export(
     url: str,
     database: str = "gocche",
     generation: int = 1,
-    user: str = "",
+    user: str | None = None,
     secret_env: str = "",
     installed_at: str = "",
 ) -> list[Path]:
     """Write the provisioning tree below `folder` and return its files, each rewritten if it was there.
 
-    `generation` 1 signs in as `user` with a password (nobody, where `user` is empty), 2 and 3 with a token; either is
-    read by the Grafana server from its environment variable `secret_env`. `installed_at` is the provisioning folder as
+    `generation` 1 signs in as `user` with a password (as nobody without `user`), 2 and 3 with a token; either is read
+    by the Grafana server from its environment variable `secret_env`. `installed_at` is the provisioning folder as
     the Grafana server sees it (its own machine, perhaps a container), `folder` itself if empty.
     Raises ValueError for a generation that does not exist and for a `url` that is not http(s) or carries a secret.
     """
@@ -50,7 +50,7 @@ def export(
     return [folder / name for name in files]
 
 
-def _source(url: str, database: str, generation: int, user: str, secret_env: str) -> dict[str, Any]:
+def _source(url: str, database: str, generation: int, user: str | None, secret_env: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"url {url!r}: must begin with http:// or https:// and name InfluxDB's host")

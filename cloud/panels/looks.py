@@ -34,7 +34,7 @@ UNITS = {
     "mg/m3": "conmgm3",
     "ppb": "conppb",
     "ppm": "ppm",
-    "m": "lengthm",
+    "m": "suffix: m",  # Grafana's own "lengthm" makes 1 km of an altitude of 1,371 m
     "s": "s",
     "V": "volt",
     "1": "none",

@@ -111,7 +111,10 @@ def _listen(config: Config) -> Io:
     text = message[0].decode("ascii", "replace")
     for prefix in _REGISTRATIONS:
         for fields in at.lines(text, prefix):
-            values = [Value("urc", "1", 1), *_registered(fields)]
+            try:
+                values = [Value("urc", "1", 1), *_registered(fields)]
+            except ValueError as error:
+                raise BadReply("garbled", f"{text.strip()!r}: {error}") from error
             return _together(config, {f"AT{prefix}?": values}, {})
     raise BadReply("garbled", f"{text.strip()!r} is no registration message")
 

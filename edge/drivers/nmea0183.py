@@ -85,9 +85,11 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse XDR without a mapping and the other way round. Raises ValueError."""
+        """Refuse XDR without a mapping, and two transducers for one value. Raises ValueError."""
         if ("XDR" in self.sentences) != bool(self.xdr):
             raise ValueError('"XDR" in `sentences` and a mapping `xdr = { ID = "temperature" }` belong together')
+        if len(set(self.xdr.values())) != len(self.xdr):
+            raise ValueError("two transducers in `xdr` are the same value; make a channel for each")
 
 
 def poll(config: Config) -> Io:

@@ -27,7 +27,14 @@ MCC, MNC, OPERATOR = 452, 4, "VIETTEL"
 TAC, PCI, EARFCN, NR_ARFCN = 0x8D83, 257, 1850, 640_704
 HOME, SEARCHING = 1, 2  # 3GPP TS 27.007 §7.2 <stat>
 LTE_ACT, NR_ACT = 7, 11
-ASKING = ("AT+CESQ", "AT+CSQ", 'AT+QENG="SERVINGCELL"')  # besides all that ends in a question mark
+QUESTIONS = ("AT+CCLK?", "AT+COPS?", "AT+CEREG?", "AT+C5GREG?", "AT+CESQ", "AT+CSQ", 'AT+QENG="SERVINGCELL"')
+FIXED = {
+    "ATI": "Quectel\r\nRM520N-GL\r\nRevision: RM520NGLAAR03A03M4G",
+    "AT+CGMI": "Quectel",
+    "AT+CGMM": "RM520N-GL",
+    "AT+CGMR": "RM520NGLAAR03A03M4G",
+    "AT+CPIN?": "+CPIN: READY",
+}
 CHATTER = 20  # paces between two unsolicited words that mean nothing
 
 
@@ -93,65 +100,65 @@ class Modem:
     def _line(self, command: str, told: Told) -> Answer:
         echo = f"{command}\r".encode("ascii", "replace") if self._echo else b""
         name = command.upper()
-        text, values = self._answer(name, self._moment(name, told))
-        final = "ERROR" if text is None else "OK"
-        answer = (_lines(text) if text else b"") + _lines(final)
-        return Answer(echo + answer, self._channel, self._poll.n if self._poll else 0, dict(values), name)
+        n, values = 0, {}
+        if name in FIXED or self._set(name):
+            frame = _lines(FIXED[name]) + _lines("OK") if name in FIXED else _lines("OK")
+        elif name in QUESTIONS:
+            poll = self._moment(name, told)
+            text, known = self._answer(name, poll)
+            frame, n, values = _lines(text) + _lines("OK"), poll.n, dict(known)
+        else:
+            frame = _lines("ERROR")
+        return Answer(echo + frame, self._channel, n, values, name)
 
-    def _moment(self, command: str, told: Told) -> Poll:
-        """Return what holds for this command, drawn anew when a new poll begins."""
-        if self._poll is None or command in self._asked[:1] or self._asked.count(command) > 1:
+    def _set(self, command: str) -> bool:
+        """Obey a setting; tell whether it was one."""
+        match command:
+            case "AT" | "AT+CMEE=0" | "AT+CMEE=1" | "AT+CMEE=2":
+                return True
+            case "ATE0" | "ATE1":
+                self._echo = command.endswith("1")
+            case "AT+COPS=3,0" | "AT+COPS=3,2":
+                self._digits = command.endswith("2")
+            case "AT+CEREG=0" | "AT+CEREG=1" | "AT+CEREG=2" | "AT+C5GREG=0" | "AT+C5GREG=1" | "AT+C5GREG=2":
+                name, _, mode = command.removeprefix("AT+").partition("=")
+                self._urc[name] = int(mode)
+            case _:
+                return False
+        return True
+
+    def _moment(self, question: str, told: Told) -> Poll:
+        """Return what holds for this question, drawn anew when a new poll begins or the network has changed."""
+        network = told.get("service") is not False, told.get("radio") == "sa"
+        known = self._poll
+        again = question in self._asked[:1] or self._asked.count(question) > 1
+        if known is None or again or network != (known.service, known.nr):
             n = self._served.count(self._channel)
             drawn = overridden(self._draw(n, self._clock.utc_ms() / 1000), told)
             heard = {name: int(value) for name, value in drawn.items()}
-            self._poll = Poll(n=n, service=told.get("service") is not False, nr=told.get("radio") == "sa", **heard)
+            known = self._poll = Poll(n=n, service=network[0], nr=network[1], **heard)
             self._asked.clear()
-        if command.endswith("?") or command in ASKING:
-            self._asked.append(command)
-        return self._poll
+        self._asked.append(question)
+        return known
 
-    def _answer(self, command: str, poll: Poll) -> tuple[str | None, Mapping[str, float]]:
-        """Return the words between echo and OK, and what they tell; None instead of words is an ERROR."""
-        match command.removeprefix("AT"):
-            case "" | "+CMEE=0" | "+CMEE=1" | "+CMEE=2":
-                return "", {}
-            case "E0" | "E1":
-                self._echo = command.endswith("1")
-                return "", {}
-            case "+COPS=3,0" | "+COPS=3,2":
-                self._digits = command.endswith("2")
-                return "", {}
-            case "+CEREG=0" | "+CEREG=1" | "+CEREG=2" | "+C5GREG=0" | "+C5GREG=1" | "+C5GREG=2":
-                name, _, mode = command.removeprefix("AT+").partition("=")
-                self._urc[name] = int(mode)
-                return "", {}
-            case "I":
-                return "Quectel\r\nRM520N-GL\r\nRevision: RM520NGLAAR03A03M4G", {}
-            case "+CGMI":
-                return "Quectel", {}
-            case "+CGMM":
-                return "RM520N-GL", {}
-            case "+CGMR":
-                return "RM520NGLAAR03A03M4G", {}
-            case "+CPIN?":
-                return "+CPIN: READY", {}
-            case "+CCLK?":
+    def _answer(self, question: str, poll: Poll) -> tuple[str, Mapping[str, float]]:
+        """Return the words before OK, and what they tell."""
+        match question:
+            case "AT+CCLK?":
                 return self._date(), {}
-            case "+COPS?":
+            case "AT+COPS?":
                 return _operator(poll, digits=self._digits), {}
-            case "+CEREG?":
+            case "AT+CEREG?":
                 return self._registered("CEREG", poll, here=not poll.nr)
-            case "+C5GREG?":
+            case "AT+C5GREG?":
                 return self._registered("C5GREG", poll, here=poll.nr)
-            case "+CESQ":
+            case "AT+CESQ":
                 return _quality(poll)
-            case "+CSQ":
-                return (
-                    (f"+CSQ: {(poll.rssi + 113) // 2},99", {"rssi": poll.rssi}) if _lte(poll) else ("+CSQ: 99,99", {})
-                )
-            case '+QENG="SERVINGCELL"':
+            case "AT+CSQ":
+                heard = poll.service and not poll.nr
+                return (f"+CSQ: {(poll.rssi + 113) // 2},99", {"rssi": poll.rssi}) if heard else ("+CSQ: 99,99", {})
+            case _:
                 return _serving(poll)
-        return None, {}
 
     def _date(self) -> str:
         local = datetime.fromtimestamp(self._clock.utc_ms() // 1000, UTC).astimezone(HANOI)
@@ -171,10 +178,6 @@ class Modem:
 
 def _lines(words: str) -> bytes:
     return f"\r\n{words}\r\n".encode("ascii")
-
-
-def _lte(poll: Poll) -> bool:
-    return poll.service and not poll.nr
 
 
 def _operator(poll: Poll, *, digits: bool) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from email.message import EmailMessage
 
+    from cloud.alerts.channels import Channel
+
 START_MS = 1_763_875_200_000  # 2025-11-23 12:20:00 in Hanoi
 EPOCH = "00112233445566aa"
 DAY = date(2025, 1, 1)
@@ -186,7 +188,7 @@ def mail_table(port: int) -> dict[str, Any]:
 class Bench:
     """One alerts room on a real SQLite store and a journal that outlives it."""
 
-    def __init__(self, folder: pathlib.Path, rules: list[dict[str, Any]], port: int, **settings: Any) -> None:
+    def __init__(self, folder: pathlib.Path, rules: list[dict[str, Any]], port: int | None, **settings: Any) -> None:
         self.clock = settings.pop("clock", None) or HandClock()
         self.registry = settings.pop("registry", None) or registry()
         self.store: Store = open_store({"engine": "sqlite", "path": str(folder / "store.db")}, writer=True)
@@ -234,16 +236,19 @@ class Bench:
     def words(self, incident: int = 1) -> list[str]:
         return [f"{row[1]}: {row[3]}" for row in events(self.path, incident)]
 
+    def _channels(self) -> dict[str, Channel]:
+        console = open_channel("console", {})
+        if self._port is None:
+            return {"console": console}
+        return {"console": console, "email": open_channel("email", mail_table(self._port))}
+
     def _build(self) -> Alerts:
         return Alerts(
             config=AlertsConfig(**self._settings),
             rules=self._rules,
             store=self.store,
             registry=self.registry,
-            channels={
-                "email": open_channel("email", mail_table(self._port)),
-                "console": open_channel("console", {}),
-            },
+            channels=self._channels(),
             clock=self.clock,
             journal_path=self.path,
         )

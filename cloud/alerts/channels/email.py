@@ -10,6 +10,7 @@ import contextlib
 import smtplib
 import ssl
 from email import policy
+from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
@@ -70,12 +71,11 @@ class CHANNEL:
         try:
             mail["From"] = self._config.sender
             mail["To"] = message.to
-            mail["Subject"] = message.subject
             mail["Date"] = format_datetime(hanoi(message.at_ms))
             mail["Message-ID"] = f"<{message.id}@{self._domain}>"
             mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes in return
             mail.set_content(message.text, cte="quoted-printable")
-            return mail.as_bytes()
+            return b"Subject: %s\r\n%s" % (_subject(message.subject), mail.as_bytes())
         except (ValueError, IndexError, UnicodeError) as error:  # the header parser's ways to refuse an address
             raise GiveUp(f"address {message.to!r} or subject cannot be a mail header: {error}") from error
 
@@ -102,6 +102,11 @@ def _judge(code: int, words: bytes | str, to: str) -> Retry | GiveUp:
     if code == 421:  # the service is closing: nobody gets through
         return Retry(text, everybody=True)
     return Retry(text) if 400 <= code < 500 else GiveUp(text)
+
+
+def _subject(text: str) -> bytes:
+    """Return the subject by RFC 2047. The new email policy of Python 3.11 loses spaces where it folds such a line."""
+    return Header(" ".join(text.split()), "utf-8", header_name="Subject").encode(linesep="\r\n").encode("ascii")
 
 
 def _text(words: bytes | str) -> str:

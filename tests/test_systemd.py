@@ -1,0 +1,167 @@
+"""The units and the udev rule, judged by systemd's own tools where they are, on copies that start this environment."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "systemd"
+RULES = FOLDER / "99-gocche-serial.rules"
+EXPOSURE = {"gocche-agent.service": 2.0, "gocche-cloud.service": 1.5}  # highest that systemd-analyze may say
+UNITS = sorted(EXPOSURE)
+BOTH = (
+    "CapabilityBoundingSet=",
+    "DevicePolicy=closed",
+    "DynamicUser=yes",
+    "LockPersonality=yes",
+    "MemoryDenyWriteExecute=yes",
+    "NoNewPrivileges=yes",
+    "PrivateTmp=yes",
+    "ProtectHome=yes",
+    "ProtectSystem=strict",
+    "Restart=always",
+    "RestartSec=5",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "SystemCallFilter=@system-service",
+    "UMask=0077",
+)
+TOKEN = re.compile(
+    r'(ACTION|SUBSYSTEM|KERNEL|ATTRS\{\w+\}|ENV\{[\w.]+\}|SYMLINK|GROUP|MODE|GOTO|LABEL)(==|!=|\+=|=)"([^"]*)"'
+)
+
+
+@pytest.fixture(scope="module")
+def analyze() -> str:
+    found = shutil.which("systemd-analyze")
+    if found is None:
+        pytest.skip("systemd-analyze absent: apt-get install systemd")
+    return found
+
+
+@pytest.fixture(params=UNITS)
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of a unit whose ExecStart stands in this environment, under its own name."""
+    name = str(request.param)
+    program = Path(sys.executable).parent / "gocche"
+    here = program if program.exists() else Path(sys.executable)
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    assert text.count("/opt/gocche/bin/gocche ") == 1
+    copy = tmp_path / name
+    copy.write_text(text.replace("/opt/gocche/bin/gocche ", f"{here} "), encoding="utf-8")
+    return copy
+
+
+def heard(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+def test_systemd_has_no_word_of_complaint(analyze: str, unit: Path) -> None:
+    said = subprocess.run(
+        [analyze, "verify", "--man=no", str(unit)], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (said.returncode, said.stderr, said.stdout) == (0, "", "")
+
+
+def test_a_fault_would_be_told(analyze: str, unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("ProtectSystem=", "ProtectSytem="))
+    said = subprocess.run(
+        [analyze, "verify", "--man=no", str(unit)], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert "ProtectSytem" in said.stderr
+
+
+def test_the_exposure_is_low(analyze: str, unit: Path) -> None:
+    command = [analyze, "security", "--offline=yes", "--no-pager", "--threshold=20", str(unit)]
+    said = heard(command)
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said.stdout)
+    assert level, said.stdout + said.stderr
+    assert (said.returncode, said.stderr) == (0, "")
+    assert float(level[1]) <= EXPOSURE[unit.name]
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_keeps_what_protects(name: str) -> None:
+    lines = (FOLDER / name).read_text(encoding="utf-8").splitlines()
+    assert [wanted for wanted in BOTH if wanted not in lines] == []
+    assert any(line.startswith("MemoryMax=") for line in lines)
+    assert "WantedBy=multi-user.target" in lines
+
+
+def test_the_agent_is_watched_and_reaches_serial_ports_only() -> None:
+    lines = (FOLDER / "gocche-agent.service").read_text(encoding="utf-8").splitlines()
+    assert {"Type=notify", "WatchdogSec=60", "SupplementaryGroups=dialout"} <= set(lines)
+    allowed = [line.removeprefix("DeviceAllow=") for line in lines if line.startswith("DeviceAllow=")]
+    assert allowed == ["char-ttyUSB rw", "char-ttyACM rw", "char-ttyAMA rw", "/dev/ttyS0 rw"]
+    assert "ProcSubset=pid" not in lines  # the agent reads /proc/sys/kernel/random/boot_id
+    assert "PrivateDevices=yes" not in lines
+    assert "PrivateUsers=yes" not in lines
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_command_line_is_one_that_gocche_understands(name: str) -> None:
+    from gocche.__main__ import _parser
+
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    told = vars(_parser().parse_args(shlex.split(command)[1:]))
+    state = re.search(r"^StateDirectory=(.*)$", text, re.MULTILINE)
+    assert state
+    assert str(told["data"]) == f"/var/lib/{state[1]}"
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_credential_may_be_absent(name: str) -> None:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    loaded = re.findall(r"^LoadCredential=([\w-]+):/etc/gocche/\1$", text, re.MULTILINE)
+    assert loaded
+    assert loaded == re.findall(r"^SetCredential=([\w-]+):unset$", text, re.MULTILINE)
+    told = re.findall(rf"/run/credentials/{re.escape(name)}/([\w-]+)", text)
+    assert sorted(told) == sorted(loaded)
+
+
+def rules() -> list[list[tuple[str, str, str]]]:
+    """Return the rules as lists of (key, operator, value); a line that is not a rule fails."""
+    parsed = []
+    for line in RULES.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        tokens = line.split(", ")
+        found = [TOKEN.fullmatch(token) for token in tokens]
+        assert all(found), line
+        parsed.append([match.groups() for match in found if match])  # type: ignore[misc]
+    return parsed
+
+
+def test_every_rule_is_one_and_every_jump_has_its_label() -> None:
+    tokens = [token for rule in rules() for token in rule]
+    labels = [value for key, _, value in tokens if key == "LABEL"]
+    assert labels == ["gocche_serial_end"]
+    assert {value for key, _, value in tokens if key == "GOTO"} == set(labels)
+    assert rules()[-1] == [("LABEL", "=", "gocche_serial_end")]
+    for key, operator, _ in tokens:
+        if key in {"ACTION", "SUBSYSTEM", "KERNEL"} or key.startswith("ATTRS"):
+            assert operator in {"==", "!="}, key
+        if key in {"GROUP", "MODE", "GOTO", "LABEL"}:
+            assert operator == "=", key
+
+
+def test_names_are_by_socket_below_our_own_folder_and_ours_to_ask() -> None:
+    tokens = [token for rule in rules() for token in rule]
+    links = [(operator, value) for key, operator, value in tokens if key == "SYMLINK"]
+    assert links
+    assert all(operator == "+=" and value.startswith("gocche/") for operator, value in links)
+    assert all("$env{ID_PATH}" in value for _, value in links if value != "gocche/pins")
+    assert ("ENV{ID_MM_PORT_IGNORE}", "=", "1") in tokens
+    assert {value for key, _, value in tokens if key == "GROUP"} == {"dialout"}
+
+
+def test_usb_numbers_are_four_lower_case_digits() -> None:
+    for key, _, value in (token for rule in rules() for token in rule):
+        if key in {"ATTRS{idVendor}", "ATTRS{idProduct}"}:
+            assert all(re.fullmatch(r"[0-9a-f]{4}", number) for number in value.split("|")), value
