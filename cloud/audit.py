@@ -45,7 +45,9 @@ class Books:
     def row(self, row: LedgerRow) -> None:
         """Take one ledger row."""
         key = (row.gateway, row.epoch)
-        verdicts = self._verdicts.setdefault(key, {"stored": Intervals(), "quarantined": Intervals(), "declared": Intervals()})
+        verdicts = self._verdicts.setdefault(
+            key, {"stored": Intervals(), "quarantined": Intervals(), "declared": Intervals()}
+        )
         verdicts[row.verdict].add(row.first, row.first + row.n)
         if row.verdict == "stored" and (row.refused or row.first in self._refused.get(key, {})):
             self._refused.setdefault(key, {})[row.first] = row.refused
@@ -75,8 +77,15 @@ class Books:
         live = self._live.get(gateway, (0, ""))[1] == epoch
         spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing) if live else 0
         return Account(
-            gateway, epoch, self._high[key], len(stored) - refused, len(quarantined) + refused, len(declared),
-            spooled, missing - spooled, live,
+            gateway,
+            epoch,
+            self._high[key],
+            len(stored) - refused,
+            len(quarantined) + refused,
+            len(declared),
+            spooled,
+            missing - spooled,
+            live,
         )
 
     def _on_its_way(self, key: tuple[str, str], told: list[tuple[int, int]], missing: int) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-_S = TypeVar("_S")
+_S = TypeVar("_S", bound=msgspec.Struct)
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -20,25 +20,27 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pass
 
 
-class Data(_Table):
+class Data(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the server keeps its own files: `[data]`."""
 
     path: Annotated[str, msgspec.Meta(description="folder for quarantine, alerts and the embedded store")] = "."
 
 
-class Broker(_Table):
+class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the broker is and how we show who we are: `[broker]`."""
 
     host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)] = "127.0.0.1"
     port: Annotated[_Port, msgspec.Meta(description="1883 plain, 8883 with TLS")] = 1883
     user: Annotated[str, msgspec.Meta(description="user name, where the broker asks for one")] = ""
     password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
-    ca_file: Annotated[str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")] = ""
+    ca_file: Annotated[
+        str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")
+    ] = ""
     cert_file: Annotated[str, msgspec.Meta(description="this server's certificate")] = ""
     key_file: Annotated[str, msgspec.Meta(description="this server's private key")] = ""
 
 
-class Http(_Table):
+class Http(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the pages are served: `[http]`. A reverse proxy with TLS stands before them in production."""
 
     host: Annotated[str, msgspec.Meta(description="address to listen on")] = "127.0.0.1"
@@ -46,13 +48,15 @@ class Http(_Table):
     public_url: Annotated[str, msgspec.Meta(description="how the world reaches the pages, as printed on tags")] = ""
 
 
-class Garden(_Table):
+class Garden(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the registry is: `[garden]`."""
 
-    path: Annotated[str, msgspec.Meta(description="folder with zones, trees, stories, hamlets, contacts and bindings")] = "garden"
+    path: Annotated[
+        str, msgspec.Meta(description="folder with zones, trees, stories, hamlets, contacts and bindings")
+    ] = "garden"
 
 
-class Mail(_Table):
+class Mail(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How e-mail leaves: `[mail]`. Without this table incidents go to the console only."""
 
     host: Annotated[str, msgspec.Meta(description="SMTP server", min_length=1)]

@@ -63,7 +63,11 @@ class Cloud:
         self._alerts = alerts_wiring.build(config, folder, self._store, self._garden, clock)
         self._follower = Follower([self._latest.offer, self._alerts.offer], self._alerts.heard)
         self._follow_stream = Stream(
-            config.broker, "gocche-follow", [topics.ALL_UP, topics.ALL_STATUS], clock, self._follower.offer,
+            config.broker,
+            "gocche-follow",
+            [topics.ALL_UP, topics.ALL_STATUS],
+            clock,
+            self._follower.offer,
             self._alerts.listening,
         )
 
@@ -103,7 +107,7 @@ class Cloud:
             books(self._store.ledger(), self._store.statuses(), self._books)
             self._latest.fill(self._store)
         except Retry as error:
-            log.error("store not ready why=%r", str(error))
+            log.warning("store not ready why=%r", str(error))
             return False
         return True
 
@@ -133,7 +137,11 @@ class Cloud:
         accounts = self._books.accounts()
         ingest = self._ingester.health()
         alerts = self._alerts.health()
-        ill = [name for name in ("without_place", "without_contact", "given_up", "ledger_fault", "rules_failed") if alerts[name]]
+        ill = [
+            name
+            for name in ("without_place", "without_contact", "given_up", "ledger_fault", "rules_failed")
+            if alerts[name]
+        ]
         return {
             "ok": not ingest["why"] and not ill and self._ingest_stream.connected and self._ready,
             "audit": {

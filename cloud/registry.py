@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Hashable
-from datetime import date  # noqa: TC003 - msgspec reads the annotations of structs while running
+from datetime import date
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 import ssl
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from wire import topics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from cloud.clock import Clock
     from cloud.config import Broker
 
@@ -112,7 +112,7 @@ class Stream:
             self.strangers += 1
             log.warning("message on a foreign topic why=%r", str(error))
             return
-        self._on_arrival(Arrival(gateway, kind, message.payload, self._clock.utc_ms(), message.retain))
+        self._on_arrival(Arrival(gateway, kind, bytes(message.payload), self._clock.utc_ms(), message.retain))
 
 
 def _secure(client: mqtt.Client, broker: Broker) -> None:

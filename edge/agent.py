@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -107,7 +106,7 @@ class Agent:
         part = self._status_file.with_suffix(".part")
         try:
             part.write_bytes(msgspec.json.encode(status))
-            os.replace(part, self._status_file)
+            part.replace(self._status_file)
         except OSError as error:
             log.warning("status not-written why=%r", str(error))
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wire.reading import Reason
+import re
 
-if TYPE_CHECKING:
-    import re
 
 Io = Generator["Ask", bytes, "list[Value]"]
 

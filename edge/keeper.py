@@ -312,8 +312,12 @@ class Keeper:
         if self._tried(lambda: self._spool.anchor(self._clock.boot, anchor)):
             bounded = self._spool.bound(self._clock.boot, anchor.offset_ms)
             self._anchor = anchor
-            log.info("boot dated source=%s uncertainty_ms=%s bounded_boots=%s",
-                     anchor.source.name.lower(), anchor.uncertainty_ms, bounded)
+            log.info(
+                "boot dated source=%s uncertainty_ms=%s bounded_boots=%s",
+                anchor.source.name.lower(),
+                anchor.uncertainty_ms,
+                bounded,
+            )
 
     def _send(self, now: int) -> None:
         if not self._up:

@@ -9,16 +9,16 @@ termios.error, which is no OSError) becomes PortLost here.
 from __future__ import annotations
 
 import termios
-from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import serial
 
-from edge.transcript import Replay, parse, written
+from edge.transcript import Replay, Way, parse, written
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Callable
     from collections.abc import Iterator
 
     from edge.config import Bus
@@ -171,10 +171,12 @@ class CapturingLine:
 
     def __init__(self, line: Line, file: Path) -> None:
         self._line, self._file = line, file
+        self._came = bytearray()
         self.quiet = False
 
     def write(self, frame: bytes) -> None:
         """Send all bytes, and note them."""
+        self._flush()
         self._note("send", frame)
         self._line.write(frame)
 
@@ -182,7 +184,10 @@ class CapturingLine:
         """Return up to `size` bytes, and note them."""
         got = self._line.read(size)
         self.quiet = self._line.quiet
-        self._note("recv", got)
+        self._came += got
+        if not got:
+            self._flush()
+            self._note("recv", b"")
         return got
 
     def patience(self, timeout_s: float) -> None:
@@ -195,9 +200,15 @@ class CapturingLine:
 
     def close(self) -> None:
         """Let go of the port."""
+        self._flush()
         self._line.close()
 
-    def _note(self, way: str, data: bytes) -> None:
+    def _flush(self) -> None:
+        if self._came:
+            self._note("recv", bytes(self._came))
+            self._came.clear()
+
+    def _note(self, way: Way, data: bytes) -> None:
         with self._file.open("a", encoding="utf-8") as out:
             out.write(written([(way, data)]))
 

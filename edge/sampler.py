@@ -1,8 +1,8 @@
 """When to ask: one loop per bus. It schedules, asks, retries, settles, and marks a device unavailable once.
 
 After a time-out the bus is kept silent for `settle_ms` and drained before anything else is asked: a late reply is the
-one fault that silently yields wrong values (with replies a poll late, ready-made masters took 22 to 25 of 60 stale answers as good,
-this 0). A dead device is asked ever more seldom, so that it does not slow its neighbours.
+one fault that silently yields wrong values (with replies a poll late, ready-made masters took 22 to 25 of 60 stale
+answers as good, this one none). A dead device is asked ever more seldom, so that it does not slow its neighbours.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Sampler:
             sensor = self._sensors[number]
             try:
                 self._put(self.poll(sensor, stop))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the runner's one catch-all: logged, and the other channels go on
                 self._log.exception("driver stumbled channel=%s", sensor.table.channel)
             heapq.heapreplace(due, (self._next(at, sensor), number))
         self.close()
@@ -196,7 +196,7 @@ class Sampler:
         """Return when to ask again: on the channel's own grid, more seldom while the device is dead."""
         step = round(sensor.table.every_s * 1000)
         rest = max(self.health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
-        step = max(min(step * 2 ** min(rest, 4), round(LONGEST_REST_S * 1000)), step)
+        step = max(min(step << min(rest, 4), round(LONGEST_REST_S * 1000)), step)
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
 

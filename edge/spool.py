@@ -1,6 +1,7 @@
 """Readings that nobody else has yet: kept in SQLite until the cloud says that they are stored.
 
-WAL with synchronous=FULL lost nothing in 2,000 explored power cuts where NORMAL lost acknowledged commits in 1,228 (docs/decisions/0003-spool.md).
+WAL with synchronous=FULL lost nothing in 2,000 explored power cuts, where NORMAL lost acknowledged commits in 1,228
+(docs/decisions/0003-spool.md).
 One file, one connection, one owner thread: SQLite's WAL-reset fault needs two. SQLite does not checksum its main
 file, so every row carries a CRC-32 that is checked before it is sent. A damaged file is set aside, what is intact is
 salvaged under its old identity, and the rest is declared; a spool always opens.
@@ -34,9 +35,12 @@ SET_ASIDE_AFTER = 20
 
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value, crc INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE boot(number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, offset_ms INTEGER, source INTEGER, uncertainty_ms INTEGER);
-CREATE TABLE fresh(first INTEGER PRIMARY KEY, n INTEGER NOT NULL, boot TEXT NOT NULL, crc INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE batch(id INTEGER PRIMARY KEY AUTOINCREMENT, epoch TEXT NOT NULL, first INTEGER NOT NULL, n INTEGER NOT NULL,
+CREATE TABLE boot(number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL,
+  offset_ms INTEGER, source INTEGER, uncertainty_ms INTEGER);
+CREATE TABLE fresh(first INTEGER PRIMARY KEY, n INTEGER NOT NULL, boot TEXT NOT NULL,
+  crc INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE batch(id INTEGER PRIMARY KEY AUTOINCREMENT,
+  epoch TEXT NOT NULL, first INTEGER NOT NULL, n INTEGER NOT NULL,
   kind INTEGER NOT NULL, boot TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
   offset_ms INTEGER, source INTEGER NOT NULL, uncertainty_ms INTEGER NOT NULL, date_crc INTEGER NOT NULL,
   urgent INTEGER NOT NULL, refusals INTEGER NOT NULL DEFAULT 0, crc INTEGER NOT NULL, bytes BLOB NOT NULL,
@@ -69,7 +73,7 @@ class Kept(msgspec.Struct, frozen=True):
     source: int
     uncertainty_ms: int
     urgent: bool
-    bytes: bytes
+    body: bytes
 
     @property
     def dated(self) -> bool:
@@ -80,8 +84,18 @@ class Kept(msgspec.Struct, frozen=True):
         """Return the message to publish."""
         epoch, first, n = self.identity
         return encode_message(
-            Envelope(1, self.kind, bytes.fromhex(epoch), first, n, bytes.fromhex(self.boot),
-                     self.offset_ms, self.source, self.uncertainty_ms, self.bytes)
+            Envelope(
+                1,
+                self.kind,
+                bytes.fromhex(epoch),
+                first,
+                n,
+                bytes.fromhex(self.boot),
+                self.offset_ms,
+                self.source,
+                self.uncertainty_ms,
+                self.body,
+            )
         )
 
 
@@ -119,7 +133,8 @@ class Spool:
         self.dropped: int = self._meta("dropped")
         self.uncut = int(self._db.execute("SELECT total(n) FROM fresh").fetchone()[0])
         self._bytes: int = self._db.execute(
-            f"SELECT (SELECT total(length(bytes) + {ROW_BYTES}) FROM batch) + (SELECT total(length(bytes) + {ROW_BYTES}) FROM fresh)"
+            f"SELECT (SELECT total(length(bytes) + {ROW_BYTES}) FROM batch)"
+            f" + (SELECT total(length(bytes) + {ROW_BYTES}) FROM fresh)"
         ).fetchone()[0]
         self._load_ballast()
 
@@ -179,7 +194,9 @@ class Spool:
         with self._transaction():
             self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (boot,))
             date = _date(boot, anchor.offset_ms, anchor.source, anchor.uncertainty_ms)
-            self._db.execute("UPDATE boot SET offset_ms = ?, source = ?, uncertainty_ms = ? WHERE id = ?", (*date[:3], boot))
+            self._db.execute(
+                "UPDATE boot SET offset_ms = ?, source = ?, uncertainty_ms = ? WHERE id = ?", (*date[:3], boot)
+            )
             return self._date_batches(boot, date)
 
     def bound(self, boot: str, booted_ms: int) -> int:
@@ -189,7 +206,8 @@ class Spool:
         """
         dead = self._db.execute(
             "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch"
-            " WHERE offset_ms IS NULL AND kind = 1 AND boot <> ? GROUP BY boot ORDER BY min(id)", (boot,)
+            " WHERE offset_ms IS NULL AND kind = 1 AND boot <> ? GROUP BY boot ORDER BY min(id)",
+            (boot,),
         ).fetchall()
         for name, first_ms, last_ms, row in dead:
             before = self._db.execute(
@@ -205,7 +223,8 @@ class Spool:
     def _date_batches(self, boot: str, date: tuple[int | None, int, int, int]) -> int:
         return self._db.execute(
             "UPDATE batch SET offset_ms = ?, source = ?, uncertainty_ms = ?, date_crc = ?"
-            " WHERE boot = ? AND offset_ms IS NULL AND kind = 1", (*date, boot)
+            " WHERE boot = ? AND offset_ms IS NULL AND kind = 1",
+            (*date, boot),
         ).rowcount
 
     # --- what waits for the cloud
@@ -215,8 +234,26 @@ class Spool:
         row = self._db.execute(f"SELECT {_COLUMNS} FROM batch WHERE id = ?", (number,)).fetchone()
         if row is None:
             return None
-        number, epoch, first, n, kind, boot, first_ms, last_ms, offset, source, uncertainty, urgent, date_crc, crc, body = row
-        kept = Kept(number, (epoch, first, n), kind, boot, first_ms, last_ms, offset, source, uncertainty, bool(urgent), body)
+        (
+            number,
+            epoch,
+            first,
+            n,
+            kind,
+            boot,
+            first_ms,
+            last_ms,
+            offset,
+            source,
+            uncertainty,
+            urgent,
+            date_crc,
+            crc,
+            body,
+        ) = row
+        kept = Kept(
+            number, (epoch, first, n), kind, boot, first_ms, last_ms, offset, source, uncertainty, bool(urgent), body
+        )
         if crc != _batch_crc(kept) or date_crc != _date(boot, offset, source, uncertainty)[3]:
             self._lose(number)
             return None
@@ -334,13 +371,26 @@ class Spool:
     def _insert(self, row: tuple[Any, ...]) -> int:
         cursor = self._db.execute(
             "INSERT INTO batch(epoch, first, n, kind, boot, first_ms, last_ms, offset_ms, source, uncertainty_ms,"
-            " date_crc, urgent, crc, bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row,
+            " date_crc, urgent, crc, bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            row,
         )
         return int(cursor.lastrowid or 0)
 
     def _insert_gap(self, epoch: str, first: int, n: int, reason: str) -> None:
-        self._insert(_row(epoch, first, n, GAP, "00" * 8, 0, 0, _date("00" * 8, None, Source.NONE, 0), urgent=False,
-                          body=encode_gap(reason)))
+        self._insert(
+            _row(
+                epoch,
+                first,
+                n,
+                GAP,
+                "00" * 8,
+                0,
+                0,
+                _date("00" * 8, None, Source.NONE, 0),
+                urgent=False,
+                body=encode_gap(reason),
+            )
+        )
         self._bytes += len(reason) + ROW_BYTES
 
     def _lose(self, number: int) -> None:
@@ -349,7 +399,8 @@ class Spool:
             "SELECT max(first + n) FROM batch WHERE epoch = ? AND id < ?", (self.epoch, number)
         ).fetchone()[0]
         after = self._db.execute(
-            "SELECT coalesce((SELECT min(first) FROM batch WHERE epoch = ? AND id > ?), (SELECT min(first) FROM fresh), ?)",
+            "SELECT coalesce((SELECT min(first) FROM batch WHERE epoch = ? AND id > ?),"
+            " (SELECT min(first) FROM fresh), ?)",
             (self.epoch, number, self.acquired + 1),
         ).fetchone()[0]
         start = max(before or 1, self._meta("floor") if before is None else 1)
@@ -371,13 +422,14 @@ class Spool:
         if kept is None:
             return
         body = encode_gap(reason)
-        gap = msgspec.structs.replace(kept, kind=GAP, bytes=body)
+        gap = msgspec.structs.replace(kept, kind=GAP, body=body)
         with self._transaction():
             self._db.execute(
-                "UPDATE batch SET kind = ?, crc = ?, bytes = ?, refusals = 0 WHERE id = ?", (GAP, _batch_crc(gap), body, number)
+                "UPDATE batch SET kind = ?, crc = ?, bytes = ?, refusals = 0 WHERE id = ?",
+                (GAP, _batch_crc(gap), body, number),
             )
             self._count_dropped(kept.identity[2])
-        self._bytes += len(body) - len(kept.bytes)
+        self._bytes += len(body) - len(kept.body)
 
     def _count_dropped(self, n: int) -> None:
         self.dropped += n
@@ -400,7 +452,8 @@ class Spool:
                 self._insert_gap(saved.epoch, first, n, "damage")
                 self._count_dropped(n)
         self.notes.append(
-            f"salvaged {sum(row[2] for row in saved.batches)} readings, declared {sum(n for _, n in saved.holes)} as damaged"
+            f"salvaged {sum(row[2] for row in saved.batches)} readings,"
+            f" declared {sum(n for _, n in saved.holes)} as damaged"
         )
         return db
 
@@ -466,8 +519,17 @@ def _packs(fresh: Iterable[_FreshRow]) -> Iterator[_Pack]:
 
 
 def _row(
-    epoch: str, first: int, n: int, kind: int, boot: str, first_ms: int, last_ms: int,
-    date: tuple[int | None, int, int, int], *, urgent: bool, body: bytes,
+    epoch: str,
+    first: int,
+    n: int,
+    kind: int,
+    boot: str,
+    first_ms: int,
+    last_ms: int,
+    date: tuple[int | None, int, int, int],
+    *,
+    urgent: bool,
+    body: bytes,
 ) -> tuple[Any, ...]:
     crc = _crc(epoch, first, n, kind, boot, first_ms, last_ms, int(urgent), body=body)
     return (epoch, first, n, kind, boot, first_ms, last_ms, *date, int(urgent), crc, body)
@@ -475,14 +537,16 @@ def _row(
 
 def _batch_crc(kept: Kept) -> int:
     epoch, first, n = kept.identity
-    return _crc(epoch, first, n, kept.kind, kept.boot, kept.first_ms, kept.last_ms, int(kept.urgent), body=kept.bytes)
+    return _crc(epoch, first, n, kept.kind, kept.boot, kept.first_ms, kept.last_ms, int(kept.urgent), body=kept.body)
 
 
 def _batch_row(epoch: str, pack: _Pack, anchor: tuple[int | None, int, int], *, urgent: bool) -> tuple[Any, ...]:
     times = [reading.mono_ms for reading in pack.readings]
     body = encode_body(pack.first, pack.readings)
     date = _date(pack.boot, *anchor)
-    return _row(epoch, pack.first, len(pack.readings), BATCH, pack.boot, min(times), max(times), date, urgent=urgent, body=body)
+    return _row(
+        epoch, pack.first, len(pack.readings), BATCH, pack.boot, min(times), max(times), date, urgent=urgent, body=body
+    )
 
 
 def _connect(path: Path, quota_bytes: int) -> sqlite3.Connection:
@@ -494,13 +558,17 @@ def _connect(path: Path, quota_bytes: int) -> sqlite3.Connection:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         db.close()
-        raise RuntimeError(f"{path} was written by a newer gocche (schema {version}, this one knows {SCHEMA_VERSION}); install that version again")
+        raise RuntimeError(
+            f"{path} was written by a newer gocche (schema {version}, this one knows {SCHEMA_VERSION});"
+            " install that version again"
+        )
     if version == 0:
         epoch = secrets.token_hex(8)
         db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         db.executemany(
             "INSERT INTO meta VALUES (?, ?, ?)",
-            [(key, value, _crc(key, value)) for key, value in _FIRST_META.items()] + [("epoch", epoch, _crc("epoch", epoch))],
+            [(key, value, _crc(key, value)) for key, value in _FIRST_META.items()]
+            + [("epoch", epoch, _crc("epoch", epoch))],
         )
     return db
 
@@ -539,7 +607,10 @@ def _intact(row: tuple[Any, ...]) -> bool:
     epoch, first, n, kind, boot, first_ms, last_ms, *date, urgent, crc, body = row
     if not isinstance(body, bytes) or not isinstance(boot, str):
         return False
-    return crc == _crc(epoch, first, n, kind, boot, first_ms, last_ms, urgent, body=body) and date[3] == _crc(boot, *date[:3])
+    date_crc: int = date.pop()
+    return crc == _crc(epoch, first, n, kind, boot, first_ms, last_ms, urgent, body=body) and date_crc == _crc(
+        boot, *date
+    )
 
 
 def _salvage(path: Path) -> _Salvage:
@@ -550,7 +621,11 @@ def _salvage(path: Path) -> _Salvage:
         columns = _COLUMNS.removeprefix("id, ").replace("urgent, date_crc", "date_crc, urgent")
         saved.batches = [row for row in _rows(db, "batch", "id", columns) if _intact(row)]
         saved.epoch = str(meta.get("epoch") or (saved.batches[-1][0] if saved.batches else ""))
-        fresh = sorted(r for r in _rows(db, "fresh", "first", "first, n, boot, crc, bytes") if isinstance(r[4], bytes) and isinstance(r[0], int))
+        fresh = sorted(
+            r
+            for r in _rows(db, "fresh", "first", "first, n, boot, crc, bytes")
+            if isinstance(r[4], bytes) and isinstance(r[0], int)
+        )
         for pack in _packs(fresh):
             saved.batches.append(_batch_row(saved.epoch, pack, (None, Source.NONE, 0), urgent=False))
     finally:

@@ -35,7 +35,12 @@ class Uplink:
     """
 
     def __init__(
-        self, broker: Broker, gateway: str, will: bytes, on_ack: Callable[[bytes], None], on_link: Callable[[bool], None]
+        self,
+        broker: Broker,
+        gateway: str,
+        will: bytes,
+        on_ack: Callable[[bytes], None],
+        on_link: Callable[[bool], None],
     ) -> None:
         self._broker, self._gateway = broker, gateway
         self._on_ack, self._on_link = on_ack, on_link
@@ -77,7 +82,7 @@ class Uplink:
         delay = random.uniform(0.1, ceiling)
         self._client.reconnect_delay_set(min_delay=delay, max_delay=delay)  # type: ignore[arg-type]
 
-    def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, code: mqtt.ReasonCode, _props: Any) -> None:
+    def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
         if code.is_failure:
             self._failures += 1
             log.warning("broker refused host=%s why=%r", self._broker.host, str(code))
@@ -98,7 +103,7 @@ class Uplink:
         self._wait()
 
     def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self._on_ack(message.payload)
+        self._on_ack(bytes(message.payload))
 
 
 def _secure(client: mqtt.Client, broker: Broker) -> None:

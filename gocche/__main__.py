@@ -9,6 +9,10 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloud.config import CloudConfig
 
 EXIT_CONFIG = 2
 
@@ -23,14 +27,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gocche", description="From the foot of a tea tree to the people who need to know.")
+    parser = argparse.ArgumentParser(
+        prog="gocche", description="From the foot of a tea tree to the people who need to know."
+    )
     parser.add_argument("--verbose", action="store_true", help="log more")
     words = parser.add_subparsers(required=True, metavar="COMMAND")
 
     up = words.add_parser("up", help="a whole garden on this machine, no hardware: devices, broker, agent, cloud")
     up.add_argument("--data", type=Path, help="folder that keeps the state between runs (default: a temporary one)")
-    up.add_argument("--http", metavar="HOST:PORT", help="where the pages are served (default 127.0.0.1:8080); port 0 takes any")
-    up.add_argument("--config", type=Path, help="folder with devices.toml, cloud.toml and garden/ (default: the sample)")
+    up.add_argument(
+        "--http", metavar="HOST:PORT", help="where the pages are served (default 127.0.0.1:8080); port 0 takes any"
+    )
+    up.add_argument(
+        "--config", type=Path, help="folder with devices.toml, cloud.toml and garden/ (default: the sample)"
+    )
+    up.add_argument("garden", nargs="*", metavar="-- WORD", help="further words for `gocche devices`")
     up.set_defaults(run=_up)
 
     agent = words.add_parser("agent", help="a gateway: read sensors, keep, publish")
@@ -55,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true")
     status.set_defaults(run=_status)
 
-    audit = words.add_parser("audit", help="acquired = stored + quarantined + declared + spooled + unknown, per gateway and epoch")
+    audit = words.add_parser(
+        "audit", help="acquired = stored + quarantined + declared + spooled + unknown, per gateway and epoch"
+    )
     audit.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
     audit.add_argument("--data", type=Path, help="instead of [data] path")
     audit.add_argument("--json", action="store_true")
@@ -64,17 +77,23 @@ def _parser() -> argparse.ArgumentParser:
     quarantine = words.add_parser("quarantine", help="what could not be stored, and why")
     quarantine.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
     quarantine.add_argument("--data", type=Path, help="instead of [data] path")
-    quarantine.add_argument("--retry", action="store_true", help="store what this version understands (stop the cloud first)")
+    quarantine.add_argument(
+        "--retry", action="store_true", help="store what this version understands (stop the cloud first)"
+    )
     quarantine.set_defaults(run=_quarantine)
 
-    grafana = words.add_parser("grafana", help="Grafana's boards and data source, as files").add_subparsers(required=True, metavar="WHAT")
+    grafana = words.add_parser("grafana", help="Grafana's boards and data source, as files").add_subparsers(
+        required=True, metavar="WHAT"
+    )
     export = grafana.add_parser("export", help="write a provisioning tree")
     export.add_argument("folder", type=Path, metavar="DIR")
     export.add_argument("--url", default="http://127.0.0.1:8086", help="where Grafana reaches InfluxDB")
     export.add_argument("--database", default="gocche")
     export.add_argument("--generation", type=int, choices=(1, 2, 3), default=1, help="InfluxDB 1.x, 2.x or 3")
     export.add_argument("--user", default=None, help="InfluxDB 1.x user; the password comes from Grafana's environment")
-    export.add_argument("--installed-at", default="", help="Grafana's own provisioning folder, when DIR is copied there")
+    export.add_argument(
+        "--installed-at", default="", help="Grafana's own provisioning folder, when DIR is copied there"
+    )
     export.set_defaults(run=_grafana_export)
 
     new = words.add_parser("new-driver", help="write a driver and its two case folders from a template")
@@ -86,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument("--log", type=Path, help="file for every value that was served")
     devices.add_argument("--control", type=Path, help="file that stages smoke, lost signal and dead probes")
     devices.add_argument("--seed", type=int, default=1)
+    devices.add_argument("--pace", type=float, default=1.0, metavar="SECONDS", help="how often the talkers talk")
     devices.add_argument("--unique", action="store_true", help="serve no value twice")
     devices.set_defaults(run=_devices)
 
@@ -136,7 +156,7 @@ def _refused(error: Exception) -> int:
 def _up(options: argparse.Namespace) -> int:
     from gocche.up import up
 
-    return up(options.data, options.http, options.config)
+    return up(options.data, options.http, options.config, garden=options.garden)
 
 
 def _agent(options: argparse.Namespace) -> int:
@@ -165,11 +185,13 @@ def _check_config(options: argparse.Namespace) -> int:
         config = load(options.config)
     except ConfigError as error:
         return _refused(error)
-    print(f"{options.config}: well; {len(config.buses)} buses, {len(config.sensors)} sensors, configuration {config.hash}")
+    print(
+        f"{options.config}: well; {len(config.buses)} buses, {len(config.sensors)} sensors, configuration {config.hash}"
+    )
     return 0
 
 
-def _cloud_config(options: argparse.Namespace):  # noqa: ANN202  (the type is the cloud's, imported when asked for)
+def _cloud_config(options: argparse.Namespace) -> CloudConfig:
     import msgspec
 
     from cloud.config import load
@@ -249,14 +271,20 @@ def _new_driver(options: argparse.Namespace) -> int:
 def _devices(options: argparse.Namespace) -> int:
     from gocche.garden import run
 
-    run(options.ports, options.log, options.control, options.seed, unique=options.unique, stop=_stopping())
+    run(
+        options.ports, options.log, options.control, options.seed,
+        unique=options.unique, pace_s=options.pace, stop=_stopping(),
+    )  # fmt: skip
     return 0
 
 
 def _broker(options: argparse.Namespace) -> int:
-    from gocche.broker import run
+    from gocche.broker import Refused, run
 
-    run(*_address(options.listen), _stopping())
+    try:
+        run(*_address(options.listen), _stopping())
+    except Refused as error:
+        return _refused(error)
     return 0
 
 

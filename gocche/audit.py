@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def audit(config: CloudConfig, *, as_json: bool) -> int:
-    """Print the contract's sum per gateway and epoch; return 0 when unknown is 0 everywhere, 1 when not or unreachable."""
+    """Print the contract's sum per gateway and epoch; return 0 when unknown is 0 everywhere, else 1."""
     store = store_of(config, writer=False)
     try:
         accounts = books(store.ledger(), store.statuses()).accounts()

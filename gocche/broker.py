@@ -36,8 +36,8 @@ def run(host: str, port: int, stop: threading.Event, listening: Callable[[int], 
 
 
 async def _serve(host: str, port: int, stop: threading.Event, listening: Callable[[int], None]) -> None:
-    from amqtt.broker import Broker  # noqa: PLC0415 - 0.1 s of imports that only the broker's process should pay
-    from amqtt.errors import BrokerError  # noqa: PLC0415
+    from amqtt.broker import Broker
+    from amqtt.errors import BrokerError
 
     broker = Broker(
         {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from edge.agent import STATUS_FILE
 from wire.batch import Status
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STALE_S = 30.0
 
@@ -49,5 +52,9 @@ def _words(now: Status, age_s: float, *, running: bool) -> str:
         last = how.get("last_ok_s")
         well = "never" if last is None else f"{last} s ago"
         bad = " ".join(f"{kind}={count}" for kind, count in dict(how.get("bad") or {}).items())  # type: ignore[call-overload]
-        lines.append(f"channel   {channel}: well {well}" + (f"; {how['why']}" if how.get("why") else "") + (f"; {bad}" if bad else ""))
+        lines.append(
+            f"channel   {channel}: well {well}"
+            + (f"; {how['why']}" if how.get("why") else "")
+            + (f"; {bad}" if bad else "")
+        )
     return "\n".join(lines)

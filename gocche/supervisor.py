@@ -18,9 +18,10 @@ from typing import IO, TYPE_CHECKING, TextIO
 import msgspec
 
 from gocche import leash
+from collections.abc import Callable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from cloud.clock import Clock
 

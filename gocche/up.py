@@ -124,7 +124,8 @@ def supervise(
 
 def _on_signals(handler: Callable[..., None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handler)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, handler)
 
 
 def commands(folder: Path, config: Path, broker: Address, http: Address, garden: Sequence[str]) -> list[Child]:

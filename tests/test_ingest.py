@@ -37,7 +37,9 @@ class Room:
         self.quarantine = Quarantine(folder / "quarantine.db")
         self.books = Books()
         self.published = []
-        self.ingester = Ingester(self.store, self.quarantine, self.books, Clock(), lambda *said: self.published.append(said))
+        self.ingester = Ingester(
+            self.store, self.quarantine, self.books, Clock(), lambda *said: self.published.append(said)
+        )
 
     def take(self, *payloads, gateway="sg-01", kind="up", retained=False):
         self.published.clear()
@@ -106,7 +108,9 @@ def test_undated_is_answered_with_the_time_and_not_stored(room):
 
 
 def test_a_gap_record_is_declared(room):
-    gap = codec.encode_message(codec.Envelope(1, 2, bytes.fromhex(EPOCH), 4, 90, bytes(8), None, 0, 0, codec.encode_gap("quota")))
+    gap = codec.encode_message(
+        codec.Envelope(1, 2, bytes.fromhex(EPOCH), 4, 90, bytes(8), None, 0, 0, codec.encode_gap("quota"))
+    )
     assert room.take(gap) == [(topics.ack("sg-01"), [(EPOCH, 4, 90, Verdict.STORED)])]
     (account,) = room.books.accounts()
     assert (account.acquired, account.declared, account.unknown) == (93, 90, 3)
@@ -168,7 +172,9 @@ def test_one_poisoned_batch_does_not_cost_its_neighbours(room):
 
 
 def status(**keys):
-    return msgspec.json.encode(Status(v=1, **({"state": "online", "epoch": EPOCH, "acquired": 10, "spooled": 4} | keys)))
+    return msgspec.json.encode(
+        Status(v=1, **({"state": "online", "epoch": EPOCH, "acquired": 10, "spooled": 4} | keys))
+    )
 
 
 def test_a_birth_is_answered_with_the_time_and_a_retained_one_counts_for_nothing_else(room):
@@ -215,8 +221,6 @@ def test_the_sum_of_the_audit(rows, statuses, want):
 
 
 def test_a_new_epoch_closes_the_old_one():
-    old, new = books(
-        [row(1, 8, epoch="aa" * 8)], [told(10, 2, "aa" * 8, NOW - 1), told(1, 1, "bb" * 8)]
-    ).accounts()
+    old, new = books([row(1, 8, epoch="aa" * 8)], [told(10, 2, "aa" * 8, NOW - 1), told(1, 1, "bb" * 8)]).accounts()
     assert (old.live, old.unknown) == (False, 2)
     assert (new.live, new.unknown) == (True, 0)

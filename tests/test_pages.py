@@ -53,7 +53,7 @@ class _Text(HTMLParser):
         self.all: list[str] = []
         self._open = 0
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the parser calls it so
+    def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag == "li":
             self._open += 1
             self.items.append("")

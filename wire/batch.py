@@ -88,11 +88,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     def readings(self) -> Iterator[Dated]:
         """Yield the readings in order of sequence number, values as numbers."""
-        rows = [
-            (seq, block, row)
-            for block in self.blocks
-            for row, seq in enumerate(block.seqs)
-        ]
+        rows = [(seq, block, row) for block in self.blocks for row, seq in enumerate(block.seqs)]
         rows.sort(key=lambda item: item[0])
         reasons = {
             (block.channel, quantity, row): Reason(code)
@@ -109,7 +105,9 @@ class Batch(msgspec.Struct, frozen=True):
                 channel=block.channel,
                 utc_ms=None if self.offset_ms is None else block.times_ms[row],
                 values={quantity: float(column[row]) for quantity, column in present if column[row]},
-                reasons={q: reasons[block.channel, q, row] for q in block.quantities if (block.channel, q, row) in reasons},
+                reasons={
+                    q: reasons[block.channel, q, row] for q in block.quantities if (block.channel, q, row) in reasons
+                },
                 bounded=self.source is Source.BOUNDED,
             )
 

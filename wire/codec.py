@@ -254,9 +254,7 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
         raise Rejected(identity, "a channel stands twice in the table of series")
     if envelope.offset_ms is not None:
         _check_times(identity, blocks, now_ms)
-    return Batch(
-        gateway, *identity, envelope.boot.hex(), envelope.offset_ms, source, envelope.uncertainty_ms, blocks
-    )
+    return Batch(gateway, *identity, envelope.boot.hex(), envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
 
 
 def _check_times(identity: Identity, blocks: list[Block], now_ms: int) -> None:
@@ -290,9 +288,7 @@ def _block(identity: Identity, series: _Series, shift: int, uncertainty: str | N
     return Block(channel, seqs, times, tuple(quantities), columns, absents)
 
 
-def _column(
-    identity: Identity, channel: str, column: _Column, rows: int
-) -> tuple[list[str], list[tuple[int, int]]]:
+def _column(identity: Identity, channel: str, column: _Column, rows: int) -> tuple[list[str], list[tuple[int, int]]]:
     quantity = QUANTITIES.get(column.quantity)
     if quantity is None:
         raise Rejected(identity, f"channel {channel}: quantity {column.quantity[:MAX_NAME]!r} is unknown here")

@@ -10,12 +10,9 @@ the value has no SenML form. `senml = value * senml_factor`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_SCALED = 2**53  # every integer below is exact in a double, in JSON and in line protocol
 TABLE_STEPS = 65_536  # up to here a table of valid texts both checks and formats; above it, arithmetic does
@@ -69,7 +66,7 @@ class Quantity(msgspec.Struct, frozen=True):
         """
         if not math.isfinite(value):
             raise ValueError(f"{self.name}: {value} is not a finite number")
-        scaled = round(value * 10**self.decimals) if self.decimals >= 0 else round(value / 10**-self.decimals)
+        scaled: int = round(value * 10.0**self.decimals)
         if abs(scaled) >= MAX_SCALED:
             raise ValueError(f"{self.name}: {value} is too large to be kept exactly")
         return scaled
@@ -142,7 +139,9 @@ _ROWS = (
     _Q("air_pressure", "hPa", "Pa", 100.0, 2, 500, 1_100, "Áp suất không khí", "Air pressure"),
     _Q("wind_speed", "m/s", "m/s", 1.0, 2, 0, 90, "Tốc độ gió", "Wind speed"),
     _Q("wind_direction", "deg", "deg", 1.0, 1, 0, 360, "Hướng gió", "Wind direction"),
-    _Q("wind_direction_relative", "deg", "deg", 1.0, 1, 0, 360, "Hướng gió so với thiết bị", "Wind direction, relative"),
+    _Q(
+        "wind_direction_relative", "deg", "deg", 1.0, 1, 0, 360, "Hướng gió so với thiết bị", "Wind direction, relative"
+    ),
     _Q("wind_force", "Bft", "", 1.0, 0, 0, 17, "Cấp gió", "Wind force"),
     _Q("rain_total", "mm", "mm", 1.0, 2, 0, 100_000, "Lượng mưa cộng dồn", "Rain, running total"),
     _Q("illuminance", "lx", "lx", 1.0, 0, 0, 250_000, "Độ rọi", "Illuminance"),

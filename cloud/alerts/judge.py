@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from cloud.alerts.incident import Change, Incident, View, compare, span_of
 from cloud.alerts.spans import GOOD, Lane, Point, Tracker, add, scan, settle
+from cloud.alerts.rules import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from cloud.alerts.desk import Desk
     from cloud.alerts.journal import Journal
     from cloud.alerts.progress import Progress, Series
-    from cloud.alerts.rules import Rule
 
 LOG = logging.getLogger(__name__)
 

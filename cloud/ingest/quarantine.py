@@ -64,14 +64,17 @@ class Quarantine:
         with self._changing() as db:
             added = db.execute(
                 "INSERT INTO quarantine(arrival_ms, gateway, epoch, first, n, reason, crc, payload)"
-                " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", row
+                " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                row,
             ).rowcount
         self._bytes += len(payload) * max(added, 0)
 
     def cases(self) -> list[Case]:
         """Return everything in quarantine, oldest first."""
         with self._changing() as db:
-            rows = db.execute("SELECT id, arrival_ms, gateway, epoch, first, n, reason, payload FROM quarantine ORDER BY id")
+            rows = db.execute(
+                "SELECT id, arrival_ms, gateway, epoch, first, n, reason, payload FROM quarantine ORDER BY id"
+            )
             return [Case(*row) for row in rows]
 
     def release(self, number: int) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from cloud.pages.readings import Figure, Silent, figures
 from cloud.pages.words import iso
-from cloud.registry import Tree, Zone  # noqa: TC001 - msgspec reads the annotations of structs while running
+from cloud.registry import Tree, Zone
 from cloud.store import Retry
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TYPE_CHECKING
 
 import msgspec
 
 from wire.batch import Batch, Dated, Gap, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Retry(Exception):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from edge.driver import Driver
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.driver import Driver
 
 
 def names() -> list[str]:

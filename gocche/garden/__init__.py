@@ -47,7 +47,7 @@ def run(
     differ from all others; talkers speak every `pace_s` seconds. Raises OSError where the folder or the log cannot be
     written.
     """
-    from gocche.garden import park  # noqa: PLC0415 - pymodbus: 0.1 s that those who only ask for PORTS should not pay
+    from gocche.garden import park
 
     shared = park.open_shared(log, control, pace_s, stop, clock)
     park.keep(ports, park.devices(seed, shared, unique=unique), shared)

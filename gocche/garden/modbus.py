@@ -19,12 +19,12 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simcore import SimCore
 
 from gocche.garden.device import Answer, overridden
+from gocche.garden.nature import Draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cloud.clock import Clock
-    from gocche.garden.nature import Draw
     from gocche.garden.served import Served
     from gocche.garden.stage import Stage
 
@@ -96,7 +96,7 @@ class Bus:
         return self._stage.of(self._port, slave.channel) if self._stage else {}
 
     def _answering(self, slave: Slave) -> Callable[..., Any]:
-        async def action(  # noqa: PLR0917 - pymodbus calls it with six
+        async def action(
             function: int, start: int, address: int, count: int, registers: list[int], written: list[int] | None
         ) -> ExcCodes | None:
             if function != slave.function or written is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from edge.clock import Anchor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.clock import Anchor
 
 
 class HandClock:

@@ -1,4 +1,4 @@
-"""The keeper between samplers and uplink: nothing is freed but what the cloud says is stored, in any order of faults."""
+"""The keeper between samplers and uplink: nothing is freed but what the cloud says is stored, whatever fails."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ def test_a_quarantined_batch_is_freed_and_a_stranger_frees_nothing(world):
     world.read()
     world.go(3)
     (batch,) = world.cloud.take()
-    world.keeper.acknowledged(codec.encode_ack(UTC, [AckItem(bytes(8), 1, 1, 0, ""), AckItem(bytes.fromhex(batch.epoch), 1, 2, 0, "")]))
+    world.keeper.acknowledged(
+        codec.encode_ack(UTC, [AckItem(bytes(8), 1, 1, 0, ""), AckItem(bytes.fromhex(batch.epoch), 1, 2, 0, "")])
+    )
     world.keeper.acknowledged(b"nonsense")
     world.go(1)
     assert world.spool.spooled()[0] == 1

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 import tty
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,13 +17,19 @@ from edge.ports import PortLost, SerialLine, SimulatedLine, open_line
 from edge.sampler import Sampler
 from tests.edge.clock import HandClock
 from wire.reading import Reading, Reason
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEVER = threading.Event()
 
 
 def sensor(channel="soil-1", address=1, **table):
     driver = drivers.load("modbus")
-    config = msgspec.convert({"profile": "soil-0000", "address": address, "read": [{"at": 0, "count": 2}]}, driver.config)
+    config = msgspec.convert(
+        {"profile": "soil-0000", "address": address, "read": [{"at": 0, "count": 2}]}, driver.config
+    )
     shared = {"channel": channel, "bus": "b", "driver": "modbus", "timeout_s": 0.15} | table
     return Sensor(SensorTable(**shared), driver, config, driver.quantities(config))
 

@@ -184,7 +184,8 @@ from edge.spool import Spool; from wire.reading import Reading
 spool = Spool(Path(sys.argv[1]), 4 << 20)
 while True:
     first = spool.acquired + 1
-    spool.append([Reading("soil-1", 1000 + seq, {"soil_ec": seq % 20000}, {}) for seq in range(first, first + 7)], "b1" * 8)
+    seven = [Reading("soil-1", 1000 + seq, {"soil_ec": seq % 20000}, {}) for seq in range(first, first + 7)]
+    spool.append(seven, "b1" * 8)
     if first % 5 == 0: spool.cut()
     print(spool.acquired, flush=True)
 """

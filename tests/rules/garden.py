@@ -1,5 +1,5 @@
 """The parts that tests of alerts share: a clock moved by hand, a small garden, batches, and a real mail server."""
-# ruff: noqa: ARG002, N802 - aiosmtpd finds its hooks by name and gives them all that it has
+# ruff: noqa: N802 - aiosmtpd finds its hooks by name and gives them all that it has
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ def _batch(**changes: object) -> dict[str, object]:
 
 
 def _vectors() -> dict[str, dict[str, object]]:
-    gap = codec.encode_message(codec.Envelope(1, 2, cases.EPOCH, 5, 900, bytes(8), None, 0, 0, codec.encode_gap("quota")))
+    gap = codec.encode_message(
+        codec.Envelope(1, 2, cases.EPOCH, 5, 900, bytes(8), None, 0, 0, codec.encode_gap("quota"))
+    )
     items = [AckItem(cases.EPOCH, 1, 4, 0, ""), AckItem(cases.EPOCH, 5, 9, 2, "disk full", 30, 5)]
     return {
         "batch": _batch(first=7),

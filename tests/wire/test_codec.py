@@ -148,7 +148,10 @@ def body(*series, start=0):
         ({"offset_ms": 0}, "before 2020"),
         ({"body": b"\xc1"}, "body"),
         ({"body": body(("soil-1", [0], [0], [("made_up", [1], [])])), "n": 1}, "quantity 'made_up' is unknown"),
-        ({"body": body(("soil-1", [0], [0], [("soil_moisture", [10_001], [])])), "n": 1}, "soil_moisture = 100.01 is not within"),
+        (
+            {"body": body(("soil-1", [0], [0], [("soil_moisture", [10_001], [])])), "n": 1},
+            "soil_moisture = 100.01 is not within",
+        ),
         ({"body": body(("soil-1", [0], [0], [("lat", [900_000_001], [])])), "n": 1}, "lat = 90.0000001 is not within"),
         ({"body": body(("Soil 1", [0], [0], [])), "n": 1}, "channel 'Soil 1'"),
         ({"body": body(("soil-1", [0], [0], [("noise", [], [0, 99])])), "n": 1}, "reason 99"),
@@ -193,7 +196,14 @@ def test_gap_and_ack():
 
 def test_topics():
     assert topics.parse("gocche/v1/sg-01/up") == ("sg-01", "up")
-    for bad in ("gocche/v1/SG/up", "gocche/v1/+/up", "gocche/v2/sg-01/up", "gocche/v1/sg-01/up/x", "up", "gocche/v1/sg-01/root"):
+    for bad in (
+        "gocche/v1/SG/up",
+        "gocche/v1/+/up",
+        "gocche/v2/sg-01/up",
+        "gocche/v1/sg-01/up/x",
+        "up",
+        "gocche/v1/sg-01/root",
+    ):
         with pytest.raises(ValueError, match="is not gocche/v1"):
             topics.parse(bad)
 
@@ -216,8 +226,10 @@ def test_golden_vectors_are_read_as_they_were_frozen(file):
 
 def test_the_table_of_quantities_is_sound():
     for name, row in QUANTITIES.items():
-        assert name == row.name and len(name.encode()) <= codec.MAX_NAME
-        assert -2 <= row.decimals <= 9 and row.low < row.high
+        assert name == row.name
+        assert len(name.encode()) <= codec.MAX_NAME
+        assert -2 <= row.decimals <= 9
+        assert row.low < row.high
         assert row.unscale(row.scale(row.high)) == row.high
         assert abs(row.scale(row.high)) < 2**53
         if row.codes:
