@@ -14,7 +14,6 @@ from influxdb_client import Point
 
 from bench import field, report
 from cloud.store.influx import _parcels
-from wire.batch import Batch
 from wire.codec import decode_message
 
 if TYPE_CHECKING:
@@ -64,9 +63,9 @@ def _jobs(packet: bytes, said: bytes) -> dict[str, Callable[[], str]]:
     }
 
 
-def lines(packet: bytes) -> str:
+def lines(packet: bytes, gateway: str = GATEWAY) -> str:
     """Return what `cloud.store.influx` sends for one packet: the readings' lines and the ledger's."""
-    batch = decode_message(GATEWAY, packet, NOW_MS)
+    batch = decode_message(gateway, packet, NOW_MS)
     (parcel,) = _parcels([batch], NOW_MS)
     return parcel.text()
 

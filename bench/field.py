@@ -17,11 +17,12 @@ from wire.quantities import QUANTITIES
 from wire.reading import Reading, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 START_MS = 1_767_225_600_000  # 2026-01-01, where every bench begins
 BOOT = bytes(range(8))
 EVERY_MS = 10_000
+WANDER = 15  # digits
 
 # quantity: (what a peer calls it, first value, its probe's resolution)
 SOIL = {
@@ -51,19 +52,26 @@ class Probe:
     def __init__(self, channel: str, kind: Kind, every_ms: int, chance: random.Random, absent: float = 0.0) -> None:
         self.channel, self.every_ms = channel, every_ms
         self._kind, self._chance, self._absent = kind, chance, absent
-        self._digits = {quantity: round(start / step) for quantity, (_, start, step) in kind.items()}
+        self._home = {quantity: round(start / step) for quantity, (_, start, step) in kind.items()}
+        self._digits = dict(self._home)
 
     def read(self, at_ms: int) -> Reading:
         """Return the reading of this moment."""
         values, reasons = {}, {}
         for quantity, (_, _, step) in self._kind.items():
-            self._digits[quantity] += round(self._chance.gauss(0, 1))
+            self._walk(quantity)
             scaled = QUANTITIES[quantity].scale(self._digits[quantity] * step)
             if self._chance.random() < self._absent:
                 reasons[quantity] = int(Reason.SENTINEL)
             else:
                 values[quantity] = scaled
         return Reading(self.channel, at_ms + round(self._chance.gauss(30, 2)), values, reasons)
+
+    def _walk(self, quantity: str) -> None:
+        """Go one step, and never farther than WANDER from where the walk began: else acid soil ends below pH 3."""
+        step = round(self._chance.gauss(0, 1))
+        away = self._digits[quantity] + step - self._home[quantity]
+        self._digits[quantity] += -step if abs(away) > WANDER else step
 
 
 def five(seed: int, absent: float = 0.0) -> list[Probe]:
@@ -104,7 +112,7 @@ def batches(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
 
 def packed(readings: Sequence[Reading], first: int = 1, epoch: bytes = bytes(8)) -> bytes:
     """Return our packet of one batch."""
-    body = encode_body(first, readings)
+    body = encode_body(readings)
     return encode_message(Envelope(VERSION, BATCH, epoch, first, len(readings), BOOT, START_MS, 1, 100, body))
 
 

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import zlib
 from statistics import median
-from typing import TYPE_CHECKING
 
 from bench import field, report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NAME = "bytes"
 TITLE = "Bytes a value on the wire"

@@ -20,6 +20,7 @@ from wire import topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
     from cloud.clock import Clock
     from cloud.config import Broker
 

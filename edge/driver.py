@@ -7,14 +7,12 @@ its proof. See docs/add-a-sensor.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from wire.reading import Reason
-import re
-
 
 Io = Generator["Ask", bytes, "list[Value]"]
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import queue
-import random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edge.clock import Anchor
+from edge.courier import Courier
 from edge.spool import Kept, SpoolFull
-from wire import codec, topics
-from wire.batch import Ack, AckItem, Identity, Source, Status, Verdict
+from wire import codec
+from wire.batch import Ack, Source, Status
 from wire.quantities import QUANTITIES
 from wire.reading import Reading
 
@@ -26,41 +26,20 @@ if TYPE_CHECKING:
 
     from edge.clock import Clock
     from edge.config import SpoolConfig
+    from edge.courier import Sender
     from edge.spool import Spool
 
 log = logging.getLogger(__name__)
-WINDOW = 8  # batches in flight: the broker's queue can never hold more of ours
 RAM_READINGS = 5_000  # what is held while the disk takes nothing
 HEARTBEAT_S = 60.0
 LOOK_MS = 2_000
 MAX_TRIP_MS = 5_000
 
 
-class Sender(Protocol):
-    """What the keeper needs of an uplink."""
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message over; tell whether it was taken."""
-        ...
-
-
-class Told(msgspec.Struct, frozen=True):
-    """A date that came in with a sample (GNSS)."""
-
-    anchor: Anchor
-
-
 class Link(msgspec.Struct, frozen=True):
     """The uplink's connection came or went."""
 
     up: bool
-
-
-class _Flight(msgspec.Struct):
-    identity: Identity
-    sent_ms: int
-    again_ms: int
-    settled_before: int
 
 
 class Keeper:
@@ -76,32 +55,27 @@ class Keeper:
     ) -> None:
         self._spool, self._config, self._gateway, self._clock = spool, config, gateway, clock
         self._fill = status  # adds what only the agent knows: channels, version, configuration
-        self._inbox: queue.SimpleQueue[Reading | bytes | Link | Told] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Reading | bytes | Link | Anchor] = queue.SimpleQueue()
         self._held: list[Reading] = []
         self._lost_in_ram = 0
         self._bands: dict[tuple[str, str], int] = {}
         self._urgent = False
-        self._flights: dict[int, _Flight] = {}
-        self._later_ms = 0
-        self._settled = 0  # batches that the cloud has answered for good
-        self._round_trip_ms = 0.0
         self._birth_ms: int | None = None
         self._anchor: Anchor | None = None
         self._why = "; ".join(spool.notes)
         self._next_commit = self._next_cut = self._next_beat = self._next_date = clock.mono_ms()
-        self._uplink: Sender | None = None
-        self._up = False
+        self._courier = Courier(spool, gateway, config.resend_s)
         self.turns = 0  # progress, for the watchdog
         self._last = Status(v=1, state="starting", boot=clock.boot, epoch=spool.epoch)
         self._next_look = 0
 
     def attach(self, uplink: Sender) -> None:
         """Give the keeper its way out, before `run`."""
-        self._uplink = uplink
+        self._courier.attach(uplink)
 
     # --- from other threads
 
-    def put(self, item: Reading | Told) -> None:
+    def put(self, item: Reading | Anchor) -> None:
         """Hand over a reading (it is safe after the next commit), or a date that a device told."""
         self._inbox.put(item)
 
@@ -141,7 +115,7 @@ class Keeper:
         if self._urgent or now >= self._next_cut or self._spool.uncut >= codec.MAX_READINGS:
             self._cut(now)
         self._date(now)
-        self._send(now)
+        self._tried(lambda: self._courier.send(now))
         if now >= self._next_beat:
             self._beat(now)
         if now >= self._next_look:
@@ -182,7 +156,7 @@ class Keeper:
                 commit_s=self._config.commit_s,
                 batch_s=self._config.batch_s,
                 clock={"source": anchor.source.name.lower(), "uncertainty_ms": anchor.uncertainty_ms},
-                why=self._why,
+                why="; ".join(filter(None, (self._why, self._courier.why(self._clock.mono_ms())))),
             )
         )
 
@@ -198,18 +172,17 @@ class Keeper:
 
     # --- what comes in
 
-    def _take(self, item: Reading | bytes | Link | Told) -> None:
+    def _take(self, item: Reading | bytes | Link | Anchor) -> None:
         match item:
             case Reading():
                 self._hold(item)
             case bytes():
                 self._answer(item)
-            case Told():
-                self._settle(item.anchor)
+            case Anchor():
+                self._settle(item)
             case Link():
-                self._up = item.up
+                self._courier.linked(item.up)
                 log.info("uplink %s", "up" if item.up else "down")
-                self._flights.clear()
                 if item.up:
                     self._next_beat = 0
 
@@ -236,7 +209,7 @@ class Keeper:
         now = self._clock.mono_ms()
         self._settle(self._ack_anchor(ack, now))
         for item in ack.items:
-            self._settle_item(item, now)
+            self._tried(lambda item=item: self._courier.answered(item, now))  # type: ignore[misc]
 
     def _ack_anchor(self, ack: Ack, now: int) -> Anchor:
         """Date the boot by the cloud's clock, as far off as the answer may have been on its way."""
@@ -244,24 +217,6 @@ class Keeper:
         if not ack.items and self._birth_ms is not None:
             trip, self._birth_ms = now - self._birth_ms, None
         return Anchor(ack.utc_ms - now, Source.ACK, round(min(trip, MAX_TRIP_MS)) + 100)
-
-    def _settle_item(self, item: AckItem, now: int) -> None:
-        identity = (item.epoch.hex(), item.first, item.n)
-        number = next((number for number, flight in self._flights.items() if flight.identity == identity), None)
-        if item.code in {Verdict.STORED, Verdict.QUARANTINED}:
-            if not self._tried(lambda: self._spool.free(identity)):
-                return
-            self._settled += 1
-            if item.code == Verdict.QUARANTINED:
-                log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)
-            if number is not None:
-                trip = now - self._flights[number].sent_ms
-                self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
-        elif item.code == Verdict.LATER:
-            self._later_ms = now + round(1000 * (item.seconds + random.uniform(0, item.spread)))
-            self._why_changed(f"cloud asks to wait: {item.words}")
-        if number is not None:
-            del self._flights[number]  # `later` and `undated` are sent again, the one when asked, the other at once
 
     def _tried(self, change: Callable[[], object]) -> bool:
         """Change the spool; where it has no room say so, give it the ballast, and return False."""
@@ -298,7 +253,7 @@ class Keeper:
         if dropped:
             log.warning("spool over its quota; oldest readings dropped and declared n=%s", dropped)
         for kept in batches[-1:]:  # the newest, once, without waiting for room in the window
-            self._launch(kept, now)
+            self._courier.launch(kept, now)
 
     def _date(self, now: int) -> None:
         if now >= self._next_date:
@@ -319,45 +274,18 @@ class Keeper:
                 bounded,
             )
 
-    def _send(self, now: int) -> None:
-        if not self._up:
-            return
-        for number, flight in list(self._flights.items()):
-            if flight.again_ms <= now:
-                del self._flights[number]
-                if self._settled > flight.settled_before and self._spool.refused(number):
-                    log.error("batch set aside after %s vain sendings id=%s", 20, number)
-        if now < self._later_ms:
-            return
-        for number in self._spool.waiting(2 * WINDOW):
-            if len(self._flights) >= WINDOW:
-                return
-            if number not in self._flights:
-                kept = self._spool.get(number)
-                if kept is not None and not self._launch(kept, now):
-                    return
-
-    def _launch(self, kept: Kept, now: int) -> bool:
-        if not self._up or self._uplink is None or not self._uplink.publish(topics.up(self._gateway), kept.packet()):
-            return False
-        patience = max(self._config.resend_s * 1000, 2 * self._round_trip_ms)
-        again = now + round(patience + random.uniform(0, patience))
-        self._flights[kept.id] = _Flight(kept.identity, now, again, self._settled)
-        return True
-
     def _beat(self, now: int) -> None:
         self._next_beat = now + round(HEARTBEAT_S * 1000)
-        if self._uplink is not None and self._up:
+        if self._courier.tell(msgspec.json.encode(self.status("online"))):
             self._birth_ms = now
-            self._uplink.publish(topics.status(self._gateway), msgspec.json.encode(self.status("online")), retain=True)
 
     def _pause_s(self) -> float:
         now = self._clock.mono_ms()
         due = [self._next_cut, now + 1_000]
         if self._held:
             due.append(self._next_commit)
-        if self._up:
-            due += [self._next_beat, *(flight.again_ms for flight in self._flights.values())]
+        if self._courier.up:
+            due += [self._next_beat, *self._courier.due_ms()]
         return max(min(due) - now, 1) / 1000
 
     def _why_changed(self, why: str) -> None:

@@ -17,9 +17,8 @@ import serial
 from edge.transcript import Replay, Way, parse, written
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-    from collections.abc import Callable
-    from collections.abc import Iterator
 
     from edge.config import Bus
 
@@ -145,8 +144,6 @@ class ReplayLine:
 
     def write(self, frame: bytes) -> None:
         """Take the next line of the talk that was sent."""
-        if self._replay.finished:
-            self._replay = Replay(self._talk)
         self._replay.write(frame)
 
     def read(self, size: int) -> bytes:
@@ -161,6 +158,8 @@ class ReplayLine:
     def drain(self) -> None:
         """Forget what has come in."""
         self._replay.drain()
+        if self._replay.finished:
+            self._replay = Replay(self._talk)
 
     def close(self) -> None:
         """Nothing is held."""

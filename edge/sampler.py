@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_any, stop_when_event_set
 
-from edge.clock import told
+from edge.clock import Anchor, told
 from edge.driver import BadReply, Value
 from edge.exchange import run
-from edge.keeper import Told
 from edge.ports import Line, PortLost
 from wire.batch import Source
 from wire.quantities import QUANTITIES
@@ -56,7 +55,7 @@ class Sampler:
         bus: Bus,
         sensors: list[Sensor],
         open_line: Callable[[], Line],
-        put: Callable[[Reading | Told], None],
+        put: Callable[[Reading | Anchor], None],
         clock: Clock,
     ) -> None:
         self._bus, self._sensors, self._open, self._put, self._clock = bus, sensors, open_line, put, clock
@@ -175,7 +174,7 @@ class Sampler:
         if name == "time":
             anchor = told(text, now, Source.GNSS, 1_500)
             if anchor is not None:
-                self._put(Told(anchor))
+                self._put(anchor)
 
     def _well(self, sensor: Sensor) -> None:
         health = self.health[sensor.table.channel]

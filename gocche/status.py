@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edge.agent import STATUS_FILE
 from wire.batch import Status
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, TYPE_CHECKING, TextIO
@@ -18,7 +19,6 @@ from typing import IO, TYPE_CHECKING, TextIO
 import msgspec
 
 from gocche import leash
-from collections.abc import Callable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -57,7 +57,7 @@ def packet(
         for number, row in enumerate(rows)
         for channel, values in row.items()
     ]
-    body = encode_body(first, readings)
+    body = encode_body(readings)
     offset = start_ms - uptime_ms if dated else None
     boot = bytes.fromhex("b0" * 8)
     envelope = Envelope(

@@ -108,8 +108,8 @@ def _deltas(values: Iterable[int]) -> list[int]:
     return out
 
 
-def encode_body(first: int, readings: Sequence[Reading]) -> bytes:
-    """Return the frozen body of readings `first`, `first + 1`, … in this order.
+def encode_body(readings: Sequence[Reading]) -> bytes:
+    """Return the frozen body of consecutive readings, in this order.
 
     Raises ValueError where the readings break a limit of the contract: the spool must cut earlier.
     """

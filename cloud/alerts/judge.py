@@ -14,8 +14,8 @@ import msgspec
 from msgspec.structs import replace
 
 from cloud.alerts.incident import Change, Incident, View, compare, span_of
-from cloud.alerts.spans import GOOD, Lane, Point, Tracker, add, scan, settle
 from cloud.alerts.rules import Rule
+from cloud.alerts.spans import GOOD, Lane, Point, Tracker, add, scan, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,8 @@ import pytest
 
 from edge.clock import Anchor
 from edge.config import SpoolConfig
-from edge.keeper import RAM_READINGS, WINDOW, Keeper
+from edge.courier import WINDOW
+from edge.keeper import RAM_READINGS, Keeper
 from edge.spool import Spool
 from tests.edge.clock import HandClock
 from wire import codec

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import tty
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -17,7 +18,6 @@ from edge.ports import PortLost, SerialLine, SimulatedLine, open_line
 from edge.sampler import Sampler
 from tests.edge.clock import HandClock
 from wire.reading import Reading, Reason
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

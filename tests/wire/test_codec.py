@@ -25,7 +25,7 @@ OFFSET = NOW - 1_000_000
 def packet(readings, first=1, **changes):
     fields = {
         "version": 1, "kind": 1, "epoch": EPOCH, "first": first, "n": len(readings), "boot": BOOT,
-        "offset_ms": OFFSET, "source": int(Source.NTP), "uncertainty_ms": 100, "body": encode_body(first, readings),
+        "offset_ms": OFFSET, "source": int(Source.NTP), "uncertainty_ms": 100, "body": encode_body(readings),
     } | changes  # fmt: skip
     return encode_message(Envelope(**fields))
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_accepted_is_quarantined_whole_under_its_identity(changes
 def test_too_many_values_are_refused_on_both_sides():
     many = [Reading(f"c{i % 60}", i, {"noise": 1, "pm1": 1, "pm10": 1, "co": 1, "co2": 1}, {}) for i in range(450)]
     with pytest.raises(ValueError, match="at most 2000"):
-        encode_body(1, many)
+        encode_body(many)
     wide = body(*[(f"c{i}", [0] * 1, [0], [(name, [0], []) for name in list(QUANTITIES)[:50]]) for i in range(50)])
     with pytest.raises(Rejected):
         decode_message("sg-01", packet(readings(), body=wide, n=50), NOW)

@@ -1,0 +1,47 @@
+"""Child process: the cloud's way in — stream, ingester, store — and nothing else, so that its CPU can be counted."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from cloud.audit import Books
+from cloud.clock import SystemClock
+from cloud.config import Broker
+from cloud.ingest.ingester import Ingester
+from cloud.ingest.quarantine import Quarantine
+from cloud.store import open_store
+from cloud.stream import Stream
+from wire import topics
+
+
+def main(port: int, table: str, folder: Path) -> None:
+    """Store what the broker brings until SIGTERM; say `ready` once connected."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    stop, up, clock = threading.Event(), threading.Event(), SystemClock()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    store = open_store(json.loads(table), writer=True)
+    store.setup()
+    stream = Stream(
+        Broker(port=port), "gocche-ingest", [topics.ALL_UP, topics.ALL_STATUS], clock,
+        lambda arrival: ingester.offer(arrival), lambda _: up.set(),  # noqa: PLW0108 - the ingester comes below
+    )  # fmt: skip
+    ingester = Ingester(store, Quarantine(folder / "quarantine.db"), Books(), clock, stream.publish)
+    thread = threading.Thread(target=ingester.run, args=(stop,), name="ingest")
+    thread.start()
+    stream.start()
+    up.wait()
+    print("ready", flush=True)
+    stop.wait()
+    stream.close()
+    thread.join()
+    store.close()
+    print(json.dumps(ingester.health()["counts"]), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -1,0 +1,119 @@
+"""Which batch goes out when: the newest once, without waiting; then, oldest first, what is not acknowledged.
+
+At most eight are in flight, so that no broker's queue can ever hold (and lose) more of ours; what stays unanswered is
+sent again after a time-out with full jitter. Nothing but the cloud's own word frees a batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from wire import topics
+from wire.batch import AckItem, Identity, Verdict
+
+if TYPE_CHECKING:
+    from edge.spool import Kept, Spool
+
+log = logging.getLogger(__name__)
+WINDOW = 8
+
+
+class Sender(Protocol):
+    """What is needed of an uplink."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand a message over; tell whether it was taken."""
+        ...
+
+
+class _Flight(msgspec.Struct):
+    identity: Identity
+    sent_ms: int
+    again_ms: int
+    settled_before: int
+
+
+class Courier:
+    """Belongs to the thread that owns the spool. Times are monotonic milliseconds."""
+
+    def __init__(self, spool: Spool, gateway: str, resend_s: float) -> None:
+        self._spool, self._gateway, self._resend_ms = spool, gateway, resend_s * 1000
+        self._uplink: Sender | None = None
+        self._flights: dict[int, _Flight] = {}
+        self._later_ms = 0
+        self._asked_to_wait = ""
+        self._settled = 0  # batches that the cloud has answered for good
+        self._round_trip_ms = 0.0
+        self.up = False
+
+    def attach(self, uplink: Sender) -> None:
+        """Give the courier its way out."""
+        self._uplink = uplink
+
+    def linked(self, up: bool) -> None:
+        """The connection came or went: what was in flight is nobody's any more."""
+        self.up = up
+        self._flights.clear()
+
+    def tell(self, status: bytes) -> bool:
+        """Publish the retained status; tell whether it was taken."""
+        topic = topics.status(self._gateway)
+        return self.up and self._uplink is not None and self._uplink.publish(topic, status, retain=True)
+
+    def answered(self, item: AckItem, now: int) -> None:
+        """Take what the cloud says of one batch. Raises SpoolFull."""
+        identity = (item.epoch.hex(), item.first, item.n)
+        number = next((number for number, flight in self._flights.items() if flight.identity == identity), None)
+        if item.code in {Verdict.STORED, Verdict.QUARANTINED}:
+            self._spool.free(identity)
+            self._settled += 1
+            if number is not None:
+                trip = now - self._flights[number].sent_ms
+                self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
+        elif item.code == Verdict.LATER:
+            self._later_ms = now + round(1000 * (item.seconds + random.uniform(0, item.spread)))
+            self._asked_to_wait = item.words
+        if item.code == Verdict.QUARANTINED:
+            log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)
+        if number is not None:
+            del self._flights[number]  # `later` and `undated` are sent again, the one when asked, the other at once
+
+    def why(self, now: int) -> str:
+        """Return what keeps batches from being sent, "" where nothing does."""
+        return f"cloud asks to wait: {self._asked_to_wait}" if now < self._later_ms else ""
+
+    def send(self, now: int) -> None:
+        """Send what is due, as far as there is room in the window. Raises SpoolFull."""
+        if not self.up:
+            return
+        for number, flight in list(self._flights.items()):
+            if flight.again_ms <= now:
+                del self._flights[number]
+                if self._settled > flight.settled_before and self._spool.refused(number):
+                    log.error("batch set aside after vain sendings first=%s n=%s", *flight.identity[1:])
+        if now < self._later_ms:
+            return
+        for number in self._spool.waiting(2 * WINDOW):
+            if len(self._flights) >= WINDOW:
+                return
+            if number not in self._flights:
+                kept = self._spool.get(number)
+                if kept is not None and not self.launch(kept, now):
+                    return
+
+    def launch(self, kept: Kept, now: int) -> bool:
+        """Send one batch now; tell whether the uplink took it."""
+        if not self.up or self._uplink is None or not self._uplink.publish(topics.up(self._gateway), kept.packet()):
+            return False
+        patience = max(self._resend_ms, 2 * self._round_trip_ms)
+        again = now + round(patience + random.uniform(0, patience))
+        self._flights[kept.id] = _Flight(kept.identity, now, again, self._settled)
+        return True
+
+    def due_ms(self) -> list[int]:
+        """Return when something in flight is to be sent again."""
+        return [flight.again_ms for flight in self._flights.values()] if self.up else []
