@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 import tty
@@ -106,22 +107,22 @@ class Pty:
         self.port.unlink(missing_ok=True)
         self.port.symlink_to(os.ttyname(self.slave))
         self._respond = respond
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         number = 0
-        try:
-            while frame := os.read(self.master, 256):
+        while not self._ended.is_set():
+            if select.select([self.master], [], [], 0.02)[0]:
                 number += 1
-                self._respond(number, frame, lambda data: os.write(self.master, data))
-        except OSError:
-            return  # closed: the adapter is unplugged
+                self._respond(number, os.read(self.master, 256), lambda data: os.write(self.master, data))
 
     def close(self) -> None:
+        self._ended.set()
+        self._thread.join(5)  # before its descriptors may be given to somebody else
         os.close(self.slave)
         os.close(self.master)
-        self._thread.join(5)
 
 
 class RealClock(HandClock):
