@@ -3,8 +3,8 @@
     python tests/journeys/harness.py --engine sqlite|influx1|influx2 --broker embedded|mosquitto --seed N --seconds S
 
 Each victim is killed with -9 at random moments, and at the worst ones: the cloud when the store has a batch and its
-acknowledgement has not left, the database when it has written and not answered, the broker when it has taken a batch,
-the agent when an acknowledgement has arrived that it has not acted on. The broker's folder is wiped once. Then all
+acknowledgement does not get out, and when one has just got out; the database when it has written and not answered; the
+broker when it has taken a batch; the agent when an acknowledgement arrives that it has not acted on. The broker's folder is wiped once. Then all
 runs undisturbed until the spool is empty, and what the devices say they served is looked for in the store.
 
 It prints one line and exits 0 where nothing is missing, twice, or of another time:
@@ -74,17 +74,17 @@ class Trap:
 
 
 class Seen(Trap):
-    """Kills at once when the observer sees a batch (`on_up`) or an acknowledgement (`on_ack`) pass."""
+    """Kills at once when the observer sees a batch ("up") or an acknowledgement ("ack") pass."""
 
     def __init__(self, observer: Observer, event: str, victim: Victim) -> None:
-        self._observer, self._event, self._victim = observer, event, victim
+        self._listeners, self._victim = observer.listeners[event], victim
         self._hit = False
 
     def arm(self) -> None:
         self._hit = False
-        setattr(self._observer, self._event, self._strike)
+        self._listeners.append(self._strike)
 
-    def _strike(self, _what: object) -> None:
+    def _strike(self) -> None:
         if not self._hit:
             self._hit = True
             self._victim.strike()
@@ -93,7 +93,8 @@ class Seen(Trap):
         return self._hit
 
     def disarm(self) -> None:
-        setattr(self._observer, self._event, lambda _: None)
+        if self._strike in self._listeners:
+            self._listeners.remove(self._strike)
 
 
 class Swallowed(Trap):
@@ -126,7 +127,8 @@ class Victim:
     def __init__(self, world: World, name: str, random_of: random.Random, tally: Tally) -> None:
         self._part, self._world, self._random, self._tally = world.parts[name], world, random_of, tally
         self.name = name
-        self.trap: Trap | None = None
+        self.traps: list[Trap] = []
+        self._trap: Trap | None = None  # the one that is armed
         self._armed_until = 0.0
         self._due = time.monotonic() + random_of.uniform(*UP_S)
         self._back = 0.0
@@ -146,19 +148,21 @@ class Victim:
         if self._back:
             if now >= self._back:
                 self.come_back()
-        elif self._armed_until:
-            if self.trap and self.trap.sprung():
+        elif self._trap:
+            if self._trap.sprung():
                 self._tally.placed[self.name] += 1
                 self._kill(now)
             elif now >= self._armed_until:
                 self._kill(now)
         elif now >= self._due:
+            self._due = now + self._random.uniform(*UP_S)
             self._turn += 1
-            if self.trap and self._turn % 2 == 1:
-                self._armed_until = now + TRAP_S
-                self.trap.arm()
-            else:
+            if self._turn % 3 == 0:
                 self._kill(now)
+            else:  # its traps in turn
+                self._trap = self.traps[self._turn % len(self.traps)]
+                self._armed_until = now + TRAP_S
+                self._trap.arm()
 
     def _kill(self, now: float) -> None:
         if not self._part.runs and not self._killed_ms:
@@ -166,12 +170,16 @@ class Victim:
         self.strike()
         self._part.kill()
         self._tally.kills[self.name] += 1
-        if self.trap:
-            self.trap.disarm()
+        self._disarm()
         if self.name == "broker" and not self._tally.wiped:
             self._world.wipe_broker()
             self._tally.wiped = 1
-        self._armed_until, self._back = 0.0, now + self._random.uniform(*DOWN_S)
+        self._back = now + self._random.uniform(*DOWN_S)
+
+    def _disarm(self) -> None:
+        if self._trap:
+            self._trap.disarm()
+            self._trap = None
 
     def come_back(self) -> None:
         """Start it, if it is dead."""
@@ -184,9 +192,7 @@ class Victim:
 
     def spare(self) -> None:
         """Harm it no more: disarm, and start it where it is dead."""
-        if self.trap:
-            self.trap.disarm()
-        self._armed_until = 0.0
+        self._disarm()
         if self._killed_ms and not self._back:  # struck by its trap and not yet buried
             self._kill(time.monotonic())
         self.come_back()
@@ -215,11 +221,11 @@ def run(folder: Path, engine: str, broker: str, seed: int, seconds: float) -> tu
         store = world.store()
         names = [name for name in ("agent", "broker", "cloud", "influxd") if name in world.parts]
         victims = {name: Victim(world, name, random.Random(dice.random()), tally) for name in names}
-        victims["agent"].trap = Seen(observer, "on_ack", victims["agent"])
-        victims["broker"].trap = Seen(observer, "on_up", victims["broker"])
-        victims["cloud"].trap = Swallowed(proxy, "up", store)
+        victims["agent"].traps = [Seen(observer, "ack", victims["agent"])]
+        victims["broker"].traps = [Seen(observer, "up", victims["broker"])]
+        victims["cloud"].traps = [Swallowed(proxy, "up", store), Seen(observer, "ack", victims["cloud"])]
         if world.database:
-            victims["influxd"].trap = Swallowed(to_database, "down", store)
+            victims["influxd"].traps = [Swallowed(to_database, "down", store)]
         _torment(list(victims.values()), seconds)
         for name in names:
             world.parts[name].wait_ready()

@@ -22,7 +22,7 @@ NEVER_MS = 2**53  # an hour in which no time is too far ahead
 
 
 class Observer:
-    """Counts what passes. `on_up` and `on_ack` are called at once, in paho's thread, with the identities."""
+    """Counts what passes. Who listens to "up" or "ack" is called at once, in paho's thread."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -30,8 +30,7 @@ class Observer:
         self.sent: Counter[Identity] = Counter()
         self.acked: set[Identity] = set()
         self.codes: Counter[str] = Counter()
-        self.on_up: Callable[[Identity], None] = lambda _: None
-        self.on_ack: Callable[[list[Identity]], None] = lambda _: None
+        self.listeners: dict[str, list[Callable[[], None]]] = {"up": [], "ack": []}
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="observer", clean_session=True)
         client.on_connect, client.on_message = self._connected, self._message
         client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
@@ -62,11 +61,12 @@ class Observer:
                 identity = codec.decode_message(gateway, message.payload, NEVER_MS).identity
                 with self._guarded:
                     self.sent[identity] += 1
-                self.on_up(identity)
-            else:
-                self._answered(codec.decode_ack(message.payload).items)
+            elif not self._answered(codec.decode_ack(message.payload).items):
+                return
+            for listener in list(self.listeners.get(kind, [])):
+                listener()
 
-    def _answered(self, items: list[Any]) -> None:
+    def _answered(self, items: list[Any]) -> bool:
         done = [
             (item.epoch.hex(), item.first, item.n)
             for item in items
@@ -75,5 +75,4 @@ class Observer:
         with self._guarded:
             self.codes.update(Verdict(item.code).name.lower() for item in items)
             self.acked.update(done)
-        if done:
-            self.on_ack(done)
+        return bool(done)
