@@ -139,7 +139,9 @@ def _devices(gateway: str, port: int, links: list[Path]) -> str:
 
 def _floor() -> process.Memory:
     """Return what a Python takes that does nothing."""
-    with subprocess.Popen([sys.executable, "-c", "print(); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bare:
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as bare:
         assert bare.stdout is not None
         bare.stdout.readline()
         try:

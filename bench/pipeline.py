@@ -94,7 +94,9 @@ class Bench:
         found: dict[str, Callable[[], Cost]] = {}
         for target in (self.sqlite, *self.influx.values()):
             for rows in (6, 60):
-                found[f"gocche → {target.name}, {rows} rows"] = lambda target=target, rows=rows: self._ours(target, rows)
+                found[f"gocche → {target.name}, {rows} rows"] = lambda target=target, rows=rows: self._ours(
+                    target, rows
+                )
         for target in self.influx.values():
             found[f"script → {target.name}, 6 rows"] = lambda target=target: self._script(target, 6, whole=True)
             found[f"script → {target.name}, a reading"] = lambda target=target: self._script(target, 1, whole=False)

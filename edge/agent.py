@@ -63,7 +63,8 @@ class Agent:
             threading.Thread(target=sampler.run, args=(stop,), name=f"bus-{bus.name}")
             for sampler, bus in zip(self._samplers, self._config.buses, strict=True)
         ]
-        keeper = threading.Thread(target=self._keeper.run, args=(stop,), name="keeper")
+        no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
+        keeper = threading.Thread(target=self._keeper.run, args=(no_more,), name="keeper")
         for thread in (*threads, keeper):
             thread.start()
         self._uplink.start()
@@ -77,8 +78,10 @@ class Agent:
                 turns = now
                 notify("WATCHDOG=1")
         notify("STOPPING=1")
-        for thread in (*threads, keeper):
+        for thread in threads:
             thread.join()
+        no_more.set()
+        keeper.join()
         self._uplink.stop(msgspec.json.encode(self._keeper.status("stopped")))
         self._tell(self._keeper.status("stopped"))
         self._spool.close()

@@ -86,7 +86,9 @@ class Bus(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ]
     baud: Annotated[
         int,
-        msgspec.Meta(ge=300, le=921_600, description="bits a second; where it is not given, the driver's usual speed"),
+        msgspec.Meta(
+            ge=300, le=921_600, description="bits a second; where it is not given, what its sensors are shipped with"
+        ),
     ] = 0
     format: Annotated[str, msgspec.Meta(description="data bits, parity, stop bits: 8N1, 8E1, 7E1 …")] = ""
     settle_ms: Annotated[
@@ -164,7 +166,7 @@ def load(file: Path) -> Config:
         gateway,
         broker,
         _convert(file, "[spool]", tables.get("spool", {}), SpoolConfig),
-        [_with_driver_speed(bus, sensors) for bus in buses],
+        [_with_usual_speed(file, number, bus, sensors) for number, bus in enumerate(buses, 1)],
         sensors,
         hashlib.sha256(raw).hexdigest()[:12],
     )
@@ -341,6 +343,15 @@ def _check_sensors(file: Path, sensors: list[Sensor]) -> None:
         seats[seat] = name
 
 
-def _with_driver_speed(bus: Bus, sensors: list[Sensor]) -> Bus:
-    driver = next(sensor.driver for sensor in sensors if sensor.table.bus == bus.name)
-    return msgspec.structs.replace(bus, baud=bus.baud or driver.baud, format=bus.format or driver.format)
+def _with_usual_speed(file: Path, number: int, bus: Bus, sensors: list[Sensor]) -> Bus:
+    """Return the bus with what it leaves out: the speed and format that its sensors are shipped with."""
+    own = [sensor for sensor in sensors if sensor.table.bus == bus.name]
+    usual = {s.driver.line(s.config) if s.driver.line else (s.driver.baud, s.driver.format) for s in own}
+    for at, key in enumerate(("baud", "format")):
+        wanted = {one[at] for one in usual}
+        if not getattr(bus, key) and len(wanted) > 1:
+            spelled = ", ".join(str(one) for one in sorted(wanted, key=str))
+            rule = f"is missing, and the sensors on {bus.name!r} are shipped with different ones ({spelled})"
+            raise ConfigError(file, f"[[bus]] {number} {key}", rule, "set all sensors alike and say it here")
+    baud, form = min(usual)
+    return msgspec.structs.replace(bus, baud=bus.baud or baud, format=bus.format or form)

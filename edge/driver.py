@@ -91,3 +91,4 @@ class Driver(msgspec.Struct, frozen=True):
     baud: int = 9600
     format: str = "8N1"
     settles: bool = True
+    line: Callable[..., tuple[int, str]] | None = None  # (baud, format) of this very device, where it depends on it

@@ -62,7 +62,7 @@ class Keeper:
         self._urgent = False
         self._birth_ms: int | None = None
         self._anchor: Anchor | None = None
-        self._why = "; ".join(spool.notes)
+        self._why = ""
         self._next_commit = self._next_cut = self._next_beat = self._next_date = clock.mono_ms()
         self._courier = Courier(spool, gateway, config.resend_s)
         self.turns = 0  # progress, for the watchdog
@@ -156,7 +156,7 @@ class Keeper:
                 commit_s=self._config.commit_s,
                 batch_s=self._config.batch_s,
                 clock={"source": anchor.source.name.lower(), "uncertainty_ms": anchor.uncertainty_ms},
-                why="; ".join(filter(None, (self._why, self._courier.why(self._clock.mono_ms())))),
+                why="; ".join(filter(None, (*self._spool.notes, self._why, self._courier.why(self._clock.mono_ms())))),
             )
         )
 

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     quarantine.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
     quarantine.add_argument("--data", type=Path, help="instead of [data] path")
     quarantine.add_argument(
-        "--retry", action="store_true", help="store what this version understands (stop the cloud first)"
+        "--retry", action="store_true", help="store what this version understands (with SQLite, stop the cloud first)"
     )
     quarantine.set_defaults(run=_quarantine)
 

@@ -194,6 +194,13 @@ def test_two_gateways_under_one_id_are_noticed(room):
     assert room.ingester.health()["clones"] == ["sg-01"]
 
 
+def test_two_copies_of_one_sd_card_are_noticed_by_their_boots(room):
+    for boot in ("01" * 8, "02" * 8, "01" * 8):
+        assert room.ingester.health()["clones"] == []
+        room.take(status(boot=boot), kind="status")
+    assert room.ingester.health()["clones"] == ["sg-01"]
+
+
 def row(first, n, verdict="stored", refused=0, epoch=EPOCH):
     return LedgerRow("sg-01", epoch, first, n, verdict, NOW, refused)
 

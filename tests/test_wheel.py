@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EDGE_NEEDS = ("msgspec", "paho-mqtt", "pyserial", "tenacity")  # [project] dependencies, and nothing they pull in
+CLOUD_NEEDS = ("influxdb_client", "starlette", "uvicorn", "jinja2", "amqtt", "pymodbus")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_the_metadata_names_the_extras(wheel):
 
 
 def _bare_environment(folder: Path, wheel: Path) -> Path:
-    """A fresh environment with the wheel and copies of the edge's libraries: what pip would bring, without a network."""
+    """A fresh environment with the wheel and copies of the edge's libraries: what pip brings, without a network."""
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
     site = Path(
@@ -70,11 +71,14 @@ def _bare_environment(folder: Path, wheel: Path) -> Path:
 def test_the_edge_installs_bare_and_the_agent_runs_from_there(wheel, tmp_path):
     python = _bare_environment(tmp_path / "bare", wheel)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    look = (
+        "import gocche, edge.agent, sys; print(gocche.__file__)\n"
+        f"print([name for name in {CLOUD_NEEDS} if name in sys.modules])"
+    )
+    run = [python, "-c", look]
     found = subprocess.run(
-        [python, "-c", "import gocche, edge.agent, sys; print(gocche.__file__);"
-         "print([m for m in ('influxdb_client', 'starlette', 'uvicorn', 'jinja2', 'amqtt', 'pymodbus') if m in sys.modules])"],
-        check=True, capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path,
-    ).stdout.splitlines()  # fmt: skip
+        run, check=True, capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path
+    ).stdout.splitlines()
     assert found[0].startswith(str(tmp_path))
     assert found[1] == "[]"
     data = tmp_path / "data"

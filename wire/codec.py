@@ -73,6 +73,10 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     n: int
 
 
+class _GapBody(msgspec.Struct, frozen=True, array_like=True):
+    reason: str
+
+
 class _Column(msgspec.Struct, frozen=True, array_like=True):
     quantity: str
     deltas: list[int]  # of the present values
@@ -95,7 +99,7 @@ _encoder = msgspec.msgpack.Encoder()
 _envelopes = msgspec.msgpack.Decoder(Envelope)
 _heads = msgspec.msgpack.Decoder(_Head)
 _bodies = msgspec.msgpack.Decoder(_Body)
-_gaps = msgspec.msgpack.Decoder(tuple[str])
+_gaps = msgspec.msgpack.Decoder(_GapBody)
 _acks = msgspec.msgpack.Decoder(Ack)
 
 
@@ -207,8 +211,7 @@ def decode_message(gateway: str, packet: bytes, now_ms: int) -> Batch | Gap:
         raise Rejected(identity, f"version {envelope.version} is unknown here; this cloud reads {VERSION}")
     try:
         if envelope.kind == GAP:
-            (reason,) = _gaps.decode(envelope.body)
-            return Gap(gateway, *identity, reason[:MAX_NAME])
+            return Gap(gateway, *identity, _gaps.decode(envelope.body).reason[:MAX_NAME])
         if envelope.kind != BATCH:
             raise Rejected(identity, f"kind {envelope.kind} is unknown here")
         return _batch(gateway, identity, envelope, now_ms)

@@ -46,13 +46,25 @@ _Positive = Annotated[float, msgspec.Meta(gt=0)]
 class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[alerts]` of cloud.toml, in seconds. Readings older than `late_s` never wake anybody."""
 
-    late_s: _Positive = 900.0
-    mail_late: bool = False
-    ledger_s: _Positive = 60.0
-    overlap_s: _Positive = 300.0
-    tick_s: _Positive = 5.0
-    give_up_s: _Positive = 86_400.0
-    queue: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    late_s: Annotated[
+        _Positive, msgspec.Meta(description="readings older than this open a late incident and wake nobody")
+    ] = 900.0
+    mail_late: Annotated[bool, msgspec.Meta(description="mail late incidents all the same")] = False
+    ledger_s: Annotated[
+        _Positive, msgspec.Meta(description="how often the ledger is read for what the stream did not bring")
+    ] = 60.0
+    overlap_s: Annotated[_Positive, msgspec.Meta(description="how far back each of these looks beyond the last")] = (
+        300.0
+    )
+    tick_s: Annotated[
+        _Positive, msgspec.Meta(description="how often silence is counted and messages are tried again")
+    ] = 5.0
+    give_up_s: Annotated[
+        _Positive, msgspec.Meta(description="how long a message is tried before it is given up and said so")
+    ] = 86_400.0
+    queue: Annotated[
+        int, msgspec.Meta(description="batches that may wait to be judged; beyond, the ledger brings them", ge=1)
+    ] = 1_000
 
 
 class Alerts:

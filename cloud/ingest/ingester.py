@@ -63,7 +63,7 @@ class Ingester:
         )
         self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
         self._answers: dict[str, list[AckItem]] = {}
-        self._epochs: dict[str, list[str]] = {}
+        self._lives: dict[str, list[str]] = {}
         self.counts: Counter[str] = Counter()
         self.why = ""
 
@@ -107,7 +107,7 @@ class Ingester:
             "why": self.why,
             "queued": self._queue.qsize(),
             "quarantine": self._quarantine.reasons(),
-            "clones": sorted(gateway for gateway, seen in self._epochs.items() if len(seen) != len(set(seen))),
+            "clones": sorted(gateway for gateway, seen in self._lives.items() if len(seen) != len(set(seen))),
         }
 
     def _next(self) -> list[Arrival]:
@@ -208,20 +208,24 @@ class Ingester:
             self._answers.setdefault(arrival.gateway, [])  # tells the time
         if arrival.retained:
             return
-        self._watch_epoch(arrival.gateway, status)
+        self._watch_lives(arrival.gateway, status)
         self._books.status(StatusRow(arrival.gateway, arrival.arrival_ms, status))
         try:
             self._store.write_status(arrival.gateway, status, arrival.arrival_ms)
         except Retry as error:
             self._ill(str(error))
 
-    def _watch_epoch(self, gateway: str, status: Status) -> None:
-        """An epoch that comes back after another one spoke: two devices live under one id."""
-        seen = self._epochs.setdefault(gateway, [])
-        if status.state == "online" and (not seen or seen[-1] != status.epoch):
-            if status.epoch in seen:
+    def _watch_lives(self, gateway: str, status: Status) -> None:
+        """A boot or an epoch that comes back after another one spoke: two devices live under one id.
+
+        Two copies of one SD card share the epoch, so the boot counts too.
+        """
+        seen = self._lives.setdefault(gateway, [])
+        life = f"{status.epoch}/{status.boot}"
+        if status.state == "online" and (not seen or seen[-1] != life):
+            if life in seen:
                 log.error("two gateways under one id gateway=%s epochs=%s", gateway, sorted(set(seen)))
-            seen.append(status.epoch)
+            seen.append(life)
             del seen[:-8]
 
     def _later(self, gateway: str, identity: Identity, error: Retry) -> None:

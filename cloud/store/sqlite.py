@@ -17,7 +17,7 @@ import threading
 from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -97,8 +97,8 @@ _PUT_DIRTY = "INSERT INTO dirty_hour VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET 
 class SqliteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[store]` of cloud.toml for this engine."""
 
-    engine: str = "sqlite"
-    path: str = "store.sqlite"
+    engine: Annotated[str, msgspec.Meta(description="this engine")] = "sqlite"
+    path: Annotated[str, msgspec.Meta(description="the file, in the data folder")] = "store.db"
 
 
 class _Ids:

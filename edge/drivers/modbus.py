@@ -113,4 +113,10 @@ def _decimals(point: Point, registers: dict[tuple[int, int], bytes]) -> int:
     return decimals
 
 
-DRIVER = Driver("modbus", "Modbus RTU slave by profile", Config, poll, quantities)
+def line(config: Config) -> tuple[int, str]:
+    """Return the speed and format that the model is shipped with."""
+    profile = profiles.load(config.profile)
+    return profile.baud, profile.format
+
+
+DRIVER = Driver("modbus", "Modbus RTU slave by profile", Config, poll, quantities, line=line)

@@ -70,11 +70,16 @@ class Spool:
         return first
 
     def declare(self, n: int, reason: str) -> None:
-        """Take `n` sequence numbers for readings that could not be kept at all, and declare them as a gap."""
+        """Take `n` sequence numbers for readings that could not be kept at all, and declare them as a gap.
+
+        What lies uncut before them is cut first, so that batches and gaps follow each other by their numbers.
+        """
+        self.cut()
         first, last = self.acquired + 1, self.acquired + n
         with self._file.transaction():
             self._insert_gap(self.epoch, first, n, reason)
             self._file.set_meta("acquired", last)
+            self._file.set_meta("uncut", last + 1)
         self.acquired = last
 
     def cut(self, *, urgent: bool = False) -> list[Kept]:
@@ -84,13 +89,13 @@ class Spool:
             return []
         ids = []
         with self._file.transaction():
-            at = self._file.one("SELECT max(first + n) FROM batch WHERE epoch = ?", self.epoch)
-            at = at or self._file.meta("floor")
+            at = self._file.meta("uncut")
             for pack in rows.packs(fresh):
                 self._declare_hole(at, pack.first)
                 ids.append(self._file.insert(pack.batch(self.epoch, self._date_of(pack.boot), urgent=urgent)))
                 at = pack.end
             self._declare_hole(at, self.acquired + 1)
+            self._file.set_meta("uncut", self.acquired + 1)
             self._db.execute("DELETE FROM fresh")
         self.uncut = 0
         self.used_bytes = self._weigh()

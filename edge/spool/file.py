@@ -40,7 +40,8 @@ CREATE TABLE batch(id INTEGER PRIMARY KEY AUTOINCREMENT,
 CREATE INDEX undated ON batch(boot) WHERE offset_ms IS NULL;
 CREATE TABLE aside(epoch TEXT, first INTEGER, n INTEGER, why TEXT, bytes BLOB);
 """
-_FIRST_META = {"acquired": 0, "dropped": 0, "dated_until": 0, "floor": 1}
+# `floor`: what is below it has all been freed; `uncut`: the first number that is in no batch yet
+_FIRST_META = {"acquired": 0, "dropped": 0, "dated_until": 0, "floor": 1, "uncut": 1}
 
 
 class SpoolFull(Exception):

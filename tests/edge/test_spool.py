@@ -76,6 +76,37 @@ def test_only_the_exact_identity_frees(tmp_path):
     assert spool.spooled()[0] == 0
 
 
+def test_the_newest_freed_first_is_not_taken_for_lost(tmp_path):
+    spool = open_spool(tmp_path)
+    for start in (0, 50):
+        spool.append(some(50, start), BOOT)
+        spool.cut()
+    assert spool.free((spool.epoch, 51, 50))  # the newest goes out first, and its answer may come first
+    spool.append(some(50, 100), BOOT)
+    spool.close()
+    spool = open_spool(tmp_path)
+    assert [kept.identity[1:] for kept in spool.cut()] == [(101, 50)]
+    assert spool.dropped == 0
+    spool.anchor(BOOT, ANCHOR)
+    values, declared = everything(spool)
+    assert {seq for _, seq in values} == {*range(1, 51), *range(101, 151)}
+    assert not declared
+
+
+def test_a_gap_declared_while_readings_are_uncut_is_declared_once(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(some(10), BOOT)
+    spool.declare(5, "no-room")
+    spool.append(some(3, 10), BOOT)
+    spool.free((spool.epoch, 11, 5))  # answered before the next cut
+    spool.cut()
+    assert (spool.acquired, spool.dropped) == (18, 5)
+    spool.anchor(BOOT, ANCHOR)
+    values, declared = everything(spool)
+    assert {seq for _, seq in values} == {*range(1, 11), *range(16, 19)}
+    assert not declared
+
+
 def test_a_date_once_given_never_changes(tmp_path):
     spool = open_spool(tmp_path)
     spool.append(some(5), BOOT)

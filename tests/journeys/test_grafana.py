@@ -1,6 +1,6 @@
 """The exported board in a real Grafana over a real InfluxDB: it loads, every query answers, and a browser shows it.
 
-GOCCHE_IMG, where set, is the file that the picture of the board is saved to.
+GOCCHE_IMG, where set, is the folder that the picture of the board is saved to.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def test_a_browser_shows_every_panel(grafana: servers.Grafana, database: Databas
         page = browser.new_context(viewport=size, extra_http_headers=ADMIN, locale="vi-VN").new_page()
         page.goto(f"{grafana.url}/d/{UID}/?kiosk")
         wait_for_panels(page)
-        picture = Path(os.environ.get("GOCCHE_IMG") or tmp_path / "grafana.png")
+        picture = Path(os.environ.get("GOCCHE_IMG") or tmp_path) / "board.png"
         page.screenshot(path=picture)
         seen = page.inner_text("body")
         faults = page.locator('[aria-label="Panel status"], [data-testid*="Panel status error"]').count()

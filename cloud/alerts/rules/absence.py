@@ -26,17 +26,23 @@ SilenceSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "absence"; times in seconds. `quantity` to `gap_s` are for of = "service"."""
 
-    name: str
-    kind: Literal["absence"]
-    of: Literal["gateway", "service"]
-    after_s: SilenceSeconds = 300.0
-    quantity: str = ""
-    persist_s: Seconds = 60.0
-    clear_s: Seconds = 60.0
-    gap_s: Seconds = 300.0
-    role: Literal["", "fire-watch", "telecom", "operator"] = ""
-    what_vi: str = ""
-    what_en: str = ""
+    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal")]
+    kind: Annotated[Literal["absence"], msgspec.Meta(description="which kind of rule")]
+    of: Annotated[
+        Literal["gateway", "service"],
+        msgspec.Meta(description="gateway: nothing is heard; service: a modem lost its service"),
+    ]
+    after_s: Annotated[SilenceSeconds, msgspec.Meta(description="silence of the gateway that counts")] = 300.0
+    quantity: Annotated[str, msgspec.Meta(description="the quantity that it watches")] = ""
+    persist_s: Annotated[Seconds, msgspec.Meta(description="how long it must last before anybody is told")] = 60.0
+    clear_s: Annotated[Seconds, msgspec.Meta(description="how long it must be well before it ends")] = 60.0
+    gap_s: Annotated[Seconds, msgspec.Meta(description="readings further apart do not add up")] = 300.0
+    role: Annotated[
+        Literal["", "fire-watch", "telecom", "operator"],
+        msgspec.Meta(description="whom it tells: the contacts of this role"),
+    ] = ""
+    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese")] = ""
+    what_en: Annotated[str, msgspec.Meta(description="what is said, in English")] = ""
 
 
 class Presence(msgspec.Struct, frozen=True):

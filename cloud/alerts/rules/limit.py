@@ -23,17 +23,20 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "limit". Values are in the quantity's unit, times in seconds."""
 
-    name: str
-    kind: Literal["limit"]
-    quantity: str
-    over: float
-    clear_below: float
-    persist_s: Seconds = 180.0
-    clear_s: Seconds = 300.0
-    gap_s: Seconds = 300.0
-    role: Literal["fire-watch", "telecom", "operator"] = "fire-watch"
-    what_vi: str = "nghi có khói"
-    what_en: str = "suspected smoke"
+    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal")]
+    kind: Annotated[Literal["limit"], msgspec.Meta(description="which kind of rule")]
+    quantity: Annotated[str, msgspec.Meta(description="the quantity that it watches")]
+    over: Annotated[float, msgspec.Meta(description="above this it counts")]
+    clear_below: Annotated[float, msgspec.Meta(description="below this it may end")]
+    persist_s: Annotated[Seconds, msgspec.Meta(description="how long it must last before anybody is told")] = 180.0
+    clear_s: Annotated[Seconds, msgspec.Meta(description="how long it must be well before it ends")] = 300.0
+    gap_s: Annotated[Seconds, msgspec.Meta(description="readings further apart do not add up")] = 300.0
+    role: Annotated[
+        Literal["fire-watch", "telecom", "operator"],
+        msgspec.Meta(description="whom it tells: the contacts of this role"),
+    ] = "fire-watch"
+    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese")] = "nghi có khói"
+    what_en: Annotated[str, msgspec.Meta(description="what is said, in English")] = "suspected smoke"
 
 
 class RULE:
