@@ -4,8 +4,9 @@
 
 Each victim is killed with -9 at random moments, and at the worst ones: the cloud when the store has a batch and its
 acknowledgement does not get out, and when one has just got out; the database when it has written and not answered; the
-broker when it has taken a batch; the agent when an acknowledgement arrives that it has not acted on. The broker's folder is wiped once. Then all
-runs undisturbed until the spool is empty, and what the devices say they served is looked for in the store.
+broker when it has taken a batch; the agent when an acknowledgement arrives that it has not acted on. The broker's
+folder is wiped once. Then all runs undisturbed until the spool is empty, and what the devices say they served is
+looked for in the store.
 
 It prints one line and exits 0 where nothing is missing, twice, or of another time:
 
@@ -27,7 +28,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -249,7 +250,7 @@ def _torment(victims: list[Victim], seconds: float) -> None:
 
 
 def _judge(
-    world: World, status: dict[str, object], result: accounting.Sum, observer: Observer, tally: Tally
+    world: World, status: dict[str, Any], result: accounting.Sum, observer: Observer, tally: Tally
 ) -> tuple[str, list[str]]:
     accounts = world.audit()
     total = {
@@ -261,13 +262,15 @@ def _judge(
         faults.append(
             f"the agent says {status['acquired']} acquired, {status['spooled']} spooled; the audit {accounts}"
         )
+    if status["dropped"]:
+        faults.append(f"the agent says that it dropped {status['dropped']}")
     if total["unknown"] or total["spooled"] or total["stored"] != total["acquired"]:
         faults.append(f"the sum does not come out: {total}")
     kills = ",".join(f"{name}:{n}" for name, n in sorted(tally.kills.items()))
     placed = ",".join(f"{name}:{n}" for name, n in sorted(tally.placed.items()))
     line = (
         f"acquired={total['acquired']} stored={total['stored']} stored_twice={result.stored_twice}"
-        f" resent={observer.resent} dropped_declared={total['declared']} quarantined={total['quarantined']}"
+        f" resent={observer.resent} dropped_declared={max(total['declared'], status['dropped'])} quarantined={total['quarantined']}"
         f" unknown={total['unknown']} kills={sum(tally.kills.values())}({kills}) placed={sum(tally.placed.values())}"
         f"({placed}) wiped={tally.wiped} cut_by_kill={result.cut_by_kill}"
         f" cut_within_ms={result.cut_within_ms} served={result.served} found={result.found}"
