@@ -17,15 +17,16 @@ from wire.quantities import QUANTITIES
 from wire.reading import Reading, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    Kind = Mapping[str, tuple[str, float, float]]  # quantity: what a peer calls it, first value, resolution
 
 START_MS = 1_767_225_600_000  # 2026-01-01, where every bench begins
-BOOT = bytes(range(8))
+EPOCH, BOOT = (random.Random(name).randbytes(8) for name in ("epoch", "boot"))  # as incompressible as real ones
 EVERY_MS = 10_000
 WANDER = 15  # digits
 
-# quantity: (what a peer calls it, first value, its probe's resolution)
-SOIL = {
+SOIL: Kind = {
     "soil_moisture": ("moisture", 31.2, 0.1),
     "soil_temperature": ("temperature", 18.4, 0.1),
     "soil_ec": ("ec", 412, 1),
@@ -33,8 +34,8 @@ SOIL = {
     "soil_nitrogen": ("nitrogen", 31, 1),
     "soil_potassium": ("potassium", 64, 1),
 }
-AIR = {"air_temperature": ("temperature", 21.7, 0.1), "air_humidity": ("humidity", 83.1, 0.1)}
-WEATHER = {
+AIR: Kind = {"air_temperature": ("temperature", 21.7, 0.1), "air_humidity": ("humidity", 83.1, 0.1)}
+WEATHER: Kind = {
     "air_temperature": ("temperature", 21.5, 0.1),
     "air_humidity": ("humidity", 82.4, 0.1),
     "air_pressure": ("pressure", 872.4, 0.1),
@@ -42,8 +43,6 @@ WEATHER = {
     "wind_direction": ("direction", 214, 1),
 }
 PEER_NAMES = {quantity: said[0] for kind in (SOIL, AIR, WEATHER) for quantity, said in kind.items()}
-
-Kind = "Mapping[str, tuple[str, float, float]]"
 
 
 class Probe:
@@ -110,10 +109,10 @@ def batches(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
     yield batch
 
 
-def packed(readings: Sequence[Reading], first: int = 1, epoch: bytes = bytes(8)) -> bytes:
+def packed(readings: Sequence[Reading], first: int = 1) -> bytes:
     """Return our packet of one batch."""
     body = encode_body(readings)
-    return encode_message(Envelope(VERSION, BATCH, epoch, first, len(readings), BOOT, START_MS, 1, 100, body))
+    return encode_message(Envelope(VERSION, BATCH, EPOCH, first, len(readings), BOOT, START_MS, 1, 100, body))
 
 
 def thingsboard(readings: Sequence[Reading]) -> bytes:

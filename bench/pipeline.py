@@ -16,6 +16,7 @@ import tempfile
 import time
 from base64 import b64encode
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,11 @@ NAME = "pipeline"
 TITLE = "Message → committed store"
 ROUNDS = 3
 GATEWAYS = [f"gw-{number:02}" for number in range(20)]
-ROWS = {"ours": 9_000, "script": 1_500}  # rows of 30 values in all gateways of one run: multiples of 20 · 60
+# rows of 30 values, all gateways together: ours a multiple of 20 · 60, the script's of 20 · 6 and of 1,000 readings
+ROWS = {"ours": 12_000, "script": 3_600}
+QUICK = {"ours": 1_200, "script": 1_200}
 BODY_LINES = 5_000
+_DATABASES: tuple[type[servers.InfluxD1 | servers.InfluxD2], ...] = (servers.InfluxD1, servers.InfluxD2)
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -74,12 +78,13 @@ class Bench:
         self.sqlite = Target("SQLite FULL")
         self.influx: dict[str, Target] = {}
         self.notes = [f"broker: {self._broker.name}; SQLite and InfluxDB on {process.file_system(self._folder)}"]
-        for kind in (servers.InfluxD1, servers.InfluxD2):
+        for kind in _DATABASES:
             absent = servers.missing(kind.name)
             if absent:
                 self.notes.append(f"{absent}: its rows are not measured")
                 continue
-            server = stack.enter_context(kind(self._folder / kind.__name__))
+            server = kind(self._folder / kind.__name__)
+            stack.enter_context(server)
             self.influx[kind.name] = self._target(server)
 
     def _target(self, server: servers.InfluxD1 | servers.InfluxD2) -> Target:
@@ -94,13 +99,11 @@ class Bench:
         found: dict[str, Callable[[], Cost]] = {}
         for target in (self.sqlite, *self.influx.values()):
             for rows in (6, 60):
-                found[f"gocche → {target.name}, {rows} rows"] = lambda target=target, rows=rows: self._ours(
-                    target, rows
-                )
+                found[f"gocche → {target.name}, {rows} rows"] = partial(self._ours, target, rows)
         for target in self.influx.values():
-            found[f"script → {target.name}, 6 rows"] = lambda target=target: self._script(target, 6, whole=True)
-            found[f"script → {target.name}, a reading"] = lambda target=target: self._script(target, 1, whole=False)
-            found[f"limit: {target.name} alone"] = lambda target=target: self._limit(target)
+            found[f"script → {target.name}, 6 rows"] = partial(self._script, target, 6, whole=True)
+            found[f"script → {target.name}, a reading"] = partial(self._script, target, 1, whole=False)
+            found[f"limit: {target.name} alone"] = partial(self._limit, target)
         return found
 
     def _ours(self, target: Target, rows: int) -> Cost:
@@ -170,9 +173,8 @@ class Bench:
 
 def run(*, quick: bool = False) -> str:
     """Return the table. Raises AssertionError where a reading is not in the store afterwards."""
-    rows = {name: n // 10 // 1_200 * 1_200 or 1_200 for name, n in ROWS.items()} if quick else ROWS
     with ExitStack() as stack:
-        bench = Bench(stack, rows)
+        bench = Bench(stack, QUICK if quick else ROWS)
         candidates = bench.candidates()
         rounds = [
             {f"{name} {part}": value for name, job in candidates.items() for part, value in _parts(job())}

@@ -29,10 +29,14 @@ def cpu_s(pid: int) -> float:
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Memory of a process in MiB: resident, and of that private."""
+    """Memory of a process in MiB: resident, and of that its own (anonymous).
+
+    The rest is files (libraries, Python itself) that processes share and the kernel may drop. What it calls private
+    depends on who else happens to map them.
+    """
 
     rss: float
-    private: float
+    own: float
 
 
 def memory(pid: int) -> Memory:
@@ -41,7 +45,7 @@ def memory(pid: int) -> Memory:
         line.split(":")[0]: int(line.split()[1])
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
     }
-    return Memory(kib["Rss"] / 1024, (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024)
+    return Memory(kib["Rss"] / 1024, kib["Anonymous"] / 1024)
 
 
 def threads(pid: int) -> int:

@@ -47,7 +47,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def figure(value: float) -> str:
     """Return a number with three digits that count, and thousands apart."""
     if value >= 100:
-        return f"{round(value, 2 - len(str(int(value)))):,.0f}"
+        return f"{round(value, 3 - len(str(int(value)))):,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 

@@ -81,7 +81,7 @@ class Gateways:
 
     def _acknowledged(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         name, _ = topics.parse(message.topic)
-        ack = codec.decode_ack(message.payload)
+        ack = codec.decode_ack(bytes(message.payload))
         self._heard.set()
         for item in ack.items:
             if item.code != Verdict.STORED:

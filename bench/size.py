@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import zlib
 from statistics import median
+from typing import TYPE_CHECKING
 
 from bench import field, report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NAME = "bytes"
 TITLE = "Bytes a value on the wire"
@@ -18,8 +22,7 @@ ROWS = (1, 6, 60)
 SPAN_MS = 3_600_000
 SEEDS = (1, 2, 3)
 
-Scene = "Callable[[int], list[field.Probe]]"
-SCENES: dict[str, Scene] = {
+SCENES: dict[str, Callable[[int], list[field.Probe]]] = {
     "5 probes": field.five,
     "5 probes, 5 % absent": lambda seed: field.five(seed, absent=0.05),
     "20 sensors, 3 cadences": field.twenty,

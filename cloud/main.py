@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -83,6 +84,7 @@ class Cloud:
         server = uvicorn.Server(
             uvicorn.Config(build(self._pages()), log_level="warning", access_log=False, server_header=False)
         )
+        _end_on_signals(server)
         log.info("pages url=%s", self._url())
         try:
             server.run(sockets=[self._socket])  # returns on SIGINT or SIGTERM
@@ -155,3 +157,17 @@ class Cloud:
             "alerts": alerts,
             "registry": [f"{problem.file}:{problem.line}: {problem.words}" for problem in self._garden.problems],
         }
+
+
+def _end_on_signals(server: uvicorn.Server) -> None:
+    """Let SIGINT and SIGTERM end the server and nothing else.
+
+    uvicorn takes the signals over while it runs and raises them again when it has ended, for whoever had them before:
+    with Python's own handlers that would kill the process before its rooms have closed.
+    """
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)

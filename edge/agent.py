@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +14,7 @@ from edge.ports import open_line
 from edge.sampler import Sampler
 from edge.spool import Spool
 from edge.uplink import Uplink
+from wire import VERSION
 from wire.batch import Status
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Agent:
             for sampler in self._samplers
             for channel, health in sampler.health.items()
         }
-        return msgspec.structs.replace(status, channels=channels, version=_version(), config=self._config.hash)
+        return msgspec.structs.replace(status, channels=channels, version=VERSION, config=self._config.hash)
 
     def _tell(self, status: Status) -> None:
         """Leave the status where `gocche status` finds it without any network."""
@@ -112,10 +112,3 @@ class Agent:
             part.replace(self._status_file)
         except OSError as error:
             log.warning("status not-written why=%r", str(error))
-
-
-def _version() -> str:
-    try:
-        return version("gocche")
-    except PackageNotFoundError:
-        return "checkout"

@@ -8,7 +8,6 @@ at the edge that asks the time.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import time
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +58,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self.boot = Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", "")[:16]
-        self._libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+        self._libc = ctypes.CDLL(None, use_errno=True)  # find_library would start ldconfig
 
     def mono_ms(self) -> int:
         """Milliseconds of this boot."""

@@ -135,6 +135,7 @@ class Sampler:
         return retrying(self._once, line, sensor, stop)
 
     def _once(self, line: Line, sensor: Sensor, stop: threading.Event) -> list[Value]:
+        self.turns += 1  # a slow device is no hang
         try:
             return run(sensor.driver.poll(sensor.config), line)
         except BadReply as error:

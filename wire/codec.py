@@ -316,22 +316,28 @@ def _column(identity: Identity, channel: str, column: _Column, rows: int) -> tup
 
 
 @cache
-def _table(name: str) -> dict[int, str]:
+def _table(name: str) -> dict[int, str] | None:
+    """Return the text of every valid value, or None where there are too many."""
     quantity = QUANTITIES[name]
-    return {
-        scaled: quantity.text(scaled)
-        for scaled in range(quantity.scale(quantity.low), quantity.scale(quantity.high) + 1)
-    }
+    if quantity.steps > TABLE_STEPS:
+        return None
+    low, high = _bounds(name)
+    return {scaled: quantity.text(scaled) for scaled in range(low, high + 1)}
+
+
+@cache
+def _bounds(name: str) -> tuple[int, int]:
+    quantity = QUANTITIES[name]
+    return quantity.scale(quantity.low), quantity.scale(quantity.high)
 
 
 def _texts(quantity: Quantity, deltas: list[int]) -> list[str]:
     """Return the text of each value. Raises KeyError with the first scaled value out of range."""
-    if quantity.steps <= TABLE_STEPS:
-        return list(map(_table(quantity.name).__getitem__, accumulate(deltas)))
+    table = _table(quantity.name)
+    if table is not None:
+        return list(map(table.__getitem__, accumulate(deltas)))
     scaled = list(accumulate(deltas))
-    low, high = quantity.scale(quantity.low), quantity.scale(quantity.high)
+    low, high = _bounds(quantity.name)
     if scaled and (min(scaled) < low or max(scaled) > high):
         raise KeyError(next(value for value in scaled if not low <= value <= high))
-    if quantity.decimals == 0:
-        return list(map(str, scaled))
-    return list(map(quantity.text, scaled))
+    return list(map(str if quantity.decimals == 0 else quantity.text, scaled))

@@ -17,6 +17,7 @@ import gzip
 import re
 import threading
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -557,6 +558,7 @@ def _name(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+@lru_cache(4_096)
 def _key(text: str) -> str:
     r"""Return a tag key, tag value or field key of line protocol: comma, equals sign and space escaped."""
     return re.sub(r"([,= ])", r"\\\1", text.replace("\n", " "))

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 COMMIT_S = 0.2
 PACE_S = 0.05  # talkers; the asked are asked as often as the configuration allows
 EVERY_S = {"*": 0.05, "modem-hang-tay": 0.5}
-UP_S, DOWN_S = (2.0, 5.0), (0.1, 1.2)  # how long a victim lives, and stays dead
-TRAP_S = 6.0  # how long to wait for the worst moment before killing at any
+UP_S, DOWN_S = (1.5, 4.0), (0.1, 1.0)  # how long a victim lives, and stays dead
+TRAP_S = 4.0  # how long to wait for the worst moment before killing at any
 LOOK_S = 0.01
 
 
@@ -103,13 +103,16 @@ class Swallowed(Trap):
 
     def __init__(self, proxy: Proxy, direction: str, store: Store) -> None:
         self._proxy, self._direction, self._store = proxy, direction, store
-        self._before = 0
+        self._before, self._next_look = 0, 0.0
 
     def arm(self) -> None:
         self._before = self._batches()
         self._proxy.swallow(self._direction)
 
     def sprung(self) -> bool:
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + 0.05  # a look is a query
         return self._before >= 0 and self._batches() > self._before
 
     def disarm(self) -> None:
@@ -270,11 +273,11 @@ def _judge(
     placed = ",".join(f"{name}:{n}" for name, n in sorted(tally.placed.items()))
     line = (
         f"acquired={total['acquired']} stored={total['stored']} stored_twice={result.stored_twice}"
-        f" resent={observer.resent} dropped_declared={max(total['declared'], status['dropped'])} quarantined={total['quarantined']}"
-        f" unknown={total['unknown']} kills={sum(tally.kills.values())}({kills}) placed={sum(tally.placed.values())}"
-        f"({placed}) wiped={tally.wiped} cut_by_kill={result.cut_by_kill}"
-        f" cut_within_ms={result.cut_within_ms} served={result.served} found={result.found}"
-        f" skew_ms={result.skew_ms} faults={len(faults)}"
+        f" resent={observer.resent} dropped_declared={max(total['declared'], status['dropped'])}"
+        f" quarantined={total['quarantined']} unknown={total['unknown']}"
+        f" kills={sum(tally.kills.values())}({kills}) placed={sum(tally.placed.values())}({placed})"
+        f" wiped={tally.wiped} cut_by_kill={result.cut_by_kill} cut_within_ms={result.cut_within_ms}"
+        f" served={result.served} found={result.found} skew_ms={result.skew_ms} faults={len(faults)}"
     )
     return line, faults
 

@@ -68,6 +68,10 @@ class Part:
         """Tell whether the process is alive."""
         return self.process is not None and self.process.poll() is None
 
+    def use(self, argv: Callable[[], list[str]]) -> None:
+        """Run something else from the next start on."""
+        self._argv = argv
+
     def start(self) -> Self:
         """Start it and do not wait."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -186,7 +190,7 @@ class World:
             f'[gateway]\nid = "{GATEWAY}"\n[broker]\nhost = "127.0.0.1"\nport = {self.agent_broker}',
             f"keepalive_s = {keepalive_s}",
             f"[spool]\ncommit_s = {commit_s}\nbatch_s = {batch_s}\nresend_s = {resend_s}",
-            *(f'[[bus]]\nname = "{bus}"\nport = "ports/{bus}"' for bus in buses),
+            *(f'[[bus]]\nname = "{bus}"\nport = "ports/{bus}"\nbaud = 9600' for bus in buses),
         ]
         for channel in channels:
             bus, keys = SENSORS[channel]

@@ -1,0 +1,62 @@
+"""`python -m bench [bytes decode pipeline agent] [--quick] [--write]`: print the figures, all of them by default.
+
+`--write` puts them into docs/performance.md between its two markers; run it when nothing else runs. `--quick` only
+shows that everything still works: its figures mean little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import agent, decode, pipeline, report, size
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+PARTS: dict[str, ModuleType] = {part.NAME: part for part in (size, decode, pipeline, agent)}
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: written by python -m bench --write -->", "<!-- end of figures -->"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print each part's table as it comes; return 0."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Figures beside peers and limits, as ratios.")
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="short rounds: shows that it works, figures mean little")
+    parser.add_argument("--write", action="store_true", help=f"put the figures into docs/{DOCUMENT.name}")
+    options = parser.parse_args(argv)
+    unknown = set(options.part) - PARTS.keys()
+    if unknown or (options.write and (options.part or options.quick)):
+        parser.error(f"unknown: {', '.join(unknown)}" if unknown else "--write takes all parts, at full length")
+    said = [report.machine()]
+    print(said[0], flush=True)
+    for name in options.part or PARTS:
+        said += _said(PARTS[name], quick=options.quick)
+    if options.write:
+        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), "\n".join(said)), encoding="utf-8")
+    return 0
+
+
+def _said(part: ModuleType, *, quick: bool) -> list[str]:
+    started = time.monotonic()
+    lines = ["", f"### {part.TITLE}", "", part.run(quick=quick)]
+    print("\n".join(lines), flush=True)
+    print(f"\n({part.NAME}: {time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
+    return lines
+
+
+def written(document: str, figures: str) -> str:
+    """Return the document with its figures replaced. Raises ValueError where a marker is missing."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"docs/{DOCUMENT.name} lacks {END if begin else BEGIN}")
+    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The bench must not rot: its cheap parts run and print every row. No figure is judged here; `make bench` measures."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import __main__ as door
+from bench import decode, field, report, size
+
+
+def rows(printed: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines()[2:]]
+
+
+def test_bytes_a_value_has_every_scene_and_count_of_rows() -> None:
+    printed = rows(size.run(quick=True))
+    assert [(scene, every) for scene, every, *_ in printed] == [(s, str(r)) for s in size.SCENES for r in size.ROWS]
+    assert all(cell.endswith("×") for row in printed for cell in (row[4], row[6]))
+
+
+def test_decoding_has_every_count_of_rows_and_both_sides_end_at_the_same_values() -> None:
+    printed = rows(decode.run(quick=True))
+    assert [row[0] for row in printed] == [str(every) for every in decode.ROWS]
+    assert all(cell.endswith("×") for row in printed for cell in row[-3:])
+
+
+def test_what_the_bench_measures_on_is_what_the_cloud_stores() -> None:
+    readings = list(field.polled(field.five(1, absent=0.3), 0, 6 * field.EVERY_MS))
+    lines = decode.lines(field.packed(readings)).splitlines()
+    assert sum(line.startswith("missing,") for line in lines) == sum(bool(reading.reasons) for reading in readings)
+    assert sum(line.startswith("reading,") for line in lines) == sum(bool(reading.values) for reading in readings)
+
+
+def test_the_document_has_its_markers_and_only_the_figures_between_them_change() -> None:
+    document = door.DOCUMENT.read_text(encoding="utf-8")
+    changed = door.written(document, "figures of tomorrow")
+    assert "figures of tomorrow" in changed
+    assert (changed.split(door.BEGIN)[0], changed.split(door.END)[1]) == (
+        document.split(door.BEGIN)[0],
+        document.split(door.END)[1],
+    )
+    with pytest.raises(ValueError, match="end of figures"):
+        door.written(document.replace(door.END, ""), "")
+
+
+def test_an_unknown_part_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        door.main(["pipelin"])
+    assert (ended.value.code, "pipelin" in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.456, "0.46"), (12.34, "12.3"), (123.4, "123"), (1_834_567, "1,830,000")]
+)
+def test_a_figure_has_three_digits_that_count(value: float, said: str) -> None:
+    assert report.figure(value) == said
