@@ -65,7 +65,7 @@ class Agent:
         ]
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
         keeper = threading.Thread(target=self._keeper.run, args=(no_more,), name="keeper")
-        for thread in (*threads, keeper):
+        for thread in (keeper, *threads):
             thread.start()
         self._uplink.start()
         notify("READY=1")

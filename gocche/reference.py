@@ -109,7 +109,8 @@ def _profiles() -> Iterator[str]:
     for name in profiles.names():
         profile = profiles.load(name)
         yield f"## {name}\n\n{profile.title}\n"
-        yield f"Source: {profile.source}. As shipped: {profile.baud} baud, {profile.format}; a bus that says nothing takes it.\n"
+        shipped = f"{profile.baud} baud, {profile.format}"
+        yield f"Source: {profile.source}. As shipped: {shipped}; a bus that says nothing takes it.\n"
         if profile.notes:
             yield profile.notes + "\n"
         asked = "; ".join(f"function {b.fc}, {b.count} from {b.at}" for b in profile.read)

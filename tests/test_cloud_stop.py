@@ -6,16 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.servers import free_port
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-SAMPLE = "config/cloud.toml"
+ROOT = Path(__file__).parents[1]
+SAMPLE = str(ROOT / "config" / "cloud.toml")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -25,7 +23,7 @@ def test_asked_to_end_it_closes_its_rooms_and_returns_0(tmp_path: Path, number: 
         [sys.executable, "-m", "gocche", "cloud", *words, "--http", "127.0.0.1:0"],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.getcwd()},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     try:
         assert process.stderr is not None
