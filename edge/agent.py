@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from edge.keeper import Keeper
 from edge.notify import notify
@@ -15,13 +16,13 @@ from edge.sampler import Sampler
 from edge.spool import Spool
 from edge.uplink import Uplink
 from wire import VERSION
-from wire.batch import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.clock import Clock
     from edge.config import Config
+    from wire.batch import Status
 
 log = logging.getLogger(__name__)
 STATUS_EVERY_S = 5.0
@@ -51,7 +52,7 @@ class Agent:
         self._uplink = Uplink(
             config.broker,
             config.gateway.id,
-            msgspec.json.encode(Status(v=1, state="offline", boot=clock.boot, epoch=self._spool.epoch)),
+            lambda: msgspec.json.encode(replace(self._keeper.last_status("offline"), channels={})),
             self._keeper.acknowledged,
             self._keeper.linked,
         )
@@ -102,7 +103,7 @@ class Agent:
             for sampler in self._samplers
             for channel, health in sampler.health.items()
         }
-        return msgspec.structs.replace(status, channels=channels, version=VERSION, config=self._config.hash)
+        return replace(status, channels=channels, version=VERSION, config=self._config.hash)
 
     def _tell(self, status: Status) -> None:
         """Leave the status where `gocche status` finds it without any network."""

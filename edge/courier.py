@@ -1,5 +1,7 @@
 """Which batch goes out when: the newest once, without waiting; then, oldest first, what is not acknowledged.
 
+After an outage the newest goes first again, and recent urgent ones with it: alerts do not wait for a backlog.
+
 At most eight are in flight, so that no broker's queue can ever hold (and lose) more of ours; what stays unanswered is
 sent again after a time-out with full jitter. Nothing but the cloud's own word frees a batch.
 """
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WINDOW = 8
+URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
+LONGEST_PATIENCE_MS = 600_000
 
 
 class Sender(Protocol):
@@ -40,10 +44,11 @@ class _Flight(msgspec.Struct):
 class Courier:
     """Belongs to the thread that owns the spool. Times are monotonic milliseconds."""
 
-    def __init__(self, spool: Spool, gateway: str, resend_s: float) -> None:
-        self._spool, self._gateway, self._resend_ms = spool, gateway, resend_s * 1000
+    def __init__(self, spool: Spool, gateway: str, boot: str, resend_s: float) -> None:
+        self._spool, self._gateway, self._boot, self._resend_ms = spool, gateway, boot, resend_s * 1000
         self._uplink: Sender | None = None
         self._flights: dict[int, _Flight] = {}
+        self._tries: dict[int, int] = {}
         self._later_ms = 0
         self._asked_to_wait = ""
         self._settled = 0  # batches that the cloud has answered for good
@@ -54,15 +59,27 @@ class Courier:
         """Give the courier its way out."""
         self._uplink = uplink
 
-    def linked(self, up: bool) -> None:
-        """The connection came or went: what was in flight is nobody's any more."""
+    def linked(self, up: bool, now: int) -> None:
+        """The connection came or went: what was in flight is nobody's any more, and the newest goes first again."""
         self.up = up
         self._flights.clear()
+        self._tries.clear()
+        if up:
+            for number in self._spool.foremost(self._boot, now - URGENT_MS, WINDOW):
+                kept = self._spool.get(number)
+                if kept is not None:
+                    self.launch(kept, now)
 
     def tell(self, status: bytes) -> bool:
         """Publish the retained status; tell whether it was taken."""
         topic = topics.status(self._gateway)
         return self.up and self._uplink is not None and self._uplink.publish(topic, status, retain=True)
+
+    def trip_ms(self, items: list[AckItem], now: int) -> int | None:
+        """Return how long an answer may have been on its way at most, by what was sent last of it; None if unknown."""
+        sent = {flight.identity: flight.sent_ms for flight in self._flights.values()}
+        times = [sent[one] for item in items if (one := (item.epoch.hex(), item.first, item.n)) in sent]
+        return now - max(times) if times else None
 
     def answered(self, item: AckItem, now: int) -> None:
         """Take what the cloud says of one batch. Raises SpoolFull."""
@@ -75,11 +92,13 @@ class Courier:
                 trip = now - self._flights[number].sent_ms
                 self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
         elif item.code == Verdict.LATER:
+            self._tries.clear()
             self._later_ms = now + round(1000 * (item.seconds + random.uniform(0, item.spread)))
             self._asked_to_wait = item.words
         if item.code == Verdict.QUARANTINED:
             log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)
         if number is not None:
+            self._tries.pop(number, None)
             del self._flights[number]  # `later` and `undated` are sent again, the one when asked, the other at once
 
     def why(self, now: int) -> str:
@@ -109,7 +128,8 @@ class Courier:
         """Send one batch now; tell whether the uplink took it."""
         if not self.up or self._uplink is None or not self._uplink.publish(topics.up(self._gateway), kept.packet()):
             return False
-        patience = max(self._resend_ms, 2 * self._round_trip_ms)
+        tries = self._tries[kept.id] = self._tries.get(kept.id, 0) + 1
+        patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(tries - 1, 16), LONGEST_PATIENCE_MS)
         again = now + round(patience + random.uniform(0, patience))
         self._flights[kept.id] = _Flight(kept.identity, now, again, self._settled)
         return True

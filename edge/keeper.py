@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.almanac import Almanac
 from edge.clock import Anchor
 from edge.courier import Courier
 from edge.spool import Kept, SpoolFull
 from wire import codec
-from wire.batch import Ack, Source, Status
+from wire.batch import Source, Status
 from wire.quantities import QUANTITIES
 from wire.reading import Reading
 
@@ -33,7 +34,13 @@ log = logging.getLogger(__name__)
 RAM_READINGS = 5_000  # what is held while the disk takes nothing
 HEARTBEAT_S = 60.0
 LOOK_MS = 2_000
-MAX_TRIP_MS = 5_000
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An acknowledgement as it came, and when."""
+
+    payload: bytes
+    mono_ms: int
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -55,16 +62,16 @@ class Keeper:
     ) -> None:
         self._spool, self._config, self._gateway, self._clock = spool, config, gateway, clock
         self._fill = status  # adds what only the agent knows: channels, version, configuration
-        self._inbox: queue.SimpleQueue[Reading | bytes | Link | Anchor] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Reading | Answer | Link | Anchor] = queue.SimpleQueue()
         self._held: list[Reading] = []
         self._lost_in_ram = 0
         self._bands: dict[tuple[str, str], int] = {}
         self._urgent = False
-        self._birth_ms: int | None = None
-        self._anchor: Anchor | None = None
-        self._why = ""
+        self._almanac = Almanac()
+        self._faults: dict[str, str] = {}
         self._next_commit = self._next_cut = self._next_beat = self._next_date = clock.mono_ms()
-        self._courier = Courier(spool, gateway, config.resend_s)
+        self._courier = Courier(spool, gateway, clock.boot, config.resend_s)
+        self._unreadable = 0
         self.turns = 0  # progress, for the watchdog
         self._last = Status(v=1, state="starting", boot=clock.boot, epoch=spool.epoch)
         self._next_look = 0
@@ -81,7 +88,7 @@ class Keeper:
 
     def acknowledged(self, payload: bytes) -> None:
         """Hand over an acknowledgement as it came."""
-        self._inbox.put(payload)
+        self._inbox.put(Answer(payload, self._clock.mono_ms()))
 
     def linked(self, up: bool) -> None:
         """Tell that the connection came or went."""
@@ -115,12 +122,15 @@ class Keeper:
         if self._urgent or now >= self._next_cut or self._spool.uncut >= codec.MAX_READINGS:
             self._cut(now)
         self._date(now)
-        self._tried(lambda: self._courier.send(now))
-        if now >= self._next_beat:
-            self._beat(now)
+        if now >= self._next_beat:  # before anything is sent again: its answer tells the time
+            self._tried("status", lambda: self._beat(now))
+        self._tried("send", lambda: self._courier.send(now))
         if now >= self._next_look:
             self._next_look = now + LOOK_MS
-            self._last = self.status("online")
+            self._tried("status", self._look)
+
+    def _look(self) -> None:
+        self._last = self.status("online")
 
     def finish(self) -> None:
         """Commit and cut what is held: an ordered stop leaves nothing in memory."""
@@ -141,7 +151,7 @@ class Keeper:
     def status(self, state: str) -> Status:
         """Return the gateway's status as it is now, for the keeper's own thread or once that has ended."""
         readings, oldest = self._spool.spooled()
-        anchor = self._anchor or Anchor(0, Source.NONE, 0)
+        anchor = self._almanac.anchor or Anchor(0, Source.NONE, 0)
         return self._fill(
             Status(
                 v=1,
@@ -151,37 +161,28 @@ class Keeper:
                 acquired=self._spool.acquired,
                 cut=self._spool.acquired - self._spool.uncut,
                 spooled=readings,
-                oldest_s=self._age_s(oldest),
+                oldest_s=_age_s(oldest, self._clock, self._almanac.anchor),
                 dropped=self._spool.dropped + self._lost_in_ram,
                 commit_s=self._config.commit_s,
                 batch_s=self._config.batch_s,
                 clock={"source": anchor.source.name.lower(), "uncertainty_ms": anchor.uncertainty_ms},
-                why="; ".join(filter(None, (*self._spool.notes, self._why, self._courier.why(self._clock.mono_ms())))),
+                why=self._why(),
             )
         )
 
-    def _age_s(self, oldest: Kept | None) -> float:
-        now = self._clock.mono_ms()
-        if oldest is None:
-            return 0.0
-        if oldest.boot == self._clock.boot:
-            return (now - oldest.first_ms) / 1000
-        if oldest.offset_ms is None or self._anchor is None:
-            return 0.0  # another boot, undated: nobody knows yet
-        return (now + self._anchor.offset_ms - oldest.first_ms - oldest.offset_ms) / 1000
-
     # --- what comes in
 
-    def _take(self, item: Reading | bytes | Link | Anchor) -> None:
+    def _take(self, item: Reading | Answer | Link | Anchor) -> None:
         match item:
             case Reading():
                 self._hold(item)
-            case bytes():
+            case Answer():
                 self._answer(item)
             case Anchor():
                 self._settle(item)
             case Link():
-                self._courier.linked(item.up)
+                self._almanac.linked()
+                self._tried("spool", lambda: self._courier.linked(item.up, self._clock.mono_ms()))
                 log.info("uplink %s", "up" if item.up else "down")
                 if item.up:
                     self._next_beat = 0
@@ -194,48 +195,53 @@ class Keeper:
             urgency = QUANTITIES[name].urgency
             if urgency is not None:
                 band = urgency.band(QUANTITIES[name].unscale(scaled))
-                self._urgent |= self._bands.get((reading.channel, name), band) != band
+                self._urgent |= self._bands.get((reading.channel, name), urgency.calm) != band
                 self._bands[reading.channel, name] = band
         if len(self._held) > RAM_READINGS:
             del self._held[0]
             self._lost_in_ram += 1
 
-    def _answer(self, payload: bytes) -> None:
+    def _answer(self, answer: Answer) -> None:
         try:
-            ack = codec.decode_ack(payload)
+            ack = codec.decode_ack(answer.payload)
         except codec.Damaged as error:
-            log.warning("acknowledgement unreadable why=%r", str(error))
+            self._unreadable += 1
+            self._fault("answers", f"{self._unreadable} acknowledgements were unreadable, the last: {error}")
             return
-        now = self._clock.mono_ms()
-        self._settle(self._ack_anchor(ack, now))
+        trip_ms = self._courier.trip_ms(ack.items, answer.mono_ms)
+        self._settle(self._almanac.answered(ack, answer.mono_ms, trip_ms))
         for item in ack.items:
-            self._tried(lambda item=item: self._courier.answered(item, now))  # type: ignore[misc]
+            self._tried("free", lambda item=item: self._courier.answered(item, answer.mono_ms))  # type: ignore[misc]
 
-    def _ack_anchor(self, ack: Ack, now: int) -> Anchor:
-        """Date the boot by the cloud's clock, as far off as the answer may have been on its way."""
-        trip: float = MAX_TRIP_MS
-        if not ack.items and self._birth_ms is not None:
-            trip, self._birth_ms = now - self._birth_ms, None
-        return Anchor(ack.utc_ms - now, Source.ACK, round(min(trip, MAX_TRIP_MS)) + 100)
-
-    def _tried(self, change: Callable[[], object]) -> bool:
+    def _tried(self, name: str, change: Callable[[], object]) -> bool:
         """Change the spool; where it has no room say so, give it the ballast, and return False."""
         try:
             change()
         except SpoolFull as error:
             self._spool.relieve()
-            self._why_changed(f"spool takes nothing: {error}; free room on the disk")
+            self._fault(name, f"spool takes nothing: {error}; free room on the disk")
             return False
+        if self._faults.pop(name, None) is not None:
+            self._spool.recovered()
+            log.warning("well again what=%s", name)
         return True
+
+    def _fault(self, name: str, words: str) -> None:
+        if name not in self._faults:
+            log.error("fault what=%s why=%r", name, words)
+        self._faults[name] = words
+
+    def _why(self) -> str:
+        asked = self._courier.why(self._clock.mono_ms())
+        return "; ".join(filter(None, (*self._spool.notes, *dict.fromkeys(self._faults.values()), asked)))
 
     # --- what is due
 
     def _commit(self, now: int) -> None:
-        if not self._tried(self._keep):
+        if not self._tried("commit", self._keep):
             self._next_commit = now + 1_000
             return
         self._held.clear()
-        self._why_changed("")
 
     def _keep(self) -> None:
         if self._lost_in_ram:
@@ -246,38 +252,37 @@ class Keeper:
     def _cut(self, now: int) -> None:
         self._next_cut = now + round(self._config.batch_s * 1000)
         batches: list[Kept] = []
-        if not self._tried(lambda: batches.extend(self._spool.cut(urgent=self._urgent))):
+        if not self._tried("cut", lambda: batches.extend(self._spool.cut(urgent=self._urgent))):
             return
         self._urgent = False
-        dropped = self._spool.enforce_quota()
-        if dropped:
-            log.warning("spool over its quota; oldest readings dropped and declared n=%s", dropped)
+        dropped = self._spool.dropped
+        self._tried("quota", self._spool.enforce_quota)
+        if self._spool.dropped > dropped:
+            log.warning("spool over its quota; oldest dropped and declared n=%s", self._spool.dropped - dropped)
         for kept in batches[-1:]:  # the newest, once, without waiting for room in the window
             self._courier.launch(kept, now)
 
     def _date(self, now: int) -> None:
-        if now >= self._next_date:
-            self._next_date = now + 10_000
-            self._settle(self._clock.anchor())
+        if now < self._next_date:
+            return
+        self._next_date = now + 10_000
+        self._settle(self._clock.anchor())
+        if self._almanac.anchor is not None:
+            booted_ms = self._almanac.anchor.offset_ms
+            self._tried("date", lambda: self._spool.bound(self._clock.boot, booted_ms))
 
     def _settle(self, anchor: Anchor | None) -> None:
-        """Date this boot. What was cut keeps its date; a better or plainly different one counts for what comes."""
-        if anchor is None or (self._anchor is not None and not _better(anchor, self._anchor)):
+        if anchor is None or not self._almanac.better(anchor):
             return
-        if self._tried(lambda: self._spool.anchor(self._clock.boot, anchor)):
-            bounded = self._spool.bound(self._clock.boot, anchor.offset_ms)
-            self._anchor = anchor
-            log.info(
-                "boot dated source=%s uncertainty_ms=%s bounded_boots=%s",
-                anchor.source.name.lower(),
-                anchor.uncertainty_ms,
-                bounded,
-            )
+        if self._tried("date", lambda: self._spool.anchor(self._clock.boot, anchor)):
+            self._almanac.take(anchor)
+            self._next_date = 0
+            log.info("boot dated source=%s uncertainty_ms=%s", anchor.source.name.lower(), anchor.uncertainty_ms)
 
     def _beat(self, now: int) -> None:
         self._next_beat = now + round(HEARTBEAT_S * 1000)
         if self._courier.tell(msgspec.json.encode(self.status("online"))):
-            self._birth_ms = now
+            self._almanac.asked(now)
 
     def _pause_s(self) -> float:
         now = self._clock.mono_ms()
@@ -288,13 +293,12 @@ class Keeper:
             due += [self._next_beat, *self._courier.due_ms()]
         return max(min(due) - now, 1) / 1000
 
-    def _why_changed(self, why: str) -> None:
-        if why != self._why:
-            log.warning("state why=%r", why or "well again")
-            self._why = why
 
-
-def _better(anchor: Anchor, known: Anchor) -> bool:
-    sharper = anchor.uncertainty_ms < known.uncertainty_ms and anchor.source != known.source
-    apart = abs(anchor.offset_ms - known.offset_ms) > anchor.uncertainty_ms + known.uncertainty_ms
-    return sharper or apart
+def _age_s(oldest: Kept | None, clock: Clock, anchor: Anchor | None) -> float:
+    """Return how long ago the oldest batch began, 0 where nobody can know yet."""
+    now = clock.mono_ms()
+    if oldest is not None and oldest.boot == clock.boot:
+        return (now - oldest.first_ms) / 1000
+    if oldest is None or oldest.offset_ms is None or anchor is None:
+        return 0.0
+    return (now + anchor.offset_ms - oldest.first_ms - oldest.offset_ms) / 1000

@@ -30,15 +30,15 @@ LONGEST_WAIT_S = 60.0
 class Uplink:
     """One MQTT 3.1.1 connection of one gateway.
 
-    `on_ack(payload)` and `on_link(up)` are called from paho's thread and must only queue. `will` is the retained
-    status that the broker publishes when the gateway vanishes.
+    `on_ack(payload)` and `on_link(up)` are called from paho's thread and must only queue. `will()` is the retained
+    status that the broker publishes when the gateway vanishes, asked for before every attempt to connect.
     """
 
     def __init__(
         self,
         broker: Broker,
         gateway: str,
-        will: bytes,
+        will: Callable[[], bytes],
         on_ack: Callable[[bytes], None],
         on_link: Callable[[bool], None],
     ) -> None:
@@ -48,7 +48,7 @@ class Uplink:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"gocche-{gateway}", clean_session=True)
         client.max_inflight_messages_set(20)
         client.max_queued_messages_set(40)  # beyond, publish() refuses: the spool is the queue
-        client.will_set(topics.status(gateway), will, qos=1, retain=True)
+        self._will = will
         client.on_connect, client.on_disconnect = self._connected, self._lost
         client.on_connect_fail, client.on_message = self._unreachable, self._message
         self._client = client
@@ -78,6 +78,7 @@ class Uplink:
         self._client.loop_stop()
 
     def _wait(self) -> None:
+        self._client.will_set(topics.status(self._gateway), self._will(), qos=1, retain=True)
         ceiling = min(LONGEST_WAIT_S, 2.0 ** min(self._failures, 6))
         delay = random.uniform(0.1, ceiling)
         self._client.reconnect_delay_set(min_delay=delay, max_delay=delay)  # type: ignore[arg-type]
@@ -103,7 +104,8 @@ class Uplink:
         self._wait()
 
     def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self._on_ack(bytes(message.payload))
+        if not message.retain:  # an old answer tells an old time
+            self._on_ack(bytes(message.payload))
 
 
 def _secure(client: mqtt.Client, broker: Broker) -> None:

@@ -19,9 +19,10 @@ TABLE_STEPS = 65_536  # up to here a table of valid texts both checks and format
 
 
 class Bands(msgspec.Struct, frozen=True, tag="bands"):
-    """Urgent by size: crossing a boundary (in the quantity's unit) changes the class."""
+    """Urgent by size: crossing a boundary (in the quantity's unit) changes the class. `calm` is the harmless one."""
 
     at: tuple[float, ...]
+    calm: int = 0
 
     def band(self, value: float) -> int:
         """Return which of the intervals between the boundaries the value lies in."""
@@ -29,9 +30,10 @@ class Bands(msgspec.Struct, frozen=True, tag="bands"):
 
 
 class Groups(msgspec.Struct, frozen=True, tag="groups"):
-    """Urgent by meaning: entering or leaving this set of codes changes the class."""
+    """Urgent by meaning: entering or leaving this set of codes changes the class; inside is the harmless one."""
 
     inside: frozenset[int]
+    calm: int = 1
 
     def band(self, value: float) -> int:
         """Return 1 inside the set, 0 outside."""
@@ -192,7 +194,7 @@ _ROWS = (
     _Q("ground_speed", "m/s", "m/s", 1.0, 2, 0, 120, "Tốc độ di chuyển", "Ground speed"),
     _Q("course", "deg", "deg", 1.0, 1, 0, 360, "Hướng di chuyển", "Course"),
     # the gateway itself
-    _Q("supply_voltage", "V", "V", 1.0, 2, 0, 60, "Điện áp nguồn", "Supply voltage", urgency=Bands((11.0, 11.8))),
+    _Q("supply_voltage", "V", "V", 1.0, 2, 0, 60, "Điện áp nguồn", "Supply voltage", urgency=Bands((11.0, 11.8), 2)),
     _Q("mains", "1", "", 1.0, 0, 0, 1, "Có điện lưới", "Mains power", YES_NO, Groups(frozenset({1}))),
     _Q("clock_uncertainty", "s", "s", 1.0, 0, 0, 10**9, "Sai số thời gian", "Time uncertainty"),
 )

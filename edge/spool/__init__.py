@@ -6,19 +6,21 @@ exactly one batch, a date once given never changes, only an exact identity frees
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from edge.clock import Anchor
-from edge.spool import rows
-from edge.spool.file import File, SpoolFull, damage, salvage, set_aside
+from edge.spool import repair, rows
+from edge.spool.dates import Dates
+from edge.spool.file import File, SpoolFull, lock, machine
 from edge.spool.rows import Kept
-from wire.batch import Identity, Source
 from wire.codec import GAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edge.clock import Anchor
+    from wire.batch import Identity
     from wire.reading import Reading
 
 __all__ = ["Kept", "Spool", "SpoolFull"]
@@ -33,20 +35,29 @@ class Spool:
     `quota_bytes` bounds what lies in it: beyond, the oldest batches become gap records, urgent ones last.
     """
 
-    def __init__(self, path: Path, quota_bytes: int) -> None:
+    def __init__(self, path: Path, quota_bytes: int, own: str | None = None) -> None:
+        own = machine() if own is None else own
         self._quota = quota_bytes
         self.notes: list[str] = []  # what opening found, for the log and the status
         path.parent.mkdir(parents=True, exist_ok=True)
-        why = damage(path) if path.exists() else None
-        aside = set_aside(path) if why else None
-        self._file = File(path, quota_bytes)
-        self._db = self._file.db
+        self._lock: int | None = lock(path)
+        try:
+            self._open(path, own)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, path: Path, own: str) -> None:
+        why = repair.damage(path, own) if path.exists() else None
+        if why:
+            self.notes.append(f"{path.name} was not usable ({why}); set aside as {repair.set_aside(path).name}")
+        self._file = File(path, self._quota, own)
+        self._db, self._dates = self._file.db, Dates(self._file)
         self.epoch: str = self._file.meta("epoch")
         self.acquired: int = self._file.meta("acquired")
-        self.dropped: int = self._file.meta("dropped")
-        if aside is not None:
-            self.notes.append(f"{path.name} was damaged ({why}); set aside as {aside.name}")
-            self._take_over(aside)
+        for aside in sorted(path.parent.glob(f"{path.stem}.damaged-*[0-9]")):
+            self.notes += repair.take_over(self._file, aside)
+        repair.try_again(self._file)
         self.uncut = int(self._file.one("SELECT total(n) FROM fresh"))
         self.used_bytes = self._weigh()  # what the quota is held against
 
@@ -77,7 +88,7 @@ class Spool:
         self.cut()
         first, last = self.acquired + 1, self.acquired + n
         with self._file.transaction():
-            self._insert_gap(self.epoch, first, n, reason)
+            self._file.declare(self.epoch, first, n, reason)
             self._file.set_meta("acquired", last)
             self._file.set_meta("uncut", last + 1)
         self.acquired = last
@@ -92,7 +103,7 @@ class Spool:
             at = self._file.meta("uncut")
             for pack in rows.packs(fresh):
                 self._declare_hole(at, pack.first)
-                ids.append(self._file.insert(pack.batch(self.epoch, self._date_of(pack.boot), urgent=urgent)))
+                ids.append(self._file.insert(pack.batch(self.epoch, self._dates.of(pack.boot), urgent=urgent)))
                 at = pack.end
             self._declare_hole(at, self.acquired + 1)
             self._file.set_meta("uncut", self.acquired + 1)
@@ -105,30 +116,11 @@ class Spool:
 
     def anchor(self, boot: str, anchor: Anchor) -> int:
         """Date a boot: its undated batches for good, and what will be cut later. Returns how many were dated."""
-        values = (anchor.offset_ms, anchor.source, anchor.uncertainty_ms, boot)
-        with self._file.transaction():
-            self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (boot,))
-            self._db.execute("UPDATE boot SET offset_ms = ?, source = ?, uncertainty_ms = ? WHERE id = ?", values)
-            return self._date_batches(boot, anchor)
+        return self._dates.anchor(boot, anchor)
 
     def bound(self, boot: str, booted_ms: int) -> int:
-        """Date the boots that died undated, between their neighbours; `boot`, which is dated, began at `booted_ms`.
-
-        The span lies in the middle of what is possible, and its uncertainty is half of the room that is left.
-        """
-        dead = self._db.execute(
-            "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch"
-            " WHERE offset_ms IS NULL AND kind = 1 AND boot <> ? GROUP BY boot ORDER BY min(id)", (boot,)
-        ).fetchall()  # fmt: skip
-        with self._file.transaction():
-            for name, first_ms, last_ms, row in dead:
-                sql = "SELECT max(last_ms + offset_ms) FROM batch WHERE offset_ms IS NOT NULL AND id < ?"
-                before = max(self._file.one(sql, row) or 0, self._file.meta("dated_until"))
-                span = last_ms - first_ms
-                earliest = before or booted_ms - span
-                room = max(booted_ms - earliest - span, 0)
-                self._date_batches(name, Anchor(earliest + room // 2 - first_ms, Source.BOUNDED, room // 2 + 1000))
-        return len(dead)
+        """Date the boots that died undated, between their neighbours; `boot`, which is dated, began at `booted_ms`."""
+        return self._dates.bound(boot, booted_ms)
 
     # --- what waits for the cloud
 
@@ -139,23 +131,40 @@ class Spool:
             return None
         kept = rows.kept(number, row)
         if kept is None:
-            self._lose(number)
+            repair.lose(self._file, number, self.epoch, self.acquired)
+            self.used_bytes = self._weigh()
         return kept
 
     def waiting(self, limit: int) -> list[int]:
-        """Return the ids of up to `limit` batches and gap records, oldest first."""
-        return [number for (number,) in self._db.execute("SELECT id FROM batch ORDER BY id LIMIT ?", (limit,))]
+        """Return the ids of up to `limit` dated batches and gap records, oldest first.
+
+        What is undated waits for its date: sent now, it would be judged as if it were of now.
+        """
+        sql = "SELECT id FROM batch WHERE aside = 0 AND (kind = 2 OR offset_ms IS NOT NULL) ORDER BY id LIMIT ?"
+        return [number for (number,) in self._db.execute(sql, (limit,))]
+
+    def foremost(self, boot: str, since_ms: int, limit: int) -> list[int]:
+        """Return the ids to send first after an outage: the newest batch of this boot, then recent urgent ones.
+
+        While the boot is undated it is the newest alone, dated or not.
+        """
+        newest = self._file.one("SELECT max(id) FROM batch WHERE kind = 1 AND aside = 0 AND boot = ?", boot)
+        urgent = self._db.execute(
+            "SELECT id FROM batch WHERE kind = 1 AND aside = 0 AND urgent = 1 AND boot = ? AND last_ms >= ?"
+            " AND offset_ms IS NOT NULL ORDER BY id DESC LIMIT ?", (boot, since_ms, limit)
+        )  # fmt: skip
+        return list(dict.fromkeys([newest, *(number for (number,) in urgent)])) if newest is not None else []
 
     def free(self, identity: Identity) -> bool:
         """Forget a batch that the cloud has, by its exact identity; tell whether it was known."""
-        sql = "SELECT id, length(bytes), last_ms + offset_ms FROM batch WHERE epoch = ? AND first = ? AND n = ?"
+        sql = "SELECT id, length(bytes), last_ms + offset_ms FROM batch WHERE (epoch, first, n, aside) = (?, ?, ?, 0)"
         row = self._db.execute(sql, identity).fetchone()
         if row is None:
             return False
         number, size, until = row
         with self._file.transaction():
             self._db.execute("DELETE FROM batch WHERE id = ?", (number,))
-            self._file.set_meta("floor", self._next_first(0))
+            self._file.set_meta("floor", self._next_first())
             if until is not None and until > self._file.meta("dated_until"):
                 self._file.set_meta("dated_until", until)
         self.used_bytes -= size + ROW_BYTES
@@ -166,17 +175,19 @@ class Spool:
         with self._file.transaction():
             self._db.execute("UPDATE batch SET refusals = refusals + 1 WHERE id = ?", (number,))
             row = self._db.execute("SELECT refusals, kind FROM batch WHERE id = ?", (number,)).fetchone()
-            if row is None or row[0] < SET_ASIDE_AFTER or row[1] == GAP:
+            kept = self.get(number)
+            if kept is None or row[0] < SET_ASIDE_AFTER or row[1] == GAP:
                 return False
-            self._db.execute(
-                "INSERT INTO aside SELECT epoch, first, n, 'never answered', bytes FROM batch WHERE id = ?", (number,)
-            )
-            self._to_gap(number, "set-aside")
+            self._db.execute("UPDATE batch SET aside = 1 WHERE id = ?", (number,))
+            self._file.declare(*kept.identity, "set-aside")
         return True
 
     def enforce_quota(self) -> int:
         """Turn the oldest batches into gap records until the quota holds, urgent ones last; return readings dropped."""
         before = self.dropped
+        if self.used_bytes > self._quota:  # what nobody ever answered goes first: it is declared already
+            self._db.execute("DELETE FROM batch WHERE aside = 1")
+            self.used_bytes = self._weigh()
         while self.used_bytes > self._quota:
             number = self._file.one("SELECT id FROM batch WHERE kind = 1 ORDER BY urgent, id LIMIT 1")
             if number is None:
@@ -185,53 +196,44 @@ class Spool:
         return self.dropped - before
 
     def spooled(self) -> tuple[int, Kept | None]:
-        """Return the number of readings not yet freed, and the oldest batch among them."""
-        n, oldest = self._db.execute("SELECT total(n), min(id) FROM batch WHERE kind = 1").fetchone()
+        """Return how many numbers of this epoch the cloud has not answered yet, and the oldest batch of any."""
+        n = self._file.one("SELECT total(n) FROM batch WHERE epoch = ? AND aside = 0", self.epoch)
+        oldest = self._file.one("SELECT min(id) FROM batch WHERE kind = 1 AND aside = 0")
         return int(n) + self.uncut, None if oldest is None else self.get(oldest)
+
+    @property
+    def dropped(self) -> int:
+        """How many readings were ever declared lost."""
+        return int(self._file.meta("dropped"))
 
     def relieve(self) -> None:
         """The disk is full: give SQLite the ballast's room, so that what is stored can at least be freed."""
         self._file.relieve()
 
+    def recovered(self) -> None:
+        """There is room again: keep some of it for the next time."""
+        self._file.load_ballast()
+
     def close(self) -> None:
-        """Checkpoint and close. May be called twice."""
+        """Checkpoint, close and let go of the lock. May be called twice."""
         self._file.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     # --- inside
 
-    def _date_of(self, boot: str) -> rows.Date:
-        sql = "SELECT offset_ms, source, uncertainty_ms FROM boot WHERE id = ? AND offset_ms IS NOT NULL"
-        row = self._db.execute(sql, (boot,)).fetchone()
-        return rows.date(boot, Anchor(row[0], Source(row[1]), row[2]) if row else None)
-
-    def _date_batches(self, boot: str, anchor: Anchor) -> int:
-        return self._db.execute(
-            "UPDATE batch SET offset_ms = ?, source = ?, uncertainty_ms = ?, date_crc = ?"
-            " WHERE boot = ? AND offset_ms IS NULL AND kind = 1", (*rows.date(boot, anchor), boot)
-        ).rowcount  # fmt: skip
-
-    def _next_first(self, beyond: int) -> int:
-        """Return the first number in the spool after the row `beyond`, of this epoch."""
+    def _next_first(self) -> int:
+        """Return the lowest number of this epoch that is still in the spool."""
         return int(
-            self._file.one("SELECT min(first) FROM batch WHERE epoch = ? AND id > ?", self.epoch, beyond)
+            self._file.one("SELECT min(first) FROM batch WHERE epoch = ?", self.epoch)
             or self._file.one("SELECT min(first) FROM fresh")
             or self.acquired + 1
         )
 
-    def _lose(self, number: int) -> None:
-        """Forget a row that cannot be trusted, and declare what must have stood in it by its neighbours."""
-        end = self._file.one("SELECT max(first + n) FROM batch WHERE epoch = ? AND id < ?", self.epoch, number)
-        with self._file.transaction():
-            self._db.execute("DELETE FROM batch WHERE id = ?", (number,))
-            self._declare_hole(end or self._file.meta("floor"), self._next_first(number))
-
     def _declare_hole(self, start: int, end: int) -> None:
         if end > start:
-            self._insert_gap(self.epoch, start, end - start, "damage")
-
-    def _insert_gap(self, epoch: str, first: int, n: int, reason: str) -> None:
-        self._file.insert(rows.gap(epoch, first, n, reason))
-        self._count_dropped(n)
+            self._file.declare(self.epoch, start, end - start, "damage")
 
     def _to_gap(self, number: int, reason: str) -> None:
         kept = self.get(number)
@@ -243,22 +245,8 @@ class Spool:
             self._db.execute(
                 "UPDATE batch SET kind = ?, crc = ?, bytes = ?, refusals = 0 WHERE id = ?", (GAP, crc, body, number)
             )
-            self._count_dropped(kept.identity[2])
+            self._file.count_dropped(kept.identity[2])
         self.used_bytes += len(body) - len(kept.body)
-
-    def _count_dropped(self, n: int) -> None:
-        self.dropped += n
-        self._file.set_meta("dropped", self.dropped)
-
-    def _take_over(self, aside: Path) -> None:
-        saved = salvage(aside)
-        with self._file.transaction():
-            for one in saved.batches:
-                self._file.insert(one)
-            for first, n in saved.holes:
-                self._insert_gap(saved.epoch, first, n, "damage")
-        readings, lost = (sum(n for *_, n in part) for part in ([one.identity for one in saved.batches], saved.holes))
-        self.notes.append(f"salvaged {readings} readings, declared {lost} as damaged")
 
     def _weigh(self) -> int:
         sql = f"SELECT total(length(bytes) + {ROW_BYTES}) FROM"

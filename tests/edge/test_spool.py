@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.clock import Anchor
+from edge.clock import BUILT_MS, Anchor
 from edge.spool import SET_ASIDE_AFTER, Spool, SpoolFull
 from wire.batch import Batch, Gap, Source
 from wire.codec import decode_message
@@ -34,6 +34,7 @@ def open_spool(tmp_path, quota=4 * MIB):
 def everything(spool):
     """Return ({seq: soil_ec} of what would arrive, set of seq declared) by decoding the very packets."""
     values, declared = {}, set()
+    spool.anchor(BOOT, ANCHOR)  # what is undated waits
     for number in spool.waiting(100_000):
         spool.get(number)  # what fails its CRC is declared now, under a new id
     for number in spool.waiting(100_000):
@@ -137,6 +138,115 @@ def test_a_boot_that_died_undated_is_bounded_by_its_neighbours(tmp_path):
     assert dead.uncertainty_ms >= (600_000 - 1_090 - 90) // 2
 
 
+def test_boots_that_died_undated_share_the_room_and_never_lie_in_the_future(tmp_path):
+    spool = open_spool(tmp_path)
+    hour = 3_600_000
+    for number, (boot, span) in enumerate({BOOT: 90, "d1" * 8: hour, "d2" * 8: 20 * hour, NEXT_BOOT: 90}.items()):
+        spool.append([Reading("soil-1", ms, {"soil_ec": number}, {}) for ms in (1_000, 1_000 + span)], boot)
+        spool.cut()
+        if boot == BOOT:
+            spool.anchor(BOOT, ANCHOR)
+    now = UTC + 22 * hour
+    spool.anchor(NEXT_BOOT, Anchor(now, Source.ACK, 100))
+    assert spool.bound(NEXT_BOOT, now) == 2
+    assert spool.bound(NEXT_BOOT, now) == 0
+    _, one, two, _ = (decode_message("sg-01", spool.get(n).packet(), now) for n in spool.waiting(9))
+    times = [reading.utc_ms for batch in (one, two) for reading in batch.readings()]
+    assert times == sorted(times)
+    assert UTC + 1_090 <= times[0] < times[-1] <= now
+    assert one.uncertainty_ms >= (now - UTC - 1_090 - 21 * hour) // 2
+
+
+def test_a_gateway_that_never_knew_the_time_says_how_little_it_knows(tmp_path):
+    spool = open_spool(tmp_path)
+    for boot in ("d1" * 8, "d2" * 8):
+        spool.append(some(2), boot)
+        spool.cut()
+    spool.anchor(NEXT_BOOT, ANCHOR)
+    assert spool.bound(NEXT_BOOT, UTC) == 2
+    for number in spool.waiting(9):
+        batch = decode_message("sg-01", spool.get(number).packet(), UTC)
+        assert batch.uncertainty_ms >= (UTC - BUILT_MS) // 2 - 1_000
+
+
+def test_what_goes_first_after_an_outage(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.anchor(BOOT, ANCHOR)
+    ids = []
+    for number in range(6):
+        spool.append(some(5, 5 * number), BOOT)
+        ids += [kept.id for kept in spool.cut(urgent=number in {1, 3})]
+    assert spool.foremost(BOOT, since_ms=0, limit=8) == [ids[5], ids[3], ids[1]]
+    assert spool.foremost(BOOT, since_ms=1_100, limit=8) == [ids[5], ids[3]]
+    assert spool.foremost(NEXT_BOOT, since_ms=0, limit=8) == []
+
+
+def test_a_spool_belongs_to_one_agent(tmp_path):
+    spool = open_spool(tmp_path)
+    with pytest.raises(RuntimeError, match="running agent"):
+        open_spool(tmp_path)
+    spool.close()
+    open_spool(tmp_path).close()
+
+
+def test_a_locked_file_is_not_damaged(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(some(10), BOOT)
+    spool.cut()
+    epoch = spool.epoch
+    spool.close()
+    other = sqlite3.connect(tmp_path / "spool.db", isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        open_spool(tmp_path)
+    other.close()
+    again = open_spool(tmp_path)
+    assert (again.epoch, again.spooled()[0], again.notes) == (epoch, 10, [])
+
+
+def test_a_copied_card_gives_numbers_of_its_own(tmp_path):
+    spool = Spool(tmp_path / "spool.db", 4 * MIB, "machine one")
+    spool.append(some(10), BOOT)
+    spool.close()
+    copy = Spool(tmp_path / "spool.db", 4 * MIB, "machine two")
+    assert copy.epoch != spool.epoch
+    assert copy.acquired == 0
+    assert "another machine" in copy.notes[0]
+    values, _ = everything(copy)
+    assert {epoch for epoch, _ in values} == {spool.epoch}, "what the card held is sent as what it was"
+    copy.append(some(1), BOOT)
+    copy.close()
+    assert Spool(tmp_path / "spool.db", 4 * MIB, "machine two").epoch == copy.epoch
+
+
+def test_salvage_that_was_interrupted_is_done_by_the_next_start(tmp_path):
+    spool = open_spool(tmp_path)
+    for i in range(4):
+        spool.append(some(100, 100 * i), BOOT)
+        spool.cut()
+    spool.close()
+    (tmp_path / "spool.db").rename(tmp_path / "spool.damaged-1")  # as a crash between the two steps leaves it
+    again = open_spool(tmp_path)
+    values, _ = everything(again)
+    assert values == {(spool.epoch, i + 1): i for i in range(400)}
+    again.close()
+    third = open_spool(tmp_path)
+    assert not any("salvaged" in note for note in third.notes), "once"
+
+
+def test_two_damaged_rows_are_both_declared(tmp_path):
+    spool = open_spool(tmp_path)
+    for i in range(4):
+        spool.append(some(50, 50 * i), BOOT)
+        spool.cut()
+    spool.anchor(BOOT, ANCHOR)
+    spool._db.execute("UPDATE batch SET bytes = x'00' WHERE id IN (1, 3)")
+    values, declared = everything(spool)
+    assert declared == {(spool.epoch, seq) for seq in (*range(1, 51), *range(101, 151))}
+    assert len(values) == 100
+
+
 def test_the_quota_declares_the_oldest_and_keeps_urgent_ones_longest(tmp_path):
     spool = open_spool(tmp_path, quota=8_000)
     spool.append(some(100), BOOT)
@@ -161,7 +271,13 @@ def test_what_is_never_answered_is_set_aside_and_declared(tmp_path):
     (kept,) = spool.cut()
     assert not any(spool.refused(kept.id) for _ in range(SET_ASIDE_AFTER - 1))
     assert spool.refused(kept.id)
-    assert decode_message("sg-01", spool.get(kept.id).packet(), UTC) == Gap("sg-01", spool.epoch, 1, 5, "set-aside")
+    (gap,) = spool.waiting(9)
+    assert decode_message("sg-01", spool.get(gap).packet(), UTC) == Gap("sg-01", spool.epoch, 1, 5, "set-aside")
+    spool.close()
+    again = open_spool(tmp_path)  # another start tries again, under the same identity
+    values, declared = everything(again)
+    assert values == {(again.epoch, i + 1): i for i in range(5)}
+    assert not declared
 
 
 @pytest.mark.parametrize("spare", range(12))
@@ -277,8 +393,10 @@ def test_a_damaged_file_always_opens_and_never_tells_a_wrong_value(tmp_path, see
     values, declared = everything(again)
     assert all(value == seq - 1 for (epoch, seq), value in values.items() if epoch == old)
     assert not values.keys() & declared
+    if again.epoch == old:
+        assert values.keys() | declared == {(old, seq) for seq in range(1, 1_231)}
     if again.epoch != old:  # recovered: the damaged file is kept for a person to look at
         assert list(tmp_path.glob("spool.damaged-*"))
         assert again.notes
-    assert again.append(some(1), BOOT) >= 1
+    assert again.append(some(1), BOOT) == again.acquired
     assert isinstance(decode_message("sg-01", again.get(again.cut()[-1].id).packet(), 2 * UTC), Batch)
