@@ -6,6 +6,7 @@ it. Unknown must be 0: it is what the edge once had and nobody can account for.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,9 +34,13 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Books:
-    """Adds up ledger rows and statuses as they come; the same rows in any order and number give the same sum."""
+    """Adds up ledger rows and statuses as they come; the same rows in any order and number give the same sum.
+
+    May be written and read from any thread.
+    """
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._verdicts: dict[tuple[str, str], dict[str, Intervals]] = {}
         self._refused: dict[tuple[str, str], dict[int, int]] = {}
         self._high: dict[tuple[str, str], int] = {}
@@ -45,26 +50,40 @@ class Books:
     def row(self, row: LedgerRow) -> None:
         """Take one ledger row."""
         key = (row.gateway, row.epoch)
-        verdicts = self._verdicts.setdefault(
-            key, {"stored": Intervals(), "quarantined": Intervals(), "declared": Intervals()}
-        )
-        verdicts[row.verdict].add(row.first, row.first + row.n)
-        if row.verdict == "stored" and (row.refused or row.first in self._refused.get(key, {})):
-            self._refused.setdefault(key, {})[row.first] = row.refused
-        self._high[key] = max(self._high.get(key, 0), row.first + row.n - 1)
+        with self._turn:
+            verdicts = self._verdicts.setdefault(
+                key, {"stored": Intervals(), "quarantined": Intervals(), "declared": Intervals()}
+            )
+            verdicts[row.verdict].add(row.first, row.first + row.n)
+            if row.verdict == "stored" and (row.refused or row.first in self._refused.get(key, {})):
+                self._refused.setdefault(key, {})[row.first] = row.refused
+            self._high[key] = max(self._high.get(key, 0), row.first + row.n - 1)
+
+    def high(self, gateway: str, epoch: str, acquired: int) -> None:
+        """Take a high-water sequence number, whoever says it and however late: it can only rise."""
+        if epoch and acquired:
+            with self._turn:
+                self._high[gateway, epoch] = max(self._high.get((gateway, epoch), 0), acquired)
 
     def status(self, row: StatusRow) -> None:
-        """Take one status; a last will says nothing of numbers."""
+        """Take one status. A last will was written when the gateway connected: it does not say what is spooled now.
+
+        Its epoch stays the live one, though: who is out of reach has lost nothing yet.
+        """
         key = (row.gateway, row.status.epoch)
-        if row.status.state == "offline" or not row.status.epoch:
+        if not row.status.epoch:
             return
-        self._high[key] = max(self._high.get(key, 0), row.status.acquired)
-        self._spooled[key] = (row.status.acquired, row.status.spooled)
-        self._live[row.gateway] = max(self._live.get(row.gateway, (0, "")), (row.arrival_ms, row.status.epoch))
+        self.high(*key, row.status.acquired)
+        with self._turn:
+            self._live[row.gateway] = max(self._live.get(row.gateway, (0, "")), (row.arrival_ms, row.status.epoch))
+            if row.status.state != "offline":
+                self._high.setdefault(key, 0)
+                self._spooled[key] = (row.status.acquired, row.status.spooled)
 
     def accounts(self) -> list[Account]:
         """Return the sum of every epoch, by gateway."""
-        return [self._account(*key) for key in sorted(self._high)]
+        with self._turn:
+            return [self._account(*key) for key in sorted(self._high)]
 
     def _account(self, gateway: str, epoch: str) -> Account:
         key = (gateway, epoch)

@@ -9,8 +9,10 @@ import logging
 import queue
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from wire import codec
-from wire.batch import Batch
+from wire.batch import Batch, Status
 
 if TYPE_CHECKING:
     import threading
@@ -54,7 +56,7 @@ class Follower:
         if arrival.retained:
             return  # said long ago, perhaps by a gateway that is no more
         if arrival.kind == "status":
-            if b'"state":"online"' in arrival.payload:
+            if _is_online(arrival.payload):
                 self._on_heard(arrival.gateway, arrival.arrival_ms)
             return
         try:
@@ -65,3 +67,11 @@ class Follower:
         if isinstance(batch, Batch):
             for listener in self._on_batch:
                 listener(batch, arrival.arrival_ms)
+
+
+def _is_online(payload: bytes) -> bool:
+    """Tell whether a gateway says of itself that it lives: a last will is the broker's word."""
+    try:
+        return msgspec.json.decode(payload, type=Status).state == "online"
+    except msgspec.DecodeError:
+        return False

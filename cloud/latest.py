@@ -59,10 +59,12 @@ class Latest:
     def fill(self, store: _Samples) -> None:
         """Take the newest value of every series that the store has. Raises the store's Retry."""
         samples = store.latest()
+        bounded = {(one.gateway, one.channel, one.time_ns) for one in samples if one.quantity == "clock_uncertainty"}
         with self._lock:
             for sample in samples:
                 channel = self._channel(sample.gateway, sample.channel)
-                channel.take(sample.quantity, sample.time_ns, sample.value, bounded=False)
+                known = (sample.gateway, sample.channel, sample.time_ns) in bounded
+                channel.take(sample.quantity, sample.time_ns, sample.value, bounded=known)
 
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take what is newer in a batch. An undated batch changes nothing: nobody knows how old it is."""

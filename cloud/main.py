@@ -22,7 +22,8 @@ from cloud.ingest.quarantine import Quarantine
 from cloud.latest import Latest
 from cloud.pages.app import build
 from cloud.pages.garden import Garden
-from cloud.store import Retry, Store, open_store
+from cloud.remembered import Remembered
+from cloud.store import Retry, Store, each_row, open_store
 from cloud.stream import Stream
 from wire import topics
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 log = logging.getLogger(__name__)
+HEALTH_S = 2.0  # an answer of /healthz serves all who ask meanwhile
 
 
 def store_of(config: CloudConfig, *, writer: bool) -> Store:
@@ -45,14 +47,18 @@ def store_of(config: CloudConfig, *, writer: bool) -> Store:
 
 
 class Cloud:
-    """One server process. `run` returns its exit code after SIGINT or SIGTERM."""
+    """One server process. `run` returns its exit code after SIGINT or SIGTERM.
+
+    Raises ConfigError or ValueError for what is written wrongly, RuntimeError for a file that is in use or of a newer
+    gocche, OSError or sqlite3.Error for what the machine refuses.
+    """
 
     def __init__(self, config: CloudConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
         folder = Path(config.data.path)
         folder.mkdir(parents=True, exist_ok=True)
         self._garden = registry.load(config.folder / config.garden.path)
-        self._socket = socket.create_server((config.http.host, config.http.port))
+        self._socket = _listen(config.http.host, config.http.port)
         self._store = store_of(config, writer=True)
         self._quarantine = Quarantine(folder / "quarantine.db")
         self._books, self._latest = Books(), Latest()
@@ -106,7 +112,7 @@ class Cloud:
         """Prepare the store and read what it knows; while it is out of reach the pages are served all the same."""
         try:
             self._store.setup()
-            books(self._store.ledger(), self._store.statuses(), self._books)
+            books(each_row(self._store), self._store.statuses(), self._books)
             self._latest.fill(self._store)
         except Retry as error:
             log.warning("store not ready why=%r", str(error))
@@ -128,7 +134,7 @@ class Cloud:
             public_url=self._config.http.public_url or self._url(),
             coverage=lambda: hamlets(self._garden, self._latest, self._clock.utc_ms(), Limits(), last_service),
             incidents=lambda: self._alerts.incidents(100),
-            health=self._health,
+            health=Remembered(self._health, self._clock, HEALTH_S),
         )
 
     def _url(self) -> str:
@@ -144,8 +150,10 @@ class Cloud:
             for name in ("without_place", "without_contact", "given_up", "ledger_fault", "rules_failed")
             if alerts[name]
         ]
+        ill += [name for name, sign in (("clones", "clones"), ("quarantined", "quarantined_24h")) if ingest[sign]]
         return {
             "ok": not ingest["why"] and not ill and self._ingest_stream.connected and self._ready,
+            "ill": ill,
             "audit": {
                 name: sum(getattr(account, name) for account in accounts)
                 for name in ("acquired", "stored", "quarantined", "declared", "spooled", "unknown")
@@ -157,6 +165,14 @@ class Cloud:
             "alerts": alerts,
             "registry": [f"{problem.file}:{problem.line}: {problem.words}" for problem in self._garden.problems],
         }
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        words = f"the pages cannot be served on {host}:{port}: {error.strerror}; stop who has it, or change [http]"
+        raise OSError(words) from error
 
 
 def _end_on_signals(server: uvicorn.Server) -> None:

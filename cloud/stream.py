@@ -16,13 +16,13 @@ import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from cloud.config import Broker, ConfigError
 from wire import topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloud.clock import Clock
-    from cloud.config import Broker
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
@@ -42,7 +42,7 @@ class Stream:
     """One MQTT connection that follows some topics.
 
     `on_arrival` and `on_link` are called from paho's thread and must only queue. Messages on topics that are none of
-    ours are counted in `strangers`.
+    ours are counted in `strangers`. Raises ConfigError for a password or certificate file that cannot be used.
     """
 
     def __init__(
@@ -63,7 +63,11 @@ class Stream:
         client.on_connect, client.on_disconnect = self._connected, self._lost
         client.on_connect_fail, client.on_message = self._unreachable, self._message
         self._client = client
-        _secure(client, broker)
+        try:
+            _secure(client, broker)
+        except (OSError, UnicodeDecodeError) as error:
+            files = ", ".join(filter(None, (broker.password_file, broker.ca_file, broker.cert_file, broker.key_file)))
+            raise ConfigError(f"cloud.toml: [broker]: one of its files ({files}) cannot be used: {error}") from error
 
     def start(self) -> None:
         """Begin connecting, and go on for ever, from a thread of paho's own."""

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
-EXIT_CONFIG = 2
+EXIT_FAILED, EXIT_CONFIG = 1, 2
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -153,6 +154,12 @@ def _refused(error: Exception) -> int:
     return EXIT_CONFIG
 
 
+def _failed(error: Exception, advice: str) -> int:
+    """Say what the machine refuses; systemd tries again after this code, and not after that of `_refused`."""
+    print(f"gocche: {error}; {advice}", file=sys.stderr)
+    return EXIT_FAILED
+
+
 def _up(options: argparse.Namespace) -> int:
     from gocche.up import up
 
@@ -173,8 +180,20 @@ def _agent(options: argparse.Namespace) -> int:
     if options.broker:
         host, port = _address(options.broker)
         config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
+    secret = config.broker.password_file
+    try:
+        if secret:
+            Path(secret).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return _refused(ConfigError(options.config, "[broker] password_file", f"{secret}: {error}", "make it readable"))
     runtime = os.environ.get("RUNTIME_DIRECTORY")
-    Agent(config, options.data, SystemClock(), runtime=Path(runtime) if runtime else None).run(_stopping())
+    try:
+        agent = Agent(config, options.data, SystemClock(), runtime=Path(runtime) if runtime else None)
+    except RuntimeError as error:  # a spool that is in use, or of a newer gocche
+        return _refused(error)
+    except (OSError, sqlite3.Error) as error:
+        return _failed(error, f"look at {options.data}, its room and its rights")
+    agent.run(_stopping())
     return 0
 
 
@@ -214,9 +233,12 @@ def _cloud(options: argparse.Namespace) -> int:
     from cloud.main import Cloud
 
     try:
-        cloud = Cloud(_cloud_config(options), SystemClock())
-    except (ConfigError, RuntimeError, OSError) as error:
+        config = _cloud_config(options)
+        cloud = Cloud(config, SystemClock())
+    except (ConfigError, ValueError, RuntimeError) as error:
         return _refused(error)
+    except (OSError, sqlite3.Error) as error:
+        return _failed(error, f"when it is mended, start again (data folder {config.data.path})")
     return cloud.run()
 
 
@@ -232,7 +254,7 @@ def _audit(options: argparse.Namespace) -> int:
 
     try:
         return audit(_cloud_config(options), as_json=options.json)
-    except ConfigError as error:
+    except (ConfigError, RuntimeError) as error:
         return _refused(error)
 
 
@@ -242,8 +264,10 @@ def _quarantine(options: argparse.Namespace) -> int:
 
     try:
         return quarantine(_cloud_config(options), retry=options.retry)
-    except ConfigError as error:
+    except (ConfigError, RuntimeError) as error:
         return _refused(error)
+    except sqlite3.Error as error:
+        return _failed(error, "look at --data and at who may read it")
 
 
 def _grafana_export(options: argparse.Namespace) -> int:

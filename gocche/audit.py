@@ -12,19 +12,21 @@ from cloud.audit import books
 from cloud.clock import SystemClock, hanoi
 from cloud.ingest.quarantine import Quarantine
 from cloud.main import store_of
-from cloud.store import Retry
+from cloud.store import Retry, each_row
 from wire import codec
 from wire.batch import Batch
 
 if TYPE_CHECKING:
     from cloud.config import CloudConfig
+    from cloud.ingest.quarantine import Case
+    from cloud.store import Store
 
 
 def audit(config: CloudConfig, *, as_json: bool) -> int:
     """Print the contract's sum per gateway and epoch; return 0 when unknown is 0 everywhere, else 1."""
     store = store_of(config, writer=False)
     try:
-        accounts = books(store.ledger(), store.statuses()).accounts()
+        accounts = books(each_row(store), store.statuses()).accounts()
     except Retry as error:
         print(f"gocche: {error}", file=sys.stderr)
         return 1
@@ -52,20 +54,15 @@ def quarantine(config: CloudConfig, *, retry: bool) -> int:
         for case in cases.cases():
             fate = ""
             if store is not None:
-                try:
-                    message = codec.decode_message(case.gateway, case.payload, clock.utc_ms())
-                    if isinstance(message, Batch) and message.offset_ms is None:
-                        raise codec.Damaged("undated")  # noqa: TRY301
-                    store.commit([message], clock.utc_ms())
+                against = _retry(store, case, clock.utc_ms())
+                fate = f" -> {against or 'stored'}"
+                if not against:
                     cases.release(case.id)
-                    fate = " -> stored"
-                except (codec.Damaged, codec.Rejected) as error:
-                    fate = f" -> still refused: {error}"
             print(
                 f"{hanoi(case.arrival_ms).isoformat()} gateway={case.gateway} epoch={case.epoch or '-'}"
                 f" first={case.first} n={case.n} bytes={len(case.payload)} why={case.reason!r}{fate}"
             )
-    except (Retry, RuntimeError) as error:
+    except Retry as error:
         print(f"gocche: {error}", file=sys.stderr)
         return 1
     finally:
@@ -73,3 +70,26 @@ def quarantine(config: CloudConfig, *, retry: bool) -> int:
         if store is not None:
             store.close()
     return 0
+
+
+def _retry(store: Store, case: Case, now_ms: int) -> str:
+    """Store a case; return "" when all of it is stored, else what stands against it. Raises Retry."""
+    try:
+        message = codec.decode_message(case.gateway, case.payload, now_ms)
+    except codec.Damaged as error:
+        if case.epoch:
+            return "kept as text by an earlier version: for a person to read"
+        return f"damaged on the way, for a person to read: {error}"
+    except codec.Rejected as error:
+        return f"still refused: {error}"
+    if isinstance(message, Batch) and message.offset_ms is None:
+        return "undated: only its gateway can date it and send it again"
+    try:
+        (refused,) = store.commit([message], now_ms)
+    except Retry:
+        raise
+    except Exception as error:  # noqa: BLE001 - a batch that breaks the store must not cost the others their turn
+        return f"still breaks the store: {type(error).__name__}: {error}"
+    if refused:
+        return f"the database still refuses {len(refused)} of {message.n} readings: {refused[0].reason}"
+    return ""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloud.alerts.catchup import ROWS_A_STEP
 from cloud.alerts.journal import Journal
 from cloud.alerts.listing import events
 from cloud.alerts.wiring import build
 from cloud.clock import SystemClock
 from cloud.config import ConfigError, load
 from cloud.registry import Contact
+from cloud.store import Refusal
 from tests.rules.garden import (
     SIGNAL,
     SILENT,
@@ -29,6 +31,7 @@ from tests.rules.garden import (
     serving,
     until,
 )
+from wire.batch import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +148,45 @@ def test_the_ledger_brings_what_the_stream_did_not(tmp_path: Path, post: Post) -
     bench.idle(60, 60)
     assert len(bench.alerts.incidents()) == 1
     assert len(post.mails) == 1
+    bench.close()
+
+
+@pytest.mark.parametrize("first", [Refusal, Gap])
+def test_what_was_refused_or_declared_and_is_stored_after_all_is_judged(
+    bench: Bench, post: Post, first: type[Refusal | Gap]
+) -> None:
+    """Read by the next version (`gocche quarantine --retry`), or sent before the gap record that overtook it."""
+    made = batch(1, [(bench.at(at_s), value) for at_s, value in FIRE])
+    bench.clock.advance(301)
+    bench.store.commit([first("sg-01", made.epoch, made.first, made.n, "why")], bench.clock.utc_ms())
+    bench.idle(65, 65)
+    assert bench.alerts.incidents() == []
+    bench.store.commit([made], bench.clock.utc_ms())
+    bench.idle(65, 65)
+    assert len(bench.alerts.incidents()) == len(post.mails) == 1
+    bench.idle(130, 65)
+    assert len(post.mails) == 1
+
+
+def test_a_long_ledger_is_read_a_page_a_step_and_the_stream_is_judged_in_between(tmp_path: Path, post: Post) -> None:
+    bench = Bench(tmp_path, [SMOKE], post.port, ledger_s=60.0)
+    bench.alerts.step()  # a new journal begins now
+    bench.clock.advance(86_400)
+    for n in range(2 * ROWS_A_STEP + 1):
+        made = batch(1 + n, [(bench.at(60.0 * n), 10.0)])
+        bench.store.commit([made], bench.at(60.0 * n))
+    bench.alerts.step()
+    cursor = bench.alerts._progress.cursor()
+    assert cursor == bench.at(60.0 * (ROWS_A_STEP - 1)), "kept after each page"
+    bench.seq = 10_000
+    bench.send([((bench.clock.utc_ms() - START_MS) / 1000 - 300 + at_s, value) for at_s, value in FIRE])
+    assert len(post.mails) == 1, "the stream did not wait for the ledger"
+    assert bench.alerts._progress.cursor() == bench.at(60.0 * (2 * ROWS_A_STEP - 1))
+    bench.alerts.step()
+    bench.alerts.step()
+    assert bench.alerts._progress.cursor() == bench.at(60.0 * 2 * ROWS_A_STEP)
+    seen = list(bench.alerts._progress.processed("sg-01", made.epoch))
+    assert seen == [(1, 2 * ROWS_A_STEP + 2), (10_000, 10_006)]
     bench.close()
 
 

@@ -304,11 +304,17 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
                        SystemClock(), arrived.append)  # fmt: skip
         gateways = {
             name: Uplink(
-                Broker(**known_as(name)), name, lambda: b"will", heard.append, lambda up, name=name: links.append((name, up))
+                Broker(**known_as(name)),
+                name,
+                lambda: b"will",
+                heard.append,
+                lambda up, name=name: links.append((name, up)),
             )
             for name in ("sg-01", "sg-02")
         }
-        stranger = Uplink(Broker(**keys), "sg-03", lambda: b"will", heard.append, lambda up: links.append(("sg-03", up)))
+        stranger = Uplink(
+            Broker(**keys), "sg-03", lambda: b"will", heard.append, lambda up: links.append(("sg-03", up))
+        )
         try:
             for one in (cloud, *gateways.values(), stranger):
                 one.start()

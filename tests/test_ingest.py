@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import msgspec
 import pytest
 
@@ -18,11 +20,13 @@ NOW = START_MS + 3_600_000
 
 
 class Clock:
+    now_s = 0.0
+
     def utc_ms(self):
         return NOW
 
     def monotonic(self):
-        return 0.0
+        return self.now_s
 
     def wait(self, event, seconds):
         return event.is_set()
@@ -37,8 +41,9 @@ class Room:
         self.quarantine = Quarantine(folder / "quarantine.db")
         self.books = Books()
         self.published = []
+        self.clock = Clock()
         self.ingester = Ingester(
-            self.store, self.quarantine, self.books, Clock(), lambda *said: self.published.append(said)
+            self.store, self.quarantine, self.books, self.clock, lambda *said: self.published.append(said)
         )
 
     def take(self, *payloads, gateway="sg-01", kind="up", retained=False):
@@ -117,22 +122,15 @@ def test_a_gap_record_is_declared(room):
 
 
 def test_when_the_store_takes_nothing_nothing_is_acknowledged_and_it_says_why(room):
-    broken = room.ingester._store = Full()
-    assert room.take(good()) == [(topics.ack("sg-01"), [(EPOCH, 1, 3, Verdict.LATER)])]
-    assert room.ingester.health()["why"] == "disk full"
+    db = room.store._writer._db
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+    assert room.take(good(n=300)) == [(topics.ack("sg-01"), [(EPOCH, 1, 300, Verdict.LATER)])]
+    assert "make space on its disk" in room.ingester.health()["why"]
     assert codec.decode_ack(room.published[0][1]).items[0].seconds == 30
-    room.ingester._store = room.store
-    assert broken.asked == 1
-    assert room.take(good())[0][1][0][3] == Verdict.STORED
+    assert room.store.ledger() == []
+    db.execute("PRAGMA max_page_count = 1000000")
+    assert room.take(good(n=300))[0][1][0][3] == Verdict.STORED
     assert room.ingester.health()["why"] == ""
-
-
-class Full:
-    asked = 0
-
-    def commit(self, entries, arrival_ms):
-        self.asked += 1
-        raise Retry("disk full", 30)
 
 
 def test_a_full_quarantine_answers_later(room, tmp_path):
@@ -157,6 +155,9 @@ class Picky:
         self._store.commit(entries, arrival_ms)
         return [[Refused(entry.first, "the line", "type conflict")] if entry.first == 1 else [] for entry in entries]
 
+    def twice(self):
+        return self._store.twice()
+
 
 def test_one_poisoned_batch_does_not_cost_its_neighbours(room):
     room.ingester._store = Picky(room.store)
@@ -164,9 +165,12 @@ def test_one_poisoned_batch_does_not_cost_its_neighbours(room):
     assert sorted((first, code) for _, first, _, code in answers) == [
         (1, Verdict.STORED), (100, Verdict.QUARANTINED), (200, Verdict.STORED),
     ]  # fmt: skip
-    reasons = {case.first: case.reason for case in room.quarantine.cases()}
-    assert "type conflict" in reasons[1]
-    assert "ZeroDivisionError" in reasons[100]
+    cases = {case.first: (case.n, case.reason, case.payload) for case in room.quarantine.cases()}
+    assert cases == {
+        1: (3, "the database refuses 1 of 3 readings, first 1: type conflict", good(1)),
+        100: (3, "store failed on it: ZeroDivisionError: a fault of ours", good(100)),
+    }, "as it came, so that `gocche quarantine --retry` can read it again"
+    assert room.ingester.counts["refused by the database"] == 1
     (account,) = room.books.accounts()
     assert (account.stored, account.quarantined) == (5, 4)
 
@@ -177,13 +181,164 @@ def status(**keys):
     )
 
 
-def test_a_birth_is_answered_with_the_time_and_a_retained_one_counts_for_nothing_else(room):
+def told_once(caplog, words):
+    return sum(words in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_birth_is_answered_with_the_time(room):
     assert room.take(status(), kind="status") == [(topics.ack("sg-01"), [])]
+    assert room.take(status(), kind="status", retained=True) == [(topics.ack("sg-01"), [])]
+    assert room.take(status(state="offline"), kind="status") == []
+
+
+def test_of_a_retained_status_only_the_high_water_counts(room):
+    """A server with a new store, or after an outage, knows from it what a gateway once had."""
+    room.take(status(), kind="status")
+    kept = room.store.statuses()
+    room.take(status(acquired=99, spooled=99, boot="01" * 8), kind="status", retained=True)
+    room.take(status(acquired=0, state="offline"), kind="status", retained=True)
+    (account,) = room.books.accounts()
+    assert (account.acquired, account.spooled, account.unknown) == (99, 93, 6), "six were freed and never arrived"
+    assert room.store.statuses() == kept
+    room.take(status(acquired=50, epoch="0d" * 8, state="offline"), kind="status", retained=True)
+    assert room.books.accounts()[1].acquired == 50
+    room.take(status(acquired=0, epoch="0e" * 8, state="offline"), kind="status", retained=True)
+    assert len(room.books.accounts()) == 2
+
+
+def test_a_last_will_lowers_nothing_and_may_raise_the_high_water(room):
+    room.take(status(), kind="status")
+    room.take(status(acquired=0, state="offline"), kind="status")
     assert room.books.accounts()[0].acquired == 10
-    assert room.take(status(acquired=99), kind="status", retained=True) == [(topics.ack("sg-01"), [])]
-    assert room.books.accounts()[0].acquired == 10
-    assert room.take(b"not json", kind="status") == []
+    room.take(status(acquired=12, state="offline"), kind="status")
+    (account,) = room.books.accounts()
+    assert (account.acquired, account.live) == (12, True)
+    (anew,) = books([], room.store.statuses()).accounts()  # what `gocche audit` reads
+    assert (anew.acquired, anew.spooled, anew.unknown) == (12, 12, 0), "out of reach is not lost"
+    room.take(status(acquired=1, spooled=1, epoch="0d" * 8), kind="status")
+    old, new = books([], room.store.statuses()).accounts()
+    assert (old.live, old.unknown, new.live, new.unknown) == (False, 12, True, 0), "a new epoch closes the old one"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"not json",
+        status(epoch="x" * 16),
+        status(epoch="AA" * 8),
+        status(epoch="aa" * 9),
+        status(boot="b0"),
+        status(boot="b0" * 8 + "\n"),
+        status(acquired=-1),
+        status(acquired=2**53),
+        status(spooled=-5),
+        status(channels={f"c-{n}": {"why": "x" * 300} for n in range(900)}),
+    ],
+)
+def test_a_status_that_cannot_be_believed_is_counted_and_forgotten(room, payload):
+    assert room.take(payload, kind="status") == []
     assert room.ingester.counts["status unreadable"] == 1
+    assert room.books.accounts() == room.store.statuses() == []
+
+
+def test_a_long_status_is_read_and_too_many_channels_are_cut(room):
+    long = status(channels={f"c-{n}": {"why": "x" * 300} for n in range(300)})
+    assert len(long) > 64 * 1024
+    assert room.take(long, kind="status") == [(topics.ack("sg-01"), [])]
+    assert len(room.store.statuses()[0].status.channels) == 256
+    assert room.ingester.counts["status cut"] == 1
+
+
+def test_a_status_that_breaks_the_store_costs_only_itself(room):
+    row = ("sg-01", EPOCH, NOW, b'{"v":"old"}')
+    room.store._writer._db.execute("INSERT INTO status VALUES (?, ?, ?, ?)", row)
+    room.published.clear()
+    room.ingester.step([
+        Arrival("sg-01", "status", status(), NOW, False),
+        Arrival("sg-02", "up", good(), NOW, False),
+        Arrival("sg-02", "status", status(), NOW, False),
+    ])  # fmt: skip
+    answers = {topic: codec.decode_ack(payload).items for topic, payload in room.published}
+    assert [item.code for item in answers[topics.ack("sg-02")]] == [Verdict.STORED]
+    assert [row.gateway for row in room.store.ledger()] == ["sg-02"]
+    assert room.ingester.counts["status not kept"] == 1
+    assert room.store._writer._db.execute("SELECT count(*) FROM status WHERE gateway = 'sg-02'").fetchone() == (1,)
+
+
+def test_one_identity_with_other_readings_is_stored_and_raises_the_alarm(room, caplog):
+    stored = [(topics.ack("sg-01"), [(EPOCH, 1, 3, Verdict.STORED)])]
+    other = packet(first=1, rows=soil(3, base=80), start_ms=START_MS + 600_000)
+    assert room.take(good()) == room.take(good()) == stored
+    assert room.ingester.health()["clones"] == []
+    for _ in range(2):
+        assert room.take(other) == stored
+    values = [value for _, value in room.store.series("sg-01", "soil-1", "soil_moisture", 0, 2**62)]
+    assert values == [30.0, 30.01, 30.02, 80.0, 80.01, 80.02]
+    assert room.ingester.health()["clones"] == ["sg-01"]
+    assert room.ingester.counts["identity used twice"] == 2
+    assert told_once(caplog, "two gateways under one id gateway=sg-01")
+
+
+def test_what_this_version_cannot_store_raises_the_alarm_once(room, caplog):
+    assert room.ingester.health()["quarantined_24h"] == 0
+    for first in (1, 4):
+        envelope = msgspec.msgpack.decode(codec._open(good(first)))
+        envelope[0] = 2
+        room.take(codec._seal(msgspec.msgpack.encode(envelope)))
+    assert room.ingester.health()["quarantined_24h"] == 2
+    assert told_once(caplog, "batches that this version cannot store gateway=sg-01 why='version 2 is unknown")
+    old = Arrival("sg-01", "up", b"", NOW, False)
+    room.quarantine.keep(old.gateway, (EPOCH, 9, 1), "long ago", b"x", NOW - 25 * 3_600_000)
+    assert room.ingester.health()["quarantined_24h"] == 2
+
+
+def test_damaged_bytes_take_a_small_share_and_a_line_a_minute(room, tmp_path, caplog):
+    room.ingester._quarantine = small = Quarantine(tmp_path / "small.db", limit_bytes=16 * 100)
+    room.take(*[b"%040d" % n for n in range(5)])
+    assert len(small.cases()) == 2, "80 bytes of a share of 100"
+    assert room.ingester.counts["damaged"] == 5
+    assert room.ingester.counts["damaged, not kept"] == 3
+    assert room.ingester.health()["why"] == ""
+    assert room.ingester.health()["quarantined_24h"] == 0
+    assert told_once(caplog, "damaged gateway=sg-01")
+    room.take(b"once more", gateway="sg-02")
+    room.clock.now_s = 61.0
+    room.take(b"and more")
+    assert [r.getMessage()[:21] for r in caplog.records] == [f"damaged gateway=sg-0{n}" for n in (1, 2, 1)]
+    small.keep("sg-01", (EPOCH, 1, 1), "why", b"x" * 1_400, NOW)
+    with pytest.raises(Retry, match="its limit"):
+        small.keep("sg-01", (EPOCH, 2, 1), "why", b"x" * 200, NOW)
+    other = Quarantine(tmp_path / "small.db")  # `gocche quarantine --retry` is another process
+    other.release(next(case.id for case in other.cases() if case.epoch))
+    other.close()
+    small.keep("sg-01", (EPOCH, 2, 1), "why", b"x" * 200, NOW)
+    small.close()
+
+
+class Halfway:
+    """A ledger row that has the books read from another thread while it is being entered."""
+
+    gateway, epoch, verdict, first, n = "sg-01", EPOCH, "stored", 11, 10
+
+    def __init__(self, made):
+        self.told = []
+        self.reader = threading.Thread(target=lambda: self.told.extend(made.accounts()))
+
+    @property
+    def refused(self):
+        if not self.reader.ident:
+            self.reader.start()
+            self.reader.join(0.2)  # without a lock it ends in here
+        return 0
+
+
+def test_the_books_may_be_read_while_they_are_written():
+    made = books([row(1, 10)], [told(10, 0)])
+    halfway = Halfway(made)
+    made.row(halfway)
+    halfway.reader.join()
+    (account,) = halfway.told
+    assert (account.stored, account.acquired, account.unknown) == (20, 20, 0)
 
 
 def test_two_gateways_under_one_id_are_noticed(room):

@@ -94,6 +94,26 @@ def test_filled_from_a_store_it_never_goes_back(tmp_path: Path) -> None:
     assert late.get("sg-01", "soil-1", "soil_moisture") == Value(START_MS + 60_000, 44.0)
 
 
+def test_filled_from_a_store_an_uncertain_time_is_marked_too(tmp_path: Path) -> None:
+    store = open_store({"engine": "sqlite", "path": str(tmp_path / "store.sqlite")}, writer=True)
+    store.setup()
+    sure = batch(rows=soil(1, channel="soil-2"))
+    guessed = batch(first=2, rows=soil(2), source=Source.BOUNDED, uncertainty_ms=90_000)
+    later = batch(first=4, start_ms=START_MS + 60_000, rows=[{"soil-1": {"soil_ph": 4.5}}])
+    store.commit([sure, guessed, later], START_MS)
+    latest = Latest()
+    latest.fill(store)
+    store.close()
+    told = {
+        (channel, quantity): value.bounded
+        for _, channel in latest.channels()
+        for quantity, value in latest.channel("sg-01", channel).values.items()  # type: ignore[union-attr]
+    }
+    assert told["soil-1", "soil_moisture"]
+    assert not told["soil-1", "soil_ph"]
+    assert not told["soil-2", "soil_moisture"]
+
+
 def test_what_was_never_heard_is_none() -> None:
     latest = Latest()
     assert latest.channel("sg-01", "soil-1") is None

@@ -159,6 +159,8 @@ class Alerts:
         self._outbox.send_due()
         if self._ledger.catch_up():
             self._outbox.send_due()
+        if self._ledger.behind:
+            self._wake.set()
 
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return the newest incidents, newest first."""

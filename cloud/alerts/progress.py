@@ -53,7 +53,7 @@ class Progress:
         return [(str(a), str(b), str(c)) for a, b, c in self._journal.db.execute(query, (now_ms,))]
 
     def processed(self, gateway: str, epoch: str) -> Intervals:
-        """Return the sequence numbers that rules have seen, or never will."""
+        """Return the sequence numbers that rules have seen."""
         query = "SELECT ranges FROM processed WHERE gateway = ? AND epoch = ?"
         row = self._journal.db.execute(query, (gateway, epoch)).fetchone()
         return Intervals(msgspec.json.decode(row[0], type=list[tuple[int, int]])) if row else Intervals()

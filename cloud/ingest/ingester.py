@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import queue
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.store import LedgerRow, Refusal, Retry, StatusRow
+from cloud.ingest import statuses
+from cloud.store import LedgerRow, Refusal, Retry
 from wire import codec, topics
-from wire.batch import AckItem, Batch, Gap, Identity, Status, Verdict
+from wire.batch import AckItem, Batch, Gap, Identity, Verdict
 
 if TYPE_CHECKING:
     import threading
@@ -31,11 +33,16 @@ log = logging.getLogger(__name__)
 QUEUE = 2_000  # messages: at most 128 MiB
 GROUP = 64  # messages a commit
 SPREAD_S = 5
-MAX_STATUS = 32 * 1024
+DAY_MS = 86_400_000
+SAY_EVERY_S = 60.0  # the same complaint about the same gateway
+COMPLAINTS = 1_000
 
 
 class _Entry(msgspec.Struct, frozen=True):
+    """What is to be committed, the packet that it came in, and the words of its answer."""
+
     what: Batch | Gap | Refusal
+    payload: bytes
     words: str = ""
 
     @property
@@ -63,7 +70,10 @@ class Ingester:
         )
         self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
         self._answers: dict[str, list[AckItem]] = {}
-        self._lives: dict[str, list[str]] = {}
+        self._statuses = statuses.Statuses(store, books)
+        self._twice: dict[str, int] = {}
+        self._said_s: dict[tuple[str, str], float] = {}
+        self._alarmed: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.why = ""
 
@@ -91,23 +101,25 @@ class Ingester:
         """Commit a group of messages and publish what became of each."""
         self._answers = {}
         entries = [entry for arrival in arrivals if arrival.kind == "up" for entry in self._read(arrival)]
+        if entries:
+            self._commit(entries)
+            self._watch_identities()
         for arrival in arrivals:
             if arrival.kind == "status":
                 self._status(arrival)
-        if entries:
-            self._commit(entries)
         now = self._clock.utc_ms()
         for gateway, items in self._answers.items():
             self._publish(topics.ack(gateway), codec.encode_ack(now, items))
 
     def health(self) -> dict[str, Any]:
-        """Return counters, what is wrong, and what lies in quarantine."""
+        """Return counters, what is wrong, and what lies in quarantine. Raises Retry where that cannot be read."""
         return {
             "counts": dict(self.counts),
             "why": self.why,
             "queued": self._queue.qsize(),
             "quarantine": self._quarantine.reasons(),
-            "clones": sorted(gateway for gateway, seen in self._lives.items() if len(seen) != len(set(seen))),
+            "quarantined_24h": self._quarantine.newer(self._clock.utc_ms() - DAY_MS),
+            "clones": sorted(self._statuses.clones() | self._twice.keys()),
         }
 
     def _next(self) -> list[Arrival]:
@@ -126,25 +138,33 @@ class Ingester:
         try:
             message = codec.decode_message(gateway, payload, arrival.arrival_ms)
         except codec.Damaged as error:
-            self._count("damaged", gateway, str(error))
-            self._keep(arrival, ("", 0, 0), str(error))
+            self._damaged(arrival, str(error))
             return []
         except codec.Rejected as error:
             self._count("rejected", gateway, str(error))
-            if self._keep(arrival, error.identity, str(error)):
-                return [_Entry(Refusal(gateway, *error.identity, str(error)), str(error))]
+            self._alarm(f"batches that this version cannot store gateway={gateway}", f"{error}; gocche quarantine")
+            if self._keep(gateway, error.identity, str(error), payload):
+                return [_Entry(Refusal(gateway, *error.identity, str(error)), payload, str(error))]
             return []
         if isinstance(message, Batch) and message.offset_ms is None:
             self.counts["undated"] += 1
             self._answer(gateway, message.identity, Verdict.UNDATED)
             return []
-        return [_Entry(message)]
+        return [_Entry(message, payload)]
 
-    def _keep(self, arrival: Arrival, identity: Identity, reason: str) -> bool:
+    def _damaged(self, arrival: Arrival, why: str) -> None:
+        self._count("damaged", arrival.gateway, why)
+        kept = False
+        with suppress(Retry):  # nothing is acknowledged, so nothing hangs on it
+            kept = self._quarantine.keep_damaged(arrival.gateway, why, arrival.payload, arrival.arrival_ms)
+        self.counts["damaged, not kept"] += not kept
+
+    def _keep(self, gateway: str, identity: Identity, reason: str, payload: bytes) -> bool:
+        """Keep a packet durably; where that fails its answer is `later`."""
         try:
-            self._quarantine.keep(arrival.gateway, identity, reason, arrival.payload, arrival.arrival_ms)
+            self._quarantine.keep(gateway, identity, reason, payload, self._clock.utc_ms())
         except Retry as error:
-            self._later(arrival.gateway, identity, error)
+            self._later(gateway, identity, error)
             return False
         return True
 
@@ -169,15 +189,11 @@ class Ingester:
 
     def _done(self, entry: _Entry, lines: list[Refused], arrival_ms: int) -> None:
         what = entry.what
-        try:
-            for line in lines:
-                self._count("refused by the database", what.gateway, line.reason)
-                self._quarantine.keep(
-                    what.gateway, (what.epoch, line.seq, 1), line.reason, line.text.encode(), arrival_ms
-                )
-        except Retry as error:
-            self._later(what.gateway, entry.identity, error)
-            return
+        if lines:
+            self._count("refused by the database", what.gateway, lines[0].reason, len(lines))
+            why = f"the database refuses {len(lines)} of {what.n} readings, first {lines[0].seq}: {lines[0].reason}"
+            if not self._keep(what.gateway, entry.identity, why, entry.payload):
+                return
         verdict = {Batch: "stored", Gap: "declared", Refusal: "quarantined"}[type(what)]
         self.counts[verdict] += 1
         self._books.row(LedgerRow(what.gateway, *entry.identity, verdict, arrival_ms, refused=len(lines)))
@@ -188,45 +204,37 @@ class Ingester:
         """A batch that breaks the store itself is our fault: keep it, say so, and let the edge go on."""
         log.error("batch breaks the store gateway=%s batch=%s", entry.what.gateway, entry.identity, exc_info=error)
         reason = f"store failed on it: {type(error).__name__}: {error}"
-        try:
-            self._quarantine.keep(
-                entry.what.gateway, entry.identity, reason, msgspec.msgpack.encode(entry.what), self._clock.utc_ms()
-            )
-        except Retry as full:
-            self._later(entry.what.gateway, entry.identity, full)
-            return
-        if not isinstance(entry.what, Refusal):
-            self._commit([_Entry(Refusal(entry.what.gateway, *entry.identity, reason), reason)])
+        kept = self._keep(entry.what.gateway, entry.identity, reason, entry.payload)
+        if kept and not isinstance(entry.what, Refusal):
+            self._commit([_Entry(Refusal(entry.what.gateway, *entry.identity, reason), entry.payload, reason)])
 
     def _status(self, arrival: Arrival) -> None:
+        """Take one status; whatever is wrong with it costs only itself."""
+        gateway = arrival.gateway
         try:
-            status = msgspec.json.decode(arrival.payload[:MAX_STATUS], type=Status)  # a longer one breaks off
+            status = statuses.read(arrival.payload)
         except ValueError as error:
-            self._count("status unreadable", arrival.gateway, str(error))
+            self._count("status unreadable", gateway, str(error))
             return
         if status.state == "online":
-            self._answers.setdefault(arrival.gateway, [])  # tells the time
-        if arrival.retained:
-            return
-        self._watch_lives(arrival.gateway, status)
-        self._books.status(StatusRow(arrival.gateway, arrival.arrival_ms, status))
+            self._answers.setdefault(gateway, [])  # tells the time
         try:
-            self._store.write_status(arrival.gateway, status, arrival.arrival_ms)
+            beyond = self._statuses.take(arrival, status)
         except Retry as error:
             self._ill(str(error))
+        except Exception as error:  # noqa: BLE001 - logged in _count, and only this status pays
+            self._count("status not kept", gateway, f"{type(error).__name__}: {error}")
+        else:
+            if beyond:
+                self._count("status cut", gateway, f"{beyond} channels more than {statuses.MAX_CHANNELS}")
 
-    def _watch_lives(self, gateway: str, status: Status) -> None:
-        """A boot or an epoch that comes back after another one spoke: two devices live under one id.
-
-        Two copies of one SD card share the epoch, so the boot counts too.
-        """
-        seen = self._lives.setdefault(gateway, [])
-        life = f"{status.epoch}/{status.boot}"
-        if status.state == "online" and (not seen or seen[-1] != life):
-            if life in seen:
-                log.error("two gateways under one id gateway=%s epochs=%s", gateway, sorted(set(seen)))
-            seen.append(life)
-            del seen[:-8]
+    def _watch_identities(self) -> None:
+        """Raise the alarm when other readings came under a known identity: two gateways share one spool's numbers."""
+        told = self._store.twice()
+        for gateway, n in told.items():
+            self.counts["identity used twice"] += n - self._twice.get(gateway, 0)
+            self._alarm(f"two gateways under one id gateway={gateway}", "same numbers, other readings: a copied spool")
+        self._twice = told
 
     def _later(self, gateway: str, identity: Identity, error: Retry) -> None:
         self.counts["later"] += 1
@@ -241,9 +249,22 @@ class Ingester:
         item = AckItem(bytes.fromhex(epoch), first, n, code, words[:120], seconds, spread)
         self._answers.setdefault(gateway, []).append(item)
 
-    def _count(self, what: str, gateway: str, why: str) -> None:
-        self.counts[what] += 1
+    def _count(self, what: str, gateway: str, why: str, n: int = 1) -> None:
+        """Count each, say so once in a while."""
+        self.counts[what] += n
+        now_s = self._clock.monotonic()
+        if now_s - self._said_s.get((what, gateway), float("-inf")) < SAY_EVERY_S:
+            return
+        if len(self._said_s) >= COMPLAINTS:
+            self._said_s.clear()
+        self._said_s[what, gateway] = now_s
         log.warning("%s gateway=%s why=%r", what, gateway, why[:200])
+
+    def _alarm(self, what: str, why: str) -> None:
+        """Say once what a person must look at; /healthz goes on saying it."""
+        if what not in self._alarmed and len(self._alarmed) < COMPLAINTS:
+            self._alarmed.add(what)
+            log.error("%s why=%r", what, why[:200])
 
     def _ill(self, why: str) -> None:
         if why != self.why:

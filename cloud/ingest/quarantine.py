@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.store import Retry
+from wire import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 LIMIT_BYTES = 256 * 1024 * 1024
+DAMAGED_SHARE = 16  # anybody can send damaged bytes: they get one sixteenth of the room
+_WEIGH = "SELECT total(length(payload)), total(length(payload) * (epoch = '')) FROM quarantine"
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One message or reading in quarantine. Without an identity (`epoch` "") its bytes were damaged on the way."""
+    """One message in quarantine, as it came. Without an identity (`epoch` "") its bytes were damaged on the way."""
 
     id: int
     arrival_ms: int
@@ -54,20 +57,34 @@ class Quarantine:
             " UNIQUE(gateway, epoch, first, n, crc));"
             f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
-        self._bytes = self._db.execute("SELECT total(length(payload)) FROM quarantine").fetchone()[0]
+        self._bytes, self._damaged = self._db.execute(_WEIGH).fetchone()
 
     def keep(self, gateway: str, identity: tuple[str, int, int], reason: str, payload: bytes, arrival_ms: int) -> None:
         """Keep the bytes durably, once. Raises Retry where there is no room: then nothing may be acknowledged."""
-        if self._bytes + len(payload) > self._limit:
-            raise Retry(f"quarantine holds {self._bytes:.0f} bytes, its limit; look at `gocche quarantine`", 60)
         row = (arrival_ms, gateway, *identity, reason[:500], zlib.crc32(payload), payload)
         with self._changing() as db:
+            if self._bytes + len(payload) > self._limit:
+                self._weigh()  # `gocche quarantine --retry` is another process
+            if self._bytes + len(payload) > self._limit:
+                raise Retry(f"quarantine holds {self._bytes:.0f} bytes, its limit; look at `gocche quarantine`", 60)
             added = db.execute(
                 "INSERT INTO quarantine(arrival_ms, gateway, epoch, first, n, reason, crc, payload)"
                 " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
                 row,
             ).rowcount
-        self._bytes += len(payload) * max(added, 0)
+            self._bytes += len(payload) * max(added, 0)
+            self._damaged += len(payload) * max(added, 0) * (not identity[0])
+
+    def keep_damaged(self, gateway: str, reason: str, payload: bytes, arrival_ms: int) -> bool:
+        """Keep bytes that have no identity, cut to the longest packet, while they have room; tell whether they had.
+
+        They never crowd out what must be kept before a gateway may forget it. Raises Retry.
+        """
+        payload = payload[: codec.MAX_PACKET]
+        if self._damaged + len(payload) > self._limit / DAMAGED_SHARE or self._bytes + len(payload) > self._limit:
+            return False
+        self.keep(gateway, ("", 0, 0), reason, payload, arrival_ms)
+        return True
 
     def cases(self) -> list[Case]:
         """Return everything in quarantine, oldest first."""
@@ -81,12 +98,22 @@ class Quarantine:
         """Forget one case, once it is stored."""
         with self._changing() as db:
             db.execute("DELETE FROM quarantine WHERE id = ?", (number,))
+            self._weigh()
+
+    def newer(self, since_ms: int) -> int:
+        """Return how many batches arrived here at or after `since_ms`. Damaged bytes are not counted."""
+        with self._changing() as db:
+            query = "SELECT count(*) FROM quarantine WHERE arrival_ms >= ? AND epoch != ''"
+            return int(db.execute(query, (since_ms,)).fetchone()[0])
 
     def reasons(self) -> dict[str, int]:
         """Return how many cases there are for each reason, the most frequent twenty."""
         with self._changing() as db:
             rows = db.execute("SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY 2 DESC LIMIT 20")
             return dict(rows.fetchall())
+
+    def _weigh(self) -> None:
+        self._bytes, self._damaged = self._db.execute(_WEIGH).fetchone()
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -97,5 +124,5 @@ class Quarantine:
         with self._lock:
             try:
                 yield self._db
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 raise Retry(f"quarantine: {error}", 30) from error

@@ -15,7 +15,10 @@ import msgspec
 from wire.batch import Batch, Dated, Gap, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+TWICE = "identity used twice: other readings came under it as well"
+PAGE = 5_000  # ledger rows in memory at once, where all of them are read
 
 
 class Retry(Exception):
@@ -48,7 +51,7 @@ class LedgerRow(msgspec.Struct, frozen=True):
     """What became of one batch. `verdict` is stored, quarantined or declared (a gap record).
 
     `refused` of the `n` readings are in quarantine although the batch is stored. `start_ns` and `end_ns` are the
-    lowest and highest stored time of its readings, 0 where it has none.
+    lowest and highest stored time of its readings, 0 where it has none. `words` is the reason, or `TWICE`.
     """
 
     gateway: str
@@ -109,6 +112,15 @@ class Store(Protocol):
         All dated. Storing a batch again changes nothing but may add a ledger row. Returns for each entry the readings
         that the database refused for good (usually none); the others of that entry are stored. After Retry some
         entries may be stored: asking again is harmless.
+
+        A batch whose identity is already stored with other times (two gateways share a copied spool) is stored all the
+        same: its readings have keys of their own. The ledger row stays that of the first, with the words `TWICE`.
+        """
+
+    def twice(self) -> dict[str, int]:
+        """Return by gateway how many batches since the start came under an identity that stood for other readings.
+
+        An engine that cannot ask its ledger while it writes compares with what it remembers. From any thread.
         """
 
     def write_status(self, gateway: str, status: Status, arrival_ms: int) -> None:
@@ -117,8 +129,11 @@ class Store(Protocol):
     def statuses(self) -> list[StatusRow]:
         """Return the newest status of every (gateway, epoch)."""
 
-    def ledger(self, since_ms: int = 0) -> list[LedgerRow]:
-        """Return the ledger rows that arrived at or after `since_ms`, in order of arrival."""
+    def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
+        """Return the ledger rows that arrived at or after `since_ms`, in order of arrival.
+
+        With `at_most` about so many, and always all of the last one's millisecond: what follows begins 1 ms later.
+        """
 
     def batch_readings(self, row: LedgerRow) -> list[Dated]:
         """Return the stored readings of one ledger row, with their sequence numbers, in order."""
@@ -140,6 +155,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections. May be called twice."""
+
+
+def each_row(store: Store, page: int = PAGE) -> Iterator[LedgerRow]:
+    """Yield the whole ledger in order of arrival, a page in memory at a time. A batch may come more than once."""
+    since_ms = 0
+    while rows := store.ledger(since_ms, page):
+        yield from rows
+        since_ms = rows[-1].arrival_ms + 1
 
 
 def engines() -> list[str]:

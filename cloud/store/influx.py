@@ -16,6 +16,7 @@ from __future__ import annotations
 import gzip
 import re
 import threading
+from collections import Counter, OrderedDict
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +26,7 @@ import influxdb_client
 import msgspec
 import urllib3
 
-from cloud.store import Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
+from cloud.store import TWICE, Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
 from wire.batch import Batch, Dated, Gap, Status
 from wire.reading import Reason
 
@@ -42,6 +43,7 @@ MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unkn
 MAX_WORDS = 300  # a server repeats the whole line in its error
 VERDICTS = ("stored", "quarantined", "declared")  # in order of precedence; the index is the field `verdict`
 NONE = "-"  # an empty tag value is a syntax error
+REMEMBERED = 10_000  # identities of this process, to notice one that is used twice
 
 _BUSY = {408, 425, 429}
 _LINE_FAULT = re.compile(r"partial write|unable to parse|field type conflict|retention policy|dropped=\d")
@@ -208,6 +210,7 @@ class InfluxStore:
         self._config = config
         self._is_writer = writer
         self._server = _Server(config)
+        self._memory = _Memory()
 
     def setup(self) -> None:
         """Create the database or bucket where it is missing and the credential may; else Retry says the command."""
@@ -257,7 +260,12 @@ class InfluxStore:
             except _Refused as error:
                 for parcel, own in self._bisected(group, error):
                     refused[parcel.number] = own
+            self._memory.note(parcel.row for parcel in group)
         return refused
+
+    def twice(self) -> dict[str, int]:
+        """Return by gateway how many batches came under an identity of other readings, as far as is remembered."""
+        return dict(self._memory.twice)
 
     def _bisected(self, group: list[_Parcel], why: _Refused) -> list[tuple[_Parcel, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
@@ -327,9 +335,13 @@ class InfluxStore:
             out.append(StatusRow(tags["gateway"], row["time"] // MS_NS, status))
         return sorted(out, key=lambda found: (found.gateway, found.arrival_ms))
 
-    def ledger(self, since_ms: int = 0) -> list[LedgerRow]:
+    def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival, each batch once."""
         where = f"WHERE time >= {since_ms * MS_NS}"
+        if at_most:
+            last = f"SELECT arrival_ms FROM batch {where} LIMIT 1 OFFSET {at_most - 1}"  # noqa: S608 - integers
+            (ends,) = self._server.rows(last)
+            where += "".join(f" AND time < {(int(row['arrival_ms']) + 1) * MS_NS}" for _, row in ends)
         (rows,) = self._server.rows(f"SELECT * FROM batch {where} GROUP BY gateway, epoch")  # noqa: S608 - integers
         return _collapsed(_ledger_row(tags, row) for tags, row in rows)
 
@@ -418,6 +430,23 @@ class InfluxStore:
         self._server.close()
 
 
+class _Memory:
+    """The times of the identities written last: asking the ledger for each batch would cost a query a commit."""
+
+    def __init__(self) -> None:
+        self._spans: OrderedDict[tuple[str, str, int, int], tuple[int, int]] = OrderedDict()
+        self.twice: Counter[str] = Counter()
+
+    def note(self, rows: Iterable[_Row]) -> None:
+        for row in rows:
+            entry = row.entry
+            if isinstance(entry, Batch):
+                known = self._spans.setdefault((entry.gateway, *entry.identity), row.span)
+                self.twice.update([entry.gateway] * (known != row.span))
+        while len(self._spans) > REMEMBERED:
+            self._spans.popitem(last=False)
+
+
 class _Row(msgspec.Struct, frozen=True):
     """A ledger row on its way in."""
 
@@ -449,12 +478,8 @@ class _Parcel(msgspec.Struct, frozen=True):
 
 def _parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> Iterator[_Parcel]:
     """Yield the entries as lines, each ledger row under a time of its own within its millisecond."""
-    taken: dict[tuple[str, str, int], tuple[int, int]] = {}
+    taken: dict[tuple[str, str, int], tuple[int, int, tuple[int, int]]] = {}
     for number, entry in enumerate(entries):
-        fraction = (entry.first * len(VERDICTS) + _code(entry)) % MS_NS
-        identity = (entry.first, entry.n)
-        while taken.setdefault((entry.gateway, entry.epoch, fraction), identity) != identity:
-            fraction = (fraction + len(VERDICTS)) % MS_NS
         lines: list[tuple[int, str]] = []
         span = (0, 0)
         if isinstance(entry, Batch):
@@ -462,6 +487,10 @@ def _parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> Itera
             span = min(map(min, times)), max(map(max, times))
             for block, own in zip(entry.blocks, times, strict=True):
                 lines += _lines(entry.gateway, block, own)
+        fraction = (entry.first * len(VERDICTS) + _code(entry)) % MS_NS
+        content = (entry.first, entry.n, span)
+        while taken.setdefault((entry.gateway, entry.epoch, fraction), content) != content:
+            fraction = (fraction + len(VERDICTS)) % MS_NS
         yield _Parcel(number, lines, _Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span))
 
 
@@ -521,7 +550,10 @@ def _ledger_row(tags: dict[str, str], row: dict[str, Any]) -> LedgerRow:
 
 
 def _collapsed(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
-    """Return each batch once: its best verdict, when that came first, and how many its last writing refused."""
+    """Return each batch once: its best verdict, when that came first, and how many its last writing refused.
+
+    One that came with other times as well is another gateway's: it leaves its words and nothing else.
+    """
     best: dict[tuple[str, str, int, int], LedgerRow] = {}
     for row in sorted(rows, key=lambda row: row.arrival_ms):
         key = (row.gateway, row.epoch, row.first, row.n)
@@ -529,7 +561,9 @@ def _collapsed(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
         if before is None or VERDICTS.index(row.verdict) < VERDICTS.index(before.verdict):
             best[key] = row
         elif row.verdict == before.verdict:
-            best[key] = msgspec.structs.replace(before, refused=row.refused)
+            same = (row.start_ns, row.end_ns) == (before.start_ns, before.end_ns)
+            news: dict[str, Any] = {"refused": row.refused} if same else {"words": TWICE}
+            best[key] = msgspec.structs.replace(before, **news)
     return sorted(best.values(), key=lambda row: (row.arrival_ms, row.gateway, row.epoch, row.first))
 
 
@@ -560,8 +594,11 @@ def _name(text: str) -> str:
 
 @lru_cache(4_096)
 def _key(text: str) -> str:
-    r"""Return a tag key, tag value or field key of line protocol: comma, equals sign and space escaped."""
-    return re.sub(r"([,= ])", r"\\\1", text.replace("\n", " "))
+    r"""Return a tag key, tag value or field key of line protocol: comma, equals sign and space escaped.
+
+    Line protocol cannot escape a backslash here: before a separator it would swallow it. No name of ours has one.
+    """
+    return re.sub(r"([,= ])", r"\\\1", text.replace("\n", " ").replace("\\", "_"))
 
 
 def _text(text: str) -> str:

@@ -4,8 +4,8 @@ The key of a reading is (hour, channel, time): with the hour in front, the rows 
 a key of (series, time) would dirty a page for every value (measured: 54 times fewer bytes written). A row's values
 are the texts of the wire, joined by commas in the order of its shape, so nothing is converted on the way in. Rollups
 are never added to: a batch marks its hours dirty, dirty hours are counted anew, and a re-sent batch is known by its
-ledger row before anything is written. WAL with synchronous=FULL: what `commit` returned from survives a power cut,
-as far as the disk tells the truth about flushing.
+ledger row and its times before anything is written. WAL with synchronous=FULL: what `commit` returned from survives a
+power cut, as far as the disk tells the truth about flushing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+from collections import Counter
 from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from cloud.store import Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
+from cloud.store import TWICE, Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
 from wire.batch import Batch, Dated, Gap, Status
 from wire.reading import Reason
 
@@ -85,6 +86,7 @@ _MIGRATIONS = (
 # All full hours of a range, so that each is one seek in a table whose key begins with the hour.
 _SPAN = "WITH RECURSIVE span (h) AS (SELECT :low WHERE :low <= :high UNION ALL SELECT h + 1 FROM span WHERE h < :high)"
 
+_KNOWN = "SELECT verdict, start_ns, end_ns FROM ledger WHERE (epoch, first, n) = (?, ?, ?)"
 _PUT_READING = "INSERT INTO reading VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _PUT_MISSING = "INSERT INTO missing VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _PUT_LATEST = (
@@ -170,10 +172,13 @@ class _Writer:
             raise
         self._ids = _Ids(self._db)
         self._folded_ms = 0
+        self._again: list[str] = []  # whose identities this transaction found used twice
+        self.twice: Counter[str] = Counter()
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> None:
         db = self._db
         with self._turn, self._faults.guard("commit"):
+            self._again = []
             db.execute("BEGIN IMMEDIATE")
             try:
                 for entry in entries:
@@ -182,6 +187,7 @@ class _Writer:
             except BaseException:
                 self._undo()
                 raise
+            self.twice.update(self._again)
         if abs(arrival_ms - self._folded_ms) >= FOLD_EVERY_MS:
             with self._turn:
                 self._tidy(arrival_ms)
@@ -194,9 +200,11 @@ class _Writer:
     def _enter(self, entry: Batch | Gap | Refusal, arrival_ms: int) -> None:
         epoch = self._ids.epoch(entry.gateway, entry.epoch)
         key = (epoch, entry.first, entry.n)
-        known = self._db.execute("SELECT verdict FROM ledger WHERE (epoch, first, n) = (?, ?, ?)", key).fetchone()
+        known = self._db.execute(_KNOWN, key).fetchone()
         verdict, words = _verdict(entry)
         if known is not None and known[0] <= verdict:
+            if isinstance(entry, Batch) and known[1:] != _span(entry):
+                self._enter_again(entry, key, arrival_ms)
             return
         start = end = 0
         if isinstance(entry, Batch):
@@ -204,6 +212,13 @@ class _Writer:
             start, end = min(low for low, _ in spans), max(high for _, high in spans)
         row = (*key, verdict, arrival_ms, start, end, words)
         self._db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _enter_again(self, batch: Batch, key: tuple[int, int, int], arrival_ms: int) -> None:
+        """Store other readings under a known identity: their keys differ, and the ledger row says so."""
+        for block in batch.blocks:
+            self._put(batch.gateway, key[0], block, arrival_ms)
+        self._db.execute("UPDATE ledger SET words = ? WHERE (epoch, first, n) = (?, ?, ?)", (TWICE, *key))
+        self._again.append(batch.gateway)
 
     def _put(self, gateway: str, epoch: int, block: Block, arrival_ms: int) -> tuple[int, int]:
         """Insert the rows of a block and what follows from them; return its lowest and highest stored time."""
@@ -277,6 +292,10 @@ class SqliteStore:
         """Keep the newest status of the epoch, with the highest `acquired` ever told: a last will is older than it."""
         self._open().write_status(gateway, status, arrival_ms)
 
+    def twice(self) -> dict[str, int]:
+        """Return by gateway how many batches since the start came under an identity of other readings."""
+        return dict(self._writer.twice) if self._writer else {}
+
     def _open(self) -> _Writer:
         if self._writer is None:
             raise RuntimeError("this store is not open for writing: open it with writer=True and call setup() first")
@@ -313,14 +332,15 @@ class SqliteStore:
             rows = db.execute("SELECT gateway, arrival_ms, body FROM status ORDER BY gateway, arrival_ms").fetchall()
         return [StatusRow(gateway, at, msgspec.json.decode(body, type=Status)) for gateway, at, body in rows]
 
-    def ledger(self, since_ms: int = 0) -> list[LedgerRow]:
+    def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival."""
         with self._read() as db:
+            last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone() if at_most else None
             rows = db.execute(
                 "SELECT e.gateway, e.name, first, n, verdict, arrival_ms, start_ns, end_ns, words"
-                " FROM ledger JOIN epoch e ON e.id = ledger.epoch WHERE arrival_ms >= ?"
+                " FROM ledger JOIN epoch e ON e.id = ledger.epoch WHERE arrival_ms BETWEEN ? AND ?"
                 " ORDER BY arrival_ms, ledger.epoch, first",
-                (since_ms,),
+                (since_ms, last[0] if last else 2**62),
             ).fetchall()
         return [
             LedgerRow(gateway, epoch, first, n, VERDICTS[verdict], at, start_ns=start, end_ns=end, words=words)
@@ -419,6 +439,7 @@ class SqliteStore:
             writer.close()
 
 
+_LAST_ARRIVAL = "SELECT arrival_ms FROM ledger WHERE arrival_ms >= ? ORDER BY arrival_ms LIMIT 1 OFFSET ?"
 _BATCH_READINGS = f"""{_SPAN}
     SELECT c.name, r.time, s.quantities, r.texts FROM span
     CROSS JOIN channel c ON c.gateway = :gateway
@@ -539,6 +560,11 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _span(batch: Batch) -> tuple[int, int]:
+    times = [block.stored_ns() for block in batch.blocks]
+    return min(map(min, times)), max(map(max, times))
 
 
 def _verdict(entry: Batch | Gap | Refusal) -> tuple[int, str]:

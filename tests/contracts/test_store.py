@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from cloud.store import Refusal, Retry, Store, engines, influx, open_store, sqlite
+from cloud.store import TWICE, Refusal, Retry, Store, each_row, engines, influx, open_store, sqlite
 from tests import servers
 from tests.build import EPOCH, SOIL, START_MS, batch, soil, with_text
 from wire.batch import Batch, Dated, Gap, Source, Status
@@ -242,6 +242,34 @@ def test_the_ledger_can_be_followed(store: Store) -> None:
     assert (third.first, fourth.first) == (11, 16)
     assert [dated.seq for dated in store.batch_readings(third)] == [11, 12, 13, 14, 15]
     assert store.ledger(since_ms=START_MS + 31) == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_one_identity_with_other_readings_is_stored_as_well_and_said(store: Store, *, together: bool) -> None:
+    """Two copies of one SD card, or a restored image, count on from the same number."""
+    one, other = batch(rows=soil(3)), batch(start_ms=START_MS + 600_000, rows=soil(3, base=80))
+    store.commit([one], START_MS)
+    store.commit([one], START_MS + 1)
+    assert store.twice() == {}
+    for number in range(2):
+        for later, entries in enumerate([[other, one]] if together else [[other], [one]]):
+            store.commit(entries, START_MS + 10 + 2 * number + later)
+    assert [value for _, value in moisture(store)] == [30.0, 30.01, 30.02, 80.0, 80.01, 80.02]
+    (row,) = store.ledger()
+    assert (row.verdict, row.words, row.arrival_ms) == ("stored", TWICE, START_MS)
+    assert store.batch_readings(row) == list(one.readings())
+    assert store.twice() == {"sg-01": 2}
+
+
+def test_the_ledger_comes_in_pages_of_whole_milliseconds(store: Store) -> None:
+    assert list(each_row(store)) == []
+    for number in range(9):  # three to a millisecond
+        store.commit([batch(gateway=f"sg-0{number}", first=1 + number, rows=soil(1))], START_MS + number // 3)
+    assert [row.first for row in store.ledger(at_most=2)] == [1, 2, 3]
+    assert [row.first for row in store.ledger(START_MS + 1, at_most=4)] == [4, 5, 6, 7, 8, 9]
+    assert len(store.ledger(at_most=10)) == 9
+    for page in (1, 2, 3, 4, 8, 9, 10):
+        assert [row.first for row in each_row(store, page)] == list(range(1, 10))
 
 
 def test_batches_that_overlap_in_time_are_told_apart(store: Store) -> None:
@@ -617,6 +645,12 @@ def test_a_long_commit_goes_in_several_bodies_and_compressed(server: Any, tmp_pa
     assert len(moisture(opened)) == 6_000
     assert len(opened.ledger()) == 24
     opened.close()
+
+
+def test_a_backslash_in_a_name_breaks_no_line(archive: Any) -> None:
+    archive.write_status("sg-01", Status(1, "online", epoch="x\\", acquired=7, why='a\\ "b\\"'), START_MS)
+    (found,) = archive.statuses()
+    assert (found.gateway, found.status.acquired, found.status.why) == ("sg-01", 7, 'a\\ "b\\"')
 
 
 def test_ledger_rows_of_one_millisecond_do_not_merge(archive: Any) -> None:

@@ -47,7 +47,7 @@ COMMIT_S = 0.2
 PACE_S = 0.05  # talkers; the asked are asked as often as the configuration allows
 EVERY_S = {"*": 0.05, "modem-hang-tay": 0.5}
 UP_S, DOWN_S = (1.5, 4.0), (0.1, 1.0)  # how long a victim lives, and stays dead
-TRAP_S = 4.0  # how long to wait for the worst moment before killing at any
+TRAP_S = 6.0  # how long to wait for the worst moment before killing at any
 LOOK_S = 0.01
 
 

@@ -124,15 +124,27 @@ class Part:
 class World:
     """A garden, a gateway, a broker and a server. `parts` are processes by name, in the order of starting.
 
-    `fast` reads sensors as often as the configuration allows. `to_broker` and `to_database` let a proxy stand between
-    the cloud and these; `agent_broker` is the same for the agent.
+    `to_broker` and `to_database` let a proxy stand between the cloud and these, `agent_broker` before the agent; change
+    them before writing the configurations. `runtime` is where the agent leaves its status, as systemd would say.
+    `unique` gardens serve no value twice, and are less pretty.
     """
 
-    def __init__(self, folder: Path, *, engine: str = "sqlite", broker: str = "embedded", seed: int = 1) -> None:
-        self.folder, self.engine, self.broker, self.seed = folder, engine, broker, seed
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        engine: str = "sqlite",
+        broker: str = "embedded",
+        seed: int = 1,
+        unique: bool = True,
+        runtime: Path | None = None,
+    ) -> None:
+        self.folder, self.engine, self.broker = folder, engine, broker
+        self._garden = ["--seed", str(seed), *(["--unique"] if unique else [])]
         self.field, self.server = folder / "field", folder / "server"  # the agent's data, the cloud's data
         self.log, self.control = folder / "served.jsonl", folder / "control.json"
-        for each in (self.field, self.server):
+        self.runtime = runtime or self.field
+        for each in (self.field, self.server, self.runtime):
             each.mkdir(parents=True, exist_ok=True)
         self.http = free_port()
         self.mosquitto = servers.Mosquitto(folder / "broker") if broker == "mosquitto" else None
@@ -143,6 +155,8 @@ class World:
             self.database = (servers.InfluxD1 if engine == "influx1" else servers.InfluxD2)(folder / "influxd")
         self.to_database = self.database.port if self.database else 0
         self.parts = {part.name: part for part in self._made()}
+        if runtime:
+            self.parts["agent"].environment["RUNTIME_DIRECTORY"] = str(runtime)
 
     # --- what it is made of
 
@@ -151,11 +165,10 @@ class World:
         devices = [*("devices", "--ports", str(ports), "--control", str(self.control), "--log", str(self.log))]
         cloud = ["cloud", "--config", str(self.folder / "cloud.toml")]
         agent = ["agent", "--config", str(self.folder / "devices.toml"), "--data", str(self.field)]
-        unique = ["--unique", "--seed", str(self.seed)]
         return [
             Part(
                 "devices",
-                lambda: [*GOCCHE, *devices, *unique],
+                lambda: [*GOCCHE, *devices, *self._garden],
                 self.folder / "devices",
                 lambda: all((ports / name).is_symlink() for name in PORTS),
             ),
@@ -166,7 +179,7 @@ class World:
                 else []
             ),
             Part("cloud", lambda: [*GOCCHE, *cloud], self.server, lambda: self.ask("/healthz")[0] in {200, 503}),
-            Part("agent", lambda: [*GOCCHE, *agent], self.field, (self.field / "status.json").exists),
+            Part("agent", lambda: [*GOCCHE, *agent], self.field, (self.runtime / "status.json").exists),
         ]
 
     def _broker_argv(self) -> list[str]:
@@ -290,7 +303,7 @@ class World:
 
     def status(self) -> dict[str, Any]:
         """Return `gocche status --json`."""
-        told = gocche("status", "--json", "--data", str(self.field))
+        told = gocche("status", "--json", "--data", str(self.runtime))
         return dict(json.loads(told.stdout)) if told.stdout else {}
 
     def audit(self) -> list[dict[str, Any]]:
@@ -303,7 +316,7 @@ class World:
     def drain(self, bound_s: float = 90.0) -> dict[str, Any]:
         """Let the agent poll no more and bring what it holds; end it in order; return its last status."""
         self.parts["agent"].end()
-        (self.field / "status.json").unlink(missing_ok=True)
+        (self.runtime / "status.json").unlink(missing_ok=True)
         self.write_devices(3600.0, self.channels())
         self.start("agent")
         until(self._empty, bound_s, "the spool is empty")

@@ -1,0 +1,76 @@
+"""What gateways say of themselves: checked before it is believed, kept for the audit, watched for two under one id."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.store import StatusRow
+from wire import codec
+from wire.batch import Status
+
+if TYPE_CHECKING:
+    from cloud.audit import Books
+    from cloud.store import Store
+    from cloud.stream import Arrival
+
+log = logging.getLogger(__name__)
+MAX_BYTES = codec.MAX_INFLATED
+MAX_CHANNELS = 256
+LIVES = 8  # of one gateway that are remembered
+_ID = re.compile(r"(?:[0-9a-f]{16})?")
+
+
+def read(payload: bytes) -> Status:
+    """Return the status in a payload. Raises ValueError, with what is wrong, for one that cannot be believed."""
+    if len(payload) > MAX_BYTES:
+        raise ValueError(f"status of {len(payload)} bytes, more than {MAX_BYTES}")
+    status = msgspec.json.decode(payload, type=Status)
+    for name in ("epoch", "boot"):
+        if not _ID.fullmatch(getattr(status, name)):
+            raise ValueError(f"{name} {getattr(status, name)[:40]!r} is not 16 hexadecimal digits")
+    for name in ("acquired", "cut", "spooled", "dropped"):
+        if not 0 <= getattr(status, name) < codec.MAX_SEQ:
+            raise ValueError(f"{name} {str(getattr(status, name))[:40]} is no count")
+    return status
+
+
+class Statuses:
+    """Belongs to the ingester's thread; `clones` may be asked from any."""
+
+    def __init__(self, store: Store, books: Books) -> None:
+        self._store, self._books = store, books
+        self._lives: dict[str, list[str]] = {}
+
+    def take(self, arrival: Arrival, status: Status) -> int:
+        """Keep a status; return how many of its channels were too many. Raises the store's Retry.
+
+        Of a retained one, said long ago, only the high-water counts: nobody can have acquired less since.
+        """
+        self._books.high(arrival.gateway, status.epoch, status.acquired)
+        if arrival.retained:
+            return 0
+        self._watch(arrival.gateway, status)
+        self._books.status(StatusRow(arrival.gateway, arrival.arrival_ms, status))
+        beyond = max(len(status.channels) - MAX_CHANNELS, 0)
+        if beyond:
+            kept = dict(list(status.channels.items())[:MAX_CHANNELS])
+            status = msgspec.structs.replace(status, channels=kept)
+        self._store.write_status(arrival.gateway, status, arrival.arrival_ms)
+        return beyond
+
+    def clones(self) -> set[str]:
+        """Return the gateways of which a boot or an epoch came back after another one spoke."""
+        return {gateway for gateway, seen in self._lives.copy().items() if len(seen) != len(set(seen))}
+
+    def _watch(self, gateway: str, status: Status) -> None:
+        """Two copies of one SD card share the epoch, so the boot counts too."""
+        seen = self._lives.setdefault(gateway, [])
+        life = f"{status.epoch}/{status.boot}"
+        if status.state == "online" and (not seen or seen[-1] != life):
+            if life in seen:
+                log.error("two gateways under one id gateway=%s epochs=%s", gateway, sorted(set(seen)))
+            self._lives[gateway] = [*seen, life][-LIVES:]

@@ -1,0 +1,136 @@
+"""The disk is full, first under the gateway, then under the server: nothing is acknowledged that is not stored.
+
+Both data folders are small file systems in memory, which only root can make. What is wrong stands in `gocche status`
+and in /healthz; once there is room, all that was read meanwhile arrives, with its own times.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.journeys import accounting
+from tests.journeys.observer import Observer
+from tests.journeys.world import GATEWAY, World
+from tests.servers import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]
+
+BOUND_S = 90.0
+SIZE_MIB = 12
+FULL_S = 4.0  # how long to let it hurt
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Give a folder a file system of its own; skip where that is not allowed."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "gocche-test", str(folder)]
+    told = subprocess.run(mount, capture_output=True, text=True, check=False) if shutil.which("mount") else None
+    if told is None or told.returncode:
+        why = told.stderr.strip() if told else "there is no mount"
+        pytest.skip(f"a small file system cannot be made here, which takes root: {why}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Leave no room, not even for what would be freed meanwhile by somebody who makes room for himself."""
+    filler = folder / "filler"
+    fill(filler)
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+def fill(filler: Path) -> None:
+    with filler.open("ab", buffering=0) as file:
+        for size in (65_536, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+
+
+def test_full_disks_lose_nothing(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        field = stack.enter_context(small_disk(tmp_path / "field"))
+        server = stack.enter_context(small_disk(tmp_path / "server"))
+        world = stack.enter_context(World(tmp_path, runtime=tmp_path / "run"))
+        observer = stack.enter_context(Observer(world.broker_port))
+        world.write_devices(0.1)
+        world.write_cloud()
+        world.tell(pace=0.1)
+        world.start()
+        until(lambda: stored(world) > 100, BOUND_S, "values are stored")
+
+        # the gateway: without a broker the spool must grow, and cannot
+        world.parts["broker"].kill()
+        with filled(field):
+            until(lambda: again_full(field) and "free room" in world.status().get("why", ""), BOUND_S, "it says why")
+            assert world.status()["running"]
+            time.sleep(FULL_S)
+            kept = world.status()["acquired"]
+            assert "No space left" in world.status()["why"] or "full" in world.status()["why"]
+        until(lambda: world.status()["acquired"] > kept + 10 and not world.status()["why"], BOUND_S, "it keeps again")
+        world.start("broker")
+        until(lambda: stored(world) > kept, BOUND_S, "what was held in memory is stored")
+
+        # the server: it answers "later", and says why
+        with filled(server):
+            until(lambda: world.health().get("ok") is False, BOUND_S, "the server is not well")
+            assert world.ask("/healthz")[0] == 503
+            assert "full" in world.health()["ingest"]["why"]
+            before, at_full = observer.codes["later"], stored(world)
+            until(lambda: observer.codes["later"] > max(before, 2), BOUND_S, "batches are put off")
+            until(lambda: "cloud asks to wait" in world.status()["why"], BOUND_S, "and the gateway says so")
+            assert stored(world) == at_full
+            assert figure_is_served(world)
+        until(lambda: world.health().get("ok"), BOUND_S, "it is well again")
+        until(lambda: stored(world) > at_full, BOUND_S, "and stores")
+        status = world.drain(180)
+        (account,) = world.audit()
+        assert account["unknown"] == account["declared"] == account["quarantined"] == status["dropped"] == 0
+        assert account["stored"] == account["acquired"] == status["acquired"]
+        store = world.store()
+        result = accounting.compare(world.log, store, GATEWAY)
+        store.close()
+        assert not result.faults[:10]
+        assert result.stored_twice == result.cut_by_kill == 0
+        later, n = observer.codes["later"], account["acquired"]
+        print(f"\nfull disks: acquired={n} stored={account['stored']} later={later} unknown=0", end="")
+
+
+def again_full(folder: Path) -> bool:
+    """Fill what was freed; always true."""
+    fill(folder / "filler")
+    return os.statvfs(folder).f_bavail == 0
+
+
+def stored(world: World) -> int:
+    """Return how many readings the cloud says it has stored; 0 while it does not answer."""
+    with suppress(KeyError):
+        return int(world.health()["audit"]["stored"])
+    return 0
+
+
+def figure_is_served(world: World) -> bool:
+    """Tell whether the tree's page is there although the store takes nothing."""
+    return bool(world.figure())
