@@ -253,6 +253,15 @@ def test_the_span_of_the_last_day_comes_from_the_store(world: World) -> None:
     assert "24 giờ: 61,5 – 97,0" in words_of(client(world).get(f"/T/{TREE}").text).items[0]
 
 
+def test_the_span_of_the_last_day_never_leaves_out_what_stands_beside_it(world: World) -> None:
+    world.tell({"air-1": {"air_humidity": 70.0}}, age_s=3_600)
+    world.tell({"air-1": {"air_humidity": 81.0}}, age_s=5)
+    asked = client(world)
+    asked.get(f"/T/{TREE}")  # from here on the span is kept for some minutes
+    world.tell({"air-1": {"air_humidity": 95.0}})
+    assert "24 giờ: 70,0 – 95,0" in words_of(asked.get(f"/T/{TREE}").text).items[0]
+
+
 def test_a_store_that_does_not_answer_costs_a_note_not_the_page(world: World) -> None:
     class Out:
         asked = 0

@@ -142,4 +142,7 @@ def _span(figure: Figure, day: Day) -> tuple[float, float] | None:
     if figure.quality not in {"live", "late"} or figure.quantity.codes or figure.quantity.name in _NO_SPAN:
         return None
     span = day.span(figure.source, figure.quantity.name)
-    return span if span and span[0] < span[1] else None
+    if span is None or figure.value is None:
+        return None
+    low, high = min(span[0], figure.value), max(span[1], figure.value)  # what is kept may be minutes older than "now"
+    return (low, high) if low < high else None
