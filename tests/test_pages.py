@@ -258,6 +258,7 @@ def test_the_span_of_the_last_day_never_leaves_out_what_stands_beside_it(world: 
     world.tell({"air-1": {"air_humidity": 81.0}}, age_s=5)
     asked = client(world)
     asked.get(f"/T/{TREE}")  # from here on the span is kept for some minutes
+    world.clock.now_ms += 61_000
     world.tell({"air-1": {"air_humidity": 95.0}})
     assert "24 giờ: 70,0 – 95,0" in words_of(asked.get(f"/T/{TREE}").text).items[0]
 
