@@ -19,6 +19,7 @@ import threading
 from collections import Counter, OrderedDict
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -269,7 +270,7 @@ class InfluxStore:
 
     def _bisected(self, group: list[_Parcel], why: _Refused) -> list[tuple[_Parcel, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
-        lines = [(parcel, seq, line) for parcel in group for seq, line in parcel.lines]
+        lines = [(parcel, seq, line) for parcel in group for seq, line in parcel.lines()]
         bad = self._bad([line for _, _, line in lines], why)
         found: dict[int, dict[int, Refused]] = {parcel.number: {} for parcel in group}
         for place, reason in bad.items():
@@ -466,32 +467,38 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class _Parcel(msgspec.Struct, frozen=True):
-    """What one entry becomes: the lines of its readings, each with its sequence number, and its ledger row."""
+    """What one entry becomes: the lines of its readings as one text, and its ledger row."""
 
     number: int
-    lines: list[tuple[int, str]]
+    readings: str
     row: _Row
 
     def text(self) -> str:
-        return "\n".join([*(line for _, line in self.lines), self.row.line(0)])
+        ledger = self.row.line(0)
+        return f"{self.readings}\n{ledger}" if self.readings else ledger
+
+    def lines(self) -> list[tuple[int, str]]:
+        """Return the lines again, each with its sequence number: asked for only when some of them were refused."""
+        entry = self.row.entry
+        blocks = entry.blocks if isinstance(entry, Batch) else []
+        return [line for block in blocks for line in _lines(entry.gateway, block, block.stored_ns())]
 
 
 def _parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> Iterator[_Parcel]:
     """Yield the entries as lines, each ledger row under a time of its own within its millisecond."""
     taken: dict[tuple[str, str, int], tuple[int, int, tuple[int, int]]] = {}
     for number, entry in enumerate(entries):
-        lines: list[tuple[int, str]] = []
-        span = (0, 0)
+        readings, span = "", (0, 0)
         if isinstance(entry, Batch):
             times = [block.stored_ns() for block in entry.blocks]
             span = min(map(min, times)), max(map(max, times))
-            for block, own in zip(entry.blocks, times, strict=True):
-                lines += _lines(entry.gateway, block, own)
+            blocks = zip(entry.blocks, times, strict=True)
+            readings = "\n".join(_text_of(entry.gateway, block, own) for block, own in blocks)
         fraction = (entry.first * len(VERDICTS) + _code(entry)) % MS_NS
         content = (entry.first, entry.n, span)
         while taken.setdefault((entry.gateway, entry.epoch, fraction), content) != content:
             fraction = (fraction + len(VERDICTS)) % MS_NS
-        yield _Parcel(number, lines, _Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span))
+        yield _Parcel(number, readings, _Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span))
 
 
 def _groups(parcels: Iterable[_Parcel]) -> Iterator[list[_Parcel]]:
@@ -499,7 +506,7 @@ def _groups(parcels: Iterable[_Parcel]) -> Iterator[list[_Parcel]]:
     group: list[_Parcel] = []
     lines = size = 0
     for parcel in parcels:
-        own_lines, own_size = len(parcel.lines) + 1, sum(len(line) + 1 for _, line in parcel.lines) + 500
+        own_lines, own_size = parcel.readings.count("\n") + 2, len(parcel.readings) + 500
         if group and (lines + own_lines > MAX_LINES or size + own_size > MAX_BYTES):
             yield group
             group, lines, size = [], 0, 0
@@ -509,13 +516,25 @@ def _groups(parcels: Iterable[_Parcel]) -> Iterator[list[_Parcel]]:
         yield group
 
 
+def _text_of(gateway: str, block: Block, times: list[int]) -> str:
+    """Return the lines of a block: where nothing is absent in one formatting for all of its rows."""
+    if any(block.absent) or not block.columns:
+        return "\n".join(line for _, line in _lines(gateway, block, times))
+    values = chain.from_iterable(zip(*block.columns, times, strict=True))
+    return "\n".join([_template(gateway, block)] * len(times)) % tuple(values)
+
+
+def _template(gateway: str, block: Block) -> str:
+    fields = ",".join(_key(quantity).replace("%", "%%") + "=%s" for quantity in block.quantities)
+    return f"reading,{_tags(gateway, channel=block.channel).replace('%', '%%')} {fields} %d"
+
+
 def _lines(gateway: str, block: Block, times: list[int]) -> Iterator[tuple[int, str]]:
     """Yield (seq, line) for the rows of a block: the texts of the wire, as they are, set into one template."""
     tags = _tags(gateway, channel=block.channel)
     holed = {row for pairs in block.absent for row, _ in pairs}
     if block.columns and len(holed) < len(times):
-        fields = ",".join(_key(quantity).replace("%", "%%") + "=%s" for quantity in block.quantities)
-        template = f"reading,{tags.replace('%', '%%')} {fields} %d"
+        template = _template(gateway, block)
         made = zip(block.seqs, map(template.__mod__, zip(*block.columns, times, strict=True)), strict=True)
         yield from made if not holed else (pair for row, pair in enumerate(made) if row not in holed)
     reasons: dict[int, list[str]] = {}
