@@ -408,10 +408,7 @@ class InfluxStore:
             f"SELECT count({field}), mean({field}), min({field}), max({field}) FROM reading {where}"  # noqa: S608
             " GROUP BY time(1h) fill(none)"
         )
-        return [
-            Hour(row["time"] // MS_NS, int(row["count"]), float(row["mean"]), float(row["min"]), float(row["max"]))
-            for _, row in rows
-        ]
+        return _hours(row for _, row in rows)
 
     def health(self) -> dict[str, Any]:
         """Return engine, version as the server tells it, address and the last fault; never raises."""
@@ -514,6 +511,16 @@ def _groups(parcels: Iterable[_Parcel]) -> Iterator[list[_Parcel]]:
         lines, size = lines + own_lines, size + own_size
     if group:
         yield group
+
+
+def _hours(rows: Iterable[dict[str, Any]]) -> list[Hour]:
+    """Return the hours of a reply. While points are written 2.7 may count an hour and not yet average it: pass over."""
+    keys = ("count", "mean", "min", "max")
+    return [
+        Hour(row["time"] // MS_NS, int(row["count"]), *(float(row[key]) for key in keys[1:]))
+        for row in rows
+        if all(row.get(key) is not None for key in keys)
+    ]
 
 
 def _text_of(gateway: str, block: Block, times: list[int]) -> str:

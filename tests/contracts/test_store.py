@@ -771,3 +771,14 @@ def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path) -> None
         listener.shutdown()
         thread.join()
         listener.server_close()
+
+
+def test_an_hour_that_is_only_half_answered_is_passed_over():
+    """As InfluxDB 2.7 replied once while points were being written: a mean, and no count yet."""
+    from cloud.store.influx import _hours
+
+    half = {"time": 0, "count": None, "mean": 1.0, "min": 1.0, "max": 1.0}
+    whole = {"time": 3_600_000_000_000, "count": 2, "mean": 1.5, "min": 1, "max": 2}
+    assert [(hour.start_ms, hour.n, hour.mean, hour.low, hour.high) for hour in _hours([half, whole])] == [
+        (3_600_000, 2, 1.5, 1.0, 2.0)
+    ]
