@@ -16,9 +16,9 @@ from edge.almanac import Almanac
 from edge.clock import Anchor
 from edge.courier import Courier
 from edge.spool import Kept, SpoolFull
+from edge.urgency import Urgency
 from wire import codec
 from wire.batch import Source, Status
-from wire.quantities import QUANTITIES
 from wire.reading import Reading
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Keeper:
         self._inbox: queue.SimpleQueue[Reading | Answer | Link | Anchor] = queue.SimpleQueue()
         self._held: list[Reading] = []
         self._lost_in_ram = 0
-        self._bands: dict[tuple[str, str], int] = {}
+        self._urgency = Urgency()
         self._urgent = False
         self._almanac = Almanac()
         self._faults: dict[str, str] = {}
@@ -191,12 +191,7 @@ class Keeper:
         if not self._held:
             self._next_commit = self._clock.mono_ms() + round(self._config.commit_s * 1000)
         self._held.append(reading)
-        for name, scaled in reading.values.items():
-            urgency = QUANTITIES[name].urgency
-            if urgency is not None:
-                band = urgency.band(QUANTITIES[name].unscale(scaled))
-                self._urgent |= self._bands.get((reading.channel, name), urgency.calm) != band
-                self._bands[reading.channel, name] = band
+        self._urgent |= self._urgency.of(reading)
         if len(self._held) > RAM_READINGS:
             del self._held[0]
             self._lost_in_ram += 1
