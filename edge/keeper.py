@@ -249,7 +249,7 @@ class Keeper:
         batches: list[Kept] = []
         if not self._tried("cut", lambda: batches.extend(self._spool.cut(urgent=self._urgent))):
             return
-        self._urgent = False
+        self._urgent &= bool(self._held)  # what the disk would not take is still as urgent
         dropped = self._spool.dropped
         self._tried("quota", self._spool.enforce_quota)
         if self._spool.dropped > dropped:

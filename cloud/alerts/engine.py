@@ -131,10 +131,6 @@ class Alerts:
         """Note that the stream is joined or lost; silence counts only in between."""
         self._silence.listening(connected=connected)
 
-    def use_registry(self, registry: Registry) -> None:
-        """Use a registry that was read anew, from the next incident on."""
-        self._desk.registry = registry
-
     def run(self, stop: threading.Event) -> None:
         """Work until stopped, in the caller's thread. A fault is logged and costs a pause, never the thread."""
         pause_s = IDLE_S

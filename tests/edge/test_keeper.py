@@ -294,6 +294,21 @@ def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_ho
     assert world.keeper.status("online").why == ""
 
 
+def test_what_is_urgent_stays_so_while_the_disk_is_full(tmp_path):
+    world = World(tmp_path, commit_s=600.0, batch_s=600.0)
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    pages = world.spool._db.execute("PRAGMA page_count").fetchone()[0]
+    world.spool._db.execute(f"PRAGMA max_page_count = {pages}")
+    world.read(300, soil_ec=5)  # too few to be cut for their number alone
+    world.read(pm2_5=300)
+    world.go(3)
+    assert world.cloud.take() == []
+    world.spool._db.execute("PRAGMA max_page_count = 100000")
+    world.go(1)
+    assert any("pm2_5" in reading.values for batch in world.cloud.take() for reading in batch.readings())
+
+
 def test_what_is_held_survives_an_ordered_stop(world):
     world.read(7)
     world.keeper.finish()
