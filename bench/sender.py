@@ -17,7 +17,7 @@ from wire.batch import Status, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WINDOW = 8  # edge.keeper: batches in flight for one gateway
+WINDOW = 8  # edge.keep.keeper: batches in flight for one gateway
 AGAIN_S = 5.0  # edge.config: resend_s
 PATIENCE_S = 60.0
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from edge.keeper import Keeper
-from edge.notify import notify
-from edge.ports import open_line
-from edge.sampler import Sampler
-from edge.spool import Spool
-from edge.uplink import Uplink
+from edge.keep.keeper import Keeper
+from edge.keep.spool import Spool
+from edge.send.uplink import Uplink
+from edge.sense.ports import open_line
+from edge.sense.sampler import Sampler
+from edge.systemd import notify
 from wire import VERSION
 
 if TYPE_CHECKING:

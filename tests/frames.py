@@ -24,8 +24,8 @@ import msgspec
 
 from edge import drivers, profiles
 from edge.driver import BadReply, Value
-from edge.exchange import run
 from edge.framing import rtu
+from edge.sense.exchange import run
 from wire.reading import Reason
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from cloud.clock import SystemClock
 from cloud.config import Broker as CloudBroker
 from cloud.stream import Stream
 from edge.config import Broker, load
-from edge.uplink import Uplink
+from edge.send.uplink import Uplink
 from gocche import reference
 from tests import servers
 from tests.conftest import need

@@ -19,10 +19,10 @@ import pytest
 
 from edge import drivers, profiles
 from edge.driver import Ask, BadReply, Value
-from edge.exchange import UNTIL_LIMIT, Exchange, run
 from edge.framing import rtu
 from edge.plausible import same_unit
-from edge.transcript import Replay, TranscriptError, parse, written
+from edge.sense.exchange import UNTIL_LIMIT, Exchange, run
+from edge.sense.transcript import Replay, TranscriptError, parse, written
 from wire.quantities import QUANTITIES
 
 ROOT = Path(__file__).parent / "drivers"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cloud.store import open_store
-from edge.spool import Spool
+from edge.keep.spool import Spool
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from edge.agent import Agent
 from edge.clock import SystemClock
 from edge.config import load
 from edge.framing import rtu
-from edge.spool import Spool
+from edge.keep.spool import Spool
 from tests.servers import free_port, until
 
 CONFIG = """

@@ -8,9 +8,9 @@ import pytest
 
 from edge.clock import Anchor
 from edge.config import SpoolConfig
-from edge.courier import WINDOW
-from edge.keeper import RAM_READINGS, Keeper
-from edge.spool import Spool
+from edge.keep.keeper import RAM_READINGS, Keeper
+from edge.keep.spool import Spool
+from edge.send.courier import WINDOW
 from tests.edge.clock import HandClock
 from wire import codec
 from wire.batch import AckItem, Gap, Source, Verdict

@@ -15,8 +15,8 @@ from pymodbus.framer import FramerRTU
 
 from edge import drivers
 from edge.config import Bus, Sensor, SensorTable
-from edge.ports import PortLost, SerialLine, SimulatedLine, open_line
-from edge.sampler import Sampler
+from edge.sense.ports import PortLost, SerialLine, SimulatedLine, open_line
+from edge.sense.sampler import Sampler
 from tests.edge.clock import HandClock
 from wire.reading import Reading, Reason
 

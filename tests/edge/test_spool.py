@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.clock import BUILT_MS, Anchor
-from edge.spool import SET_ASIDE_AFTER, Spool, SpoolFull
+from edge.keep.spool import SET_ASIDE_AFTER, Spool, SpoolFull
 from wire.batch import Batch, Gap, Source
 from wire.codec import decode_message
 from wire.reading import Reading
@@ -327,7 +327,7 @@ def test_a_newer_file_is_refused_with_the_remedy(tmp_path):
 
 WRITER = """
 import sys; from pathlib import Path
-from edge.spool import Spool; from wire.reading import Reading
+from edge.keep.spool import Spool; from wire.reading import Reading
 spool = Spool(Path(sys.argv[1]), 4 << 20)
 while True:
     first = spool.acquired + 1

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import edge.clock
+import edge.clock.machine
 from edge.agent import Agent
 from edge.config import load
 
@@ -26,12 +26,12 @@ BEGAN_NS = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 def main(devices: str, data: str, boot: str) -> None:
     """Run the agent until a signal comes."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    edge.clock.time = SimpleNamespace(
+    edge.clock.machine.time = SimpleNamespace(
         CLOCK_BOOTTIME=time.CLOCK_BOOTTIME,
         clock_gettime_ns=lambda which: time.clock_gettime_ns(which) - BEGAN_NS,
         time_ns=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) - BEGAN_NS,
     )
-    clock = edge.clock.SystemClock()
+    clock = edge.clock.machine.SystemClock()
     clock.boot = boot
     assert clock.anchor() is None, "this gateway knows the time"
     stop = threading.Event()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.clock import BUILT_MS, Anchor
+from edge.clock.machine import BUILT_MS, Anchor
 from wire.batch import Source
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge.almanac import Almanac
 from edge.clock import Anchor
-from edge.courier import Courier
-from edge.spool import Kept, SpoolFull
-from edge.urgency import Urgency
+from edge.clock.almanac import Almanac
+from edge.keep.spool import Kept, SpoolFull
+from edge.keep.urgency import Urgency
+from edge.send.courier import Courier
 from wire import codec
 from wire.batch import Source, Status
 from wire.reading import Reading
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from edge.clock import Clock
     from edge.config import SpoolConfig
-    from edge.courier import Sender
-    from edge.spool import Spool
+    from edge.keep.spool import Spool
+    from edge.send.courier import Sender
 
 log = logging.getLogger(__name__)
 RAM_READINGS = 5_000  # what is held while the disk takes nothing

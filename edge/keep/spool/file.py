@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.spool import rows
+from edge.keep.spool import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.spool.rows import Kept
+    from edge.keep.spool.rows import Kept
 
 SCHEMA_VERSION = 1
 BALLAST_BYTES = 1024 * 1024  # freed when the disk is full: a full disk wedges WAL, even DELETE fails

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import serial
 
-from edge.transcript import Replay, Way, parse, written
+from edge.sense.transcript import Replay, Way, parse, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

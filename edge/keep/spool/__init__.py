@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from edge.spool import repair, rows
-from edge.spool.dates import Dates
-from edge.spool.file import File, SpoolFull, lock, machine
-from edge.spool.rows import Kept
+from edge.keep.spool import repair, rows
+from edge.keep.spool.dates import Dates
+from edge.keep.spool.file import File, SpoolFull, lock, machine
+from edge.keep.spool.rows import Kept
 from wire.codec import GAP
 
 if TYPE_CHECKING:

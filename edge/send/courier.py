@@ -18,7 +18,7 @@ from wire import topics
 from wire.batch import AckItem, Identity, Verdict
 
 if TYPE_CHECKING:
-    from edge.spool import Kept, Spool
+    from edge.keep.spool import Kept, Spool
 
 log = logging.getLogger(__name__)
 WINDOW = 8

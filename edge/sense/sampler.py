@@ -17,8 +17,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop
 
 from edge.clock import Anchor, told
 from edge.driver import BadReply, Value
-from edge.exchange import run
-from edge.ports import Line, PortLost
+from edge.sense.exchange import run
+from edge.sense.ports import Line, PortLost
 from wire.batch import Source
 from wire.quantities import QUANTITIES
 from wire.reading import Reading, Reason

@@ -6,11 +6,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edge.clock import BUILT_MS, Anchor
-from edge.spool import rows
+from edge.keep.spool import rows
 from wire.batch import Source
 
 if TYPE_CHECKING:
-    from edge.spool.file import File
+    from edge.keep.spool.file import File
 
 
 class Dates:

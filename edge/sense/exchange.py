@@ -18,7 +18,7 @@ UNTIL_LIMIT = 4096  # bytes: a line at the wrong speed never brings the ending; 
 
 
 class Line(Protocol):
-    """What an exchange needs of a line. `edge.ports` has the real ones, `edge.transcript` the recorded one."""
+    """What an exchange needs of a line. `ports` has the real ones, `transcript` the recorded one."""
 
     def write(self, frame: bytes) -> None:
         """Send all bytes; an empty frame means that the sensor only listens."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edge.spool import rows
-from edge.spool.file import FIRST_META, File
-from edge.spool.rows import Kept
+from edge.keep.spool import rows
+from edge.keep.spool.file import FIRST_META, File
+from edge.keep.spool.rows import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

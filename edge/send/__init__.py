@@ -1,0 +1,1 @@
+"""A value leaves: which batch goes out when, and the one connection that carries it."""
