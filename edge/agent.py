@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
+from edge.board import Board
 from edge.keep.keeper import Keeper
 from edge.keep.spool import Spool
 from edge.send.uplink import Uplink
+from edge.sense.overseer import Overseer
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
 from edge.systemd import notify
@@ -21,12 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.clock import Clock
-    from edge.config import Config
+    from edge.config import Bus, Config
     from wire.batch import Status
 
 log = logging.getLogger(__name__)
 STATUS_EVERY_S = 5.0
 STATUS_FILE = "status.json"
+LAST_POLL_S = 1.5  # for a poll that goes on when the stop comes
 
 
 class Agent:
@@ -34,21 +38,13 @@ class Agent:
 
     def __init__(self, config: Config, folder: Path, clock: Clock, *, runtime: Path | None = None) -> None:
         self._config, self._clock = config, clock
+        self._board = Board()
         self._status_file = (runtime or folder) / STATUS_FILE
         self._spool = Spool(folder / config.spool.path, config.spool.quota_mib * 1024 * 1024)
         for note in self._spool.notes:
             log.error("spool note=%r", note)
         self._keeper = Keeper(self._spool, config.spool, config.gateway.id, clock, self._fill)
-        self._samplers = [
-            Sampler(
-                bus,
-                [sensor for sensor in config.sensors if sensor.table.bus == bus.name],
-                lambda bus=bus: open_line(bus, folder),  # type: ignore[misc]
-                self._keeper.put,
-                clock,
-            )
-            for bus in config.buses
-        ]
+        self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
         self._uplink = Uplink(
             config.broker,
             config.gateway.id,
@@ -58,50 +54,48 @@ class Agent:
         )
         self._keeper.attach(self._uplink)
 
-    def run(self, stop: threading.Event) -> None:
-        """Run until `stop`."""
-        threads = [
-            threading.Thread(target=sampler.run, args=(stop,), name=f"bus-{bus.name}")
-            for sampler, bus in zip(self._samplers, self._config.buses, strict=True)
-        ]
+    def run(self, stop: threading.Event) -> bool:
+        """Run until `stop`, which ends within five seconds; tell whether it was that, or only a new process helps."""
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
         keeper = threading.Thread(target=self._keeper.run, args=(no_more,), name="keeper")
-        for thread in (keeper, *threads):
-            thread.start()
+        keeper.start()
+        self._overseer.start()
         self._uplink.start()
         notify("READY=1")
         log.info("agent started gateway=%s epoch=%s", self._config.gateway.id, self._spool.epoch)
-        turns = self._turns()
-        while not self._clock.wait(stop, STATUS_EVERY_S):
+        turns, stuck = self._keeper.turns, ""
+        while not stuck and not self._clock.wait(stop, STATUS_EVERY_S):
             self._tell(self._keeper.last_status("online"))
-            now = self._turns()
-            if all(new > old for new, old in zip(now, turns, strict=True)):
-                turns = now
+            stuck = self._overseer.look()
+            if self._keeper.turns > turns:
+                turns = self._keeper.turns
                 notify("WATCHDOG=1")
         notify("STOPPING=1")
-        for thread in threads:
-            thread.join()
+        if stuck:
+            log.error("agent ends for a new start why=%r", stuck)
+        self._overseer.stop(LAST_POLL_S)
         no_more.set()
         keeper.join()
         self._uplink.stop(msgspec.json.encode(self._keeper.status("stopped")))
         self._tell(self._keeper.status("stopped"))
         self._spool.close()
+        return not stuck
 
-    def _turns(self) -> list[int]:
-        return [self._keeper.turns, *(sampler.turns for sampler in self._samplers)]
+    def _sampler(self, bus: Bus, folder: Path) -> Sampler:
+        own = [sensor for sensor in self._config.sensors if sensor.table.bus == bus.name]
+        return Sampler(bus, own, partial(open_line, bus, folder), self._keeper.put, self._board, self._clock)
 
     def _fill(self, status: Status) -> Status:
         now = self._clock.mono_ms()
         channels: dict[str, dict[str, object]] = {
             channel: {
-                "last_ok_s": None if health.last_ok_ms is None else (now - health.last_ok_ms) // 1000,
-                "why": health.why,
-                "texts": dict(health.texts),
-                "polls": health.polls,
-                "bad": dict(health.bad),
+                "last_ok_s": None if line.last_ok_ms is None else (now - line.last_ok_ms) // 1000,
+                "why": line.why,
+                "texts": line.texts,
+                "polls": line.polls,
+                "bad": line.bad,
             }
-            for sampler in self._samplers
-            for channel, health in sampler.health.items()
+            for channel, line in self._board.channels.items()
         }
         return replace(status, channels=channels, version=VERSION, config=self._config.hash)
 

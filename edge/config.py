@@ -11,12 +11,12 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from edge import drivers
-from edge.driver import Driver, DriverConfig
+from edge.driver import Driver, DriverConfig, Habits
 from wire.quantities import QUANTITIES
 from wire.topics import CHANNEL, GATEWAY
 
@@ -92,11 +92,25 @@ class Bus(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 0
     format: Annotated[str, msgspec.Meta(description="data bits, parity, stop bits: 8N1, 8E1, 7E1 …")] = ""
     settle_ms: Annotated[
-        int,
+        Annotated[int, msgspec.Meta(ge=0, le=5_000)] | None,
+        msgspec.Meta(description="silence before a device is asked again after a fault; else what its driver needs"),
+    ] = None
+    quiet_ms: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=1_000, description="silence before each frame, for slaves that need more than most"),
+    ] = 0.0
+    echo: Annotated[
+        bool | None,
+        msgspec.Meta(description="does the adapter repeat what is sent? where not given, the line shows it"),
+    ] = None
+    rts_on_send: Annotated[
+        Literal["", "high", "low"],
         msgspec.Meta(
-            ge=0, le=5_000, description="silence after a time-out, so that a late answer is not taken for the next one"
+            description="RS-485 direction by RTS, where the kernel's driver switches it; most adapters do it alone"
         ),
-    ] = 200
+    ] = ""
+    rts_before_ms: Annotated[int, msgspec.Meta(ge=0, le=100, description="RTS is set so long before sending")] = 0
+    rts_after_ms: Annotated[int, msgspec.Meta(ge=0, le=100, description="RTS is kept so long after sending")] = 0
     capture: Annotated[str, msgspec.Meta(description="file that records every byte, in the form of a test case")] = ""
 
 
@@ -107,11 +121,15 @@ class SensorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     bus: Annotated[str, msgspec.Meta(description="the bus it hangs on")]
     driver: Annotated[str, msgspec.Meta(description="what it speaks")]
     every_s: Annotated[float, msgspec.Meta(ge=0.05, le=86_400, description="seconds between polls")] = 10.0
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30, description="patience for one answer")] = 0.5
-    retries: Annotated[int, msgspec.Meta(ge=0, le=5, description="further tries within one poll")] = 2
+    timeout_s: Annotated[
+        Annotated[float, msgspec.Meta(gt=0, le=30)] | None,
+        msgspec.Meta(description="silence that ends the wait for an answer; else what its driver needs"),
+    ] = None
+    retries: Annotated[int, msgspec.Meta(ge=0, le=5, description="further tries of a question within one poll")] = 2
     warmup_s: Annotated[
-        float, msgspec.Meta(ge=0, le=3_600, description="values are not trusted so long after the port is opened")
-    ] = 0.0
+        Annotated[float, msgspec.Meta(ge=0, le=3_600)] | None,
+        msgspec.Meta(description="values are not trusted so long after the port is opened; else what its driver needs"),
+    ] = None
 
 
 class Sensor(msgspec.Struct, frozen=True):
@@ -121,6 +139,12 @@ class Sensor(msgspec.Struct, frozen=True):
     driver: Driver
     config: DriverConfig
     quantities: dict[str, str]  # the driver's value name → quantity
+
+    @property
+    def habits(self) -> Habits:
+        """What its driver needs, and where the table says otherwise, that."""
+        said = {key: value for key in ("timeout_s", "warmup_s") if (value := getattr(self.table, key)) is not None}
+        return msgspec.structs.replace(self.driver.habits_of(self.config), **said)
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -346,7 +370,7 @@ def _check_sensors(file: Path, sensors: list[Sensor]) -> None:
 def _with_usual_speed(file: Path, number: int, bus: Bus, sensors: list[Sensor]) -> Bus:
     """Return the bus with what it leaves out: the speed and format that its sensors are shipped with."""
     own = [sensor for sensor in sensors if sensor.table.bus == bus.name]
-    usual = {s.driver.line(s.config) if s.driver.line else (s.driver.baud, s.driver.format) for s in own}
+    usual = {(habits.baud, habits.format) for habits in (sensor.habits for sensor in own)}
     for at, key in enumerate(("baud", "format")):
         wanted = {one[at] for one in usual}
         if not getattr(bus, key) and len(wanted) > 1:

@@ -1,6 +1,6 @@
 """What a driver is: a generator that says which bytes to send and what answer it needs, and returns values.
 
-A driver never opens a port, waits, retries, logs or looks at a clock; the sampler does. One sensor model (or one
+A driver never opens a port, waits, retries, logs or looks at a clock: the exchange does. One sensor model (or one
 protocol that many models speak alike) is one file in `edge/drivers/`, and its case folders in `tests/drivers/` are
 its proof. See docs/add-a-sensor.md.
 """
@@ -14,40 +14,61 @@ import msgspec
 
 from wire.reading import Reason
 
-Io = Generator["Ask", bytes, "list[Value]"]
+Io = Generator["Ask", "Reply", "list[Value]"]
+Check = Callable[[bytes], object]
+Find = Callable[[bytes, bool], bytes | int]
+
+
+class Reply(bytes):
+    """A whole answer, and when its last byte was heard (monotonic ms of the boot)."""
+
+    heard_ms: int = 0
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """Send `frame` (may be empty: listen only), then read `size` bytes, or up to and including `until`.
+    """Send `frame` (may be empty: listen only), then read until the answer is whole.
 
-    The reply may be shorter than asked, or empty, when the line stays silent for the sensor's time-out: what that
-    means is the driver's to say. Bytes that came beyond `until` are kept for the next Ask of the same poll.
-    `until` may be a compiled pattern where several endings are possible (AT result codes).
+    Whole are `size` bytes; or what comes up to and including `until`, which may be a compiled pattern where several
+    endings are possible (AT result codes); or what `find` says. `check(reply)` raises BadReply where a whole answer is
+    not true (its checksum). `find(came, quiet)` is for frames that must be looked for: it returns the answer, or how
+    many bytes it needs at least, or raises BadReply; when `quiet`, nothing more comes.
+
+    What the driver gets at the `yield` is whole and checked. Before that the exchange asks again after silence or
+    damage; when that does not help it raises the BadReply at the `yield`, where a driver may catch it and go on.
+    Bytes beyond the answer are kept for the next Ask of the same poll that only listens.
     """
 
-    frame: bytes
+    frame: bytes = b""
     size: int = 0
     until: bytes | re.Pattern[bytes] | None = None
+    check: Check | None = None
+    find: Find | None = None
 
 
 class Value(msgspec.Struct, frozen=True):
     """One value under the driver's own name and unit. Without a number it carries the reason instead.
 
-    A text (operator, firmware, serial number) is told in the gateway's status, never stored as a reading.
+    A number that is out of range stands beside its reason, for staff to look at. A text (operator, firmware, serial
+    number) is told in the gateway's status, never stored as a reading. The text `time` is the device's own date (ISO
+    8601 with offset); it counts from `heard_ms`.
     """
 
     name: str
     unit: str
     value: float | str | None
     reason: Reason | None = None
+    heard_ms: int | None = None
 
 
 class BadReply(Exception):
-    """The answer cannot be used. `kind` is short and stable (crc, short, address, exception:2, cme:13 …)."""
+    """The answer cannot be used. `kind` is short and stable (crc, short, address, exception:2, cme:13 …).
 
-    def __init__(self, kind: str, words: str) -> None:
+    `came` is what the line brought of it.
+    """
+
+    def __init__(self, kind: str, words: str, came: bytes = b"") -> None:
         super().__init__(words)
-        self.kind = kind
+        self.kind, self.came = kind, came
 
     @property
     def reason(self) -> Reason:
@@ -75,12 +96,22 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
 
+class Habits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device needs of its line and of patience; devices.toml may say otherwise, and seldom has to."""
+
+    baud: int = 9600
+    format: str = "8N1"
+    timeout_s: float = 0.5  # silence after which an answer, or the next piece of one, is not waited for any more
+    warmup_s: float = 0.0  # how long its values are not to be trusted after the port is opened
+    settle_ms: int = 200  # silence before it is asked again after a fault
+
+
 class Driver(msgspec.Struct, frozen=True):
     """One driver as `edge/drivers/<name>.py` offers it under the name DRIVER.
 
     `poll(config)` is the generator; `quantities(config)` maps each of its numeric value names to a name in
     `wire.quantities`, in that quantity's unit: the channel's readings carry exactly these, each with a value or a
-    reason. `settles` is False for devices that talk by themselves: no late answer can be mistaken there.
+    reason. `habits` may be a function of the configuration where they depend on the very model.
     """
 
     name: str
@@ -88,7 +119,8 @@ class Driver(msgspec.Struct, frozen=True):
     config: type[DriverConfig]
     poll: Callable[..., Io]
     quantities: Callable[..., dict[str, str]]
-    baud: int = 9600
-    format: str = "8N1"
-    settles: bool = True
-    line: Callable[..., tuple[int, str]] | None = None  # (baud, format) of this very device, where it depends on it
+    habits: Habits | Callable[..., Habits] = Habits()
+
+    def habits_of(self, config: DriverConfig) -> Habits:
+        """Return what this very device needs."""
+        return self.habits if isinstance(self.habits, Habits) else self.habits(config)

@@ -27,13 +27,13 @@ def ranges(quantities: Mapping[str, str]) -> Ranges:
 
 
 def judged(values: Iterable[Value], within: Mapping[str, tuple[float, float]]) -> list[Value]:
-    """Return the values, a single impossible one replaced by its reason. Raises BadReply when there are more."""
+    """Return the values, a single impossible one with its reason beside it. Raises BadReply when there are more."""
     taken = list(values)
     wrong = [value for value in taken if _impossible(value, within)]
     if len(wrong) > 1:
         said = ", ".join(f"{value.name} {value.value} {value.unit}" for value in wrong)
         raise BadReply("implausible", f"{said}: impossible together; is another device at this address?")
-    return [Value(v.name, v.unit, None, Reason.OUT_OF_RANGE) if v in wrong else v for v in taken]
+    return [Value(v.name, v.unit, v.value, Reason.OUT_OF_RANGE) if v in wrong else v for v in taken]
 
 
 def same_unit(unit: str, quantity: Quantity) -> bool:

@@ -193,8 +193,7 @@ def _agent(options: argparse.Namespace) -> int:
         return _refused(error)
     except (OSError, sqlite3.Error) as error:
         return _failed(error, f"look at {options.data}, its room and its rights")
-    agent.run(_stopping())
-    return 0
+    return 0 if agent.run(_stopping()) else EXIT_FAILED
 
 
 def _check_config(options: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from edge.driver import Ask, BadReply, Driver, DriverConfig, Value
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
 from edge.plausible import judged, ranges
 
 if TYPE_CHECKING:
@@ -44,13 +44,16 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
 def poll(config: Config) -> Io:
     """Ask for one line and return its value."""
-    reply = yield Ask(f"{config.letter}?\\r\\n".encode(), until=b"\\n")
-    if not reply:
-        raise BadReply("silence", "no answer")
+    reply = yield Ask(f"{config.letter}?\\r\\n".encode(), until=b"\\n", check=_checked)
+    return judged([Value("temperature", "Cel", float(_checked(reply)))], ranges(_QUANTITIES))
+
+
+def _checked(reply: bytes) -> bytes:
+    """Return the number's text. Raises BadReply, and the device is asked again."""
     match = _ANSWER.fullmatch(reply)
     if match is None:
         raise BadReply("garbled", f"{reply!r} is not T=<number>")
-    return judged([Value("temperature", "Cel", float(match[1]))], ranges(_QUANTITIES))
+    return match[1]
 
 
 def quantities(_config: Config) -> dict[str, str]:
@@ -58,7 +61,7 @@ def quantities(_config: Config) -> dict[str, str]:
     return _QUANTITIES
 
 
-DRIVER = Driver("NAME", "NAME: one line for people", Config, poll, quantities, baud=9600, format="8N1")
+DRIVER = Driver("NAME", "NAME: one line for people", Config, poll, quantities, Habits(baud=9600))
 '''
 
 _FILES = {
@@ -68,7 +71,7 @@ _FILES = {
     "tests/drivers/NAME/answers/expected.json": '{\n  "temperature": {"value": 21.5, "unit": "Cel"}\n}\n',
     "tests/drivers/NAME/no_answer/sensor.toml": 'driver = "NAME"\n',
     "tests/drivers/NAME/no_answer/wire.txt": '# Not connected, or another speed.\n> "T?\\r\\n"\n<\n',
-    "tests/drivers/NAME/no_answer/error.txt": "silence: no answer\n",
+    "tests/drivers/NAME/no_answer/error.txt": "silence: T?: no answer\n",
 }
 
 

@@ -20,6 +20,7 @@ from cloud import store
 from cloud.alerts import channels, engine, rules
 from edge import config as edge_config
 from edge import drivers, profiles
+from edge.driver import Habits
 from gocche import __main__ as door
 from gocche.schema_words import keys, table, told
 from wire.quantities import QUANTITIES, Bands, Quantity
@@ -88,15 +89,21 @@ def _hardware(driver: str, profile: str | None = None) -> str:
     return "On hardware: not yet; its cases come from manuals and published recordings.\n"
 
 
+def _patience(habits: Habits) -> str:
+    warming = f", {habits.warmup_s:g} s of warm-up" if habits.warmup_s else ""
+    return f"{habits.timeout_s:g} s for an answer{warming}"
+
+
 def _drivers() -> Iterator[str]:
     yield "# Drivers\n"
     yield "What a `[[sensor]]` may say beyond the keys that all sensors share (see [config.md](config.md)).\n"
     sample = edge_config.load(ROOT / "config" / "devices.toml")
     for name in drivers.names():
         driver = drivers.load(name)
+        habits = driver.habits if isinstance(driver.habits, Habits) else Habits()
         yield f"## {name}\n\n{driver.title}\n"
         yield (importlib.import_module(f"edge.drivers.{name}").__doc__ or "").strip() + "\n"
-        yield f"Usual line: {driver.baud} baud, {driver.format}. {_hardware(name)}"
+        yield f"Usual line: {habits.baud} baud, {habits.format}; {_patience(habits)}. {_hardware(name)}"
         yield table(_KEYS, keys(driver.config))
         for sensor in (one for one in sample.sensors if one.driver.name == name):
             yield f"In the sample, `{sensor.table.channel}` measures {', '.join(sorted(sensor.quantities.values()))}.\n"

@@ -70,7 +70,7 @@ class Wire:
             raise WrongRequest(f"sent {frame.hex(' ')}, due is {due}")
         self.awaited = None
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, _patience_s: float) -> bytes:
         if self.awaited is not None:
             return b""
         taken = self._rx[: min(size, CHUNK)]
@@ -194,10 +194,12 @@ def compared(due: dict[str, Any], got: Value | None, tolerance: float | None) ->
     if got is None:
         return [f"{name} is missing, due is {value}"]
     if value is None:
-        if got.value is not None or got.reason is None:
+        if got.reason is None:
             return [f"{name} is {got.value}, due is null with a reason"]
         reason = REASONS.get(due.get("reason", ""))
         return [] if reason in {None, got.reason} else [f"{name} is null for {got.reason.name}, due is {due['reason']}"]
+    if got.reason is not None:
+        return [f"{name} is null for {got.reason.name}, due is {value}"]
     if due.get("u") is not None and due["u"] != got.unit:
         return [f"{name} is in {got.unit!r}, due is {due['u']!r}"]
     return [] if same(value, got.value, tolerance) else [f"{name} is {got.value!r}, due is {value!r}"]
@@ -222,7 +224,7 @@ def mistaken(driver: Driver, table: Table, case: Case, names: list[str]) -> list
     outcome = polled(driver, table, case)
     if isinstance(outcome, BadReply):
         return []
-    wrong = [value.name for value in outcome if value.name in names and value.value is not None]
+    wrong = [value.name for value in outcome if value.name in names and value.reason is None]
     return [f"profile {table['profile']} must not bring {', '.join(wrong)} from this frame"] if wrong else []
 
 

@@ -18,10 +18,10 @@ import msgspec
 import pytest
 
 from edge import drivers, profiles
-from edge.driver import Ask, BadReply, Value
+from edge.driver import BadReply, Value
 from edge.framing import rtu
 from edge.plausible import same_unit
-from edge.sense.exchange import UNTIL_LIMIT, Exchange, run
+from edge.sense.exchange import run
 from edge.sense.transcript import Replay, TranscriptError, parse, written
 from wire.quantities import QUANTITIES
 
@@ -184,13 +184,11 @@ def test_an_unknown_profile_is_refused_when_the_configuration_is_read() -> None:
     ],
 )
 def test_two_registers_in_each_word_order(kind: str, words: str, scale: float, raw: str, value: float | None) -> None:
-    modbus = drivers.load("modbus")
     point = profiles.Point("x", "1", 8, kind, words=words, scale=scale)
     registers = {(3, 8): bytes.fromhex(raw)[:2], (3, 9): bytes.fromhex(raw)[2:]}
     from edge.drivers.modbus import _value
 
     assert _value(point, registers).value == value
-    assert modbus.settles
 
 
 # --- framing, exchange, transcript -----------------------------------------------------------------------------------
@@ -201,8 +199,8 @@ class Counting(Replay):
 
     waits = 0
 
-    def read(self, size: int) -> bytes:
-        got = super().read(size)
+    def read(self, size: int, patience_s: float = 0.0) -> bytes:
+        got = super().read(size, patience_s)
         self.waits += not got
         return got
 
@@ -245,10 +243,10 @@ def test_a_flipped_bit_never_brings_another_value() -> None:
             damaged[place] = ("recv", bytes(data))
             driver, config = sensor(folder)
             try:
-                got = {value.name: value.value for value in run(driver.poll(config), Replay(damaged))}
+                got = {v.name: v.value for v in run(driver.poll(config), Replay(damaged)) if v.reason is None}
             except (BadReply, TranscriptError):
                 continue  # refused, or it did not ask on
-            assert {name: value for name, value in got.items() if value is not None}.items() <= right.items(), folder
+            assert got.items() <= right.items(), folder
 
 
 def test_any_bytes_are_answered_with_values_or_bad_reply() -> None:
@@ -262,7 +260,7 @@ def test_any_bytes_are_answered_with_values_or_bad_reply() -> None:
                 values = run(driver.poll(config), Replay(damaged))
             except (BadReply, TranscriptError):
                 continue
-            assert all((value.value is None) == (value.reason is not None) for value in values)
+            assert all(value.value is not None or value.reason is not None for value in values)
 
 
 def mangled(data: bytes, rng: random.Random) -> bytes:
@@ -271,32 +269,6 @@ def mangled(data: bytes, rng: random.Random) -> bytes:
     cut = rng.randrange(len(data) + 1)
     noise = rng.choice([b"", rng.randbytes(rng.randrange(9)), data[:cut], b",", b"-", b"\r\n", b'"', b"nan"])
     return data[:cut] + noise + data[cut + rng.randrange(3) :]
-
-
-def test_an_exchange_drops_what_waited_before_a_request() -> None:
-    class Waiting:
-        stale, log = b"late", []
-
-        def write(self, frame: bytes) -> None:
-            self.log.append(frame)
-
-        def read(self, size: int) -> bytes:
-            got, self.stale = self.stale[:size], self.stale[size:]
-            return got
-
-        def drain(self) -> None:
-            self.stale = b""
-
-    line = Waiting()
-    exchange = Exchange(line)
-    assert exchange.ask(Ask(b"?", 4)) == b""
-    line.stale = b"right and more"
-    assert exchange.ask(Ask(b"", 5)) == b"right"
-    assert exchange.ask(Ask(b"", until=b"d")) == b" and"
-    assert exchange.ask(Ask(b"!", until=b"e")) == b""
-    line.stale = b"x" * 2 * UNTIL_LIMIT
-    assert len(exchange.ask(Ask(b"", until=b"\n"))) == UNTIL_LIMIT
-    assert line.log == [b"?", b"", b"", b"!", b""]
 
 
 def test_a_transcript_is_read_and_written() -> None:

@@ -2,27 +2,26 @@
 
 One driver for all, because they differ only in data (`edge/profiles/*.toml`). Reads functions 3 and 4, never writes.
 Source: Modbus Application Protocol V1.1b3; framing in `edge/framing/rtu.py`. Limits: no coils, no TCP, and a late
-answer of the same slave to an equal question cannot be told from the right one (the sampler settles after time-outs).
+answer of the same slave to an equal question cannot be told from the right one (the exchange hears it out).
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
 from edge import profiles
-from edge.driver import Ask, BadReply, Driver, DriverConfig, Value
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
 from edge.framing import rtu
 from edge.plausible import judged, ranges
 from edge.profiles import Block  # noqa: TC001 — msgspec reads the annotation at run time
 from wire.reading import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from edge.driver import Io
     from edge.profiles import Point, Profile
 
@@ -51,7 +50,8 @@ def poll(config: Config) -> Io:
     blocks = config.read or profile.read
     registers: dict[tuple[int, int], bytes] = {}
     for block in blocks:
-        data = yield from _registers(rtu.request(config.address, block.fc, block.at, block.count))
+        request = rtu.request(config.address, block.fc, block.at, block.count)
+        data = yield Ask(request, find=partial(rtu.find, request))
         registers |= {(block.fc, block.at + i): data[2 * i : 2 * i + 2] for i in range(block.count)}
     _check(profile, registers)
     points = profile.points(blocks)
@@ -67,18 +67,6 @@ def quantities(config: Config) -> dict[str, str]:
 
 def _mapped(points: tuple[Point, ...]) -> dict[str, str]:
     return {point.name: point.quantity for point in points if point.quantity}
-
-
-def _registers(request: bytes) -> Generator[Ask, bytes, bytes]:
-    """Send one request and read on, never for more than the shortest answer still needs."""
-    came, need, frame = b"", rtu.SHORTEST, request
-    while True:
-        more = yield Ask(frame, need)
-        came += more
-        found = rtu.find(came, request, quiet=len(more) < need)
-        if isinstance(found, bytes):
-            return found
-        need, frame = found, b""
 
 
 def _check(profile: Profile, registers: dict[tuple[int, int], bytes]) -> None:
@@ -113,10 +101,10 @@ def _decimals(point: Point, registers: dict[tuple[int, int], bytes]) -> int:
     return decimals
 
 
-def line(config: Config) -> tuple[int, str]:
-    """Return the speed and format that the model is shipped with."""
+def habits(config: Config) -> Habits:
+    """Return what the model is shipped with."""
     profile = profiles.load(config.profile)
-    return profile.baud, profile.format
+    return Habits(baud=profile.baud, format=profile.format)
 
 
-DRIVER = Driver("modbus", "Modbus RTU slave by profile", Config, poll, quantities, line=line)
+DRIVER = Driver("modbus", "Modbus RTU slave by profile", Config, poll, quantities, habits)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from edge.driver import Ask, BadReply, Driver, DriverConfig, Value
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
 from edge.framing import at
 from edge.plausible import judged, ranges
 from wire.reading import Reason
@@ -31,7 +31,7 @@ from wire.reading import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from edge.driver import Io
+    from edge.driver import Io, Reply
 
 _QENG = 'AT+QENG="servingcell"'
 _BASIC = ("AT+CEREG?", "AT+C5GREG?", "AT+CESQ", "AT+COPS?")
@@ -103,12 +103,8 @@ def quantities(config: Config) -> dict[str, str]:
 
 
 def _listen(config: Config) -> Io:
-    heard = yield Ask(b"", until=_MESSAGE)
-    message = _MESSAGE.search(heard)
-    if message is None:
-        kind = "short" if heard else "silence"
-        raise BadReply(kind, f"no registration message in {heard.decode('ascii', 'replace')!r}")
-    text = message[0].decode("ascii", "replace")
+    heard = yield Ask(until=_MESSAGE)
+    text = heard.decode("ascii", "replace")
     for prefix in _REGISTRATIONS:
         for fields in at.lines(text, prefix):
             try:
@@ -119,11 +115,11 @@ def _listen(config: Config) -> Io:
     raise BadReply("garbled", f"{text.strip()!r} is no registration message")
 
 
-def _send(command: str) -> Generator[Ask, bytes, str]:
+def _send(command: str) -> Generator[Ask, Reply, str]:
     return at.answer((yield Ask(command.encode("ascii") + b"\r", until=at.RESULT)), command)
 
 
-def _answer(command: str, config: Config) -> Generator[Ask, bytes, list[Value]]:
+def _answer(command: str, config: Config) -> Generator[Ask, Reply, list[Value]]:
     values = _decode(command, (yield from _send(command)))
     wanted = _missing_setup(command, values, config) if config.setup else None
     if wanted is None:
@@ -498,4 +494,6 @@ _DECODERS: dict[str, Callable[[list[list[str]]], list[Value]]] = {
 }
 _QUANTITY = {name: "cell" if name == "cell_id" else name for names in _NAMES.values() for name in names}
 
-DRIVER = Driver("modem_at", "LTE or 5G modem by AT commands", Config, poll, quantities, baud=115_200)
+# AT+COPS? and a busy modem take their time (27.007 names no limit; makers give 300 ms to 5 s for these commands)
+_HABITS = Habits(baud=115_200, timeout_s=3.0)
+DRIVER = Driver("modem_at", "LTE or 5G modem by AT commands", Config, poll, quantities, _HABITS)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, field
 
-from edge.driver import Ask, BadReply, Driver, DriverConfig, Value
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
 from edge.framing import nmea
 from edge.plausible import judged, ranges
 from wire.reading import Reason
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 Sentence = Literal["GGA", "RMC", "MWV", "MDA", "XDR"]
 Transduced = Literal["temperature", "humidity", "pressure", "dew_point", "voltage"]
 
-LINE_LIMIT = 120  # sentences in one poll: two bursts of a chatty receiver
 _KNOT = 1852 / 3600  # m/s, by definition
 _SPEED = {"N": _KNOT, "K": 1 / 3.6, "M": 1.0, "S": 0.44704}  # MWV: knots, km/h, m/s, statute miles per hour
 _INCH_HG = 33.863886  # hPa
@@ -95,10 +94,11 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 def poll(config: Config) -> Io:
     """Listen until every chosen sentence has come, and return what they say together."""
     heard = _Heard(config)
-    for _ in range(LINE_LIMIT):
-        line = yield Ask(b"", until=b"\n")
-        heard.take(line)
-        if heard.complete or not line.endswith(b"\n"):
+    while not heard.complete:
+        try:
+            heard.take((yield Ask(until=b"\n")))
+        except BadReply as end:  # silence, noise, or the poll's time is over: what came is what there is
+            heard.broke_off(end.came)
             break
     return judged(heard.values(), ranges(quantities(config)))
 
@@ -137,9 +137,6 @@ class _Heard:
     def take(self, line: bytes) -> None:
         """Keep a wanted sentence, note anything else."""
         self._bytes += len(line)
-        if not line.endswith(b"\n"):
-            self._broken = line
-            return
         try:
             fields = nmea.sentence(line, checksum_required=self._config.checksum == "required")
         except nmea.Damaged as error:
@@ -147,6 +144,11 @@ class _Heard:
             return
         if fields is not None:
             self._keep(fields[0], fields[1:])
+
+    def broke_off(self, rest: bytes) -> None:
+        """Note what came last and has no end."""
+        self._bytes += len(rest)
+        self._broken = rest
 
     def _keep(self, address: str, fields: list[str]) -> None:
         kind = address[2:] if not address.startswith("P") else address
@@ -314,4 +316,6 @@ def _transduced(name: str, told: tuple[str, str, str] | None) -> Value:
 _GNSS: dict[str, Callable[[list[str], bool], list[Value]]] = {"GGA": _gga, "RMC": _rmc}
 _WEATHER: dict[str, Callable[[list[str]], list[Value]]] = {"MWV": _mwv, "MDA": _mda}
 
-DRIVER = Driver("nmea0183", "NMEA 0183 weather station or GNSS receiver", Config, poll, quantities, settles=False)
+# talkers speak once a second, some weather stations every two
+_HABITS = Habits(timeout_s=3.0)
+DRIVER = Driver("nmea0183", "NMEA 0183 weather station or GNSS receiver", Config, poll, quantities, _HABITS)

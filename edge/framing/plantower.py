@@ -6,16 +6,14 @@ place where a frame could begin is tried; a false start costs at most one frame.
 
 from __future__ import annotations
 
-import struct
-
 from edge.driver import BadReply
 
 HEADER = b"\x42\x4d"
 _PLAUSIBLE_LENGTHS = (20, 28, 36)
 
 
-def find(came: bytes, length: int, *, quiet: bool) -> tuple[int, ...] | int:
-    """Return the data words of the first valid frame of this `length`, or how many more bytes it needs at least.
+def find(length: int, came: bytes, quiet: bool) -> bytes | int:
+    """Return the data of the first valid frame of this `length`, or how many more bytes it needs at least.
 
     `length` is what the frame itself states (words and checksum). With `quiet` (the line fell silent, or enough was
     read) there is always a frame or a BadReply: silence, short, checksum, address (frames of another model).
@@ -30,7 +28,7 @@ def find(came: bytes, length: int, *, quiet: bool) -> tuple[int, ...] | int:
         if len(frame) < whole:
             needs.append(whole - len(frame))
         elif _valid(frame):
-            return struct.unpack_from(f">{length // 2 - 1}H", frame, 4)
+            return frame[4:-2]
         else:
             damaged = frame
     if quiet:

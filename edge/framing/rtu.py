@@ -1,12 +1,12 @@
 """Modbus RTU as the master sees it: build a read request, find its answer in what came back.
 
 Source: Modbus over Serial Line V1.02 §2.5.1 (framing, CRC-16 polynomial A001, low byte first) and Modbus Application
-Protocol V1.1b3 §6.3, §6.4, §7. Own code instead of a library: half-duplex adapters that echo and break glitches
-before the answer are everyday here, and the libraries fail on both unless told. An answer is found by its expected
-length, never by a gap, because USB adapters hold bytes back for up to 16 ms.
+Protocol V1.1b3 §6.3, §6.4, §7. Own code instead of a library: glitches before the answer are everyday here, and the
+libraries fail on them. An answer is found by its expected length, never by a gap, because USB adapters hold bytes back
+for up to 16 ms.
 
-What cannot be told apart here: a late answer of the same slave to an earlier request of the same length. The runner
-prevents it (settle and drain after every time-out).
+What cannot be told apart here: a late answer of the same slave to an earlier request of the same length. The exchange
+prevents it (it hears out what is owed after every time-out), and it takes a half-duplex adapter's echo away.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from edge.driver import BadReply
 
 MAX_COUNT = 125  # registers in one answer (V1.1b3 §6.3)
 REQUEST_SIZE = 8
+_WRITE_COIL = 5
 SHORTEST = 5  # an exception: address, function, code, CRC
 _EXCEPTIONS = {
     1: "illegal function",
@@ -58,11 +59,17 @@ def request(address: int, function: int, at: int, count: int) -> bytes:
     return head + crc16(head)
 
 
-def find(came: bytes, asked: bytes, *, quiet: bool) -> bytes | int:
+def write_coil(address: int, coil: int, *, on: bool) -> bytes:
+    """Return the request that sets one coil (function 5): a relay, a siren."""
+    head = struct.pack(">BBHH", address, 5, coil, 0xFF00 if on else 0)
+    return head + crc16(head)
+
+
+def find(asked: bytes, came: bytes, quiet: bool) -> bytes | int:
     """Return the data of the first whole answer to `asked`, or how many more bytes it needs at least.
 
-    With `quiet` (the line fell silent) there is always an answer or a BadReply. Bytes before the answer (our own
-    echo, a glitch) are skipped only where address, function and length match and the CRC is right. Raises BadReply:
+    With `quiet` (the line fell silent) there is always an answer or a BadReply. Bytes before the answer (a glitch) are
+    skipped only where address, function and length match and the CRC is right. Raises BadReply:
     silence, short, crc, address (somebody else's valid frame), exception:N, garbled (valid, but no answer to this).
     """
     needs, damaged = [], False
@@ -78,16 +85,15 @@ def find(came: bytes, asked: bytes, *, quiet: bool) -> bytes | int:
         else:
             damaged = True
     if quiet or len(came) > REQUEST_SIZE + 2 * _full(asked) + 32:
-        raise _verdict(came.removeprefix(asked), asked)
-    if asked.startswith(came):  # so far it may be our own echo
-        return REQUEST_SIZE + SHORTEST - len(came)
-    if damaged and not needs and not came.startswith(asked):
+        raise _verdict(came, asked)
+    if damaged and not needs:
         raise _verdict(came, asked)
     return min(needs, default=SHORTEST)
 
 
 def _full(asked: bytes) -> int:
-    return SHORTEST + 2 * asked[5]
+    """Return the length of the answer: a write is answered with itself, a read with two bytes a register."""
+    return REQUEST_SIZE if asked[1] == _WRITE_COIL else SHORTEST + 2 * asked[5]
 
 
 def _length(frame: bytes, asked: bytes) -> int | None:
@@ -96,6 +102,8 @@ def _length(frame: bytes, asked: bytes) -> int | None:
         return None
     if len(frame) == 1 or frame[1] == asked[1] | 0x80:
         return SHORTEST
+    if asked[1] == _WRITE_COIL:
+        return _full(asked) if frame[:6] == asked[: min(len(frame), 6)] else None
     if frame[1] != asked[1] or (len(frame) > 2 and frame[2] != 2 * asked[5]):
         return None
     return _full(asked)
@@ -120,6 +128,9 @@ def _verdict(came: bytes, asked: bytes) -> BadReply:
         if other:
             return BadReply("garbled", f"slave {asked[0]} answered another question: {other.hex(' ')}")
     frame, length = _begun(came, asked)
+    if not frame:
+        words = f"{len(came)} bytes came, none begins an answer of slave {asked[0]}: is the speed right?"
+        return BadReply("garbled", f"{words} {came[:40].hex(' ')}", came)
     if len(frame) < length:
         return BadReply("short", f"{len(came)} of {full} bytes came: {came.hex(' ')}")
     right = crc16(frame[: length - 2])
@@ -132,7 +143,7 @@ def _begun(came: bytes, asked: bytes) -> tuple[bytes, int]:
         length = _length(came[start:], asked)
         if length is not None:
             return came[start:], length
-    return came, _full(asked)
+    return b"", _full(asked)
 
 
 def _valid(frame: bytes) -> bytes | None:

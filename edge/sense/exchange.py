@@ -1,31 +1,47 @@
-"""Runs a driver's generator on a line: the one place that turns an Ask into bytes sent and bytes read.
+"""Asks on one line: the one place that turns an Ask into bytes sent and bytes read, and that spends a poll's budget.
 
-The sampler, the case tests and `tests/frames.py` share it, so what a test has shown is what the field does. Input
-that is waiting unread is dropped before a request (and once before a poll that only listens): an answer to an earlier
-question must never be taken for the answer to this one.
+Sampler, case tests and `tests/frames.py` share it, so what a test has shown is what the field does. It owns the time
+of a poll and of each ask, the stop, the echo of half-duplex adapters (which belongs to the line, whatever is spoken
+on it), and the retry of one ask, never of a whole poll.
+
+The fault that it must not let through is the late answer: same device, same length, right checksum, another question.
+With replies a poll late, ready-made masters took 22 to 25 of 60 stale answers as good. So after a time-out the line
+owes an answer, and until that has come, or the slowest that this device is known for would have, nothing else is
+asked of anybody on the line.
 """
 
 from __future__ import annotations
 
+import queue
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from edge.driver import Ask, BadReply, Reply, Value
+from wire.reading import Reason
 
 if TYPE_CHECKING:
     import re
 
-    from edge.driver import Ask, Io, Value
+    from edge.driver import Io
 
-UNTIL_LIMIT = 4096  # bytes: a line at the wrong speed never brings the ending; the longest AT answer is far shorter
+LONGEST_ANSWER = 4096  # bytes: a line at the wrong speed never brings the ending; the longest AT answer is far shorter
+READ_AHEAD = 512
+LATE = 4  # time-outs that a late answer is waited for; what was heard later is remembered and waited for instead
+LONGEST_OWED_MS = 10_000
+DEAF_ASKS = 32  # asks that a driver may try after its budget is spent: a list of AT commands ends long before
 
 
 class Line(Protocol):
     """What an exchange needs of a line. `ports` has the real ones, `transcript` the recorded one."""
 
     def write(self, frame: bytes) -> None:
-        """Send all bytes; an empty frame means that the sensor only listens."""
+        """Send all bytes, or raise."""
         ...
 
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, and none when the time-out is over."""
+    def read(self, size: int, patience_s: float, /) -> bytes:
+        """Return what is there, up to `size` bytes, as soon as there is any; none when the patience is over."""
         ...
 
     def drain(self) -> None:
@@ -33,49 +49,322 @@ class Line(Protocol):
         ...
 
 
+class Timer(Protocol):
+    """The part of a clock that an exchange needs."""
+
+    def mono_ms(self) -> int:
+        """Milliseconds of this boot."""
+        ...
+
+
+class Stopped(Exception):
+    """The poll was broken off because the gateway stops: it has no outcome."""
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What one device is given: patience for an answer, further tries of one ask, and the time of a whole poll."""
+
+    device: str = ""
+    timeout_s: float = 0.5
+    retries: int = 0
+    budget_s: float = 30.0
+    settle_ms: int = 200
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What a poll brought, and when its last answer was heard (monotonic ms)."""
+
+    values: list[Value]
+    mono_ms: int
+
+
+class _Owed(msgspec.Struct):
+    """An answer that did not come in time and may still."""
+
+    ask: Ask
+    terms: Terms
+    sent_ms: int
+    until_ms: int
+
+
+class _Order(msgspec.Struct):
+    ask: Ask
+    terms: Terms
+    done: Future[Reply]
+
+
 class Exchange:
-    """One poll's use of one line."""
+    """All talk on one bus, whatever line it is on now. All but `order` and `stop` belongs to the bus's own thread.
 
-    def __init__(self, line: Line) -> None:
+    `byte_s` is how long one byte takes; `quiet_s` the silence that must lie before each frame. `echo` says whether
+    the adapter repeats what is sent: None until the line has shown it.
+    """
+
+    def __init__(self, timer: Timer, *, byte_s: float = 0.0, quiet_s: float = 0.0, echo: bool | None = None) -> None:
+        self._timer, self._byte_s, self._quiet_s = timer, byte_s, quiet_s
+        self._line: Line = _Nowhere()
+        self.echo = echo
+        self._ahead = b""  # read and not asked for yet, of this poll
+        self._owed: _Owed | None = None
+        self._slowest_ms: dict[str, int] = {}  # by device: the latest answer ever heard
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._finishing = self._stopped = False
+        self._end_ms = 0
+        self._deaf = 0
+        self.faults: list[str] = []  # kinds, of the poll that ran last
+
+    def attach(self, line: Line) -> None:
+        """Talk on this line from now on. What the last one owed may still come: the device is the same."""
         self._line = line
-        self._fresh = True
 
-    def ask(self, ask: Ask) -> bytes:
-        """Send the frame and return the answer: shorter than asked, or empty, when the line stayed silent."""
-        if ask.frame or self._fresh:
+    # --- from other threads
+
+    def finish(self) -> None:
+        """Begin no further try of anything."""
+        self._finishing = True
+
+    def stop(self) -> None:
+        """Break off what is going on at the next byte or silence."""
+        self._finishing = self._stopped = True
+
+    def order(self, ask: Ask, terms: Terms) -> Future[Reply]:
+        """Have `ask` sent before anything else is asked; the future brings the reply or its BadReply."""
+        done: Future[Reply] = Future()
+        self._orders.put(_Order(ask, terms, done))
+        return done
+
+    # --- a poll
+
+    def run(self, poll: Io, terms: Terms) -> Heard:
+        """Drive one poll to its values within its budget.
+
+        Raises the driver's BadReply, whatever the line raises, and Stopped.
+        """
+        self.faults = []
+        self.serve()
+        self._hear_out()
+        self._ahead, self._deaf = b"", 0
+        self._line.drain()
+        self._end_ms = self._timer.mono_ms() + round(1000 * terms.budget_s)
+        heard_ms = self._timer.mono_ms()
+        try:
+            ask = next(poll)
+            while True:
+                try:
+                    reply = self._asked(ask, terms)
+                except BadReply as error:
+                    ask = poll.throw(error)
+                    continue
+                heard_ms = reply.heard_ms
+                ask = poll.send(reply)
+        except StopIteration as end:
+            return Heard(end.value, heard_ms)
+        finally:
+            poll.close()
+
+    def serve(self) -> None:
+        """Carry out the orders that wait."""
+        while not self._orders.empty():
+            order = self._orders.get_nowait()
+            if not order.done.set_running_or_notify_cancel():
+                continue
+            end, self._end_ms = self._end_ms, self._timer.mono_ms() + round(1000 * order.terms.budget_s)
+            try:
+                order.done.set_result(self._tried(order.ask, order.terms))
+            except BadReply as error:
+                order.done.set_exception(error)
+            except BaseException as error:
+                order.done.set_exception(error)
+                raise
+            finally:
+                self._end_ms = end
+
+    def refuse(self, error: Exception) -> None:
+        """Give all orders that wait this answer: there is no line to carry them out on."""
+        while not self._orders.empty():
+            order = self._orders.get_nowait()
+            if order.done.set_running_or_notify_cancel():
+                order.done.set_exception(error)
+
+    def _asked(self, ask: Ask, terms: Terms) -> Reply:
+        if ask.frame:
+            self.serve()
+        if self._left_s() <= 0:
+            self._deaf += 1
+            if self._deaf > DEAF_ASKS:
+                raise RuntimeError(f"driver of {terms.device} asks on although its time is over")
+            raise BadReply("silence", f"the {terms.budget_s:g} s of this poll are over")
+        return self._tried(ask, terms)
+
+    def _tried(self, ask: Ask, terms: Terms) -> Reply:
+        """Ask, and after silence or damage ask again: only this, not what the poll knows already."""
+        tries = 1 + (terms.retries if ask.frame else 0)
+        while True:
+            tries -= 1
+            self._hear_out()
+            try:
+                return self._once(ask, terms)
+            except BadReply as error:
+                self.faults.append(error.kind)
+                if not tries or self._finishing or error.reason == Reason.REFUSED or self._left_s() <= 0:
+                    raise
+
+    def _once(self, ask: Ask, terms: Terms) -> Reply:
+        if ask.frame:
+            self._ahead = b""
+            self._pause(self._quiet_s)
             self._line.drain()
-        self._fresh = False
-        self._line.write(ask.frame)
-        return self._sized(ask.size) if ask.until is None else self._ended(ask.until)
+            self._line.write(ask.frame)
+        sent_ms = self._timer.mono_ms()
+        try:
+            answer = self._read(ask, terms)
+        except BadReply as error:
+            if ask.frame:
+                self._owe(ask, terms, sent_ms, error)
+            raise
+        reply = Reply(answer)
+        reply.heard_ms = self._timer.mono_ms()
+        return reply
 
-    def _sized(self, size: int) -> bytes:
-        got = b""
-        while len(got) < size:
-            more = self._line.read(size - len(got))
+    def _read(self, ask: Ask, terms: Terms) -> bytes:
+        """Read until the answer is whole: time-outs are silences, and the whole has the time that its bytes take."""
+        longest = ask.size or LONGEST_ANSWER
+        longest_s = terms.timeout_s + 1.5 * (len(ask.frame) + longest) * self._byte_s
+        end_ms = min(self._end_ms, self._timer.mono_ms() + round(1000 * longest_s)) if self._byte_s else self._end_ms
+        came, self._ahead = self._ahead, b""
+        quiet = False
+        while True:
+            found = self._found(ask, came, quiet=quiet)
+            if isinstance(found, bytes):
+                return found
+            patience_s = min(terms.timeout_s, (end_ms - self._timer.mono_ms()) / 1000)
+            more = self._line.read(found, patience_s) if patience_s > 0 else b""
+            if self._stopped:
+                raise Stopped
+            came += more
+            quiet = not more or len(came) > LONGEST_ANSWER + len(ask.frame)
+
+    def _found(self, ask: Ask, came: bytes, *, quiet: bool) -> bytes | int:
+        """Return the whole answer in what came, or how many bytes to read next. Raises BadReply."""
+        echoed = bool(ask.frame) and self.echo is not False and came.startswith(ask.frame)
+        if ask.frame and not quiet and len(came) < len(ask.frame) and ask.frame.startswith(came) and came:
+            return len(ask.frame) - len(came)  # so far it may be our own echo
+        rest = came[len(ask.frame) :] if echoed else came
+        found = self._whole(ask, rest, quiet=quiet)
+        if isinstance(found, bytes) and ask.frame and (echoed or (self.echo is None and ask.frame not in came)):
+            self.echo = echoed
+        return found
+
+    def _whole(self, ask: Ask, came: bytes, *, quiet: bool) -> bytes | int:
+        if ask.find is not None:
+            return ask.find(came, quiet)
+        end = ask.size if ask.until is None else _end(ask.until, came)
+        if end is None or len(came) < end:
+            if quiet:
+                raise _broken(ask, came)
+            return READ_AHEAD if end is None else end - len(came)
+        if ask.check is not None:
+            ask.check(came[:end])
+        self._ahead = came[end:]
+        return came[:end]
+
+    # --- what may still come
+
+    def _owe(self, ask: Ask, terms: Terms, sent_ms: int, error: BadReply) -> None:
+        """After silence the answer may come late; after damage it has come, and the line need only fall quiet."""
+        if error.reason == Reason.REFUSED:
+            return
+        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._slowest_ms.get(terms.device, 0) // 2)
+        until = sent_ms + min(late_ms, LONGEST_OWED_MS) if error.reason != Reason.CHECKSUM else sent_ms
+        self._owed = _Owed(ask, terms, sent_ms, until)
+
+    def _hear_out(self) -> None:
+        """Listen until what is owed has come, or cannot come any more; then until the line is quiet. Raises Stopped."""
+        owed, self._owed = self._owed, None
+        if owed is None:
+            return
+        came = b""
+        while (left_s := (owed.until_ms - self._timer.mono_ms()) / 1000) > 0:
+            more = self._line.read(READ_AHEAD, left_s)
+            if self._stopped:
+                raise Stopped
             if not more:
                 break
-            got += more
-        return got
-
-    def _ended(self, until: bytes | re.Pattern[bytes]) -> bytes:
-        got = bytearray()
-        while len(got) < UNTIL_LIMIT:
-            more = self._line.read(1)  # byte by byte: nothing beyond the ending is taken, so nothing has to be kept
-            got += more
-            if not more or (got.endswith(until) if isinstance(until, bytes) else until.search(got)):
+            came = (came + more)[-LONGEST_ANSWER:]
+            if self._is_answer(owed.ask, came):
+                self._slowest_ms[owed.terms.device] = self._timer.mono_ms() - owed.sent_ms
                 break
-        return bytes(got)
+        self._pause(owed.terms.settle_ms / 1000)
+
+    def _is_answer(self, ask: Ask, came: bytes) -> bool:
+        try:
+            return isinstance(self._found(ask, came, quiet=False), bytes)
+        except BadReply as error:
+            return error.reason == Reason.REFUSED
+        finally:
+            self._ahead = b""
+
+    def _pause(self, silence_s: float) -> None:
+        """Wait until the line has been quiet for so long, at most ten times that: a talker never is."""
+        end_ms = self._timer.mono_ms() + round(10_000 * silence_s)
+        while silence_s > 0 and self._line.read(READ_AHEAD, silence_s) and self._timer.mono_ms() < end_ms:
+            if self._stopped:
+                raise Stopped
+
+    def late_s(self, device: str) -> float:
+        """Return how long after its question a device's latest late answer came; 0 where none ever was late."""
+        return self._slowest_ms.get(device, 0) / 1000
+
+    def _left_s(self) -> float:
+        return (self._end_ms - self._timer.mono_ms()) / 1000
+
+
+class _Nowhere:
+    """No line yet."""
+
+    def write(self, _frame: bytes) -> None:
+        """There is nobody."""
+
+    def read(self, _size: int, _patience_s: float) -> bytes:
+        """Nothing comes."""
+        return b""
+
+    def drain(self) -> None:
+        """Nothing has come."""
+
+
+class _Still:
+    """A timer for recorded talk, in which no time passes."""
+
+    def mono_ms(self) -> int:
+        """Return the only time there is."""
+        return 0
 
 
 def run(poll: Io, line: Line) -> list[Value]:
-    """Drive one poll to its values. Raises the driver's BadReply, and whatever the line raises."""
-    exchange = Exchange(line)
-    try:
-        ask = next(poll)
-        while True:
-            ask = poll.send(exchange.ask(ask))
-    except StopIteration as end:
-        values: list[Value] = end.value
-        return values
-    finally:
-        poll.close()
+    """Drive one poll of a recorded talk to its values. Raises the driver's BadReply, and whatever the line raises."""
+    exchange = Exchange(_Still())
+    exchange.attach(line)
+    return exchange.run(poll, Terms()).values
+
+
+def _end(until: bytes | re.Pattern[bytes], came: bytes) -> int | None:
+    if isinstance(until, bytes):
+        place = came.find(until)
+        return None if place < 0 else place + len(until)
+    match = until.search(came)
+    return None if match is None else match.end()
+
+
+def _broken(ask: Ask, came: bytes) -> BadReply:
+    """Say what is wrong with an answer that is not whole: nothing, something that broke off, or no answer at all."""
+    asked = ask.frame.decode("ascii", "replace").strip()
+    who = f"{asked}: " if asked.isascii() and asked.isprintable() and asked else ""
+    if not came:
+        return BadReply("silence", f"{who}no answer" if ask.frame else "nothing came")
+    shown = came[-60:].hex(" ") if ask.until is None else repr(came[-60:].decode("ascii", "replace"))
+    if ask.until is None:
+        return BadReply("short", f"{who}{len(came)} of {ask.size} bytes came: {shown}", came)
+    if len(came) > LONGEST_ANSWER:
+        return BadReply("garbled", f"{len(came)} bytes came, none ends an answer: is the speed right? {shown}", came)
+    return BadReply("short", f"{who}the line fell silent within {shown}", came)

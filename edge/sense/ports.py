@@ -1,20 +1,26 @@
-"""Serial lines: the only place that knows pyserial. A line is opened, owned and reopened by one sampler thread.
+"""Serial lines: the only place that knows pyserial. A line is opened, owned and reopened by one bus's thread.
 
-A line writes frames and reads bytes with a time-out, nothing more. Besides the real one there are a replay line (a
-recorded transcript, `port = "replay:FILE"`) and a simulated line (a function that answers) — real parts of the
-product that tests and bug reports use. Everything that a vanishing USB adapter raises (SerialException, OSError,
-termios.error, which is no OSError) becomes PortLost here.
+A line writes frames and reads bytes with patience, nothing more, and no call outlasts its time: a device that takes
+no bytes, or a far end that is gone, becomes PortLost. Besides the real one there is a replay line (a recorded talk,
+`port = "replay:FILE"`) and a simulated one (a function that answers): real parts of the product that bug reports and
+tests use. Everything that a vanishing USB adapter raises (SerialException, OSError, termios.error, which is no
+OSError) becomes PortLost here.
 """
 
 from __future__ import annotations
 
+import os
+import select
+import socket
 import termios
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 import serial
+from serial.rs485 import RS485Settings
 
-from edge.sense.transcript import Replay, Way, parse, written
+from edge.sense.capture import Capture
+from edge.sense.transcript import Replay, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,30 +28,30 @@ if TYPE_CHECKING:
 
     from edge.config import Bus
 
+WRITE_S = 2.0  # beyond the time that the bytes take: a port that takes nothing for so long is hung
+
 
 class PortLost(Exception):
     """The port is not there, not ours, or went away: close, back off, open again by its stable name."""
 
 
 class Line(Protocol):
-    """One open line. Every method may raise PortLost."""
-
-    quiet: bool  # the last read ended because nothing more came
+    """One open line. Every method may raise PortLost; `cancel` alone may be called from another thread."""
 
     def write(self, frame: bytes) -> None:
-        """Send all bytes."""
+        """Send all bytes, within their time and two seconds."""
         ...
 
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes: fewer when the time-out is over, none when the line stays silent."""
-        ...
-
-    def patience(self, timeout_s: float) -> None:
-        """Set how long `read` waits."""
+    def read(self, size: int, patience_s: float, /) -> bytes:
+        """Return what is there, up to `size` bytes, as soon as there is any; none when the patience is over."""
         ...
 
     def drain(self) -> None:
         """Forget what has come in."""
+        ...
+
+    def cancel(self) -> None:
+        """Make a call that waits in another thread return."""
         ...
 
     def close(self) -> None:
@@ -57,50 +63,82 @@ class Line(Protocol):
 def _losing(port: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, termios.error) as error:  # serial.SerialException is an OSError
+    except (OSError, termios.error, ValueError) as error:  # serial.SerialException is an OSError
         raise PortLost(f"{port}: {error}") from error
 
 
 class SerialLine:
     """A real serial port or pseudo-terminal, locked for us alone among programs that ask (flock)."""
 
-    def __init__(self, port: str, baud: int, form: str) -> None:
+    def __init__(self, bus: Bus, port: str) -> None:
         self._port = port
+        form = bus.format
         with _losing(port):
             self._serial = serial.Serial(
-                port, baud, bytesize=int(form[0]), parity=form[1], stopbits=float(form[2:]), exclusive=True
-            )
-        self.quiet = False
+                port, bus.baud, bytesize=int(form[0]), parity=form[1], stopbits=float(form[2:]), exclusive=True,
+                write_timeout=WRITE_S + 10 * 4096 / bus.baud,
+            )  # fmt: skip
+            self._fd = self._serial.fileno()
+            self._woken, self._wake = socket.socketpair()
+            self._wake.setblocking(False)
+            if bus.rts_on_send:
+                self._serial.rs485_mode = _direction(bus)
 
     def write(self, frame: bytes) -> None:
         """Send all bytes."""
-        with _losing(self._port):
-            self._serial.write(frame)
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes: fewer when the time-out is over."""
-        with _losing(self._port):
-            got = bytes(self._serial.read(size))
-        self.quiet = len(got) < size
-        return got
-
-    def patience(self, timeout_s: float) -> None:
-        """Set how long `read` waits."""
-        if self._serial.timeout != timeout_s:
+        if not frame:
+            return
+        try:
             with _losing(self._port):
-                self._serial.timeout = timeout_s
+                self._serial.write(frame)
+        except PortLost as lost:
+            if isinstance(lost.__cause__, serial.SerialTimeoutException):
+                words = f"{self._port}: takes no more bytes: is the device hung? unplug and plug it in again"
+                raise PortLost(words) from lost
+            raise
+
+    def read(self, size: int, patience_s: float) -> bytes:
+        """Return what is there, up to `size` bytes."""
+        with _losing(self._port):
+            ready, _, _ = select.select([self._fd, self._woken.fileno()], [], [], patience_s)
+            if self._fd not in ready:
+                return b""
+            got = os.read(self._fd, size)
+        if not got:
+            raise PortLost(f"{self._port}: the device is gone")
+        return got
 
     def drain(self) -> None:
         """Forget what has come in."""
         with _losing(self._port):
             self._serial.reset_input_buffer()
 
+    def cancel(self) -> None:
+        """Make every further call return at once."""
+        with suppress(OSError):
+            self._wake.send(b"!")
+        with suppress(OSError, AttributeError, TypeError):
+            self._serial.cancel_write()
+
     def close(self) -> None:
-        """Let go of the port."""
-        try:
+        """Let go of the port; what it has not taken yet is dropped, else the kernel would wait 30 s for it."""
+        if not self._serial.is_open:
+            return
+        with suppress(OSError, termios.error):
+            self._serial.reset_output_buffer()
+        with suppress(OSError, termios.error):
             self._serial.close()
-        except (OSError, termios.error):
-            return  # it was gone already
+        self._woken.close()
+        self._wake.close()
+
+
+def _direction(bus: Bus) -> RS485Settings:
+    """Return who drives the wire when, for adapters whose direction the kernel switches by RTS (TIOCSRS485)."""
+    high = bus.rts_on_send == "high"
+    return RS485Settings(
+        rts_level_for_tx=high, rts_level_for_rx=not high,
+        delay_before_tx=bus.rts_before_ms / 1000, delay_before_rx=bus.rts_after_ms / 1000,
+    )  # fmt: skip
 
 
 class SimulatedLine:
@@ -109,25 +147,23 @@ class SimulatedLine:
     def __init__(self, answer: Callable[[bytes], bytes]) -> None:
         self._answer = answer
         self._incoming = bytearray()
-        self.quiet = False
 
     def write(self, frame: bytes) -> None:
         """Let the far end answer."""
         self._incoming += self._answer(frame)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, _patience_s: float) -> bytes:
         """Return what is there, at once: a simulated line never makes anybody wait."""
         taken = bytes(self._incoming[:size])
         del self._incoming[:size]
-        self.quiet = len(taken) < size
         return taken
-
-    def patience(self, timeout_s: float) -> None:
-        """Time-outs cost nothing here."""
 
     def drain(self) -> None:
         """Forget what has come in."""
         self._incoming.clear()
+
+    def cancel(self) -> None:
+        """Nobody waits here."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -140,20 +176,14 @@ class ReplayLine:
         with _losing(f"replay:{file}"):
             self._talk = parse(file.read_text(encoding="utf-8"))
         self._replay = Replay(self._talk)
-        self.quiet = False
 
     def write(self, frame: bytes) -> None:
         """Take the next line of the talk that was sent."""
         self._replay.write(frame)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, _patience_s: float) -> bytes:
         """Return what the talk says came back."""
-        got = self._replay.read(size)
-        self.quiet = len(got) < size
-        return got
-
-    def patience(self, timeout_s: float) -> None:
-        """Time-outs cost nothing here."""
+        return self._replay.read(size)
 
     def drain(self) -> None:
         """Forget what has come in."""
@@ -161,55 +191,42 @@ class ReplayLine:
         if self._replay.finished:
             self._replay = Replay(self._talk)
 
+    def cancel(self) -> None:
+        """Nobody waits here."""
+
     def close(self) -> None:
         """Nothing is held."""
 
 
-class CapturingLine:
-    """Writes everything that passes into a file in the form of a test case's wire.txt."""
+class CapturedLine:
+    """A line of which everything that passes is noted, in the form of a test case's wire.txt."""
 
-    def __init__(self, line: Line, file: Path) -> None:
-        self._line, self._file = line, file
-        self._came = bytearray()
-        self.quiet = False
+    def __init__(self, line: Line, capture: Capture) -> None:
+        self._line, self._capture = line, capture
 
     def write(self, frame: bytes) -> None:
         """Send all bytes, and note them."""
-        self._flush()
-        self._note("send", frame)
+        self._capture.sent(frame)
         self._line.write(frame)
 
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, and note them."""
-        got = self._line.read(size)
-        self.quiet = self._line.quiet
-        self._came += got
-        if not got:
-            self._flush()
-            self._note("recv", b"")
+    def read(self, size: int, patience_s: float) -> bytes:
+        """Return what comes, and note it."""
+        got = self._line.read(size, patience_s)
+        self._capture.came(got)
         return got
-
-    def patience(self, timeout_s: float) -> None:
-        """Set how long `read` waits."""
-        self._line.patience(timeout_s)
 
     def drain(self) -> None:
         """Forget what has come in."""
         self._line.drain()
 
+    def cancel(self) -> None:
+        """Make a call that waits in another thread return."""
+        self._line.cancel()
+
     def close(self) -> None:
         """Let go of the port."""
-        self._flush()
+        self._capture.flush()
         self._line.close()
-
-    def _flush(self) -> None:
-        if self._came:
-            self._note("recv", bytes(self._came))
-            self._came.clear()
-
-    def _note(self, way: Way, data: bytes) -> None:
-        with self._file.open("a", encoding="utf-8") as out:
-            out.write(written([(way, data)]))
 
 
 def open_line(bus: Bus, folder: Path) -> Line:
@@ -218,5 +235,5 @@ def open_line(bus: Bus, folder: Path) -> Line:
     if bus.port.startswith("replay:"):
         line = ReplayLine(folder / bus.port.removeprefix("replay:"))
     else:
-        line = SerialLine(str(folder / bus.port), bus.baud, bus.format)
-    return CapturingLine(line, folder / bus.capture) if bus.capture else line
+        line = SerialLine(bus, str(folder / bus.port))
+    return CapturedLine(line, Capture(folder / bus.capture)) if bus.capture else line

@@ -1,8 +1,8 @@
-"""When to ask: one loop per bus. It schedules, asks, retries, settles, and marks a device unavailable once.
+"""When to ask: one loop a bus. It opens the port, polls each channel at its own pace, and gives every poll one outcome.
 
-After a time-out the bus is kept silent for `settle_ms` and drained before anything else is asked: a late reply is the
-one fault that silently yields wrong values (with replies a poll late, ready-made masters took 22 to 25 of 60 stale
-answers as good, this one none). A dead device is asked ever more seldom, so that it does not slow its neighbours.
+An outcome is a reading: values, or reasons where there are none, and when it was heard. Nothing that a device, a
+driver or a port does takes a poll away. A dead device is asked ever more seldom, so that it does not slow its
+neighbours.
 """
 
 from __future__ import annotations
@@ -10,45 +10,42 @@ from __future__ import annotations
 import heapq
 import logging
 import random
+import threading
 from typing import TYPE_CHECKING
 
-import msgspec
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_any, stop_when_event_set
-
 from edge.clock import Anchor, told
-from edge.driver import BadReply, Value
-from edge.sense.exchange import run
-from edge.sense.ports import Line, PortLost
+from edge.driver import BadReply
+from edge.sense.exchange import LONGEST_OWED_MS, Exchange, Stopped, Terms
+from edge.sense.health import Health
+from edge.sense.ports import PortLost
 from wire.batch import Source
 from wire.quantities import QUANTITIES
 from wire.reading import Reading, Reason
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
+    from concurrent.futures import Future
 
+    from edge.board import Board
     from edge.clock import Clock
     from edge.config import Bus, Sensor
+    from edge.driver import Ask, Reply, Value
+    from edge.sense.exchange import Heard
+    from edge.sense.ports import Line
 
 LONGEST_REOPEN_S = 60.0
 LONGEST_REST_S = 300.0
 FAILURES_BEFORE_REST = 3
-
-
-class Health(msgspec.Struct):
-    """How a channel is, for the status. Written by its sampler only."""
-
-    last_ok_ms: int | None = None
-    why: str = "not asked yet"
-    texts: dict[str, str] = {}
-    lost_ms: int | None = None
-    failures: int = 0
-    polls: int = 0
-    bad: dict[str, int] = {}  # kind of fault → how often
+LONGEST_BUDGET_S = 10.0  # of a poll, unless a single answer of the device may take longer
+LONGEST_WAIT_S = 5.0
+SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
 
 
 class Sampler:
-    """The owner of one bus. `run` belongs to one thread; `health` and `turns` may be read from others."""
+    """The owner of one bus. `run` belongs to one thread; `stop`, `order` and `ends_ms` may be used from others.
+
+    `put` takes what is read; it is called for every poll that is not broken off by `stop`.
+    """
 
     def __init__(
         self,
@@ -56,150 +53,205 @@ class Sampler:
         sensors: list[Sensor],
         open_line: Callable[[], Line],
         put: Callable[[Reading | Anchor], None],
+        board: Board,
         clock: Clock,
     ) -> None:
         self._bus, self._sensors, self._open, self._put, self._clock = bus, sensors, open_line, put, clock
         self._log = logging.getLogger(f"{__name__}.{bus.name}")
+        self._exchange = Exchange(
+            clock, byte_s=10 / bus.baud if bus.baud else 0, quiet_s=bus.quiet_ms / 1000, echo=bus.echo
+        )
+        self._health = {sensor.table.channel: Health(board, sensor.table.channel) for sensor in sensors}
         self._line: Line | None = None
         self._opened_ms = 0
         self._reopen_ms = 0
         self._reopen_s = 1.0
         self._why_lost = ""
-        self.health = {sensor.table.channel: Health(texts={}, bad={}) for sensor in sensors}
-        self.turns = 0  # progress, for the watchdog
+        self._wake = threading.Event()
+        self._stopped = False
+        self.ends_ms = clock.mono_ms() + round(1000 * SLACK_S)  # by when what it does now has ended, if nothing hangs
 
-    def run(self, stop: threading.Event) -> None:
+    # --- from other threads
+
+    def stop(self) -> None:
+        """Have `run` return once the poll that goes on has ended."""
+        self._stopped = True
+        self._exchange.finish()
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Have `run` return now, whatever the device does."""
+        self.stop()
+        self._exchange.stop()
+        line = self._line
+        if line is not None:
+            line.cancel()
+
+    def order(self, channel: str, ask: Ask) -> Future[Reply]:
+        """Have a device told something before anything else is asked on its bus (a coil, a siren).
+
+        The future brings its answer, or the BadReply or PortLost that it came to.
+        """
+        sensor = next(one for one in self._sensors if one.table.channel == channel)
+        done = self._exchange.order(ask, self._terms(sensor))
+        self._wake.set()
+        return done
+
+    # --- the loop
+
+    def run(self) -> None:
         """Poll every channel at its own pace until `stop`."""
         now = self._clock.mono_ms()
         due = [(now + number, number) for number in range(len(self._sensors))]
         heapq.heapify(due)
-        while not stop.is_set():
+        while not self._stopped:
             at, number = due[0]
-            if self._clock.wait(stop, min(max(at - self._clock.mono_ms(), 0) / 1000, 5.0)):
-                break
-            self.turns += 1
-            if self._clock.mono_ms() < at:
-                continue
+            wait_s = min(max(at - self._clock.mono_ms(), 0) / 1000, LONGEST_WAIT_S)
+            self._promise(wait_s)
+            self._clock.wait(self._wake, wait_s)
+            self._wake.clear()
             sensor = self._sensors[number]
             try:
-                self._put(self.poll(sensor, stop))
-            except Exception:  # noqa: BLE001 - the runner's one catch-all: logged, and the other channels go on
-                self._log.exception("driver stumbled channel=%s", sensor.table.channel)
+                self._orders(sensor)
+                if self._stopped or self._clock.mono_ms() < at:
+                    continue
+                self._put(self.poll(sensor))
+            except Stopped:
+                break
             heapq.heapreplace(due, (self._next(at, sensor), number))
         self.close()
 
     def close(self) -> None:
         """Let go of the port. May be called twice."""
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
-    def poll(self, sensor: Sensor, stop: threading.Event) -> Reading:
-        """Ask one sensor and return its reading: values, or reasons where it has none."""
-        health = self.health[sensor.table.channel]
-        health.polls += 1
+    def poll(self, sensor: Sensor) -> Reading:
+        """Ask one sensor and return its reading: values, or reasons where it has none. Raises Stopped."""
+        terms, health = self._terms(sensor), self._health[sensor.table.channel]
+        self._promise(terms.budget_s)
+        health.asked()
         try:
-            values = self._tries(self._opened(), sensor, stop)
-        except PortLost as error:
-            self.close()
-            self._why_lost = str(error)
-            self._failed(sensor, Reason.PORT_LOST, str(error))
-            health.failures = min(health.failures, FAILURES_BEFORE_REST)  # a returned port is to be noticed soon
-            return _empty(sensor, self._clock.mono_ms(), Reason.PORT_LOST)
-        except BadReply as error:
-            self._failed(sensor, error.reason, f"{error.kind}: {error}")
-            return _empty(sensor, self._clock.mono_ms(), error.reason)
-        self._well(sensor)
-        return self._reading(sensor, values)
-
-    def _opened(self) -> Line:
-        if self._line is None:
-            now = self._clock.mono_ms()
-            if now < self._reopen_ms:
-                raise PortLost(self._why_lost)
-            self._reopen_ms = now + round(1000 * random.uniform(0.2, self._reopen_s))
-            self._reopen_s = min(self._reopen_s * 2, LONGEST_REOPEN_S)
-            self._line = self._open()
-            self._line.drain()  # some adapters emit rubbish when opened
-            self._opened_ms, self._reopen_s = now, 1.0
-        return self._line
-
-    def _tries(self, line: Line, sensor: Sensor, stop: threading.Event) -> list[Value]:
-        line.patience(sensor.table.timeout_s)
-        resting = self.health[sensor.table.channel].failures >= FAILURES_BEFORE_REST
-        retrying = Retrying(
-            retry=retry_if_exception_type(BadReply),
-            stop=stop_any(stop_after_attempt(1 if resting else 1 + sensor.table.retries), stop_when_event_set(stop)),
-            reraise=True,
-        )
-        return retrying(self._once, line, sensor, stop)
-
-    def _once(self, line: Line, sensor: Sensor, stop: threading.Event) -> list[Value]:
-        self.turns += 1  # a slow device is no hang
-        try:
-            return run(sensor.driver.poll(sensor.config), line)
-        except BadReply as error:
-            bad = self.health[sensor.table.channel].bad
-            bad[error.kind] = bad.get(error.kind, 0) + 1
-            if sensor.driver.settles and line.quiet:
-                self._clock.wait(stop, self._bus.settle_ms / 1000)
-                line.drain()
+            self._opened()
+            reading = self._reading(sensor, self._heard(sensor, terms))
+        except Stopped:
             raise
+        except PortLost as error:
+            return self._lost(sensor, error)
+        except BadReply as error:
+            return self._failed(sensor, error.reason, f"{error.kind}: {error}{self._late(terms)}")
+        except Exception as error:  # noqa: BLE001 - the runner's one catch-all: one reading, one traceback a change
+            return self._failed(sensor, Reason.FAULTY, f"faulty: {type(error).__name__}: {error}", error)
+        lost_ms = health.well(reading.mono_ms)
+        if lost_ms is not None:
+            self._log.info("channel=%s back after_s=%s", sensor.table.channel, lost_ms // 1000)
+        return reading
 
-    def _reading(self, sensor: Sensor, values: list[Value]) -> Reading:
+    # --- inside
+
+    def _promise(self, seconds: float) -> None:
+        self.ends_ms = self._clock.mono_ms() + round(1000 * (seconds + SLACK_S)) + LONGEST_OWED_MS
+
+    def _terms(self, sensor: Sensor) -> Terms:
+        habits, channel = sensor.habits, sensor.table.channel
+        resting = self._health[channel].failures >= FAILURES_BEFORE_REST
+        return Terms(
+            device=channel,
+            timeout_s=habits.timeout_s,
+            retries=0 if resting else sensor.table.retries,
+            budget_s=max(3 * habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S)),
+            settle_ms=habits.settle_ms if self._bus.settle_ms is None else self._bus.settle_ms,
+        )
+
+    def _orders(self, sensor: Sensor) -> None:
+        """Carry out orders between two polls; without a line they are refused, as nobody can wait for one."""
+        try:
+            if self._line is not None:
+                self._promise(LONGEST_BUDGET_S)
+                self._exchange.serve()
+        except PortLost as error:
+            self._put(self._lost(sensor, error))
+        if self._line is None:
+            self._exchange.refuse(PortLost(self._why_lost or "the port is not open yet"))
+
+    def _opened(self) -> None:
+        if self._line is not None:
+            return
         now = self._clock.mono_ms()
+        if now < self._reopen_ms:
+            raise PortLost(self._why_lost)
+        self._reopen_ms = now + round(1000 * random.uniform(0.2, self._reopen_s))
+        self._reopen_s = min(self._reopen_s * 2, LONGEST_REOPEN_S)
+        self._line = self._open()
+        self._line.drain()  # some adapters emit rubbish when opened
+        self._exchange.attach(self._line)
+        self._opened_ms, self._reopen_s = now, 1.0
+
+    def _heard(self, sensor: Sensor, terms: Terms) -> Heard:
+        try:
+            return self._exchange.run(sensor.driver.poll(sensor.config), terms)
+        finally:
+            self._health[sensor.table.channel].stumbled(self._exchange.faults)
+
+    def _lost(self, sensor: Sensor, error: PortLost) -> Reading:
+        self.close()
+        self._why_lost = str(error)
+        reading = self._failed(sensor, Reason.PORT_LOST, str(error))
+        health = self._health[sensor.table.channel]
+        health.failures = min(health.failures, FAILURES_BEFORE_REST)  # a returned port is to be noticed soon
+        return reading
+
+    def _failed(self, sensor: Sensor, reason: Reason, words: str, error: Exception | None = None) -> Reading:
+        """Return the reading of a poll that brought nothing; said once, a new defect with its traceback."""
+        channel, health, now = sensor.table.channel, self._health[sensor.table.channel], self._clock.mono_ms()
+        before = health.why
+        news = health.failed(words, now)
+        if error is not None and (news or health.why != before):
+            self._log.error("channel=%s driver stumbled", channel, exc_info=error)
+        elif news:
+            self._log.warning("channel=%s lost reason=%s why=%r", channel, reason.name.lower(), health.why)
+        return Reading(channel, now, {}, dict.fromkeys(sensor.quantities.values(), int(reason)))
+
+    def _late(self, terms: Terms) -> str:
+        late_s = self._exchange.late_s(terms.device)
+        return f"; an answer came {late_s:.1f} s after its question: set timeout_s above that" if late_s else ""
+
+    def _reading(self, sensor: Sensor, heard: Heard) -> Reading:
         scaled: dict[str, int] = {}
         reasons: dict[str, int] = {}
-        warming = now - self._opened_ms < sensor.table.warmup_s * 1000
-        for value in values:
+        warming = heard.mono_ms - self._opened_ms < sensor.habits.warmup_s * 1000
+        for value in heard.values:
             name = sensor.quantities.get(value.name)
             if isinstance(value.value, str):
-                self._text(sensor, value.name, value.value, now)
+                self._text(sensor, value, heard)
             elif name is None:
                 continue
             elif warming:
                 reasons[name] = Reason.WARMING_UP
             elif value.value is None:
                 reasons[name] = value.reason or Reason.NOT_REPORTED
-            elif QUANTITIES[name].plausible(value.value):
+            elif QUANTITIES[name].plausible(value.value) and value.reason is None:
                 scaled[name] = QUANTITIES[name].scale(value.value)
             else:
-                reasons[name] = Reason.OUT_OF_RANGE
+                reasons[name] = value.reason or Reason.OUT_OF_RANGE
         for name in sensor.quantities.values():
             if name not in scaled:
                 reasons.setdefault(name, Reason.NOT_REPORTED)
-        return Reading(sensor.table.channel, now, scaled, reasons)
+        return Reading(sensor.table.channel, heard.mono_ms, scaled, reasons)
 
-    def _text(self, sensor: Sensor, name: str, text: str, now: int) -> None:
-        self.health[sensor.table.channel].texts[name] = text[:64]
-        if name == "time":
-            anchor = told(text, now, Source.GNSS, 1_500)
+    def _text(self, sensor: Sensor, value: Value, heard: Heard) -> None:
+        text = str(value.value)
+        self._health[sensor.table.channel].text(value.name, text)
+        if value.name == "time":
+            anchor = told(text, value.heard_ms or heard.mono_ms, Source.GNSS, 1_500)
             if anchor is not None:
                 self._put(anchor)
-
-    def _well(self, sensor: Sensor) -> None:
-        health = self.health[sensor.table.channel]
-        now = self._clock.mono_ms()
-        if health.lost_ms is not None:
-            self._log.info("channel=%s back after_s=%s", sensor.table.channel, (now - health.lost_ms) // 1000)
-        health.last_ok_ms, health.why, health.lost_ms, health.failures = now, "", None, 0
-
-    def _failed(self, sensor: Sensor, reason: Reason, words: str) -> None:
-        health = self.health[sensor.table.channel]
-        health.failures += 1
-        health.why = words
-        if health.lost_ms is None:
-            health.lost_ms = self._clock.mono_ms()
-            self._log.warning("channel=%s lost reason=%s why=%r", sensor.table.channel, reason.name.lower(), words)
 
     def _next(self, at: int, sensor: Sensor) -> int:
         """Return when to ask again: on the channel's own grid, more seldom while the device is dead."""
         step = round(sensor.table.every_s * 1000)
-        rest = max(self.health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
+        rest = max(self._health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
         step = max(min(step << min(rest, 4), round(LONGEST_REST_S * 1000)), step)
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
-
-
-def _empty(sensor: Sensor, mono_ms: int, reason: Reason) -> Reading:
-    return Reading(sensor.table.channel, mono_ms, {}, dict.fromkeys(sensor.quantities.values(), int(reason)))

@@ -69,7 +69,7 @@ class Replay:
             raise TranscriptError(f"sent {_text(frame)}, where the transcript has {due}")
         self._next += 1
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, _patience_s: float = 0.0) -> bytes:
         """Return up to `size` bytes of the next answer; none for silence, at the end, or while a request is due."""
         if not self._rest and self._answer_is_next():
             self._rest = self._talk[self._next][1]

@@ -50,7 +50,7 @@ def test_what_is_being_asked_when_the_stop_comes_is_kept(tmp_path):
         assert os.read(master, 64) == rtu.request(1, 3, 0, 4)
         stop.set()  # in the middle of a poll …
         keeper = next(thread for thread in threading.enumerate() if thread.name == "keeper")
-        keeper.join(1.5)  # … longer than the keeper's own pause
+        keeper.join(1.1)  # … longer than the keeper's own pause
         body = bytes((1, 3, 8)) + b"".join(word.to_bytes(2, "big") for word in (301, 215, 412, 48))
         os.write(master, body + rtu.crc16(body))
     finally:

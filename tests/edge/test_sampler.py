@@ -14,6 +14,7 @@ import pytest
 from pymodbus.framer import FramerRTU
 
 from edge import drivers
+from edge.board import Board
 from edge.config import Bus, Sensor, SensorTable
 from edge.sense.ports import PortLost, SerialLine, SimulatedLine, open_line
 from edge.sense.sampler import Sampler
@@ -22,8 +23,6 @@ from wire.reading import Reading, Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NEVER = threading.Event()
 
 
 def sensor(channel="soil-1", address=1, **table):
@@ -47,34 +46,35 @@ def bus(**keys):
 def sampler(line, *sensors, clock=None, **keys):
     got: list[Reading] = []
     open_ = line if callable(line) and not isinstance(line, SimulatedLine) else lambda: line
-    return Sampler(bus(**keys), list(sensors), open_, got.append, clock or HandClock()), got
+    room = Sampler(bus(**keys), list(sensors), open_, got.append, board := Board(), clock or HandClock())
+    return room, board.channels
 
 
 def test_a_good_answer_becomes_a_reading_in_scaled_integers():
     one = sensor()
-    room, _ = sampler(SimulatedLine(lambda frame: answer(frame[0], 312, 225) if frame else b""), one)
-    reading = room.poll(one, NEVER)
+    room, health = sampler(SimulatedLine(lambda frame: answer(frame[0], 312, 225) if frame else b""), one)
+    reading = room.poll(one)
     assert reading.values == {"soil_moisture": 3120, "soil_temperature": 2250}
     assert reading.reasons == {}
-    assert room.health["soil-1"].why == ""
+    assert health["soil-1"].why == ""
 
 
 def test_a_dead_probe_yields_reasons_and_is_named_once(caplog):
     one = sensor()
     clock = HandClock()
-    room, _ = sampler(SimulatedLine(lambda _: b""), one, clock=clock)
-    readings = [room.poll(one, NEVER) for _ in range(6)]
+    room, health = sampler(SimulatedLine(lambda _: b""), one, clock=clock)
+    readings = [room.poll(one) for _ in range(6)]
     assert all(r.values == {} and set(r.reasons.values()) == {Reason.SILENCE} for r in readings)
     assert [record.message for record in caplog.records if "lost" in record.message] == [
-        "channel=soil-1 lost reason=silence why='silence: " + room.health["soil-1"].why.split("silence: ")[1] + "'"
+        "channel=soil-1 lost reason=silence why='silence: " + health["soil-1"].why.split("silence: ")[1] + "'"
     ]
-    assert room.health["soil-1"].bad["silence"] == 3 * 3 + 3, "after three failures it is asked once a poll"
+    assert health["soil-1"].bad["silence"] == 3 * 3 + 3, "after three failures it is asked once a poll"
 
 
 def test_a_value_out_of_range_is_a_reason_and_zero_is_a_value():
     one = sensor()
     room, _ = sampler(SimulatedLine(lambda frame: answer(1, 0, 900) if frame else b""), one)
-    reading = room.poll(one, NEVER)
+    reading = room.poll(one)
     assert reading.values == {"soil_moisture": 0}
     assert reading.reasons == {"soil_temperature": Reason.OUT_OF_RANGE}
 
@@ -83,15 +83,15 @@ def test_a_dead_probe_is_asked_ever_more_seldom_but_its_neighbour_is_not():
     clock = HandClock(mono_ms=0)
     dead, well = sensor("dead", 1, every_s=1.0), sensor("well", 2, every_s=1.0)
     line = SimulatedLine(lambda frame: answer(2, 300, 200) if frame[:1] == b"\x02" else b"")
-    stop = threading.Event()
     got = []
 
     def put(reading):
         got.append(reading)
         if clock.now > 120_000:
-            stop.set()
+            room.stop()
 
-    Sampler(bus(settle_ms=0), [dead, well], lambda: line, put, clock).run(stop)
+    room = Sampler(bus(settle_ms=0), [dead, well], lambda: line, put, Board(), clock)
+    room.run()
     polls = [sum(r.channel == name for r in got) for name in ("dead", "well")]
     assert polls[1] >= 115
     assert 5 <= polls[0] <= 20
@@ -146,12 +146,12 @@ def test_a_late_answer_is_never_taken_for_the_next_one(tmp_path):
 
     pty = Pty(tmp_path, respond)
     one = sensor(retries=0)
-    room, _ = sampler(lambda: SerialLine(str(pty.port), 9600, "8N1"), one, clock=RealClock(), settle_ms=250)
+    room, health = sampler(lambda: SerialLine(bus(), str(pty.port)), one, clock=RealClock(), settle_ms=250)
     for _ in range(12):
-        reading = room.poll(one, NEVER)
+        reading = room.poll(one)
         if reading.values:
             assert reading.values["soil_moisture"] == 10 * len(asked), "the answer to an earlier question"
-    assert room.health["soil-1"].bad["silence"] >= 4
+    assert health["soil-1"].bad["silence"] >= 4
     room.close()
     pty.close()
 
@@ -161,13 +161,13 @@ def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_
     one = sensor()
     clock = RealClock()
     room, _ = sampler(lambda: open_line(bus(port="port"), tmp_path), one, clock=clock)
-    assert room.poll(one, NEVER).values
+    assert room.poll(one).values
     pty.close()
-    lost = room.poll(one, NEVER)
+    lost = room.poll(one)
     assert set(lost.reasons.values()) == {Reason.PORT_LOST}
     back = Pty(tmp_path, lambda n, frame, send: send(answer(1, 301, 200)))
     deadline = time.monotonic() + 20
-    while not (reading := room.poll(one, NEVER)).values:
+    while not (reading := room.poll(one)).values:
         assert time.monotonic() < deadline
         clock.wait(threading.Event(), 0.05)
     assert reading.values["soil_moisture"] == 3010
@@ -177,9 +177,9 @@ def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_
 
 def test_a_port_is_ours_alone(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: None)
-    first = SerialLine(str(pty.port), 9600, "8N1")
+    first = SerialLine(bus(), str(pty.port))
     with pytest.raises(PortLost, match="lock"):
-        SerialLine(str(pty.port), 9600, "8N1")
+        SerialLine(bus(), str(pty.port))
     first.close()
     first.close()
     pty.close()
@@ -189,8 +189,8 @@ def test_a_captured_talk_can_be_played_again(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 300 + n, 200)))
     one = sensor()
     room, _ = sampler(lambda: open_line(bus(port="port", capture="wire.txt"), tmp_path), one, clock=RealClock())
-    assert room.poll(one, NEVER).values["soil_moisture"] == 3010
+    assert room.poll(one).values["soil_moisture"] == 3010
     room.close()
     pty.close()
     again, _ = sampler(lambda: open_line(bus(port="replay:wire.txt"), tmp_path), one)
-    assert [again.poll(one, NEVER).values["soil_moisture"] for _ in range(3)] == [3010] * 3
+    assert [again.poll(one).values["soil_moisture"] for _ in range(3)] == [3010] * 3

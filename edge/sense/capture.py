@@ -1,0 +1,60 @@
+"""Every byte of a line, for a bug report: bounded in size, and never the reason that a reading is lost.
+
+The newest talk counts. At half of the limit the file becomes `<name>.1` and a new one begins, so that both together
+never hold more. A disk that takes nothing ends the capture, said once, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edge.sense.transcript import Way, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+LIMIT_BYTES = 2 * 1024 * 1024
+
+
+class Capture:
+    """What passes on one line, as text. Belongs to the thread that owns the line."""
+
+    def __init__(self, file: Path, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._file, self._limit = file, limit_bytes
+        self._came = bytearray()
+        self._well = True
+
+    def sent(self, frame: bytes) -> None:
+        """Note what was sent."""
+        self.flush()
+        if frame:
+            self._note("send", frame)
+
+    def came(self, data: bytes) -> None:
+        """Note what came; nothing is a silence."""
+        self._came += data
+        if not data or len(self._came) > 4096:
+            self.flush()
+        if not data:
+            self._note("recv", b"")
+
+    def flush(self) -> None:
+        """Write what came so far as one line."""
+        if self._came:
+            self._note("recv", bytes(self._came))
+            self._came.clear()
+
+    def _note(self, way: Way, data: bytes) -> None:
+        if not self._well:
+            return
+        text = written([(way, data)])
+        try:
+            with self._file.open("a", encoding="utf-8") as out:
+                if 2 * (out.tell() + len(text)) > self._limit:
+                    self._file.replace(self._file.with_name(self._file.name + ".1"))
+                out.write(text)
+        except OSError as error:
+            self._well = False
+            log.warning("capture ended file=%s why=%r", self._file, str(error))
