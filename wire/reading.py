@@ -22,6 +22,7 @@ class Reason(IntEnum):
     WARMING_UP = 10  # the sensor is known to lie just after power-up
     PORT_LOST = 11  # the serial port is gone
     GARBLED = 12  # the answer breaks the device's own grammar
+    FAULTY = 13  # the driver itself stumbled: a defect of gocche, not of the sensor
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -105,6 +105,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.WARMING_UP: ("đang khởi động", "warming up"),
     Reason.PORT_LOST: ("mất cổng nối tiếp", "port lost"),
     Reason.GARBLED: ("dữ liệu hỏng", "garbled"),
+    Reason.FAULTY: ("lỗi của gocche, không phải cảm biến", "fault of gocche, not of the sensor"),
 }
 
 
