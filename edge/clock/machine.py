@@ -95,5 +95,8 @@ def _battery_clock() -> bool:
 
 def told(text: str, mono_ms: int, source: Source, uncertainty_ms: int) -> Anchor | None:
     """Return the anchor that a device's own date gives (ISO 8601 with offset), or None where it is older than us."""
-    utc_ms = round(datetime.fromisoformat(text).timestamp() * 1000)
+    try:
+        utc_ms = round(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:  # 30 February, second 60
+        return None
     return None if utc_ms < BUILT_MS else Anchor(utc_ms - mono_ms, source, uncertainty_ms)

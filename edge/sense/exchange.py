@@ -206,7 +206,7 @@ class Exchange:
                 return self._once(ask, terms)
             except BadReply as error:
                 self.faults.append(error.kind)
-                if not tries or self._finishing or error.reason == Reason.REFUSED or self._left_s() <= 0:
+                if not tries or self._finishing or error.reason == Reason.REFUSED or self._owes_beyond(self._end_ms):
                     raise
 
     def _once(self, ask: Ask, terms: Terms) -> Reply:
@@ -277,6 +277,9 @@ class Exchange:
         late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._slowest_ms.get(terms.device, 0) // 2)
         until = sent_ms + min(late_ms, LONGEST_OWED_MS) if error.reason != Reason.CHECKSUM else sent_ms
         self._owed = _Owed(ask, terms, sent_ms, until)
+
+    def _owes_beyond(self, end_ms: int) -> bool:
+        return max(self._timer.mono_ms(), self._owed.until_ms if self._owed else 0) >= end_ms
 
     def _hear_out(self) -> None:
         """Listen until what is owed has come, or cannot come any more; then until the line is quiet. Raises Stopped."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from edge.config import Bus
 
+LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter
 WRITE_S = 2.0  # beyond the time that the bytes take: a port that takes nothing for so long is hung
 
 
@@ -76,7 +77,7 @@ class SerialLine:
         with _losing(port):
             self._serial = serial.Serial(
                 port, bus.baud, bytesize=int(form[0]), parity=form[1], stopbits=float(form[2:]), exclusive=True,
-                write_timeout=WRITE_S + 10 * 4096 / bus.baud,
+                write_timeout=WRITE_S + 10 * LONGEST_FRAME / bus.baud,
             )  # fmt: skip
             self._fd = self._serial.fileno()
             self._woken, self._wake = socket.socketpair()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import threading
+import time
 import tty
 
 from edge.agent import Agent
@@ -62,3 +65,80 @@ def test_what_is_being_asked_when_the_stop_comes_is_kept(tmp_path):
     assert spool.acquired == 1
     assert spool.uncut == 0
     spool.close()
+
+
+SICK = """
+[[bus]]
+name = "{name}"
+port = "ports/{name}"
+baud = 4800
+[[sensor]]
+channel = "{name}"
+bus = "{name}"
+driver = "{driver}"
+timeout_s = 20
+{more}
+"""
+
+
+class Noise:
+    """A far end that says the same for ever."""
+
+    def __init__(self, folder, name, words, every_s=0.02):
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        os.set_blocking(self.master, False)
+        (folder / name).symlink_to(os.ttyname(self.slave))
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._talk, args=(words, every_s))
+        self._thread.start()
+
+    def _talk(self, words, every_s):
+        while not self._ended.wait(every_s):
+            with contextlib.suppress(BlockingIOError):
+                os.write(self.master, words)
+
+    def close(self):
+        self._ended.set()
+        self._thread.join(5)
+        os.close(self.master)
+        os.close(self.slave)
+
+
+def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch):
+    """A talker of other sentences, noise at a wrong speed, a modem that only echoes, a silent probe."""
+    monkeypatch.setattr("edge.agent.STATUS_EVERY_S", 0.2)
+    heard, words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
+    heard.bind(str(tmp_path / "notify"))
+    heard.settimeout(5)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    (tmp_path / "ports").mkdir()
+    sentences = 'sentences = ["GGA", "RMC"]'
+    far = [
+        ("gsv", "nmea0183", sentences, b"$GPGSV,1,1,00*79\r\n"),
+        ("noise", "nmea0183", sentences, bytes(range(128, 168))),
+        ("modem", "modem_at", "", b"AT+CEREG?\r\r\n"),
+        ("silent", "modbus", 'profile = "soil-0000"', b""),
+    ]
+    ends = [Noise(tmp_path / "ports", name, said) for name, _, _, said in far]
+    tables = "".join(SICK.format(name=name, driver=driver, more=more) for name, driver, more, _ in far)
+    text = CONFIG.format(port=free_port()).partition("[[bus]]")[0] + tables
+    (tmp_path / "devices.toml").write_text(text)
+    stop = threading.Event()
+    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
+    running = threading.Thread(target=agent.run, args=(stop,))
+    running.start()
+    try:
+        while words.count(b"WATCHDOG=1") < 5:
+            words.append(heard.recv(200))
+        began = time.monotonic()
+        stop.set()
+        running.join(20)
+        took_s = time.monotonic() - began
+    finally:
+        stop.set()
+        running.join(30)
+        for end in ends:
+            end.close()
+        heard.close()
+    assert took_s <= 5

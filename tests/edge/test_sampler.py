@@ -7,7 +7,9 @@ import select
 import threading
 import time
 import tty
-from typing import TYPE_CHECKING
+from functools import reduce
+from operator import xor
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,13 +18,14 @@ from pymodbus.framer import FramerRTU
 from edge import drivers
 from edge.board import Board
 from edge.config import Bus, Sensor, SensorTable
-from edge.sense.ports import PortLost, SerialLine, SimulatedLine, open_line
+from edge.driver import Ask
+from edge.sense.capture import Capture
+from edge.sense.health import KINDS, TEXTS, Health
+from edge.sense.ports import WRITE_S, CapturedLine, PortLost, SerialLine, SimulatedLine, open_line
 from edge.sense.sampler import Sampler
+from edge.sense.transcript import parse
 from tests.edge.clock import HandClock
 from wire.reading import Reading, Reason
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def sensor(channel="soil-1", address=1, **table):
@@ -194,3 +197,122 @@ def test_a_captured_talk_can_be_played_again(tmp_path):
     pty.close()
     again, _ = sampler(lambda: open_line(bus(port="replay:wire.txt"), tmp_path), one)
     assert [again.poll(one).values["soil_moisture"] for _ in range(3)] == [3010] * 3
+
+
+def test_every_poll_has_one_outcome_whatever_the_driver_does(caplog):
+    """Before, a driver that stumbled made a poll vanish: 13 polls, 0 readings, and the status said "not asked yet"."""
+    one = sensor()
+
+    def stumbling(_config):
+        yield Ask(b"?", 1)
+        raise ZeroDivisionError("no such number")
+
+    lame = msgspec.structs.replace(one, driver=msgspec.structs.replace(one.driver, poll=stumbling))
+    room, health = sampler(SimulatedLine(lambda _: b"!"), one)
+    readings = [room.poll(lame) for _ in range(4)]
+    assert [set(reading.reasons.values()) for reading in readings] == 4 * [{Reason.FAULTY}]
+    assert health["soil-1"].why == "faulty: ZeroDivisionError: no such number"
+    assert health["soil-1"].last_ok_ms is None
+    assert sum("Traceback" in caplog.handler.format(record) for record in caplog.records) == 1, "once a change"
+
+
+def test_a_date_that_cannot_be_does_not_cost_the_position(tmp_path):
+    """30 February once lost the fix beside it."""
+    driver = drivers.load("nmea0183")
+    config = msgspec.convert({"sentences": ["GGA", "RMC"]}, driver.config)
+    one = Sensor(SensorTable(channel="soil-1", bus="b", driver="nmea0183"), driver, config, driver.quantities(config))
+
+    def sentence(body):
+        return f"${body}*{reduce(xor, body.encode()):02X}\r\n".encode()
+
+    for date, clock in (("300226", "120000"), ("311226", "235960")):
+        talk = sentence(f"GPRMC,{clock},A,2130.0,N,10430.0,E,0.0,0.0,{date},,,A") + sentence(
+            f"GPGGA,{clock},2130.0,N,10430.0,E,1,08,1.0,900,M,0,M,,"
+        )
+        line = SimulatedLine(lambda _: b"")
+        line.drain = lambda line=line, talk=talk: line._incoming.extend(talk)
+        room, health = sampler(line, one)
+        reading = room.poll(one)
+        assert reading.values["lat"] == 215_000_000
+        assert health["soil-1"].why == ""
+
+
+def test_what_a_device_says_of_itself_is_bounded_and_printable():
+    one = sensor()
+    board = Board()
+    health = Health(board, "soil-1")
+    for n in range(100):
+        health.stumbled([f"cme:\x1b[2J\nsome text {n}"])
+        health.text(f"firmware {n}", "\0" * 10_000)
+    health.failed("\r\n\x07" * 5_000, 1)
+    line = board.channels["soil-1"]
+    assert len(line.bad) <= KINDS + 1
+    assert sum(line.bad.values()) == 100
+    assert len(line.texts) <= TEXTS
+    said = [line.why, *line.bad, *line.texts, *line.texts.values()]
+    assert all(words.isprintable() and len(words) <= 200 for words in said)
+    assert one.table.channel == "soil-1"
+
+
+def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
+    """On a full disk it once took every reading with it."""
+    one = sensor()
+    file = tmp_path / "wire.txt"
+    far = SimulatedLine(lambda frame: answer(1, 312, 225))
+    room, _ = sampler(lambda: CapturedLine(far, Capture(file, 4_000)), one)
+    assert all(room.poll(one).values for _ in range(300))
+    kept = list(tmp_path.iterdir())
+    assert {path.name for path in kept} == {"wire.txt", "wire.txt.1"}
+    assert sum(path.stat().st_size for path in kept) <= 4_000 + 200
+    assert parse(file.read_text())
+    room, health = sampler(lambda: CapturedLine(far, Capture(Path("/dev/full"))), one)
+    assert all(room.poll(one).values for _ in range(10))
+    assert health["soil-1"].why == ""
+
+
+def test_what_a_device_needs_is_known_by_its_driver_and_may_be_said_otherwise():
+    pms = drivers.load("plantower_pms")
+    config = msgspec.convert({"model": "pms5003"}, pms.config)
+    plain = Sensor(SensorTable(channel="air", bus="b", driver="plantower_pms"), pms, config, pms.quantities(config))
+    said = msgspec.structs.replace(plain, table=msgspec.structs.replace(plain.table, timeout_s=9.0, warmup_s=0.0))
+    assert (plain.habits.timeout_s, plain.habits.warmup_s) == (3.0, 30.0)
+    assert (said.habits.timeout_s, said.habits.warmup_s) == (9.0, 0.0)
+
+
+def test_values_are_not_trusted_while_the_device_warms_up():
+    clock = HandClock(mono_ms=0)
+    one = sensor(warmup_s=20.0)
+    room, _ = sampler(SimulatedLine(lambda frame: answer(1, 312, 225)), one, clock=clock)
+    assert set(room.poll(one).reasons.values()) == {Reason.WARMING_UP}
+    clock.now += 20_000
+    assert room.poll(one).values
+
+
+def fill(slave):
+    """Leave no room for one byte more: the kernel moves what is written on, so it is tried until it stays full."""
+    os.set_blocking(slave, False)
+    full = 0
+    while full < 10:
+        try:
+            os.write(slave, b"x" * (256 if not full else 1))
+            full = 0
+        except BlockingIOError:
+            full += 1
+            select.select([], [slave], [], 0.02)
+
+
+def test_a_port_that_takes_no_more_bytes_is_lost_and_said_so(tmp_path):
+    """Before, its thread was blocked for ever."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    (tmp_path / "port").symlink_to(os.ttyname(slave))
+    one = sensor()
+    room, health = sampler(lambda: open_line(bus(port="port"), tmp_path), one, clock=RealClock())
+    room._opened()
+    fill(slave)
+    began = time.monotonic()
+    assert set(room.poll(one).reasons.values()) == {Reason.PORT_LOST}
+    assert time.monotonic() - began < WRITE_S + 2
+    assert "takes no more bytes" in health["soil-1"].why
+    os.close(slave)
+    os.close(master)

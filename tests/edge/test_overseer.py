@@ -1,0 +1,123 @@
+"""One bus that hangs is replaced alone; only a thread that never comes back makes the process end."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from edge.board import Board
+from edge.config import Bus
+from edge.sense.overseer import GRACE_MS, Overseer
+from edge.sense.ports import PortLost, SimulatedLine
+from edge.sense.sampler import LONGEST_BUDGET_S, SLACK_S, Sampler
+from tests.edge.clock import HandClock
+from tests.edge.test_sampler import answer, sensor
+from tests.servers import until
+from wire.reading import Reason
+
+LONG_MS = 120_000
+
+
+class Turned(HandClock):
+    """Stands still unless it is turned; a wait is a short real one, so that threads really run."""
+
+    def wait(self, event, seconds):
+        return event.wait(min(seconds, 0.01))
+
+
+class Hung(SimulatedLine):
+    """A line in whose driver a call never returns, unless `let_go` is set or, where it `heeds`, it is cancelled."""
+
+    def __init__(self, heeds: bool) -> None:
+        super().__init__(lambda _: b"")
+        self.heeds, self.let_go, self.inside, self.closed = heeds, threading.Event(), threading.Event(), False
+
+    def read(self, size, patience_s):
+        self.inside.set()
+        self.let_go.wait(30)
+        return b""
+
+    def cancel(self):
+        if self.heeds:
+            self.let_go.set()
+
+    def close(self):
+        self.closed = True
+
+
+class Garden:
+    def __init__(self, first: Hung) -> None:
+        self.clock, self.board, self.got = Turned(), Board(), []
+        self.first, self.opened = first, 0
+        makers = {"sick": lambda: self.made("sick", self.sick), "well": lambda: self.made("well", self.well)}
+        self.overseer = Overseer(makers, self.clock)
+
+    def made(self, name, open_line):
+        bus = Bus(name=name, port=name, baud=9600, format="8N1")
+        return Sampler(bus, [sensor(name, every_s=0.05)], open_line, self.got.append, self.board, self.clock)
+
+    def well(self):
+        return SimulatedLine(lambda frame: answer(1, 300, 200))
+
+    def sick(self):
+        self.opened += 1
+        if self.opened == 1:
+            return self.first
+        if not self.first.closed:
+            raise PortLost("port is locked by the thread that hangs")
+        return self.well()
+
+    def seen(self, channel, reason=None):
+        return [
+            one for one in self.got if one.channel == channel and (reason is None or reason in one.reasons.values())
+        ]
+
+
+@pytest.fixture
+def hung(request):
+    line = Hung(heeds=getattr(request, "param", True))
+    yield line
+    line.let_go.set()
+
+
+def test_a_bus_whose_turn_does_not_end_is_closed_and_opened_again_alone(hung):
+    garden = Garden(hung)
+    garden.overseer.start()
+    until(hung.inside.is_set, 5, "the sick bus hangs")
+    assert garden.overseer.look() == ""
+    assert garden.opened == 1, "within its time it is left alone"
+    garden.clock.now += LONG_MS
+    until(lambda: garden.overseer.look() == "" and garden.seen("sick"), 5, "it is back")
+    assert hung.closed
+    assert garden.seen("sick")[0].values
+    assert garden.seen("well")
+    assert not any("hangs" in line.why for line in garden.board.channels.values())
+    garden.overseer.stop(1.0)
+
+
+@pytest.mark.parametrize("hung", [False], indirect=True)
+def test_a_thread_that_never_lets_go_of_its_port_makes_the_process_end(hung):
+    garden = Garden(hung)
+    garden.overseer.start()
+    until(hung.inside.is_set, 5, "the sick bus hangs")
+    garden.clock.now += LONG_MS
+    assert garden.overseer.look() == ""
+    until(lambda: garden.seen("sick", Reason.PORT_LOST), 5, "the new thread says what it finds")
+    assert garden.overseer.look() == ""
+    garden.clock.now += GRACE_MS + 1
+    assert garden.overseer.look() == "bus-sick does not let go of its port"
+    garden.overseer.stop(0.1)
+
+
+def test_a_turn_promises_no_more_than_its_budget_and_some_slack(hung):
+    garden = Garden(hung)
+    sampler = garden.made("sick", garden.sick)
+    running = threading.Thread(target=sampler.run)
+    running.start()
+    until(hung.inside.is_set, 5, "the poll has begun")
+    longest_ms = 1000 * (LONGEST_BUDGET_S + SLACK_S) + 10_000
+    assert 0 < sampler.ends_ms - garden.clock.now <= longest_ms
+    sampler.abort()
+    running.join(5)
+    assert not running.is_alive()
