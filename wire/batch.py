@@ -53,7 +53,9 @@ class Block(msgspec.Struct, frozen=True):
     """All readings of one channel in one batch, as columns.
 
     `times_ms` are UTC where the batch is dated, else monotonic. `columns[i][row]` is the decimal text of
-    `quantities[i]`, or "" where the value is absent; then `absent[i]` has (row, reason code).
+    `quantities[i]`, or "" where the value is absent; then `absent[i]` has (row, reason code). `raw` has (row, quantity,
+    decimal text) of the numbers that came beside a reason. They are for stores alone: `Batch.readings`, which rules and
+    pages read, never yields them.
     """
 
     channel: str
@@ -62,6 +64,7 @@ class Block(msgspec.Struct, frozen=True):
     quantities: tuple[str, ...]
     columns: list[list[str]]
     absent: list[list[tuple[int, int]]]
+    raw: list[tuple[int, str, str]] = []
 
     def stored_ns(self) -> list[int]:
         """Return the stored time of each row: ms · 10⁶ + seq mod 10⁶ ns, so that no two readings ever merge."""

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import zlib
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise, repeat
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from wire.batch import Ack, AckItem, Batch, Block, Gap, Identity, Source
-from wire.quantities import QUANTITIES, TABLE_STEPS, Quantity
+from wire.quantities import MAX_SCALED, QUANTITIES, TABLE_STEPS, Quantity
 from wire.reading import Reading, Reason
 from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 VERSION = 1
 BATCH, GAP = 1, 2
@@ -90,9 +90,17 @@ class _Series(msgspec.Struct, frozen=True, array_like=True):
     columns: list[_Column]
 
 
+class _Raw(msgspec.Struct, frozen=True, array_like=True):
+    series: int  # place in the body's table
+    column: int  # place in the series
+    rows: list[int]  # where the number stands beside a reason, as deltas
+    deltas: list[int]  # of the scaled numbers
+
+
 class _Body(msgspec.Struct, frozen=True, array_like=True):
     start_ms: int
     series: list[_Series]
+    raw: list[_Raw] = []  # only written where there is one: older readers pass over it
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -123,7 +131,9 @@ def encode_body(readings: Sequence[Reading]) -> bytes:
     rows: dict[str, list[tuple[int, Reading]]] = {}
     for offset, reading in enumerate(readings):
         rows.setdefault(reading.channel, []).append((offset, reading))
-    series, total = [], 0
+    series: list[_Series] = []
+    raw: list[_Raw] = []
+    total = 0
     for channel, own in rows.items():
         quantities = dict.fromkeys(q for _, reading in own for q in (*reading.values, *reading.reasons))
         total += len(own) * len(quantities)
@@ -140,12 +150,25 @@ def encode_body(readings: Sequence[Reading]) -> bytes:
             )
             for quantity in quantities
         ]
+        raw += _raw_of([reading for _, reading in own], len(series), quantities)
         seqs = _deltas(offset for offset, _ in own)
         times = _deltas(_deltas(reading.mono_ms - start for _, reading in own))
         series.append(_Series(channel, seqs, times, columns))
     if total > MAX_VALUES:
         raise ValueError(f"a batch has at most {MAX_VALUES} values, not {total}")
-    return _encoder.encode(_Body(start, series))
+    return _encoder.encode((start, series, raw) if raw else (start, series))
+
+
+def _raw_of(readings: Sequence[Reading], series: int, quantities: Iterable[str]) -> Iterator[_Raw]:
+    """Yield the numbers that stand beside reasons, for each quantity of a series that has any."""
+    for place, quantity in enumerate(quantities):
+        beside = {
+            row: reading.raw[quantity]
+            for row, reading in enumerate(readings)
+            if quantity in reading.raw and quantity not in reading.values
+        }
+        if beside:
+            yield _Raw(series, place, _deltas(beside), _deltas(beside.values()))
 
 
 def encode_gap(reason: str) -> bytes:
@@ -243,12 +266,13 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
     body = _bodies.decode(envelope.body)
     shift = body.start_ms + (envelope.offset_ms or 0)
     uncertainty = str(-(-max(envelope.uncertainty_ms, 0) // 1000)) if source is Source.BOUNDED else None
+    beside = _by_series(identity, body)
     blocks, seqs, values = [], [], 0
-    for series in body.series:
+    for place, series in enumerate(body.series):
         values += len(series.seqs) * max(len(series.columns), 1)
         if values > MAX_VALUES:
             raise Rejected(identity, f"more than {MAX_VALUES} values")
-        block = _block(identity, series, shift, uncertainty)
+        block = _block(identity, series, beside.get(place, ()), shift, uncertainty)
         seqs += block.seqs
         blocks.append(block)
     if sorted(seqs) != list(range(envelope.first, envelope.first + envelope.n)):
@@ -268,7 +292,20 @@ def _check_times(identity: Identity, blocks: list[Block], now_ms: int) -> None:
             raise Rejected(identity, f"channel {block.channel}: time {wrong} ms is before 2020 or in the future")
 
 
-def _block(identity: Identity, series: _Series, shift: int, uncertainty: str | None) -> Block:
+def _by_series(identity: Identity, body: _Body) -> dict[int, list[_Raw]]:
+    """Return the raw numbers by the place of their series."""
+    places = [(one.series, one.column) for one in body.raw]
+    if any(before >= after for before, after in pairwise(places)):
+        raise Rejected(identity, "raw numbers do not follow series and columns, each once")
+    beside: dict[int, list[_Raw]] = {}
+    for one in body.raw:
+        if not 0 <= one.series < len(body.series):
+            raise Rejected(identity, f"raw numbers of series {one.series}; there are {len(body.series)}")
+        beside.setdefault(one.series, []).append(one)
+    return beside
+
+
+def _block(identity: Identity, series: _Series, beside: Iterable[_Raw], shift: int, uncertainty: str | None) -> Block:
     channel, rows = series.channel, len(series.seqs)
     if not CHANNEL.fullmatch(channel):
         raise Rejected(identity, f"channel {channel[:MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
@@ -282,13 +319,14 @@ def _block(identity: Identity, series: _Series, shift: int, uncertainty: str | N
         absents.append(absent)
     if len(set(quantities)) != len(quantities):
         raise Rejected(identity, f"channel {channel}: a quantity stands twice")
+    raw = [found for one in beside for found in _raw(identity, series, one)]
     if uncertainty is not None:
         quantities.append("clock_uncertainty")
         columns.append([uncertainty] * rows)
         absents.append([])
     seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
     times = list(accumulate(accumulate(series.times), initial=shift))[1:]
-    return Block(channel, seqs, times, tuple(quantities), columns, absents)
+    return Block(channel, seqs, times, tuple(quantities), columns, absents, raw)
 
 
 def _column(identity: Identity, channel: str, column: _Column, rows: int) -> tuple[list[str], list[tuple[int, int]]]:
@@ -313,6 +351,23 @@ def _column(identity: Identity, channel: str, column: _Column, rows: int) -> tup
         texts.insert(row, "")
         before = row
     return texts, absent
+
+
+def _raw(identity: Identity, series: _Series, one: _Raw) -> Iterator[tuple[int, str, str]]:
+    """Return (row, quantity, text) of one column's raw numbers: each beside a reason, so the limit on values holds."""
+    if not 0 <= one.column < len(series.columns):
+        raise Rejected(identity, f"channel {series.channel}: raw numbers of column {one.column}")
+    column = series.columns[one.column]
+    quantity = QUANTITIES[column.quantity]
+    rows, numbers = list(accumulate(one.rows)), list(accumulate(one.deltas))
+    rising = all(before < after for before, after in pairwise(rows))
+    if len(rows) != len(numbers) or not rising or not set(column.absent[::2]).issuperset(rows):
+        raise Rejected(
+            identity, f"channel {series.channel}: {quantity.name} has raw numbers without a reason beside them"
+        )
+    if any(abs(number) >= MAX_SCALED for number in numbers):
+        raise Rejected(identity, f"channel {series.channel}: {quantity.name} has a raw number of 2^53 or more")
+    return zip(rows, repeat(quantity.name), map(quantity.text, numbers), strict=False)
 
 
 @cache

@@ -68,10 +68,10 @@ class Quantity(msgspec.Struct, frozen=True):
         """
         if not math.isfinite(value):
             raise ValueError(f"{self.name}: {value} is not a finite number")
-        scaled: int = round(value * 10.0**self.decimals)
-        if abs(scaled) >= MAX_SCALED:
+        shifted = value * 10.0**self.decimals  # may be infinite where the value is not
+        if not -MAX_SCALED < shifted < MAX_SCALED:
             raise ValueError(f"{self.name}: {value} is too large to be kept exactly")
-        return scaled
+        return round(shifted)
 
     def unscale(self, scaled: int) -> float:
         """Return the number that a scaled integer stands for."""

@@ -25,14 +25,17 @@ class Reason(IntEnum):
     FAULTY = 13  # the driver itself stumbled: a defect of gocche, not of the sensor
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     """One poll of one channel, dated in monotonic milliseconds of its boot.
 
     `values` are scaled integers (`value * 10**decimals`, see `wire.quantities`); `reasons` are `Reason` codes.
-    A quantity stands in exactly one of the two. A failed poll has reasons only.
+    A quantity stands in exactly one of the two. A failed poll has reasons only. `raw` is the scaled number that stands
+    beside some reasons: what the device said and nobody may take for a value. Staff look at it, rules and the public
+    never do.
     """
 
     channel: str
     mono_ms: int
     values: dict[str, int]
     reasons: dict[str, int]
+    raw: dict[str, int] = {}

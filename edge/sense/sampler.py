@@ -220,6 +220,7 @@ class Sampler:
     def _reading(self, sensor: Sensor, heard: Heard) -> Reading:
         scaled: dict[str, int] = {}
         reasons: dict[str, int] = {}
+        raw: dict[str, int] = {}
         warming = heard.mono_ms - self._opened_ms < sensor.habits.warmup_s * 1000
         for value in heard.values:
             name = sensor.quantities.get(value.name)
@@ -235,10 +236,18 @@ class Sampler:
                 scaled[name] = QUANTITIES[name].scale(value.value)
             else:
                 reasons[name] = value.reason or Reason.OUT_OF_RANGE
+                self._keep_raw(sensor, name, value.value, raw)
         for name in sensor.quantities.values():
             if name not in scaled:
                 reasons.setdefault(name, Reason.NOT_REPORTED)
-        return Reading(sensor.table.channel, heard.mono_ms, scaled, reasons)
+        return Reading(sensor.table.channel, heard.mono_ms, scaled, reasons, raw)
+
+    def _keep_raw(self, sensor: Sensor, quantity: str, number: float, raw: dict[str, int]) -> None:
+        """Keep what the device said beside its reason; what no integer of the wire can say is only counted."""
+        try:
+            raw[quantity] = QUANTITIES[quantity].scale(number)
+        except ValueError:
+            self._health[sensor.table.channel].stumbled(["unrepresentable"])
 
     def _text(self, sensor: Sensor, value: Value, heard: Heard) -> None:
         text = str(value.value)

@@ -18,7 +18,7 @@ from pymodbus.framer import FramerRTU
 from edge import drivers
 from edge.board import Board
 from edge.config import Bus, Sensor, SensorTable
-from edge.driver import Ask
+from edge.driver import Ask, Value
 from edge.sense.capture import Capture
 from edge.sense.health import KINDS, TEXTS, Health
 from edge.sense.ports import WRITE_S, CapturedLine, PortLost, SerialLine, SimulatedLine, open_line
@@ -80,6 +80,21 @@ def test_a_value_out_of_range_is_a_reason_and_zero_is_a_value():
     reading = room.poll(one)
     assert reading.values == {"soil_moisture": 0}
     assert reading.reasons == {"soil_temperature": Reason.OUT_OF_RANGE}
+    assert reading.raw == {"soil_temperature": 9000}, "the number stays beside its reason"
+
+
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), -1.7e308, 3.4e38])
+def test_what_no_integer_can_say_is_absent_and_counted(said):
+    def odd(_config):
+        yield Ask(b"?", size=1)
+        return [Value("soil_moisture", "%", 31.2), Value("soil_temperature", "Cel", said)]
+
+    one = msgspec.structs.replace(sensor(), driver=msgspec.structs.replace(sensor().driver, poll=odd))
+    room, health = sampler(SimulatedLine(lambda frame: b"!" if frame else b""), one)
+    reading = room.poll(one)
+    assert reading.values == {"soil_moisture": 3120}
+    assert (reading.reasons, reading.raw) == ({"soil_temperature": Reason.OUT_OF_RANGE}, {})
+    assert health["soil-1"].bad == {"unrepresentable": 1}
 
 
 def test_a_dead_probe_is_asked_ever_more_seldom_but_its_neighbour_is_not():
@@ -283,7 +298,9 @@ def test_values_are_not_trusted_while_the_device_warms_up():
     clock = HandClock(mono_ms=0)
     one = sensor(warmup_s=20.0)
     room, _ = sampler(SimulatedLine(lambda frame: answer(1, 312, 225)), one, clock=clock)
-    assert set(room.poll(one).reasons.values()) == {Reason.WARMING_UP}
+    cold = room.poll(one)
+    assert set(cold.reasons.values()) == {Reason.WARMING_UP}
+    assert cold.raw == {}, "it is not out of range, only not to be trusted"
     clock.now += 20_000
     assert room.poll(one).values
 

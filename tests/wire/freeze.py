@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,13 +17,24 @@ import test_codec as cases  # noqa: E402
 from wire import codec  # noqa: E402
 from wire.batch import Ack, AckItem, Source  # noqa: E402
 
+if TYPE_CHECKING:
+    from wire.reading import Reading
+
 FOLDER = ROOT / "wire" / "vectors" / "v1"
 
 
-def _batch(**changes: object) -> dict[str, object]:
-    raw = cases.packet(cases.readings(), **changes)
-    got = codec.decode_message("sg-01", raw, cases.NOW).readings()
-    return {"now_ms": cases.NOW, "packet": raw.hex(), "readings": [json.loads(msgspec.json.encode(r)) for r in got]}
+def _batch(readings: list[Reading], **changes: object) -> dict[str, object]:
+    packet = cases.packet(readings, **changes)
+    got = codec.decode_message("sg-01", packet, cases.NOW).readings()
+    return {"now_ms": cases.NOW, "packet": packet.hex(), "readings": [json.loads(msgspec.json.encode(r)) for r in got]}
+
+
+def _raw() -> dict[str, object]:
+    packet = cases.packet(cases.out_of_range(), first=7)
+    found = codec.decode_message("sg-01", packet, cases.NOW)
+    raw = [[block.seqs[row], block.channel, quantity, float(text)]
+           for block in found.blocks for row, quantity, text in block.raw]  # fmt: skip
+    return _batch(cases.out_of_range(), first=7) | {"raw": sorted(raw)}
 
 
 def _vectors() -> dict[str, dict[str, object]]:
@@ -31,9 +43,10 @@ def _vectors() -> dict[str, dict[str, object]]:
     )
     items = [AckItem(cases.EPOCH, 1, 4, 0, ""), AckItem(cases.EPOCH, 5, 9, 2, "disk full", 30, 5)]
     return {
-        "batch": _batch(first=7),
-        "undated": _batch(offset_ms=None, source=0, uncertainty_ms=0),
-        "bounded": _batch(source=int(Source.BOUNDED), uncertainty_ms=90_500),
+        "batch": _batch(cases.readings(), first=7),
+        "undated": _batch(cases.readings(), offset_ms=None, source=0, uncertainty_ms=0),
+        "bounded": _batch(cases.readings(), source=int(Source.BOUNDED), uncertainty_ms=90_500),
+        "raw": _raw(),
         "gap": {"now_ms": cases.NOW, "packet": gap.hex(),
                 "gap": msgspec.to_builtins(codec.decode_message("sg-01", gap, cases.NOW))},
         "ack": {"packet": codec.encode_ack(cases.NOW, items).hex(),

@@ -39,6 +39,18 @@ def readings():
     ]
 
 
+def out_of_range():
+    """A probe whose acidity is stuck beyond its range; and an air sensor that once says what no air can be."""
+    return [
+        Reading("soil-1", 10_000, {"soil_moisture": 3120}, {"soil_ph": Reason.OUT_OF_RANGE}, {"soil_ph": 1910}),
+        Reading("air-1", 10_050, {"air_humidity": 800}, {"air_temperature": Reason.OUT_OF_RANGE},
+                {"air_temperature": -9999}),
+        Reading("soil-1", 20_000, {"soil_moisture": 3121}, {"soil_ph": Reason.OUT_OF_RANGE}, {"soil_ph": 1910}),
+        Reading("soil-1", 30_000, {"soil_moisture": 3122}, {"soil_ph": Reason.SENTINEL}),
+        Reading("soil-1", 40_000, {"soil_moisture": 3122, "soil_ph": 480}, {}),
+    ]  # fmt: skip
+
+
 def test_a_batch_comes_back_as_it_was():
     batch = decode_message("sg-01", packet(readings(), first=7), NOW)
     assert isinstance(batch, Batch)
@@ -222,6 +234,12 @@ def test_golden_vectors_are_read_as_they_were_frozen(file):
         assert msgspec.to_builtins(message) == vector["gap"]
         return
     assert [json.loads(msgspec.json.encode(reading)) for reading in message.readings()] == vector["readings"]
+    raw = [
+        [block.seqs[row], block.channel, quantity, float(text)]
+        for block in message.blocks
+        for row, quantity, text in block.raw
+    ]
+    assert sorted(raw) == vector.get("raw", [])
 
 
 def test_the_table_of_quantities_is_sound():
@@ -238,7 +256,7 @@ def test_the_table_of_quantities_is_sound():
     assert len({row.en for row in QUANTITIES.values()}) == len(QUANTITIES)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, -1.7e308, 2.0**53])
 def test_numbers_that_are_none_cannot_be_scaled(value):
     with pytest.raises(ValueError, match="noise"):
         QUANTITIES["noise"].scale(value)

@@ -1,0 +1,343 @@
+"""Messages to bytes and back: columnar scaled-integer deltas, MessagePack, zlib, CRC-32.
+
+The decoder does not trust a byte: size before CRC, CRC before inflating, a bound on inflating, types by msgspec, then
+the table of series, then every value. Where a quantity has at most 65,536 steps its table of valid texts is check and
+format in one look-up at C speed (a missing key is the refusal); elsewhere the bounds are compared and the text is
+made by arithmetic. Written out in docs/protocol.md; golden vectors in wire/vectors/.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wire.batch import Ack, AckItem, Batch, Block, Gap, Identity, Source
+from wire.quantities import QUANTITIES, TABLE_STEPS, Quantity
+from wire.reading import Reading, Reason
+from wire.topics import CHANNEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+VERSION = 1
+BATCH, GAP = 1, 2
+
+MAX_PACKET = 64 * 1024
+MAX_INFLATED = 256 * 1024
+MAX_VALUES = 2_000
+MAX_READINGS = 500
+MAX_NAME = 64  # bytes
+EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: no gocche gateway is older
+FUTURE_MS = 10 * 60 * 1000
+MAX_SEQ = 2**53
+
+_REASONS = frozenset(int(reason) for reason in Reason)
+
+
+class Damaged(ValueError):
+    """The bytes have no trustworthy identity: count them, keep them once, acknowledge nothing."""
+
+
+class Rejected(ValueError):
+    """The batch is intact and cannot be accepted: quarantine it whole under its identity."""
+
+    def __init__(self, identity: Identity, reason: str) -> None:
+        super().__init__(reason)
+        self.identity = identity
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """What stands around the frozen body. The first five elements keep their place in every version."""
+
+    version: int
+    kind: int
+    epoch: bytes
+    first: int
+    n: int
+    boot: bytes
+    offset_ms: int | None
+    source: int
+    uncertainty_ms: int
+    body: bytes
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    kind: int
+    epoch: bytes
+    first: int
+    n: int
+
+
+class _GapBody(msgspec.Struct, frozen=True, array_like=True):
+    reason: str
+
+
+class _Column(msgspec.Struct, frozen=True, array_like=True):
+    quantity: str
+    deltas: list[int]  # of the present values
+    absent: list[int]  # row, reason, row, reason …
+
+
+class _Series(msgspec.Struct, frozen=True, array_like=True):
+    channel: str
+    seqs: list[int]  # offsets from the batch's first, as deltas
+    times: list[int]  # offsets from the body's start in ms, as deltas of deltas
+    columns: list[_Column]
+
+
+class _Body(msgspec.Struct, frozen=True, array_like=True):
+    start_ms: int
+    series: list[_Series]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_envelopes = msgspec.msgpack.Decoder(Envelope)
+_heads = msgspec.msgpack.Decoder(_Head)
+_bodies = msgspec.msgpack.Decoder(_Body)
+_gaps = msgspec.msgpack.Decoder(_GapBody)
+_acks = msgspec.msgpack.Decoder(Ack)
+
+
+def _deltas(values: Iterable[int]) -> list[int]:
+    before = 0
+    out = []
+    for value in values:
+        out.append(value - before)
+        before = value
+    return out
+
+
+def encode_body(readings: Sequence[Reading]) -> bytes:
+    """Return the frozen body of consecutive readings, in this order.
+
+    Raises ValueError where the readings break a limit of the contract: the spool must cut earlier.
+    """
+    if not 0 < len(readings) <= MAX_READINGS:
+        raise ValueError(f"a batch has 1 to {MAX_READINGS} readings, not {len(readings)}")
+    start = min(reading.mono_ms for reading in readings)
+    rows: dict[str, list[tuple[int, Reading]]] = {}
+    for offset, reading in enumerate(readings):
+        rows.setdefault(reading.channel, []).append((offset, reading))
+    series, total = [], 0
+    for channel, own in rows.items():
+        quantities = dict.fromkeys(q for _, reading in own for q in (*reading.values, *reading.reasons))
+        total += len(own) * len(quantities)
+        columns = [
+            _Column(
+                quantity,
+                _deltas(reading.values[quantity] for _, reading in own if quantity in reading.values),
+                [
+                    number
+                    for row, (_, reading) in enumerate(own)
+                    if quantity not in reading.values
+                    for number in (row, reading.reasons.get(quantity, Reason.NOT_REPORTED))
+                ],
+            )
+            for quantity in quantities
+        ]
+        seqs = _deltas(offset for offset, _ in own)
+        times = _deltas(_deltas(reading.mono_ms - start for _, reading in own))
+        series.append(_Series(channel, seqs, times, columns))
+    if total > MAX_VALUES:
+        raise ValueError(f"a batch has at most {MAX_VALUES} values, not {total}")
+    return _encoder.encode(_Body(start, series))
+
+
+def encode_gap(reason: str) -> bytes:
+    """Return the body of a gap record."""
+    return _encoder.encode((reason,))
+
+
+def _seal(payload: bytes) -> bytes:
+    squeezed = zlib.compress(payload, 6)
+    return squeezed + zlib.crc32(squeezed).to_bytes(4, "big")
+
+
+def encode_message(envelope: Envelope) -> bytes:
+    """Return the packet of one batch or gap record, ready to publish."""
+    return _seal(_encoder.encode(envelope))
+
+
+def encode_ack(utc_ms: int, items: Sequence[AckItem]) -> bytes:
+    """Return the packet that acknowledges `items` and tells the time."""
+    return _seal(_encoder.encode(Ack(VERSION, utc_ms, list(items))))
+
+
+def _open(packet: bytes) -> bytes:
+    if len(packet) > MAX_PACKET:
+        raise Damaged(f"packet of {len(packet)} bytes, more than {MAX_PACKET}")
+    squeezed, crc = packet[:-4], packet[-4:]
+    if len(packet) < 5 or zlib.crc32(squeezed).to_bytes(4, "big") != crc:
+        raise Damaged(f"CRC-32 of {len(packet)} bytes is wrong")
+    inflater = zlib.decompressobj()
+    try:
+        payload = inflater.decompress(squeezed, MAX_INFLATED)
+    except zlib.error as error:
+        raise Damaged(f"not zlib: {error}") from error
+    if not inflater.eof or inflater.unused_data:
+        raise Damaged(f"inflates to more than {MAX_INFLATED} bytes, or breaks off")
+    return payload
+
+
+def decode_ack(packet: bytes) -> Ack:
+    """Return the acknowledgements in a packet. Raises Damaged."""
+    try:
+        ack = _acks.decode(_open(packet))
+    except msgspec.DecodeError as error:
+        raise Damaged(f"not an acknowledgement: {error}") from error
+    if ack.version != VERSION:
+        raise Damaged(f"acknowledgement of version {ack.version}, not {VERSION}")
+    return ack
+
+
+def decode_message(gateway: str, packet: bytes, now_ms: int) -> Batch | Gap:
+    """Return the checked batch or gap record in a packet that came from `gateway` at `now_ms` (UTC).
+
+    Raises Damaged for bytes without a trustworthy identity, Rejected for a batch that must be quarantined
+    whole: unknown version, kind or quantity, a value out of its range, a time before 2020 or over ten minutes ahead.
+    """
+    payload = _open(packet)
+    try:
+        envelope = _envelopes.decode(payload)
+    except msgspec.DecodeError as error:
+        raise Rejected(_identity(payload), f"envelope: {error}") from error
+    identity = _check_identity(envelope.epoch, envelope.first, envelope.n)
+    if envelope.version != VERSION:
+        raise Rejected(identity, f"version {envelope.version} is unknown here; this cloud reads {VERSION}")
+    try:
+        if envelope.kind == GAP:
+            return Gap(gateway, *identity, _gaps.decode(envelope.body).reason[:MAX_NAME])
+        if envelope.kind != BATCH:
+            raise Rejected(identity, f"kind {envelope.kind} is unknown here")
+        return _batch(gateway, identity, envelope, now_ms)
+    except msgspec.DecodeError as error:
+        raise Rejected(identity, f"body: {error}") from error
+
+
+def _identity(payload: bytes) -> Identity:
+    try:
+        head = _heads.decode(payload)
+    except msgspec.DecodeError as error:
+        raise Damaged(f"no envelope: {error}") from error
+    return _check_identity(head.epoch, head.first, head.n)
+
+
+def _check_identity(epoch: bytes, first: int, n: int) -> Identity:
+    if len(epoch) != 8 or not 0 < first < MAX_SEQ or not 0 < n < MAX_SEQ:
+        raise Damaged(f"identity ({epoch.hex()[:40]}, {first}, {n}) is impossible")
+    return epoch.hex(), first, n
+
+
+def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) -> Batch:
+    if envelope.n > MAX_READINGS:
+        raise Rejected(identity, f"{envelope.n} readings, more than {MAX_READINGS}")
+    try:
+        source = Source(envelope.source)
+    except ValueError as error:
+        raise Rejected(identity, f"clock source {envelope.source} is unknown here") from error
+    body = _bodies.decode(envelope.body)
+    shift = body.start_ms + (envelope.offset_ms or 0)
+    uncertainty = str(-(-max(envelope.uncertainty_ms, 0) // 1000)) if source is Source.BOUNDED else None
+    blocks, seqs, values = [], [], 0
+    for series in body.series:
+        values += len(series.seqs) * max(len(series.columns), 1)
+        if values > MAX_VALUES:
+            raise Rejected(identity, f"more than {MAX_VALUES} values")
+        block = _block(identity, series, shift, uncertainty)
+        seqs += block.seqs
+        blocks.append(block)
+    if sorted(seqs) != list(range(envelope.first, envelope.first + envelope.n)):
+        raise Rejected(identity, "the rows are not the sequence numbers of the envelope, each once")
+    if len({block.channel for block in blocks}) != len(blocks):
+        raise Rejected(identity, "a channel stands twice in the table of series")
+    if envelope.offset_ms is not None:
+        _check_times(identity, blocks, now_ms)
+    return Batch(gateway, *identity, envelope.boot.hex(), envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
+
+
+def _check_times(identity: Identity, blocks: list[Block], now_ms: int) -> None:
+    for block in blocks:
+        low, high = min(block.times_ms), max(block.times_ms)
+        if low < EARLIEST_MS or high > now_ms + FUTURE_MS:
+            wrong = low if low < EARLIEST_MS else high
+            raise Rejected(identity, f"channel {block.channel}: time {wrong} ms is before 2020 or in the future")
+
+
+def _block(identity: Identity, series: _Series, shift: int, uncertainty: str | None) -> Block:
+    channel, rows = series.channel, len(series.seqs)
+    if not CHANNEL.fullmatch(channel):
+        raise Rejected(identity, f"channel {channel[:MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
+    if not rows or len(series.times) != rows:
+        raise Rejected(identity, f"channel {channel}: {rows} rows, {len(series.times)} times")
+    quantities, columns, absents = [], [], []
+    for column in series.columns:
+        texts, absent = _column(identity, channel, column, rows)
+        quantities.append(column.quantity)
+        columns.append(texts)
+        absents.append(absent)
+    if len(set(quantities)) != len(quantities):
+        raise Rejected(identity, f"channel {channel}: a quantity stands twice")
+    if uncertainty is not None:
+        quantities.append("clock_uncertainty")
+        columns.append([uncertainty] * rows)
+        absents.append([])
+    seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
+    times = list(accumulate(accumulate(series.times), initial=shift))[1:]
+    return Block(channel, seqs, times, tuple(quantities), columns, absents)
+
+
+def _column(identity: Identity, channel: str, column: _Column, rows: int) -> tuple[list[str], list[tuple[int, int]]]:
+    quantity = QUANTITIES.get(column.quantity)
+    if quantity is None:
+        raise Rejected(identity, f"channel {channel}: quantity {column.quantity[:MAX_NAME]!r} is unknown here")
+    if len(column.deltas) + len(column.absent) // 2 != rows or len(column.absent) % 2:
+        raise Rejected(identity, f"channel {channel}: {quantity.name} has not one value or reason a row")
+    try:
+        texts = _texts(quantity, column.deltas)
+    except KeyError as error:
+        wrong = quantity.text(int(error.args[0]))
+        rule = f"not within {quantity.low:g} to {quantity.high:g} {quantity.unit}"
+        raise Rejected(identity, f"channel {channel}: {quantity.name} = {wrong} is {rule}") from error
+    if not column.absent:
+        return texts, []
+    absent = list(zip(column.absent[::2], column.absent[1::2], strict=True))
+    before = -1
+    for row, reason in absent:
+        if not before < row < rows or reason not in _REASONS:
+            raise Rejected(identity, f"channel {channel}: {quantity.name} row {row} reason {reason} is impossible")
+        texts.insert(row, "")
+        before = row
+    return texts, absent
+
+
+@cache
+def _table(name: str) -> dict[int, str] | None:
+    """Return the text of every valid value, or None where there are too many."""
+    quantity = QUANTITIES[name]
+    if quantity.steps > TABLE_STEPS:
+        return None
+    low, high = _bounds(name)
+    return {scaled: quantity.text(scaled) for scaled in range(low, high + 1)}
+
+
+@cache
+def _bounds(name: str) -> tuple[int, int]:
+    quantity = QUANTITIES[name]
+    return quantity.scale(quantity.low), quantity.scale(quantity.high)
+
+
+def _texts(quantity: Quantity, deltas: list[int]) -> list[str]:
+    """Return the text of each value. Raises KeyError with the first scaled value out of range."""
+    table = _table(quantity.name)
+    if table is not None:
+        return list(map(table.__getitem__, accumulate(deltas)))
+    scaled = list(accumulate(deltas))
+    low, high = _bounds(quantity.name)
+    if scaled and (min(scaled) < low or max(scaled) > high):
+        raise KeyError(next(value for value in scaled if not low <= value <= high))
+    return list(map(str if quantity.decimals == 0 else quantity.text, scaled))
