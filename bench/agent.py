@@ -8,6 +8,7 @@ the agents are counted. The floor is a Python that does nothing.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -125,7 +126,7 @@ def _agent(folder: Path, gateway: str, devices: str) -> Iterator[int]:
     with (folder / f"{gateway}.log").open("w", encoding="utf-8") as log:
         agent = subprocess.Popen(
             [sys.executable, "-m", "gocche", "agent", "--config", str(config), "--data", str(home)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | {"RUNTIME_DIRECTORY": str(home)},
         )  # fmt: skip
     try:
         yield agent.pid

@@ -11,12 +11,17 @@ import msgspec
 from msgspec.structs import replace
 
 from edge.board import Board
+from edge.clock.almanac import Almanac
+from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper
 from edge.keep.spool import Spool
+from edge.send.courier import Courier
+from edge.send.heartbeat import Heartbeat
 from edge.send.uplink import Uplink
 from edge.sense.overseer import Overseer
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
+from edge.status import Own, StatusFile, compose, status_file
 from edge.systemd import notify
 from wire import VERSION
 
@@ -28,31 +33,34 @@ if TYPE_CHECKING:
     from wire.batch import Status
 
 log = logging.getLogger(__name__)
-STATUS_EVERY_S = 5.0
-STATUS_FILE = "status.json"
+LOOK_S = 5.0
 LAST_POLL_S = 1.5  # for a poll that goes on when the stop comes
 
 
 class Agent:
-    """One gateway. `run` returns after `stop` is set and everything held has been kept."""
+    """One gateway. `run` returns after `stop` is set and everything held has been kept, or declared lost."""
 
-    def __init__(self, config: Config, folder: Path, clock: Clock, *, runtime: Path | None = None) -> None:
-        self._config, self._clock = config, clock
-        self._board = Board()
-        self._status_file = (runtime or folder) / STATUS_FILE
-        self._spool = Spool(folder / config.spool.path, config.spool.quota_mib * 1024 * 1024)
+    def __init__(self, config: Config, folder: Path, clock: Clock) -> None:
+        self._config, self._clock, self._board = config, clock, Board()
+        spool, gateway = config.spool, config.gateway.id
+        self._own = Own(clock.boot, spool.commit_s, spool.batch_s, VERSION, config.hash)
+        self._file = StatusFile(status_file(folder))
+        self._spool = Spool(folder / spool.path, spool.quota_mib * 1024 * 1024)
         for note in self._spool.notes:
             log.error("spool note=%r", note)
-        self._keeper = Keeper(self._spool, config.spool, config.gateway.id, clock, self._fill)
-        self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
+        self._inbox, almanac = Inbox(clock), Almanac()
         self._uplink = Uplink(
             config.broker,
-            config.gateway.id,
-            lambda: msgspec.json.encode(replace(self._keeper.last_status("offline"), channels={})),
-            self._keeper.acknowledged,
-            self._keeper.linked,
+            gateway,
+            lambda: msgspec.json.encode(replace(self._status("offline"), channels={})),
+            self._inbox.acknowledged,
+            self._inbox.linked,
         )
-        self._keeper.attach(self._uplink)
+        heartbeat = Heartbeat(self._uplink, gateway, partial(self._status, "online"), almanac.asked)
+        way_out = Courier(self._spool, self._uplink, heartbeat, self._board, clock.boot, gateway, spool.resend_s)
+        lost = _unkept(self._file)
+        self._keeper = Keeper(self._inbox, self._spool, way_out, almanac, spool, clock, self._board, lost)
+        self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
 
     def run(self, stop: threading.Event) -> bool:
         """Run until `stop`, which ends within five seconds; tell whether it was that, or only a new process helps."""
@@ -63,9 +71,10 @@ class Agent:
         self._uplink.start()
         notify("READY=1")
         log.info("agent started gateway=%s epoch=%s", self._config.gateway.id, self._spool.epoch)
+        self._file.write(self._status("online"))
         turns, stuck = self._keeper.turns, ""
-        while not stuck and not self._clock.wait(stop, STATUS_EVERY_S):
-            self._tell(self._keeper.last_status("online"))
+        while not stuck and not self._clock.wait(stop, LOOK_S):
+            self._file.write(self._status("online"))
             stuck = self._overseer.look()
             if self._keeper.turns > turns:
                 turns = self._keeper.turns
@@ -76,34 +85,21 @@ class Agent:
         self._overseer.stop(LAST_POLL_S)
         no_more.set()
         keeper.join()
-        self._uplink.stop(msgspec.json.encode(self._keeper.status("stopped")))
-        self._tell(self._keeper.status("stopped"))
+        stopped = self._status("stopped")
+        self._uplink.stop(msgspec.json.encode(stopped))
+        self._file.write(stopped)
         self._spool.close()
         return not stuck
 
+    def _status(self, state: str) -> Status:
+        return compose(self._board, self._own, self._clock.mono_ms(), state)
+
     def _sampler(self, bus: Bus, folder: Path) -> Sampler:
         own = [sensor for sensor in self._config.sensors if sensor.table.bus == bus.name]
-        return Sampler(bus, own, partial(open_line, bus, folder), self._keeper.put, self._board, self._clock)
+        return Sampler(bus, own, partial(open_line, bus, folder), self._inbox.put, self._board, self._clock)
 
-    def _fill(self, status: Status) -> Status:
-        now = self._clock.mono_ms()
-        channels: dict[str, dict[str, object]] = {
-            channel: {
-                "last_ok_s": None if line.last_ok_ms is None else (now - line.last_ok_ms) // 1000,
-                "why": line.why,
-                "texts": line.texts,
-                "polls": line.polls,
-                "bad": line.bad,
-            }
-            for channel, line in self._board.channels.items()
-        }
-        return replace(status, channels=channels, version=VERSION, config=self._config.hash)
 
-    def _tell(self, status: Status) -> None:
-        """Leave the status where `gocche status` finds it without any network."""
-        part = self._status_file.with_suffix(".part")
-        try:
-            part.write_bytes(msgspec.json.encode(status))
-            part.replace(self._status_file)
-        except OSError as error:
-            log.warning("status not-written why=%r", str(error))
+def _unkept(file: StatusFile) -> int:
+    """Return how many readings the last run of this boot could neither keep nor declare, as its last status says."""
+    last = file.read()
+    return 0 if last is None else last.unkept

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from wire.batch import Unstored
+
 
 class Channel(msgspec.Struct, frozen=True):
     """How a channel is. Written by the sampler of its bus."""
@@ -20,6 +22,29 @@ class Channel(msgspec.Struct, frozen=True):
     bad: dict[str, int] = {}  # kind of fault → how often
 
 
+class Keeping(msgspec.Struct, frozen=True):
+    """What lies in the spool, and what it did not take. Written by the keeper."""
+
+    epoch: str = ""
+    acquired: int = 0  # high-water sequence number
+    cut: int = 0
+    spooled: int = 0
+    oldest_ms: int | None = None  # when the oldest batch began; None where nothing waits or nobody can know
+    dropped: int = 0  # readings declared lost, or about to be
+    unkept: int = 0  # of these, those that have no sequence number yet
+    why: str = ""
+    urgent: tuple[Unstored, ...] = ()  # the newest urgent values that are not safe while the spool takes nothing
+    alarm_ms: int = 0  # when one of them changed its class last
+
+
+class Dating(msgspec.Struct, frozen=True):
+    """Which clock dates this boot. Written by whoever settles it."""
+
+    source: str = "none"
+    uncertainty_ms: int = 0
+    offset_ms: int | None = None  # UTC minus monotonic; None while the boot has no date
+
+
 class Link(msgspec.Struct, frozen=True):
     """How the connection to the broker is. Written by the uplink."""
 
@@ -28,9 +53,19 @@ class Link(msgspec.Struct, frozen=True):
     why: str = "not connected yet"  # "" while it is up
 
 
+class Sending(msgspec.Struct, frozen=True):
+    """What keeps batches from being sent although the link is up. Written by the courier."""
+
+    why: str = ""
+    until_ms: int = 0
+
+
 class Board:
     """The lines. Whoever is named above writes; anybody reads."""
 
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
+        self.keeping = Keeping()
+        self.dating = Dating()
         self.link = Link()
+        self.sending = Sending()

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check_config)
 
     status = words.add_parser("status", help="how this gateway is, without any network")
-    status.add_argument("--data", type=Path, default=_runtime_folder(), help="folder of the running agent's status")
+    status.add_argument("--data", type=Path, default=_agents_folder(), help="data folder of the agent")
     status.add_argument("--json", action="store_true")
     status.set_defaults(run=_status)
 
@@ -128,11 +128,10 @@ def _state_folder() -> Path:
     return Path(os.environ.get("STATE_DIRECTORY", "."))
 
 
-def _runtime_folder() -> Path:
-    if "RUNTIME_DIRECTORY" in os.environ:
-        return Path(os.environ["RUNTIME_DIRECTORY"])
-    service = Path("/run/gocche-agent")
-    return service if service.is_dir() else Path()
+def _agents_folder() -> Path:
+    """Return the folder that systemd gives, that of its unit where there is one, else this one."""
+    unit = Path("/var/lib/gocche")
+    return Path(os.environ.get("STATE_DIRECTORY") or (unit if unit.is_dir() else "."))
 
 
 def _stopping() -> threading.Event:
@@ -186,9 +185,8 @@ def _agent(options: argparse.Namespace) -> int:
             Path(secret).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return _refused(ConfigError(options.config, "[broker] password_file", f"{secret}: {error}", "make it readable"))
-    runtime = os.environ.get("RUNTIME_DIRECTORY")
     try:
-        agent = Agent(config, options.data, SystemClock(), runtime=Path(runtime) if runtime else None)
+        agent = Agent(config, options.data, SystemClock())
     except RuntimeError as error:  # a spool that is in use, or of a newer gocche
         return _refused(error)
     except (OSError, sqlite3.Error) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge.agent import STATUS_FILE
+from edge.status import status_file
 from wire.batch import Status
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ STALE_S = 30.0
 
 def status(folder: Path, *, as_json: bool) -> int:
     """Print the status in `folder`; return 0 when the agent runs and is well, 1 when not, 2 when there is none."""
-    file = folder / STATUS_FILE
+    file = status_file(folder)
     try:
         raw = file.read_bytes()
         age_s = datetime.now(UTC).timestamp() - file.stat().st_mtime  # noqa: TID251  (a file's age is wall-clock time)
         now = msgspec.json.decode(raw, type=Status)
     except OSError as error:
-        print(f"gocche: {file}: {error.strerror}; name the agent's folder with --data", file=sys.stderr)
+        print(f"gocche: {file}: {error.strerror}; name the agent's data folder with --data", file=sys.stderr)
         return 2
     except msgspec.DecodeError as error:
         print(f"gocche: {file}: {error}; the agent writes it anew within seconds", file=sys.stderr)
@@ -49,8 +49,8 @@ def _words(now: Status, age_s: float, *, running: bool) -> str:
     if now.why:
         lines.append(f"fault     {now.why}")
     for channel, how in now.channels.items():
-        last = how.get("last_ok_s")
-        well = "never" if last is None else f"{last} s ago"
+        last = how.get("last_ok_ms")
+        well = "never" if not isinstance(last, int) else f"{(now.mono_ms - last) / 1000 + age_s:.0f} s ago"
         bad = " ".join(f"{kind}={count}" for kind, count in dict(how.get("bad") or {}).items())  # type: ignore[call-overload]
         lines.append(
             f"channel   {channel}: well {well}"

@@ -44,7 +44,7 @@ class Run:
                 stderr=log,
                 text=True,
                 cwd=data.parent,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=os.environ | {"PYTHONPATH": str(ROOT), "RUNTIME_DIRECTORY": str(data)},
             )
         self.lines: list[tuple[float, str]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -112,7 +112,7 @@ def test_a_value_is_born_and_seen(run: Run) -> None:
     assert tree.rpartition("/")[2].encode() in ask(index)[1]
     assert "Háng Tày".encode() in ask(coverage)[1]
     until((run.data / "status.json").exists, BOUND_S, "the agent leaves its status")
-    told = gocche("status", "--json", "--data", str(run.data))
+    told = gocche("status", "--json", "--data", str(run.data), RUNTIME_DIRECTORY=str(run.data))
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout)["acquired"] > 0
     told = gocche("audit", "--config", str(CONFIG / "cloud.toml"), "--data", str(run.data))

@@ -83,6 +83,7 @@ def test_the_edge_installs_bare_and_the_agent_runs_from_there(wheel, tmp_path):
     assert found[1] == "[]"
     data = tmp_path / "data"
     data.mkdir()
+    environment["RUNTIME_DIRECTORY"] = str(data)
     (data / "wire.txt").write_text("> 01 03 00 00 00 02 C4 0B\n< 01 03 04 01 38 00 E1 BA 4A\n")
     (tmp_path / "devices.toml").write_text(
         '[gateway]\nid = "sg-01"\n[broker]\nhost = "127.0.0.1"\nport = 1\n[spool]\ncommit_s = 0.2\n'

@@ -150,13 +150,27 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     items: list[AckItem]
 
 
+class Unstored(msgspec.Struct, frozen=True):
+    """A value that the gateway could not make safe, told all the same: for alerts, never stored as a reading.
+
+    `mono_ms` counts in the gateway's boot; `utc_ms` is None while that has no date. `value` is in the quantity's unit.
+    """
+
+    channel: str
+    quantity: str
+    value: float
+    mono_ms: int
+    utc_ms: int | None = None
+
+
 class Status(msgspec.Struct, frozen=True, omit_defaults=False):
-    """The retained status of a gateway: birth, heartbeat, clean stop and last will."""
+    """The retained status of a gateway: birth, changes, clean stop and last will."""
 
     v: int
     state: str  # online | stopped | offline
     boot: str = ""
     epoch: str = ""
+    mono_ms: int = 0  # when it was said, in the boot's time; 0 from gateways that do not tell
     acquired: int = 0  # high-water sequence number of the epoch
     cut: int = 0
     spooled: int = 0
@@ -169,3 +183,6 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=False):
     version: str = ""
     config: str = ""
     why: str = ""  # what is wrong with the gateway itself (disk full, spool damaged), in words
+    link: dict[str, object] = msgspec.field(default_factory=dict)
+    urgent: list[Unstored] = msgspec.field(default_factory=list)
+    unkept: int = 0  # readings without a number yet that will be declared lost as soon as the spool takes anything

@@ -14,14 +14,15 @@ import msgspec
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wire.reading import Reading
 
 QUIET_MS = 30_000
 
 
 class _Said(msgspec.Struct):
-    band: int
-    worse: int  # how far from calm
+    off: int  # how far from the calm class, and to which side
     mono_ms: int
 
 
@@ -34,14 +35,18 @@ class Urgency:
     def of(self, reading: Reading) -> bool:
         """Tell whether the reading must go out at once; the first word of a series does when it is not calm."""
         urgent = False
-        for name, scaled in reading.values.items():
-            urgency = QUANTITIES[name].urgency
-            if urgency is None:
-                continue
-            band = urgency.band(QUANTITIES[name].unscale(scaled))
-            worse = abs(band - urgency.calm)
-            said = self._said.setdefault((reading.channel, name), _Said(urgency.calm, 0, reading.mono_ms - QUIET_MS))
-            if band != said.band and (worse > said.worse or reading.mono_ms - said.mono_ms >= QUIET_MS):
-                self._said[reading.channel, name] = _Said(band, worse, reading.mono_ms)
+        for name, _, off in urgent_values(reading):
+            said = self._said.setdefault((reading.channel, name), _Said(0, reading.mono_ms - QUIET_MS))
+            if off != said.off and (abs(off) > abs(said.off) or reading.mono_ms - said.mono_ms >= QUIET_MS):
+                self._said[reading.channel, name] = _Said(off, reading.mono_ms)
                 urgent = True
         return urgent
+
+
+def urgent_values(reading: Reading) -> Iterator[tuple[str, float, int]]:
+    """Yield what is urgent in a reading: quantity, value in its unit, and how far its class is from the calm one."""
+    for name, scaled in reading.values.items():
+        row = QUANTITIES[name]
+        if row.urgency is not None:
+            value = row.unscale(scaled)
+            yield name, value, row.urgency.band(value) - row.urgency.calm

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from edge.board import Sending
 from wire import topics
 from wire.batch import AckItem, Identity, Verdict
 
 if TYPE_CHECKING:
-    from edge.keep.spool import Kept, Spool
+    from edge.board import Board
+    from edge.send.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 WINDOW = 8
@@ -34,6 +36,40 @@ class Sender(Protocol):
         ...
 
 
+class Cut(Protocol):
+    """A batch or gap record that was cut."""
+
+    @property
+    def id(self) -> int:
+        """Its number in the spool."""
+
+    @property
+    def identity(self) -> Identity:
+        """What the cloud acknowledges it by."""
+
+    def packet(self) -> bytes:
+        """Return the message to publish."""
+
+
+class Store(Protocol):
+    """What is needed of the spool. All but `get` and the lists may raise SpoolFull."""
+
+    def get(self, number: int) -> Cut | None:
+        """Return one batch, or None where it is gone."""
+
+    def waiting(self, limit: int) -> list[int]:
+        """Return the ids of what may be sent, oldest first."""
+
+    def foremost(self, boot: str, since_ms: int, limit: int) -> list[int]:
+        """Return the ids to send first after an outage."""
+
+    def free(self, identity: Identity) -> bool:
+        """Forget what the cloud has."""
+
+    def refused(self, number: int) -> bool:
+        """Count a vain sending; tell whether it was the last one."""
+
+
 class _Flight(msgspec.Struct):
     identity: Identity
     sent_ms: int
@@ -44,36 +80,33 @@ class _Flight(msgspec.Struct):
 class Courier:
     """Belongs to the thread that owns the spool. Times are monotonic milliseconds."""
 
-    def __init__(self, spool: Spool, gateway: str, boot: str, resend_s: float) -> None:
-        self._spool, self._gateway, self._boot, self._resend_ms = spool, gateway, boot, resend_s * 1000
-        self._uplink: Sender | None = None
+    def __init__(
+        self, spool: Store, uplink: Sender, heartbeat: Heartbeat, board: Board, boot: str, gateway: str, resend_s: float
+    ) -> None:
+        self._spool, self._uplink, self._heartbeat, self._board = spool, uplink, heartbeat, board
+        self._boot, self._topic, self._resend_ms = boot, topics.up(gateway), resend_s * 1000
         self._flights: dict[int, _Flight] = {}
         self._tries: dict[int, int] = {}
         self._later_ms = 0
-        self._asked_to_wait = ""
         self._settled = 0  # batches that the cloud has answered for good
         self._round_trip_ms = 0.0
         self.up = False
 
-    def attach(self, uplink: Sender) -> None:
-        """Give the courier its way out."""
-        self._uplink = uplink
-
     def linked(self, up: bool, now: int) -> None:
-        """The connection came or went: what was in flight is nobody's any more, and the newest goes first again."""
+        """The connection came or went: what was in flight is nobody's any more, and the newest goes first again.
+
+        Before it goes the status: its answer tells the time.
+        """
         self.up = up
         self._flights.clear()
         self._tries.clear()
         if up:
+            self._heartbeat.connected()
+            self._heartbeat.send(now)
             for number in self._spool.foremost(self._boot, now - URGENT_MS, WINDOW):
-                kept = self._spool.get(number)
-                if kept is not None:
-                    self.launch(kept, now)
-
-    def tell(self, status: bytes) -> bool:
-        """Publish the retained status; tell whether it was taken."""
-        topic = topics.status(self._gateway)
-        return self.up and self._uplink is not None and self._uplink.publish(topic, status, retain=True)
+                batch = self._spool.get(number)
+                if batch is not None:
+                    self.launch(batch, now)
 
     def trip_ms(self, items: list[AckItem], now: int) -> int | None:
         """Return how long an answer may have been on its way at most, by what was sent last of it; None if unknown."""
@@ -94,21 +127,18 @@ class Courier:
         elif item.code == Verdict.LATER:
             self._tries.clear()
             self._later_ms = now + round(1000 * (item.seconds + random.uniform(0, item.spread)))
-            self._asked_to_wait = item.words
+            self._board.sending = Sending(f"cloud asks to wait: {item.words}", self._later_ms)
         if item.code == Verdict.QUARANTINED:
             log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)
         if number is not None:
             self._tries.pop(number, None)
             del self._flights[number]  # `later` and `undated` are sent again, the one when asked, the other at once
 
-    def why(self, now: int) -> str:
-        """Return what keeps batches from being sent, "" where nothing does."""
-        return f"cloud asks to wait: {self._asked_to_wait}" if now < self._later_ms else ""
-
     def send(self, now: int) -> None:
         """Send what is due, as far as there is room in the window. Raises SpoolFull."""
         if not self.up:
             return
+        self._heartbeat.send(now)
         for number, flight in list(self._flights.items()):
             if flight.again_ms <= now:
                 del self._flights[number]
@@ -120,20 +150,22 @@ class Courier:
             if len(self._flights) >= WINDOW:
                 return
             if number not in self._flights:
-                kept = self._spool.get(number)
-                if kept is not None and not self.launch(kept, now):
+                batch = self._spool.get(number)
+                if batch is not None and not self.launch(batch, now):
                     return
 
-    def launch(self, kept: Kept, now: int) -> bool:
+    def launch(self, batch: Cut, now: int) -> bool:
         """Send one batch now; tell whether the uplink took it."""
-        if not self.up or self._uplink is None or not self._uplink.publish(topics.up(self._gateway), kept.packet()):
+        if not self.up or not self._uplink.publish(self._topic, batch.packet()):
             return False
-        tries = self._tries[kept.id] = self._tries.get(kept.id, 0) + 1
+        tries = self._tries[batch.id] = self._tries.get(batch.id, 0) + 1
         patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(tries - 1, 16), LONGEST_PATIENCE_MS)
         again = now + round(patience + random.uniform(0, patience))
-        self._flights[kept.id] = _Flight(kept.identity, now, again, self._settled)
+        self._flights[batch.id] = _Flight(batch.identity, now, again, self._settled)
         return True
 
-    def due_ms(self) -> list[int]:
-        """Return when something in flight is to be sent again."""
-        return [flight.again_ms for flight in self._flights.values()] if self.up else []
+    def due_ms(self) -> int | None:
+        """Return when something is to be sent next, None while nothing can be."""
+        if not self.up:
+            return None
+        return min([self._heartbeat.due_ms(), *(flight.again_ms for flight in self._flights.values())])

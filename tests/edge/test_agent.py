@@ -9,6 +9,8 @@ import threading
 import time
 import tty
 
+import pytest
+
 from edge.agent import Agent
 from edge.clock import SystemClock
 from edge.config import load
@@ -37,6 +39,11 @@ read = [{{ at = 0, count = 4 }}]
 every_s = 3600
 timeout_s = 20
 """
+
+
+@pytest.fixture(autouse=True)
+def _status_beside_the_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
 
 
 def test_what_is_being_asked_when_the_stop_comes_is_kept(tmp_path):
@@ -107,7 +114,7 @@ class Noise:
 
 def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch):
     """A talker of other sentences, noise at a wrong speed, a modem that only echoes, a silent probe."""
-    monkeypatch.setattr("edge.agent.STATUS_EVERY_S", 0.2)
+    monkeypatch.setattr("edge.agent.LOOK_S", 0.2)
     heard, words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
     heard.bind(str(tmp_path / "notify"))
     heard.settimeout(5)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
 import pytest
 
+from edge.board import Board
 from edge.clock import Anchor
+from edge.clock.almanac import Almanac
 from edge.config import SpoolConfig
-from edge.keep.keeper import RAM_READINGS, Keeper
+from edge.keep import held
+from edge.keep.inbox import Inbox
+from edge.keep.keeper import Keeper
 from edge.keep.spool import Spool
-from edge.send.courier import WINDOW
+from edge.send.courier import WINDOW, Courier
+from edge.send.heartbeat import Heartbeat
+from edge.status import Own, compose
 from tests.edge.clock import HandClock
 from wire import codec
-from wire.batch import AckItem, Gap, Source, Verdict
+from wire.batch import AckItem, Gap, Source, Status, Verdict
 from wire.reading import Reading
 
 UTC = 1_790_000_000_000
@@ -23,13 +30,13 @@ class Cloud:
     """The far end of the wire: decodes what is published with the real codec and answers when told to."""
 
     def __init__(self) -> None:
-        self.up, self.sent, self.status = True, [], []
+        self.up, self.sent, self.statuses = True, [], []
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         if not self.up:
             return False
         if topic.endswith("/status"):
-            self.status.append(payload)
+            self.statuses.append(msgspec.json.decode(payload, type=Status))
         else:
             self.sent.append(codec.decode_message("sg-01", payload, 2 * UTC))
         return True
@@ -40,16 +47,21 @@ class Cloud:
 
 
 class World:
-    def __init__(self, tmp_path, **config) -> None:
-        self.clock = HandClock()
+    def __init__(self, tmp_path, *, boot="a1" * 8, lost=0, **config) -> None:
+        self.clock, self.cloud, self.board = HandClock(boot), Cloud(), Board()
         self.spool = Spool(tmp_path / "spool.db", 1 << 22)
-        settings = {"commit_s": 1.0, "batch_s": 2.0, "resend_s": 5.0} | config
-        self.keeper = Keeper(self.spool, SpoolConfig(**settings), "sg-01", self.clock, lambda status: status)
-        self.cloud = Cloud()
-        self.keeper.attach(self.cloud)
+        settings = SpoolConfig(**{"commit_s": 1.0, "batch_s": 2.0, "resend_s": 5.0} | config)
+        self.inbox, almanac = Inbox(self.clock), Almanac()
+        self._own = Own(boot, settings.commit_s, settings.batch_s, "1", "c")
+        heartbeat = Heartbeat(self.cloud, "sg-01", self.status, almanac.asked)
+        way_out = Courier(self.spool, self.cloud, heartbeat, self.board, boot, "sg-01", settings.resend_s)
+        self.keeper = Keeper(self.inbox, self.spool, way_out, almanac, settings, self.clock, self.board, lost)
+
+    def status(self, state="online"):
+        return compose(self.board, self._own, self.clock.now, state)
 
     def connect(self):
-        self.keeper.linked(True)
+        self.inbox.linked(True)
         self.go(0)
 
     def go(self, seconds: float):
@@ -60,11 +72,11 @@ class World:
 
     def read(self, n=1, **values):
         for _ in range(n):
-            self.keeper.put(Reading("soil-1", self.clock.now, values or {"soil_ec": 5}, {}))
+            self.inbox.put(Reading("soil-1", self.clock.now, values or {"soil_ec": 5}, {}))
 
     def answer(self, batches, code=Verdict.STORED, seconds=0):
         items = [AckItem(bytes.fromhex(b.epoch), b.first, b.n, code, "", seconds) for b in batches]
-        self.keeper.acknowledged(codec.encode_ack(UTC + self.clock.now, items))
+        self.inbox.acknowledged(codec.encode_ack(UTC + self.clock.now, items))
         self.keeper.step(0)
 
 
@@ -90,7 +102,7 @@ def test_a_reading_is_committed_cut_sent_and_freed_only_by_its_ack(world):
 
 def test_an_empty_ack_tells_the_time(world):
     world.connect()
-    world.keeper.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
+    world.inbox.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
     world.read()
     world.go(3)
     assert world.cloud.take()[0].offset_ms == UTC
@@ -147,7 +159,7 @@ def test_no_clock_gives_way_to_a_worse_one(world):
     world.clock.own = Anchor(UTC, Source.NTP, 100)
     world.connect()
     for slow_ms in (0, -20_000, -30_000):
-        world.keeper.acknowledged(codec.encode_ack(UTC + world.clock.now + slow_ms, []))
+        world.inbox.acknowledged(codec.encode_ack(UTC + world.clock.now + slow_ms, []))
         world.read()
         world.go(3)
         batches = world.cloud.take()
@@ -158,14 +170,14 @@ def test_no_clock_gives_way_to_a_worse_one(world):
 def test_an_answer_that_was_long_on_its_way_or_absurd_dates_nothing(world):
     world.connect()
     world.go(90)
-    world.keeper.acknowledged(codec.encode_ack(UTC, []))  # the birth's answer, ninety seconds late
-    world.keeper.acknowledged(codec.encode_ack(1_000, []))
+    world.inbox.acknowledged(codec.encode_ack(UTC, []))  # the birth's answer, ninety seconds late
+    world.inbox.acknowledged(codec.encode_ack(1_000, []))
     world.go(1)
-    assert world.keeper.status("online").clock["source"] == "none"
+    assert world.status().clock["source"] == "none"
     world.go(60)  # the next heartbeat
-    world.keeper.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
+    world.inbox.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
     world.go(1)
-    clock = world.keeper.status("online").clock
+    clock = world.status().clock
     assert clock["source"] == "ack"
     assert clock["uncertainty_ms"] < 60_000
 
@@ -175,14 +187,11 @@ def test_what_another_boot_left_undated_waits_for_a_date(tmp_path):
     before.read(3)
     before.go(3)
     before.spool.close()
-    world = World(tmp_path)
-    world.clock.boot = "b7" * 8
-    world.keeper = Keeper(world.spool, SpoolConfig(batch_s=2.0), "sg-01", world.clock, lambda status: status)
-    world.keeper.attach(world.cloud)
+    world = World(tmp_path, boot="b7" * 8)
     world.connect()
     world.go(5)
     assert world.cloud.take() == [], "sent now it would be judged as of now"
-    world.keeper.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
+    world.inbox.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
     world.go(1)
     (batch,) = world.cloud.take()
     assert batch.source is Source.BOUNDED
@@ -190,9 +199,9 @@ def test_what_another_boot_left_undated_waits_for_a_date(tmp_path):
 
 
 def test_unreadable_answers_are_counted_where_an_operator_looks(world):
-    world.keeper.acknowledged(b"nonsense")
+    world.inbox.acknowledged(b"nonsense")
     world.go(1)
-    assert "1 acknowledgements were unreadable" in world.keeper.status("online").why
+    assert "1 acknowledgements were unreadable" in world.status().why
 
 
 def test_later_pauses_and_frees_nothing(world):
@@ -204,7 +213,7 @@ def test_later_pauses_and_frees_nothing(world):
     world.go(50)
     assert world.cloud.take() == []
     assert world.spool.spooled()[0] == 1
-    assert "wait" in world.keeper.status("online").why
+    assert "wait" in world.status().why
     world.go(15)
     assert len(world.cloud.take()) == 1
 
@@ -215,10 +224,10 @@ def test_a_quarantined_batch_is_freed_and_a_stranger_frees_nothing(world):
     world.read()
     world.go(3)
     (batch,) = world.cloud.take()
-    world.keeper.acknowledged(
+    world.inbox.acknowledged(
         codec.encode_ack(UTC, [AckItem(bytes(8), 1, 1, 0, ""), AckItem(bytes.fromhex(batch.epoch), 1, 2, 0, "")])
     )
-    world.keeper.acknowledged(b"nonsense")
+    world.inbox.acknowledged(b"nonsense")
     world.go(1)
     assert world.spool.spooled()[0] == 1
     world.answer([batch], Verdict.QUARANTINED)
@@ -274,10 +283,10 @@ def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_ho
     world.go(3)
     pages = world.spool._db.execute("PRAGMA page_count").fetchone()[0]
     world.spool._db.execute(f"PRAGMA max_page_count = {pages}")
-    for _ in range(RAM_READINGS // 500 + 2):
+    for _ in range(held.ROOM // 500 + 2):
         world.read(500)
         world.go(2)
-    assert "free room on the disk" in world.keeper.status("online").why
+    assert "free room on the disk" in world.status().why
     world.spool._db.execute("PRAGMA max_page_count = 100000")
     world.go(5)
     seen = {}
@@ -290,8 +299,8 @@ def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_ho
     told = sum(batch.n for batch in seen.values())
     assert world.spool.spooled()[0] == 0
     assert declared > 0
-    assert told == world.spool.acquired == 10 + (RAM_READINGS // 500 + 2) * 500
-    assert world.keeper.status("online").why == ""
+    assert told == world.spool.acquired == 10 + (held.ROOM // 500 + 2) * 500
+    assert world.status().why == ""
 
 
 def test_what_is_urgent_stays_so_while_the_disk_is_full(tmp_path):

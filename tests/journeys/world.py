@@ -155,8 +155,7 @@ class World:
             self.database = (servers.InfluxD1 if engine == "influx1" else servers.InfluxD2)(folder / "influxd")
         self.to_database = self.database.port if self.database else 0
         self.parts = {part.name: part for part in self._made()}
-        if runtime:
-            self.parts["agent"].environment["RUNTIME_DIRECTORY"] = str(runtime)
+        self.parts["agent"].environment["RUNTIME_DIRECTORY"] = str(self.runtime)
 
     # --- what it is made of
 
@@ -303,7 +302,7 @@ class World:
 
     def status(self) -> dict[str, Any]:
         """Return `gocche status --json`."""
-        told = gocche("status", "--json", "--data", str(self.runtime))
+        told = gocche("status", "--json", "--data", str(self.field), RUNTIME_DIRECTORY=str(self.runtime))
         return dict(json.loads(told.stdout)) if told.stdout else {}
 
     def audit(self) -> list[dict[str, Any]]:
@@ -335,10 +334,10 @@ class World:
         return bool(status) and polled and status["acquired"] > 0 and status["spooled"] == 0
 
 
-def gocche(*words: str) -> subprocess.CompletedProcess[str]:
+def gocche(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run one command of the product and return what it said."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([*GOCCHE, *words], capture_output=True, text=True, timeout=60, env=environment, check=False)
+    own = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run([*GOCCHE, *words], capture_output=True, text=True, timeout=60, env=own, check=False)
 
 
 def _answers(port: int) -> bool:

@@ -1,0 +1,55 @@
+"""What the spool would not do and why: logged once per change, said in the status until it is over."""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+class What(Enum):
+    """What can fail, each well again on its own."""
+
+    COMMIT = "commit"
+    CUT = "cut"
+    QUOTA = "quota"
+    FREE = "free"
+    SEND = "send"
+    DATE = "date"
+    LOOK = "look"
+    ANSWERS = "answers"
+
+
+class Faults:
+    """What is wrong now, in words. Belongs to one thread; `news` is called when something began or ended."""
+
+    def __init__(self, news: Callable[[], None]) -> None:
+        self._words: dict[What, str] = {}
+        self._news = news
+
+    def begin(self, what: What, words: str) -> None:
+        """Something failed, for the first time or again."""
+        if what not in self._words:
+            log.error("fault what=%s why=%r", what.value, words)
+            self._news()
+        self._words[what] = words
+
+    def end(self, what: What) -> bool:
+        """Something went well; tell whether it had failed before."""
+        if self._words.pop(what, None) is None:
+            return False
+        log.warning("well again what=%s", what.value)
+        self._news()
+        return True
+
+    def __contains__(self, what: What) -> bool:
+        return what in self._words
+
+    def words(self) -> list[str]:
+        """Return what is wrong, each sentence once."""
+        return list(dict.fromkeys(self._words.values()))

@@ -1,0 +1,153 @@
+"""The status of this gateway, read off the board, and the file where `gocche status` finds it without any network.
+
+The file lies in memory, not on the card: it is written every few seconds for years. What must outlive a power cut is
+in the spool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from wire.batch import Status
+
+if TYPE_CHECKING:
+    from edge.board import Board, Channel
+
+log = logging.getLogger(__name__)
+FILE = "status.json"
+AGAIN_MS = 15_000  # as long as nothing changes; a file that is twice as old is of an agent that runs no more
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, see StatusFile
+
+
+def status_file(data: Path) -> Path:
+    """Return where the agent of a data folder leaves its status: the one rule, for who writes it and who reads it.
+
+    Under systemd the runtime folder of the unit: $RUNTIME_DIRECTORY for the agent, and for who asks from outside
+    /run/NAME beside /var/lib/NAME. Else a folder in memory that is named after the data folder.
+    """
+    given = os.environ.get("RUNTIME_DIRECTORY")
+    if given:
+        return Path(given) / FILE
+    unit = Path("/run") / data.name
+    if data.parent == Path("/var/lib") and unit.is_dir():
+        return unit / FILE
+    memory = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
+    name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
+    return memory / f"gocche-{name}" / FILE
+
+
+class Own(msgspec.Struct, frozen=True):
+    """What stays as it is while the agent runs."""
+
+    boot: str
+    commit_s: float
+    batch_s: float
+    version: str
+    config: str
+
+
+def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
+    """Return the whole status as the lines of the board stand now. May be called from any thread."""
+    keeping, dating, sending = board.keeping, board.dating, board.sending
+    return Status(
+        v=1,
+        state=state,
+        boot=own.boot,
+        epoch=keeping.epoch,
+        mono_ms=now_ms,
+        acquired=keeping.acquired,
+        cut=keeping.cut,
+        spooled=keeping.spooled,
+        oldest_s=0.0 if keeping.oldest_ms is None else (now_ms - keeping.oldest_ms) / 1000,
+        dropped=keeping.dropped,
+        commit_s=own.commit_s,
+        batch_s=own.batch_s,
+        clock={"source": dating.source, "uncertainty_ms": dating.uncertainty_ms},
+        channels={name: _channel(line) for name, line in board.channels.copy().items()},
+        version=own.version,
+        config=own.config,
+        why="; ".join(filter(None, (keeping.why, sending.why if now_ms < sending.until_ms else ""))),
+        link=msgspec.to_builtins(board.link),
+        urgent=list(keeping.urgent),
+        unkept=keeping.unkept,
+    )
+
+
+def news(status: Status) -> Status:
+    """Return what of a status is worth telling: two that are equal here differ only in counters, ages and figures."""
+    return replace(
+        status,
+        mono_ms=0,
+        acquired=0,
+        cut=0,
+        spooled=0,
+        oldest_s=0.0,
+        clock={"source": status.clock.get("source", "none")},
+        channels={
+            name: {"why": str(said["why"]).partition(":")[0], "texts": said["texts"]}
+            for name, said in status.channels.items()
+        },
+        urgent=[],
+    )
+
+
+class StatusFile:
+    """The file, written by one thread. What stands in its way is logged once per change and costs nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: Status | None = None
+        self._fault = ""
+
+    def write(self, status: Status) -> None:
+        """Write the status where it says something new, or has not been written for a while."""
+        last = self._last
+        if last and news(status) == news(last) and status.mono_ms - last.mono_ms < AGAIN_MS:
+            return
+        try:
+            self._write(msgspec.json.encode(status))
+        except OSError as error:
+            self._say(str(error))
+        else:
+            self._last = status
+            self._say("")
+
+    def read(self) -> Status | None:
+        """Return what was written last, by this agent or the one before it; None where nothing can be read."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Status)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _write(self, content: bytes) -> None:
+        folder = self._path.parent
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.geteuid():  # anybody may make a folder in memory, and links in it
+            raise PermissionError(f"{folder} belongs to somebody else; remove it")
+        part = self._path.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(self._path)
+
+    def _say(self, fault: str) -> None:
+        if fault != self._fault:
+            log.warning("status %s", f"not-written why={fault!r}" if fault else "written again")
+            self._fault = fault
+
+
+def _channel(line: Channel) -> dict[str, object]:
+    return {
+        "last_ok_ms": line.last_ok_ms,
+        "why": line.why,
+        "since_ms": line.since_ms,
+        "texts": line.texts,
+        "polls": line.polls,
+        "bad": line.bad,
+    }
