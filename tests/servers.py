@@ -17,9 +17,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from base64 import b64encode
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,7 +212,7 @@ class InfluxD1(Server):
             ask(f"{self.url}/query", urllib.parse.urlencode({"q": statement}).encode(), _FORM)
             self.query("SHOW DATABASES")
 
-    def query(self, statement: str, database: str = "") -> object:
+    def query(self, statement: str, database: str = "") -> Any:
         """Return the reply to an InfluxQL statement."""
         return _influxql(self.url, statement, database, ":".join(self.auth) if self.auth else "")
 
@@ -242,7 +243,7 @@ class InfluxD2(Server):
         if status != 201:
             raise RuntimeError(f"InfluxDB 2 setup: {status} {reply[:500]!r}")
 
-    def query(self, statement: str, database: str = "") -> object:
+    def query(self, statement: str, database: str = "") -> Any:
         """Return the reply to an InfluxQL statement."""
         return _influxql(self.url, statement, database, f"any:{self.token}")
 
@@ -296,7 +297,16 @@ class Grafana(Server):
         return ask(f"{self.url}/api/health")[0] == 200
 
 
-def _influxql(url: str, statement: str, database: str, basic: str) -> object:
+def influx_table(server: InfluxD1 | InfluxD2, folder: Path, **more: Any) -> dict[str, Any]:
+    """Return a `[store]` table of cloud.toml for a new database on a server; a token is kept in the folder."""
+    table: dict[str, Any] = {"engine": "influx", "url": server.url, "database": f"t{uuid.uuid4().hex}"}
+    if isinstance(server, InfluxD2):
+        (folder / "token").write_text(f"{server.token}\n")
+        table["token_file"] = str(folder / "token")
+    return table | more
+
+
+def _influxql(url: str, statement: str, database: str, basic: str) -> Any:
     quoted = urllib.parse.urlencode({"q": statement, "db": database, "epoch": "ns"}).encode()
     headers = dict(_FORM)
     if basic:

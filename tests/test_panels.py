@@ -13,6 +13,10 @@ import pytest
 from cloud.panels import looks
 from cloud.panels.board import board
 from cloud.panels.export import export
+from cloud.panels.missing import NUMBERS, question
+from cloud.store import open_store
+from tests import build
+from tests.servers import influx_table
 from wire.batch import Status
 from wire.quantities import QUANTITIES
 from wire.reading import Reason
@@ -29,6 +33,7 @@ FIELDS = {
     "missing": set(QUANTITIES),
     "status": {field.name for field in msgspec.structs.fields(Status)},
 }
+MONDAY_MS = 1_763_942_400_000  # 2025-11-24T00:00:00Z: a weekly shard of InfluxDB begins
 TAGS = {"gateway", "channel"}
 
 
@@ -132,17 +137,69 @@ def test_smoke_is_suspected_from_where_the_edge_calls_it_urgent() -> None:
 @pytest.mark.parametrize(("panel", "target"), TARGETS, ids=[named(panel) for panel, _ in TARGETS])
 def test_a_query_asks_for_what_there_is(panel: dict[str, Any], target: dict[str, Any]) -> None:
     query = target["query"]
-    measurement = re.search(r'FROM "(\w+)"', query)
-    assert measurement
+    asked = re.findall(r'SELECT ((?:(?!SELECT).)+) FROM "(\w+)"', query)
+    assert asked
     assert target["rawQuery"]
-    selected = re.sub(r' AS "[^"]+"', "", query[: measurement.start()])
-    fields = set(re.findall(r'"(\w+)"', selected))
-    assert fields or "last(/.*/)" in selected
-    assert fields <= FIELDS[measurement[1]]
-    condition = query[measurement.end() :]
+    for selected, measurement in asked:
+        fields = set(re.findall(r'"(\w+)"', re.sub(r' AS "[^"]+"', "", selected)))
+        assert fields
+        assert fields <= FIELDS[measurement]
+    condition = query[query.index("WHERE") :]
     assert set(re.findall(r'"(\w+)"', condition)) <= TAGS | {"state"}
     assert "$timeFilter" in condition
     assert not re.search(r'"(Time|time)"', query)
+
+
+@pytest.mark.parametrize(("panel", "target"), TARGETS, ids=[named(panel) for panel, _ in TARGETS])
+def test_no_query_invents_a_series(panel: dict[str, Any], target: dict[str, Any]) -> None:
+    """InfluxDB answers each field of a query for each series of it, with nulls where a series has no such field."""
+    for selected in re.findall(r'SELECT ((?:(?!SELECT).)+) FROM "', target["query"]):
+        assert not re.search(r"[(, ][*/]", f" {selected}".replace(" * 0", "")), "fields by pattern: those of the shard"
+        fields = set(re.findall(r'\("(\w+)"\)', selected))
+        assert len(fields) == 1, "each field that has an aggregate of its own makes a series of its own"
+
+
+def test_what_is_missing_is_asked_of_every_quantity_in_both_measurements() -> None:
+    (panel,) = (panel for panel in PANELS if "Why values are missing" in panel["title"])
+    asked = re.findall(r'SELECT last\("(\w+)"\)[^()]* FROM "missing"', panel["targets"][0]["query"])
+    valued = re.findall(r'SELECT last\("(\w+)"\) \* 0 [^F]+ FROM "reading"', panel["targets"][0]["query"])
+    assert asked == valued == list(QUANTITIES)
+
+
+@pytest.mark.influx
+@pytest.mark.parametrize("influxd", ["influxd1", "influxd2"])
+@pytest.mark.parametrize("day", [0, 3, 6])
+def test_the_database_names_what_lacks_a_value_and_nothing_else(
+    request: pytest.FixtureRequest, tmp_path: Path, influxd: str, day: int
+) -> None:
+    """On the first, a middle and the last day of the week that makes a shard of the database."""
+    server = request.getfixturevalue(influxd)
+    table = influx_table(server, tmp_path)
+    store = open_store(table, writer=True)
+    store.setup()
+    hour_ms = MONDAY_MS + day * 86_400_000
+    everything = {channel: dict.fromkeys(QUANTITIES, Reason.SILENCE) for channel in ("modem", "gnss")}
+    for number, at_ms in enumerate((hour_ms - 7 * 86_400_000, hour_ms - 1_000, hour_ms + 3_600_000)):
+        store.commit([build.batch(epoch=f"{number:016x}", start_ms=at_ms, rows=[everything])], at_ms)
+    hour: list[build.Row] = [
+        {"modem": {"rssi": Reason.SILENCE, "lte_rsrp": Reason.SILENCE}, "gnss": {"lat": Reason.NO_FIX}},
+        {"modem": {"rssi": Reason.NOT_REPORTED, "lte_rsrp": -101}, "gnss": {"lat": Reason.NO_FIX}},
+    ]
+    store.commit([build.batch(epoch="77" * 8, start_ms=hour_ms, step_ms=60_000, rows=hour)], hour_ms)
+    store.close()
+    within = f"time >= {hour_ms}ms AND time < {hour_ms + 3_600_000}ms"
+    asked = question().replace("$timeFilter", within).replace("$gateway", ".*").replace("$channel", ".*")
+    rows = {
+        (series["tags"]["channel"], quantity, reason, time // 1_000_000 - hour_ms)
+        for series in server.query(asked, table["database"])["results"][0]["series"]
+        for time, reason, quantity in series["values"]
+    }
+    assert rows == {
+        ("modem", NUMBERS["rssi"], Reason.NOT_REPORTED, 60_000),
+        ("modem", NUMBERS["lte_rsrp"], Reason.SILENCE, 0),
+        ("modem", NUMBERS["lte_rsrp"], 0, 60_000),
+        ("gnss", NUMBERS["lat"], Reason.NO_FIX, 60_000),
+    }
 
 
 def test_the_variables_exist_and_are_used() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloud.panels import looks
+from cloud.panels.missing import missing_now
 from cloud.panels.parts import (
-    CHOSEN,
     CHOSEN_GATEWAY,
     IN_COLOUR,
-    SERIES,
     SOURCE,
     Column,
     Panel,
@@ -251,10 +250,10 @@ def _gateways() -> list[Panel]:
     )
     return [
         _heartbeats(),
-        gateway_lines("spooled", "none", ("Đang chờ gửi", "Waiting to be sent"), waiting, (12, 8)),
-        gateway_lines("oldest_s", "s", ("Chờ lâu nhất", "Longest wait"), oldest, (12, 8)),
-        gateway_lines("acquired", "none", ("Số lần đã đo", "Readings taken"), taken, (12, 8)),
-        _missing(),
+        gateway_lines("spooled", "none", ("Đang chờ gửi", "Waiting to be sent"), waiting, (8, 8)),
+        gateway_lines("oldest_s", "s", ("Chờ lâu nhất", "Longest wait"), oldest, (8, 8)),
+        gateway_lines("acquired", "none", ("Số lần đã đo", "Readings taken"), taken, (8, 8)),
+        missing_now((24, 7)),
         _position(),
     ]
 
@@ -280,28 +279,6 @@ def _heartbeats() -> Panel:
     heard = by_name("Time", {"displayName": "Báo lúc · Heard", "unit": "dateTimeFromNow"})
     made["fieldConfig"]["overrides"] = [labels()[0], heard, *(by_name(*item) for item in columns.items())]
     made["transformations"] = [arranged(["gateway", *sorted(columns, key="acquired".__eq__), "Time"])]
-    return made
-
-
-def _missing() -> Panel:
-    about = (
-        "Lý do gần nhất của từng đại lượng bị thiếu số trong một giờ qua. Thiếu không phải là 0.",
-        "The latest reason of each quantity that lacked a value within the last hour. Missing is not zero.",
-    )
-    made = panel("table", ("Vì sao thiếu số đo (1 giờ qua)", "Why values are missing (last hour)"), about, (12, 8))
-    query = ask("last(/.*/)", "missing", CHOSEN, '"gateway", "channel"')
-    made["targets"] = [target(query, alias=f"{SERIES} · $col")]
-    made |= {"timeFrom": "1h", "hideTimeOverride": True}
-    made["transformations"] = [{"id": "reduce", "options": {"reducers": ["lastNotNull"], "mode": "seriesToRows"}}]
-    names = [
-        {"type": "regex", "options": {"pattern": f"^(.*)last_{name}$", "result": {"text": f"$1{looks.title(name)}"}}}
-        for name in QUANTITIES
-    ]
-    series = {"displayName": "Đại lượng · Quantity", "mappings": names}
-    reason: dict[str, Any] = {"displayName": "Lý do · Reason", "mappings": [looks.codes(looks.REASONS)]}
-    reason |= {"custom.width": 270, "custom.align": "left"}
-    defaults = {"unit": "none", "thresholds": looks.thresholds(""), "noValue": "không thiếu gì · nothing is missing"}
-    made["fieldConfig"] = {"defaults": defaults, "overrides": [by_name("Field", series), by_name("Last *", reason)]}
     return made
 
 

@@ -85,11 +85,19 @@ def now(quantity: str, about: tuple[str, str], size: tuple[int, int]) -> Panel:
 
 
 def lines(quantities: Sequence[str], titles: tuple[str, str], about: tuple[str, str], size: tuple[int, int]) -> Panel:
-    """Return the course of one or several quantities (of one unit) per channel, with their levels as dashed lines."""
+    """Return the course of one or several quantities (of one unit) per channel, with their levels as dashed lines.
+
+    Each quantity is a query of its own: in one query a channel that lacks one of them would get a line of nulls.
+    """
     made = panel("timeseries", titles, about, size)
-    chosen = ", ".join(f'mean("{q}") AS "{QUANTITIES[q].en}"' for q in quantities)
-    query = ask(chosen, "reading", CHOSEN, PER_CHANNEL, "fill(null)")
-    made["targets"] = [target(query, alias=SERIES if len(quantities) == 1 else f"{SERIES} · $col")]
+    made["targets"] = [
+        target(
+            ask(f'mean("{q}")', "reading", CHOSEN, PER_CHANNEL, "fill(null)"),
+            alias=SERIES if len(quantities) == 1 else f"{SERIES} · {QUANTITIES[q].en}",
+            ref=q,
+        )
+        for q in quantities
+    ]
     made["fieldConfig"]["defaults"] = looks.field_look(quantities[0]) | {"custom": _line(quantities[0])}
     made["options"] = _legend()
     return made

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import urllib.parse
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +21,7 @@ import pytest
 from cloud.store import TWICE, Refusal, Retry, Store, each_row, engines, influx, open_store, sqlite
 from tests import servers
 from tests.build import EPOCH, SOIL, START_MS, batch, soil, with_text
+from tests.servers import influx_table
 from wire.batch import Batch, Dated, Gap, Source, Status
 from wire.reading import Reason
 
@@ -33,15 +33,6 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 ALL = (0, 2**62)
 INFLUX = [pytest.param(name, marks=pytest.mark.influx) for name in ("influxd1", "influxd2")]
-
-
-def influx_table(server: Any, tmp_path: Path, **more: Any) -> dict[str, Any]:
-    """Return a `[store]` table for a new database on a server."""
-    table = {"engine": "influx", "url": server.url, "database": f"t{uuid.uuid4().hex}"}
-    if isinstance(server, servers.InfluxD2):
-        (tmp_path / "token").write_text(f"{server.token}\n")
-        table["token_file"] = str(tmp_path / "token")
-    return table | more
 
 
 @pytest.fixture(params=["sqlite", *INFLUX])

@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud.panels import looks
 from cloud.panels.board import UID, board
 from cloud.panels.export import export
 from cloud.store import open_store
 from tests import build, servers
 from tests.conftest import need
 from wire.batch import Batch, Status
+from wire.quantities import QUANTITIES
 from wire.reading import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
     from tests.build import Row
 
@@ -38,13 +40,34 @@ pytestmark = [pytest.mark.journey, pytest.mark.influx, pytest.mark.grafana]
 GATEWAY, EPOCH = "sg-01", "5117a9c3d2e84b60"
 HOURS, STEP_MS = 24, 300_000
 STEPS = HOURS * 3_600_000 // STEP_MS
+Columns = dict[str, list[Any]]  # of one series of a reply
 ADMIN = {"Authorization": f"Basic {b64encode(b'admin:admin').decode()}"}
+PORT_LOST = (STEPS - 9, STEPS - 8)
+NO_PH = range(STEPS - 7, STEPS)
+CHANNELS = ("soil-1", "soil-2", "air-1", "weather-1", "smoke-1", "gnss-1", "modem-hang-tay", "modem-che-tao")
+MISSING_NOW = {  # (sensor, quantity): reason
+    ("modem-hang-tay", "rssi"): Reason.NOT_REPORTED,
+    ("soil-2", "soil_ph"): Reason.SENTINEL,
+}
+PAST_MS = (2 * 3_600_000, 24 * 3_600_000, 7 * 86_400_000, 14 * 86_400_000)  # in the weekly shard of now and in older
 PANELS = [panel for panel in board()["panels"] if panel["type"] != "row"]
 
 
 def sample_day() -> list[Row]:
-    """Return one day of a whole garden, every five minutes; soil-2 falls silent for an hour and a half."""
-    return [_poll(step, step / STEPS, math.sin(step / 7)) for step in range(STEPS)]
+    """Return one day of a whole garden, every five minutes.
+
+    soil-2 falls silent for an hour and a half. Within the last hour the port is lost for ten minutes, with everything
+    on it, and is back since then; a probe's pH is absent from then on.
+    """
+    rows = [_poll(step, step / STEPS, math.sin(step / 7)) for step in range(STEPS)]
+    for step in PORT_LOST:
+        rows[step] = {channel: dict.fromkeys(values, Reason.PORT_LOST) for channel, values in rows[step].items()}
+    return rows
+
+
+def past_absences() -> Row:
+    """Return a round in which every sensor lacked every quantity that there is, whatever it measures."""
+    return {channel: dict.fromkeys(QUANTITIES, Reason.SILENCE) for channel in CHANNELS}
 
 
 def _poll(step: int, day: float, wave: float) -> Row:
@@ -56,7 +79,7 @@ def _poll(step: int, day: float, wave: float) -> Row:
     silent: dict[str, float | Reason] = dict.fromkeys(dry, Reason.SILENCE)
     return {
         "soil-1": soil,
-        "soil-2": silent if 150 <= step < 168 else dry,
+        "soil-2": silent if 150 <= step < 168 else dry | ({"soil_ph": Reason.SENTINEL} if step in NO_PH else {}),
         "air-1": {"air_temperature": air, "air_humidity": humidity},
         "weather-1": {
             "air_temperature": air - 0.6,
@@ -76,6 +99,7 @@ def _poll(step: int, day: float, wave: float) -> Row:
             "hdop": 0.9,
         },
         "modem-hang-tay": _modem(step, wave),
+        "modem-che-tao": {"registration": 1, "radio": 3, "lte_rsrp": -93 + 2 * wave, "lte_sinr": 14 + wave},  # no 5G
     }
 
 
@@ -102,6 +126,14 @@ def batches(start_ms: int, now_ms: int) -> Iterator[Batch]:
             rows=some,
         )
         first += sum(map(len, some))
+    for number, ago_ms in enumerate(PAST_MS):
+        yield build.batch(
+            gateway=GATEWAY,
+            now_ms=now_ms,
+            epoch=f"{number:016x}",
+            start_ms=now_ms - ago_ms,
+            rows=[past_absences()],
+        )
 
 
 def heartbeats(start_ms: int) -> Iterator[tuple[int, Status]]:
@@ -192,17 +224,18 @@ def test_every_target_answers(grafana: servers.Grafana, path: str) -> None:
     ask = by_backend if path == "ds/query" else by_proxy
     for panel in PANELS:
         for target in panel["targets"]:
-            columns = ask(grafana, target["query"], target)
-            assert columns, f"{panel['title']}: nothing came back"
-            empty = [name for name, values in columns.items() if all(value is None for value in values)]
-            assert not empty, f"{panel['title']}: no value in {empty}"
+            series = ask(grafana, target["query"], target)
+            assert series, f"{panel['title']}: nothing came back"
+            # A row of a table may have a blank; a line has a value, or it would be a sensor that there is not.
+            for columns in series if target["resultFormat"] == "time_series" else [together(series)]:
+                empty = [name for name, values in columns.items() if all(value is None for value in values)]
+                assert not empty, f"{panel['title']}: no value in {empty}"
 
 
 def test_the_choices_above_the_board_are_filled(grafana: servers.Grafana) -> None:
     gateway, channel = (item["query"] for item in board()["templating"]["list"])
-    assert set(by_proxy(grafana, gateway, {})["value"]) == {GATEWAY}
-    channels = {"soil-1", "soil-2", "air-1", "weather-1", "smoke-1", "gnss-1", "modem-hang-tay"}
-    assert set(by_proxy(grafana, channel, {})["value"]) == channels
+    assert set(together(by_proxy(grafana, gateway, {}))["value"]) == {GATEWAY}
+    assert set(together(by_proxy(grafana, channel, {}))["value"]) == set(CHANNELS)
 
 
 def fetch(grafana: servers.Grafana, path: str, data: object = None) -> Any:
@@ -211,31 +244,43 @@ def fetch(grafana: servers.Grafana, path: str, data: object = None) -> Any:
     return json.loads(reply)
 
 
-def by_backend(grafana: servers.Grafana, query: str, target: dict[str, Any]) -> dict[str, list[Any]]:
+def by_backend(grafana: servers.Grafana, query: str, target: dict[str, Any]) -> list[Columns]:
     """Ask as Grafana's server does for alerts and in its newer pages; it fills in the time itself."""
     now = int(time.time() * 1000)
     asked = target | {"query": chosen(query), "intervalMs": 300_000, "maxDataPoints": 500}
     body = {"queries": [asked], "from": str(now - HOURS * 3_600_000), "to": str(now)}
-    result = fetch(grafana, "/api/ds/query", body)["results"]["A"]
+    result = fetch(grafana, "/api/ds/query", body)["results"][target["refId"]]
     assert "error" not in result, result
-    columns: dict[str, list[Any]] = {}
-    for frame in result["frames"]:
-        for field, values in zip(frame["schema"]["fields"], frame["data"]["values"], strict=True):
-            columns.setdefault(field["name"], []).extend(values)
-    return columns
+    return [
+        {
+            field["name"]: values
+            for field, values in zip(frame["schema"]["fields"], frame["data"]["values"], strict=True)
+        }
+        for frame in result["frames"]
+    ]
 
 
-def by_proxy(grafana: servers.Grafana, query: str, target: dict[str, Any]) -> dict[str, list[Any]]:
+def by_proxy(grafana: servers.Grafana, query: str, _: dict[str, Any]) -> list[Columns]:
     """Ask as Grafana's page does, which fills in the time before it asks."""
     now = int(time.time() * 1000)
     filled = chosen(query).replace("$timeFilter", f"time >= {now - HOURS * 3_600_000}ms and time <= {now}ms")
     words = urllib.parse.urlencode({"db": "gocche", "q": filled.replace("$__interval", "5m"), "epoch": "ms"})
-    results = fetch(grafana, f"/api/datasources/proxy/uid/gocche/query?{words}")["results"]
-    columns: dict[str, list[Any]] = {}
-    for series in (series for result in results for series in result.get("series", [])):
-        assert "error" not in series
-        for index, name in enumerate(series["columns"]):
-            columns.setdefault(name, []).extend(row[index] for row in series["values"])
+    (result,) = fetch(grafana, f"/api/datasources/proxy/uid/gocche/query?{words}")["results"]
+    assert "error" not in result, result
+    return [
+        {
+            name: list(values)
+            for name, values in zip(series["columns"], zip(*series["values"], strict=True), strict=True)
+        }
+        for series in result.get("series", [])
+    ]
+
+
+def together(series: list[Columns]) -> Columns:
+    """Return the series as one table."""
+    columns: Columns = {}
+    for name, values in (item for each in series for item in each.items()):
+        columns.setdefault(name, []).extend(values)
     return columns
 
 
@@ -244,36 +289,61 @@ def chosen(query: str) -> str:
     return query.replace("$gateway", ".*").replace("$channel", ".*")
 
 
-def test_a_browser_shows_every_panel(grafana: servers.Grafana, database: Database, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium")
-    if chromium is None:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
         said = pytest.fail if os.environ.get("GOCCHE_REQUIRE_SERVERS") == "1" else pytest.skip
         said("chromium absent: apt-get install chromium")
 
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as engine, engine.chromium.launch(executable_path=program, args=["--no-sandbox"]) as browser:
+        yield browser
+
+
+def opened(chromium: Browser, grafana: servers.Grafana, choice: str = "") -> Page:
+    """Open the board, high enough for all of it: Grafana draws only what can be seen."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in PANELS)
-    size = {"width": 1600, "height": rows * 38 + 80}  # all at once: Grafana draws only what can be seen
-    with sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_context(viewport=size, extra_http_headers=ADMIN, locale="vi-VN").new_page()
-        page.goto(f"{grafana.url}/d/{UID}/?kiosk")
-        wait_for_panels(page)
-        picture = Path(os.environ.get("GOCCHE_IMG") or tmp_path) / "board.png"
-        page.screenshot(path=picture)
-        seen = page.inner_text("body")
-        faults = page.locator('[aria-label="Panel status"], [data-testid*="Panel status error"]').count()
-        browser.close()
+    size = {"width": 1600, "height": rows * 38 + 80}
+    page = chromium.new_context(viewport=size, extra_http_headers=ADMIN, locale="vi-VN").new_page()
+    page.goto(f"{grafana.url}/d/{UID}/?kiosk{choice}")
+    wait_for_panels(page)
+    return page
+
+
+def test_a_browser_shows_every_panel(chromium: Browser, grafana: servers.Grafana, tmp_path: Path) -> None:
+    page = opened(chromium, grafana)
+    page.screenshot(path=Path(os.environ.get("GOCCHE_IMG") or tmp_path) / "board.png")
+    seen = page.inner_text("body")
+    faults = page.locator('[aria-label="Panel status"], [data-testid*="Panel status error"]').count()
+    missing = table(page, "Why values are missing")
+    page.context.close()
     assert "No data" not in seen
     assert faults == 0
-    for words in (
-        "29.0%",
-        "khô hạn · dry",
-        "có sóng · registered",
-        "thiết bị không gửi · not reported",
-        "đang nối · online",
-    ):
+    for words in ("29.0%", "khô hạn · dry", "có sóng · registered", "đang nối · online"):
         assert words in seen
+    assert "modem-che-tao · LTE RSRP" in seen
+    assert "modem-che-tao · 5G SS-RSRP" not in seen
+    # What is missing now and nothing else, whatever was missing an hour or a week ago.
+    assert sorted(row[:4] for row in missing) == sorted(
+        [GATEWAY, channel, looks.title(quantity), looks.both(*looks.REASONS[reason])]
+        for (channel, quantity), reason in MISSING_NOW.items()
+    )
+
+
+def test_nothing_missing_is_said_in_words(chromium: Browser, grafana: servers.Grafana) -> None:
+    page = opened(chromium, grafana, "&var-channel=air-1")
+    panel = page.locator(".react-grid-item", has_text="Why values are missing").inner_text()
+    page.context.close()
+    assert "không thiếu gì · nothing is missing" in panel
+
+
+def table(page: Page, title: str) -> list[list[str]]:
+    """Return the cells of a table panel, row by row, without its header."""
+    rows = page.locator(".react-grid-item", has_text=title).get_by_role("row").all()
+    cells = [[cell.inner_text() for cell in row.get_by_role("cell").all()] for row in rows]
+    return [row for row in cells if row]
 
 
 def wait_for_panels(page: Page) -> None:
