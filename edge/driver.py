@@ -48,9 +48,10 @@ class Ask(msgspec.Struct, frozen=True):
 class Value(msgspec.Struct, frozen=True):
     """One value under the driver's own name and unit. Without a number it carries the reason instead.
 
-    A number that is out of range stands beside its reason, for staff to look at. A text (operator, firmware, serial
-    number) is told in the gateway's status, never stored as a reading. The text `time` is the device's own date (ISO
-    8601 with offset); it counts from `heard_ms`.
+    A number that is out of range stands beside its reason, for staff to look at; `raw` is what the device said where
+    the value is not that very number (a sensor at the end of its scale, see `edge/plausible.py`). A text (operator,
+    firmware, serial number) is told in the gateway's status, never stored as a reading. The text `time` is the device's
+    own date (ISO 8601 with offset); it counts from `heard_ms`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Value(msgspec.Struct, frozen=True):
     value: float | str | None
     reason: Reason | None = None
     heard_ms: int | None = None
+    raw: float | None = None
 
 
 class BadReply(Exception):

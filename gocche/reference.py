@@ -130,7 +130,7 @@ def _profiles() -> Iterator[str]:
                     point.quantity or "told in the status or not stored",
                     point.unit,
                     f"{point.at} (function {point.fc})",
-                    point.type + (f" {point.words}" if point.width > 1 and point.type != "text" else ""),
+                    point.type + (f" {point.order}" if point.order else ""),
                     f"{point.scale:g}"
                     + (f", decimals in {point.decimals_at}" if point.decimals_at is not None else ""),
                     ", ".join(f"0x{raw:X}" for raw in point.none) or "—",

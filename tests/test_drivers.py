@@ -20,10 +20,11 @@ import pytest
 from edge import drivers, profiles
 from edge.driver import BadReply, Value
 from edge.framing import rtu
-from edge.plausible import same_unit
+from edge.plausible import ENDS, judged, ranges, same_unit
 from edge.sense.exchange import run
 from edge.sense.transcript import Replay, TranscriptError, parse, written
 from wire.quantities import QUANTITIES
+from wire.reading import Reason
 
 ROOT = Path(__file__).parent / "drivers"
 CASES = sorted(folder for folder in ROOT.glob("*/*") if folder.is_dir())
@@ -51,7 +52,8 @@ def outcome(folder: Path) -> tuple[list[Value], str]:
 
 def told(value: Value) -> dict[str, Any]:
     absent = value.reason is not None
-    return {"unit": value.unit, **({"reason": value.reason.name} if absent else {"value": value.value})}
+    raw = {} if value.raw is None else {"raw": value.raw}
+    return {"unit": value.unit, **raw, **({"reason": value.reason.name} if absent else {"value": value.value})}
 
 
 @pytest.mark.parametrize("folder", CASES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
@@ -153,6 +155,10 @@ type = "i16"
         ("at = 0\ntype", "at = 70000\ntype", "<= 65535 - at `$.point[0].at`"),
         ("[[point]]", '[[point]]\nname = "temperature"\nunit = "1"\nat = 1\ntype = "u16"\n[[point]]', "two points"),
         ("= 2 }]", "= 2 }", "probe.toml: "),
+        ('"i16"', '"i16"\norder = "ABCD"', 'order "ABCD" does not fit type "i16": "AB" or "BA"'),
+        ('"i16"', '"u32"\norder = "BA"', 'order "BA" does not fit type "u32": "ABCD" or'),
+        ('"i16"', '"text"\nregisters = 2\norder = "BA"', 'order "BA" does not fit type "text": none'),
+        ("title", "timeout_s = 0\ntitle", "`$.timeout_s`"),
     ],
 )
 def test_a_wrong_profile_names_file_and_key(old: str, new: str, words: str) -> None:
@@ -171,24 +177,92 @@ def test_an_unknown_profile_is_refused_when_the_configuration_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words", "scale", "raw", "value"),
+    ("xdr", "words"),
     [
-        ("u32", "hi-lo", 1.0, "00010002", 65538),
-        ("u32", "lo-hi", 1.0, "00020001", 65538),
-        ("i32", "lo-hi", 0.001, "ffffffff", -0.001),
-        ("i32", "hi-lo", 1.0, "ffff0000", -65536),
-        ("f32", "hi-lo", 1.0, "41c80000", 25.0),
-        ("f32", "lo-hi", 10.0, "000041c8", 250.0),
-        ("f32", "hi-lo", 1.0, "7fc00000", None),  # NaN is the device's "no value"
-        ("f32", "hi-lo", 1.0, "7f800000", None),
+        ({}, "belong together"),
+        ({"A": "temperature", "B": "temperature"}, "two transducers in `xdr` are the same value"),
+        ({"H:A": "temperature"}, '"H:A" is of type H, but temperature is of type C'),
     ],
 )
-def test_two_registers_in_each_word_order(kind: str, words: str, scale: float, raw: str, value: float | None) -> None:
-    point = profiles.Point("x", "1", 8, kind, words=words, scale=scale)
-    registers = {(3, 8): bytes.fromhex(raw)[:2], (3, 9): bytes.fromhex(raw)[2:]}
+def test_transducers_that_cannot_be_are_refused(xdr: dict[str, str], words: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=words):
+        msgspec.convert({"sentences": ["XDR"], "xdr": xdr}, type=drivers.load("nmea0183").config)
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "raw", "value"),
+    [
+        ("u16", "AB", "0102", 258),
+        ("u16", "BA", "0201", 258),
+        ("i16", "BA", "feff", -2),
+        ("sm16", "", "8065", -101),
+        ("sm16", "", "0065", 101),
+        ("sm16", "", "8000", 0),
+        ("u32", "", "00010002", 65538),
+        ("u32", "ABCD", "01020304", 0x01020304),
+        ("u32", "CDAB", "03040102", 0x01020304),
+        ("u32", "BADC", "02010403", 0x01020304),
+        ("u32", "DCBA", "04030201", 0x01020304),
+        ("i32", "CDAB", "ffffffff", -1),
+        ("i32", "ABCD", "ffff0000", -65536),
+        ("sm32", "CDAB", "00648000", -100),
+        ("f32", "ABCD", "41c80000", 25.0),
+        ("f32", "CDAB", "000041c8", 25.0),
+        ("f32", "BADC", "c8410000", 25.0),
+        ("f32", "DCBA", "0000c841", 25.0),
+        ("f32", "", "7fc00000", None),  # NaN is the device's "no value"
+        ("f32", "", "7f800000", None),
+    ],
+)
+def test_numbers_in_each_byte_order(kind: str, order: str, raw: str, value: float | None) -> None:
+    point = profiles.Point("x", "1", 8, kind, order=order)
+    data = bytes.fromhex(raw)
+    registers = {(3, 8 + i): data[2 * i : 2 * i + 2] for i in range(point.width)}
     from edge.drivers.modbus import _value
 
     assert _value(point, registers).value == value
+
+
+def test_what_is_no_value_is_looked_for_in_the_number_not_in_the_order_of_its_bytes() -> None:
+    from edge.drivers.modbus import _value
+
+    point = profiles.Point("x", "1", 8, "u32", order="CDAB", none=(0x80000000,), scale=0.1, offset=-40)
+    assert _value(point, {(3, 8): b"\0\0", (3, 9): b"\x80\0"}).reason is Reason.SENTINEL
+    assert _value(point, {(3, 8): b"\1\0", (3, 9): b"\0\0"}).value == -14.4
+
+
+# --- is a frame true?
+
+
+def test_the_end_of_a_scale_is_a_value_and_no_vote_for_another_device() -> None:
+    """All quantities at the ends of their scales at once, with one impossible value beside them."""
+    within = ranges({name: name for name in [*ENDS, "soil_ph"]})
+    for pick in (0, -1):
+        said = [Value(name, "", ends[pick].low) for name, ends in ENDS.items()]
+        got = judged([*said, Value("soil_ph", "", 19.1)], within)
+        assert [value.raw for value in got if value.raw is not None] == [
+            one.value for one, told in zip(said, got, strict=False) if one.value != told.value
+        ]
+        assert [value.name for value in got if value.reason is Reason.OUT_OF_RANGE] == ["soil_ph"]
+        assert got[-1].value == 19.1, "the number stays beside its reason"
+
+
+def test_each_end_of_a_scale_is_one_that_its_quantity_has() -> None:
+    for name, ends in ENDS.items():
+        quantity = QUANTITIES[name]
+        for end in ends:
+            assert end.low <= end.high
+            assert end.source
+            assert end.value is None or quantity.plausible(end.value)
+            for beyond in (end.low - 1, end.high + 1):
+                (got,) = judged([Value(name, "", beyond)], ranges({name: name}))
+                assert quantity.plausible(beyond) == (got.reason is None), (name, beyond)
+
+
+def test_two_impossible_values_are_another_device() -> None:
+    within = ranges({"a": "soil_ph", "b": "air_humidity"})
+    with pytest.raises(BadReply, match=r"a 28\.0 pH, b 119\.1 %RH: impossible together"):
+        judged([Value("a", "pH", 28.0), Value("b", "%RH", 119.1)], within)
 
 
 # --- framing, exchange, transcript -----------------------------------------------------------------------------------
@@ -221,6 +295,54 @@ def test_no_answer_is_waited_for_that_has_come() -> None:
 def test_crc_of_the_standard() -> None:
     assert rtu.crc16(b"\x02\x07") == b"\x41\x12"  # Modbus over Serial Line V1.02, appendix B
     assert rtu.request(1, 3, 0, 3) == bytes.fromhex("01030000000305cb")
+
+
+COIL = rtu.write_coil(0x11, 0xAC, on=True)
+
+
+def test_a_coil_is_set_as_the_standard_prints_it() -> None:
+    assert COIL[:6] == bytes.fromhex("11 05 00 ac ff 00")  # Modbus Application Protocol V1.1b3 §6.5, slave added
+    assert rtu.write_coil(0x11, 0xAC, on=False)[:6] == bytes.fromhex("11 05 00 ac 00 00")
+    assert COIL[6:] == rtu.crc16(COIL[:6])
+
+
+def test_a_coil_is_confirmed_by_exactly_what_was_ordered() -> None:
+    """Byte by byte: no beginning of it is taken for the whole, and a glitch before it costs nothing."""
+    for noise in (b"", b"\0", b"\xff\x11"):
+        came = noise + COIL
+        for end in range(len(came)):
+            need = rtu.find(COIL, came[:end], False)
+            assert isinstance(need, int)
+            assert need >= 1
+        assert isinstance(rtu.find(COIL, came, False), bytes)
+
+
+@pytest.mark.parametrize(
+    ("came", "kind"),
+    [
+        ("", "silence"),
+        (COIL[:7].hex(), "short"),
+        (COIL[:7].hex() + "00", "crc"),
+        (rtu.write_coil(0x11, 0xAC, on=False).hex(), "garbled"),  # confirmed off where on was ordered
+        (rtu.write_coil(0x11, 0xAD, on=True).hex(), "garbled"),  # another coil
+        (rtu.write_coil(0x12, 0xAC, on=True).hex(), "address"),
+        ("118502" + rtu.crc16(bytes.fromhex("118502")).hex(), "exception:2"),
+        ("118504" + rtu.crc16(bytes.fromhex("118504")).hex(), "exception:4"),
+        ("110302ff00" + rtu.crc16(bytes.fromhex("110302ff00")).hex(), "garbled"),  # a late answer to a reading
+    ],
+)
+def test_a_coil_is_not_confirmed_by_anything_else(came: str, kind: str) -> None:
+    with pytest.raises(BadReply) as refusal:
+        rtu.find(COIL, bytes.fromhex(came), True)
+    assert refusal.value.kind == kind
+
+
+def test_no_flipped_bit_confirms_a_coil() -> None:
+    for bit in range(8 * len(COIL)):
+        damaged = bytearray(COIL)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BadReply):
+            rtu.find(COIL, bytes(damaged), True)
 
 
 def test_a_flipped_bit_never_brings_another_value() -> None:

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from edge import profiles
-from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Value
 from edge.framing import rtu
-from edge.plausible import judged, ranges
+from edge.plausible import Range, judged, ranges
 from edge.profiles import Block  # noqa: TC001 — msgspec reads the annotation at run time
 from wire.reading import Reason
 
 if TYPE_CHECKING:
-    from edge.driver import Io
+    from edge.driver import Habits, Io
     from edge.profiles import Point, Profile
 
-_FORMATS = {"u16": ">H", "i16": ">h", "u32": ">I", "i32": ">i", "f32": ">f"}
+_FORMATS = {"u16": ">H", "i16": ">h", "sm16": ">H", "u32": ">I", "i32": ">i", "sm32": ">I", "f32": ">f"}
 _MOST_DECIMALS = 6  # a "number of decimals" register beyond that holds something else
 
 
@@ -55,8 +55,11 @@ def poll(config: Config) -> Io:
         registers |= {(block.fc, block.at + i): data[2 * i : 2 * i + 2] for i in range(block.count)}
     _check(profile, registers)
     points = profile.points(blocks)
-    narrowed = {point.name: point.range for point in points if point.range}
-    return judged([_value(point, registers) for point in points], ranges(_mapped(points)) | narrowed)
+    within = ranges(_mapped(points))
+    for point in points:
+        if point.range:
+            within[point.name] = Range(*point.range, within[point.name].ends if point.quantity else ())
+    return judged([_value(point, registers) for point in points], within)
 
 
 def quantities(config: Config) -> dict[str, str]:
@@ -85,11 +88,15 @@ def _value(point: Point, registers: dict[tuple[int, int], bytes]) -> Value:
     if point.type == "text":
         text = b"".join(words).partition(b"\0")[0].decode("ascii", "replace").strip()
         return Value(point.name, point.unit, text or None, None if text else Reason.NOT_REPORTED)
-    raw = b"".join(words if point.words == "hi-lo" else reversed(words))
+    raw = point.big_endian(b"".join(words))
     (number,) = struct.unpack(_FORMATS[point.type], raw)
     if int.from_bytes(raw) in point.none or not math.isfinite(number):
         return Value(point.name, point.unit, None, Reason.SENTINEL)
-    return Value(point.name, point.unit, round(number * point.scale / 10 ** _decimals(point, registers), 9))
+    if point.type.startswith("sm"):
+        sign = 1 << (8 * len(raw) - 1)
+        number = sign - number if number & sign else number
+    scaled = number * point.scale / 10 ** _decimals(point, registers)
+    return Value(point.name, point.unit, round(scaled + point.offset, 9))
 
 
 def _decimals(point: Point, registers: dict[tuple[int, int], bytes]) -> int:
@@ -102,9 +109,8 @@ def _decimals(point: Point, registers: dict[tuple[int, int], bytes]) -> int:
 
 
 def habits(config: Config) -> Habits:
-    """Return what the model is shipped with."""
-    profile = profiles.load(config.profile)
-    return Habits(baud=profile.baud, format=profile.format)
+    """Return what the model needs as it is shipped."""
+    return profiles.load(config.profile).habits
 
 
 DRIVER = Driver("modbus", "Modbus RTU slave by profile", Config, poll, quantities, habits)

@@ -13,8 +13,10 @@ instrument must point north. MDA's true wind only, never the magnetic one.
 
 from __future__ import annotations
 
+import math
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from msgspec import Meta, field
 
@@ -34,12 +36,27 @@ Transduced = Literal["temperature", "humidity", "pressure", "dew_point", "voltag
 _KNOT = 1852 / 3600  # m/s, by definition
 _SPEED = {"N": _KNOT, "K": 1 / 3.6, "M": 1.0, "S": 0.44704}  # MWV: knots, km/h, m/s, statute miles per hour
 _INCH_HG = 33.863886  # hPa
-_XDR: dict[str, tuple[str, dict[tuple[str, str], float]]] = {  # (transducer type, unit) -> factor to the driver's unit
-    "temperature": ("Cel", {("C", "C"): 1.0}),
-    "dew_point": ("Cel", {("C", "C"): 1.0}),
-    "humidity": ("%RH", {("H", "P"): 1.0}),
-    "pressure": ("hPa", {("P", "B"): 1000.0, ("P", "P"): 0.01}),
-    "voltage": ("V", {("U", "V"): 1.0}),
+_MDA_UNITS = {1: "I", 3: "B", 5: "C", 7: "C", 11: "C", 13: "T", 15: "M", 17: "N", 19: "M"}  # field -> its letter
+
+
+class _Scale(NamedTuple):
+    """A unit letter, and the factor to the driver's unit for numbers from `low` to `high`.
+
+    Two scales of one letter are for talkers whose letter is wrong: 1008.8 cannot be bar, so it is hPa.
+    """
+
+    letter: str
+    factor: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+
+
+_XDR: dict[str, tuple[str, tuple[_Scale, ...]]] = {  # transducer type and its units; the standard's scale comes first
+    "temperature": ("C", (_Scale("C"),)),
+    "dew_point": ("C", (_Scale("C"),)),
+    "humidity": ("H", (_Scale("P"),)),
+    "pressure": ("P", (_Scale("B", 1000.0, 0.5, 1.1), _Scale("B", 1.0, 500.0, 1100.0), _Scale("P", 0.01))),
+    "voltage": ("U", (_Scale("V"),)),
 }
 _QUANTITIES = {
     "lat": "lat",
@@ -66,6 +83,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
+_KEY = re.compile(r"(?:([A-Z]):)?(.*?)(?:#([1-9]\d*))?", re.DOTALL)
+
+
 class Config(DriverConfig, frozen=True, kw_only=True):
     """Which sentences a talker's reading is made of."""
 
@@ -80,7 +100,11 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         Literal["relative", "true"], Meta(description="which MWV counts: from the instrument's mark, or from north")
     ] = "relative"
     xdr: Annotated[
-        dict[str, Transduced], Meta(description='which transducer is what, e.g. { TempAir = "temperature" }')
+        dict[str, Transduced],
+        Meta(
+            description='which transducer is what, by its name: { TempAir = "temperature" }; where several types share '
+            'a name, "C:0" and "H:0"; where several of one type do, or have none, "#2" is the second in its sentence'
+        ),
     ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,6 +113,10 @@ class Config(DriverConfig, frozen=True, kw_only=True):
             raise ValueError('"XDR" in `sentences` and a mapping `xdr = { ID = "temperature" }` belong together')
         if len(set(self.xdr.values())) != len(self.xdr):
             raise ValueError("two transducers in `xdr` are the same value; make a channel for each")
+        for key, value in self.xdr.items():
+            of_type = _KEY.fullmatch(key)
+            if of_type and of_type[1] not in {None, _XDR[value][0]}:
+                raise ValueError(f'`xdr`: "{key}" is of type {of_type[1]}, but {value} is of type {_XDR[value][0]}')
 
 
 def poll(config: Config) -> Io:
@@ -122,7 +150,7 @@ class _Heard:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._wanted: dict[str, list[str]] = {}
-        self._transducers: dict[str, tuple[str, str, str]] = {}
+        self._transducers: dict[str, nmea.Transducer] = {}  # by the installer's key
         self._damaged = ""
         self._others: list[str] = []
         self._bytes = 0
@@ -137,13 +165,11 @@ class _Heard:
     def take(self, line: bytes) -> None:
         """Keep a wanted sentence, note anything else."""
         self._bytes += len(line)
-        try:
-            fields = nmea.sentence(line, checksum_required=self._config.checksum == "required")
-        except nmea.Damaged as error:
-            self._damaged = str(error)
-            return
-        if fields is not None:
-            self._keep(fields[0], fields[1:])
+        for told in nmea.sentences(line, checksum_required=self._config.checksum == "required"):
+            if isinstance(told, nmea.Damaged):
+                self._damaged = str(told)
+            else:
+                self._keep(told[0], told[1:])
 
     def broke_off(self, rest: bytes) -> None:
         """Note what came last and has no end."""
@@ -153,8 +179,10 @@ class _Heard:
     def _keep(self, address: str, fields: list[str]) -> None:
         kind = address[2:] if not address.startswith("P") else address
         if kind == "XDR" and self._config.xdr:
-            of_four = (fields[i : i + 4] for i in range(0, len(fields) - 3, 4))
-            self._transducers |= {name: (type_, value, unit) for type_, value, unit, name in of_four}
+            for one in nmea.transducers(fields):
+                keys = [key for key, name in self._config.xdr.items() if _means(key, name, one)]
+                self._transducers |= dict.fromkeys(keys, one)
+                self._others += [] if keys else [f"XDR {one.type}:{one.name}"]
         elif kind == "MWV" and _at(fields, 1) != ("T" if self._config.wind == "true" else "R"):
             self._others.append(f"MWV with reference {_at(fields, 1)}")
         elif kind in self._config.sentences:
@@ -164,7 +192,7 @@ class _Heard:
 
     def values(self) -> list[Value]:
         """Return what the wanted sentences say. Raises BadReply when none of them came."""
-        found = {**self._wanted, **({"XDR": []} if self._transducers.keys() & self._config.xdr.keys() else {})}
+        found = {**self._wanted, **({"XDR": []} if self._transducers else {})}
         if not found:
             raise self._fault()
         fixed = _fixed(self._config.sentences, self._wanted)
@@ -176,7 +204,7 @@ class _Heard:
 
     def _told(self, sentence: str, found: dict[str, list[str]], *, fixed: bool) -> list[Value]:
         if sentence == "XDR":
-            return [_transduced(name, self._transducers.get(id_)) for id_, name in self._config.xdr.items()]
+            return [_transduced(name, self._transducers.get(key)) for key, name in self._config.xdr.items()]
         if sentence not in found:
             reason = Reason.CHECKSUM if self._damaged else Reason.NOT_REPORTED
             return [Value(name, _UNITS[name], None, reason) for name in _names(sentence, self._config)]
@@ -204,7 +232,12 @@ _UNITS = {
 
 
 def _at(fields: list[str], index: int) -> str:
-    return fields[index].strip() if index < len(fields) else ""
+    return fields[index] if index < len(fields) else ""
+
+
+def _unit(fields: list[str], index: int, letter: str) -> bool:
+    """Tell whether the unit at this place is the standard's; an empty one goes with an empty number."""
+    return _at(fields, index) in {letter, ""}
 
 
 def _number(name: str, field: str, factor: float = 1.0) -> Value:
@@ -245,7 +278,10 @@ def _position(fields: list[str], first: int) -> list[Value]:
 
 
 def _gga(fields: list[str], fixed: bool) -> list[Value]:
-    height = [_number("alt", _at(fields, 8)), _number("geoid_sep", _at(fields, 10))]
+    height = [
+        _number(name, _at(fields, at)) if _unit(fields, at + 1, "M") else Value(name, "m", None, Reason.GARBLED)
+        for name, at in (("alt", 8), ("geoid_sep", 10))
+    ]
     place = [*_position(fields, 1), *height] if fixed else _absent("lat", "lon", "alt", "geoid_sep")
     clock = _clock(_at(fields, 0))
     return [
@@ -275,12 +311,16 @@ def _clock(field: str) -> str | None:
     return f"{match[1]}:{match[2]}:{match[3]}{(match[4] or '').rstrip('0').rstrip('.')}" if match else None
 
 
-def _time(date: str, clock: str | None) -> str | None:
-    match = re.fullmatch(r"(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])(\d\d)", date)
+def _time(day: str, clock: str | None) -> str | None:
+    match = re.fullmatch(r"(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])(\d\d)", day)
     if match is None or clock is None:
         return None
     century = 19 if int(match[3]) >= 80 else 20
-    return f"{century}{match[3]}-{match[2]}-{match[1]}T{clock}Z"
+    try:
+        there_is = date(100 * century + int(match[3]), int(match[2]), int(match[1]))
+    except ValueError:  # 30 February
+        return None
+    return f"{there_is.isoformat()}T{clock}Z"
 
 
 def _mwv(fields: list[str]) -> list[Value]:
@@ -293,7 +333,12 @@ def _mwv(fields: list[str]) -> list[Value]:
 
 
 def _mda(fields: list[str]) -> list[Value]:
-    """Prefer bar and m/s: the inches and knots beside them are rounded conversions of the same figures."""
+    """Prefer bar and m/s: the inches and knots beside them are rounded conversions of the same figures.
+
+    A unit that stands elsewhere than in the standard means that a field is missing or new: then none is where it seems.
+    """
+    if not all(_unit(fields, at, letter) for at, letter in _MDA_UNITS.items()):
+        return [Value(name, _UNITS[name], None, Reason.GARBLED) for name in _NAMES["MDA"]]
     bar, metric = _at(fields, 2), _at(fields, 18)
     return [
         _number("pressure", bar, 1000.0) if bar else _number("pressure", _at(fields, 0), _INCH_HG),
@@ -305,12 +350,24 @@ def _mda(fields: list[str]) -> list[Value]:
     ]
 
 
-def _transduced(name: str, told: tuple[str, str, str] | None) -> Value:
-    unit, factors = _XDR[name]
+def _means(key: str, name: str, one: nmea.Transducer) -> bool:
+    """Tell whether this transducer is what the installer's key stands for."""
+    if one.type != _XDR[name][0]:
+        return False
+    parts = _KEY.fullmatch(key)
+    assert parts is not None, "the pattern fits every text"
+    return (one.name, one.nth) in {(key, 1), (parts[2], int(parts[3] or 1))}
+
+
+def _transduced(name: str, told: nmea.Transducer | None) -> Value:
     if told is None:
-        return Value(name, unit, None, Reason.NOT_REPORTED)
-    factor = factors.get((told[0], told[2]))
-    return _number(name, told[1], factor) if factor else Value(name, unit, None, Reason.GARBLED)
+        return Value(name, _UNITS[name], None, Reason.NOT_REPORTED)
+    scales = [scale for scale in _XDR[name][1] if scale.letter == told.unit]
+    if not scales:
+        return Value(name, _UNITS[name], None, Reason.GARBLED)
+    said = nmea.number(told.value) if told.value else 0.0
+    scale = next((each for each in scales if each.low <= said <= each.high), scales[0])
+    return _number(name, told.value, scale.factor)
 
 
 _GNSS: dict[str, Callable[[list[str], bool], list[Value]]] = {"GGA": _gga, "RMC": _rmc}

@@ -1,4 +1,4 @@
-"""NMEA 0183 sentences: find one in a line of bytes and check it, split it, read its numbers strictly.
+"""NMEA 0183 sentences: find them in a line of bytes and check them, split them, read their numbers strictly.
 
 Source: NMEA 0183 v4.1 §5.2–5.3 (checksum = XOR of the bytes between `$` and `*`). A checksum is demanded unless the
 installer says otherwise: lost bytes merge sentences, and what is left often still looks like one.
@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from functools import reduce
 from operator import xor
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 _DEGREES = re.compile(r"(\d{1,3})(\d{2}(?:\.\d*)?)")
@@ -18,21 +22,55 @@ class Damaged(ValueError):
     """A sentence that fails its checksum, or has none where one is demanded."""
 
 
-def sentence(line: bytes, *, checksum_required: bool = True) -> list[str] | None:
-    """Return the fields of the sentence in this line, address first (`GPGGA`), or None where no sentence begins.
+def sentences(line: bytes, *, checksum_required: bool = True) -> Iterator[list[str] | Damaged]:
+    """Yield the fields of each sentence in this line, address first (`GPGGA`), or in its place what is wrong with it.
 
-    What stands before the last `$` is the rest of another sentence and is skipped. Raises Damaged.
+    What stands before the first `$` is the rest of another sentence and is skipped. Two sentences may share a line
+    where the talker lost a line end; one that has neither checksum nor line end was cut off, whatever is demanded.
     """
-    start = line.rfind(b"$")
-    if start < 0:
-        return None
-    body, star, told = line[start + 1 :].rstrip().partition(b"*")
+    begun = line.split(b"$")[1:]
+    for number, text in enumerate(begun, 1):
+        try:
+            yield _whole(text.rstrip(), checksum_required=checksum_required or number < len(begun))
+        except Damaged as error:
+            yield error
+
+
+def _whole(text: bytes, *, checksum_required: bool) -> list[str]:
+    body, star, told = text.partition(b"*")
     if star or checksum_required:
-        right = b"%02X" % reduce(xor, body, 0)
-        if told.upper() != right:
+        right = reduce(xor, body, 0)
+        if told.upper() not in {b"%02X" % right, b"%X" % right}:  # some leave out a leading zero
             said = told.decode("ascii", "replace") or "missing"
-            raise Damaged(f"checksum {said}, should be {right.decode()}: {line.decode('ascii', 'replace').strip()}")
-    return body.decode("ascii", "replace").split(",")
+            raise Damaged(f"checksum {said}, should be {right:02X}: ${text.decode('ascii', 'replace')}")
+    return [field.strip() for field in body.decode("ascii", "replace").split(",")]
+
+
+class Transducer(NamedTuple):
+    """One group of an XDR sentence. `nth` counts, from 1, those of the same type and name in that sentence."""
+
+    type: str
+    name: str
+    nth: int
+    value: str
+    unit: str
+
+
+def transducers(fields: list[str]) -> list[Transducer]:
+    """Return the groups of an XDR sentence (its fields without the address), up to one that is none.
+
+    A group is type, value, unit, name. Where a type is no letter or a value no number, a field was left out and
+    everything behind it stands in the wrong place. Many talkers leave the last name out, and its comma too.
+    """
+    found: list[Transducer] = []
+    padded = [*fields, ""] if len(fields) % 4 == 3 else fields
+    for at in range(0, len(padded) - 3, 4):
+        type_, value, unit, name = padded[at : at + 4]
+        if not re.fullmatch("[A-Z]", type_) or (value and not _NUMBER.fullmatch(value)):
+            break
+        nth = 1 + sum((one.type, one.name) == (type_, name) for one in found)
+        found.append(Transducer(type_, name, nth, value, unit))
+    return found
 
 
 def number(field: str) -> float:

@@ -1,7 +1,7 @@
-"""Modbus RTU as the master sees it: build a read request, find its answer in what came back.
+"""Modbus RTU as the master sees it: build a read request or set a coil, find the answer in what came back.
 
 Source: Modbus over Serial Line V1.02 §2.5.1 (framing, CRC-16 polynomial A001, low byte first) and Modbus Application
-Protocol V1.1b3 §6.3, §6.4, §7. Own code instead of a library: glitches before the answer are everyday here, and the
+Protocol V1.1b3 §6.3 to §6.5, §7. Own code instead of a library: glitches before the answer are everyday here, and the
 libraries fail on them. An answer is found by its expected length, never by a gap, because USB adapters hold bytes back
 for up to 16 ms.
 
@@ -60,8 +60,11 @@ def request(address: int, function: int, at: int, count: int) -> bytes:
 
 
 def write_coil(address: int, coil: int, *, on: bool) -> bytes:
-    """Return the request that sets one coil (function 5): a relay, a siren."""
-    head = struct.pack(">BBHH", address, 5, coil, 0xFF00 if on else 0)
+    """Return the request that sets one coil (function 5): a relay, a siren. The answer is the request itself.
+
+    So an adapter's echo looks like the answer: whoever gives such an order must know whether the line echoes.
+    """
+    head = struct.pack(">BBHH", address, _WRITE_COIL, coil, 0xFF00 if on else 0)
     return head + crc16(head)
 
 
@@ -147,9 +150,10 @@ def _begun(came: bytes, asked: bytes) -> tuple[bytes, int]:
 
 
 def _valid(frame: bytes) -> bytes | None:
-    """Return the read answer or exception, of any slave, that begins here with a right CRC."""
-    if frame[1] & 0x7F not in {3, 4}:
+    """Return the answer or exception, of any slave, that begins here with a right CRC."""
+    if frame[1] & 0x7F not in {3, 4, _WRITE_COIL}:
         return None
-    length = SHORTEST if frame[1] & 0x80 else SHORTEST + frame[2]
+    length = REQUEST_SIZE if frame[1] == _WRITE_COIL else SHORTEST + frame[2]
+    length = SHORTEST if frame[1] & 0x80 else length
     whole = frame[:length]
     return whole if len(whole) == length and crc16(whole[:-2]) == whole[-2:] else None

@@ -1,7 +1,8 @@
 """Modbus probes as data: one TOML file per model, read into typed structs; a new probe needs no code.
 
-What a profile must say is what vendors differ in: which registers hold which value, in which type, word order and
-scale, which raw numbers mean "no value", and which quantity the value is. Unknown keys are errors, because a mistyped
+What a profile must say is what vendors differ in: which registers hold which value, in which type, byte order, scale
+and offset, which raw numbers mean "no value", which quantity the value is, and what the device needs of its line
+(speed, patience, warm-up), so that nobody has to know that in devices.toml. Unknown keys are errors, because a mistyped
 `scale` would otherwise be a silently wrong number. Registers are counted from 0, as on the wire.
 """
 
@@ -14,12 +15,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from edge.driver import Habits
 from edge.plausible import same_unit
 from wire.quantities import QUANTITIES
 
 Register = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Function = Literal[3, 4]
-_WIDTH = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "f32": 2}
+_WIDTH = {"u16": 1, "i16": 1, "sm16": 1, "u32": 2, "i32": 2, "sm32": 2, "f32": 2}
+_ORDERS = {1: ("AB", "BA"), 2: ("ABCD", "CDAB", "BADC", "DCBA")}  # how the bytes of a number lie in its registers
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,16 +51,22 @@ class Must(_Strict, frozen=True):
 
 
 class Point(_Strict, frozen=True):
-    """One value: `raw * scale`, with as many further decimals as register `decimals_at` says."""
+    """One value: `raw * scale + offset`, with as many further decimals as register `decimals_at` says.
+
+    `sm16` and `sm32` are sign and magnitude: the highest bit says minus. `order` tells where the number's bytes lie, A
+    being its highest one: "ABCD" as the standard has it, "CDAB" with the low register first, "BADC" and "DCBA" with
+    the bytes swapped within the registers.
+    """
 
     name: Annotated[str, Meta(pattern="^[a-z0-9_]+$")]
     unit: str
     at: Register
-    type: Literal["u16", "i16", "u32", "i32", "f32", "text"]
+    type: Literal["u16", "i16", "sm16", "u32", "i32", "sm32", "f32", "text"]
     fc: Function = 3
-    words: Literal["hi-lo", "lo-hi"] = "hi-lo"
+    order: Literal["", "AB", "BA", "ABCD", "CDAB", "BADC", "DCBA"] = ""
     registers: Annotated[int, Meta(ge=0, le=125)] = 0
     scale: float = 1.0
+    offset: float = 0.0
     decimals_at: Register | None = None
     none: tuple[int, ...] = ()
     range: tuple[float, float] | None = None
@@ -67,6 +76,9 @@ class Point(_Strict, frozen=True):
         """Refuse what contradicts itself. Raises ValueError."""
         if (self.type == "text") != bool(self.registers):
             raise ValueError(f'point "{self.name}": `registers` is needed for type "text" and for no other')
+        if self.order and (self.registers or self.order not in _ORDERS[self.width]):
+            fitting = "none" if self.registers else " or ".join(f'"{each}"' for each in _ORDERS[self.width])
+            raise ValueError(f'point "{self.name}": order "{self.order}" does not fit type "{self.type}": {fitting}')
         if self.quantity is None:
             return
         quantity = QUANTITIES.get(self.quantity)
@@ -81,6 +93,10 @@ class Point(_Strict, frozen=True):
         """How many registers the value takes."""
         return self.registers or _WIDTH[self.type]
 
+    def big_endian(self, data: bytes) -> bytes:
+        """Return the registers' bytes with the number's highest byte first."""
+        return bytes(data[self.order.index(letter)] for letter in sorted(self.order)) if self.order else data
+
 
 class Profile(_Strict, frozen=True):
     """One model: what it is, what is read by default, and every value that is known of it."""
@@ -92,6 +108,9 @@ class Profile(_Strict, frozen=True):
     must: tuple[Must, ...] = ()
     baud: int = 9600
     format: str = "8N1"
+    timeout_s: Annotated[float, Meta(gt=0, le=10, description="silence after which no answer comes any more")] = 0.5
+    warmup_s: Annotated[float, Meta(ge=0, description="how long its values lie after power-up")] = 0.0
+    settle_ms: Annotated[int, Meta(ge=0, le=5000, description="silence that it needs after a fault")] = 200
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -101,6 +120,17 @@ class Profile(_Strict, frozen=True):
             twice = {each for each in said if said.count(each) > 1}
             if twice:
                 raise ValueError(f"two points have the {key} {', '.join(sorted(twice))}")
+
+    @property
+    def habits(self) -> Habits:
+        """What the device needs of its line, as it is shipped."""
+        return Habits(
+            baud=self.baud,
+            format=self.format,
+            timeout_s=self.timeout_s,
+            warmup_s=self.warmup_s,
+            settle_ms=self.settle_ms,
+        )
 
     def points(self, blocks: tuple[Block, ...]) -> tuple[Point, ...]:
         """Return the points whose registers these blocks read, in the profile's order."""
