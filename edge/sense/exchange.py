@@ -79,12 +79,13 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class _Owed(msgspec.Struct):
-    """An answer that did not come in time and may still."""
+    """Answers to one ask that did not come in time and may still."""
 
     ask: Ask
     terms: Terms
     sent_ms: int
     until_ms: int
+    answers: int = 1
 
 
 class _Order(msgspec.Struct):
@@ -109,7 +110,7 @@ class Exchange:
         self._slowest_ms: dict[str, int] = {}  # by device: the latest answer ever heard
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._finishing = self._stopped = False
-        self._end_ms = 0
+        self._end_ms = self._sent_ms = 0
         self._deaf = 0
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
@@ -198,16 +199,23 @@ class Exchange:
 
     def _tried(self, ask: Ask, terms: Terms) -> Reply:
         """Ask, and after silence or damage ask again: only this, not what the poll knows already."""
-        tries = 1 + (terms.retries if ask.frame else 0)
+        tries = terms.retries if ask.frame else 0
+        self._hear_out()
+        began_ms, missing = self._timer.mono_ms(), 0
         while True:
-            tries -= 1
-            self._hear_out()
             try:
-                return self._once(ask, terms)
+                reply = self._once(ask, terms)
+                break
             except BadReply as error:
                 self.faults.append(error.kind)
                 if not tries or self._finishing or error.reason == Reason.REFUSED or self._owes_beyond(self._end_ms):
                     raise
+            tries -= 1
+            missing += self._hear_out()
+        if missing:  # was this the answer to this try, or to one that was given up? as long again may the others take
+            as_long_ms = 3 * (reply.heard_ms - began_ms) // 2
+            self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + min(as_long_ms, LONGEST_OWED_MS), missing)
+        return reply
 
     def _once(self, ask: Ask, terms: Terms) -> Reply:
         if ask.frame:
@@ -215,12 +223,12 @@ class Exchange:
             self._pause(self._quiet_s)
             self._line.drain()
             self._line.write(ask.frame)
-        sent_ms = self._timer.mono_ms()
+        self._sent_ms = self._timer.mono_ms()
         try:
             answer = self._read(ask, terms)
         except BadReply as error:
             if ask.frame:
-                self._owe(ask, terms, sent_ms, error)
+                self._owe(ask, terms, error)
             raise
         reply = Reply(answer)
         reply.heard_ms = self._timer.mono_ms()
@@ -270,24 +278,28 @@ class Exchange:
 
     # --- what may still come
 
-    def _owe(self, ask: Ask, terms: Terms, sent_ms: int, error: BadReply) -> None:
+    def _owe(self, ask: Ask, terms: Terms, error: BadReply) -> None:
         """After silence the answer may come late; after damage it has come, and the line need only fall quiet."""
         if error.reason == Reason.REFUSED:
             return
         late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._slowest_ms.get(terms.device, 0) // 2)
-        until = sent_ms + min(late_ms, LONGEST_OWED_MS) if error.reason != Reason.CHECKSUM else sent_ms
-        self._owed = _Owed(ask, terms, sent_ms, until)
+        late_ms = 0 if error.reason == Reason.CHECKSUM else min(late_ms, LONGEST_OWED_MS)
+        owed = int(error.reason == Reason.SILENCE)
+        self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + late_ms, owed)
 
     def _owes_beyond(self, end_ms: int) -> bool:
         return max(self._timer.mono_ms(), self._owed.until_ms if self._owed else 0) >= end_ms
 
-    def _hear_out(self) -> None:
-        """Listen until what is owed has come, or cannot come any more; then until the line is quiet. Raises Stopped."""
+    def _hear_out(self) -> int:
+        """Listen until what is owed has come, or cannot come any more; then until the line is quiet.
+
+        Return how many answers never came. Raises Stopped.
+        """
         owed, self._owed = self._owed, None
         if owed is None:
-            return
-        came = b""
-        while (left_s := (owed.until_ms - self._timer.mono_ms()) / 1000) > 0:
+            return 0
+        came, settle_ms = b"", owed.terms.settle_ms
+        while (left_s := (owed.until_ms + settle_ms - self._timer.mono_ms()) / 1000) > 0:
             more = self._line.read(READ_AHEAD, left_s)
             if self._stopped:
                 raise Stopped
@@ -296,8 +308,12 @@ class Exchange:
             came = (came + more)[-LONGEST_ANSWER:]
             if self._is_answer(owed.ask, came):
                 self._slowest_ms[owed.terms.device] = self._timer.mono_ms() - owed.sent_ms
-                break
-        self._pause(owed.terms.settle_ms / 1000)
+                owed.answers, came = owed.answers - 1, b""
+                if owed.answers <= 0:
+                    break
+        if came or owed.answers <= 0:  # else it has been quiet all the time
+            self._pause(settle_ms / 1000)
+        return max(owed.answers, 0)
 
     def _is_answer(self, ask: Ask, came: bytes) -> bool:
         try:

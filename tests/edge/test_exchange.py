@@ -120,6 +120,26 @@ def test_what_a_device_was_once_late_by_is_waited_for_from_then_on(clock):
     assert values(one.run(asking(0), Terms(device="probe"))) == [4]
 
 
+@pytest.mark.parametrize("every", [1, 2, 3, 4])
+@pytest.mark.parametrize("late_ms", [2_100, 2_600, 3_300, 4_400])
+def test_an_answer_later_than_was_waited_for_does_not_shift_all_that_follow(clock, late_ms, every):
+    """Given up, asked again, and then the first answer comes: the second one is still on its way."""
+    _, respond = counting(lambda n: late_ms if n % every == 0 else 20)
+    one = exchange(clock, TimedLine(clock, lambda frame: [(respond(frame)[0][0], answer(frame[3]))]))
+    heard = wrong = 0
+    for _ in range(10):
+        yield_value.clear()
+        try:
+            one.run(asking(10, 20, 30), Terms(device="probe", timeout_s=0.5, retries=2, budget_s=10.0))
+        except BadReply:
+            pass
+        got = list(zip(yield_value, (10, 20, 30), strict=False))
+        heard, wrong = heard + len(got), wrong + sum(one != asked for one, asked in got)
+        clock.now += 10_000
+    assert not wrong
+    assert heard or every == 1
+
+
 def test_after_a_late_answer_the_next_ask_does_not_wait_any_longer(clock):
     _, respond = counting(lambda n: 600 if n == 1 else 10)
     line = TimedLine(clock, respond)
