@@ -215,7 +215,9 @@ class Sampler:
 
     def _late(self, terms: Terms) -> str:
         late_s = self._exchange.late_s(terms.device)
-        return f"; an answer came {late_s:.1f} s after its question: set timeout_s above that" if late_s else ""
+        if late_s <= terms.timeout_s:
+            return ""
+        return f"; an answer came {late_s:.2f} s after its question: set timeout_s above that"
 
     def _reading(self, sensor: Sensor, heard: Heard) -> Reading:
         scaled: dict[str, int] = {}
