@@ -133,7 +133,7 @@ def _verdict(came: bytes, asked: bytes) -> BadReply:
     frame, length = _begun(came, asked)
     if not frame:
         words = f"{len(came)} bytes came, none begins an answer of slave {asked[0]}: is the speed right?"
-        return BadReply("garbled", f"{words} {came[:40].hex(' ')}", came)
+        return BadReply("garbled" if len(came) >= full else "short", f"{words} {came[:40].hex(' ')}", came)
     if len(frame) < length:
         return BadReply("short", f"{len(came)} of {full} bytes came: {came.hex(' ')}")
     right = crc16(frame[: length - 2])

@@ -30,6 +30,7 @@ LONGEST_ANSWER = 4096  # bytes: a line at the wrong speed never brings the endin
 READ_AHEAD = 512
 LATE = 4  # time-outs that a late answer is waited for; what was heard later is remembered and waited for instead
 LONGEST_OWED_MS = 10_000
+_CAME = {Reason.CHECKSUM, Reason.GARBLED}  # as many bytes as an answer has, whatever became of them
 DEAF_ASKS = 32  # asks that a driver may try after its budget is spent: a list of AT commands ends long before
 
 
@@ -283,7 +284,7 @@ class Exchange:
         if error.reason == Reason.REFUSED:
             return
         late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._slowest_ms.get(terms.device, 0) // 2)
-        late_ms = 0 if error.reason == Reason.CHECKSUM else min(late_ms, LONGEST_OWED_MS)
+        late_ms = 0 if error.reason in _CAME else min(late_ms, LONGEST_OWED_MS)
         owed = int(error.reason == Reason.SILENCE)
         self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + late_ms, owed)
 

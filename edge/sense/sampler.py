@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edge.clock import Anchor, told
 from edge.driver import BadReply
-from edge.sense.exchange import LONGEST_OWED_MS, Exchange, Stopped, Terms
+from edge.sense.exchange import LATE, LONGEST_OWED_MS, Exchange, Stopped, Terms
 from edge.sense.health import Health
 from edge.sense.ports import PortLost
 from wire.batch import Source
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LONGEST_REOPEN_S = 60.0
 LONGEST_REST_S = 300.0
 FAILURES_BEFORE_REST = 3
-LONGEST_BUDGET_S = 10.0  # of a poll, unless a single answer of the device may take longer
+LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
 LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
 
@@ -160,7 +160,7 @@ class Sampler:
             device=channel,
             timeout_s=habits.timeout_s,
             retries=0 if resting else sensor.table.retries,
-            budget_s=max(3 * habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S)),
+            budget_s=max((LATE + 2) * habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S)),
             settle_ms=habits.settle_ms if self._bus.settle_ms is None else self._bus.settle_ms,
         )
 

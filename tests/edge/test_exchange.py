@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -129,10 +130,8 @@ def test_an_answer_later_than_was_waited_for_does_not_shift_all_that_follow(cloc
     heard = wrong = 0
     for _ in range(10):
         yield_value.clear()
-        try:
-            one.run(asking(10, 20, 30), Terms(device="probe", timeout_s=0.5, retries=2, budget_s=10.0))
-        except BadReply:
-            pass
+        with suppress(BadReply):
+            one.run(asking(10, 20, 30), TERMS)
         got = list(zip(yield_value, (10, 20, 30), strict=False))
         heard, wrong = heard + len(got), wrong + sum(one != asked for one, asked in got)
         clock.now += 10_000
