@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edge.board import Board
-from edge.clock.almanac import Almanac
+from edge.clock.dating import Dating
 from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper
 from edge.keep.spool import Spool
@@ -48,7 +48,7 @@ class Agent:
         self._spool = Spool(folder / spool.path, spool.quota_mib * 1024 * 1024)
         for note in self._spool.notes:
             log.error("spool note=%r", note)
-        self._inbox, almanac = Inbox(clock), Almanac()
+        self._inbox, dating = Inbox(clock), Dating(clock, self._spool.dates, self._board)
         self._uplink = Uplink(
             config.broker,
             gateway,
@@ -56,10 +56,10 @@ class Agent:
             self._inbox.acknowledged,
             self._inbox.linked,
         )
-        heartbeat = Heartbeat(self._uplink, gateway, partial(self._status, "online"), almanac.asked)
+        heartbeat = Heartbeat(self._uplink, gateway, partial(self._status, "online"), dating.asked)
         way_out = Courier(self._spool, self._uplink, heartbeat, self._board, clock.boot, gateway, spool.resend_s)
         lost = _unkept(self._file)
-        self._keeper = Keeper(self._inbox, self._spool, way_out, almanac, spool, clock, self._board, lost)
+        self._keeper = Keeper(self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost)
         self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
 
     def run(self, stop: threading.Event) -> bool:

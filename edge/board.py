@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from edge.clock import Anchor
 from wire.batch import Unstored
 
 
@@ -37,12 +38,24 @@ class Keeping(msgspec.Struct, frozen=True):
     alarm_ms: int = 0  # when one of them changed its class last
 
 
-class Dating(msgspec.Struct, frozen=True):
-    """Which clock dates this boot. Written by whoever settles it."""
+class Dated(msgspec.Struct, frozen=True):
+    """Which clock dates this boot. Written by `edge.clock.dating`."""
 
-    source: str = "none"
-    uncertainty_ms: int = 0
-    offset_ms: int | None = None  # UTC minus monotonic; None while the boot has no date
+    anchor: Anchor | None = None  # None while nobody knows the time
+    rtc: str = ""  # why a battery clock that is there dates nothing
+
+    @property
+    def offset_ms(self) -> int | None:
+        """UTC minus monotonic."""
+        return None if self.anchor is None else self.anchor.offset_ms
+
+    def words(self, now_ms: int) -> dict[str, int | str]:
+        """Return what the status says of it."""
+        if self.anchor is None:
+            said: dict[str, int | str] = {"source": "none", "uncertainty_ms": 0}
+        else:
+            said = {"source": self.anchor.source.name.lower(), "uncertainty_ms": self.anchor.off_ms(now_ms)}
+        return said | ({"rtc": self.rtc} if self.rtc else {})
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -66,6 +79,6 @@ class Board:
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
         self.keeping = Keeping()
-        self.dating = Dating()
+        self.dated = Dated()
         self.link = Link()
         self.sending = Sending()

@@ -56,7 +56,7 @@ class Own(msgspec.Struct, frozen=True):
 
 def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
     """Return the whole status as the lines of the board stand now. May be called from any thread."""
-    keeping, dating, sending = board.keeping, board.dating, board.sending
+    keeping, sending = board.keeping, board.sending
     return Status(
         v=1,
         state=state,
@@ -70,7 +70,7 @@ def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
         dropped=keeping.dropped,
         commit_s=own.commit_s,
         batch_s=own.batch_s,
-        clock={"source": dating.source, "uncertainty_ms": dating.uncertainty_ms},
+        clock=board.dated.words(now_ms),
         channels={name: _channel(line) for name, line in board.channels.copy().items()},
         version=own.version,
         config=own.config,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from edge.board import Dating, Keeping
+from edge.board import Keeping
 from edge.clock import Anchor
 from edge.due import Due
 from edge.keep.faults import Faults, What
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge.board import Board
     from edge.clock import Clock
-    from edge.clock.almanac import Almanac
+    from edge.clock.dating import Dating
     from edge.config import SpoolConfig
     from edge.keep.inbox import Inbox, Item
     from edge.keep.spool import Kept, Spool
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0  # how old the board's line may be
-DATE_S = 10.0
 AGAIN_S = 1.0  # after the spool took nothing
 
 
@@ -72,18 +71,18 @@ class Keeper:
         inbox: Inbox,
         spool: Spool,
         way_out: WayOut,
-        almanac: Almanac,
+        dating: Dating,
         config: SpoolConfig,
         clock: Clock,
         board: Board,
         lost: int = 0,
     ) -> None:
-        self._inbox, self._spool, self._out, self._almanac = inbox, spool, way_out, almanac
+        self._inbox, self._spool, self._out, self._dating = inbox, spool, way_out, dating
         self._clock, self._board = clock, board
         self._held = Held(lost)
         now = clock.mono_ms()
         self._commit_due, self._cut_due = Due(config.commit_s, now), Due(config.batch_s, now)
-        self._look_due, self._date_due = Due(LOOK_S, now), Due(DATE_S, now)
+        self._look_due = Due(LOOK_S, now)
         self._faults = Faults(self._look_due.hurry)
         self._urgent_seq = 0  # the newest number of a reading that cannot wait
         self._unreadable = 0
@@ -112,7 +111,8 @@ class Keeper:
             self._commit(now)
         if self._cut_due.comes(now) or self._spool.uncut >= codec.MAX_READINGS:
             self._cut(now)
-        self._date(now)
+        if self._dating.due.comes(now):
+            self._tried(What.DATE, lambda: self._dating.look(now))
         if self._look_due.comes(now):
             self._look(now)
         self._tried(What.SEND, lambda: self._out.send(now))
@@ -143,9 +143,9 @@ class Keeper:
             case Answer():
                 self._answer(item)
             case Anchor():
-                self._settle(item)
+                self._tried(What.DATE, lambda: self._dating.hear(item, self._clock.mono_ms()))
             case Linked():
-                self._almanac.linked()
+                self._dating.linked()
                 self._tried(What.SEND, lambda: self._out.linked(item.up, self._clock.mono_ms()))
                 log.info("uplink %s", "up" if item.up else "down")
 
@@ -159,7 +159,7 @@ class Keeper:
             return
         self._faults.end(What.ANSWERS)
         trip_ms = self._out.trip_ms(ack.items, answer.mono_ms)
-        self._settle(self._almanac.answered(ack, answer.mono_ms, trip_ms))
+        self._tried(What.DATE, lambda: self._dating.answered(ack, answer.mono_ms, trip_ms))
         for item in ack.items:
             self._tried(What.FREE, lambda item=item: self._out.answered(item, answer.mono_ms))  # type: ignore[misc]
 
@@ -214,30 +214,12 @@ class Keeper:
         for batch in batches[-1:]:  # the newest, once, without waiting for room in the window
             self._out.launch(batch, now)
 
-    def _date(self, now: int) -> None:
-        if not self._date_due.comes(now):
-            return
-        self._settle(self._clock.anchor())
-        if self._almanac.anchor is not None:
-            booted_ms = self._almanac.anchor.offset_ms
-            self._tried(What.DATE, lambda: self._spool.bound(self._clock.boot, booted_ms))
-
-    def _settle(self, anchor: Anchor | None) -> None:
-        if anchor is None or not self._almanac.better(anchor):
-            return
-        if self._tried(What.DATE, lambda: self._spool.anchor(self._clock.boot, anchor)):
-            self._almanac.take(anchor)
-            source = anchor.source.name.lower()
-            self._board.dating = Dating(source, anchor.uncertainty_ms, anchor.offset_ms)
-            self._date_due.hurry()
-            log.info("boot dated source=%s uncertainty_ms=%s", source, anchor.uncertainty_ms)
-
     def _look(self, now: int) -> None:
         """Write the keeper's line on the board."""
         self._tried(What.LOOK, lambda: self._write(now))
 
     def _write(self, now: int) -> None:
-        spool, held, offset_ms = self._spool, self._held, self._board.dating.offset_ms
+        spool, held, offset_ms = self._spool, self._held, self._board.dated.offset_ms
         n, oldest = spool.spooled()
         failing = What.COMMIT in self._faults
         self._board.keeping = Keeping(

@@ -13,7 +13,7 @@ import random
 import threading
 from typing import TYPE_CHECKING
 
-from edge.clock import Anchor, told
+from edge.clock import Anchor, device_date
 from edge.driver import BadReply
 from edge.sense.exchange import LATE, LONGEST_OWED_MS, Exchange, Stopped, Terms
 from edge.sense.health import Health
@@ -255,7 +255,7 @@ class Sampler:
         text = str(value.value)
         self._health[sensor.table.channel].text(value.name, text)
         if value.name == "time":
-            anchor = told(text, value.heard_ms or heard.mono_ms, Source.GNSS, 1_500)
+            anchor = device_date(text, heard.mono_ms if value.heard_ms is None else value.heard_ms, Source.GNSS)
             if anchor is not None:
                 self._put(anchor)
 

@@ -15,12 +15,16 @@ class HandClock:
         self.boot = boot
         self.now = mono_ms
         self.own: Anchor | None = None
+        self.battery: Anchor | None = None
 
     def mono_ms(self) -> int:
         return self.now
 
     def anchor(self) -> Anchor | None:
         return self.own
+
+    def rtc(self) -> Anchor | None:
+        return self.battery
 
     def wait(self, event, seconds: float) -> bool:
         self.now += round(seconds * 1000)

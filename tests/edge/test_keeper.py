@@ -9,7 +9,7 @@ import pytest
 
 from edge.board import Board
 from edge.clock import Anchor
-from edge.clock.almanac import Almanac
+from edge.clock.dating import Dating
 from edge.config import SpoolConfig
 from edge.keep import held
 from edge.keep.inbox import Inbox
@@ -51,11 +51,11 @@ class World:
         self.clock, self.cloud, self.board = HandClock(boot), Cloud(), Board()
         self.spool = Spool(tmp_path / "spool.db", 1 << 22)
         settings = SpoolConfig(**{"commit_s": 1.0, "batch_s": 2.0, "resend_s": 5.0} | config)
-        self.inbox, almanac = Inbox(self.clock), Almanac()
+        self.inbox, dating = Inbox(self.clock), Dating(self.clock, self.spool.dates, self.board)
         self._own = Own(boot, settings.commit_s, settings.batch_s, "1", "c")
-        heartbeat = Heartbeat(self.cloud, "sg-01", self.status, almanac.asked)
+        heartbeat = Heartbeat(self.cloud, "sg-01", self.status, dating.asked)
         way_out = Courier(self.spool, self.cloud, heartbeat, self.board, boot, "sg-01", settings.resend_s)
-        self.keeper = Keeper(self.inbox, self.spool, way_out, almanac, settings, self.clock, self.board, lost)
+        self.keeper = Keeper(self.inbox, self.spool, way_out, dating, settings, self.clock, self.board, lost)
 
     def status(self, state="online"):
         return compose(self.board, self._own, self.clock.now, state)

@@ -52,7 +52,7 @@ class Spool:
         if why:
             self.notes.append(f"{path.name} was not usable ({why}); set aside as {repair.set_aside(path).name}")
         self._file = File(path, self._quota, own)
-        self._db, self._dates = self._file.db, Dates(self._file)
+        self._db, self.dates = self._file.db, Dates(self._file)
         self.epoch: str = self._file.meta("epoch")
         self.acquired: int = self._file.meta("acquired")
         for aside in sorted(path.parent.glob(f"{path.stem}.damaged-*[0-9]")):
@@ -103,7 +103,7 @@ class Spool:
             at = self._file.meta("uncut")
             for pack in rows.packs(fresh):
                 self._declare_hole(at, pack.first)
-                ids.append(self._file.insert(pack.batch(self.epoch, self._dates.of(pack.boot), urgent=urgent)))
+                ids.append(self._file.insert(pack.batch(self.epoch, self.dates.of(pack.boot), urgent=urgent)))
                 at = pack.end
             self._declare_hole(at, self.acquired + 1)
             self._file.set_meta("uncut", self.acquired + 1)
@@ -116,11 +116,11 @@ class Spool:
 
     def anchor(self, boot: str, anchor: Anchor) -> int:
         """Date a boot: its undated batches for good, and what will be cut later. Returns how many were dated."""
-        return self._dates.anchor(boot, anchor)
+        return self.dates.anchor(boot, anchor)
 
     def bound(self, boot: str, booted_ms: int) -> int:
-        """Date the boots that died undated, between their neighbours; `boot`, which is dated, began at `booted_ms`."""
-        return self._dates.bound(boot, booted_ms)
+        """Date the boots that died undated, between their neighbours; `boot` began at `booted_ms` at the latest."""
+        return self.dates.bound(boot, booted_ms)
 
     # --- what waits for the cloud
 
@@ -157,7 +157,10 @@ class Spool:
 
     def free(self, identity: Identity) -> bool:
         """Forget a batch that the cloud has, by its exact identity; tell whether it was known."""
-        sql = "SELECT id, length(bytes), last_ms + offset_ms FROM batch WHERE (epoch, first, n, aside) = (?, ?, ?, 0)"
+        sql = (
+            "SELECT id, length(bytes), last_ms + offset_ms - uncertainty_ms FROM batch"
+            " WHERE (epoch, first, n, aside) = (?, ?, ?, 0)"
+        )
         row = self._db.execute(sql, identity).fetchone()
         if row is None:
             return False

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from edge.keep.spool.rows import Kept
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BALLAST_BYTES = 1024 * 1024  # freed when the disk is full: a full disk wedges WAL, even DELETE fails
 
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value, crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE boot(number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL,
-  offset_ms INTEGER, source INTEGER, uncertainty_ms INTEGER);
+  offset_ms INTEGER, source INTEGER, uncertainty_ms INTEGER, heard_ms INTEGER, date_crc INTEGER,
+  rtc_utc_ms INTEGER, rtc_error_ms INTEGER);
 CREATE TABLE fresh(first INTEGER PRIMARY KEY, n INTEGER NOT NULL, boot TEXT NOT NULL,
   crc INTEGER NOT NULL, bytes BLOB NOT NULL);
 CREATE TABLE batch(id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,6 +40,11 @@ CREATE TABLE batch(id INTEGER PRIMARY KEY AUTOINCREMENT,
 CREATE INDEX undated ON batch(boot) WHERE offset_ms IS NULL;
 CREATE TABLE taken_over(file TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+# What brings a file from a schema to the next one. Dates of boots gained a CRC: those without one are not believed.
+_STEPS = {
+    1: "ALTER TABLE boot ADD COLUMN heard_ms INTEGER; ALTER TABLE boot ADD COLUMN date_crc INTEGER;"
+    " ALTER TABLE boot ADD COLUMN rtc_utc_ms INTEGER; ALTER TABLE boot ADD COLUMN rtc_error_ms INTEGER;"
+}
 # `floor`: what is below it has all been freed; `uncut`: the first number that is in no batch yet
 FIRST_META = {"acquired": 0, "dropped": 0, "dated_until": 0, "floor": 1, "uncut": 1}
 
@@ -159,6 +165,8 @@ def _connect(path: Path, quota_bytes: int, machine: str) -> sqlite3.Connection:
             f"{path} was written by a newer gocche (schema {version}, this one knows {SCHEMA_VERSION});"
             " install that version again"
         )
+    for step in range(version, SCHEMA_VERSION) if version else ():
+        db.executescript(f"BEGIN; {_STEPS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
     if version == 0:
         meta = FIRST_META | {"epoch": secrets.token_hex(8), "machine": machine}
         db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")

@@ -82,7 +82,7 @@ def salvage(path: Path) -> Salvage:
         fresh = [r for r in _rows(db, "fresh", "first", "first, n, boot, crc, bytes") if isinstance(r[4], bytes)]
         whole = sorted(row for row in fresh if isinstance(row[0], int))
         for pack in rows.packs(whole):
-            saved.append(pack.batch(epoch, rows.date(pack.boot, None), urgent=False))  # noqa: PERF401 - reads as a step
+            saved.append(pack.batch(epoch, None, urgent=False))  # noqa: PERF401 - reads as a step
     finally:
         db.close()
     own = sorted(one.identity[1:] for one in saved if one.identity[0] == epoch)

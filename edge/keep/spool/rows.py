@@ -62,10 +62,12 @@ def crc32(*fields: object, body: bytes = b"") -> int:
     return zlib.crc32(body, zlib.crc32(repr(fields).encode()))
 
 
-def date(boot: str, anchor: Anchor | None) -> Date:
+def date(boot: str, anchor: Anchor | None, first_ms: int, last_ms: int) -> Date:
     """Return the columns that date a batch of a boot; without an anchor it is undated."""
     offset, source, uncertainty = (
-        (None, int(Source.NONE), 0) if anchor is None else (anchor.offset_ms, int(anchor.source), anchor.uncertainty_ms)
+        (None, int(Source.NONE), 0)
+        if anchor is None
+        else (anchor.offset_ms, int(anchor.source), anchor.off_ms(first_ms, last_ms))
     )
     return offset, source, uncertainty, crc32(boot, offset, source, uncertainty)
 
@@ -155,12 +157,13 @@ class Pack:
         self.readings.append(reading)
         return True
 
-    def batch(self, epoch: str, dated: Date, *, urgent: bool) -> Kept:
+    def batch(self, epoch: str, anchor: Anchor | None, *, urgent: bool) -> Kept:
         """Return the frozen batch."""
         times = [reading.mono_ms for reading in self.readings]
+        first_ms, last_ms = min(times), max(times)
         identity = (epoch, self.first, len(self.readings))
         return Kept(
-            0, identity, BATCH, self.boot, min(times), max(times), *dated[:3],
+            0, identity, BATCH, self.boot, first_ms, last_ms, *date(self.boot, anchor, first_ms, last_ms)[:3],
             urgent=urgent, body=encode_body(self.readings),
         )  # fmt: skip
 

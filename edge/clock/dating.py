@@ -1,0 +1,131 @@
+"""The one home of the question what time it is: which clock dates this boot, and how far it may be trusted.
+
+Dates that agree within what both allow: the narrower one counts. Dates that contradict each other: one of them is
+wrong, and the more trustworthy clock counts, whatever the other claims. What was decided lies with the boot in the
+spool, so a worse clock replaces no better one after a restart of the agent either (docs/decisions/0013-dates.md).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from edge.board import Dated
+from edge.clock import battery
+from edge.clock.anchor import BUILT_MS, Anchor
+from edge.clock.battery import Battery
+from edge.due import Due
+from wire.batch import Source
+
+if TYPE_CHECKING:
+    from edge.board import Board
+    from edge.clock.machine import Clock
+    from wire.batch import Ack
+
+log = logging.getLogger(__name__)
+LOOK_S = 10.0
+MAX_TRIP_MS = 60_000  # an answer that took longer dates nothing
+SERVER_MS = 100  # how wrong the server's own clock may be
+GAIN_MS = 1_000  # what a date must be narrower by, to be worth a write
+# The kernel's account of NTP is watched all the time; a receiver may have rolled over or lack leap seconds; the server
+# is ours and synchronised; networks tell modems another zone's time; a battery dies.
+_TRUST = {Source.NTP: 5, Source.GNSS: 4, Source.ACK: 3, Source.MODEM: 2, Source.RTC: 1}
+
+
+class Book(battery.Book, Protocol):
+    """What is remembered of dates, beyond a restart. Writing may raise SpoolFull: then nothing has changed."""
+
+    def of(self, boot: str) -> Anchor | None:
+        """Return what dates a boot."""
+        ...
+
+    def anchor(self, boot: str, anchor: Anchor) -> int:
+        """Date a boot: what of it is undated, for good, and what will be cut later."""
+        ...
+
+    def bound(self, boot: str, booted_ms: int) -> int:
+        """Date boots that died undated; `boot` began at that time (UTC) at the latest."""
+        ...
+
+
+class Dating:
+    """What dates this boot. Belongs to the thread that owns the book. Times are milliseconds of the boot."""
+
+    def __init__(self, clock: Clock, book: Book, board: Board) -> None:
+        self._clock, self._book, self._board = clock, book, board
+        self._battery = Battery(clock, book)
+        self._asked_ms: int | None = None
+        self._moved: Anchor | None = None
+        self.anchor = book.of(clock.boot)
+        self.due = Due(LOOK_S)
+        self._tell()
+
+    # --- what is heard
+
+    def linked(self) -> None:
+        """The connection came or went: what was asked on it is not answered any more."""
+        self._asked_ms = None
+
+    def asked(self, now: int) -> None:
+        """Something went out that the cloud answers with nothing but its time.
+
+        The oldest unanswered one counts: nobody knows which of them an answer is for.
+        """
+        if self._asked_ms is None:
+            self._asked_ms = now
+
+    def answered(self, ack: Ack, now: int, trip_ms: int | None) -> None:
+        """Take the time that an answer tells, as far off as it may have been on its way.
+
+        `trip_ms` is known for answers to batches; for one that only tells the time it is counted from `asked`.
+        """
+        if not ack.items and self._asked_ms is not None:
+            trip_ms, self._asked_ms = now - self._asked_ms, None
+        if trip_ms is not None and trip_ms <= MAX_TRIP_MS and ack.utc_ms >= BUILT_MS:
+            self.hear(Anchor(ack.utc_ms - now, Source.ACK, trip_ms + SERVER_MS, now), now)
+
+    def hear(self, anchor: Anchor, now: int) -> None:
+        """Take a date for what is cut from now on, and for what is undated, if it is the best there is."""
+        if self.anchor is not None and not self._better(anchor, self.anchor, now):
+            return
+        self._book.anchor(self._clock.boot, anchor)
+        self.anchor, self._moved = anchor, None
+        self._tell()
+        self.due.hurry()
+        log.info("boot dated source=%s uncertainty_ms=%s", anchor.source.name.lower(), anchor.off_ms(now))
+
+    def look(self, now: int) -> None:
+        """Ask the machine's clocks; once this boot has a date, date what died undated. Called when `due`."""
+        ntp = self._clock.anchor()
+        if ntp is not None:
+            self.hear(ntp, now)
+        rtc = self._battery.date(now) if self.anchor is None else None
+        if rtc is not None:
+            self.hear(rtc, now)
+        if self.anchor is not None and self.anchor.source is not Source.RTC:
+            self._battery.compare(self.anchor, now)
+        self._tell()
+        if self.anchor is None:
+            return
+        self.due.rest(now)
+        self._book.bound(self._clock.boot, self.anchor.offset_ms + self.anchor.off_ms(0))
+
+    def _tell(self) -> None:
+        self._board.dated = Dated(self.anchor, self._battery.why)
+
+    # --- which is better
+
+    def _better(self, new: Anchor, known: Anchor, now: int) -> bool:
+        above = _TRUST[new.source] - _TRUST[known.source]
+        if _agree(new, known, now):
+            self._moved = None
+            would, was = new.off_ms(now), known.off_ms(now)
+            return would <= was if above > 0 else 2 * would <= was - GAIN_MS
+        if above:
+            return above > 0
+        moved, self._moved = self._moved, new  # a clock that contradicts itself is heard twice: a glitch is not a step
+        return moved is not None and moved.source is new.source and _agree(moved, new, now)
+
+
+def _agree(one: Anchor, other: Anchor, now: int) -> bool:
+    return abs(one.offset_ms - other.offset_ms) <= one.off_ms(now) + other.off_ms(now)
