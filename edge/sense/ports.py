@@ -82,8 +82,17 @@ class SerialLine:
             self._fd = self._serial.fileno()
             self._woken, self._wake = socket.socketpair()
             self._wake.setblocking(False)
-            if bus.rts_on_send:
+        if bus.rts_on_send:
+            self._direct(bus)
+
+    def _direct(self, bus: Bus) -> None:
+        try:
+            with _losing(self._port):
                 self._serial.rs485_mode = _direction(bus)
+        except PortLost as lost:
+            self.close()
+            words = f"{self._port}: its driver in the kernel cannot switch the direction by RTS; remove rts_on_send, "
+            raise PortLost(words + "or use an adapter that switches by itself") from lost
 
     def write(self, frame: bytes) -> None:
         """Send all bytes."""

@@ -203,6 +203,16 @@ def test_a_port_is_ours_alone(tmp_path):
     pty.close()
 
 
+def test_a_port_that_cannot_switch_the_direction_says_what_to_do_and_is_let_go(tmp_path):
+    """A pseudo-terminal has no TIOCSRS485, as many USB adapters have not."""
+    pty = Pty(tmp_path, lambda n, frame, send: None)
+    for _ in range(2):
+        with pytest.raises(PortLost, match="remove rts_on_send"):
+            SerialLine(msgspec.structs.replace(bus(), rts_on_send="high"), str(pty.port))
+    SerialLine(bus(), str(pty.port)).close()
+    pty.close()
+
+
 def test_a_captured_talk_can_be_played_again(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 300 + n, 200)))
     one = sensor()
