@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 START_MS = 1_763_870_400_000  # 2025-11-23T04:00:00Z: a full hour
 EPOCH = "00" * 8
-Row = "Mapping[str, Mapping[str, float | Reason]]"
+Said = float | Reason | tuple[Reason, float]  # a value, a reason, or a reason with the raw number beside it
+Row = "Mapping[str, Mapping[str, Said]]"
 
 # One reading each of one channel, over and over: what a soil probe tells.
 SOIL = {
@@ -29,13 +30,17 @@ SOIL = {
 }
 
 
-def reading(channel: str, mono_ms: int, values: Mapping[str, float | Reason]) -> Reading:
+def reading(channel: str, mono_ms: int, values: Mapping[str, Said]) -> Reading:
     """Return a reading from numbers in the quantities' own units; a `Reason` stands for an absent value."""
+    beside = {q: value for q, value in values.items() if isinstance(value, tuple)}
+    bare = {q: value for q, value in values.items() if not isinstance(value, tuple)}
     return Reading(
         channel,
         mono_ms,
-        {q: QUANTITIES[q].scale(value) for q, value in values.items() if not isinstance(value, Reason)},
-        {q: int(value) for q, value in values.items() if isinstance(value, Reason)},
+        {q: QUANTITIES[q].scale(value) for q, value in bare.items() if not isinstance(value, Reason)},
+        {q: int(value) for q, value in bare.items() if isinstance(value, Reason)}
+        | {q: int(reason) for q, (reason, _) in beside.items()},
+        {q: QUANTITIES[q].scale(number) for q, (_, number) in beside.items()},
     )
 
 

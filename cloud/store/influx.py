@@ -6,7 +6,8 @@ is found out by what it does, never by its version header. A body that the datab
 bad lines are known, because neither generation names them: 1.8 keeps the good lines of such a body, 2.7 keeps none
 after a syntax error. Asking again is harmless in both: the same line is the same point.
 
-Layout: `reading` and `missing` (tags gateway, channel; a float field per quantity, the reason code in `missing`),
+Layout: `reading`, `missing` and `raw` (tags gateway, channel; a float field per quantity: its value, the code of the
+reason why there is none, the number that stood beside that reason),
 `batch` (the ledger: tags gateway, epoch) and `status` (tags gateway, epoch). Readings of two epochs of one gateway are
 told apart by their times only, so `batch_readings` may return a foreign reading while two gateways share one name.
 """
@@ -27,7 +28,7 @@ import influxdb_client
 import msgspec
 import urllib3
 
-from cloud.store import TWICE, Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
+from cloud.store import TWICE, Absent, Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
 from wire.batch import Batch, Dated, Gap, Status
 from wire.reading import Reason
 
@@ -394,11 +395,13 @@ class InfluxStore:
         (rows,) = self._server.rows(f"SELECT {_name(quantity)} AS value FROM reading {where}")  # noqa: S608 - quoted
         return [(row["time"], float(row["value"])) for _, row in rows]
 
-    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[tuple[int, str, int]]:
-        """Return (stored time, quantity, reason code) of the absent values of a channel within [start, end)."""
-        where = _where(gateway, channel, start_ns, end_ns)
-        (rows,) = self._server.rows(f"SELECT * FROM missing {where} GROUP BY gateway, channel")  # noqa: S608 - quoted
-        return sorted((row["time"], q, int(code)) for _, row in rows for q, code in _floats(row).items())
+    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
+        """Return the absent values of a channel within [start, end), in order of time and quantity."""
+        where = f"{_where(gateway, channel, start_ns, end_ns)} GROUP BY gateway, channel"
+        reasons, numbers = self._server.rows(f"SELECT * FROM missing {where};SELECT * FROM raw {where}")  # noqa: S608
+        raw = {(row["time"], q): number for _, row in numbers for q, number in _floats(row).items()}
+        found = sorted((row["time"], q, int(code)) for _, row in reasons for q, code in _floats(row).items())
+        return [Absent(time, q, code, raw.get((time, q))) for time, q, code in found]
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end), counted by the database when asked."""
@@ -548,12 +551,17 @@ def _lines(gateway: str, block: Block, times: list[int]) -> Iterator[tuple[int, 
     for quantity, pairs in zip(block.quantities, block.absent, strict=True):
         for row, code in pairs:
             reasons.setdefault(row, []).append(f"{_key(quantity)}={int(code)}")
+    raw: dict[int, list[str]] = {}
+    for row, quantity, text in block.raw:
+        raw.setdefault(row, []).append(f"{_key(quantity)}={text}")
     for row in sorted(holed):
         pairs_of = zip(block.quantities, block.columns, strict=True)
         present = [f"{_key(quantity)}={column[row]}" for quantity, column in pairs_of if column[row]]
         if present:
             yield block.seqs[row], f"reading,{tags} {','.join(present)} {times[row]}"
         yield block.seqs[row], f"missing,{tags} {','.join(reasons[row])} {times[row]}"
+        if row in raw:
+            yield block.seqs[row], f"raw,{tags} {','.join(raw[row])} {times[row]}"
 
 
 def _code(entry: Batch | Gap | Refusal) -> int:

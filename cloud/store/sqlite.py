@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from cloud.store import TWICE, Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
+from cloud.store import TWICE, Absent, Hour, LedgerRow, Refusal, Refused, Retry, Sample, StatusRow
 from wire.batch import Batch, Dated, Gap, Status
 from wire.reading import Reason
 
@@ -81,6 +81,7 @@ _MIGRATIONS = (
         PRIMARY KEY (gateway, epoch)
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE missing ADD COLUMN raw REAL",  # the number that stood beside the reason
 )
 
 # All full hours of a range, so that each is one seek in a table whose key begins with the hour.
@@ -88,7 +89,7 @@ _SPAN = "WITH RECURSIVE span (h) AS (SELECT :low WHERE :low <= :high UNION ALL S
 
 _KNOWN = "SELECT verdict, start_ns, end_ns FROM ledger WHERE (epoch, first, n) = (?, ?, ?)"
 _PUT_READING = "INSERT INTO reading VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_PUT_MISSING = "INSERT INTO missing VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_PUT_MISSING = "INSERT INTO missing VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _PUT_LATEST = (
     "INSERT INTO latest VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET time = excluded.time, texts = excluded.texts WHERE excluded.time > latest.time"
@@ -394,10 +395,11 @@ class SqliteStore:
             out += [(time, value) for name, value in _present(names[quantities], texts) if name == quantity]
         return out
 
-    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[tuple[int, str, int]]:
-        """Return (stored time, quantity, reason code) of the absent values of a channel within [start, end)."""
+    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
+        """Return the absent values of a channel within [start, end), in order of time and quantity."""
         with self._read() as db:
-            return db.execute(_MISSING, _range(db, "missing", (gateway, channel), (start_ns, end_ns))).fetchall()
+            where = _range(db, "missing", (gateway, channel), (start_ns, end_ns))
+            return [Absent(*row) for row in db.execute(_MISSING, where)]
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
@@ -457,7 +459,7 @@ _SERIES = f"""{_SPAN}
     JOIN shape s ON s.id = r.shape ORDER BY r.time
 """  # noqa: S608 - own constants
 _MISSING = f"""{_SPAN}
-    SELECT m.time, m.quantity, m.reason FROM span
+    SELECT m.time, m.quantity, m.reason, m.raw FROM span
     CROSS JOIN missing m ON m.hour = h AND m.channel = :channel AND m.time >= :start_ns AND m.time < :end_ns
     ORDER BY m.time, m.quantity
 """  # noqa: S608 - own constants
@@ -575,10 +577,11 @@ def _verdict(entry: Batch | Gap | Refusal) -> tuple[int, str]:
 
 def _missing_rows(
     block: Block, channel: int, hours: list[int], times: list[int]
-) -> Iterator[tuple[int, int, int, str, int]]:
+) -> Iterator[tuple[int, int, int, str, int, float | None]]:
+    raw = {(row, quantity): float(text) for row, quantity, text in block.raw}
     for quantity, pairs in zip(block.quantities, block.absent, strict=True):
         for row, reason in pairs:
-            yield hours[row], channel, times[row], quantity, int(reason)
+            yield hours[row], channel, times[row], quantity, int(reason), raw.get((row, quantity))
 
 
 def _newest(block: Block, channel: int, times: list[int], texts: list[str]) -> list[tuple[int, str, int, str]]:

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import threading
 import urllib.parse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
-from cloud.store import TWICE, Refusal, Retry, Store, each_row, engines, influx, open_store, sqlite
+from cloud.store import TWICE, Absent, Refusal, Retry, Store, each_row, engines, influx, open_store, sqlite
 from tests import servers
 from tests.build import EPOCH, SOIL, START_MS, batch, soil, with_text
 from tests.servers import influx_table
@@ -27,7 +28,6 @@ from wire.reading import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -157,10 +157,46 @@ def test_absent_values_keep_their_reasons_and_are_no_values(store: Store) -> Non
     store.commit([batch(rows=MIXED)], START_MS)
     found = store.missing("sg-01", "soil-1", *ALL)
     second, third = ((START_MS + 1_000) * 1_000_000 + 3, (START_MS + 2_000) * 1_000_000 + 5)
-    assert found == [(second, "soil_ph", 7), *((third, quantity, 1) for quantity in sorted(SOIL))]
+    assert found == [Absent(second, "soil_ph", 7), *(Absent(third, quantity, 1) for quantity in sorted(SOIL))]
     assert store.missing("sg-01", "soil-1", third, third + 1) == found[1:]
     assert store.missing("sg-01", "soil-9", *ALL) == []
     assert [value for _, value in moisture(store)] == [31.27, 31.27, 0.0]
+
+
+WILD = [
+    {"soil-1": SOIL | {"soil_ph": (Reason.OUT_OF_RANGE, 19.1)}, "gnss-1": {"lat": (Reason.OUT_OF_RANGE, 214.5551234)}},
+    {"soil-1": SOIL | {"soil_ph": Reason.SENTINEL, "soil_ec": (Reason.OUT_OF_RANGE, -32_768)}},
+    {"soil-1": SOIL, "gnss-1": {"lat": 21.5551234}},
+]
+
+
+def test_a_number_out_of_range_lies_beside_its_reason_and_is_no_value(store: Store) -> None:
+    whole = batch(rows=WILD)
+    store.commit([whole], START_MS)
+    store.commit([whole, batch(gateway="sg-02", rows=WILD[1:])], START_MS + 1)  # twice is the same
+    first, second = START_MS * 1_000_000 + 1, (START_MS + 1_000) * 1_000_000 + 3
+    assert store.missing("sg-01", "soil-1", *ALL) == [
+        Absent(first, "soil_ph", 7, 19.1),
+        Absent(second, "soil_ec", 7, -32_768.0),
+        Absent(second, "soil_ph", 6, None),
+    ]
+    assert store.missing("sg-01", "gnss-1", *ALL) == [Absent(first + 1, "lat", 7, 214.5551234)]
+    assert store.missing("sg-01", "soil-1", second, second + 1)[0].raw == -32_768.0
+    assert {19.1, 214.5551234, -32_768.0}.isdisjoint(everything_else(store))
+
+
+def everything_else(store: Store) -> set[float]:
+    """Return every number that the other methods of a store tell, and so all that pages and rules can know."""
+    told = {sample.value for sample in store.latest()}
+    for dated in read(store):
+        told |= set(dated.values.values())
+    for sample in store.latest():
+        series = (sample.gateway, sample.channel, sample.quantity)
+        told |= {value for _, value in store.series(*series, *ALL)}
+        hours = store.hourly(*series, START_MS, START_MS + DAY_MS)
+        told |= {number for hour in hours for number in (hour.mean, hour.low, hour.high)}
+    assert 4.85 in told
+    return told
 
 
 def test_a_bounded_batch_says_so_and_how_much(store: Store) -> None:
@@ -471,7 +507,7 @@ def test_a_file_of_a_newer_gocche_is_refused(tmp_path: Path, *, writer: bool) ->
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(RuntimeError, match="version 99 and this gocche knows 1: a newer gocche wrote it"):
+    with pytest.raises(RuntimeError, match="version 99 and this gocche knows 2: a newer gocche wrote it"):
         open_store({"path": str(path)}, writer=writer).setup()
 
 
@@ -499,6 +535,26 @@ def test_migration_goes_forward_step_by_step_or_not_at_all(tmp_path: Path) -> No
     sqlite.migrate(db, steps)
     assert db.execute("SELECT count(*) FROM b").fetchone() == (1,)
     db.close()
+
+
+def test_a_file_from_before_raw_numbers_is_brought_forward(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with sqlite3.connect(path) as db:
+        db.executescript((Path(__file__).parents[1] / "data" / "store" / "version-1.sql").read_text(encoding="utf-8"))
+    db.close()
+    reader = open_store({"path": str(path)}, writer=False)
+    with pytest.raises(Retry, match="the ingester has not prepared this file yet"):
+        reader.setup()
+    store = open_store({"path": str(path)}, writer=True)
+    store.setup()
+    reader.setup()
+    whole = batch(rows=MIXED)
+    assert read(reader)[:8] == list(whole.readings())
+    assert [(one.reason, one.raw) for one in reader.missing("sg-01", "soil-1", *ALL)] == [(7, None), *[(1, None)] * 6]
+    store.commit([whole, batch(first=14, start_ms=START_MS + 60_000, rows=WILD)], START_MS + 60_000)
+    assert [one.raw for one in reader.missing("sg-01", "soil-1", *ALL)] == [*[None] * 7, 19.1, -32_768.0, None]
+    reader.close()
+    store.close()
 
 
 def test_hours_at_rest_are_written_down(lite: Any) -> None:
