@@ -27,7 +27,7 @@ def main(port: int, table: str, folder: Path) -> None:
     store = open_store(json.loads(table), writer=True)
     store.setup()
     stream = Stream(
-        Broker(port=port), "gocche-ingest", [topics.ALL_UP, topics.ALL_STATUS], clock,
+        Broker(port=port), "gocche-ingest", topics.FROM_GATEWAYS, clock,
         lambda arrival: ingester.offer(arrival), lambda _: up.set(),  # noqa: PLW0108 - the ingester comes below
     )  # fmt: skip
     ingester = Ingester(store, Quarantine(folder / "quarantine.db"), Books(), clock, stream.publish)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import queue
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from wire import codec
+from wire import beat, codec
 from wire.batch import Batch, Status
 
 if TYPE_CHECKING:
@@ -27,8 +28,13 @@ QUEUE = 1_000
 class Follower:
     """`offer` may be called from any thread; `run` belongs to one and calls the listeners."""
 
-    def __init__(self, on_batch: list[Callable[[Batch, int], None]], on_heard: Callable[[str, int], None]) -> None:
-        self._on_batch, self._on_heard = on_batch, on_heard
+    def __init__(
+        self,
+        on_batch: list[Callable[[Batch, int], None]],
+        on_heard: Callable[[str, int], None],
+        on_unstored: Callable[[str, Status, int], None],
+    ) -> None:
+        self._on_batch, self._on_heard, self._on_unstored = on_batch, on_heard, on_unstored
         self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
         self.missed = 0
 
@@ -56,7 +62,11 @@ class Follower:
         if arrival.retained:
             return  # said long ago, perhaps by a gateway that is no more
         if arrival.kind == "status":
-            if _is_online(arrival.payload):
+            self._status(arrival)
+            return
+        if arrival.kind == "beat":
+            with suppress(ValueError):
+                beat.decode(arrival.payload)
                 self._on_heard(arrival.gateway, arrival.arrival_ms)
             return
         try:
@@ -68,10 +78,13 @@ class Follower:
             for listener in self._on_batch:
                 listener(batch, arrival.arrival_ms)
 
-
-def _is_online(payload: bytes) -> bool:
-    """Tell whether a gateway says of itself that it lives: a last will is the broker's word."""
-    try:
-        return msgspec.json.decode(payload, type=Status).state == "online"
-    except msgspec.DecodeError:
-        return False
+    def _status(self, arrival: Arrival) -> None:
+        """Pass on what a gateway says of itself: a last will is the broker's word."""
+        try:
+            status = msgspec.json.decode(arrival.payload, type=Status)
+        except msgspec.DecodeError:
+            return
+        if status.state == "online":
+            self._on_heard(arrival.gateway, arrival.arrival_ms)
+            if status.urgent:
+                self._on_unstored(arrival.gateway, status, arrival.arrival_ms)

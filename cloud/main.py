@@ -63,16 +63,14 @@ class Cloud:
         self._quarantine = Quarantine(folder / "quarantine.db")
         self._books, self._latest = Books(), Latest()
         self._ready = self._prepare()
-        self._ingest_stream = Stream(
-            config.broker, "gocche-ingest", [topics.ALL_UP, topics.ALL_STATUS], clock, self._arrived
-        )
+        self._ingest_stream = Stream(config.broker, "gocche-ingest", topics.FROM_GATEWAYS, clock, self._arrived)
         self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._ingest_stream.publish)
         self._alerts = alerts_wiring.build(config, folder, self._store, self._garden, clock)
-        self._follower = Follower([self._latest.offer, self._alerts.offer], self._alerts.heard)
+        self._follower = Follower([self._latest.offer, self._alerts.offer], self._alerts.heard, self._alerts.unstored)
         self._follow_stream = Stream(
             config.broker,
             "gocche-follow",
-            [topics.ALL_UP, topics.ALL_STATUS],
+            topics.FROM_GATEWAYS,
             clock,
             self._follower.offer,
             self._alerts.listening,

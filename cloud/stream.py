@@ -32,7 +32,7 @@ class Arrival(msgspec.Struct, frozen=True):
     """One message as it came."""
 
     gateway: str
-    kind: str  # up | status
+    kind: str  # up | status | beat
     payload: bytes
     arrival_ms: int
     retained: bool

@@ -56,7 +56,7 @@ class Agent:
             self._inbox.acknowledged,
             self._inbox.linked,
         )
-        heartbeat = Heartbeat(self._uplink, gateway, partial(self._status, "online"), dating.asked)
+        heartbeat = Heartbeat(self._uplink, gateway, self._board, partial(self._status, "online"), dating.asked)
         way_out = Courier(self._spool, self._uplink, heartbeat, self._board, clock.boot, gateway, spool.resend_s)
         lost = _unkept(self._file)
         self._keeper = Keeper(self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost)

@@ -270,7 +270,7 @@ def test_the_tables_of_the_protocol_are_the_code() -> None:
     for limit in (codec.MAX_PACKET, codec.MAX_INFLATED, codec.MAX_READINGS, codec.MAX_VALUES):
         assert f"{limit:,}" in limits
     assert {row[0] for row in table(page, "topic")} == {
-        f"`{topic('{gateway}')}`" for topic in (topics.up, topics.ack, topics.status)
+        f"`{topic('{gateway}')}`" for topic in (topics.up, topics.ack, topics.status, topics.beat)
     }
 
 
@@ -306,7 +306,7 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
             return keys | {"cert_file": f"{server.folder}/{name}.pem", "key_file": f"{server.folder}/{name}.key"}
 
         arrived, heard, links = [], [], []
-        cloud = Stream(CloudBroker(**known_as("gocche-cloud")), "gocche-ingest", [topics.ALL_UP, topics.ALL_STATUS],
+        cloud = Stream(CloudBroker(**known_as("gocche-cloud")), "gocche-ingest", topics.FROM_GATEWAYS,
                        SystemClock(), arrived.append)  # fmt: skip
         gateways = {
             name: Uplink(
@@ -329,11 +329,14 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
             gateways["sg-02"].publish(topics.up("sg-01"), b"forged")
             gateways["sg-02"].publish(topics.up("sg-02"), b"own 2")
             gateways["sg-01"].publish(topics.status("sg-01"), b"{}", retain=True)
+            gateways["sg-01"].publish(topics.beat("sg-01"), b"beat")
             gateways["sg-01"].publish(topics.up("sg-01"), b"own 1")
-            servers.until(lambda: {b"own 1", b"own 2"} <= {one.payload for one in arrived}, 20, "own topics arrive")
+            servers.until(
+                lambda: {b"own 1", b"own 2", b"beat"} <= {one.payload for one in arrived}, 20, "own topics arrive"
+            )
             cloud.publish(topics.ack("sg-01"), b"answer")
             servers.until(lambda: heard, 20, "the answer arrives")
-            assert {one.payload for one in arrived} == {b"own 1", b"own 2", b"{}"}
+            assert {one.payload for one in arrived} == {b"own 1", b"own 2", b"{}", b"beat"}
             assert heard == [b"answer"]
             assert ("sg-03", True) not in links
         finally:

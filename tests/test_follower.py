@@ -8,8 +8,10 @@ import pytest
 from cloud.follower import Follower
 from cloud.stream import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
-from wire.batch import Batch, Status
+from wire import beat
+from wire.batch import Batch, Status, Unstored
 
+BEAT = beat.encode(beat.beat_of(Status(v=1, state="online", boot="b0" * 8, epoch=EPOCH)))
 ONLINE = msgspec.json.encode(Status(v=1, state="online", epoch=EPOCH))
 SPACED = msgspec.json.format(ONLINE, indent=2)
 WILL = msgspec.json.encode(Status(v=1, state="offline", epoch=EPOCH))
@@ -30,15 +32,37 @@ TRICK = msgspec.json.encode({"v": 1, "state": "offline", "channels": {"c": {"sta
 )
 def test_a_gateway_is_heard_when_it_says_itself_that_it_lives(payload: bytes, *, retained: bool, heard: bool) -> None:
     told: list[tuple[str, int]] = []
-    Follower([], lambda *who: told.append(who)).step(Arrival("sg-01", "status", payload, START_MS, retained))
+    follower = Follower([], lambda *who: told.append(who), lambda *_: None)
+    follower.step(Arrival("sg-01", "status", payload, START_MS, retained))
     assert told == [("sg-01", START_MS)] * heard
 
 
 def test_a_batch_is_passed_on_and_damaged_bytes_are_not() -> None:
     told: list[tuple[str, int]] = []
     batches: list[Batch] = []
-    follower = Follower([lambda batch, _at: batches.append(batch)], lambda *who: told.append(who))
+    follower = Follower([lambda batch, _at: batches.append(batch)], lambda *who: told.append(who), lambda *_: None)
     for payload in (packet(rows=soil(2)), b"damaged"):
         follower.step(Arrival("sg-01", "up", payload, START_MS, False))
     assert [batch.n for batch in batches] == [2]
     assert told == [("sg-01", START_MS)]
+
+
+@pytest.mark.parametrize(
+    ("payload", "retained", "heard"),
+    [(BEAT, False, True), (BEAT, True, False), (BEAT[:-1] + b"x", False, False), (b"", False, False)],
+)
+def test_a_beat_is_a_sign_of_life_unless_it_was_kept_or_damaged(payload: bytes, *, retained: bool, heard: bool) -> None:
+    told: list[tuple[str, int]] = []
+    follower = Follower([], lambda *who: told.append(who), lambda *_: None)
+    follower.step(Arrival("sg-01", "beat", payload, START_MS, retained))
+    assert told == [("sg-01", START_MS)] * heard
+
+
+def test_what_a_gateway_could_not_keep_is_passed_on_while_it_is_said_now() -> None:
+    told: list[Unstored] = []
+    follower = Follower([], lambda *_: None, lambda _gateway, status, _at: told.extend(status.urgent))
+    smoke = Unstored("smoke-1", "pm2_5", 300.0, 5)
+    for retained, state in ((True, "online"), (False, "offline"), (False, "online")):
+        payload = msgspec.json.encode(Status(v=1, state=state, epoch=EPOCH, urgent=[smoke]))
+        follower.step(Arrival("sg-01", "status", payload, START_MS, retained))
+    assert told == [smoke]

@@ -13,7 +13,7 @@ from cloud.ingest.quarantine import Quarantine
 from cloud.store import LedgerRow, Refused, Retry, StatusRow, open_store
 from cloud.stream import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
-from wire import codec, topics
+from wire import beat, codec, topics
 from wire.batch import Status, Verdict
 
 NOW = START_MS + 3_600_000
@@ -218,6 +218,86 @@ def test_a_last_will_lowers_nothing_and_may_raise_the_high_water(room):
     room.take(status(acquired=1, spooled=1, epoch="0d" * 8), kind="status")
     old, new = books([], room.store.statuses()).accounts()
     assert (old.live, old.unknown, new.live, new.unknown) == (False, 12, True, 0), "a new epoch closes the old one"
+
+
+def said(mono_ms, **keys):
+    whole = {"boot": "b0" * 8, "epoch": EPOCH, "acquired": 10, "cut": 8, "spooled": 4, "mono_ms": mono_ms} | keys
+    return Status(v=1, **({"state": "online", "clock": {"source": "ntp"}} | whole))
+
+
+def beaten(mono_ms, **keys):
+    return beat.encode(beat.beat_of(said(mono_ms, **keys)))
+
+
+def test_a_beat_brings_the_figures_and_the_last_status_the_rest(room):
+    channels = {"soil-1": {"why": "silence"}}
+    room.take(msgspec.json.encode(said(60_000, channels=channels, why="disk full")), kind="status")
+    room.take(beaten(120_000, acquired=30, spooled=2, oldest_s=7.0), kind="beat")
+    (row,) = room.store.statuses()
+    assert (row.status.acquired, row.status.spooled, row.status.oldest_s, row.status.mono_ms) == (30, 2, 7.0, 120_000)
+    assert (row.status.channels, row.status.why, row.status.state) == (channels, "disk full", "online")
+    room.take(beaten(180_000, boot="b1" * 8, acquired=31), kind="beat")
+    (row,) = room.store.statuses()
+    assert (row.status.acquired, row.status.channels) == (31, {}), "another boot: what the last one said is not of now"
+    (account,) = room.books.accounts()
+    assert (account.acquired, account.spooled) == (31, 4)
+
+
+def test_a_server_that_starts_anew_joins_beats_to_the_status_that_the_broker_kept(room):
+    channels = {"soil-1": {"why": "silence"}}
+    room.take(msgspec.json.encode(said(60_000, channels=channels)), kind="status", retained=True)
+    assert room.store.statuses() == [], "what the broker kept is no sign of life"
+    room.take(msgspec.json.encode(said(60_000, state="offline", channels={})), kind="status", retained=True)
+    room.take(beaten(120_000), kind="beat")
+    (row,) = room.store.statuses()
+    assert (row.status.channels, row.status.state) == (channels, "online")
+
+
+def test_an_old_word_that_waited_somewhere_never_overwrites_a_newer_one(room):
+    room.take(beaten(120_000, acquired=30, spooled=2), kind="beat")
+    kept = room.store.statuses()
+    room.take(beaten(60_000, acquired=20, spooled=20), kind="beat")
+    room.take(msgspec.json.encode(said(61_000, acquired=20, spooled=20)), kind="status")
+    assert room.store.statuses() == kept
+    (account,) = room.books.accounts()
+    assert (account.acquired, account.spooled, account.unknown) == (30, 2, 28), "28 were freed and never arrived"
+    room.take(msgspec.json.encode(said(59_000, state="offline")), kind="status")
+    assert room.store.statuses()[0].status.state == "offline", "a last will is always older than what came before it"
+    room.take(beaten(180_000, acquired=31), kind="beat")
+    assert room.store.statuses()[0].status.state == "online"
+
+
+def test_a_gateway_of_before_the_beat_still_works(room):
+    """It sends its whole status each minute, without `mono_ms`."""
+    for n in range(3):
+        assert room.take(status(acquired=10 + n), kind="status") == [(topics.ack("sg-01"), [])]
+    assert room.store.statuses()[0].status.acquired == 12
+
+
+def test_a_beat_is_answered_with_the_time_where_the_gateway_has_no_better_clock(room):
+    assert room.take(beaten(1_000), kind="beat") == []
+    for source in ("none", "rtc", "ack"):
+        assert room.take(beaten(1_000, clock={"source": source}), kind="beat") == [(topics.ack("sg-01"), [])]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        beaten(1_000)[:-1],
+        beaten(1_000)[:-4] + b"abcd",
+        beat.encode(beat.Beat(2, b"b" * 8, b"e" * 8, 1, 1, 0, 0, 0, 0, 1)),
+        beat.encode(beat.Beat(1, b"b" * 7, b"e" * 8, 1, 1, 0, 0, 0, 0, 1)),
+        beat.encode(beat.Beat(1, b"b" * 8, b"e" * 8, -1, 1, 0, 0, 0, 0, 1)),
+        beat.encode(beat.Beat(1, b"b" * 8, b"e" * 8, 1, 2**53, 0, 0, 0, 0, 1)),
+        beat.encode(beat.Beat(1, b"b" * 8, b"e" * 8, 1, 1, 2, 0, 0, 0, 1)),
+        beat.encode(beat.Beat(1, b"b" * 8, b"e" * 8, 1, 1, 0, 0, 0, 0, 99)),
+    ],
+)
+def test_a_beat_that_cannot_be_believed_is_counted_and_forgotten(room, payload):
+    assert room.take(payload, kind="beat") == []
+    assert room.ingester.counts["beat unreadable"] == 1
+    assert room.books.accounts() == room.store.statuses() == []
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ import re
 PREFIX = "gocche/v1"
 GATEWAY = re.compile(r"[a-z0-9-]{3,32}")  # also keeps MQTT's + # / out of topics (CVE-2017-7650)
 CHANNEL = re.compile(r"[a-z0-9-]{1,32}")
-KINDS = ("up", "ack", "status")
+KINDS = ("up", "ack", "status", "beat")
 ALL_UP = f"{PREFIX}/+/up"
 ALL_STATUS = f"{PREFIX}/+/status"
+ALL_BEATS = f"{PREFIX}/+/beat"
+FROM_GATEWAYS = (ALL_UP, ALL_STATUS, ALL_BEATS)
 
 
 def up(gateway: str) -> str:
@@ -23,8 +25,13 @@ def ack(gateway: str) -> str:
 
 
 def status(gateway: str) -> str:
-    """Birth, heartbeat, clean stop and last will of a gateway; QoS 1, retained, JSON."""
+    """Birth, changes, clean stop and last will of a gateway; QoS 1, retained, JSON."""
     return f"{PREFIX}/{gateway}/status"
+
+
+def beat(gateway: str) -> str:
+    """That a gateway lives, each minute between two statuses; QoS 1, never retained."""
+    return f"{PREFIX}/{gateway}/beat"
 
 
 def parse(topic: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from cloud.alerts import evidence, listing
 from cloud.alerts.catchup import CatchUp
 from cloud.alerts.desk import Desk
 from cloud.alerts.journal import Journal, read_incidents
-from cloud.alerts.judge import Judge
+from cloud.alerts.judge import Evidence, Judge
 from cloud.alerts.outbox import Outbox
 from cloud.alerts.progress import Progress
 from cloud.alerts.rules import open_rules
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.registry import Registry
     from cloud.store import Store
-    from wire.batch import Batch
+    from wire.batch import Batch, Status
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 1.0
@@ -96,7 +96,7 @@ class Alerts:
         self._judge = Judge(opened, self._journal, self._progress, self._desk, self._late_ms)
         self._silence = Silence(opened, self._journal, self._progress, self._desk, clock=clock, tick_s=config.tick_s)
         self._dates = evidence.BootDates()
-        self._queue: queue.Queue[tuple[Batch, int]] = queue.Queue(config.queue)
+        self._queue: queue.Queue[tuple[Batch, int] | Evidence] = queue.Queue(config.queue)
         self._wake = threading.Event()
         self._ledger = CatchUp(
             store,
@@ -114,8 +114,15 @@ class Alerts:
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take a decoded batch from the stream; never blocks. What finds no room is brought by the ledger."""
         self._silence.hear(batch.gateway, arrival_ms)
+        self._queued((batch, arrival_ms))
+
+    def unstored(self, gateway: str, status: Status, arrival_ms: int) -> None:
+        """Take what a gateway says that it could not make safe; never blocks. It says it again each minute."""
+        self._queued(evidence.from_status(gateway, status, arrival_ms, self._judge.follows))
+
+    def _queued(self, what: tuple[Batch, int] | Evidence) -> None:
         try:
-            self._queue.put_nowait((batch, arrival_ms))
+            self._queue.put_nowait(what)
         except queue.Full:
             self._counts["overflowed"] += 1
         self._wake.set()
@@ -182,11 +189,11 @@ class Alerts:
     def _take_stream(self) -> None:
         for _ in range(BATCHES_A_STEP):
             try:
-                batch, arrival_ms = self._queue.get_nowait()
+                what = self._queue.get_nowait()
             except queue.Empty:
                 return
             now_ms = self._clock.utc_ms()
-            taken = evidence.from_batch(batch, arrival_ms, self._dates, self._judge.follows)
+            taken = what if isinstance(what, Evidence) else evidence.from_batch(*what, self._dates, self._judge.follows)
             with self._journal.transaction():
                 self._judge.take(taken, now_ms)
         self._wake.set()

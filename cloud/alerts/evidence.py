@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from cloud.alerts.judge import Evidence
 from cloud.intervals import Intervals
+from wire.codec import EARLIEST_MS, FUTURE_MS
+from wire.quantities import QUANTITIES
+from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
     from cloud.alerts.spans import Point
     from cloud.store import LedgerRow
-    from wire.batch import Batch, Dated
+    from wire.batch import Batch, Dated, Status
 
 Follows = Callable[[str], bool]
 BOOTS = 1_000
+MOST_UNSTORED = 64  # of one status
 
 
 class BootDates:
@@ -52,6 +56,24 @@ def from_batch(batch: Batch, arrival_ms: int, dates: BootDates, follows: Follows
                 rows = zip(block.times_ms, block.seqs, column, strict=True)
                 points[block.channel, quantity] = [(ms + shift_ms, seq, float(text)) for ms, seq, text in rows if text]
     return Evidence(batch.gateway, batch.epoch, batch.first, batch.n, points, undated)
+
+
+def from_status(gateway: str, status: Status, arrival_ms: int, follows: Follows) -> Evidence:
+    """Return what a gateway tells of values that it could not make safe; an undated one is dated by its arrival.
+
+    What cannot be believed is passed over: an unknown quantity, an implausible value, a time that cannot be.
+    """
+    points: dict[tuple[str, str], list[Point]] = {}
+    undated = False
+    for told in status.urgent[:MOST_UNSTORED]:
+        row = QUANTITIES.get(told.quantity)
+        if row is None or not follows(told.quantity) or not CHANNEL.fullmatch(told.channel):
+            continue
+        utc_ms = arrival_ms - max(status.mono_ms - told.mono_ms, 0) if told.utc_ms is None else told.utc_ms
+        if row.plausible(told.value) and EARLIEST_MS <= utc_ms <= arrival_ms + FUTURE_MS:
+            points.setdefault((told.channel, told.quantity), []).append((utc_ms, 0, told.value))
+            undated |= told.utc_ms is None
+    return Evidence(gateway, status.epoch, 0, 0, points, undated, unstored=True)
 
 
 def from_readings(row: LedgerRow, readings: Iterable[Dated], follows: Follows) -> Evidence:

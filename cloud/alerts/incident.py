@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Incident(msgspec.Struct, frozen=True):
     """One suspicion at one place. Times are UTC in ms; `until_ms` is the first good reading, `ended_ms` the decision.
 
-    `basis` says what it rests on: readings, silence (of a way out), both, or refuted (silence, but the modem had
-    service). `late` means that it was over 15 min old when its readings arrived, and nobody was woken.
+    `basis` says what it rests on: readings, unstored (values that the gateway told and could not keep), silence (of a
+    way out), both, or refuted (silence, but the modem had service). `late` means that it was over 15 min old when its
+    readings arrived, and nobody was woken.
     """
 
     id: int
@@ -152,7 +153,7 @@ def _overlap(span: Span, incident: Incident, view: View) -> bool:
 
 def _judged_again(incident: Incident, view: View) -> bool:
     """Tell whether every reading that the incident rests on lies in the window that was just judged."""
-    return incident.basis == "readings" and not incident.late and incident.since_ms > view.base_ms
+    return incident.basis in ("readings", "unstored") and not incident.late and incident.since_ms > view.base_ms
 
 
 def _new(span: Span, view: View) -> list[Change]:

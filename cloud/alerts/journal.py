@@ -130,7 +130,9 @@ class Journal:
 
     def open_silences(self, gateway: str) -> list[Incident]:
         """Return the open incidents that rest on the silence of a gateway."""
-        return self._incidents(f"{_ROW} WHERE gateway = ? AND ended_ms IS NULL AND basis != 'readings'", gateway)
+        return self._incidents(
+            f"{_ROW} WHERE gateway = ? AND ended_ms IS NULL AND basis NOT IN ('readings', 'unstored')", gateway
+        )
 
     def stale_late(self, touched_before_ms: int) -> list[Incident]:
         """Return late incidents without an end to which nothing was added for a while."""

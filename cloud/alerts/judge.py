@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cloud.alerts.incident import Change, Incident, View, compare, span_of
 from cloud.alerts.rules import Rule
-from cloud.alerts.spans import GOOD, Lane, Point, Tracker, add, scan, settle
+from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ class Evidence(msgspec.Struct, frozen=True):
     n: int
     points: dict[tuple[str, str], list[Point]]
     undated: bool = False
+    unstored: bool = False  # told by a gateway that could not keep them: without numbers, and stored some day perhaps
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class _Case(msgspec.Struct, frozen=True):
     channel: str
     now_ms: int
     undated: bool = False
+    unstored: bool = False
 
 
 class Judge:
@@ -73,7 +75,7 @@ class Judge:
         for (channel, quantity), points in evidence.points.items():
             fresh = sorted(point for point in points if point[1] not in done)
             for rule in self._followers[quantity] if fresh else ():
-                self._series(_Case(rule, evidence.gateway, channel, now_ms, evidence.undated), fresh)
+                self._series(_Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored), fresh)
         done.add(evidence.first, evidence.first + evidence.n)
         self._progress.save_processed(evidence.gateway, evidence.epoch, done)
 
@@ -103,6 +105,7 @@ class Judge:
             state = self._live(case, state, [point for point in points if point[0] >= edge_ms])
             state = self._late(case, state, [point for point in points if point[0] < edge_ms])
             self._weigh_silence(case, points)
+            self._weigh_unstored(case, points)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             self.failed[rule.name] += 1  # a faulty rule costs only its own verdict
             LOG.exception("rule-failed rule=%s gateway=%s channel=%s", rule.name, gateway, channel)
@@ -136,7 +139,7 @@ class Judge:
         start_ms = min([span.since_ms for span in spans] + [point[0] for point in lane.points[:1]], default=now_ms)
         known = self._journal.known(rule.name, case.gateway, case.channel, start_ms - view.gap_ms)
         current: Incident | None = None
-        for change in compare(spans, known, view):
+        for change in self._changes(case, spans, known, view):
             if change.incident:
                 current = self._journal.incident(change.incident)
             elif change.event in ("opened", "late") or current is None:
@@ -145,6 +148,12 @@ class Judge:
             current = self._desk.write(change, current, now_ms)
         held = bool(spans) and spans[-1].ended_ms is None and spans[-1].until_ms is not None
         return held and not view.announce
+
+    def _changes(self, case: _Case, spans: list[Span], known: list[Incident], view: View) -> list[Change]:
+        changes = compare(spans, known, view)
+        if not case.unstored:
+            return changes
+        return [replace(one, basis="unstored") if one.basis == "readings" else one for one in changes]
 
     def _weigh_silence(self, case: _Case, points: list[Point]) -> None:
         """Write down that a modem had service while its gateway was silent: then something else was wrong.
@@ -161,6 +170,16 @@ class Judge:
             if incident.basis == "silence" and any(incident.opened_ms <= utc_ms < end_ms for utc_ms in good):
                 words = "readings that arrived later disagree: the modem had service while the gateway was silent"
                 self._desk.note(replace(incident, basis="refuted"), "corrected", words, case.now_ms)
+
+    def _weigh_unstored(self, case: _Case, points: list[Point]) -> None:
+        """Write down that readings came for what had only been told: it is the same incident, and nobody is told."""
+        if case.unstored:
+            return
+        bad = [utc_ms for utc_ms, _, value in points if case.rule.grade(value) == BAD]
+        for incident in self._journal.known(case.rule.name, case.gateway, case.channel, min(bad)) if bad else ():
+            if incident.basis == "unstored" and max(bad) >= incident.since_ms:
+                words = "the values that the gateway told are stored now"
+                self._desk.note(replace(incident, basis="readings"), "evidence", words, case.now_ms)
 
 
 def _good_seen(rule: Rule, lane: Lane) -> bool:

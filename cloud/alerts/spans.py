@@ -7,7 +7,7 @@ does not matter within it. What is older than the window is folded into one `Tra
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -79,10 +79,12 @@ def scan(start: Tracker, points: Iterable[Point], grade: Grade, patience: Patien
 
 
 def add(lane: Lane, points: Iterable[Point]) -> Lane:
-    """Return the lane with more points, sorted by time and then by sequence number."""
+    """Return the lane with more points, each once, sorted by time and then by sequence number."""
     merged = list(lane.points)
     for point in points:
-        insort(merged, point)
+        at = bisect_left(merged, point)
+        if merged[at : at + 1] != [point]:  # what could not be stored is told again and again
+            merged.insert(at, point)
     return replace(lane, points=merged)
 
 

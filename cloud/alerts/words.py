@@ -54,6 +54,7 @@ def line(incident: Incident, tell: str) -> str:
         "value": "" if incident.value is None else f"{incident.value:g}",
         "late": "yes" if incident.late else "no",
         "undated": "yes" if incident.undated else "",
+        "unstored": "yes" if incident.basis == "unstored" else "",
     }
     return "alert " + " ".join(f"{key}={_quoted(str(value))}" for key, value in facts.items() if value != "")
 
@@ -90,6 +91,7 @@ def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
         "source": _source(incident),
         "number": str(incident.id),
         "undated": _table(_HERE / "words.toml")[lang]["undated"] if incident.undated else "",
+        "unstored": _table(_HERE / "words.toml")[lang]["unstored"] if incident.basis == "unstored" else "",
         "measured": "",
         "condition": "",
         "sure": "",

@@ -16,7 +16,7 @@ import msgspec
 
 from cloud.ingest import statuses
 from cloud.store import LedgerRow, Refusal, Retry
-from wire import codec, topics
+from wire import beat, codec, topics
 from wire.batch import AckItem, Batch, Gap, Identity, Verdict
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class Ingester:
             self._commit(entries)
             self._watch_identities()
         for arrival in arrivals:
-            if arrival.kind == "status":
-                self._status(arrival)
+            if arrival.kind in ("status", "beat"):
+                self._hear(arrival)
         now = self._clock.utc_ms()
         for gateway, items in self._answers.items():
             self._publish(topics.ack(gateway), codec.encode_ack(now, items))
@@ -208,25 +208,27 @@ class Ingester:
         if kept and not isinstance(entry.what, Refusal):
             self._commit([_Entry(Refusal(entry.what.gateway, *entry.identity, reason), entry.payload, reason)])
 
-    def _status(self, arrival: Arrival) -> None:
-        """Take one status; whatever is wrong with it costs only itself."""
-        gateway = arrival.gateway
+    def _hear(self, arrival: Arrival) -> None:
+        """Take what a gateway says of itself; whatever is wrong with it costs only itself."""
+        gateway, beyond = arrival.gateway, 0
         try:
-            status = statuses.read(arrival.payload)
+            said = beat.decode(arrival.payload) if arrival.kind == "beat" else statuses.read(arrival.payload)
         except ValueError as error:
-            self._count("status unreadable", gateway, str(error))
+            self._count(f"{arrival.kind} unreadable", gateway, str(error))
             return
-        if status.state == "online":
+        if said.asks if isinstance(said, beat.Beat) else said.state == "online":
             self._answers.setdefault(gateway, [])  # tells the time
         try:
-            beyond = self._statuses.take(arrival, status)
+            if isinstance(said, beat.Beat):
+                self._statuses.take_beat(arrival, said)
+            else:
+                beyond = self._statuses.take(arrival, said)
         except Retry as error:
             self._ill(str(error))
         except Exception as error:  # noqa: BLE001 - logged in _count, and only this status pays
-            self._count("status not kept", gateway, f"{type(error).__name__}: {error}")
-        else:
-            if beyond:
-                self._count("status cut", gateway, f"{beyond} channels more than {statuses.MAX_CHANNELS}")
+            self._count(f"{arrival.kind} not kept", gateway, f"{type(error).__name__}: {error}")
+        if beyond:
+            self._count("status cut", gateway, f"{beyond} channels more than {statuses.MAX_CHANNELS}")
 
     def _watch_identities(self) -> None:
         """Raise the alarm when other readings came under a known identity: two gateways share one spool's numbers."""

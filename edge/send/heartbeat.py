@@ -1,5 +1,7 @@
-"""What the gateway says of itself on the wire: the whole status at every connection and each minute.
+"""What the gateway says of itself on the wire: the whole status when it changes, and a small beat each minute between.
 
+The whole status goes at every connection, at once when an urgent value cannot be made safe and each minute while that
+lasts, and on any other change as far as an allowance of bytes reaches: a probe that flaps does not eat a thin link.
 Belongs to the thread that sends. Times are monotonic milliseconds.
 """
 
@@ -10,35 +12,88 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.due import Due
-from wire import topics
+from edge.send.allowance import Allowance
+from edge.status import news
+from wire import beat, topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.board import Board
     from edge.send.courier import Sender
     from wire.batch import Status
 
 BEAT_S = 60.0
+LOOK_S = 2.0
+WHOLE_MS = 6 * 3_600_000  # said again although nothing changed: a last will that came late must not stand for ever
+DAY_BYTES, MOST_BYTES = 30_000, 8_000  # for statuses that only say a change
+HEAD_BYTES = 6  # of MQTT, beside the topic
 
 
 class Heartbeat:
     """`status` returns the status as it is now; `asked` is told of each message whose answer tells the time."""
 
     def __init__(
-        self, uplink: Sender, gateway: str, status: Callable[[], Status], asked: Callable[[int], None]
+        self,
+        uplink: Sender,
+        gateway: str,
+        board: Board,
+        status: Callable[[], Status],
+        asked: Callable[[int], None],
     ) -> None:
-        self._uplink, self._topic, self._status, self._asked = uplink, topics.status(gateway), status, asked
-        self._due = Due(BEAT_S)
+        self._uplink, self._board, self._status, self._asked = uplink, board, status, asked
+        self._whole_topic, self._beat_topic = topics.status(gateway), topics.beat(gateway)
+        self._beat_due, self._look_due = Due(BEAT_S), Due(LOOK_S)
+        self._allowance = Allowance(DAY_BYTES, MOST_BYTES)
+        self._said: Status | None = None  # the last whole one on this connection
+        self._alarm_ms = 0  # the newest class change that it said
 
     def connected(self) -> None:
         """A new connection begins with the whole status: its answer tells the time."""
-        self._due.hurry()
+        self._said = None
+        self._look_due.hurry()
 
     def send(self, now: int) -> None:
         """Say what is due."""
-        if self._due.comes(now) and self._uplink.publish(self._topic, msgspec.json.encode(self._status()), retain=True):
-            self._asked(now)
+        if not (self._look_due.comes(now) or now >= self._beat_due.at_ms or self._alarmed()):
+            return
+        status, must = self._status(), self._must(now)
+        if (must or self._changed(status)) and self._whole(status, now, must=must):
+            return
+        if now >= self._beat_due.at_ms:
+            said = beat.beat_of(status)
+            self._publish(self._beat_topic, beat.encode(said), now, asks=said.asks)
 
     def due_ms(self) -> int:
         """Return when something is to be said next."""
-        return self._due.at_ms
+        return self._beat_due.at_ms
+
+    def _must(self, now: int) -> bool:
+        if self._said is None or now - self._said.mono_ms >= WHOLE_MS or self._alarmed():
+            return True
+        return bool(self._board.keeping.urgent) and now >= self._beat_due.at_ms
+
+    def _alarmed(self) -> bool:
+        return bool(self._board.keeping.urgent) and self._board.keeping.alarm_ms != self._alarm_ms
+
+    def _changed(self, status: Status) -> bool:
+        return self._said is not None and news(status) != news(self._said)
+
+    def _whole(self, status: Status, now: int, *, must: bool) -> bool:
+        """Send the whole status as far as the allowance reaches, or where it must be; tell whether it went out."""
+        payload = msgspec.json.encode(status)
+        size = len(payload) + len(self._whole_topic) + HEAD_BYTES
+        affordable = self._allowance.affords(size, now)
+        if not (must or affordable) or not self._publish(self._whole_topic, payload, now, asks=True):
+            return False
+        self._allowance.spend(size)
+        self._said, self._alarm_ms = status, self._board.keeping.alarm_ms
+        return True
+
+    def _publish(self, topic: str, payload: bytes, now: int, *, asks: bool) -> bool:
+        if not self._uplink.publish(topic, payload, retain=topic == self._whole_topic):
+            return False
+        self._beat_due.rest(now)
+        if asks:
+            self._asked(now)
+        return True

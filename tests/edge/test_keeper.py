@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 import msgspec
 import pytest
 
-from edge.board import Board
+from edge.board import Board, Channel
 from edge.clock import Anchor
 from edge.clock.dating import Dating
 from edge.config import SpoolConfig
-from edge.keep import held
+from edge.keep.held import ROOM, Held
 from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper
-from edge.keep.spool import Spool
+from edge.keep.spool import Spool, SpoolFull
 from edge.send.courier import WINDOW, Courier
 from edge.send.heartbeat import Heartbeat
 from edge.status import Own, compose
 from tests.edge.clock import HandClock
-from wire import codec
-from wire.batch import AckItem, Gap, Source, Status, Verdict
+from wire import beat, codec
+from wire.batch import AckItem, Gap, Source, Status, Unstored, Verdict
 from wire.reading import Reading
 
 UTC = 1_790_000_000_000
@@ -30,13 +31,19 @@ class Cloud:
     """The far end of the wire: decodes what is published with the real codec and answers when told to."""
 
     def __init__(self) -> None:
-        self.up, self.sent, self.statuses = True, [], []
+        self.up, self.sent, self.statuses, self.beats, self.bytes = True, [], [], [], 0
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         if not self.up:
             return False
+        if not topic.endswith("/up"):
+            self.bytes += len(topic) + len(payload) + 6  # what MQTT sends
         if topic.endswith("/status"):
+            assert retain
             self.statuses.append(msgspec.json.decode(payload, type=Status))
+        elif topic.endswith("/beat"):
+            assert not retain
+            self.beats.append(beat.decode(payload))
         else:
             self.sent.append(codec.decode_message("sg-01", payload, 2 * UTC))
         return True
@@ -53,12 +60,27 @@ class World:
         settings = SpoolConfig(**{"commit_s": 1.0, "batch_s": 2.0, "resend_s": 5.0} | config)
         self.inbox, dating = Inbox(self.clock), Dating(self.clock, self.spool.dates, self.board)
         self._own = Own(boot, settings.commit_s, settings.batch_s, "1", "c")
-        heartbeat = Heartbeat(self.cloud, "sg-01", self.status, dating.asked)
+        heartbeat = Heartbeat(self.cloud, "sg-01", self.board, self.status, dating.asked)
         way_out = Courier(self.spool, self.cloud, heartbeat, self.board, boot, "sg-01", settings.resend_s)
         self.keeper = Keeper(self.inbox, self.spool, way_out, dating, settings, self.clock, self.board, lost)
 
     def status(self, state="online"):
         return compose(self.board, self._own, self.clock.now, state)
+
+    def fill_disk(self, pages=0) -> int:
+        """Leave no room but for some pages; return how many readings it took to fill what is there."""
+        used = self.spool._db.execute("PRAGMA page_count").fetchone()[0]
+        self.spool._db.execute(f"PRAGMA max_page_count = {used}")
+        before = self.spool.acquired
+        for n in (50, 5, 1):
+            with contextlib.suppress(SpoolFull):
+                while True:
+                    self.spool.append([Reading("filler", self.clock.now, {"soil_ph": 500}, {})] * n, self.clock.boot)
+        self.spool._db.execute(f"PRAGMA max_page_count = {used + pages}")
+        return self.spool.acquired - before
+
+    def free_disk(self):
+        self.spool._db.execute("PRAGMA max_page_count = 100000")
 
     def connect(self):
         self.inbox.linked(True)
@@ -281,13 +303,12 @@ def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_ho
     world.connect()
     world.read(10)
     world.go(3)
-    pages = world.spool._db.execute("PRAGMA page_count").fetchone()[0]
-    world.spool._db.execute(f"PRAGMA max_page_count = {pages}")
-    for _ in range(held.ROOM // 500 + 2):
+    filled = world.fill_disk()
+    for _ in range(ROOM // 500 + 2):
         world.read(500)
         world.go(2)
     assert "free room on the disk" in world.status().why
-    world.spool._db.execute("PRAGMA max_page_count = 100000")
+    world.free_disk()
     world.go(5)
     seen = {}
     for _ in range(40):
@@ -299,7 +320,7 @@ def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_ho
     told = sum(batch.n for batch in seen.values())
     assert world.spool.spooled()[0] == 0
     assert declared > 0
-    assert told == world.spool.acquired == 10 + (held.ROOM // 500 + 2) * 500
+    assert told == world.spool.acquired == 10 + filled + (ROOM // 500 + 2) * 500
     assert world.status().why == ""
 
 
@@ -307,15 +328,158 @@ def test_what_is_urgent_stays_so_while_the_disk_is_full(tmp_path):
     world = World(tmp_path, commit_s=600.0, batch_s=600.0)
     world.clock.own = Anchor(UTC, Source.NTP, 100)
     world.connect()
-    pages = world.spool._db.execute("PRAGMA page_count").fetchone()[0]
-    world.spool._db.execute(f"PRAGMA max_page_count = {pages}")
+    world.fill_disk()
     world.read(300, soil_ec=5)  # too few to be cut for their number alone
     world.read(pm2_5=300)
     world.go(3)
     assert world.cloud.take() == []
-    world.spool._db.execute("PRAGMA max_page_count = 100000")
+    world.free_disk()
     world.go(1)
     assert any("pm2_5" in reading.values for batch in world.cloud.take() for reading in batch.readings())
+
+
+def test_smoke_that_the_disk_does_not_take_is_told_at_once_and_each_minute_until_it_is_safe(tmp_path):
+    world = World(tmp_path, commit_s=600.0, batch_s=600.0)
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.go(1)
+    births = len(world.cloud.statuses)
+    world.fill_disk()
+    world.read(soil_ec=5)
+    smoke_ms = world.clock.now
+    world.read(pm2_5=300)
+    world.go(0)
+    (told,) = world.cloud.statuses[births:]
+    assert told.urgent == [Unstored("soil-1", "pm2_5", 300.0, smoke_ms, UTC + smoke_ms)]
+    assert "free room on the disk" in told.why
+    for _ in range(8):
+        world.go(59)
+        world.read(pm2_5=290)
+        world.go(1)
+    later = world.cloud.statuses[births + 1 :]
+    assert 7 <= len(later) <= 10
+    assert [one.urgent[0].value for one in later[1:]] == [290.0] * (len(later) - 1), "the newest of each series"
+    world.read(pm2_5=400)
+    world.go(0)
+    assert world.cloud.statuses[-1].urgent[0].value == 290.0, "no change of class: it waits for its minute"
+    world.read(pm2_5=3)
+    world.go(0)
+    assert world.cloud.statuses[-1].urgent[0].value == 3.0, "nor does the end of it wait"
+    world.free_disk()
+    world.go(5)
+    assert world.cloud.statuses[-1].urgent == []
+    assert world.cloud.statuses[-1].why == ""
+    stored = [reading for batch in world.cloud.take() for reading in batch.readings()]
+    assert [r.values["pm2_5"] for r in stored if "pm2_5" in r.values] == [300.0, *[290.0] * 8, 400.0, 3.0]
+
+
+def test_without_a_date_what_is_told_carries_its_age(world):
+    world.connect()
+    world.fill_disk()
+    world.read(pm2_5=300)
+    world.go(3)
+    (told,) = world.cloud.statuses[-1].urgent
+    assert (told.utc_ms, told.mono_ms) == (None, 5_000)
+    assert world.cloud.statuses[-1].mono_ms >= told.mono_ms
+
+
+def test_memory_gives_up_the_least_urgent_first_oldest_first():
+    held = Held()
+    smoke = [Reading("smoke", at, {"pm2_5": 300 if at else 900}, {}) for at in range(50)]
+    soil = [Reading("soil", at, {"soil_ec": at}, {}) for at in range(ROOM + 100)]
+    for reading in smoke + soil:
+        held.put(reading)
+    assert held.lost == 150
+    assert held.readings == smoke + soil[held.lost :]
+    for at in range(ROOM):
+        held.put(Reading("smoke", 60 + at, {"pm2_5": 900}, {}))
+    assert not any("soil_ec" in reading.values for reading in held.readings)
+    assert held.readings[0] == smoke[0], "where smoke began outlasts what is only as bad as it was"
+
+
+def test_an_ordered_stop_on_a_full_disk_keeps_what_is_urgent_and_declares_the_rest(world):
+    world.read(3)
+    world.go(3)
+    before = 3 + world.fill_disk(pages=6)
+    world.read(4_000)
+    world.read(pm2_5=300)
+    world.keeper.finish()
+    status = world.status("stopped")
+    assert (status.acquired, status.dropped, status.unkept) == (before + 1 + 4_000, 4_000, 0)
+    assert status.urgent == []
+    assert status.spooled == status.acquired, "all of it will reach the cloud, as a value or as a gap"
+
+
+def no_room(*_):
+    raise SpoolFull("not even for a gap record")
+
+
+def test_what_a_stop_could_not_even_declare_is_said_and_declared_at_the_next_start(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    world.read(3)
+    world.go(3)
+    monkeypatch.setattr(world.spool, "append", no_room)
+    monkeypatch.setattr(world.spool, "declare", no_room)
+    world.read(7)
+    world.keeper.finish()
+    status = world.status("stopped")
+    assert (status.acquired, status.dropped, status.unkept) == (3, 7, 7), "no number was ever taken for them"
+    world.spool.close()
+    again = World(tmp_path, lost=status.unkept)
+    again.read(1)
+    again.go(3)
+    status = again.status()
+    assert (status.acquired, status.dropped, status.unkept) == (3 + 7 + 1, 7, 0)
+
+
+def test_what_is_said_on_a_quiet_day_fits_a_thin_link_and_a_beat_comes_each_minute(tmp_path):
+    world = World(tmp_path, batch_s=600.0)
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    for n in range(6):
+        world.board.channels[f"sensor-{n}"] = Channel(5_000, "", None, {"model": "EC25", "firmware": "EC25EFAR06A09"})
+    world.connect()
+    for minute in range(480):
+        world.board.channels["sensor-1"] = Channel(world.clock.now, "", None, {}, polls=6 * minute)
+        world.read(6)
+        world.clock.now += 58_000
+        world.go(2)
+        for batch in world.cloud.take():
+            world.answer([batch])
+    assert len(world.cloud.beats) + len(world.cloud.statuses) >= 479
+    assert len(world.cloud.statuses) <= 8
+    assert world.cloud.beats[-1].acquired == pytest.approx(6 * 480, abs=12)
+    assert 3 * world.cloud.bytes <= 150_000
+
+
+def test_a_probe_that_flaps_all_day_does_not_eat_a_thin_link(tmp_path):
+    world = World(tmp_path, batch_s=600.0)
+    world.connect()
+    world.go(5)
+    births = len(world.cloud.statuses)
+    for minute in range(1440):
+        why = "silence: 0 of 13 bytes" if minute % 2 else ""
+        world.board.channels["soil-1"] = Channel(world.clock.now, why)
+        world.clock.now += 58_000
+        world.go(2)
+        if minute == 3:
+            assert len(world.cloud.statuses) >= births + 4, "the first changes go at once"
+    assert len(world.cloud.statuses) > 20
+    assert world.cloud.bytes <= 150_000
+
+
+def test_a_new_connection_begins_with_the_whole_status_and_figures_alone_are_no_news(world):
+    world.connect()
+    world.go(30)
+    assert len(world.cloud.statuses) == 1
+    for n in range(30):
+        world.read(5)
+        world.board.channels["soil-1"] = Channel(world.clock.now, "", polls=n)
+        world.go(2)
+    assert len(world.cloud.statuses) == 2, "a channel that was not there before; then nothing but figures"
+    world.inbox.linked(False)
+    world.connect()
+    assert len(world.cloud.statuses) == 3
+    assert world.cloud.statuses[-1].acquired == 150
 
 
 def test_what_is_held_survives_an_ordered_stop(world):

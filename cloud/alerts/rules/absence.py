@@ -104,7 +104,7 @@ class RULE:
         """Silence of a way out is worded differently from readings that say "no service"."""
         if self._config.of == "gateway":
             return "gateway"
-        return "service" if basis == "readings" else "way_out"
+        return "service" if basis in ("readings", "unstored") else "way_out"
 
     def facts(self) -> dict[str, float | str]:
         """Return the times."""
