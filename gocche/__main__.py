@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,7 +150,11 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _refused(error: Exception) -> int:
-    print(f"gocche: {error}", file=sys.stderr)
+    """Say what a person must mend: in Vietnamese first where it is about devices.toml."""
+    finding = getattr(error, "finding", None)
+    if finding is not None:
+        print(f"gocche: {finding.told('vi')}", file=sys.stderr)
+    print(f"{'        ' if finding else 'gocche: '}{error}", file=sys.stderr)
     return EXIT_CONFIG
 
 
@@ -170,7 +175,7 @@ def _agent(options: argparse.Namespace) -> int:
 
     from edge.agent import Agent
     from edge.clock import SystemClock
-    from edge.config import ConfigError, load
+    from edge.config import ConfigError, advice, load
 
     try:
         config = load(options.config)
@@ -179,12 +184,8 @@ def _agent(options: argparse.Namespace) -> int:
     if options.broker:
         host, port = _address(options.broker)
         config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
-    secret = config.broker.password_file
-    try:
-        if secret:
-            Path(secret).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return _refused(ConfigError(options.config, "[broker] password_file", f"{secret}: {error}", "make it readable"))
+    for finding in advice(options.config, config):
+        logging.getLogger("gocche").warning("config advice=%r", finding.told("en"))
     try:
         agent = Agent(config, options.data, SystemClock())
     except RuntimeError as error:  # a spool that is in use, or of a newer gocche
@@ -195,15 +196,18 @@ def _agent(options: argparse.Namespace) -> int:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    from edge.config import ConfigError, load
+    from edge.config import ConfigError, advice, load
+    from gocche.words import both
 
     try:
-        config = load(options.config)
+        config = load(options.config, running=False)
     except ConfigError as error:
         return _refused(error)
-    print(
-        f"{options.config}: well; {len(config.buses)} buses, {len(config.sensors)} sensors, configuration {config.hash}"
-    )
+    now = datetime.now(UTC)  # noqa: TID251 - the dates of certificates are wall-clock time
+    for finding in advice(options.config, config, now):
+        print(f"! {finding.told('vi')}\n  {finding.told('en')}")
+    facts = {"buses": len(config.buses), "sensors": len(config.sensors), "hash": config.hash}
+    print(both("check_config", "well", file=options.config, **facts))
     return 0
 
 

@@ -6,20 +6,10 @@ The structs are the only list of options; what stands here is how they are said,
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import msgspec
 
-_BOUNDS = {
-    "minimum": "≥ {}",
-    "exclusiveMinimum": "> {}",
-    "maximum": "≤ {}",
-    "exclusiveMaximum": "< {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {}",
-    "pattern": "`{}`",
-}
+from edge.config.expected import kind
 
 
 def told(struct: type) -> str:
@@ -42,24 +32,6 @@ def keys(struct: type) -> list[list[str]]:
         ]
         for name, field in own["properties"].items()
     ]
-
-
-def kind(field: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """Return the type and bounds of one field in words."""
-    if "$ref" in field:
-        inner = definitions[field["$ref"].rpartition("/")[2]]
-        return "{ " + ", ".join(inner["properties"]) + " }"
-    if "anyOf" in field:
-        return " or ".join(kind(one, definitions) for one in field["anyOf"] if one.get("type") != "null")
-    if "enum" in field:
-        return " or ".join(f"`{_toml(one)}`" for one in field["enum"])
-    name = str(field.get("type", "any"))
-    if name == "array":
-        name = "list of " + kind(field["items"], definitions)
-    if name == "object" and isinstance(field.get("additionalProperties"), dict):
-        name = "table of " + kind(field["additionalProperties"], definitions)
-    bounds = [words.format(field[key]) for key, words in _BOUNDS.items() if key in field]
-    return ", ".join([name, *bounds])
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -277,6 +277,13 @@ def test_the_tables_of_the_protocol_are_the_code() -> None:
 # --- the certificates and the access list, as docs/install.md gives them
 
 
+def issued(folder: Path, more: str = "") -> None:
+    """Run the certificates' script of docs/install.md in `folder`."""
+    assert shutil.which("openssl"), "openssl absent: apt-get install openssl"
+    script = fenced(DOCS / "install.md", "certificates.sh").replace("DNS:mqtt.example.org", "IP:127.0.0.1") + more
+    subprocess.run(["/bin/bash", "-euc", script], cwd=folder, check=True, capture_output=True)
+
+
 class Guarded(servers.Mosquitto):
     """Mosquitto with the configuration of docs/install.md; only paths and port are those of the test."""
 
@@ -289,16 +296,13 @@ class Guarded(servers.Mosquitto):
         (self.folder / "gocche.conf").write_text(own + "user root\n")
         (self.folder / "gocche.acl").write_text(fenced(page, "/etc/mosquitto/gocche.acl"))
         (self.folder / "gocche.acl").chmod(0o700)
-        script = fenced(page, "certificates.sh").replace("DNS:mqtt.example.org", "IP:127.0.0.1")
-        script += "issue sg-02 DNS:sg-02\n"
-        subprocess.run(["/bin/bash", "-euc", script], cwd=self.folder, check=True, capture_output=True)
+        issued(self.folder, "issue sg-02 DNS:sg-02\n")
         return [str(servers.binary(self.name)), "-c", str(self.folder / "gocche.conf")]
 
 
 @pytest.mark.mosquitto
 def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Path) -> None:
     need(servers.MOSQUITTO)
-    assert shutil.which("openssl"), "openssl absent: apt-get install openssl"
     with Guarded(tmp_path / "broker") as server:
         keys = {"host": "127.0.0.1", "port": server.port, "ca_file": f"{server.folder}/ca.pem"}
 
@@ -351,8 +355,8 @@ def test_the_broker_table_of_the_page_is_understood(tmp_path: Path) -> None:
     broker = next(
         block for block in re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "sg-01.pem" in block
     )
-    for file in ("ca.pem", "sg-01.pem", "broker-key"):
-        (tmp_path / file).touch()
+    issued(tmp_path)
+    (tmp_path / "sg-01.key").rename(tmp_path / "broker-key")
     for folder in ("/etc/gocche", "/run/credentials/gocche-agent.service"):
         broker = broker.replace(folder, str(tmp_path))
     sample = (ROOT / "config" / "devices.toml").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ and offset, which raw numbers mean "no value", which quantity the value is, and 
 
 from __future__ import annotations
 
+import difflib
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
@@ -153,7 +154,8 @@ def names() -> list[str]:
 def load(name: str) -> Profile:
     """Return the profile `<name>.toml`. Raises ValueError naming the file and the key that is wrong."""
     if name not in names():
-        raise ValueError(f'"{name}" is not a profile; there are {", ".join(names())}')
+        close = "".join(f'did you mean "{one}"? ' for one in difflib.get_close_matches(name, names(), 1, 0.5))
+        raise ValueError(f'"{name}" is not a profile; {close}there are {", ".join(names())}')
     data = resources.files(__name__).joinpath(f"{name}.toml").read_bytes()
     return decode(data, f"edge/profiles/{name}.toml")
 

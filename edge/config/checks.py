@@ -1,0 +1,129 @@
+"""What must fit together across tables: buses, their ports and speeds, the sensors on them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge import drivers
+from edge.config.expected import contradiction, convert
+from edge.config.finding import ConfigError, shown, suggestion
+from edge.config.tables import Bus, Sensor, SensorTable
+from wire.quantities import QUANTITIES
+from wire.topics import CHANNEL
+
+BAUDS = (
+    300, 600, 1_200, 1_800, 2_400, 4_800, 9_600, 14_400, 19_200, 28_800, 38_400, 57_600, 76_800, 115_200, 128_000,
+    230_400, 250_000, 256_000, 460_800, 500_000, 576_000, 921_600,
+)  # fmt: skip
+FORMATS = tuple(f"{bits}{parity}{stop}" for bits in "78" for parity in "NEO" for stop in "12")
+
+
+def sensor(file: Path, number: int, table: object, buses: list[Bus]) -> Sensor:
+    """Return one checked sensor: the shared keys by their struct, the others by its driver's. Raises ConfigError."""
+    if not isinstance(table, dict):
+        raise ConfigError(file, f"[[sensor]] {number}", "not_a_table", value=shown(table), head="[[sensor]]")
+    place = f"[[sensor]] {number}" + (f" ({table['channel']})" if isinstance(table.get("channel"), str) else "")
+    shared = {field.name for field in msgspec.structs.fields(SensorTable)}
+    common = {key: value for key, value in table.items() if key in shared}
+    name = table.get("driver")
+    if isinstance(name, str) and name not in drivers.names():
+        raise ConfigError(
+            file, f"{place} driver", "unknown_driver", value=shown(name), **suggestion(name, drivers.names())
+        )
+    checked = convert(file, place, common, SensorTable)
+    _named(file, place, checked, buses)
+    driver = drivers.load(checked.driver)
+    own = {key: value for key, value in table.items() if key not in shared}
+    known = {field.name for field in msgspec.structs.fields(driver.config)}
+    for key in own:
+        if key not in known:
+            raise ConfigError(file, f"{place} {key}", "unknown_key", **suggestion(key, known | shared))
+    config = convert(file, place, own, driver.config)
+    return Sensor(checked, driver, config, _mapped(file, place, driver, config))
+
+
+def _named(file: Path, place: str, table: SensorTable, buses: list[Bus]) -> None:
+    if not CHANNEL.fullmatch(table.channel):
+        raise ConfigError(file, f"{place} channel", "channel", value=shown(table.channel))
+    names = [bus.name for bus in buses]
+    if table.bus not in names:
+        raise ConfigError(file, f"{place} bus", "unknown_bus", value=shown(table.bus), **suggestion(table.bus, names))
+
+
+def _mapped(file: Path, place: str, driver: Any, config: Any) -> dict[str, str]:
+    try:
+        quantities: dict[str, str] = driver.quantities(config)
+        driver.habits_of(config)
+    except (ValueError, KeyError, OSError) as error:
+        raise contradiction(file, place, str(error.args[0] if error.args else error)) from error
+    for name, quantity in quantities.items():
+        if quantity not in QUANTITIES:
+            facts = suggestion(quantity, QUANTITIES)
+            raise ConfigError(file, place, "unknown_quantity", name=name, value=shown(quantity), **facts)
+    return quantities
+
+
+def check_buses(file: Path, buses: list[Bus], sensors: list[Sensor]) -> None:
+    """Refuse two buses of one name or port, a speed or format that no port has, a bus without sensors."""
+    ports: dict[str, str] = {}
+    names: set[str] = set()
+    for number, bus in enumerate(buses, 1):
+        place = f"[[bus]] {number}"
+        if bus.name in names:
+            raise ConfigError(file, f"{place} name", "name_taken", value=shown(bus.name))
+        names.add(bus.name)
+        _check_port(file, place, bus)
+        device = str(Path(bus.port).resolve()) if bus.port.startswith("/") else bus.port
+        if device in ports:
+            facts = {"value": shown(bus.port), "other": shown(ports[device])}
+            raise ConfigError(file, f"{place} port", "port_taken", **facts)
+        ports[device] = bus.name
+        if not any(sensor.table.bus == bus.name for sensor in sensors):
+            raise ConfigError(file, f"{place} name", "bus_without_sensor", value=shown(bus.name))
+
+
+def _check_port(file: Path, place: str, bus: Bus) -> None:
+    if re.fullmatch(r"tty\w+|COM\d+", bus.port):
+        better = f"/dev/{bus.port}" if bus.port.startswith("tty") else "/dev/serial/by-id/…"
+        raise ConfigError(file, f"{place} port", "port_name", value=shown(bus.port), better=shown(better))
+    if bus.baud and bus.baud not in BAUDS:
+        near = min(BAUDS, key=lambda one: abs(one - bus.baud))
+        allowed = ", ".join(map(str, BAUDS))
+        raise ConfigError(file, f"{place} baud", "baud", value=bus.baud, near=near, allowed=allowed)
+    if bus.format and not re.fullmatch(r"[5-8][NEO](1|1\.5|2)", bus.format):
+        raise ConfigError(file, f"{place} format", "format", value=shown(bus.format), allowed=", ".join(FORMATS))
+
+
+def check_sensors(file: Path, sensors: list[Sensor]) -> None:
+    """Refuse two sensors of one channel, and two that are one device."""
+    channels: set[str] = set()
+    seats: dict[tuple[str, object], str] = {}
+    for number, one in enumerate(sensors, 1):
+        name, bus = one.table.channel, one.table.bus
+        place = f"[[sensor]] {number} ({name})"
+        if name in channels:
+            raise ConfigError(file, f"{place} channel", "name_taken", value=shown(name))
+        channels.add(name)
+        address = getattr(one.config, "address", None)
+        seat = (bus, msgspec.json.encode(one.config) if address is None else address)
+        if seat in seats:
+            facts = {"value": address, "bus": shown(bus), "other": shown(seats[seat])}
+            raise ConfigError(file, f"{place} address", "same_device" if address is None else "seat_taken", **facts)
+        seats[seat] = name
+
+
+def with_usual_speed(file: Path, number: int, bus: Bus, sensors: list[Sensor]) -> Bus:
+    """Return the bus with what it leaves out: the speed and format that its sensors are shipped with."""
+    own = [sensor for sensor in sensors if sensor.table.bus == bus.name]
+    usual = {(habits.baud, habits.format) for habits in (sensor.habits for sensor in own)}
+    for at, key in enumerate(("baud", "format")):
+        wanted = {one[at] for one in usual}
+        if not getattr(bus, key) and len(wanted) > 1:
+            spelled = ", ".join(str(one) for one in sorted(wanted, key=str))
+            raise ConfigError(file, f"[[bus]] {number} {key}", "speeds_differ", bus=shown(bus.name), value=spelled)
+    baud, form = min(usual)
+    return msgspec.structs.replace(bus, baud=bus.baud or baud, format=bus.format or form)

@@ -1,0 +1,74 @@
+"""What devices.toml may say and seldom means: told by `gocche check-config` and in the log, never refused.
+
+A gateway that ran must not stand still after an upgrade because we have learned to doubt its settings.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.config import credentials
+from edge.config.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from edge.config.tables import Bus, Config, Sensor
+
+STABLE = ("/dev/gocche", "/dev/serial/by-path", "/dev/serial/by-id")  # cheap adapters share one id, so it comes last
+_TURN_S = 0.02  # a probe seldom answers faster
+_LEAST_ANSWER = 5  # bytes
+
+
+def advice(file: Path, config: Config, now: datetime | None = None) -> list[Finding]:
+    """Return what should be looked at; dates of certificates only where `now` is known."""
+    found = list(credentials.advice(file, config.broker, now))
+    for number, bus in enumerate(config.buses, 1):
+        found += _port(file, number, bus)
+        found += _full(file, number, bus, [one for one in config.sensors if one.table.bus == bus.name])
+    for number, sensor in enumerate(config.sensors, 1):
+        said = sensor.table
+        if said.timeout_s is not None and said.timeout_s >= said.every_s:
+            facts = {"value": f"{said.timeout_s:g}", "every": f"{said.every_s:g}"}
+            found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) timeout_s", "patience", facts))
+    return found
+
+
+def stable_names(port: str = "") -> list[str]:
+    """Return the names on this machine that stay, best first: all, or those of one port."""
+    links = [link for folder in STABLE if Path(folder).is_dir() for link in sorted(Path(folder).iterdir())]
+    return [str(link) for link in links if not port or link.resolve() == Path(port).resolve()]
+
+
+def _port(file: Path, number: int, bus: Bus) -> Iterator[Finding]:
+    place = f"[[bus]] {number} port"
+    if re.fullmatch(r"/dev/tty(USB|ACM)\d+", bus.port):
+        names = stable_names(bus.port) or ["/dev/serial/by-path/…"]
+        yield Finding(file, place, "port_by_number", {"value": bus.port, "better": f'port = "{names[0]}"'})
+    if bus.port.startswith("/dev/") and not Path(bus.port).exists():
+        found = ", ".join(stable_names()) or "—"
+        yield Finding(file, place, "port_absent", {"value": bus.port, "found": found})
+
+
+def _full(file: Path, number: int, bus: Bus, sensors: list[Sensor]) -> Iterator[Finding]:
+    """Compare how long the first question of each sensor takes at the least with how often it is to be asked."""
+    asked = [(one, _takes_s(bus, one)) for one in sensors]
+    share = sum(need_s / one.table.every_s for one, need_s in asked)
+    if share > 1:
+        need_s, every_s = sum(need_s for _, need_s in asked), min(one.table.every_s for one in sensors)
+        facts = {"need": f"{need_s:.2g}", "every": f"{every_s:g}", "better": f"{1.2 * need_s:.2g}"}
+        yield Finding(file, f"[[bus]] {number} ({bus.name})", "bus_full", facts)
+
+
+def _takes_s(bus: Bus, sensor: Sensor) -> float:
+    poll = sensor.driver.poll(sensor.config)
+    with suppress(StopIteration):
+        ask = next(poll)
+        poll.close()
+        if ask.frame:
+            return _TURN_S + bus.quiet_ms / 1000 + 10 * (len(ask.frame) + (ask.size or _LEAST_ANSWER)) / bus.baud
+    return 0.0  # a talker is only listened to

@@ -1,0 +1,108 @@
+"""A table of devices.toml against its struct; and what a key must be, in words, from the struct's own schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from edge.config.finding import ConfigError, shown, suggestion, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+_BOUNDS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+    "minLength": "{least} {} {chars}",
+    "maxLength": "{most} {} {chars}",
+    "minItems": "{least} {} {items}",
+    "pattern": "`{}`",
+}
+
+
+def convert(file: Path, place: str, table: object, to: type[_S]) -> _S:
+    """Return the table as a struct. Raises ConfigError naming place, key, value, what is expected and what it means."""
+    if not isinstance(table, dict):
+        raise ConfigError(file, place, "not_a_table", value=shown(table), head=place.partition(" ")[0])
+    try:
+        return msgspec.convert(table, type=to)
+    except msgspec.ValidationError as error:
+        raise _explained(file, place, table, str(error), to) from error
+
+
+def kind(field: dict[str, Any], definitions: dict[str, Any], language: str = "en") -> str:
+    """Return the type and bounds of one field of a schema in words."""
+    names = words()["types"][language]
+    if "$ref" in field:
+        inner = definitions[field["$ref"].rpartition("/")[2]]
+        return "{ " + ", ".join(inner["properties"]) + " }"
+    if "anyOf" in field:
+        every = [kind(one, definitions, language) for one in field["anyOf"] if one.get("type") != "null"]
+        return f" {names['or']} ".join(every)
+    if "enum" in field:
+        return f" {names['or']} ".join(f"`{_toml(one)}`" for one in field["enum"])
+    name = str(field.get("type", "any"))
+    said = names.get(name, name)
+    if name == "array":
+        said += " " + kind(field["items"], definitions, language)
+    if name == "object" and isinstance(field.get("additionalProperties"), dict):
+        said += ": " + kind(field["additionalProperties"], definitions, language)
+    return ", ".join([said, *(text.format(field[key], **names) for key, text in _BOUNDS.items() if key in field)])
+
+
+def _explained(file: Path, place: str, table: dict[str, Any], said: str, to: type[msgspec.Struct]) -> ConfigError:
+    text, _, path = said.partition(" - at `")
+    keys = re.findall(r"\.(\w+)|\[(\d+)\]", path)
+    at = f"{place} {path.rstrip('`').removeprefix('key` in `').removeprefix('$').removeprefix('.')}".strip()
+    schema = msgspec.json.schema(to)
+    node, value = _walked(schema, [name or int(number) for name, number in keys], table)
+    properties = _resolved(node, schema).get("properties", {})
+    if unknown := re.search(r"unknown field `(.*)`", text):
+        return ConfigError(file, f"{at} {unknown[1]}", "unknown_key", **suggestion(unknown[1], properties))
+    if missing := re.search(r"missing required field `(\w+)`", text):
+        field = properties.get(missing[1], {})
+        return ConfigError(file, f"{at} {missing[1]}", "missing", key=missing[1], **_facts(field, schema))
+    if re.match(r"Expected |Invalid |Integer |Object ", text):
+        return ConfigError(file, at, "wrong_value", value=shown(value), **_facts(node, schema))
+    return contradiction(file, at, text)
+
+
+def contradiction(file: Path, place: str, text: str) -> ConfigError:
+    """Return what a struct or a driver itself says against a table: "rule", or "rule; remedy"."""
+    rule, _, remedy = text.partition("; ")
+    return ConfigError(file, place, "contradiction", words=rule, remedy=remedy or words()["types"]["en"]["reference"])
+
+
+def _walked(schema: dict[str, Any], path: list[str | int], value: Any) -> tuple[dict[str, Any], Any]:
+    """Return the schema's node and the value that a path leads to, as far as both go."""
+    node: dict[str, Any] = schema
+    for step in path:
+        resolved = _resolved(node, schema)
+        node = resolved.get("items", {}) if isinstance(step, int) else resolved.get("properties", {}).get(step, {})
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            value = None
+    return node, value
+
+
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return node
+
+
+def _facts(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, str]:
+    definitions = schema.get("$defs", {})
+    what = field.get("description") or words()["types"]["en"]["reference"]
+    return {"what": what, "expected": kind(field, definitions), "expected_vi": kind(field, definitions, "vi")}
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

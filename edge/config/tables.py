@@ -1,0 +1,137 @@
+"""What may stand in devices.toml: one struct a table. Sample, reference and refusals are made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from edge.driver import Driver, DriverConfig, Habits
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+
+
+class Gateway(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who this gateway is: `[gateway]`."""
+
+    id: Annotated[str, msgspec.Meta(description="3 to 32 of a-z, 0-9 and -; unique in the whole network")]
+
+
+class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the broker is and how we show who we are: `[broker]`. Production: TLS and one certificate a gateway."""
+
+    host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)]
+    port: Annotated[_Port, msgspec.Meta(description="1883 plain, 8883 with TLS")] = 1883
+    user: Annotated[str, msgspec.Meta(description="user name, where the broker asks for one")] = ""
+    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
+    ca_file: Annotated[
+        str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")
+    ] = ""
+    cert_file: Annotated[str, msgspec.Meta(description="this gateway's certificate")] = ""
+    key_file: Annotated[str, msgspec.Meta(description="this gateway's private key")] = ""
+    keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=300, description="longest silence on the connection")] = 30
+
+
+class SpoolConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How readings are kept until the cloud has them: `[spool]`."""
+
+    path: Annotated[str, msgspec.Meta(description="the spool file, in the data folder")] = "spool.db"
+    quota_mib: Annotated[
+        int, msgspec.Meta(ge=1, le=65_536, description="room for readings; beyond, the oldest are dropped and declared")
+    ] = 256
+    commit_s: Annotated[
+        float, msgspec.Meta(ge=0, le=600, description="what a power cut may cost; 60 spares the SD card")
+    ] = 10.0
+    batch_s: Annotated[
+        float, msgspec.Meta(ge=0.2, le=3_600, description="how long a batch is gathered; 600 for a thin link")
+    ] = 60.0
+    resend_s: Annotated[float, msgspec.Meta(ge=0.5, le=600, description="patience before a batch is sent again")] = 5.0
+
+
+class Bus(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One serial port and everything that hangs on it: `[[bus]]`."""
+
+    name: Annotated[str, msgspec.Meta(description="a name for this file", min_length=1, max_length=32)]
+    port: Annotated[
+        str,
+        msgspec.Meta(
+            description="stable name, /dev/serial/by-id/… or by-path; replay:FILE plays a recorded talk", min_length=1
+        ),
+    ]
+    baud: Annotated[
+        int,
+        msgspec.Meta(
+            ge=300, le=921_600, description="bits a second; where it is not given, what its sensors are shipped with"
+        ),
+    ] = 0
+    format: Annotated[str, msgspec.Meta(description="data bits, parity, stop bits: 8N1, 8E1, 7E1 …")] = ""
+    settle_ms: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=5_000)] | None,
+        msgspec.Meta(description="silence before a device is asked again after a fault; else what its driver needs"),
+    ] = None
+    quiet_ms: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=1_000, description="silence before each frame, for slaves that need more than most"),
+    ] = 0.0
+    echo: Annotated[
+        bool | None,
+        msgspec.Meta(description="does the adapter repeat what is sent? where not given, the line shows it"),
+    ] = None
+    rts_on_send: Annotated[
+        Literal["", "high", "low"],
+        msgspec.Meta(
+            description="RS-485 direction by RTS, where the kernel's driver switches it; most adapters do it alone"
+        ),
+    ] = ""
+    rts_before_ms: Annotated[int, msgspec.Meta(ge=0, le=100, description="RTS is set so long before sending")] = 0
+    rts_after_ms: Annotated[int, msgspec.Meta(ge=0, le=100, description="RTS is kept so long after sending")] = 0
+    capture: Annotated[str, msgspec.Meta(description="file that records every byte, in the form of a test case")] = ""
+
+
+class SensorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every sensor says: `[[sensor]]`. Further keys are its driver's."""
+
+    channel: Annotated[str, msgspec.Meta(description="its name in all data, 1 to 32 of a-z, 0-9 and -")]
+    bus: Annotated[str, msgspec.Meta(description="the bus it hangs on")]
+    driver: Annotated[str, msgspec.Meta(description="what it speaks")]
+    every_s: Annotated[float, msgspec.Meta(ge=0.05, le=86_400, description="seconds between polls")] = 10.0
+    timeout_s: Annotated[
+        Annotated[float, msgspec.Meta(gt=0, le=30)] | None,
+        msgspec.Meta(description="silence that ends the wait for an answer; else what its driver needs"),
+    ] = None
+    retries: Annotated[int, msgspec.Meta(ge=0, le=5, description="further tries of a question within one poll")] = 2
+    warmup_s: Annotated[
+        Annotated[float, msgspec.Meta(ge=0, le=3_600)] | None,
+        msgspec.Meta(description="values are not trusted so long after the port is opened; else what its driver needs"),
+    ] = None
+
+
+class Sensor(msgspec.Struct, frozen=True):
+    """One checked sensor: the shared keys, its driver, and the driver's own configuration."""
+
+    table: SensorTable
+    driver: Driver
+    config: DriverConfig
+    quantities: dict[str, str]  # the driver's value name → quantity
+
+    @property
+    def habits(self) -> Habits:
+        """What its driver needs, and where the table says otherwise, that."""
+        said = {key: value for key in ("timeout_s", "warmup_s") if (value := getattr(self.table, key)) is not None}
+        return msgspec.structs.replace(self.driver.habits_of(self.config), **said)
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The whole of devices.toml, checked. `hash` tells two configurations apart in the status."""
+
+    gateway: Gateway
+    broker: Broker
+    spool: SpoolConfig
+    buses: list[Bus]
+    sensors: list[Sensor]
+    hash: str

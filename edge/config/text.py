@@ -1,0 +1,111 @@
+"""The file's bytes → TOML tables. What is no TOML is named by its line, and where we see it, as it should be."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from edge.config.finding import SHOWN, ConfigError, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMIT_BYTES = 256 * 1024
+LONGEST_LINE = 2_000  # the parser's time grows with the square of a key's parts
+_DEEPEST = 8
+_TYPOGRAPHIC = str.maketrans("“”„‘’", '"""\'\'')
+
+
+def read(file: Path) -> bytes:
+    """Return the file's bytes. Raises ConfigError."""
+    try:
+        with file.open("rb") as source:
+            raw = source.read(LIMIT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(file, "", "unreadable", why=why) from error
+    if len(raw) > LIMIT_BYTES:
+        raise ConfigError(file, "", "too_big", limit=LIMIT_BYTES // 1024)
+    return raw
+
+
+def tables(file: Path, raw: bytes) -> dict[str, Any]:
+    """Return what the file says, every value one that a program can use. Raises ConfigError naming the line."""
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise ConfigError(file, "line 1", "byte_order_mark")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(file, f"line {line}", "not_text", byte=raw[error.start]) from error
+    if "\0" in text:
+        raise ConfigError(file, f"line {text.count(chr(10), 0, text.index(chr(0))) + 1}", "not_text", byte=0)
+    for number, one in enumerate(text.split("\n"), 1):
+        if len(one) > LONGEST_LINE:
+            raise ConfigError(file, f"line {number}", "too_long", limit=LONGEST_LINE)
+    try:
+        told = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(file, "", "too_deep") from error
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
+        raise _mistyped(file, text, str(error)) from error
+    _usable(file, told)
+    return told
+
+
+def _mistyped(file: Path, text: str, why: str) -> ConfigError:
+    place = re.search(r" \(at line (\d+), column (\d+)\)$", why)
+    lines = text.splitlines()
+    number = int(place[1]) if place else len(lines)
+    line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    kind, better = _slip(line, why)
+    said = why.partition(" (at ")[0]
+    seen = "".join(filter(str.isprintable, line))[:SHOWN]
+    return ConfigError(file, f"line {number}", kind, line=seen, why=said, better=better)
+
+
+def _slip(line: str, why: str) -> tuple[str, str]:
+    """Return which common slip this line is, and the line without it."""
+    key, _, value = (part.strip() for part in line.partition("="))
+    if re.match(r"Cannot (declare|overwrite|mutate)", why):
+        again = re.fullmatch(r"\[?\[(bus|sensor)\]\]?\s*(#.*)?", line)
+        return ("syntax_list", f"[[{again[1]}]]") if again else ("syntax_twice", "")
+    if line != line.translate(_TYPOGRAPHIC):
+        return "syntax_curly", line.translate(_TYPOGRAPHIC)
+    if re.fullmatch(r"-?\d+,\d+", value):
+        return "syntax_comma", f"{key} = {value.replace(',', '.')}"
+    if pair := re.fullmatch(r"([A-Za-z_]+)\s*:\s*(.+)", line):
+        return "syntax_equals", f"{pair[1]} = {pair[2]}"
+    if value.count('"') % 2:
+        return "syntax_unclosed", ""
+    if re.fullmatch(r"[^\W\d][\w./:-]*|/[\w./:-]+|\d[\w.:-]*[A-Za-z:][\w.:-]*|\d+(\.\d+){2,}", value):
+        return "syntax_quotes", f'{key} = "{value}"'
+    return "syntax", ""
+
+
+def _usable(file: Path, told: dict[str, Any]) -> None:
+    """Refuse what TOML allows and no setting can mean: infinity, endless numbers and texts, depth."""
+    waiting: list[tuple[str, object, int]] = [("", told, 0)]
+    while waiting:
+        place, value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise ConfigError(file, place[:_DEEPEST], "too_deep")
+        if isinstance(value, dict):
+            waiting += [(f"{place}.{key}".lstrip("."), one, depth + 1) for key, one in value.items()]
+            for key in value:
+                _printable(file, place, key)
+        elif isinstance(value, list):
+            waiting += [(f"{place} {number}", one, depth + 1) for number, one in enumerate(value, 1)]
+        elif isinstance(value, str):
+            _printable(file, place, value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(file, place, "not_finite", value=shown(value))
+        elif isinstance(value, int) and abs(value) >= 1 << 63:
+            raise ConfigError(file, place, "too_large", value=shown(value))
+
+
+def _printable(file: Path, place: str, text: str) -> None:
+    if not text.isprintable():
+        raise ConfigError(file, place, "unprintable", value=shown(text))
