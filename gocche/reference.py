@@ -21,6 +21,7 @@ from cloud.alerts import channels, engine, rules
 from edge import config as edge_config
 from edge import drivers, profiles
 from edge.driver import Habits
+from edge.plausible import ENDS
 from gocche import __main__ as door
 from gocche.schema_words import keys, table, told
 from wire.quantities import QUANTITIES, Bands, Quantity
@@ -131,7 +132,8 @@ def _profiles() -> Iterator[str]:
                     point.unit,
                     f"{point.at} (function {point.fc})",
                     point.type + (f" {point.order}" if point.order else ""),
-                    f"{point.scale:g}"
+                    " or ".join(f"{scale:g}" for scale in point.scales)
+                    + (f" {point.offset:+g}" if point.offset else "")
                     + (f", decimals in {point.decimals_at}" if point.decimals_at is not None else ""),
                     ", ".join(f"0x{raw:X}" for raw in point.none) or "—",
                 ]
@@ -164,6 +166,21 @@ def _quantities() -> Iterator[str]:
         if row.codes:
             yield f"## Codes of `{row.name}`\n"
             yield table(["code", "tiếng Việt", "English"], [[str(code), *words] for code, words in row.codes.items()])
+    yield "## The end of a scale\n"
+    yield "Numbers that a sound sensor says beyond the range, and what is stored for them.\n"
+    yield table(
+        ["name", "said", "stored", "who says so"],
+        [
+            [
+                f"`{name}`",
+                f"{end.low:g} … {end.high:g}",
+                "no value" if end.value is None else f"{end.value:g}",
+                end.source,
+            ]
+            for name, ends in ENDS.items()
+            for end in ends
+        ],
+    )
     yield "## Reasons why a value is missing\n"
     yield table(["code", "name"], [[str(int(reason)), reason.name.lower().replace("_", " ")] for reason in Reason])
 

@@ -159,6 +159,10 @@ type = "i16"
         ('"i16"', '"u32"\norder = "BA"', 'order "BA" does not fit type "u32": "ABCD" or'),
         ('"i16"', '"text"\nregisters = 2\norder = "BA"', 'order "BA" does not fit type "text": none'),
         ("title", "timeout_s = 0\ntitle", "`$.timeout_s`"),
+        ('"i16"', '"i16"\nscale = [0.1, 0.01]', "within -40 to 80 several `scale`s can be right; narrow `range`"),
+        ('"i16"', '"i16"\nscale = [0.1, 0.01]\nrange = [2, 25]', "within 2 to 25 several `scale`s can be right"),
+        ('"i16"', '"i16"\nscale = [0.1, 0.1]', "a list of different ones"),
+        ('"i16"', '"i16"\nscale = []', "a list of different ones"),
     ],
 )
 def test_a_wrong_profile_names_file_and_key(old: str, new: str, words: str) -> None:

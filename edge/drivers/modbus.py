@@ -95,8 +95,9 @@ def _value(point: Point, registers: dict[tuple[int, int], bytes]) -> Value:
     if point.type.startswith("sm"):
         sign = 1 << (8 * len(raw) - 1)
         number = sign - number if number & sign else number
-    scaled = number * point.scale / 10 ** _decimals(point, registers)
-    return Value(point.name, point.unit, round(scaled + point.offset, 9))
+    decimals, (low, high) = _decimals(point, registers), point.within
+    scaled = [round(number * scale / 10**decimals + point.offset, 9) for scale in point.scales]
+    return Value(point.name, point.unit, next((value for value in scaled if low <= value <= high), scaled[0]))
 
 
 def _decimals(point: Point, registers: dict[tuple[int, int], bytes]) -> int:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import difflib
 from functools import cache
 from importlib import resources
+from itertools import combinations
+from math import inf
 from typing import Annotated, Literal
 
 import msgspec
@@ -54,6 +56,9 @@ class Must(_Strict, frozen=True):
 class Point(_Strict, frozen=True):
     """One value: `raw * scale + offset`, with as many further decimals as register `decimals_at` says.
 
+    Where firmwares of one model differ, `scale` lists what there is, the usual one first: the one counts that gives a
+    number within the range. That decides only where no number is within it by two of them, so others are refused.
+
     `sm16` and `sm32` are sign and magnitude: the highest bit says minus. `order` tells where the number's bytes lie, A
     being its highest one: "ABCD" as the standard has it, "CDAB" with the low register first, "BADC" and "DCBA" with
     the bytes swapped within the registers.
@@ -66,7 +71,7 @@ class Point(_Strict, frozen=True):
     fc: Function = 3
     order: Literal["", "AB", "BA", "ABCD", "CDAB", "BADC", "DCBA"] = ""
     registers: Annotated[int, Meta(ge=0, le=125)] = 0
-    scale: float = 1.0
+    scale: float | tuple[float, ...] = 1.0
     offset: float = 0.0
     decimals_at: Register | None = None
     none: tuple[int, ...] = ()
@@ -80,7 +85,10 @@ class Point(_Strict, frozen=True):
         if self.order and (self.registers or self.order not in _ORDERS[self.width]):
             fitting = "none" if self.registers else " or ".join(f'"{each}"' for each in _ORDERS[self.width])
             raise ValueError(f'point "{self.name}": order "{self.order}" does not fit type "{self.type}": {fitting}')
+        if len(set(self.scales)) != len(self.scales) or not self.scales:
+            raise ValueError(f'point "{self.name}": `scale` must be a number, or a list of different ones')
         if self.quantity is None:
+            self._decide()
             return
         quantity = QUANTITIES.get(self.quantity)
         if quantity is None:
@@ -88,6 +96,28 @@ class Point(_Strict, frozen=True):
         if not same_unit(self.unit, quantity):
             said = f'unit "{self.unit}" is not {quantity.name}\'s unit "{quantity.unit}"'
             raise ValueError(f'point "{self.name}": {said}; use `scale` to convert')
+        self._decide()
+
+    def _decide(self) -> None:
+        if len(self.scales) == 1:
+            return
+        low, high = self.within
+        smallest = min(max(a, b) / min(a, b) for a, b in combinations(self.scales, 2))
+        if not 0 < low <= high < low * smallest or self.offset:
+            told = f"{low:g} to {high:g}"
+            raise ValueError(f'point "{self.name}": within {told} several `scale`s can be right; narrow `range`')
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """What a raw number may have to be multiplied with, the usual one first."""
+        return self.scale if isinstance(self.scale, tuple) else (self.scale,)
+
+    @property
+    def within(self) -> tuple[float, float]:
+        """The range of this value, inclusive: its own, else its quantity's, else any."""
+        if self.range:
+            return self.range
+        return (QUANTITIES[self.quantity].low, QUANTITIES[self.quantity].high) if self.quantity else (-inf, inf)
 
     @property
     def width(self) -> int:

@@ -23,6 +23,7 @@ class Health:
     def __init__(self, board: Board, channel: str) -> None:
         self._board, self._channel = board, channel
         self._texts: dict[str, str] = {}
+        self._said: dict[str, str] = {}  # in the poll that goes on
         self._bad: dict[str, int] = {}
         self._polls = 0
         self._last_ok_ms: int | None = None
@@ -33,6 +34,7 @@ class Health:
     def asked(self) -> None:
         """A poll begins."""
         self._polls += 1
+        self._said = {}
 
     def stumbled(self, kinds: list[str]) -> None:
         """Asks within a poll failed in these ways, whether or not another try helped."""
@@ -45,6 +47,7 @@ class Health:
         """The poll brought values; return for how long there had been none, None where there was no break."""
         lost, self.lost_ms = self.lost_ms, None
         self._last_ok_ms, self.why, self.failures = now, "", 0
+        self._texts = self._said  # what a device says no more is not said of it any more
         self._tell()
         return None if lost is None else now - lost
 
@@ -59,8 +62,8 @@ class Health:
 
     def text(self, name: str, text: str) -> None:
         """The device said this of itself."""
-        if name in self._texts or len(self._texts) < TEXTS:
-            self._texts[printable(name, KIND)] = printable(text, TEXT)
+        if name in self._said or len(self._said) < TEXTS:
+            self._said[printable(name, KIND)] = printable(text, TEXT)
 
     def _tell(self) -> None:
         self._board.channels[self._channel] = Channel(

@@ -269,14 +269,30 @@ def test_what_a_device_says_of_itself_is_bounded_and_printable():
     for n in range(100):
         health.stumbled([f"cme:\x1b[2J\nsome text {n}"])
         health.text(f"firmware {n}", "\0" * 10_000)
+    health.well(0)
     health.failed("\r\n\x07" * 5_000, 1)
     line = board.channels["soil-1"]
     assert len(line.bad) <= KINDS + 1
     assert sum(line.bad.values()) == 100
-    assert len(line.texts) <= TEXTS
+    assert len(line.texts) == TEXTS
     said = [line.why, *line.bad, *line.texts, *line.texts.values()]
     assert all(words.isprintable() and len(words) <= 200 for words in said)
     assert one.table.channel == "soil-1"
+
+
+def test_what_a_device_says_no_more_is_not_said_of_it_any_more():
+    """A firmware's strange word stood in the status for ever; a poll that brings nothing takes nothing away."""
+    board = Board()
+    health = Health(board, "modem")
+    for said in ({"mode": "NR6G", "unread": "NR6G: not known"}, {"mode": "LTE"}):
+        health.asked()
+        for name, text in said.items():
+            health.text(name, text)
+        health.well(1)
+        assert board.channels["modem"].texts == said
+    health.asked()
+    health.failed("silence", 2)
+    assert board.channels["modem"].texts == {"mode": "LTE"}
 
 
 def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
