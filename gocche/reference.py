@@ -118,7 +118,8 @@ def _profiles() -> Iterator[str]:
         profile = profiles.load(name)
         yield f"## {name}\n\n{profile.title}\n"
         shipped = f"{profile.baud} baud, {profile.format}"
-        yield f"Source: {profile.source}. As shipped: {shipped}; a bus that says nothing takes it.\n"
+        patience = _patience(profile.habits)
+        yield f"Source: {profile.source}. As shipped: {shipped}; a bus that says nothing takes it. {patience}.\n"
         if profile.notes:
             yield profile.notes + "\n"
         asked = "; ".join(f"function {b.fc}, {b.count} from {b.at}" for b in profile.read)

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from edge import drivers, profiles
+from edge.config import load
 from edge.driver import BadReply, Value
 from edge.framing import rtu
 from edge.plausible import ENDS, judged, ranges, same_unit
@@ -125,6 +126,26 @@ def test_a_missing_or_stray_proof_is_found(tmp_path: Path) -> None:
     ]
     (good / "error.txt").write_text("crc: no", encoding="utf-8")
     assert "thing/answers: must hold" in missing_proofs(tmp_path, ["thing"], [])[1]
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
+def test_a_devices_toml_needs_to_know_no_speed_and_no_patience(folder: Path, tmp_path: Path) -> None:
+    """What an installer writes is the port and the sensor's own table: the driver, or the profile, knows the rest."""
+    file = tmp_path / "devices.toml"
+    file.write_text(
+        '[gateway]\nid = "sg-01"\n[broker]\nhost = "127.0.0.1"\nport = 1883\n'
+        '[[bus]]\nname = "b"\nport = "/dev/serial/x"\n'
+        '[[sensor]]\nchannel = "one"\nbus = "b"\n' + (folder / "sensor.toml").read_text(encoding="utf-8"),
+        encoding="utf-8",
+    )
+    read = load(file, running=False)
+    (bus,), (one,) = read.buses, read.sensors
+    driver, config = sensor(folder)
+    needs = driver.habits_of(config)
+    assert (bus.baud, bus.format) == (needs.baud, needs.format)
+    assert one.habits == needs
+    assert 0 < needs.timeout_s <= 10
+    assert needs.warmup_s >= 0
 
 
 # --- profiles ------------------------------------------------------------------------------------------------------
