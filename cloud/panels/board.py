@@ -162,6 +162,7 @@ def _soil() -> list[Panel]:
         lines(["soil_moisture"], ("Độ ẩm đất", "Soil moisture"), moisture, (24, 9)),
         _plain("soil_temperature", (12, 8)),
         _plain("soil_ec", (12, 8)),
+        missing_now("soil", "Đất", "Soil"),
     ]
 
 
@@ -181,6 +182,7 @@ def _air() -> list[Panel]:
         lines(["air_humidity"], ("Độ ẩm không khí", "Air humidity"), humidity, (12, 9)),
         lines(["pm2_5", "pm10"], ("Bụi mịn PM2,5 và PM10", "PM2.5 and PM10"), smoke, (12, 8)),
         newest(columns, ("Khói: số đo mới nhất", "Smoke: newest readings"), smoke, (12, 8)),
+        missing_now("air", "Không khí", "Air"),
     ]
 
 
@@ -205,6 +207,7 @@ def _weather() -> list[Panel]:
         direction,
         _plain("air_pressure", (12, 8)),
         _plain("dew_point", (12, 8)),
+        missing_now("weather", "Thời tiết", "Weather"),
     ]
 
 
@@ -232,6 +235,7 @@ def _signal() -> list[Panel]:
         newest(columns, ("Sóng mới nhất", "Newest signal"), table, (24, 4)),
         lines(["lte_rsrp", "nr_ss_rsrp"], ("Độ mạnh sóng RSRP", "Signal power RSRP"), power, (12, 9)),
         lines(["lte_sinr", "nr_ss_sinr"], ("Chất lượng sóng SINR", "Signal quality SINR"), noise, (12, 9)),
+        missing_now("signal", "Sóng", "Signal"),
     ]
 
 
@@ -253,8 +257,8 @@ def _gateways() -> list[Panel]:
         gateway_lines("spooled", "none", ("Đang chờ gửi", "Waiting to be sent"), waiting, (8, 8)),
         gateway_lines("oldest_s", "s", ("Chờ lâu nhất", "Longest wait"), oldest, (8, 8)),
         gateway_lines("acquired", "none", ("Số lần đã đo", "Readings taken"), taken, (8, 8)),
-        missing_now((24, 7)),
         _position(),
+        missing_now("gateways", "Trạm", "Gateways"),
     ]
 
 

@@ -1,33 +1,58 @@
-"""The panel "Why values are missing": which quantity of which sensor has no value now, and why.
+"""The panels "why values are missing": which quantity of which sensor has no value now, why, and what came instead.
 
 A quantity is missing now when its latest reading within the hour carries a reason instead of a value. InfluxQL joins no
 measurements and answers `last()` of several fields with a column of nulls for every field of the weekly shard, under
-one time that is nobody's. So each quantity is asked for alone, in `missing` and in `reading`, and the answers come as
-rows of one shape: reason (0 where there is a value), number of the quantity, time. Grafana keeps the newest row of each
-quantity and drops those that have a value.
+one time that is nobody's. So each quantity is asked for alone, in `missing`, `raw` and `reading`, and the answers come
+as rows of one shape: reason (0 where there is a value), raw number, number of the quantity, each with its own time.
+Grafana joins reason and raw number by their time, keeps the newest of each quantity and drops those that have a value.
+Each section of the board asks for its own quantities: a query must fit a request line that web servers take.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 from cloud.panels import looks
 from cloud.panels.parts import CHOSEN, Panel, arranged, by_name, labels, panel, target
 from wire.quantities import QUANTITIES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SECTIONS = {  # of the board: how the names of its quantities begin; the last one takes what no other has
+    "soil": "soil_",
+    "air": "air_temperature|air_humidity|pm|particles_|formaldehyde|tvoc|co2?$",
+    "weather": "dew_point|air_pressure|wind_|rain_|illuminance|noise|water_level",
+    "signal": "registration|radio|rssi|lte_|nr_|plmn|tac|cell|pci|earfcn",
+    "gateways": "",
+}
 NUMBERS = {name: number for number, name in enumerate(QUANTITIES)}  # InfluxQL selects numbers, not words
+SHAPES = {  # of the row that each measurement gives for a quantity; one time stands for one reading
+    "missing": 'last("{0}") AS reason,"{0}"*0+{1} AS quantity',
+    "raw": 'last("{0}") AS raw,"{0}"*0+{1} AS quantity',
+    "reading": 'last("{0}")*0 AS reason,last("{0}")*0+{1} AS quantity',
+}
 KEYS = ("gateway", "channel", "quantity")
-NEWEST = ("Time", "reason")
+REASON, RAW, TIME = "reason (firstNotNull) (first)", "raw (firstNotNull) (first)", "Time (first)"  # after the grouping
+NOTHING: dict[str, Any] = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
 
 
-def missing_now(size: tuple[int, int]) -> Panel:
-    """Return the table of the quantities that have no value now, each under its own sensor, newest first."""
-    about = (
-        "Đại lượng nào hiện không có số (theo lần đo mới nhất trong một giờ qua), và vì sao. Thiếu không phải là 0.",
-        "Which quantities have no value now (by the newest reading of the last hour), and why. Missing is not zero.",
+def missing_now(section: str, vi: str, en: str) -> Panel:
+    """Return the table of a section's quantities that have no value now, each under its own sensor, newest first.
+
+    The title says what an empty table means: Grafana shows "No data" there, and only from 10.4 on the words for it.
+    """
+    titles = (
+        f"{vi}: đang thiếu số nào, vì sao (trống: không thiếu)",
+        f"{en}: what is missing now and why (empty: nothing)",
     )
-    made = panel("table", ("Vì sao thiếu số đo (1 giờ qua)", "Why values are missing (last hour)"), about, size)
-    made["targets"] = [target(question(), form="table")]
+    about = (
+        "Lần đo mới nhất trong một giờ qua không có số. Thiếu không phải là 0. Số đọc thô: chỉ để tìm lỗi.",
+        "The newest reading of the last hour has no value. Missing is not zero. A raw number is only for repair.",
+    )
+    made = panel("table", titles, about, (24, 5))
+    made["targets"] = [target(question(of_section(section)), form="table")]
     made |= {"timeFrom": "1h", "hideTimeOverride": True}
     made["transformations"] = _newest_without_value()
     defaults = {"unit": "none", "thresholds": looks.thresholds(""), "noValue": "không thiếu gì · nothing is missing"}
@@ -36,32 +61,39 @@ def missing_now(size: tuple[int, int]) -> Panel:
     return made
 
 
-def question() -> str:
+def of_section(section: str) -> list[str]:
+    """Return the quantities of a section of the board; every quantity belongs to one."""
+    home = {name: next(of for of, begins in SECTIONS.items() if re.match(begins, name)) for name in QUANTITIES}
+    return [name for name, of in home.items() if of == section]
+
+
+def question(names: Iterable[str]) -> str:
     """Return the InfluxQL: one subquery a quantity and measurement; time, tags and grouping reach all of them."""
-    sources = [source for name in QUANTITIES for source in (_without_value(name), _with_value(name))]
-    return f'SELECT reason, quantity FROM {", ".join(sources)} WHERE {CHOSEN} GROUP BY "gateway", "channel"'  # noqa: S608
-
-
-def _without_value(name: str) -> str:
-    shape = f'last("{name}") AS reason, "{name}" * 0 + {NUMBERS[name]} AS quantity'
-    return f'(SELECT {shape} FROM "missing")'  # noqa: S608 - names are ours
-
-
-def _with_value(name: str) -> str:
-    shape = f'last("{name}") * 0 AS reason, last("{name}") * 0 + {NUMBERS[name]} AS quantity'
-    return f'(SELECT {shape} FROM "reading")'  # noqa: S608 - names are ours
+    sources = ",".join(
+        f'(SELECT {shape.format(name, NUMBERS[name])} FROM "{measurement}")'  # noqa: S608 - names and numbers are ours
+        for name in names
+        for measurement, shape in SHAPES.items()
+    )
+    return f'SELECT reason, raw, quantity FROM {sources} WHERE {CHOSEN} GROUP BY "gateway", "channel"'  # noqa: S608
 
 
 def _newest_without_value() -> list[dict[str, Any]]:
-    grouped = {key: {"operation": "groupby", "aggregations": []} for key in KEYS}
-    newest = {field: {"operation": "aggregate", "aggregations": ["first"]} for field in NEWEST}
-    absent = {"fieldName": "reason (first)", "config": {"id": "greater", "options": {"value": 0}}}
+    absent = {"fieldName": REASON, "config": {"id": "greater", "options": {"value": 0}}}
     return [
+        _grouped((*KEYS, "Time"), ("reason", "raw"), "firstNotNull"),
         {"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": True}]}},
-        {"id": "groupBy", "options": {"fields": grouped | newest}},
+        _grouped(KEYS, ("reason (firstNotNull)", "raw (firstNotNull)", "Time"), "first"),
         {"id": "filterByValue", "options": {"type": "include", "match": "all", "filters": [absent]}},
-        arranged([*KEYS, "reason (first)", "Time (first)"]),
+        arranged([*KEYS, REASON, RAW, TIME]),
     ]
+
+
+def _grouped(keys: Iterable[str], fields: Iterable[str], how: str) -> dict[str, Any]:
+    by: dict[str, Any] = {key: {"operation": "groupby", "aggregations": []} for key in keys}
+    return {
+        "id": "groupBy",
+        "options": {"fields": by | {field: {"operation": "aggregate", "aggregations": [how]} for field in fields}},
+    }
 
 
 def _columns() -> list[dict[str, Any]]:
@@ -69,12 +101,12 @@ def _columns() -> list[dict[str, Any]]:
     quantity: dict[str, Any] = {"displayName": "Đại lượng · Quantity", "mappings": [looks.codes(words)]}
     reason: dict[str, Any] = {"displayName": "Lý do · Reason", "mappings": [looks.codes(looks.REASONS)]}
     gateway, channel, time = labels()
-    measured = by_name("Time (first)", {each["id"]: each["value"] for each in time["properties"]})
     left = {"custom.align": "left"}
     return [
         gateway,
         channel,
         by_name("quantity", quantity | left),
-        by_name("reason (first)", reason | left),
-        measured,
+        by_name(REASON, reason | left),
+        by_name(RAW, {"displayName": "Số đọc thô · Raw number", "mappings": [NOTHING]}),
+        by_name(TIME, {each["id"]: each["value"] for each in time["properties"]}),
     ]

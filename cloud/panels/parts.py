@@ -78,6 +78,7 @@ def now(quantity: str, about: tuple[str, str], size: tuple[int, int]) -> Panel:
         "colorMode": "value",
         "graphMode": "none",
         "textMode": "value_and_name",
+        "text": {"titleSize": 14, "valueSize": 24},  # else Grafana shrinks words until they cannot be read
         "justifyMode": "center",
         "orientation": "horizontal",
     }

@@ -17,6 +17,7 @@ class What(Enum):
 
     COMMIT = "commit"
     CUT = "cut"
+    QUOTA = "quota"
     FREE = "free"
     SEND = "send"
     DATE = "date"
