@@ -137,7 +137,8 @@ def _agent(folder: Path, gateway: str, devices: str) -> Iterator[int]:
 
 def _devices(gateway: str, port: int, links: list[Path], batch_s: float) -> str:
     """Return a devices.toml: all probes spread over the buses, everything else as it is by default."""
-    said = [f'[gateway]\nid = "{gateway}"\n[broker]\nhost = "127.0.0.1"\nport = {port}\n[spool]\nbatch_s = {batch_s}\n']
+    broker = f'[broker]\nhost = "127.0.0.1"\nport = {port}\nspread_s = 0\n'
+    said = [f'[gateway]\nid = "{gateway}"\n{broker}[spool]\nbatch_s = {batch_s}\n']
     said += [f'[[bus]]\nname = "bus-{number}"\nport = "{link}"\n' for number, link in enumerate(links)]
     said += [
         f'[[sensor]]\nchannel = "soil-{number}"\nbus = "bus-{number % len(links)}"\ndriver = "modbus"\n'

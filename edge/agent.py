@@ -15,6 +15,7 @@ from edge.clock.dating import Dating
 from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper
 from edge.keep.spool import Spool
+from edge.send.carrier import Ends
 from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
 from edge.send.uplink import Uplink
@@ -52,9 +53,13 @@ class Agent:
         self._uplink = Uplink(
             config.broker,
             gateway,
-            lambda: msgspec.json.encode(replace(self._status("offline"), channels={})),
-            self._inbox.acknowledged,
-            self._inbox.linked,
+            Ends(
+                lambda: msgspec.json.encode(replace(self._status("offline"), channels={})),
+                self._inbox.acknowledged,
+                self._inbox.linked,
+            ),
+            self._board,
+            clock,
         )
         heartbeat = Heartbeat(self._uplink, gateway, self._board, partial(self._status, "online"), dating.asked)
         way_out = Courier(self._spool, self._uplink, heartbeat, self._board, clock.boot, gateway, spool.resend_s)
@@ -75,7 +80,7 @@ class Agent:
         turns, stuck = self._keeper.turns, ""
         while not stuck and not self._clock.wait(stop, LOOK_S):
             self._file.write(self._status("online"))
-            stuck = self._overseer.look()
+            stuck = self._overseer.look() or self._uplink.look()
             if self._keeper.turns > turns:
                 turns = self._keeper.turns
                 notify("WATCHDOG=1")

@@ -63,7 +63,8 @@ class Link(msgspec.Struct, frozen=True):
 
     up: bool = False
     since_ms: int | None = None  # since when it is up, or down
-    why: str = "not connected yet"  # "" while it is up
+    cause: str = "starting"  # a row of send/causes.toml, which has the Vietnamese words too; "" while all is well
+    why: str = "not connected yet"  # the same in English, with what the system said and what to do
 
 
 class Sending(msgspec.Struct, frozen=True):

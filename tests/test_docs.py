@@ -17,7 +17,11 @@ import pytest
 from cloud.clock import SystemClock
 from cloud.config import Broker as CloudBroker
 from cloud.stream import Stream
+from edge.board import Board
+from edge.clock import SystemClock as EdgeClock
 from edge.config import Broker, load
+from edge.send import causes
+from edge.send.carrier import Ends
 from edge.send.uplink import Uplink
 from gocche import reference
 from tests import servers
@@ -314,16 +318,21 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
                        SystemClock(), arrived.append)  # fmt: skip
         gateways = {
             name: Uplink(
-                Broker(**known_as(name)),
+                Broker(**known_as(name), spread_s=0),
                 name,
-                lambda: b"will",
-                heard.append,
-                lambda up, name=name: links.append((name, up)),
+                Ends(lambda: b"will", heard.append, lambda up, name=name: links.append((name, up))),
+                Board(),
+                EdgeClock(),
             )
             for name in ("sg-01", "sg-02")
         }
+        outside = Board()
         stranger = Uplink(
-            Broker(**keys), "sg-03", lambda: b"will", heard.append, lambda up: links.append(("sg-03", up))
+            Broker(**keys, spread_s=0),
+            "sg-03",
+            Ends(lambda: b"will", heard.append, lambda up: links.append(("sg-03", up))),
+            outside,
+            EdgeClock(),
         )
         try:
             for one in (cloud, *gateways.values(), stranger):
@@ -343,6 +352,7 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
             assert {one.payload for one in arrived} == {b"own 1", b"own 2", b"{}", b"beat"}
             assert heard == [b"answer"]
             assert ("sg-03", True) not in links
+            assert outside.link.cause in {"tls-certificate", "tls-closed"}
         finally:
             for gateway in gateways.values():
                 gateway.stop(b"bye")
@@ -363,3 +373,11 @@ def test_the_broker_table_of_the_page_is_understood(tmp_path: Path) -> None:
     changed = re.sub(r"\[broker\].*?(?=\[spool\])", broker.replace("\\", "/") + "\n", sample, flags=re.DOTALL)
     (tmp_path / "devices.toml").write_text(changed, encoding="utf-8")
     assert load(tmp_path / "devices.toml").broker.port == 8883
+
+
+def test_the_table_of_the_link_has_every_cause_in_both_languages() -> None:
+    page = (DOCS / "operate.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [
+        (code, f"{words.vi} / {words.en}", f"{words.do_vi} / {words.do_en}") for code, words in causes.table().items()
+    ]

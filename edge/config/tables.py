@@ -35,6 +35,15 @@ class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cert_file: Annotated[str, msgspec.Meta(description="this gateway's certificate")] = ""
     key_file: Annotated[str, msgspec.Meta(description="this gateway's private key")] = ""
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=300, description="longest silence on the connection")] = 30
+    spread_s: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=600,
+            description="after a power cut a random part of this is waited before the first connection: "
+            "a province that comes back must not arrive in one second",
+        ),
+    ] = 30.0
 
 
 class SpoolConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -147,7 +147,6 @@ class Keeper:
             case Linked():
                 self._dating.linked()
                 self._tried(What.SEND, lambda: self._out.linked(item.up, self._clock.mono_ms()))
-                log.info("uplink %s", "up" if item.up else "down")
 
     def _answer(self, answer: Answer) -> None:
         try:

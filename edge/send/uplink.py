@@ -1,119 +1,73 @@
-"""The way to the broker: the only place at the edge that knows paho. A pipe, never a place where data rests.
+"""The way to the broker: a pipe, never a place where data rests; watched, and replaced where it hangs.
 
-Nothing that the broker says frees a reading: a PUBACK means that a message was taken, not that it was stored (killed
-brokers lost what they had acknowledged in every setting tried). paho reconnects without jitter, so each attempt gets
-its own random delay here: a province coming back after a power cut must not arrive in one second.
+The thread that carries (carrier.py) promises when each of its turns ends. One that is overdue hangs: in the name
+service, in the kernel, or in a callback. Its connection is broken off and a new thread takes over; what the old one
+still does is not heard.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-import ssl
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-
-from wire import topics
+from edge.send.carrier import Carrier
+from edge.send.causes import Ended
+from edge.send.logbook import Logbook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from edge.board import Board
+    from edge.clock import Clock
     from edge.config import Broker
+    from edge.send.carrier import Ends
 
 log = logging.getLogger(__name__)
-LONGEST_WAIT_S = 60.0
+LAST_S = 0.5  # for a thread that was broken off at an ordered stop
+MOST_GONE = 4  # threads that hang for ever, before only a new process helps
 
 
 class Uplink:
-    """One MQTT 3.1.1 connection of one gateway.
+    """One MQTT 3.1.1 connection of one gateway, made again for ever. Writes the board's `link`."""
 
-    `on_ack(payload)` and `on_link(up)` are called from paho's thread and must only queue. `will()` is the retained
-    status that the broker publishes when the gateway vanishes, asked for before every attempt to connect.
-    """
-
-    def __init__(
-        self,
-        broker: Broker,
-        gateway: str,
-        will: Callable[[], bytes],
-        on_ack: Callable[[bytes], None],
-        on_link: Callable[[bool], None],
-    ) -> None:
-        self._broker, self._gateway = broker, gateway
-        self._on_ack, self._on_link = on_ack, on_link
-        self._failures = 0
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"gocche-{gateway}", clean_session=True)
-        client.max_inflight_messages_set(20)
-        client.max_queued_messages_set(40)  # beyond, publish() refuses: the spool is the queue
-        self._will = will
-        client.on_connect, client.on_disconnect = self._connected, self._lost
-        client.on_connect_fail, client.on_message = self._unreachable, self._message
-        self._client = client
-        _secure(client, broker)
+    def __init__(self, broker: Broker, gateway: str, ends: Ends, board: Board, clock: Clock) -> None:
+        self._broker, self._gateway, self._ends, self._clock = broker, gateway, ends, clock
+        self._logbook = Logbook(board, f"{broker.host}:{broker.port}", clock)
+        self._carrier: Carrier | None = None
+        self._thread = threading.Thread()
+        self._gone: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin connecting, and go on for ever, from a thread of paho's own."""
-        self._wait()
-        self._client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
-        self._client.loop_start()
+        """Begin connecting, and go on for ever, in a thread of its own."""
+        self._carrier = Carrier(self._broker, self._gateway, self._ends, self._logbook, self._clock)
+        self._thread = threading.Thread(target=self._carrier.run, name="uplink", daemon=True)  # may hang for good
+        self._thread.start()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message to the connection; tell whether it was taken. Without a connection it is not."""
-        if not self._client.is_connected():
-            return False
-        return self._client.publish(topic, payload, qos=1, retain=retain).rc == mqtt.MQTT_ERR_SUCCESS
+        """Hand a message over at QoS 1; tell whether it was taken. Never waits. Without a connection it is refused."""
+        return self._carrier is not None and self._carrier.put(topic, payload, retain=retain)
+
+    def look(self) -> str:
+        """Replace a thread that hangs; return why only a new process can help, "" while there is no such need.
+
+        Belongs to the main thread, like `start` and `stop`.
+        """
+        if self._carrier is None or (self._thread.is_alive() and self._clock.mono_ms() <= self._carrier.ends_ms):
+            return ""
+        self._gone = [thread for thread in (*self._gone, self._thread) if thread.is_alive()]
+        if len(self._gone) > MOST_GONE:
+            return f"{len(self._gone)} threads of the uplink hang"
+        self._carrier.abort()
+        self._ends.on_link(False)
+        self._logbook.ended(Ended("hung"))
+        self.start()
+        return ""
 
     def stop(self, farewell: bytes) -> None:
-        """Say goodbye with a last retained status and disconnect, within two seconds."""
-        if self._client.is_connected():
-            last = self._client.publish(topics.status(self._gateway), farewell, qos=1, retain=True)
-            try:
-                last.wait_for_publish(timeout=2.0)
-            except (ValueError, RuntimeError) as error:
-                log.info("farewell not-sent why=%r", str(error))
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _wait(self) -> None:
-        self._client.will_set(topics.status(self._gateway), self._will(), qos=1, retain=True)
-        ceiling = min(LONGEST_WAIT_S, 2.0 ** min(self._failures, 6))
-        delay = random.uniform(0.1, ceiling)
-        self._client.reconnect_delay_set(min_delay=delay, max_delay=delay)  # type: ignore[arg-type]
-
-    def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
-        if code.is_failure:
-            self._failures += 1
-            log.warning("broker refused host=%s why=%r", self._broker.host, str(code))
-            self._wait()
+        """Say goodbye with a last retained status and disconnect, within 2.5 s whatever the broker and the name do."""
+        if self._carrier is None:
             return
-        self._failures = 0
-        client.subscribe(topics.ack(self._gateway), qos=0)
-        self._wait()
-        self._on_link(True)
-
-    def _lost(self, _client: mqtt.Client, _data: Any, _flags: Any, _code: Any, _props: Any) -> None:
-        self._failures += 1
-        self._wait()
-        self._on_link(False)
-
-    def _unreachable(self, _client: mqtt.Client, _data: Any) -> None:
-        self._failures += 1
-        self._wait()
-
-    def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        if not message.retain:  # an old answer tells an old time
-            self._on_ack(bytes(message.payload))
-
-
-def _secure(client: mqtt.Client, broker: Broker) -> None:
-    if broker.user:
-        client.username_pw_set(broker.user, Path(broker.password_file).read_text(encoding="utf-8").strip())
-    if broker.ca_file:
-        context = ssl.create_default_context(cafile=broker.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if broker.cert_file:
-            context.load_cert_chain(broker.cert_file, broker.key_file)
-        client.tls_set_context(context)
+        self._thread.join(self._carrier.stop(farewell) + LAST_S)
+        self._carrier.abort()
+        self._thread.join(LAST_S)
+        if self._thread.is_alive():
+            log.warning("uplink does not stop; left behind")

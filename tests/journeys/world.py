@@ -199,7 +199,7 @@ class World:
         """Write devices.toml for these channels."""
         buses = dict.fromkeys(SENSORS[channel][0] for channel in channels)
         text = [
-            f'[gateway]\nid = "{GATEWAY}"\n[broker]\nhost = "127.0.0.1"\nport = {self.agent_broker}',
+            f'[gateway]\nid = "{GATEWAY}"\n[broker]\nhost = "127.0.0.1"\nport = {self.agent_broker}\nspread_s = 0',
             f"keepalive_s = {keepalive_s}",
             f"[spool]\ncommit_s = {commit_s}\nbatch_s = {batch_s}\nresend_s = {resend_s}",
             *(f'[[bus]]\nname = "{bus}"\nport = "ports/{bus}"\nbaud = 9600' for bus in buses),

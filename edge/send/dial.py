@@ -1,0 +1,77 @@
+"""From a name to a connected socket: every address in turn, all within one bound, tuned for a radio link, and TLS."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from edge.send import causes
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from edge.clock import Clock
+
+LEAST_S = 1.0  # for one address
+
+
+def dial(
+    host: str, port: int, attempt: int, within_s: float, clock: Clock, opened: Callable[[socket.socket], None]
+) -> socket.socket:
+    """Return a socket connected to one of the name's addresses.
+
+    Each attempt begins with the next address: one that accepts and then says nothing must not hide the others.
+    `opened` is told of every socket before it connects, so that another thread can break it off. Only the name
+    service has no bound of ours (30 s is common where DNS is a black hole). Raises OSError, or UnicodeError for a
+    name that cannot be one.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    first = attempt % len(found)
+    end_ms = clock.mono_ms() + round(within_s * 1000)
+    errors: list[OSError] = []
+    for left, (family, kind, protocol, _, address) in zip(
+        range(len(found), 0, -1), found[first:] + found[:first], strict=True
+    ):
+        rest_s = (end_ms - clock.mono_ms()) / 1000
+        if rest_s <= 0:
+            break
+        try:
+            return _connected(socket.socket(family, kind, protocol), address, max(rest_s / left, LEAST_S), opened)
+        except OSError as error:
+            errors.append(error)
+    raise next((error for error in errors if not causes.no_way(error)), errors[-1])
+
+
+def _connected(
+    sock: socket.socket, address: object, within_s: float, opened: Callable[[socket.socket], None]
+) -> socket.socket:
+    try:
+        opened(sock)
+        sock.settimeout(within_s)
+        sock.connect(address)  # type: ignore[arg-type]
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def tune(sock: socket.socket, dead_after_s: float) -> None:
+    """Send small packets at once, and give up a peer that takes nothing for so long."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 44 ms for each window of eight
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(dead_after_s * 1000))
+
+
+def secured(sock: socket.socket, trust: ssl.SSLContext, host: str, within_s: float) -> socket.socket:
+    """Return the socket under TLS; each step of the handshake may take so long. Raises OSError or Ended."""
+    under_tls = trust.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        under_tls.settimeout(within_s)
+        under_tls.do_handshake()
+    except TimeoutError as error:
+        under_tls.close()
+        raise causes.Ended("no-answer", f"to TLS within {within_s:g} s") from error
+    except BaseException:
+        under_tls.close()
+        raise
+    return under_tls
