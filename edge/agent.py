@@ -46,7 +46,7 @@ class Agent:
         spool, gateway = config.spool, config.gateway.id
         self._own = Own(clock.boot, spool.commit_s, spool.batch_s, VERSION, config.hash)
         self._file = StatusFile(status_file(folder))
-        self._spool = Spool(folder / spool.path, spool.quota_mib * 1024 * 1024)
+        self._spool = Spool(folder / spool.path, spool.quota_mib * 1024 * 1024, boot=clock.boot)
         for note in self._spool.notes:
             log.error("spool note=%r", note)
         self._inbox, dating = Inbox(clock), Dating(clock, self._spool.dates, self._board)

@@ -17,7 +17,6 @@ class What(Enum):
 
     COMMIT = "commit"
     CUT = "cut"
-    QUOTA = "quota"
     FREE = "free"
     SEND = "send"
     DATE = "date"

@@ -85,7 +85,7 @@ class Keeper:
         self._look_due = Due(LOOK_S, now)
         self._faults = Faults(self._look_due.hurry)
         self._urgent_seq = 0  # the newest number of a reading that cannot wait
-        self._unreadable = 0
+        self._unreadable, self._dropped = 0, spool.dropped
         self.turns = 0  # progress, for the watchdog
         self._look(now)
 
@@ -206,10 +206,9 @@ class Keeper:
         if not self._tried(What.CUT, lambda: batches.extend(self._spool.cut(urgent=self._urgent))):
             self._cut_due.put_off(now, AGAIN_S)
             return
-        dropped = self._spool.dropped
-        self._tried(What.QUOTA, self._spool.enforce_quota)
-        if self._spool.dropped > dropped:
-            log.warning("spool over its quota; oldest dropped and declared n=%s", self._spool.dropped - dropped)
+        if self._spool.dropped > self._dropped:
+            log.warning("readings dropped and declared n=%s", self._spool.dropped - self._dropped)
+            self._dropped = self._spool.dropped
         for batch in batches[-1:]:  # the newest, once, without waiting for room in the window
             self._out.launch(batch, now)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 
 import msgspec
@@ -95,6 +96,11 @@ class World:
     def read(self, n=1, **values):
         for _ in range(n):
             self.inbox.put(Reading("soil-1", self.clock.now, values or {"soil_ec": 5}, {}))
+
+    def read_noise(self, n):
+        """Read what does not deflate to nothing."""
+        for _ in range(n):
+            self.read(soil_ec=random.randrange(20_000), soil_moisture=random.randrange(10_000))
 
     def answer(self, batches, code=Verdict.STORED, seconds=0):
         items = [AckItem(bytes.fromhex(b.epoch), b.first, b.n, code, "", seconds) for b in batches]
@@ -305,7 +311,7 @@ def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_ho
     world.go(3)
     filled = world.fill_disk()
     for _ in range(ROOM // 500 + 2):
-        world.read(500)
+        world.read_noise(500)
         world.go(2)
     assert "free room on the disk" in world.status().why
     world.free_disk()
@@ -401,7 +407,7 @@ def test_an_ordered_stop_on_a_full_disk_keeps_what_is_urgent_and_declares_the_re
     world.read(3)
     world.go(3)
     before = 3 + world.fill_disk(pages=6)
-    world.read(4_000)
+    world.read_noise(4_000)
     world.read(pm2_5=300)
     world.keeper.finish()
     status = world.status("stopped")

@@ -1,22 +1,27 @@
 """Readings that nobody else has yet: kept in SQLite until the cloud says that they are stored.
 
-`rows` are its values, `file` its file, and here are its promises: what `append` returned is safe, a reading is in
-exactly one batch, a date once given never changes, only an exact identity frees, and what is lost is declared.
+`rows` are its values, `schema` and `file` its file, `quota` its room, `repair` and `salvage` its bad days. Here are its
+promises: what `append` returned is safe, a reading is in exactly one batch, a date once given never changes, only an
+exact identity frees, and what is lost is declared.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import secrets
+from typing import TYPE_CHECKING, TypeVar
 
+from edge.clock import SystemClock
 from edge.keep.spool import repair, rows
 from edge.keep.spool.dates import Dates
 from edge.keep.spool.file import File, SpoolFull, lock, machine
+from edge.keep.spool.quota import Quota
 from edge.keep.spool.rows import Kept
+from edge.keep.spool.salvage import take_over
 from wire.codec import GAP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge.clock import Anchor
@@ -25,41 +30,62 @@ if TYPE_CHECKING:
 
 __all__ = ["Kept", "Spool", "SpoolFull"]
 
-ROW_BYTES = 96  # what a row costs beyond its bytes, for the quota
+T = TypeVar("T")
+ROW_BYTES = 96  # what a row costs beyond its bytes
 SET_ASIDE_AFTER = 20  # vain sendings while others were answered
 
 
 class Spool:
     """The one owner of the spool file. All methods belong to one thread.
 
-    `quota_bytes` bounds what lies in it: beyond, the oldest batches become gap records, urgent ones last.
+    `quota_bytes` bounds what lies on the card: beyond, the oldest batches become gap records, urgent ones last. Each
+    boot gives numbers of its own (an epoch): a card may lose the last writes of a power cut, and then the numbers that
+    went with them would be given twice (docs/decisions/0012-an-epoch-for-each-boot.md).
     """
 
-    def __init__(self, path: Path, quota_bytes: int, own: str | None = None) -> None:
+    def __init__(self, path: Path, quota_bytes: int, own: str | None = None, boot: str | None = None) -> None:
         own = machine() if own is None else own
-        self._quota = quota_bytes
-        self.notes: list[str] = []  # what opening found, for the log and the status
+        boot = SystemClock().boot if boot is None else boot
+        self.notes: list[str] = []  # what happened to the file, for the log and the status
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = lock(path)
         try:
-            self._open(path, own)
+            self._open(path, quota_bytes, own, boot)
         except BaseException:
             os.close(self._lock)
             raise
 
-    def _open(self, path: Path, own: str) -> None:
-        why = repair.damage(path, own) if path.exists() else None
-        if why:
-            self.notes.append(f"{path.name} was not usable ({why}); set aside as {repair.set_aside(path).name}")
-        self._file = File(path, self._quota, own)
+    def _open(self, path: Path, quota_bytes: int, own: str, boot: str) -> None:
+        self.notes += repair.mend(path, own)
+        self._file = File(path, quota_bytes, own)
         self._db, self.dates = self._file.db, Dates(self._file)
+        self._quota = Quota(self._file, quota_bytes, self.notes)
         self.epoch: str = self._file.meta("epoch")
-        self.acquired: int = self._file.meta("acquired")
-        for aside in sorted(path.parent.glob(f"{path.stem}.damaged-*[0-9]")):
-            self.notes += repair.take_over(self._file, aside)
-        repair.try_again(self._file)
-        self.uncut = int(self._file.one("SELECT total(n) FROM fresh"))
-        self.used_bytes = self._weigh()  # what the quota is held against
+        fresh = self._db.execute("SELECT first, n FROM fresh").fetchall()
+        self.acquired = max(int(self._file.meta("acquired")), rows.end(fresh) - 1)
+        self.uncut: int = sum(n for _, n in fresh)
+        self._boot = boot
+        try:
+            self._begin()
+            repair.try_again(self._file)
+            for damaged in repair.damaged(path):
+                self.notes += take_over(self._file, damaged, self._quota.enforce)
+                self._quota.counts(damaged)
+            self._quota.enforce()
+        except SpoolFull as error:
+            self._file.relieve()
+            self.notes.append(f"no room to tidy up ({error}); the next start goes on with it")
+
+    def _begin(self) -> None:
+        """Begin an epoch unless this boot has one; what the last one left uncut is cut under the old."""
+        if self._file.meta("boot") == self._boot:
+            return
+        epoch = secrets.token_hex(8)
+        with self._file.transaction():
+            self._freeze(urgent=False)
+            for key, value in (("epoch", epoch), ("boot", self._boot), ("acquired", 0), ("floor", 1), ("uncut", 1)):
+                self._file.set_meta(key, value)
+        self.epoch, self.acquired, self.uncut = epoch, 0, 0
 
     # --- a value becomes safe
 
@@ -68,16 +94,18 @@ class Spool:
 
         Raises SpoolFull, with nothing kept.
         """
+        return self._with_room(lambda: self._append(readings, boot))
+
+    def _append(self, readings: Sequence[Reading], boot: str) -> int:
+        self._begin()
         first = self.acquired + 1
-        last = self.acquired + len(readings)
         fresh = rows.fresh_rows(first, readings, boot)
+        self._quota.enforce(sum(len(row[4]) + ROW_BYTES for row in fresh))
         with self._file.transaction():
             self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (boot,))
             self._db.executemany("INSERT INTO fresh VALUES (?,?,?,?,?)", fresh)
-            self._file.set_meta("acquired", last)
-        self.acquired = last
+        self.acquired += len(readings)
         self.uncut += len(readings)
-        self.used_bytes += sum(len(row[4]) + ROW_BYTES for row in fresh)
         return first
 
     def declare(self, n: int, reason: str) -> None:
@@ -85,6 +113,7 @@ class Spool:
 
         What lies uncut before them is cut first, so that batches and gaps follow each other by their numbers.
         """
+        self._begin()
         self.cut()
         first, last = self.acquired + 1, self.acquired + n
         with self._file.transaction():
@@ -95,22 +124,30 @@ class Spool:
 
     def cut(self, *, urgent: bool = False) -> list[Kept]:
         """Turn all uncut readings into frozen batches, once, in one transaction; return them, oldest first."""
-        fresh = self._db.execute("SELECT first, n, boot, crc, bytes FROM fresh ORDER BY first").fetchall()
-        if not fresh:
+        if not self.uncut:
             return []
-        ids = []
-        with self._file.transaction():
-            at = self._file.meta("uncut")
-            for pack in rows.packs(fresh):
-                self._declare_hole(at, pack.first)
-                ids.append(self._file.insert(pack.batch(self.epoch, self.dates.of(pack.boot), urgent=urgent)))
-                at = pack.end
-            self._declare_hole(at, self.acquired + 1)
-            self._file.set_meta("uncut", self.acquired + 1)
-            self._db.execute("DELETE FROM fresh")
+        ids = self._with_room(lambda: self._cut(urgent=urgent))
         self.uncut = 0
-        self.used_bytes = self._weigh()
         return [kept for kept in map(self.get, ids) if kept]
+
+    def _cut(self, *, urgent: bool) -> list[int]:
+        self._quota.enforce()
+        with self._file.transaction():
+            return self._freeze(urgent=urgent)
+
+    def _freeze(self, *, urgent: bool) -> list[int]:
+        """Cut inside the transaction that is open; return the ids of the batches."""
+        fresh = self._db.execute("SELECT first, n, boot, crc, bytes FROM fresh ORDER BY first").fetchall()
+        at, ids = self._file.meta("uncut"), []
+        for pack in rows.packs(fresh):
+            self._declare_hole(at, pack.first)
+            ids.append(self._file.insert(pack.batch(self.epoch, self.dates.of(pack.boot), urgent=urgent)))
+            at = pack.end
+        self._declare_hole(at, self.acquired + 1)
+        self._file.set_meta("acquired", self.acquired)
+        self._file.set_meta("uncut", self.acquired + 1)
+        self._db.execute("DELETE FROM fresh")
+        return ids
 
     # --- dates
 
@@ -131,8 +168,7 @@ class Spool:
             return None
         kept = rows.kept(number, row)
         if kept is None:
-            repair.lose(self._file, number, self.epoch, self.acquired)
-            self.used_bytes = self._weigh()
+            repair.lose(self._file, number)
         return kept
 
     def waiting(self, limit: int) -> list[int]:
@@ -148,29 +184,32 @@ class Spool:
 
         While the boot is undated it is the newest alone, dated or not.
         """
-        newest = self._file.one("SELECT max(id) FROM batch WHERE kind = 1 AND aside = 0 AND boot = ?", boot)
-        urgent = self._db.execute(
-            "SELECT id FROM batch WHERE kind = 1 AND aside = 0 AND urgent = 1 AND boot = ? AND last_ms >= ?"
-            " AND offset_ms IS NOT NULL ORDER BY id DESC LIMIT ?", (boot, since_ms, limit)
-        )  # fmt: skip
-        return list(dict.fromkeys([newest, *(number for (number,) in urgent)])) if newest is not None else []
+        newest: list[int] = []
+        urgent: list[int] = []
+        sql = (
+            "SELECT id, boot, urgent, last_ms, offset_ms FROM batch"
+            " WHERE epoch = ? AND kind = 1 AND aside = 0 ORDER BY first DESC"
+        )
+        for number, its_boot, is_urgent, last_ms, offset_ms in self._db.execute(sql, (self.epoch,)):
+            if its_boot != boot or (newest and last_ms < since_ms) or len(urgent) == limit:
+                break
+            newest = newest or [number]
+            if is_urgent and offset_ms is not None and last_ms >= since_ms:
+                urgent.append(number)
+        return list(dict.fromkeys(newest + urgent))
 
     def free(self, identity: Identity) -> bool:
         """Forget a batch that the cloud has, by its exact identity; tell whether it was known."""
-        sql = (
-            "SELECT id, length(bytes), last_ms + offset_ms - uncertainty_ms FROM batch"
-            " WHERE (epoch, first, n, aside) = (?, ?, ?, 0)"
-        )
+        sql = "SELECT id, last_ms + offset_ms - uncertainty_ms FROM batch WHERE (epoch, first, n, aside) = (?, ?, ?, 0)"
         row = self._db.execute(sql, identity).fetchone()
         if row is None:
             return False
-        number, size, until = row
-        with self._file.transaction():
-            self._db.execute("DELETE FROM batch WHERE id = ?", (number,))
+        number, until = row
+        with self._file.transaction(durable=False):  # undone by a power cut, it is sent and freed again
+            self._file.forget(number)
             self._file.set_meta("floor", self._next_first())
             if until is not None and until > self._file.meta("dated_until"):
                 self._file.set_meta("dated_until", until)
-        self.used_bytes -= size + ROW_BYTES
         return True
 
     def refused(self, number: int) -> bool:
@@ -181,28 +220,25 @@ class Spool:
             kept = self.get(number)
             if kept is None or row[0] < SET_ASIDE_AFTER or row[1] == GAP:
                 return False
-            self._db.execute("UPDATE batch SET aside = 1 WHERE id = ?", (number,))
+            self._file.put_aside(number)
             self._file.declare(*kept.identity, "set-aside")
+        self._quota.aside.append(number)
         return True
-
-    def enforce_quota(self) -> int:
-        """Turn the oldest batches into gap records until the quota holds, urgent ones last; return readings dropped."""
-        before = self.dropped
-        if self.used_bytes > self._quota:  # what nobody ever answered goes first: it is declared already
-            self._db.execute("DELETE FROM batch WHERE aside = 1")
-            self.used_bytes = self._weigh()
-        while self.used_bytes > self._quota:
-            number = self._file.one("SELECT id FROM batch WHERE kind = 1 ORDER BY urgent, id LIMIT 1")
-            if number is None:
-                break
-            self._to_gap(number, "quota")
-        return self.dropped - before
 
     def spooled(self) -> tuple[int, Kept | None]:
         """Return how many numbers of this epoch the cloud has not answered yet, and the oldest batch of any."""
-        n = self._file.one("SELECT total(n) FROM batch WHERE epoch = ? AND aside = 0", self.epoch)
         oldest = self._file.one("SELECT min(id) FROM batch WHERE kind = 1 AND aside = 0")
-        return int(n) + self.uncut, None if oldest is None else self.get(oldest)
+        n = self._file.held.get(self.epoch, 0) + self.uncut
+        return n, None if oldest is None else self.get(oldest)
+
+    def earlier(self) -> dict[str, int]:
+        """Return how many numbers of each earlier epoch the cloud has not answered yet."""
+        return {epoch: n for epoch, n in self._file.held.items() if epoch != self.epoch}
+
+    @property
+    def used_bytes(self) -> int:
+        """What is held against the quota: pages in use, and damaged files that were set aside."""
+        return self._quota.used_bytes
 
     @property
     def dropped(self) -> int:
@@ -238,19 +274,11 @@ class Spool:
         if end > start:
             self._file.declare(self.epoch, start, end - start, "damage")
 
-    def _to_gap(self, number: int, reason: str) -> None:
-        kept = self.get(number)
-        if kept is None:
-            return
-        gap = rows.to_gap(kept, reason)
-        *_, crc, body = rows.row(gap)
-        with self._file.transaction():
-            self._db.execute(
-                "UPDATE batch SET kind = ?, crc = ?, bytes = ?, refusals = 0 WHERE id = ?", (GAP, crc, body, number)
-            )
-            self._file.count_dropped(kept.identity[2])
-        self.used_bytes += len(body) - len(kept.body)
-
-    def _weigh(self) -> int:
-        sql = f"SELECT total(length(bytes) + {ROW_BYTES}) FROM"
-        return int(self._file.one(f"{sql} batch") + self._file.one(f"{sql} fresh"))
+    def _with_room(self, change: Callable[[], T]) -> T:
+        """Change the file; where the disk is full of what the spool itself holds, its oldest goes first."""
+        try:
+            return change()
+        except SpoolFull:
+            if not self._quota.squeeze():
+                raise
+            return change()

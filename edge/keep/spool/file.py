@@ -1,52 +1,30 @@
-"""The spool's file: opened whatever its state, one connection, one transaction at a time.
+"""The spool's file: one connection, one transaction at a time, and what it weighs.
 
 WAL with synchronous=FULL lost nothing in 2,000 explored power cuts, where NORMAL lost acknowledged commits in 1,228
-(docs/decisions/0003-spool.md). One connection and one owner thread: SQLite's WAL-reset fault needs two.
+(docs/decisions/0003-spool.md). One connection and one owner thread: SQLite's WAL-reset fault needs two. So the lock is
+exclusive, and the index of the WAL lies in memory: as a file beside the spool it cost a card as much as the data.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.keep.spool import rows
+from edge.keep.spool import rows, schema
+from wire.codec import GAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge.keep.spool.rows import Kept
 
-SCHEMA_VERSION = 2
 BALLAST_BYTES = 1024 * 1024  # freed when the disk is full: a full disk wedges WAL, even DELETE fails
-
-_SCHEMA = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value, crc INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE boot(number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL,
-  offset_ms INTEGER, source INTEGER, uncertainty_ms INTEGER, heard_ms INTEGER, date_crc INTEGER,
-  rtc_utc_ms INTEGER, rtc_error_ms INTEGER);
-CREATE TABLE fresh(first INTEGER PRIMARY KEY, n INTEGER NOT NULL, boot TEXT NOT NULL,
-  crc INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE batch(id INTEGER PRIMARY KEY AUTOINCREMENT,
-  epoch TEXT NOT NULL, first INTEGER NOT NULL, n INTEGER NOT NULL,
-  kind INTEGER NOT NULL, boot TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
-  offset_ms INTEGER, source INTEGER NOT NULL, uncertainty_ms INTEGER NOT NULL, date_crc INTEGER NOT NULL,
-  urgent INTEGER NOT NULL, refusals INTEGER NOT NULL DEFAULT 0, aside INTEGER NOT NULL DEFAULT 0,
-  crc INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE(epoch, first, n, aside));
-CREATE INDEX undated ON batch(boot) WHERE offset_ms IS NULL;
-CREATE TABLE taken_over(file TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-# What brings a file from a schema to the next one. Dates of boots gained a CRC: those without one are not believed.
-_STEPS = {
-    1: "ALTER TABLE boot ADD COLUMN heard_ms INTEGER; ALTER TABLE boot ADD COLUMN date_crc INTEGER;"
-    " ALTER TABLE boot ADD COLUMN rtc_utc_ms INTEGER; ALTER TABLE boot ADD COLUMN rtc_error_ms INTEGER;"
-}
-# `floor`: what is below it has all been freed; `uncut`: the first number that is in no batch yet
-FIRST_META = {"acquired": 0, "dropped": 0, "dated_until": 0, "floor": 1, "uncut": 1}
+SPARE_BYTES = 1024 * 1024  # beyond the quota, for what is written before something else is forgotten
+CHECKPOINT_PAGES = 256  # keeps the room that a full disk must still offer small
 
 
 class SpoolFull(Exception):
@@ -54,28 +32,36 @@ class SpoolFull(Exception):
 
 
 class File:
-    """One open spool file and its ballast."""
+    """One open spool file and its ballast. `held` is how many numbers its batches and gap records have, by epoch."""
 
     def __init__(self, path: Path, quota_bytes: int, machine: str) -> None:
         self._path, self._ballast = path, path.with_suffix(".ballast")
         self.db = _connect(path, quota_bytes, machine)
+        self._page_bytes = int(self.one("PRAGMA page_size"))
+        sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch"
+        self.held: dict[str, int] = dict(self.db.execute(sql).fetchall())
         self.load_ballast()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit what happens inside, durably, or nothing of it. Raises SpoolFull where there is no room."""
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """Commit what happens inside, or nothing of it. Raises SpoolFull where there is no room.
+
+        What is not `durable` may be undone by a power cut, and is safe with the next one that is.
+        """
         if self.db.in_transaction:  # already inside one: the outer one commits
             yield
             return
+        held = self.held.copy()
         try:
+            self.db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self.db.execute("BEGIN IMMEDIATE")
             yield
             self.db.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            self._roll_back()
+            self._roll_back(held)
             raise SpoolFull(f"{self._path}: {error}") from error
         except BaseException:
-            self._roll_back()
+            self._roll_back(held)
             raise
 
     def one(self, sql: str, *values: object) -> Any:
@@ -87,38 +73,77 @@ class File:
         """Return one of the file's own figures."""
         return self.one("SELECT value FROM meta WHERE key = ?", key)
 
-    def set_meta(self, key: str, value: int) -> None:
+    def set_meta(self, key: str, value: int | str) -> None:
         """Change one of the file's own figures."""
         self.db.execute("UPDATE meta SET value = ?, crc = ? WHERE key = ?", (value, rows.crc32(key, value), key))
 
-    def insert(self, one: Kept) -> int:
-        """Add a batch or gap record, unless its identity is already there; return its id."""
-        row = rows.row(one)
+    @property
+    def used_bytes(self) -> int:
+        """What its pages weigh that are in use; those that are free are written again before the file grows."""
+        return int(self.one("PRAGMA page_count") - self.one("PRAGMA freelist_count")) * self._page_bytes
+
+    # --- batches and gap records
+
+    def insert(self, one: Kept, number: int | None = None) -> int:
+        """Add a batch or gap record, unless its identity is already there; return its id, 0 where it was there."""
+        row = (number, *rows.row(one))
         marks = ",".join("?" * len(row))
-        return int(self.db.execute(f"INSERT OR IGNORE INTO batch({rows.COLUMNS}) VALUES ({marks})", row).lastrowid or 0)
+        done = self.db.execute(f"INSERT OR IGNORE INTO batch(id, {rows.COLUMNS}) VALUES ({marks})", row)
+        if not done.rowcount:
+            return 0
+        epoch, _, n = one.identity
+        self.held[epoch] = self.held.get(epoch, 0) + n
+        return int(done.lastrowid or 0)
 
-    def declare(self, epoch: str, first: int, n: int, reason: str) -> None:
-        """Add a gap record for numbers that will never come, and count them."""
-        self.insert(rows.gap(epoch, first, n, reason))
-        self.count_dropped(n)
+    def forget(self, number: int) -> None:
+        """Take a row away."""
+        row = self.db.execute("SELECT epoch, n, aside FROM batch WHERE id = ?", (number,)).fetchone()
+        if row is not None:
+            self.db.execute("DELETE FROM batch WHERE id = ?", (number,))
+            self._let_go(*row)
 
-    def count_dropped(self, n: int) -> None:
-        """Count readings that are lost."""
+    def put_aside(self, number: int) -> None:
+        """Keep a batch without sending it again."""
+        row = self.db.execute("SELECT epoch, n, aside FROM batch WHERE id = ?", (number,)).fetchone()
+        self.db.execute("UPDATE batch SET aside = 1 WHERE id = ?", (number,))
+        self._let_go(*row)
+
+    def declare(self, epoch: str, first: int, n: int, reason: str, number: int | None = None) -> None:
+        """Say that numbers will never come, and count them: neighbouring gap records of one reason are one row.
+
+        It stands where the oldest of them stood, `number` at the latest. What is only set aside keeps its own row: it
+        is taken back when the batch is tried again.
+        """
         self.set_meta("dropped", self.meta("dropped") + n)
+        end = first + n
+        for old, start, until in self._neighbours(epoch, first, end, reason) if reason != "set-aside" else ():
+            self.forget(old)
+            number = old if number is None else min(old, number)
+            first, end = min(first, start), max(end, until)
+        self.insert(rows.gap(epoch, first, end - first, reason), number)
+
+    def _neighbours(self, epoch: str, first: int, end: int, reason: str) -> list[tuple[int, int, int]]:
+        """Return (id, first, end) of the gap records of one reason that a range touches: two look-ups in the index."""
+        sql = "SELECT id, first, first + n FROM batch WHERE epoch = ? AND first"
+        body, found = rows.gap(epoch, first, 1, reason).body, []
+        for around in ("< ? ORDER BY first DESC LIMIT 2", ">= ? ORDER BY first LIMIT 2"):
+            for number, start, until in self.db.execute(f"{sql} {around}", (epoch, first)).fetchall():
+                if start == end or until == first:
+                    gap = self.one("SELECT bytes FROM batch WHERE id = ? AND kind = ? AND aside = 0", number, GAP)
+                    found += [(number, start, until)] if gap == body else []
+        return found
+
+    def _let_go(self, epoch: str, n: int, aside: int) -> None:
+        if not aside and epoch in self.held:
+            self.held[epoch] -= n
+            if self.held[epoch] <= 0:
+                del self.held[epoch]
+
+    # --- room
 
     def relieve(self) -> None:
         """The disk is full: give SQLite the ballast's room, so that what is stored can at least be freed."""
         self._ballast.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Checkpoint and close. May be called twice."""
-        with suppress(sqlite3.Error):
-            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self.db.close()
-
-    def _roll_back(self) -> None:
-        with suppress(sqlite3.Error):
-            self.db.execute("ROLLBACK")
 
     def load_ballast(self) -> None:
         """Take the room again that `relieve` gave, once there is plenty."""
@@ -128,6 +153,17 @@ class File:
         if free.f_bavail * free.f_frsize > 4 * BALLAST_BYTES:
             with suppress(OSError):
                 self._ballast.write_bytes(bytes(BALLAST_BYTES))
+
+    def close(self) -> None:
+        """Checkpoint and close. May be called twice."""
+        with suppress(sqlite3.Error):
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.db.close()
+
+    def _roll_back(self, held: dict[str, int]) -> None:
+        self.held = held
+        with suppress(sqlite3.Error):
+            self.db.execute("ROLLBACK")
 
 
 def machine() -> str:
@@ -152,24 +188,32 @@ def lock(path: Path) -> int:
     return held
 
 
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a file for its one owner: without the index of the WAL beside it."""
+    db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+    db.text_factory = _text
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    return db
+
+
+def _text(raw: bytes) -> str:
+    """Read damaged text too: its row then fails its CRC, and not the query."""
+    return raw.decode("utf-8", "replace")
+
+
 def _connect(path: Path, quota_bytes: int, machine: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA wal_autocheckpoint = 64")  # keeps the room that a full disk must still offer small
-    db.execute(f"PRAGMA max_page_count = {max(quota_bytes * 2 // 4096, 256)}")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
+    db = connect(path)
+    try:
+        db.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")  # of a file that is created now
+        schema.prepare(db, path, machine)
+        schema.repage(db)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        db.execute(f"PRAGMA journal_size_limit = {4 * CHECKPOINT_PAGES * schema.PAGE_BYTES}")
+        page_bytes = db.execute("PRAGMA page_size").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {(quota_bytes + quota_bytes // 8 + SPARE_BYTES) // page_bytes}")
+    except BaseException:
         db.close()
-        raise RuntimeError(
-            f"{path} was written by a newer gocche (schema {version}, this one knows {SCHEMA_VERSION});"
-            " install that version again"
-        )
-    for step in range(version, SCHEMA_VERSION) if version else ():
-        db.executescript(f"BEGIN; {_STEPS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
-    if version == 0:
-        meta = FIRST_META | {"epoch": secrets.token_hex(8), "machine": machine}
-        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
-        db.executemany("INSERT INTO meta VALUES (?, ?, ?)", [(k, v, rows.crc32(k, v)) for k, v in meta.items()])
-        db.execute("COMMIT")
+        raise
     return db

@@ -1,152 +1,182 @@
-"""A spool always opens: what is damaged is set aside for a person to look at, what is intact in it is salvaged.
-
-Salvaged batches keep their identity; numbers that nothing accounts for any more are declared. What the cloud had
-already may be declared with them: harmless, as the cloud knows that it has it.
-"""
+"""A spool always opens: what is damaged is set aside for a person to look at, and a row that is damaged is declared."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from edge.keep.spool import rows
-from edge.keep.spool.file import FIRST_META, File
-from edge.keep.spool.rows import Kept
+from edge.keep.spool import rows, schema
+from edge.keep.spool.file import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from edge.keep.spool.file import File
+
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_COMPANIONS = ("-wal", "-shm")
 
 
-class Salvage(msgspec.Struct):
-    """What could be saved of a damaged file: batches under their old identities, and holes (first, n) of its epoch."""
+def mend(path: Path, own: str) -> list[str]:
+    """Leave at `path` a file that can be gone on with, or none; return words for a person.
 
-    epoch: str
-    batches: list[Kept]
-    holes: list[tuple[int, int]]
+    Raises sqlite3.OperationalError for a file that is locked or a disk that fails: that is no damage.
+    """
+    _finish(path)
+    notes = _bring_back(path)
+    why = damage(path, own) if path.exists() else None
+    if why:
+        notes.append(f"{path.name} was not usable ({why}); set aside as {set_aside(path).name}")
+    return notes
+
+
+def damaged(path: Path) -> list[Path]:
+    """Return the files that were set aside, oldest first."""
+    return sorted(path.parent.glob(f"{path.stem}.damaged-*[0-9]"), key=lambda one: int(one.name.rpartition("-")[2]))
+
+
+def parts(path: Path) -> list[Path]:
+    """Return a file and its companions, the file itself last: while it is not there, nothing is."""
+    return [path.with_name(path.name + suffix) for suffix in (*_COMPANIONS, "")]
 
 
 def damage(path: Path, own: str) -> str | None:
     """Return why a file cannot be gone on with, None where it can; rows are checked as they are read.
 
-    Only damage is damage: a file that is locked or a disk that fails raises sqlite3.OperationalError. A file of
-    another machine (`own` says which this is) is a copy: its numbers are that one's to give.
+    A file of another machine (`own` says which this is) is a copy: its numbers are that one's to give.
     """
     try:
-        db = sqlite3.connect(path, isolation_level=None)
+        db = connect(path)
         try:
             words = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if words == "ok" and db.execute("PRAGMA user_version").fetchone()[0]:
-                db.execute("SELECT count(*) FROM batch").fetchone()
-                meta = db.execute("SELECT key, value, crc FROM meta").fetchall()
-                if len(meta) != len(FIRST_META) + 2 or any(crc != rows.crc32(key, value) for key, value, crc in meta):
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if words == "ok" and version:
+                if (table := schema.strange(db, version)) is not None:
+                    return f"the table `{table}` is not declared as it was made"
+                db.execute("SELECT count(*) FROM batch WHERE aside = 1").fetchone()
+                told = db.execute("SELECT key, value, crc FROM meta").fetchall()
+                meta = {key: value for key, value, crc in told if crc == rows.crc32(key, value)}
+                if len(meta) != len(told) or not schema.whole(meta, version):
                     return "the table `meta` fails its CRC"
-                if {key: value for key, value, _ in meta}["machine"] != own:
+                if meta["machine"] != own:
                     return "it was copied from another machine"
         finally:
             db.close()
+    except UnicodeDecodeError as error:  # words of SQLite that quote what is damaged
+        return str(error)
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # text that is no UTF-8 has no code
-        if code & 0xFF not in _DAMAGE:
+        if error.sqlite_errorcode & 0xFF not in _DAMAGE:
             raise
         return str(error)
     return None if words == "ok" else str(words)
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file and its companions; return its new name."""
-    aside = next(p for i in range(1, 10_000) if not (p := path.with_suffix(f".damaged-{i}")).exists())
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
+    """Rename a damaged file and its companions; return its new name.
+
+    The file itself goes last: a power cut in between leaves it where it was, and `_finish` sends it after the others.
+    """
+    number = next(i for i in range(1, 10_000) if not any(part.exists() for part in parts(_aside(path, i))))
+    aside = _aside(path, number)
+    for part, renamed in zip(parts(path), parts(aside), strict=True):
         if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
+            part.rename(renamed)
+            _sync(path.parent)
     return aside
 
 
-def salvage(path: Path) -> Salvage:
-    """Return what is intact in a damaged file, read from both ends of each table."""
-    db = sqlite3.connect(path, isolation_level=None)
-    try:
-        meta = {
-            key: value
-            for key, value, crc in _rows(db, "meta", "key", "key, value, crc")
-            if crc == rows.crc32(key, value)
-        }
-        saved = [one for row in _rows(db, "batch", "id", rows.COLUMNS) if (one := rows.kept(0, row))]
-        epoch = str(meta.get("epoch") or (saved[-1].identity[0] if saved else ""))
-        fresh = [r for r in _rows(db, "fresh", "first", "first, n, boot, crc, bytes") if isinstance(r[4], bytes)]
-        whole = sorted(row for row in fresh if isinstance(row[0], int))
-        for pack in rows.packs(whole):
-            saved.append(pack.batch(epoch, None, urgent=False))  # noqa: PERF401 - reads as a step
-    finally:
-        db.close()
-    own = sorted(one.identity[1:] for one in saved if one.identity[0] == epoch)
-    end = max([int(meta.get("acquired") or 0) + 1, *(first + n for first, n in own)])
-    return Salvage(epoch, saved, list(_holes(own, int(meta.get("floor") or 1), end)) if epoch else [])
+def _aside(path: Path, number: int) -> Path:
+    return path.with_suffix(f".damaged-{number}")
 
 
-def _holes(own: list[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
-    for first, n in [*own, (end, 0)]:
-        if first > start:
-            yield start, first - start
-        start = max(start, first + n)
+def _finish(path: Path) -> None:
+    """Go on with a `set_aside` that was cut off between two renames."""
+    for wal in path.parent.glob(f"{path.stem}.damaged-*[0-9]-wal"):
+        aside = wal.with_name(wal.name.removesuffix("-wal"))
+        if not aside.exists() and path.exists():
+            path.rename(aside)
+            _sync(path.parent)
 
 
-def _rows(db: sqlite3.Connection, table: str, key: str, columns: str) -> Iterator[tuple[Any, ...]]:
-    """Yield what can be read of a damaged table, from both ends."""
-    seen: set[object] = set()
-    for order in ("ASC", "DESC"):
-        with suppress(sqlite3.DatabaseError):
-            for row in db.execute(f"SELECT {key}, {columns} FROM {table} ORDER BY {key} {order}"):
-                if row[0] not in seen:
-                    seen.add(row[0])
-                    yield row[1:]
+def _bring_back(path: Path) -> list[str]:
+    """Give an empty or missing file beside a WAL one page of zeros: SQLite writes it anew from the WAL.
 
-
-def take_over(file: File, aside: Path) -> list[str]:
-    """Salvage a file that was set aside, once (the mark is part of the transaction); return words for a person."""
-    if file.one("SELECT count(*) FROM taken_over WHERE file = ?", aside.name):
+    Without that page SQLite takes it for a new file and deletes the WAL, where all that was committed still lies.
+    """
+    wal = path.with_name(path.name + "-wal")
+    if not wal.exists() or not wal.stat().st_size or (path.exists() and path.stat().st_size):
         return []
-    saved = salvage(aside)
-    with file.transaction():
-        file.db.execute("INSERT INTO taken_over VALUES (?)", (aside.name,))
-        for one in saved.batches:
-            file.insert(one)
-        for first, n in saved.holes:
-            file.declare(saved.epoch, first, n, "damage")
-    readings, lost = (sum(n for *_, n in part) for part in ([one.identity for one in saved.batches], saved.holes))
-    return [f"salvaged {readings} readings of {aside.name}, declared {lost} as damaged"]
+    with path.open("wb") as file:
+        file.write(bytes(4096))
+        os.fsync(file.fileno())
+    _sync(path.parent)
+    return [f"{path.name} was empty or missing beside its log; what the log has was brought back"]
+
+
+def _sync(folder: Path) -> None:
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)
 
 
 def try_again(file: File) -> None:
     """Bring back what was set aside as never answered: another start or an upgraded cloud may do better."""
-    if not file.one("SELECT count(*) FROM batch WHERE aside = 1"):
+    found = file.db.execute("SELECT id, epoch, first, n FROM batch WHERE aside = 1").fetchall()
+    if not found:
         return
     with file.transaction():
-        file.db.execute(
-            "DELETE FROM batch WHERE aside = 0 AND kind = 2 AND (epoch, first, n) IN"
-            " (SELECT epoch, first, n FROM batch WHERE aside = 1)"
-        )
-        file.db.execute("UPDATE batch SET aside = 0, refusals = 0 WHERE aside = 1")
+        for number, *identity in found:
+            sql = "SELECT id FROM batch WHERE (epoch, first, n, aside, kind) = (?, ?, ?, 0, 2)"
+            gap = file.one(sql, *identity)
+            if gap is not None:
+                file.forget(gap)
+            file.db.execute("UPDATE batch SET aside = 0, refusals = 0 WHERE id = ?", (number,))
+            file.held[identity[0]] = file.held.get(identity[0], 0) + identity[2]
 
 
-def lose(file: File, number: int, epoch: str, acquired: int) -> None:
-    """Forget a row that cannot be trusted, and declare every number that no row accounts for any more."""
-    of = file.one("SELECT epoch FROM batch WHERE id = ?", number)
+def lose(file: File, number: int) -> None:
+    """Forget a row that cannot be trusted, and declare its numbers.
+
+    They stand in the row and in the index. Where the two agree they are right; else every number of the epoch is
+    declared that no row accounts for any more.
+    """
+    epoch, first, n = file.db.execute("SELECT epoch, first, n FROM batch WHERE id = ?", (number,)).fetchone()
+    sql = "SELECT id FROM batch INDEXED BY sqlite_autoindex_batch_1 WHERE epoch = ? AND first = ? AND n = ?"
+    sure = file.one(sql, epoch, first, n) == number
     with file.transaction():
-        file.db.execute("DELETE FROM batch WHERE id = ?", (number,))
-        if of != epoch and file.one("SELECT count(*) FROM batch WHERE epoch = ?", of):
-            _declare_holes(file, of, file.one("SELECT min(first) FROM batch WHERE epoch = ?", of), 0)
-        end = file.one("SELECT min(first) FROM fresh") or acquired + 1
-        _declare_holes(file, epoch, file.meta("floor"), end)
+        if not sure:
+            file.db.execute("REINDEX batch")  # else SQLite refuses to delete a row that its index does not know
+        file.forget(number)
+        if sure:
+            file.declare(epoch, first, n, "damage")
+            return
+        own = file.meta("epoch")
+        declare_holes(file, own, file.meta("floor"), file.meta("uncut"))
+        for other in [epoch for epoch in file.held if epoch != own]:
+            declare_holes(file, other, 0, 0)
 
 
-def _declare_holes(file: File, epoch: str, start: int, end: int) -> None:
-    held = file.db.execute("SELECT first, n FROM batch WHERE epoch = ? ORDER BY first", (epoch,)).fetchall()
-    for first, n in _holes(held, start, end):
+def declare_holes(file: File, epoch: str, start: int, end: int) -> int:
+    """Declare the numbers from `start` to before `end` that no row of the epoch has; return how many.
+
+    Without a `start` it is the first number that a row has.
+    """
+    sql = "SELECT first, n FROM batch WHERE epoch = ? ORDER BY first"
+    missing = list(holes(file.db.execute(sql, (epoch,)), start, end))
+    for first, n in missing:
         file.declare(epoch, first, n, "damage")
+    return sum(n for _, n in missing)
+
+
+def holes(held: Iterable[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, n) of what lies between the ranges `held`, in order, and up to `end`."""
+    for first, n in held:
+        if start and first > start:
+            yield start, first - start
+        start = max(start, first + n)
+    if start and end > start:
+        yield start, end - start

@@ -62,6 +62,20 @@ def crc32(*fields: object, body: bytes = b"") -> int:
     return zlib.crc32(body, zlib.crc32(repr(fields).encode()))
 
 
+def deflated(body: bytes) -> bytes:
+    """Return bytes as they lie in the file: deflated where that is shorter.
+
+    What is deflated begins with 0x78, as no body of ours does (MessagePack: an array begins with 0x90 or above).
+    """
+    short = zlib.compress(body)
+    return short if len(short) < len(body) else body
+
+
+def inflated(stored: bytes) -> bytes:
+    """Return a body again; its CRC was right. Rows of the file's first version were never deflated."""
+    return zlib.decompress(stored) if stored[:1] == b"\x78" else stored
+
+
 def date(boot: str, anchor: Anchor | None, first_ms: int, last_ms: int) -> Date:
     """Return the columns that date a batch of a boot; without an anchor it is undated."""
     offset, source, uncertainty = (
@@ -81,17 +95,18 @@ def kept(number: int, row: tuple[Any, ...]) -> Kept | None:
     if not whole or date_crc != crc32(boot, offset, source, uncertainty):
         return None
     return Kept(
-        number, (epoch, first, n), kind, boot, first_ms, last_ms, offset, source, uncertainty, bool(urgent), body
-    )
+        number, (epoch, first, n), kind, boot, first_ms, last_ms, offset, source, uncertainty, bool(urgent),
+        inflated(body),
+    )  # fmt: skip
 
 
 def row(one: Kept) -> tuple[Any, ...]:
     """Return a batch as a row (COLUMNS) with both CRCs."""
     fields = (*one.identity, one.kind, one.boot, one.first_ms, one.last_ms)
     dated = (one.offset_ms, int(one.source), one.uncertainty_ms)
-    urgent = int(one.urgent)
+    urgent, stored = int(one.urgent), deflated(one.body)
     return (
-        *fields, *dated, crc32(one.boot, *dated), urgent, crc32(*fields, urgent, body=one.body), one.body,
+        *fields, *dated, crc32(one.boot, *dated), urgent, crc32(*fields, urgent, body=stored), stored,
     )  # fmt: skip
 
 
@@ -100,16 +115,11 @@ def gap(epoch: str, first: int, n: int, reason: str) -> Kept:
     return Kept(0, (epoch, first, n), GAP, _NO_BOOT, 0, 0, None, Source.NONE, 0, urgent=False, body=encode_gap(reason))
 
 
-def to_gap(one: Kept, reason: str) -> Kept:
-    """Return the gap record that stands for a batch from now on, under its identity."""
-    return msgspec.structs.replace(one, kind=GAP, body=encode_gap(reason))
-
-
 def fresh_rows(first: int, readings: Iterable[Reading], boot: str) -> list[FreshRow]:
     """Return uncut readings as rows, in chunks that never exceed a batch."""
     made: list[FreshRow] = []
     for chunk in _chunks(readings):
-        body = _encoder.encode(chunk)
+        body = deflated(_encoder.encode(chunk))
         made.append((first, len(chunk), boot, crc32(first, len(chunk), boot, body=body), body))
         first += len(chunk)
     return made
@@ -168,13 +178,23 @@ class Pack:
         )  # fmt: skip
 
 
+def is_fresh(row: tuple[Any, ...]) -> bool:
+    """Tell whether a row of a damaged file has the types of a FreshRow."""
+    return all(map(isinstance, row, (int, int, str, int, bytes)))
+
+
+def end(fresh: Iterable[FreshRow]) -> int:
+    """Return the number after the last reading's, as far as a row can be believed whose CRC is wrong."""
+    return max((first + min(max(n, 1), MAX_READINGS) for first, n, *_ in fresh), default=0)
+
+
 def packs(fresh: Iterable[FreshRow]) -> Iterator[Pack]:
     """Yield packs that each fit one batch, oldest first; rows whose CRC is wrong leave a hole in the numbers."""
     pack: Pack | None = None
     for first, n, boot, crc, body in fresh:
         if crc32(first, n, boot, body=body) != crc:
             continue
-        for seq, reading in enumerate(_readings.decode(body), first):
+        for seq, reading in enumerate(_readings.decode(inflated(body)), first):
             if pack is None or not pack.takes(boot, seq, reading):
                 if pack is not None:
                     yield pack
