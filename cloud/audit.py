@@ -46,6 +46,7 @@ class Books:
         self._high: dict[tuple[str, str], int] = {}
         self._spooled: dict[tuple[str, str], tuple[int, int]] = {}  # high-water and spooled, as the last status says
         self._live: dict[str, tuple[int, str]] = {}
+        self._earlier: dict[str, tuple[int, dict[str, int]]] = {}  # what waits of epochs before, by the newest status
 
     def row(self, row: LedgerRow) -> None:
         """Take one ledger row."""
@@ -79,6 +80,8 @@ class Books:
             if row.status.state != "offline":
                 self._high.setdefault(key, 0)
                 self._spooled[key] = (row.status.acquired, row.status.spooled)
+                if row.arrival_ms >= self._earlier.get(row.gateway, (0, {}))[0]:
+                    self._earlier[row.gateway] = (row.arrival_ms, row.status.earlier)
 
     def accounts(self) -> list[Account]:
         """Return the sum of every epoch, by gateway."""
@@ -94,7 +97,10 @@ class Books:
         refused = sum(self._refused.get(key, {}).values())
         missing = self._high[key] - len(stored) - len(quarantined) - len(declared)
         live = self._live.get(gateway, (0, ""))[1] == epoch
-        spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing) if live else 0
+        if live:
+            spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing)
+        else:
+            spooled = min(missing, self._earlier.get(gateway, (0, {}))[1].get(epoch, 0))
         return Account(
             gateway,
             epoch,

@@ -30,6 +30,7 @@ class Keeping(msgspec.Struct, frozen=True):
     acquired: int = 0  # high-water sequence number
     cut: int = 0
     spooled: int = 0
+    earlier: dict[str, int] = {}  # what still waits of earlier epochs
     oldest_ms: int | None = None  # when the oldest batch began; None where nothing waits or nobody can know
     dropped: int = 0  # readings declared lost, or about to be
     unkept: int = 0  # of these, those that have no sequence number yet

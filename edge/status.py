@@ -66,6 +66,7 @@ def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
         acquired=keeping.acquired,
         cut=keeping.cut,
         spooled=keeping.spooled,
+        earlier=keeping.earlier,
         oldest_s=0.0 if keeping.oldest_ms is None else (now_ms - keeping.oldest_ms) / 1000,
         dropped=keeping.dropped,
         commit_s=own.commit_s,
@@ -89,6 +90,7 @@ def news(status: Status) -> Status:
         acquired=0,
         cut=0,
         spooled=0,
+        earlier=dict.fromkeys(status.earlier, 0),
         oldest_s=0.0,
         clock={"source": status.clock.get("source", "none")},
         channels={

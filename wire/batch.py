@@ -185,4 +185,5 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=False):
     why: str = ""  # what is wrong with the gateway itself (disk full, spool damaged), in words
     link: dict[str, object] = msgspec.field(default_factory=dict)
     urgent: list[Unstored] = msgspec.field(default_factory=list)
+    earlier: dict[str, int] = msgspec.field(default_factory=dict)  # epochs of earlier boots: what of each still waits
     unkept: int = 0  # readings without a number yet that will be declared lost as soon as the spool takes anything

@@ -39,6 +39,9 @@ def read(payload: bytes) -> Status:
     for name in ("acquired", "cut", "spooled", "dropped"):
         if not 0 <= getattr(status, name) < codec.MAX_SEQ:
             raise ValueError(f"{name} {str(getattr(status, name))[:40]} is no count")
+    for epoch, n in status.earlier.items():
+        if not _ID.fullmatch(epoch) or not 0 <= n < codec.MAX_SEQ:
+            raise ValueError(f"earlier {epoch[:40]!r} = {n} is no epoch and count")
     if status.mono_ms < 0:
         raise ValueError(f"mono_ms {status.mono_ms} is no time of a boot")
     return status

@@ -225,6 +225,7 @@ class Keeper:
             acquired=spool.acquired,
             cut=spool.acquired - spool.uncut,
             spooled=n,
+            earlier=spool.earlier(),
             oldest_ms=_began_ms(oldest, self._clock.boot, offset_ms),
             dropped=spool.dropped + held.lost,
             unkept=held.lost,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from edge.clock import SystemClock
@@ -32,6 +33,7 @@ __all__ = ["Kept", "Spool", "SpoolFull"]
 
 T = TypeVar("T")
 ROW_BYTES = 96  # what a row costs beyond its bytes
+EARLIER = 32  # epochs that a status names: it stays small
 SET_ASIDE_AFTER = 20  # vain sendings while others were answered
 
 
@@ -232,8 +234,8 @@ class Spool:
         return n, None if oldest is None else self.get(oldest)
 
     def earlier(self) -> dict[str, int]:
-        """Return how many numbers of each earlier epoch the cloud has not answered yet."""
-        return {epoch: n for epoch, n in self._file.held.items() if epoch != self.epoch}
+        """Return how many numbers of each earlier epoch the cloud has not answered yet, of 32 epochs at most."""
+        return dict(islice(((epoch, n) for epoch, n in self._file.held.items() if epoch != self.epoch), EARLIER))
 
     @property
     def used_bytes(self) -> int:
