@@ -202,7 +202,7 @@ def _weather() -> list[Panel]:
     direction["fieldConfig"]["defaults"]["custom"] |= {"drawStyle": "points", "pointSize": 5}
     direction["targets"][0]["query"] = direction["targets"][0]["query"].replace("mean(", "last(")
     return [
-        newest([Column(q) for q in columns], ("Thời tiết mới nhất", "Newest weather"), table, (24, 4)),
+        newest([Column(q) for q in columns], ("Thời tiết mới nhất", "Newest weather"), table, (24, 5)),
         _plain("wind_speed", (12, 8)),
         direction,
         _plain("air_pressure", (12, 8)),
@@ -232,7 +232,7 @@ def _signal() -> list[Panel]:
     ]
     return [
         states("registration", course, (24, 5)),
-        newest(columns, ("Sóng mới nhất", "Newest signal"), table, (24, 4)),
+        newest(columns, ("Sóng mới nhất", "Newest signal"), table, (24, 5)),
         lines(["lte_rsrp", "nr_ss_rsrp"], ("Độ mạnh sóng RSRP", "Signal power RSRP"), power, (12, 9)),
         lines(["lte_sinr", "nr_ss_sinr"], ("Chất lượng sóng SINR", "Signal quality SINR"), noise, (12, 9)),
         missing_now("signal", "Sóng", "Signal"),
@@ -267,7 +267,7 @@ def _heartbeats() -> Panel:
         "Nhịp báo gần nhất của từng trạm, mỗi phút một lần. Lâu hơn 5 phút: trạm mất liên lạc.",
         "Newest heartbeat of each gateway, one a minute. Older than 5 minutes: the gateway is out of touch.",
     )
-    made = panel("table", ("Tình trạng trạm", "Gateway status"), about, (24, 4))
+    made = panel("table", ("Tình trạng trạm", "Gateway status"), about, (24, 5))
     columns: dict[str, dict[str, Any]] = {
         "acquired": {"displayName": "Đã đo · Readings taken"},
         "state": {"displayName": "Trạng thái · State", "mappings": [STATES], "custom.cellOptions": IN_COLOUR},
@@ -292,7 +292,7 @@ def _position() -> Panel:
         "Where the gateway is, by satellite. Do not pass the coordinates of rare trees on.",
     )
     columns = [Column(q) for q in ("lat", "lon", "alt", "fix_quality", "satellites")]
-    return newest(columns, ("Vị trí trạm", "Gateway position"), about, (24, 4))
+    return newest(columns, ("Vị trí trạm", "Gateway position"), about, (24, 5))
 
 
 def _plain(quantity: str, size: tuple[int, int]) -> Panel:
