@@ -265,7 +265,7 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
         raise Rejected(identity, f"clock source {envelope.source} is unknown here") from error
     body = _bodies.decode(envelope.body)
     shift = body.start_ms + (envelope.offset_ms or 0)
-    uncertainty = str(-(-max(envelope.uncertainty_ms, 0) // 1000)) if source is Source.BOUNDED else None
+    uncertainty = _uncertainty(identity, envelope.uncertainty_ms) if source is Source.BOUNDED else None
     beside = _by_series(identity, body)
     blocks, seqs, values = [], [], 0
     for place, series in enumerate(body.series):
@@ -282,6 +282,14 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
     if envelope.offset_ms is not None:
         _check_times(identity, blocks, now_ms)
     return Batch(gateway, *identity, envelope.boot.hex(), envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
+
+
+def _uncertainty(identity: Identity, uncertainty_ms: int) -> str:
+    """Return how far the times of a bounded boot may be off, in seconds, rounded up."""
+    quantity, seconds = QUANTITIES["clock_uncertainty"], -(-max(uncertainty_ms, 0) // 1000)
+    if not quantity.plausible(seconds):
+        raise Rejected(identity, f"the clock's uncertainty of {seconds} s is above {quantity.high:g} s")
+    return str(seconds)
 
 
 def _check_times(identity: Identity, blocks: list[Block], now_ms: int) -> None:

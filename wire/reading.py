@@ -23,6 +23,7 @@ class Reason(IntEnum):
     PORT_LOST = 11  # the serial port is gone
     GARBLED = 12  # the answer breaks the device's own grammar
     FAULTY = 13  # the driver itself stumbled: a defect of gocche, not of the sensor
+    AMBIGUOUS = 14  # a number whose unit this model does not tell: a setting of the sensor can
 
 
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True):

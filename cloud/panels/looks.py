@@ -106,6 +106,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.PORT_LOST: ("mất cổng nối tiếp", "port lost"),
     Reason.GARBLED: ("dữ liệu hỏng", "garbled"),
     Reason.FAULTY: ("lỗi của gocche, không phải cảm biến", "fault of gocche, not of the sensor"),
+    Reason.AMBIGUOUS: ("chưa rõ đơn vị", "unit not known"),
 }
 
 

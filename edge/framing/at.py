@@ -1,4 +1,6 @@
-"""AT answers: where one ends, which of its lines are the answer, and how its fields are split.
+"""AT answers: where one ends, which of its lines are the answer, how its fields are split, and which vendors there are.
+
+A vendor is a file `at_<vendor>.py` beside this one; found by name, so that the next one edits nothing.
 
 Source: 3GPP TS 27.007 and ITU-T V.250. Seen in the field and so handled here: echo, unsolicited lines before the
 answer and after `OK`, answers without CR LF between them, fields quoted or not, with spaces around them.
@@ -6,9 +8,17 @@ answer and after `OK`, answers without CR LF between them, fields quoted or not,
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
+from functools import cache
+from typing import TYPE_CHECKING
 
+from edge import framing
 from edge.driver import BadReply
+
+if TYPE_CHECKING:
+    from edge.framing.cells import Answer, Vendor
 
 _FINAL = r"OK|ERROR|\+CM[ES] ERROR:[^\r\n]*|COMMAND NOT SUPPORT"
 RESULT = re.compile(rf"(?:^|[\r\n])({_FINAL})\r\n".encode())
@@ -55,3 +65,21 @@ def fields(line: str) -> list[str]:
 def bare(field: str) -> str:
     """Return a field without its quotation marks and the spaces within."""
     return field.strip('"').strip()
+
+
+def vendors() -> list[str]:
+    """Return the name of every vendor, sorted."""
+    found = (module.name for module in pkgutil.iter_modules(framing.__path__))
+    return sorted(name.removeprefix("at_") for name in found if name.startswith("at_"))
+
+
+def vendor(name: str) -> Vendor:
+    """Return what `at_<name>.py` offers."""
+    offered: Vendor = importlib.import_module(f"{framing.__name__}.at_{name}").VENDOR
+    return offered
+
+
+@cache
+def answers() -> dict[str, Answer]:
+    """Return how each answer is read, by its prefix, whoever's modem it is: an installer may ask any command."""
+    return {prefix: answer for name in vendors() for prefix, answer in vendor(name).answers.items()}

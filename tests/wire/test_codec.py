@@ -153,6 +153,7 @@ def body(*series, start=0):
         ({"version": 2}, "version 2"),
         ({"kind": 9}, "kind 9"),
         ({"source": 77}, "clock source 77"),
+        ({"source": 6, "uncertainty_ms": 2**60}, "uncertainty of .* s is above 1e\\+09 s"),
         ({"n": 2_000}, "2000 readings"),
         ({"n": 2}, "each once"),
         ({"first": 3}, None),

@@ -1,0 +1,148 @@
+"""Quectel modems: the serving cell as `AT+QENG="servingcell"` tells it, and how many carriers are combined.
+
+Source: Quectel RG50xQ/RM5xxQ, EC2x/EG2x, EP06 and BG9x AT manuals (QENG, QCAINFO), and the recorded lines of
+tests/data/frames. Identities are hexadecimal. LTE's SINR is dB on some models and fifths of a dB on others, with the
+same line around it; the RM5xx manual even says 2X - 20 while people read dB off it. What RSRQ does not decide is for
+the setting `lte_sinr`. Old 5G firmware prints tenths on NSA lines of seven columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from edge.driver import Value
+from edge.framing import at
+from edge.framing.cells import (
+    CELL,
+    Answer,
+    Layout,
+    Units,
+    Vendor,
+    absent,
+    checked,
+    hexadecimal,
+    lte_sinr,
+    matching,
+    nr_sinr,
+    number,
+    text,
+    unread,
+)
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from edge.framing.cells import Read
+
+_EUTRA = "_ duplex mcc mnc cell_id pci earfcn lte_band width width tac lte_rsrp lte_rsrq rssi lte_sinr"
+_LTE = Layout(_EUTRA, (16, 18))  # srxlev behind it, or CQI, power and srxlev
+_IOT = Layout(_EUTRA, (15, 16))
+_NSA = Layout(
+    "_ mcc mnc nr_pci nr_ss_rsrp nr_ss_sinr nr_ss_rsrq nr_arfcn nr_band", (7, 10, 11)
+)  # SINR before RSRQ here
+_SA = Layout(
+    "_ duplex mcc mnc cell_id nr_pci tac nr_arfcn nr_band _ nr_ss_rsrp nr_ss_rsrq nr_ss_sinr spacing", (15, 16)
+)
+_WCDMA = Layout("_ mcc mnc tac cell_id _ _ _ rscp", (5, 9, 10, 15), short=3)
+_GSM = Layout("_ mcc mnc tac cell_id", (5,), short=3)
+
+
+class _Word(NamedTuple):
+    """What a radio word means: how the mode is called, its code in `wire.quantities`, its columns, its SINR's units."""
+
+    mode: str
+    radio: int
+    layout: Layout
+    sinr: tuple[str, ...] = ()
+
+
+_WORDS = {
+    "GSM": _Word("GSM", 1, _GSM),
+    "WCDMA": _Word("WCDMA", 2, _WCDMA),
+    "LTE": _Word("LTE", 3, _LTE, ("dB", "fifths")),
+    **{word: _Word(word, 3, _IOT, ("fifths",)) for word in ("eMTC", "CAT-M", "NBIoT", "CAT-NB", "NTN NBIoT")},  # BG9x
+    "NR5G-NSA": _Word("EN-DC", 4, _NSA, ("dB", "tenths")),
+    "NR5G-SA": _Word("SA", 5, _SA, ("dB", "tenths")),
+}
+_STATES = {"SEARCH": 2, "LIMSRV": 8, "NOCONN": 1, "CONNECT": 1, "NOSRV": 0}  # -> registration, 27.007 <stat>
+_NO_CELL = frozenset({0, 2})
+
+
+def _qeng(found: list[list[str]], units: Units) -> list[Value]:
+    """One cell on the state's own line, or several on lines of their own."""
+    cells, state = [], Value("state", "", None, Reason.NOT_REPORTED)
+    for told in found:
+        if at.bare(told[0]) == "servingcell":
+            state = text("state", told[1])
+            cells += [told[2:]] if len(told) > 2 else []
+        else:
+            cells.append(told)
+    words = [at.bare(cell[0]) for cell in cells]
+    values = [state, _registration(state), _mode(words), *_radio(words, state)]
+    for word, cell in zip(words, cells, strict=True):
+        values += _cell(word, cell, units)
+    return values
+
+
+def _registration(state: Value) -> Value:
+    if state.value in _STATES:
+        return Value("registration", "1", _STATES[str(state.value)])
+    return absent("registration", Reason.NOT_REPORTED if state.value is None else Reason.GARBLED)
+
+
+def _mode(words: list[str]) -> Value:
+    """Return the radio access of these serving cells: an LTE anchor beside a 5G cell is EN-DC."""
+    if not words:
+        return Value("mode", "", None, Reason.NOT_REPORTED)
+    strange = [word for word in words if word not in _WORDS]
+    return Value("mode", "", strange[0] if strange else max((_WORDS[word] for word in words), key=_code).mode)
+
+
+def _radio(words: list[str], state: Value) -> list[Value]:
+    if not words:
+        return [Value("radio", "1", 0)] if _STATES.get(str(state.value)) in _NO_CELL else []
+    if not all(word in _WORDS for word in words):
+        return [absent("radio", Reason.GARBLED)]
+    return [Value("radio", "1", max(_code(_WORDS[word]) for word in words))]
+
+
+def _code(word: _Word) -> int:
+    return word.radio
+
+
+def _cell(word: str, cell: list[str], units: Units) -> list[Value]:
+    known = _WORDS.get(word)
+    if known is None:
+        return unread(word, "a radio word that is not known here")
+    try:
+        values = known.layout.read(cell, _READERS)
+    except ValueError as error:
+        return unread(word, str(error), known.layout)
+    if "lte_sinr" in values:
+        values["lte_sinr"] = lte_sinr(values["lte_sinr"], values["lte_rsrq"], known.sinr, units.lte_sinr)
+    if "nr_ss_sinr" in values:
+        said = values["nr_ss_sinr"]
+        whole = len(cell) > min(_NSA.counts) and abs(number(said) or 0) <= 40  # newer firmware: dB, as the manual says
+        values["nr_ss_sinr"] = nr_sinr(said, ("dB",) if whole else known.sinr, units.nr_sinr)
+    return list(values.values())
+
+
+def _qcainfo(found: list[list[str]], _units: Units) -> list[Value]:
+    return [Value("carriers", "1", len(found))]
+
+
+_READERS: dict[str, Read] = {
+    "duplex": checked("[A-Z-]+"),
+    "width": checked("[0-9]"),
+    "spacing": checked("[0-4]"),
+    "mcc": matching(r"\d{1,3}"),
+    "mnc": matching(r"\d{2,3}"),
+    "tac": hexadecimal,
+    "cell_id": hexadecimal,
+}
+VENDOR = Vendor(
+    commands=('AT+QENG="servingcell"',),
+    answers={
+        "+QENG": Answer(_qeng, ("registration", "radio", *CELL), serving=True),
+        "+QCAINFO": Answer(_qcainfo, (), empty=True),
+    },
+)
