@@ -49,7 +49,7 @@ class Agent:
         self._spool = Spool(folder / spool.path, spool.quota_mib * 1024 * 1024, boot=clock.boot)
         for note in self._spool.notes:
             log.error("spool note=%r", note)
-        self._inbox, dating = Inbox(clock), Dating(clock, self._spool.dates, self._board)
+        self._inbox, dating = Inbox(clock), Dating(clock, self._spool.dates, self._board, _pace_s(config))
         self._uplink = Uplink(
             config.broker,
             gateway,
@@ -102,6 +102,11 @@ class Agent:
     def _sampler(self, bus: Bus, folder: Path) -> Sampler:
         own = [sensor for sensor in self._config.sensors if sensor.table.bus == bus.name]
         return Sampler(bus, own, partial(open_line, bus, folder), self._inbox.put, self._board, self._clock)
+
+
+def _pace_s(config: Config) -> float:
+    """Return within what time a reading is kept, while any device is well."""
+    return config.spool.commit_s + min((sensor.table.every_s for sensor in config.sensors), default=0.0)
 
 
 def _unkept(file: StatusFile) -> int:

@@ -103,6 +103,15 @@ def test_the_agent_is_watched_and_reaches_serial_ports_only() -> None:
     assert "PrivateUsers=yes" not in lines
 
 
+def test_the_agent_may_ask_what_the_kernel_knows_of_ntp(analyze: str) -> None:
+    """Else a gateway with chrony would never trust its clock. It may not set it: it has no capability."""
+    unit = FOLDER / "gocche-agent.service"
+    said = heard([analyze, "security", "--offline=yes", "--no-pager", str(unit)]).stdout
+    assert "adjtimex is allowed" in said
+    assert "Service processes cannot change the system clock" in said
+    assert "ProtectClock=yes" not in unit.read_text(encoding="utf-8").splitlines()
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_the_command_line_is_one_that_gocche_understands(name: str) -> None:
     from gocche.__main__ import _parser

@@ -49,11 +49,14 @@ class Book(battery.Book, Protocol):
 
 
 class Dating:
-    """What dates this boot. Belongs to the thread that owns the book. Times are milliseconds of the boot."""
+    """What dates this boot. Belongs to the thread that owns the book. Times are milliseconds of the boot.
 
-    def __init__(self, clock: Clock, book: Book, board: Board) -> None:
+    `pace_s`: within that time a running gateway has always kept a reading, unless all its devices are dead.
+    """
+
+    def __init__(self, clock: Clock, book: Book, board: Board, pace_s: float = 0.0) -> None:
         self._clock, self._book, self._board = clock, book, board
-        self._battery = Battery(clock, book)
+        self._battery = Battery(clock, book, pace_s)
         self._asked_ms: int | None = None
         self._moved: Anchor | None = None
         self.anchor = book.of(clock.boot)

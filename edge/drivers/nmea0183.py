@@ -19,6 +19,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from msgspec import Meta, field
+from msgspec.structs import replace
 
 from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
 from edge.framing import nmea
@@ -28,7 +29,7 @@ from wire.reading import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.driver import Io
+    from edge.driver import Io, Reply
 
 Sentence = Literal["GGA", "RMC", "MWV", "MDA", "XDR"]
 Transduced = Literal["temperature", "humidity", "pressure", "dew_point", "voltage"]
@@ -150,6 +151,7 @@ class _Heard:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._wanted: dict[str, list[str]] = {}
+        self._heard_ms: dict[str, int] = {}  # a date is as old as its sentence, not as the poll
         self._transducers: dict[str, nmea.Transducer] = {}  # by the installer's key
         self._damaged = ""
         self._others: list[str] = []
@@ -162,21 +164,21 @@ class _Heard:
         plain = all(each in self._wanted for each in self._config.sentences if each != "XDR")
         return plain and self._transducers.keys() >= self._config.xdr.keys()
 
-    def take(self, line: bytes) -> None:
+    def take(self, line: Reply) -> None:
         """Keep a wanted sentence, note anything else."""
         self._bytes += len(line)
         for told in nmea.sentences(line, checksum_required=self._config.checksum == "required"):
             if isinstance(told, nmea.Damaged):
                 self._damaged = str(told)
             else:
-                self._keep(told[0], told[1:])
+                self._keep(told[0], told[1:], line.heard_ms)
 
     def broke_off(self, rest: bytes) -> None:
         """Note what came last and has no end."""
         self._bytes += len(rest)
         self._broken = rest
 
-    def _keep(self, address: str, fields: list[str]) -> None:
+    def _keep(self, address: str, fields: list[str], heard_ms: int) -> None:
         kind = address[2:] if not address.startswith("P") else address
         if kind == "XDR" and self._config.xdr:
             for one in nmea.transducers(fields):
@@ -186,7 +188,7 @@ class _Heard:
         elif kind == "MWV" and _at(fields, 1) != ("T" if self._config.wind == "true" else "R"):
             self._others.append(f"MWV with reference {_at(fields, 1)}")
         elif kind in self._config.sentences:
-            self._wanted[kind] = fields
+            self._wanted[kind], self._heard_ms[kind] = fields, heard_ms
         else:
             self._others.append(kind)
 
@@ -199,7 +201,7 @@ class _Heard:
         values: dict[str, Value] = {}
         for sentence in self._config.sentences:
             for value in self._told(sentence, found, fixed=fixed):
-                values.setdefault(value.name, value)
+                values.setdefault(value.name, replace(value, heard_ms=self._heard_ms.get(sentence)))
         return list(values.values())
 
     def _told(self, sentence: str, found: dict[str, list[str]], *, fixed: bool) -> list[Value]:

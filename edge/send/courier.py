@@ -87,6 +87,7 @@ class Courier:
         self._boot, self._topic, self._resend_ms = boot, topics.up(gateway), resend_s * 1000
         self._flights: dict[int, _Flight] = {}
         self._tries: dict[int, int] = {}
+        self._first_ms: dict[int, int] = {}  # of what is not answered: when it was sent first on this connection
         self._later_ms = 0
         self._settled = 0  # batches that the cloud has answered for good
         self._round_trip_ms = 0.0
@@ -100,6 +101,7 @@ class Courier:
         self.up = up
         self._flights.clear()
         self._tries.clear()
+        self._first_ms.clear()
         if up:
             self._heartbeat.connected()
             self._heartbeat.send(now)
@@ -109,8 +111,11 @@ class Courier:
                     self.launch(batch, now)
 
     def trip_ms(self, items: list[AckItem], now: int) -> int | None:
-        """Return how long an answer may have been on its way at most, by what was sent last of it; None if unknown."""
-        sent = {flight.identity: flight.sent_ms for flight in self._flights.values()}
+        """Return how long an answer may have been on its way at most, by what was sent last of it; None if unknown.
+
+        It may be the answer to the first of several sendings.
+        """
+        sent = {flight.identity: self._first_ms[number] for number, flight in self._flights.items()}
         times = [sent[one] for item in items if (one := (item.epoch.hex(), item.first, item.n)) in sent]
         return now - max(times) if times else None
 
@@ -132,6 +137,7 @@ class Courier:
             log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)
         if number is not None:
             self._tries.pop(number, None)
+            self._first_ms.pop(number, None)
             del self._flights[number]  # `later` and `undated` are sent again, the one when asked, the other at once
 
     def send(self, now: int) -> None:
@@ -161,6 +167,7 @@ class Courier:
         tries = self._tries[batch.id] = self._tries.get(batch.id, 0) + 1
         patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(tries - 1, 16), LONGEST_PATIENCE_MS)
         again = now + round(patience + random.uniform(0, patience))
+        self._first_ms.setdefault(batch.id, now)
         self._flights[batch.id] = _Flight(batch.identity, now, again, self._settled)
         return True
 

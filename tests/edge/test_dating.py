@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from functools import reduce
+from operator import xor
+
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.board import Board
 from edge.clock import Anchor
 from edge.clock.dating import Dating
+from edge.config import Bus, Sensor, SensorTable
+from edge.drivers import nmea0183
 from edge.keep.spool import Spool
+from edge.sense.ports import SimulatedLine
+from edge.sense.sampler import Sampler
 from tests.edge.clock import HandClock
 from wire.batch import Ack, Source
 from wire.reading import Reading
@@ -61,6 +72,24 @@ class Gateway:
         self.clock.battery = Anchor(offset_ms, Source.RTC, 1_000, self.clock.now)
 
 
+class Talker(SimulatedLine):
+    """A receiver that says these sentences, each so many milliseconds after the one before."""
+
+    def __init__(self, clock, *sentences):
+        super().__init__(lambda _: b"")
+        self.clock, self.sentences = clock, list(sentences)
+
+    def drain(self):
+        self._incoming.clear()
+
+    def read(self, size, patience_s):
+        if not self._incoming and self.sentences:
+            after_ms, body = self.sentences.pop(0)
+            self.clock.now += after_ms
+            self._incoming += f"${body}*{reduce(xor, body.encode()):02X}\r\n".encode()
+        return super().read(size, patience_s)
+
+
 @pytest.fixture
 def gateway(tmp_path):
     return Gateway(tmp_path)
@@ -75,6 +104,12 @@ def test_after_a_restart_within_the_boot_no_worse_clock_takes_over_and_the_statu
     assert gateway.status() == {"source": "ntp", "uncertainty_ms": 102}
     assert gateway.look()["source"] == "ntp"
     assert gateway.spool.dates.of(gateway.clock.boot) == Anchor(UTC, Source.NTP, 100)
+
+
+def test_a_damaged_date_of_a_boot_is_none(gateway):
+    gateway.hear(Source.NTP)
+    gateway.spool._db.execute("UPDATE boot SET offset_ms = offset_ms + 4096")
+    assert gateway.start().dating.anchor is None
 
 
 def test_of_dates_that_agree_the_narrower_counts(gateway):
@@ -141,6 +176,28 @@ def test_an_answer_counts_as_far_off_as_it_may_have_been_on_its_way(gateway):
     assert gateway.dating.anchor == Anchor(UTC, Source.ACK, 8_100, now + 8_000)
 
 
+def test_a_receivers_date_counts_from_when_its_sentence_was_heard(gateway):
+    """Its poll ended five seconds later: the sentence with the height came last."""
+    config = msgspec.convert({"sentences": ["GGA", "RMC"]}, type=nmea0183.Config)
+    table = SensorTable(channel="gnss-1", bus="b", driver="nmea0183")
+    one = Sensor(table, nmea0183.DRIVER, config, nmea0183.DRIVER.quantities(config))
+    shown = dt.datetime.fromtimestamp((UTC + gateway.clock.now) / 1000, dt.UTC)
+    line = Talker(
+        gateway.clock,
+        (0, f"GPRMC,{shown:%H%M%S}.00,A,2130.0,N,10430.0,E,0.0,0.0,{shown:%d%m%y},,,A"),
+        *[(1_000, "GPGSV,1,1,00")] * 5,
+        (0, "GPGGA,120000,2130.0,N,10430.0,E,1,08,1.0,900,M,0,M,,"),
+    )
+    got = []
+    bus = Bus(name="b", port="p", baud=9600, format="8N1")
+    reading = Sampler(bus, [one], lambda: line, got.append, gateway.board, gateway.clock).poll(one)
+    (anchor,) = got
+    assert reading.values["lat"] == 215_000_000
+    assert reading.mono_ms - anchor.heard_ms >= 5_000
+    assert abs(anchor.offset_ms - UTC) <= 1_000
+    assert anchor.source is Source.GNSS
+
+
 # --- the battery clock
 
 
@@ -187,6 +244,28 @@ def test_a_battery_clock_that_stood_still_dates_nothing(gateway):
     assert "rtc" not in gateway.look()
 
 
+def test_a_battery_clock_in_doubt_waits_for_a_better_clock(gateway):
+    """Each time the power came back the dead chip went on where it stood: to itself it seems to run."""
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + 60_000)
+    gateway.look()
+    gateway.clock.now += DAY_MS  # a day undated: the chip runs as long as there is power
+    gateway.read()
+    gateway.reboot("b2").rtc(UTC + 60_000 + DAY_MS)
+    assert gateway.look()["rtc"] == "it is in doubt until a better clock comes"
+    gateway.hear(Source.ACK, UTC + 60_000 + DAY_MS)  # it was right after all
+    gateway.look()
+    gateway.reboot("b3").rtc(UTC + 3 * DAY_MS)
+    assert gateway.look()["source"] == "rtc"
+
+
+def test_a_battery_clock_that_could_not_be_read_once_is_in_doubt(gateway):
+    confirmed(gateway)
+    gateway.reboot("b1").look(3 * 60_000)
+    gateway.reboot("b2").rtc(UTC + 3 * DAY_MS)
+    assert gateway.look()["source"] == "none"
+
+
 def test_a_battery_clock_caught_wrong_dates_nothing_until_a_later_boot_shows_it_right(gateway):
     confirmed(gateway)
     gateway.reboot("b1").rtc(UTC + DAY_MS)
@@ -201,3 +280,48 @@ def test_a_battery_clock_caught_wrong_dates_nothing_until_a_later_boot_shows_it_
     gateway.look()
     gateway.reboot("b3").rtc(UTC + 7 * DAY_MS)
     assert gateway.look()["source"] == "rtc"
+
+
+# --- whatever happens
+
+RANK = [Source.RTC, Source.MODEM, Source.ACK, Source.GNSS, Source.NTP]
+dates = st.builds(
+    Anchor,
+    offset_ms=st.sampled_from([UTC, UTC + 90, UTC + 5_000, UTC - 60_000, UTC + 3 * DAY_MS]),
+    source=st.sampled_from(RANK),
+    uncertainty_ms=st.sampled_from([0, 100, 2_000, 30_000]),
+)
+events = st.lists(st.one_of(dates, st.sampled_from(["restart", "reading", "hour", "week"])), min_size=1, max_size=25)
+
+
+@settings(max_examples=60, deadline=None)
+@given(events)
+def test_a_date_never_changes_and_no_worse_one_replaces_a_better(tmp_path_factory, events):
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    frozen = {}
+    for event in events:
+        known, now = gateway.dating.anchor, gateway.clock.now
+        if event == "restart":
+            gateway.start()
+            assert gateway.dating.anchor == known
+        elif event == "reading":
+            gateway.read()
+        elif event in {"hour", "week"}:
+            gateway.clock.now += {"hour": HOUR_MS, "week": 7 * DAY_MS}[event]
+        else:
+            new = msgspec.structs.replace(event, heard_ms=now)
+            gateway.dating.hear(new, now)
+            taken = gateway.dating.anchor
+            assert taken in {known, new}
+            if known is not None and taken != known:
+                agree = abs(new.offset_ms - known.offset_ms) <= new.off_ms(now) + known.off_ms(now)
+                assert (
+                    new.off_ms(now) <= known.off_ms(now)
+                    if agree
+                    else RANK.index(new.source) >= RANK.index(known.source)
+                )
+        for number in gateway.spool.waiting(99):
+            batch = gateway.spool.get(number)
+            date = (batch.offset_ms, batch.source, batch.uncertainty_ms)
+            assert frozen.setdefault(number, date) == date
+    gateway.spool.close()

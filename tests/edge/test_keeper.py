@@ -210,6 +210,25 @@ def test_an_answer_that_was_long_on_its_way_or_absurd_dates_nothing(world):
     assert clock["uncertainty_ms"] < 60_000
 
 
+def test_an_answer_may_be_to_the_first_of_several_sendings(world):
+    world.inbox.put(Anchor(UTC, Source.RTC, 50_000))  # what has no date is not sent again
+    world.connect()
+    world.read()
+    world.go(3)
+    (batch,) = world.cloud.take()
+    told_ms = UTC + world.clock.now
+    world.go(15)
+    assert world.cloud.take(), "sent again"
+    items = [AckItem(bytes.fromhex(batch.epoch), batch.first, batch.n, Verdict.STORED, "")]
+    late_ms = world.clock.now + UTC - told_ms
+    world.inbox.acknowledged(codec.encode_ack(told_ms, items))
+    world.keeper.step(0)
+    world.go(2)
+    clock = world.status().clock
+    assert clock["source"] == "ack"
+    assert clock["uncertainty_ms"] >= late_ms
+
+
 def test_what_another_boot_left_undated_waits_for_a_date(tmp_path):
     before = World(tmp_path)
     before.read(3)

@@ -91,16 +91,18 @@ class Dates:
 
     def judged(self) -> Judged | None:
         """Return what a better clock said of the battery clock last."""
-        sql = "SELECT id, rtc_utc_ms, rtc_error_ms FROM boot WHERE rtc_utc_ms IS NOT NULL ORDER BY number DESC LIMIT 1"
+        columns = "id, rtc_utc_ms, rtc_error_ms, rtc_doubted"
+        sql = f"SELECT {columns} FROM boot WHERE rtc_utc_ms IS NOT NULL ORDER BY number DESC LIMIT 1"
         row = self._db.execute(sql).fetchone()
-        return None if row is None else Judged(*row)
+        return None if row is None else Judged(row[0], row[1], row[2], doubted=bool(row[3]))
 
     def judge(self, judged: Judged) -> None:
         """Keep what a better clock says of the battery clock in this boot."""
         with self._file.transaction():
+            self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (judged.boot,))
             self._db.execute(
-                "UPDATE boot SET rtc_utc_ms = ?, rtc_error_ms = ? WHERE id = ?",
-                (judged.utc_ms, judged.error_ms, judged.boot),
+                "UPDATE boot SET rtc_utc_ms = ?, rtc_error_ms = ?, rtc_doubted = ? WHERE id = ?",
+                (judged.utc_ms, judged.error_ms, judged.doubted, judged.boot),
             )
 
     def newest_ms(self) -> int:
