@@ -39,9 +39,12 @@ GOCCHE = [sys.executable, "-m", "gocche"]
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Running]:
-    """Run a broker while inside. Its queues are unbounded: a peer is not to lose messages for being slow."""
+def running(folder: Path, extra: str = "") -> Iterator[Running]:
+    """Run a broker while inside. Its queues are unbounded: a peer is not to lose messages for being slow.
+
+    `extra` is one more line of mosquitto.conf; the embedded broker has no such settings.
+    """
     absent = servers.missing(servers.MOSQUITTO)
-    server = _Embedded(folder) if absent else servers.Mosquitto(folder, extra="max_queued_messages 0")
+    server = _Embedded(folder) if absent else servers.Mosquitto(folder, extra=f"max_queued_messages 0\n{extra}")
     with server:
         yield Running(f"{server.name} ({absent})" if absent else server.name, server.port, server.pid)

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import cloud.stream
 from cloud.audit import Books
 from cloud.clock import SystemClock
 from cloud.config import Broker
@@ -19,11 +20,13 @@ from cloud.stream import Stream
 from wire import topics
 
 
-def main(port: int, table: str, folder: Path) -> None:
-    """Store what the broker brings until SIGTERM; say `ready` once connected."""
+def main(port: int, table: str, folder: Path, sockets: str = "") -> None:
+    """Store what the broker brings until SIGTERM; say `ready` once connected. `sockets` may be `waiting` (Nagle)."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     stop, up, clock = threading.Event(), threading.Event(), SystemClock()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if sockets == "waiting":
+        cloud.stream.at_once = lambda *_: None
     store = open_store(json.loads(table), writer=True)
     store.setup()
     stream = Stream(
@@ -44,4 +47,4 @@ def main(port: int, table: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), *sys.argv[4:])

@@ -156,7 +156,7 @@ class Cloud:
                 name: sum(getattr(account, name) for account in accounts)
                 for name in ("acquired", "stored", "quarantined", "declared", "spooled", "unknown")
             },
-            "broker": {"connected": self._ingest_stream.connected, "strangers": self._ingest_stream.strangers},
+            "broker": {name: getattr(self._ingest_stream, name) for name in ("connected", "why", "strangers")},
             "ingest": ingest,
             "follower": {"missed": self._follower.missed},
             "store": self._store.health(),

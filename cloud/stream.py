@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import ssl
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
+PULSE_S = 1.0
+CLOSE_S = 5.0
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -39,10 +43,11 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 class Stream:
-    """One MQTT connection that follows some topics.
+    """One MQTT connection that follows some topics, made again for ever, in a thread of its own.
 
-    `on_arrival` and `on_link` are called from paho's thread and must only queue. Messages on topics that are none of
-    ours are counted in `strangers`. Raises ConfigError for a password or certificate file that cannot be used.
+    `on_arrival` and `on_link` are called from that thread and must only queue. Messages on topics that are none of ours
+    are counted in `strangers`; `why` says what keeps us from the broker. Raises ConfigError for a password or
+    certificate file that cannot be used.
     """
 
     def __init__(
@@ -54,14 +59,18 @@ class Stream:
         on_arrival: Callable[[Arrival], None],
         on_link: Callable[[bool], None] = lambda _up: None,
     ) -> None:
-        self._broker, self._subscriptions, self._clock = broker, subscriptions, clock
+        self._broker, self._name, self._subscriptions, self._clock = broker, name, subscriptions, clock
         self._on_arrival, self._on_link = on_arrival, on_link
         self._failures = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"stream-{name}", daemon=True)  # a name may hang
         self.connected = False
         self.strangers = 0
+        self.why = "not connected yet"
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=True)
-        client.on_connect, client.on_disconnect = self._connected, self._lost
-        client.on_connect_fail, client.on_message = self._unreachable, self._message
+        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._message
+        client.on_socket_open = at_once
+        client.on_socket_register_write = lambda *_: None  # then publish() of another thread only queues and wakes us
         self._client = client
         try:
             _secure(client, broker)
@@ -70,10 +79,8 @@ class Stream:
             raise ConfigError(f"cloud.toml: [broker]: one of its files ({files}) cannot be used: {error}") from error
 
     def start(self) -> None:
-        """Begin connecting, and go on for ever, from a thread of paho's own."""
-        self._wait()
-        self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
-        self._client.loop_start()
+        """Begin connecting, and go on for ever."""
+        self._thread.start()
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish at QoS 0; what is lost is asked for again by re-sending."""
@@ -82,33 +89,52 @@ class Stream:
     def close(self) -> None:
         """Disconnect. May be called twice."""
         self._client.disconnect()
-        self._client.loop_stop()
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_S)
 
-    def _wait(self) -> None:
-        delay = random.uniform(0.05, min(LONGEST_WAIT_S, 2.0 ** min(self._failures, 5) / 2))
-        self._client.reconnect_delay_set(min_delay=delay, max_delay=delay)  # type: ignore[arg-type]
+    def _run(self) -> None:
+        """Connect and carry until told to stop. paho's own thread ends at any exception but an OSError."""
+        self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
+        while not self._stop.is_set():
+            try:
+                self._client.reconnect()
+                while self._client.loop(PULSE_S) == mqtt.MQTT_ERR_SUCCESS and not self._stop.is_set():
+                    pass
+                self._client.loop_write()  # a goodbye that was said meanwhile
+            except (OSError, ValueError) as error:  # a name that is none is a ValueError
+                self._tell(str(error))
+            except Exception as error:
+                log.exception("stream stumbled name=%s", self._name)
+                self._tell(f"{type(error).__name__}: {error}")
+            self._failures += 1
+            self._down()
+            ceiling_s = min(LONGEST_WAIT_S, 2.0 ** min(self._failures, 5) / 2)
+            self._clock.wait(self._stop, random.uniform(0.05, ceiling_s))
+
+    def _tell(self, why: str) -> None:
+        """Say why there is no connection, once for each change."""
+        if why != self.why and not self._stop.is_set():
+            log.warning("broker away stream=%s host=%s why=%r", self._name, self._broker.host, why)
+            self.why = why
 
     def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
         if code.is_failure:
-            self._failures += 1
-            log.warning("broker refused host=%s why=%r", self._broker.host, str(code))
-            self._wait()
+            self._tell(f"broker refused: {code}")
             return
-        self._failures = 0
         client.subscribe([(topic, 1) for topic in self._subscriptions])
-        self._wait()
-        self.connected = True
+        log.info("broker here stream=%s host=%s", self._name, self._broker.host)
+        self._failures, self.why, self.connected = 0, "", True
         self._on_link(True)
 
-    def _lost(self, _client: mqtt.Client, _data: Any, _flags: Any, _code: Any, _props: Any) -> None:
-        self._failures += 1
-        self._wait()
-        self.connected = False
-        self._on_link(False)
+    def _lost(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+        if self.connected:
+            self._tell(f"connection lost: {code}")
 
-    def _unreachable(self, _client: mqtt.Client, _data: Any) -> None:
-        self._failures += 1
-        self._wait()
+    def _down(self) -> None:
+        if self.connected:
+            self.connected = False
+            self._on_link(False)
 
     def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:
@@ -118,6 +144,11 @@ class Stream:
             log.warning("message on a foreign topic why=%r", str(error))
             return
         self._on_arrival(Arrival(gateway, kind, bytes(message.payload), self._clock.utc_ms(), message.retain))
+
+
+def at_once(_client: mqtt.Client, _data: Any, sock: Any) -> None:
+    """Small packets go at once; else each window of acknowledgements waits for the other side's delayed one (40 ms)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _secure(client: mqtt.Client, broker: Broker) -> None:

@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion, LogLevel
 
 from edge.send import causes
 from edge.send.causes import Ended
-from edge.send.dial import dial, secured, tune
+from edge.send.dial import dial, hurry, secured, tune
 from wire import topics
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ class Session:
             self._publish(*self._outbox.popleft())
         if sock in came or buffered:
             self._client.loop_read()
+            if self._handle is not None:
+                hurry(self._handle)
         if free:
             self._client.loop_write()
         self._client.loop_misc()

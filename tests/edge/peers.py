@@ -25,7 +25,7 @@ class Peer:
     reads nothing where it is `full`. `heard` has (number of the connection, kind, body) of all packets.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, **ways: object) -> None:
+    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None, **ways: object) -> None:
         self.mute: set[int] = set()
         self.welcome = self.grant = 0
         self.greeting = b""
@@ -35,7 +35,7 @@ class Peer:
         self.heard: list[tuple[int, int, bytes]] = []
         self.connections: list[socket.socket] = []
         self._tls, self._stop = tls, threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
         self._server.settimeout(0.05)
         self.port: int = self._server.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, name="peer")]

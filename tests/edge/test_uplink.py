@@ -224,7 +224,7 @@ def test_a_lasting_fault_is_logged_once_and_its_end_once(caplog):
             f"uplink ill broker=127.0.0.1:{port} cause=refused why={edge.board.link.why!r}"
         ]
         caplog.clear()
-        with served_on(port):
+        with Peer(port=port):
             edge.well()
             assert edge.board.link.since_ms > since
             assert [record.message.partition(" after_s=")[0] for record in caplog.records] == [
@@ -233,16 +233,6 @@ def test_a_lasting_fault_is_logged_once_and_its_end_once(caplog):
             caplog.clear()
             edge.uplink.stop(b"bye")
     assert caplog.records == []
-
-
-@contextlib.contextmanager
-def served_on(port):
-    peer = Peer()
-    peer._server.close()
-    peer._server = socket.create_server(("127.0.0.1", port))
-    peer._server.settimeout(0.05)
-    with peer:
-        yield peer
 
 
 def test_a_gateway_that_is_put_out_again_and_again_says_so_and_does_not_hurry(caplog):
