@@ -45,7 +45,8 @@ SENSORS = {
     "air-1": ("rs485", 'driver = "modbus"\nprofile = "xy-md02"\naddress = 3'),
     "weather-1": ("weather", 'driver = "nmea0183"\nsentences = ["MDA"]'),
     "gnss-1": ("gnss", 'driver = "nmea0183"\nsentences = ["GGA", "RMC"]'),
-    "smoke-1": ("smoke", 'driver = "plantower_pms"\nmodel = "pms5003"'),
+    # its fan has run for long before the agent comes
+    "smoke-1": ("smoke", 'driver = "plantower_pms"\nmodel = "pms5003"\nwarmup_s = 0'),
     "modem-hang-tay": ("modem", 'driver = "modem_at"\nvendor = "quectel"'),
 }
 
