@@ -57,7 +57,7 @@ class Log:
             return
 
 
-class Kept:
+class Life:
     """The present process of one child, and how often it died."""
 
     def __init__(self, child: Child) -> None:
@@ -129,7 +129,7 @@ class Supervisor:
     ) -> None:
         self.stop = Event()
         self.hurry = Event()  # set too: do not wait for anybody
-        self._kept = {child.name: Kept(child) for child in children}
+        self._lives = {child.name: Life(child) for child in children}
         self._folder = folder
         self._log = log
         self._clock = clock
@@ -149,13 +149,13 @@ class Supervisor:
     def _keep(self, ready: Callable[[], None], tick: Callable[[], None], tick_s: float) -> int:
         told, next_tick = False, 0.0
         while not self.stop.is_set():
-            for kept in self._kept.values():
-                if kept.ended() == CONFIG_ERROR:
-                    self._blame(kept)
+            for life in self._lives.values():
+                if life.ended() == CONFIG_ERROR:
+                    self._blame(life)
                     return CONFIG_ERROR
-                self._look_after(kept)
+                self._look_after(life)
             now = self._clock.monotonic()
-            if not told and all(kept.ready for kept in self._kept.values()):
+            if not told and all(life.ready for life in self._lives.values()):
                 told, next_tick = True, now + tick_s
                 ready()
             elif told and now >= next_tick:
@@ -164,40 +164,40 @@ class Supervisor:
             self._clock.wait(self.stop, LOOK_S)
         return 0
 
-    def _look_after(self, kept: Kept) -> None:
-        now, name, status = self._clock.monotonic(), kept.child.name, kept.ended()
+    def _look_after(self, life: Life) -> None:
+        now, name, status = self._clock.monotonic(), life.child.name, life.ended()
         if status is not None:
-            wait_s = kept.bury(now)
+            wait_s = life.bury(now)
             self._log.say(name, f"ended {_spelled(status)}; starts again in {wait_s:g} s")
-        elif kept.process is None:
-            if now >= kept.again_at and all(self._kept[other].ready for other in kept.child.after):
-                kept.start(now, self._log, self._folder)
-                self._started({name: kept.process.pid for name, kept in self._kept.items() if kept.process})
-        elif not kept.ready:
-            kept.ready = kept.child.ready()
+        elif life.process is None:
+            if now >= life.again_at and all(self._lives[other].ready for other in life.child.after):
+                life.start(now, self._log, self._folder)
+                self._started({name: life.process.pid for name, life in self._lives.items() if life.process})
+        elif not life.ready:
+            life.ready = life.child.ready()
 
-    def _blame(self, kept: Kept) -> None:
-        kept.bury(self._clock.monotonic())
-        words = "\n".join(kept.said)
+    def _blame(self, life: Life) -> None:
+        life.bury(self._clock.monotonic())
+        words = "\n".join(life.said)
         self._log.say(
-            "up", f"{kept.child.name} refused its configuration (exit 2), so nothing is left running:\n{words}"
+            "up", f"{life.child.name} refused its configuration (exit 2), so nothing is left running:\n{words}"
         )
 
     def _end(self) -> None:
         """End the children one after another, the last first: the agent still says good-bye through the broker."""
-        for kept in reversed(self._kept.values()):
-            if kept.process:
-                self._end_one(kept, kept.process)
-            kept.bury(self._clock.monotonic())
+        for life in reversed(self._lives.values()):
+            if life.process:
+                self._end_one(life, life.process)
+            life.bury(self._clock.monotonic())
 
-    def _end_one(self, kept: Kept, process: subprocess.Popen[bytes]) -> None:
+    def _end_one(self, life: Life, process: subprocess.Popen[bytes]) -> None:
         process.terminate()
         deadline = self._clock.monotonic() + GRACE_S
-        while kept.ended() is None and self._clock.monotonic() < deadline:
+        while life.ended() is None and self._clock.monotonic() < deadline:
             if self._clock.wait(self.hurry, LOOK_S / 5):
                 break
-        if kept.ended() is None:
-            self._log.say(kept.child.name, "did not end in time: killed")
+        if life.ended() is None:
+            self._log.say(life.child.name, "did not end in time: killed")
             process.kill()
             process.wait()
 

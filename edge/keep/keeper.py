@@ -109,8 +109,11 @@ class Keeper:
         now = self._clock.mono_ms()
         if self._held.readings and self._commit_due.comes(now):
             self._commit(now)
-        if self._cut_due.comes(now) or self._spool.uncut >= codec.MAX_READINGS:
-            self._cut(now)
+        if self._out.up:
+            if self._cut_due.comes(now) or self._spool.uncut >= codec.MAX_READINGS:
+                self._cut(now)
+        elif self._spool.uncut > codec.MAX_READINGS:  # few large batches drain twice as fast as many small ones
+            self._cut(now, only_full=True)
         if self._dating.due.comes(now):
             self._tried(What.DATE, lambda: self._dating.look(now))
         if self._look_due.comes(now):
@@ -146,7 +149,10 @@ class Keeper:
                 self._tried(What.DATE, lambda: self._dating.hear(item, self._clock.mono_ms()))
             case Linked():
                 self._dating.linked()
-                self._tried(What.SEND, lambda: self._out.linked(item.up, self._clock.mono_ms()))
+                now = self._clock.mono_ms()
+                if item.up:
+                    self._cut(now)  # what the outage left uncut begins to go now
+                self._tried(What.SEND, lambda: self._out.linked(item.up, now))
 
     def _answer(self, answer: Answer) -> None:
         try:
@@ -201,9 +207,9 @@ class Keeper:
         """Whether something that is not cut yet cannot wait."""
         return self._urgent_seq > self._spool.acquired - self._spool.uncut
 
-    def _cut(self, now: int) -> None:
+    def _cut(self, now: int, *, only_full: bool = False) -> None:
         batches: list[Kept] = []
-        if not self._tried(What.CUT, lambda: batches.extend(self._spool.cut(urgent=self._urgent))):
+        if not self._tried(What.CUT, lambda: batches.extend(self._spool.cut(urgent=self._urgent, only_full=only_full))):
             self._cut_due.put_off(now, AGAIN_S)
             return
         if self._spool.dropped > self._dropped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import sqlite3
 
@@ -102,6 +103,17 @@ class World:
         for _ in range(n):
             self.read(soil_ec=random.randrange(20_000), soil_moisture=random.randrange(10_000))
 
+    def cut_many(self, readings):
+        """Bring each reading into a batch of its own, on a connection that takes nothing."""
+        self.inbox.linked(True)
+        self.cloud.up = False
+        for values in readings:
+            self.read(**values)
+            self.go(2.5)
+        self.inbox.linked(False)
+        self.go(0)
+        self.cloud.up = True
+
     def answer(self, batches, code=Verdict.STORED, seconds=0):
         items = [AckItem(bytes.fromhex(b.epoch), b.first, b.n, code, "", seconds) for b in batches]
         self.inbox.acknowledged(codec.encode_ack(UTC + self.clock.now, items))
@@ -151,9 +163,7 @@ def test_without_an_answer_it_is_sent_again_with_the_same_date(world):
 
 def test_after_an_outage_newest_first_then_oldest_first_with_at_most_eight_in_flight(world):
     world.clock.own = Anchor(UTC, Source.NTP, 100)
-    for _ in range(30):
-        world.read()
-        world.go(2.5)
+    world.cut_many([{"soil_ec": 5}] * 30)
     world.connect()
     newest, *backlog = [batch.first for batch in world.cloud.take()]
     assert newest == 30
@@ -165,9 +175,7 @@ def test_after_an_outage_newest_first_then_oldest_first_with_at_most_eight_in_fl
 
 def test_after_an_outage_recent_urgent_batches_do_not_wait_for_the_backlog(world):
     world.clock.own = Anchor(UTC, Source.NTP, 100)
-    for number in range(30):
-        world.read(pm2_5=300 if number in {20, 21} else 10)
-        world.go(2.5)
+    world.cut_many([{"pm2_5": 300 if number in {20, 21} else 10} for number in range(30)])
     world.connect()
     sent = [batch.first for batch in world.cloud.take()]
     assert sent[:2] == [30, 21], "the newest, then where smoke began"
@@ -321,6 +329,59 @@ def test_five_hundred_readings_are_cut_at_once(tmp_path):
     world.read(500)
     world.go(2)
     assert [batch.n for batch in world.cloud.take()] == [500]
+
+
+def test_without_a_link_only_full_batches_are_cut_and_the_rest_at_once_when_it_is_back(tmp_path):
+    world = World(tmp_path, commit_s=10.0, batch_s=60.0)
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    for _ in range(200):  # 1,200 readings of six values: 7,200 values
+        world.read(
+            6, soil_ec=5, soil_ph=500, soil_moisture=3000, soil_temperature=2000, soil_nitrogen=30, air_pressure=90_000
+        )
+        world.clock.now += 9_000
+        world.go(1)
+    numbers = world.spool.waiting(99)
+    assert len(numbers) == 3, "of 333 readings each, whatever batch_s says"
+    assert world.spool.uncut == 1_200 - 3 * 333
+    world.connect()
+    seen = {}
+    for _ in range(20):
+        for batch in world.cloud.take():
+            assert not seen or batch.identity in seen or batch.n <= 333
+            seen[batch.identity] = batch.n
+            world.answer([batch])
+        world.go(1)
+    assert sorted(seen.values(), reverse=True) == [333, 333, 333, 201]
+    assert sum(seen.values()) == 1_200
+
+
+def test_a_power_cut_during_an_outage_costs_no_committed_reading_cut_or_not(tmp_path):
+    world = World(tmp_path)
+    for _ in range(70):
+        world.read(10)
+        world.go(2)
+    assert 0 < world.spool.uncut < world.spool.acquired == 700
+    world.spool._db.close()  # nothing in order: no stop, no cut
+    os.close(world.spool._lock)
+    again = World(tmp_path)
+    again.clock.own = Anchor(UTC, Source.NTP, 100)
+    again.connect()
+    again.go(3)
+    assert sum(batch.n for batch in again.cloud.take()) == 700
+
+
+def test_smoke_during_an_outage_makes_its_batch_urgent_and_no_small_ones(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.inbox.linked(False)
+    for n in range(300):
+        world.read(2)
+        world.read(pm2_5=900 if n == 10 else 300 if 10 < n < 20 else 5)
+        world.go(1)
+    assert world.spool.uncut <= 500
+    numbers = world.spool.waiting(99)
+    assert [world.spool.get(number).urgent for number in numbers] == [True]
+    assert world.spool.get(numbers[0]).identity[2] == 500
 
 
 def test_a_full_disk_holds_in_memory_says_why_and_declares_what_memory_cannot_hold(world):

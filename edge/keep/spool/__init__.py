@@ -124,32 +124,35 @@ class Spool:
             self._file.set_meta("uncut", last + 1)
         self.acquired = last
 
-    def cut(self, *, urgent: bool = False) -> list[Kept]:
-        """Turn all uncut readings into frozen batches, once, in one transaction; return them, oldest first."""
+    def cut(self, *, urgent: bool = False, only_full: bool = False) -> list[Kept]:
+        """Turn uncut readings, all or as far as they fill batches, into frozen batches; return them, oldest first."""
         if not self.uncut:
             return []
-        ids = self._with_room(lambda: self._cut(urgent=urgent))
-        self.uncut = 0
+        ids, self.uncut = self._with_room(lambda: self._cut(urgent=urgent, only_full=only_full))
         return [kept for kept in map(self.get, ids) if kept]
 
-    def _cut(self, *, urgent: bool) -> list[int]:
+    def _cut(self, *, urgent: bool, only_full: bool) -> tuple[list[int], int]:
         self._quota.enforce()
         with self._file.transaction():
-            return self._freeze(urgent=urgent)
+            return self._freeze(urgent=urgent, only_full=only_full)
 
-    def _freeze(self, *, urgent: bool) -> list[int]:
-        """Cut inside the transaction that is open; return the ids of the batches."""
+    def _freeze(self, *, urgent: bool, only_full: bool = False) -> tuple[list[int], int]:
+        """Cut inside the transaction that is open; return ids, and how many readings stay uncut."""
         fresh = self._db.execute("SELECT first, n, boot, crc, bytes FROM fresh ORDER BY first").fetchall()
-        at, ids = self._file.meta("uncut"), []
-        for pack in rows.packs(fresh):
+        packs, at, ids = list(rows.packs(fresh)), self._file.meta("uncut"), list[int]()
+        left = packs.pop() if only_full and packs else None
+        end = left.first if left else self.acquired + 1
+        for pack in packs:
             self._declare_hole(at, pack.first)
             ids.append(self._file.insert(pack.batch(self.epoch, self.dates.of(pack.boot), urgent=urgent)))
             at = pack.end
-        self._declare_hole(at, self.acquired + 1)
+        self._declare_hole(at, end)
         self._file.set_meta("acquired", self.acquired)
-        self._file.set_meta("uncut", self.acquired + 1)
+        self._file.set_meta("uncut", end)
         self._db.execute("DELETE FROM fresh")
-        return ids
+        again = rows.fresh_rows(left.first, left.readings, left.boot) if left else []
+        self._db.executemany("INSERT INTO fresh VALUES (?,?,?,?,?)", again)
+        return ids, self.acquired + 1 - end
 
     # --- dates
 
