@@ -82,7 +82,13 @@ def _day() -> str:
             texts = {"model": "EC25", "firmware": "EC25EFAR06A09M4G", "operator": "Viettel"} if "modem" in name else {}
             board.channels[name] = Channel(now - 7_000, why, None, texts, polls=6 * minute)
         waiting = 36 * (minute % BATCH_MINUTES)
-        board.keeping = Keeping("b2" * 8, 36 * minute, 36 * minute - waiting, waiting, now - 1000 * waiting)
+        board.keeping = Keeping(
+            epoch="b2" * 8,
+            acquired=36 * minute,
+            cut=36 * minute - waiting,
+            spooled=waiting,
+            oldest_ms=now - 1000 * waiting,
+        )
         for second in range(0, 60, 5):
             now = (minute + 1) * MINUTE_MS + 1000 * second
             heartbeat.send(now)

@@ -35,7 +35,7 @@ class Keeping(msgspec.Struct, frozen=True):
     dropped: int = 0  # readings declared lost, or about to be
     unkept: int = 0  # of these, those that have no sequence number yet
     why: str = ""
-    urgent: tuple[Unstored, ...] = ()  # the newest urgent values that are not safe while the spool takes nothing
+    urgent: tuple[Unstored, ...] = ()  # urgent values that are not safe while the spool takes nothing
     alarm_ms: int = 0  # when one of them changed its class last
 
 

@@ -52,13 +52,19 @@ class Held:
         self.readings, self._ranks = [], []
 
     def unsafe(self, offset_ms: int | None) -> tuple[Unstored, ...]:
-        """Return the newest value of each urgent series in here; `offset_ms` dates them, None where nobody can."""
-        newest: dict[tuple[str, str], Unstored] = {}
-        for reading in self.readings:
+        """Return of each urgent series in here the newest value, and the one that changed its class last.
+
+        `offset_ms` dates them, None where nobody can.
+        """
+        told: dict[tuple[str, str, bool], Unstored] = {}
+        for reading, rank in zip(self.readings, self._ranks, strict=True):
             for name, value, _ in urgent_values(reading):
                 utc_ms = None if offset_ms is None else reading.mono_ms + offset_ms
-                newest[reading.channel, name] = Unstored(reading.channel, name, value, reading.mono_ms, utc_ms)
-        return tuple(newest.values())
+                one = Unstored(reading.channel, name, value, reading.mono_ms, utc_ms)
+                told[reading.channel, name, False] = one
+                if rank == CHANGED:
+                    told[reading.channel, name, True] = one
+        return tuple(sorted(dict.fromkeys(told.values()), key=lambda one: one.mono_ms))
 
     def _drop(self, at: int) -> None:
         del self.readings[at], self._ranks[at]

@@ -84,6 +84,7 @@ class Keeper:
         self._commit_due, self._cut_due = Due(config.commit_s, now), Due(config.batch_s, now)
         self._look_due = Due(LOOK_S, now)
         self._faults = Faults(self._look_due.hurry)
+        self._uncut_ms = now if spool.uncut else None  # since when something waits to be cut
         self._urgent_seq = 0  # the newest number of a reading that cannot wait
         self._unreadable, self._dropped = 0, spool.dropped
         self.turns = 0  # progress, for the watchdog
@@ -198,6 +199,7 @@ class Keeper:
             self._held.lost = 0
         if self._held.readings:
             self._spool.append(self._held.readings, self._clock.boot)
+            self._uncut_ms = self._uncut_ms or self._held.readings[0].mono_ms
             if self._held.urgent:
                 self._urgent_seq = self._spool.acquired
         self._held.safe()
@@ -215,6 +217,8 @@ class Keeper:
         if self._spool.dropped > self._dropped:
             log.warning("readings dropped and declared n=%s", self._spool.dropped - self._dropped)
             self._dropped = self._spool.dropped
+        if batches:
+            self._uncut_ms = batches[-1].last_ms if self._spool.uncut else None
         for batch in batches[-1:]:  # the newest, once, without waiting for room in the window
             self._out.launch(batch, now)
 
@@ -232,7 +236,7 @@ class Keeper:
             cut=spool.acquired - spool.uncut,
             spooled=n,
             earlier=spool.earlier(),
-            oldest_ms=_began_ms(oldest, self._clock.boot, offset_ms),
+            oldest_ms=_began_ms(oldest, self._clock.boot, offset_ms) if oldest else self._uncut_ms,
             dropped=spool.dropped + held.lost,
             unkept=held.lost,
             why="; ".join([*spool.notes, *self._faults.words()]),
@@ -252,10 +256,8 @@ class Keeper:
         return max(min(due) - now, 1) / 1000
 
 
-def _began_ms(oldest: Kept | None, boot: str, offset_ms: int | None) -> int | None:
+def _began_ms(oldest: Kept, boot: str, offset_ms: int | None) -> int | None:
     """Return when a batch began in the time of this boot, None where nobody can know yet."""
-    if oldest is None:
-        return None
     if oldest.boot == boot:
         return oldest.first_ms
     if oldest.offset_ms is None or offset_ms is None:

@@ -21,5 +21,5 @@ class Allowance:
         return self._left >= min(size, self._most)
 
     def spend(self, size: int) -> None:
-        """So many bytes were spent, asked for or not."""
+        """So many bytes were spent."""
         self._left -= size

@@ -83,10 +83,12 @@ class Heartbeat:
         """Send the whole status as far as the allowance reaches, or where it must be; tell whether it went out."""
         payload = msgspec.json.encode(status)
         size = len(payload) + len(self._whole_topic) + HEAD_BYTES
-        affordable = self._allowance.affords(size, now)
-        if not (must or affordable) or not self._publish(self._whole_topic, payload, now, asks=True):
+        if not (must or self._allowance.affords(size, now)):
             return False
-        self._allowance.spend(size)
+        if not self._publish(self._whole_topic, payload, now, asks=True):
+            return False
+        if not must:
+            self._allowance.spend(size)
         self._said, self._alarm_ms = status, self._board.keeping.alarm_ms
         return True
 

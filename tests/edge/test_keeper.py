@@ -343,6 +343,7 @@ def test_without_a_link_only_full_batches_are_cut_and_the_rest_at_once_when_it_i
     numbers = world.spool.waiting(99)
     assert len(numbers) == 3, "of 333 readings each, whatever batch_s says"
     assert world.spool.uncut == 1_200 - 3 * 333
+    assert world.status().oldest_s == pytest.approx(2_000, abs=20)
     world.connect()
     seen = {}
     for _ in range(20):
@@ -353,6 +354,19 @@ def test_without_a_link_only_full_batches_are_cut_and_the_rest_at_once_when_it_i
         world.go(1)
     assert sorted(seen.values(), reverse=True) == [333, 333, 333, 201]
     assert sum(seen.values()) == 1_200
+
+
+def test_what_waits_to_be_cut_has_an_age_too(world):
+    world.read()
+    world.go(120)
+    assert world.status().oldest_s == pytest.approx(120, abs=3)
+    world.connect()
+    world.go(3)
+    world.answer(world.cloud.take())
+    world.go(3)
+    world.answer(world.cloud.take())
+    world.go(3)
+    assert world.status().oldest_s == 0
 
 
 def test_a_power_cut_during_an_outage_costs_no_committed_reading_cut_or_not(tmp_path):
@@ -444,13 +458,14 @@ def test_smoke_that_the_disk_does_not_take_is_told_at_once_and_each_minute_until
         world.go(1)
     later = world.cloud.statuses[births + 1 :]
     assert 7 <= len(later) <= 10
-    assert [one.urgent[0].value for one in later[1:]] == [290.0] * (len(later) - 1), "the newest of each series"
+    assert [one.urgent[-1].value for one in later[1:]] == [290.0] * (len(later) - 1), "the newest of each series"
+    assert {one.urgent[0].mono_ms for one in later} == {smoke_ms}, "and since when"
     world.read(pm2_5=400)
     world.go(0)
-    assert world.cloud.statuses[-1].urgent[0].value == 290.0, "no change of class: it waits for its minute"
+    assert world.cloud.statuses[-1].urgent[-1].value == 290.0, "no change of class: it waits for its minute"
     world.read(pm2_5=3)
     world.go(0)
-    assert world.cloud.statuses[-1].urgent[0].value == 3.0, "nor does the end of it wait"
+    assert [one.value for one in world.cloud.statuses[-1].urgent] == [3.0], "nor does the end of it wait"
     world.free_disk()
     world.go(5)
     assert world.cloud.statuses[-1].urgent == []

@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloud.alerts.journal import read_incidents
 from tests.journeys import accounting
 from tests.journeys.observer import Observer
+from tests.journeys.test_alerts import FIRE, RULES, SMOKE
 from tests.journeys.world import GATEWAY, World
-from tests.servers import until
+from tests.rules.garden import Post, serving
+from tests.servers import free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cloud.alerts.incident import Incident
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]
 
@@ -116,6 +121,45 @@ def test_full_disks_lose_nothing(tmp_path: Path) -> None:
         assert result.stored_twice == result.cut_by_kill == 0
         later, n = observer.codes["later"], account["acquired"]
         print(f"\nfull disks: acquired={n} stored={account['stored']} later={later} unknown=0", end="")
+
+
+def test_smoke_that_a_full_disk_does_not_take_wakes_the_officer_once(tmp_path: Path) -> None:
+    """It is told when the link is back, before anything that was kept; when it is stored nobody is woken again."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        field = stack.enter_context(small_disk(tmp_path / "field"))
+        post = stack.enter_context(serving(Post(free_port())))
+        world = stack.enter_context(World(tmp_path, runtime=tmp_path / "run"))
+        world.write_devices(0.2, ("soil-1", "soil-2", "smoke-1"))
+        world.write_cloud(RULES.format(port=post.port, persist_s=0))
+        world.tell(pace=0.1)
+        world.start()
+        until(lambda: stored(world) > 50, BOUND_S, "values are stored")
+        world.parts["broker"].kill()
+        with filled(field):
+            until(lambda: again_full(field) and "free room" in world.status().get("why", ""), BOUND_S, "it says why")
+            world.tell(pace=0.1, **SMOKE)
+            until(lambda: again_full(field) and smoke_is_told(world), BOUND_S, "smoke stands in the status")
+            world.start("broker")
+            until(lambda: again_full(field) and post.subjects(FIRE), BOUND_S, "the officer is woken")
+        assert "it was told, and is stored nowhere yet" in post.mails[0][1].get_content()
+        until(lambda: incidents(world)[0].basis == "readings", BOUND_S, "it is stored after all")
+        world.tell(pace=0.1)
+        until(lambda: not incidents(world)[0].open, BOUND_S, "it is over")
+        world.drain()
+        (account,) = world.audit()
+        assert account["unknown"] == 0
+        assert len(incidents(world)) == 1
+        assert [subject.split()[1] for subject in post.subjects(FIRE)] == ["NGHI", "ĐÃ"]
+        print(f"\nsmoke on a full disk: told once, stored after all; {time.monotonic() - began:.0f} s", end="")
+
+
+def smoke_is_told(world: World) -> bool:
+    return any(told["value"] > 55 for told in world.status().get("urgent", []) if told["quantity"] == "pm2_5")
+
+
+def incidents(world: World) -> list[Incident]:
+    return read_incidents(world.server / "alerts.db", 10)
 
 
 def again_full(folder: Path) -> bool:
