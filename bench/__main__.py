@@ -1,4 +1,4 @@
-"""`python -m bench [bytes decode pipeline drain thin agent] [--quick] [--write]`: print the figures, all of them by default.
+"""`python -m bench [bytes decode pipeline drain thin agent] [--quick] [--write]`: print the figures, of all by default.
 
 `--write` puts them into docs/performance.md between its two markers; run it when nothing else runs. `--quick` only
 shows that everything still works: its figures mean little.

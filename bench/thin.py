@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bench import broker, field, process, report, sender
+from bench import broker, drain, field, process, report
 from edge.board import Board, Channel, Dated, Keeping
 from edge.clock import Anchor
 from edge.send.heartbeat import HEAD_BYTES, Heartbeat
@@ -125,8 +125,7 @@ def _drained(each: int | None, minutes: int) -> float:
         folder = Path(name)
         table = json.dumps({"engine": "sqlite", "path": str(folder / "store.db")})
         with (
-            broker.running(folder / "broker") as running,
+            broker.running(folder / "broker", extra="set_tcp_nodelay true") as running,
             process.Child("bench.ours", running.port, table, folder, log=folder / "ours.log"),
         ):
-            started, ended = sender.Gateways(running.port, [GATEWAY], packets).run()
-            return len(readings) / (ended - started)
+            return drain.Gateway(running.port, packets).rate() * len(readings) / len(packets)

@@ -9,6 +9,8 @@ import sqlite3
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.board import Board, Channel
 from edge.clock import Anchor
@@ -259,6 +261,14 @@ def test_unreadable_answers_are_counted_where_an_operator_looks(world):
     assert "1 acknowledgements were unreadable" in world.status().why
 
 
+def test_a_damaged_answer_is_forgotten_with_the_next_good_one(world):
+    world.inbox.acknowledged(b"nonsense")
+    world.go(1)
+    world.inbox.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
+    world.go(1)
+    assert world.status().why == ""
+
+
 def test_later_pauses_and_frees_nothing(world):
     world.clock.own = Anchor(UTC, Source.NTP, 100)
     world.connect()
@@ -496,6 +506,23 @@ def test_memory_gives_up_the_least_urgent_first_oldest_first():
         held.put(Reading("smoke", 60 + at, {"pm2_5": 900}, {}))
     assert not any("soil_ec" in reading.values for reading in held.readings)
     assert held.readings[0] == smoke[0], "where smoke began outlasts what is only as bad as it was"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from([5, 300, 900]), max_size=60))
+def test_what_memory_keeps_is_never_less_urgent_than_what_it_gives_up(values):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("edge.keep.held.ROOM", 10)
+        held = Held()
+        for at, value in enumerate(values):
+            held.put(Reading("smoke", 60_000 * at, {"pm2_5": value}, {}))
+    kept = [reading.mono_ms // 60_000 for reading in held.readings]
+    assert kept == sorted(kept)
+    assert len(kept) + held.lost == len(values)
+    calm = [at for at, value in enumerate(values) if value == 5 and (at == 0 or values[at - 1] == 5)]
+    if any(at in kept for at in calm):
+        given_up = set(range(len(values))) - set(kept)
+        assert given_up <= set(calm), "what is calm, and was before, goes first"
 
 
 def test_an_ordered_stop_on_a_full_disk_keeps_what_is_urgent_and_declares_the_rest(world):
