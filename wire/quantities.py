@@ -9,7 +9,7 @@ the value has no SenML form. `senml = value * senml_factor`.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 
 import msgspec
@@ -66,7 +66,7 @@ class Quantity(msgspec.Struct, frozen=True):
 
         Raises ValueError for a number that is not finite or not below 2**53 when scaled.
         """
-        if not math.isfinite(value):
+        if not abs(value) <= sys.float_info.max:  # infinite, no number, or an integer that no float can be
             raise ValueError(f"{self.name}: {value} is not a finite number")
         shifted = value * 10.0**self.decimals  # may be infinite where the value is not
         if not -MAX_SCALED < shifted < MAX_SCALED:

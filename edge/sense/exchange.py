@@ -12,13 +12,12 @@ asked of anybody on the line.
 
 from __future__ import annotations
 
-import queue
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from edge.driver import Ask, BadReply, Reply, Value
+from edge.sense.orders import Orders
 from wire.reading import Reason
 
 if TYPE_CHECKING:
@@ -89,14 +88,8 @@ class _Owed(msgspec.Struct):
     answers: int = 1
 
 
-class _Order(msgspec.Struct):
-    ask: Ask
-    terms: Terms
-    done: Future[Reply]
-
-
 class Exchange:
-    """All talk on one bus, whatever line it is on now. All but `order` and `stop` belongs to the bus's own thread.
+    """All talk on one bus, whatever line it is on now. All but `orders` and `stop` belongs to the bus's own thread.
 
     `byte_s` is how long one byte takes; `quiet_s` the silence that must lie before each frame. `echo` says whether
     the adapter repeats what is sent: None until the line has shown it.
@@ -105,19 +98,22 @@ class Exchange:
     def __init__(self, timer: Timer, *, byte_s: float = 0.0, quiet_s: float = 0.0, echo: bool | None = None) -> None:
         self._timer, self._byte_s, self._quiet_s = timer, byte_s, quiet_s
         self._line: Line = _Nowhere()
-        self.echo = echo
+        self._told_echo = self.echo = echo
         self._ahead = b""  # read and not asked for yet, of this poll
         self._owed: _Owed | None = None
         self._slowest_ms: dict[str, int] = {}  # by device: the latest answer ever heard
-        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._sent_ms = 0
         self._deaf = 0
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
     def attach(self, line: Line) -> None:
-        """Talk on this line from now on. What the last one owed may still come: the device is the same."""
-        self._line = line
+        """Talk on this line from now on. What the last one owed may still come: the device is the same.
+
+        The adapter need not be: whether this one echoes it must show again, where nobody has said so.
+        """
+        self._line, self.echo = line, self._told_echo
 
     # --- from other threads
 
@@ -129,12 +125,6 @@ class Exchange:
         """Break off what is going on at the next byte or silence."""
         self._finishing = self._stopped = True
 
-    def order(self, ask: Ask, terms: Terms) -> Future[Reply]:
-        """Have `ask` sent before anything else is asked; the future brings the reply or its BadReply."""
-        done: Future[Reply] = Future()
-        self._orders.put(_Order(ask, terms, done))
-        return done
-
     # --- a poll
 
     def run(self, poll: Io, terms: Terms) -> Heard:
@@ -143,7 +133,6 @@ class Exchange:
         Raises the driver's BadReply, whatever the line raises, and Stopped.
         """
         self.faults = []
-        self.serve()
         self._hear_out()
         self._ahead, self._deaf = b"", 0
         self._line.drain()
@@ -164,29 +153,25 @@ class Exchange:
         finally:
             poll.close()
 
-    def serve(self) -> None:
-        """Carry out the orders that wait."""
-        while not self._orders.empty():
-            order = self._orders.get_nowait()
-            if not order.done.set_running_or_notify_cancel():
-                continue
-            end, self._end_ms = self._end_ms, self._timer.mono_ms() + round(1000 * order.terms.budget_s)
-            try:
-                order.done.set_result(self._tried(order.ask, order.terms))
-            except BadReply as error:
-                order.done.set_exception(error)
-            except BaseException as error:
-                order.done.set_exception(error)
-                raise
-            finally:
-                self._end_ms = end
+    def serve(self) -> bool:
+        """Carry out the order that waits longest; tell whether there was one. Raises Stopped.
 
-    def refuse(self, error: Exception) -> None:
-        """Give all orders that wait this answer: there is no line to carry them out on."""
-        while not self._orders.empty():
-            order = self._orders.get_nowait()
-            if order.done.set_running_or_notify_cancel():
-                order.done.set_exception(error)
+        What else it comes to is for who gave it: a line that is lost shows at the next ask as well.
+        """
+        order = None if self._finishing else self.orders.take()
+        if order is None:
+            return False
+        end, self._end_ms = self._end_ms, self._timer.mono_ms() + round(1000 * order.terms.budget_s)
+        try:
+            order.done.set_result(self._tried(order.ask, order.terms))
+        except Stopped as error:
+            order.done.set_exception(error)
+            raise
+        except Exception as error:  # noqa: BLE001 - handed on; no order may cost a poll its outcome
+            order.done.set_exception(error)
+        finally:
+            self._end_ms = end
+        return True
 
     def _asked(self, ask: Ask, terms: Terms) -> Reply:
         if ask.frame:
@@ -246,8 +231,10 @@ class Exchange:
             found = self._found(ask, came, quiet=quiet)
             if isinstance(found, bytes):
                 return found
+            if quiet or found < 1:
+                raise RuntimeError(f"`find` for {terms.device} must answer or refuse when nothing more comes: {found}")
             patience_s = min(terms.timeout_s, (end_ms - self._timer.mono_ms()) / 1000)
-            more = self._line.read(found, patience_s) if patience_s > 0 else b""
+            more = self._line.read(min(found, READ_AHEAD), patience_s) if patience_s > 0 else b""
             if self._stopped:
                 raise Stopped
             came += more

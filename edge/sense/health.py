@@ -6,6 +6,7 @@ is cut, made printable, and counted under one of few names.
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 from edge.board import Channel
@@ -18,18 +19,17 @@ KINDS, TEXTS = 16, 24
 
 
 class Health:
-    """One channel's line on the board. Belongs to the thread of its bus."""
+    """One channel's line on the board, where a thread before this one left it. Belongs to the thread of its bus."""
 
     def __init__(self, board: Board, channel: str) -> None:
         self._board, self._channel = board, channel
-        self._texts: dict[str, str] = {}
+        line = board.channels.setdefault(channel, Channel())
+        self._texts, self._bad = line.texts, dict(line.bad)
         self._said: dict[str, str] = {}  # in the poll that goes on
-        self._bad: dict[str, int] = {}
-        self._polls = 0
-        self._last_ok_ms: int | None = None
+        self._places: set[str] = set()  # where the driver stumbled since it was well last
+        self._polls, self._last_ok_ms = line.polls, line.last_ok_ms
         self.failures = 0  # in a row
-        self.lost_ms: int | None = None
-        self.why = board.channels.setdefault(channel, Channel()).why
+        self.lost_ms, self.why = line.since_ms, line.why
 
     def asked(self) -> None:
         """A poll begins."""
@@ -48,14 +48,18 @@ class Health:
         lost, self.lost_ms = self.lost_ms, None
         self._last_ok_ms, self.why, self.failures = now, "", 0
         self._texts = self._said  # what a device says no more is not said of it any more
+        self._places.clear()
         self._tell()
         return None if lost is None else now - lost
 
-    def failed(self, words: str, now: int) -> bool:
-        """The poll brought none; tell whether that is news."""
-        news, self.why = self.lost_ms is None, printable(words, WORDS)
+    def failed(self, words: str, now: int, stumbled: BaseException | None = None) -> bool:
+        """The poll brought none; tell whether that is news: the first, or the driver stumbled where it had not."""
+        first, self.why = self.lost_ms is None, printable(words, WORDS)
+        places = set() if stumbled is None else {_place(stumbled)}
+        news = first or not places <= self._places
+        self._places |= places
         self.failures += 1
-        if news:
+        if first:
             self.lost_ms = now
         self._tell()
         return news
@@ -69,6 +73,12 @@ class Health:
         self._board.channels[self._channel] = Channel(
             self._last_ok_ms, self.why, self.lost_ms, dict(self._texts), self._polls, dict(self._bad)
         )
+
+
+def _place(error: BaseException) -> str:
+    """Return what an error is and where. Its words may differ each time."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{type(error).__name__} in {frame.f_code.co_filename}:{line}"
 
 
 def printable(words: str, limit: int) -> str:

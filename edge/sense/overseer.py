@@ -50,7 +50,8 @@ class Overseer:
         for bus in self._buses:
             if now > bus.sampler.ends_ms or not bus.thread.is_alive():
                 bus.heals += 1
-                log.error("bus=%s hangs; closed and opened again times=%s", bus.name, bus.heals)
+                what = "hangs" if bus.thread.is_alive() else "stumbled"
+                log.error("bus=%s %s; closed and opened again times=%s", bus.name, what, bus.heals)
                 bus.sampler.abort()
                 self._gone.append((bus.thread, now))
                 bus.sampler, bus.thread = _started(bus.name, bus.make)

@@ -39,6 +39,7 @@ FAILURES_BEFORE_REST = 3
 LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
 LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
+_STOPS = PortLost("the bus is being stopped or opened again")
 
 
 class Sampler:
@@ -62,6 +63,7 @@ class Sampler:
             clock, byte_s=10 / bus.baud if bus.baud else 0, quiet_s=bus.quiet_ms / 1000, echo=bus.echo
         )
         self._health = {sensor.table.channel: Health(board, sensor.table.channel) for sensor in sensors}
+        self._order_s = max(_budget_s(sensor) for sensor in sensors)
         self._line: Line | None = None
         self._opened_ms = 0
         self._reopen_ms = 0
@@ -83,6 +85,7 @@ class Sampler:
         """Have `run` return now, whatever the device does."""
         self.stop()
         self._exchange.stop()
+        self._exchange.orders.refuse(_STOPS)
         line = self._line
         if line is not None:
             line.cancel()
@@ -90,17 +93,28 @@ class Sampler:
     def order(self, channel: str, ask: Ask) -> Future[Reply]:
         """Have a device told something before anything else is asked on its bus (a coil, a siren).
 
-        The future brings its answer, or the BadReply or PortLost that it came to.
+        The future brings its answer, or the BadReply, PortLost or Stopped that it came to.
         """
         sensor = next(one for one in self._sensors if one.table.channel == channel)
-        done = self._exchange.order(ask, self._terms(sensor))
+        done = self._exchange.orders.give(ask, self._terms(sensor))
         self._wake.set()
+        if self._stopped:  # else whoever ends the loop sees it
+            self._exchange.orders.refuse(_STOPS)
         return done
 
     # --- the loop
 
     def run(self) -> None:
         """Poll every channel at its own pace until `stop`."""
+        try:
+            self._poll_on()
+        except Stopped:
+            pass
+        finally:
+            self.close()
+            self._exchange.orders.refuse(_STOPS)
+
+    def _poll_on(self) -> None:
         now = self._clock.mono_ms()
         due = [(now + number, number) for number in range(len(self._sensors))]
         heapq.heapify(due)
@@ -110,16 +124,12 @@ class Sampler:
             self._promise(wait_s)
             self._clock.wait(self._wake, wait_s)
             self._wake.clear()
+            self._orders()
+            if self._stopped or self._clock.mono_ms() < at:
+                continue
             sensor = self._sensors[number]
-            try:
-                self._orders(sensor)
-                if self._stopped or self._clock.mono_ms() < at:
-                    continue
-                self._put(self.poll(sensor))
-            except Stopped:
-                break
+            self._put(self.poll(sensor))
             heapq.heapreplace(due, (self._next(at, sensor), number))
-        self.close()
 
     def close(self) -> None:
         """Let go of the port. May be called twice."""
@@ -141,7 +151,7 @@ class Sampler:
             return self._lost(sensor, error)
         except BadReply as error:
             return self._failed(sensor, error.reason, f"{error.kind}: {error}{self._late(terms)}")
-        except Exception as error:  # noqa: BLE001 - the runner's one catch-all: one reading, one traceback a change
+        except BaseException as error:  # noqa: BLE001 - the runner's one catch-all; even SystemExit is no thread's end
             return self._failed(sensor, Reason.FAULTY, f"faulty: {type(error).__name__}: {error}", error)
         lost_ms = health.well(reading.mono_ms)
         if lost_ms is not None:
@@ -151,7 +161,8 @@ class Sampler:
     # --- inside
 
     def _promise(self, seconds: float) -> None:
-        self.ends_ms = self._clock.mono_ms() + round(1000 * (seconds + SLACK_S)) + LONGEST_OWED_MS
+        """Promise to be done in that time and what an order takes: one may be begun at its very end."""
+        self.ends_ms = self._clock.mono_ms() + round(1000 * (seconds + self._order_s + SLACK_S)) + LONGEST_OWED_MS
 
     def _terms(self, sensor: Sensor) -> Terms:
         habits, channel = sensor.habits, sensor.table.channel
@@ -160,20 +171,18 @@ class Sampler:
             device=channel,
             timeout_s=habits.timeout_s,
             retries=0 if resting else sensor.table.retries,
-            budget_s=max((LATE + 2) * habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S)),
+            budget_s=_budget_s(sensor),
             settle_ms=habits.settle_ms if self._bus.settle_ms is None else self._bus.settle_ms,
         )
 
-    def _orders(self, sensor: Sensor) -> None:
+    def _orders(self) -> None:
         """Carry out orders between two polls; without a line they are refused, as nobody can wait for one."""
-        try:
-            if self._line is not None:
-                self._promise(LONGEST_BUDGET_S)
-                self._exchange.serve()
-        except PortLost as error:
-            self._put(self._lost(sensor, error))
         if self._line is None:
-            self._exchange.refuse(PortLost(self._why_lost or "the port is not open yet"))
+            self._exchange.orders.refuse(PortLost(self._why_lost or "the port is not open yet"))
+        while self._line is not None:
+            self._promise(0)
+            if not self._exchange.serve():
+                break
 
     def _opened(self) -> None:
         if self._line is not None:
@@ -202,15 +211,14 @@ class Sampler:
         health.failures = min(health.failures, FAILURES_BEFORE_REST)  # a returned port is to be noticed soon
         return reading
 
-    def _failed(self, sensor: Sensor, reason: Reason, words: str, error: Exception | None = None) -> Reading:
+    def _failed(self, sensor: Sensor, reason: Reason, words: str, error: BaseException | None = None) -> Reading:
         """Return the reading of a poll that brought nothing; said once, a new defect with its traceback."""
         channel, health, now = sensor.table.channel, self._health[sensor.table.channel], self._clock.mono_ms()
-        before = health.why
-        news = health.failed(words, now)
-        if error is not None and (news or health.why != before):
-            self._log.error("channel=%s driver stumbled", channel, exc_info=error)
-        elif news:
-            self._log.warning("channel=%s lost reason=%s why=%r", channel, reason.name.lower(), health.why)
+        if health.failed(words, now, error):
+            if error is not None:
+                self._log.error("channel=%s driver stumbled", channel, exc_info=error)
+            else:
+                self._log.warning("channel=%s lost reason=%s why=%r", channel, reason.name.lower(), health.why)
         return Reading(channel, now, {}, dict.fromkeys(sensor.quantities.values(), int(reason)))
 
     def _late(self, terms: Terms) -> str:
@@ -228,16 +236,16 @@ class Sampler:
             name = sensor.quantities.get(value.name)
             if isinstance(value.value, str):
                 self._text(sensor, value, heard)
-            elif name is None:
-                continue
+            elif name is None or name in scaled or name in reasons:
+                continue  # not mapped, or said before
             elif warming:
                 reasons[name] = Reason.WARMING_UP
             elif value.value is None:
-                reasons[name] = value.reason or Reason.NOT_REPORTED
+                reasons[name] = Reason(value.reason or Reason.NOT_REPORTED)
             elif QUANTITIES[name].plausible(value.value) and value.reason is None:
                 scaled[name] = QUANTITIES[name].scale(value.value)
             else:
-                reasons[name] = value.reason or Reason.OUT_OF_RANGE
+                reasons[name] = Reason(value.reason or Reason.OUT_OF_RANGE)
                 self._keep_raw(sensor, name, value.value, raw)
         for name in sensor.quantities.values():
             if name not in scaled:
@@ -266,3 +274,7 @@ class Sampler:
         step = max(min(step << min(rest, 4), round(LONGEST_REST_S * 1000)), step)
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
+
+
+def _budget_s(sensor: Sensor) -> float:
+    return max((LATE + 2) * sensor.habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S))

@@ -61,6 +61,11 @@ def asking(*ats: int, count: int = 1):
     return [Value(f"r{i}", "1", one) for i, one in enumerate(yield_value)]
 
 
+def iter_of(ask):
+    yield ask
+    return []
+
+
 yield_value: list[int] = []
 
 
@@ -245,6 +250,15 @@ def test_wrong_speed_foreign_protocol_and_silence_are_told_apart(clock):
         exchange(clock, line).run(asking(0), Terms())
 
 
+@pytest.mark.parametrize("said", [1, 0, -5, 10**30])
+def test_a_find_that_neither_answers_nor_refuses_is_a_defect_and_named(clock, said):
+    """It turned in a circle for ever, on a whole core, once the poll's time was over."""
+    line = TimedLine(clock, lambda _: [(10, b"x")])
+    one = exchange(clock, line)
+    with pytest.raises(RuntimeError, match="must answer or refuse"):
+        one.run(iter_of(Ask(b"?", find=lambda came, quiet: said)), TERMS)
+
+
 def test_more_bytes_than_any_answer_has_end_the_ask(clock):
     line = TimedLine(clock, lambda _: [(10, b"x" * 3 * LONGEST_ANSWER)])
 
@@ -277,7 +291,7 @@ def test_echo_belongs_to_the_line_whatever_is_spoken(clock, until):
 
 
 def order(one, frame, terms=TERMS):
-    return one.order(Ask(frame, find=partial(rtu.find, frame)), terms)
+    return one.orders.give(Ask(frame, find=partial(rtu.find, frame)), terms)
 
 
 @pytest.mark.parametrize("echoes", [True, False])
@@ -315,6 +329,36 @@ def test_an_order_on_a_line_that_has_not_shown_whether_it_echoes_is_not_believed
     told.serve()
     assert isinstance(refused.exception(0), BadReply)
     assert believed.result(0)
+
+
+def test_another_adapter_may_echo_where_the_last_one_did_not(clock):
+    """Else the echo of a coil would pass for the siren's own word: the siren may be dead."""
+    coil = rtu.write_coil(1, 0, on=True)
+    one = exchange(clock, TimedLine(clock, lambda _: [(10, answer(7))]))
+    one.run(asking(0), TERMS)
+    one.attach(TimedLine(clock, lambda frame: [(1, frame)]))
+    failed = order(one, coil, Terms())
+    one.serve()
+    assert isinstance(failed.exception(0), BadReply)
+
+
+def test_an_order_that_stumbles_costs_only_itself(clock):
+    line = TimedLine(clock, lambda _: [(10, answer(7))])
+    one = exchange(clock, line)
+    lame = one.orders.give(Ask(b"on", size=2, check=lambda _: 1 // 0), TERMS)
+    assert values(one.run(asking(0), TERMS)) == [7]
+    assert isinstance(lame.exception(0), ZeroDivisionError)
+
+
+def test_orders_take_turns_with_asks_so_that_a_turn_ends(clock):
+    """Twenty orders to a dead siren would hold the bus for minutes, and look like a thread that hangs."""
+    line = TimedLine(clock, lambda frame: [(10, answer(7))] if frame != b"on" else [])
+    one = exchange(clock, line)
+    given = [one.orders.give(Ask(b"on", size=2), Terms(timeout_s=0.1, budget_s=1.0)) for _ in range(20)]
+    assert values(one.run(asking(0, 1), TERMS)) == [7, 7]
+    assert [done.done() for done in given] == [True] * 2 + [False] * 18
+    one.orders.refuse(Stopped())
+    assert all(done.done() for done in given)
 
 
 def test_an_order_interrupts_a_poll_between_two_asks(clock):

@@ -83,7 +83,7 @@ def test_a_value_out_of_range_is_a_reason_and_zero_is_a_value():
     assert reading.raw == {"soil_temperature": 9000}, "the number stays beside its reason"
 
 
-@pytest.mark.parametrize("said", [float("nan"), float("inf"), -1.7e308, 3.4e38])
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), -1.7e308, 3.4e38, pytest.param(10**400, id="10^400")])
 def test_what_no_integer_can_say_is_absent_and_counted(said):
     def odd(_config):
         yield Ask(b"?", size=1)
@@ -241,6 +241,63 @@ def test_every_poll_has_one_outcome_whatever_the_driver_does(caplog):
     assert sum("Traceback" in caplog.handler.format(record) for record in caplog.records) == 1, "once a change"
 
 
+def saying(*told, ends=None):
+    """A sensor whose driver says this, or ends so."""
+
+    def poll(_config):
+        yield Ask(b"?", 1)
+        if ends is not None:
+            raise ends
+        return list(told)
+
+    one = sensor()
+    return msgspec.structs.replace(one, driver=msgspec.structs.replace(one.driver, poll=poll))
+
+
+@pytest.mark.parametrize("ends", [SystemExit(3), GeneratorExit(), RecursionError(), MemoryError()])
+def test_nothing_that_a_driver_raises_ends_the_thread_of_its_bus(ends):
+    room, health = sampler(SimulatedLine(lambda _: b"!"), one := saying(ends=ends))
+    assert set(room.poll(one).reasons.values()) == {Reason.FAULTY}
+    assert health["soil-1"].why.startswith(f"faulty: {type(ends).__name__}")
+
+
+def test_a_defect_whose_words_differ_each_time_is_logged_once(caplog):
+    room, _ = sampler(SimulatedLine(lambda _: b"!"), sensor())
+    for number in range(20):
+        room.poll(saying(ends=KeyError(f"byte {number}")))
+    assert sum("Traceback" in caplog.handler.format(record) for record in caplog.records) == 1
+
+
+def test_a_quantity_has_a_value_or_a_reason_and_the_first_word_counts():
+    """Both, or a reason that nobody knows, and the cloud would refuse the whole batch, neighbours and all."""
+    twice = saying(Value("soil_moisture", "%", 31.2), Value("soil_moisture", "%", None))
+    room, _ = sampler(SimulatedLine(lambda _: b"!"), twice)
+    reading = room.poll(twice)
+    assert (reading.values, reading.reasons) == ({"soil_moisture": 3120}, {"soil_temperature": Reason.NOT_REPORTED})
+    unheard_of = saying(Value("soil_moisture", "%", None, "silence"))
+    assert set(room.poll(unheard_of).reasons.values()) == {Reason.FAULTY}
+
+
+def test_every_order_is_answered_whenever_the_bus_ends():
+    begun, go_on = threading.Event(), threading.Event()
+
+    def far(_frame):
+        begun.set()
+        go_on.wait(5)
+        return b""
+
+    room, _ = sampler(SimulatedLine(far), sensor())
+    running = threading.Thread(target=room.run)
+    running.start()
+    assert begun.wait(5)
+    waiting = [room.order("soil-1", Ask(b"on", size=2)) for _ in range(3)]
+    room.stop()
+    go_on.set()
+    running.join(5)
+    late = room.order("soil-1", Ask(b"off", size=3))
+    assert all(isinstance(done.exception(1), PortLost) for done in (*waiting, late))
+
+
 def test_a_date_that_cannot_be_does_not_cost_the_position(tmp_path):
     """30 February once lost the fix beside it."""
     driver = drivers.load("nmea0183")
@@ -293,6 +350,19 @@ def test_what_a_device_says_no_more_is_not_said_of_it_any_more():
     health.asked()
     health.failed("silence", 2)
     assert board.channels["modem"].texts == {"mode": "LTE"}
+
+
+def test_a_thread_that_takes_a_bus_over_goes_on_with_its_line():
+    """Else a probe silent for a month is silent since a minute ago, and one that was well yesterday never was."""
+    board = Board()
+    before = Health(board, "soil-1")
+    before.asked()
+    before.well(1_000)
+    before.failed("silence", 2_000)
+    after = Health(board, "soil-1")
+    assert not after.failed("silence", 9_000), "no news"
+    line = board.channels["soil-1"]
+    assert (line.last_ok_ms, line.since_ms, line.polls) == (1_000, 2_000, 1)
 
 
 def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):

@@ -1,0 +1,48 @@
+"""What a device is told beside its polls (a coil, a siren): given by any thread, carried out by the one of its bus."""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+
+if TYPE_CHECKING:
+    from edge.driver import Ask, Reply
+    from edge.sense.exchange import Terms
+
+
+class Order(NamedTuple):
+    """One ask that somebody waits for. Each is answered: with a reply, or why there is none."""
+
+    ask: Ask
+    terms: Terms
+    done: Future[Reply]
+
+
+class Orders:
+    """Those that wait, oldest first. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[Order] = queue.SimpleQueue()
+
+    def give(self, ask: Ask, terms: Terms) -> Future[Reply]:
+        """Have `ask` sent; the future brings what it comes to."""
+        done: Future[Reply] = Future()
+        self._waiting.put(Order(ask, terms, done))
+        return done
+
+    def take(self) -> Order | None:
+        """Return the oldest, which must be answered now; None where none waits that was not called off."""
+        with suppress(queue.Empty):
+            while True:
+                order = self._waiting.get_nowait()
+                if order.done.set_running_or_notify_cancel():
+                    return order
+        return None
+
+    def refuse(self, error: Exception) -> None:
+        """Give all that wait this answer: nobody will carry them out."""
+        while (order := self.take()) is not None:
+            order.done.set_exception(error)
