@@ -414,7 +414,9 @@ def mangled(data: bytes, rng: random.Random) -> bytes:
     if not data:
         return data
     cut = rng.randrange(len(data) + 1)
-    noise = rng.choice([b"", rng.randbytes(rng.randrange(9)), data[:cut], b",", b"-", b"\r\n", b'"', b"nan"])
+    noise = rng.choice(
+        [b"", rng.randbytes(rng.randrange(9)), data[:cut], b",", b"-", b"\r\n", b'"', b"nan", b"9" * 400]
+    )
     return data[:cut] + noise + data[cut + rng.randrange(3) :]
 
 

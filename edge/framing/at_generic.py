@@ -23,6 +23,7 @@ from edge.framing.cells import (
     decimal,
     hexadecimal,
     text,
+    whole,
 )
 from wire.reading import Reason
 
@@ -57,8 +58,8 @@ def registered(told: list[str]) -> list[Value]:
 
 def _csq(found: list[list[str]], _units: Units) -> list[Value]:
     level, _ = found[-1][0], found[-1][1]
-    if int(level) in _TD_SCDMA:
-        reason = Reason.SENTINEL if int(level) == _TD_SCDMA[-1] else Reason.AMBIGUOUS
+    if whole(level) in _TD_SCDMA:
+        reason = Reason.SENTINEL if whole(level) == _TD_SCDMA[-1] else Reason.AMBIGUOUS
         return [Value("rssi", "dBm", None, reason)]
     return [_CSQ.value("rssi", level)]
 

@@ -113,11 +113,19 @@ def decimal(name: str, field: str, factor: float = 1.0) -> Value:
     said = at.bare(field)
     if said in {"", "-"}:
         return absent(name)
-    if not re.fullmatch(r"-?\d+(\.\d+)?", said):
+    if not re.fullmatch(r"-?\d{1,12}(\.\d{1,12})?", said):  # the longest there is, a 5G cell's identity, has 11
         raise ValueError(f"{name} {said!r} is not a number")
     if said == "-32768" or (said == "65535" and name in {"pci", "nr_pci"}):
         return absent(name, Reason.SENTINEL)
     return Value(name, _UNITS.get(name, "1"), round(float(said) * factor, 3))
+
+
+def whole(field: str) -> int:
+    """Return an index. Raises ValueError for what no table has so many rows for."""
+    said = at.bare(field)
+    if not re.fullmatch(r"-?\d{1,6}", said):
+        raise ValueError(f"{said!r} is no index")
+    return int(said)
 
 
 def hexadecimal(name: str, field: str) -> Value:
@@ -149,7 +157,7 @@ class Table(NamedTuple):
 
     def value(self, name: str, field: str) -> Value:
         """Return the lower edge of the interval that the index stands for; beyond the table, with its reason."""
-        index = int(at.bare(field))
+        index = whole(field)
         if index == self.none:
             return absent(name, Reason.SENTINEL)
         reason = None if 0 <= index <= self.top else Reason.OUT_OF_RANGE

@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-
 if TYPE_CHECKING:
     from edge.driver import Ask, Reply
     from edge.sense.exchange import Terms

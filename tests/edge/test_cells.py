@@ -14,6 +14,8 @@ from edge.driver import BadReply, Value
 from edge.drivers import modem_at
 from edge.framing import at
 from edge.framing.cells import CELL, Table, Units, decimal, lte_sinr, nr_sinr
+from edge.sense.exchange import run
+from edge.sense.ports import SimulatedLine
 from wire.reading import Reason
 
 FRAMES = Path(__file__).parents[1] / "data" / "frames"
@@ -83,6 +85,23 @@ def test_the_unit_of_lte_sinr(said: float, rsrq: float | None, setting: str | No
 def test_the_unit_of_nr_sinr(said: float, setting: str | None, due: float | None) -> None:
     got = nr_sinr(Value("nr_ss_sinr", "dB", said), ("dB", "tenths"), setting)
     assert (got.value if got.reason is None else None) == due
+
+
+ASKED = ("AT+CSQ", "AT+CESQ", "AT+CEREG?", "AT+CREG?")
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 400, "9" * 5_000, "1_0"])
+@pytest.mark.parametrize("answer", ["+CSQ: {},99", "+CESQ: 99,99,255,255,{},40", '+CEREG: 2,1,"1A2B","01A2B3C4",{}'])
+def test_a_number_that_cannot_be_is_garbled_and_costs_only_its_answer(number: str, answer: str) -> None:
+    """What no float can be made the driver stumble, and every other answer of the modem was lost with it."""
+    said = {b"AT+CREG?": "+CREG: 2,1"} | {b"AT" + answer.partition(":")[0].encode(): answer.format(number)}
+    line = SimulatedLine(lambda frame: b"\r\n" + _word(said, frame) + b"\r\n\r\nOK\r\n")
+    values = {value.name: value.value for value in run(modem_at.poll(modem_at.Config(commands=ASKED)), line)}
+    assert values["registration"] == 1
+
+
+def _word(said: dict[bytes, str], frame: bytes) -> bytes:
+    return next((word.encode() for start, word in said.items() if frame.startswith(start)), b"")
 
 
 def test_what_says_none_is_none_whatever_the_unit() -> None:
