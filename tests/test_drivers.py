@@ -20,7 +20,7 @@ import pytest
 from edge import drivers, profiles
 from edge.config import load
 from edge.driver import BadReply, Value
-from edge.framing import rtu
+from edge.framing import plantower, rtu
 from edge.plausible import ENDS, judged, ranges, same_unit
 from edge.sense.exchange import run
 from edge.sense.transcript import Replay, TranscriptError, parse, written
@@ -302,6 +302,14 @@ class Counting(Replay):
         got = super().read(size, patience_s)
         self.waits += not got
         return got
+
+
+def test_a_particle_sensor_at_the_wrong_speed_is_told_from_one_that_broke_off() -> None:
+    noise = random.Random(7).randbytes(4_000)
+    for came, kind, words in ((noise, "garbled", "is the speed right"), (noise[:20], "short", "20 bytes")):
+        with pytest.raises(BadReply, match=words) as refused:
+            plantower.find(28, came, quiet=True)
+        assert refused.value.kind == kind
 
 
 def test_no_answer_is_waited_for_that_has_come() -> None:

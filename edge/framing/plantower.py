@@ -6,7 +6,12 @@ place where a frame could begin is tried; a false start costs at most one frame.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge.driver import BadReply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEADER = b"\x42\x4d"
 _PLAUSIBLE_LENGTHS = (20, 28, 36)
@@ -21,10 +26,8 @@ def find(length: int, came: bytes, quiet: bool) -> bytes | int:
     whole = 4 + length
     head = HEADER + length.to_bytes(2)
     needs, damaged = [], b""
-    for start in range(len(came)):
+    for start in _starts(came, head):
         frame = came[start : start + whole]
-        if not frame.startswith(head[: len(frame)]):
-            continue
         if len(frame) < whole:
             needs.append(whole - len(frame))
         elif _valid(frame):
@@ -34,6 +37,17 @@ def find(length: int, came: bytes, quiet: bool) -> bytes | int:
     if quiet:
         raise _verdict(came, length, damaged)
     return min(needs, default=whole)
+
+
+def _starts(came: bytes, head: bytes) -> Iterator[int]:
+    """Yield where a frame begins, or may at the very end: not byte by byte, as a wrong speed brings thousands."""
+    start = came.find(head)
+    while start >= 0:
+        yield start
+        start = came.find(head, start + 1)
+    for start in range(max(len(came) - len(head) + 1, 0), len(came)):
+        if head.startswith(came[start:]):
+            yield start
 
 
 def _valid(frame: bytes) -> bool:
@@ -50,4 +64,7 @@ def _verdict(came: bytes, length: int, damaged: bytes) -> BadReply:
         return BadReply("checksum", f"checksum {told:04x}, should be {right:04x}: {damaged.hex(' ')}")
     if not came:
         return BadReply("silence", "nothing came: is the sensor awake?")
+    if len(came) >= 2 * (4 + length):  # two frames long, and no frame within
+        words = f"{len(came)} bytes came, none forms a frame: is the speed right, is it in active mode?"
+        return BadReply("garbled", f"{words} {came[-40:].hex(' ')}")
     return BadReply("short", f"{len(came)} bytes without a whole frame: {came.hex(' ')}")

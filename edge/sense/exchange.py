@@ -101,7 +101,7 @@ class Exchange:
         self._told_echo = self.echo = echo
         self._ahead = b""  # read and not asked for yet, of this poll
         self._owed: _Owed | None = None
-        self._slowest_ms: dict[str, int] = {}  # by device: the latest answer ever heard
+        self._slowest_ms: dict[str, int] = {}  # by device: what came latest after its question, ever
         self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._sent_ms = 0
@@ -295,7 +295,8 @@ class Exchange:
                 break
             came = (came + more)[-LONGEST_ANSWER:]
             if self._is_answer(owed.ask, came):
-                self._slowest_ms[owed.terms.device] = self._timer.mono_ms() - owed.sent_ms
+                late_ms = self._timer.mono_ms() - owed.sent_ms
+                self._slowest_ms[owed.terms.device] = max(late_ms, self._slowest_ms.get(owed.terms.device, 0))
                 owed.answers, came = owed.answers - 1, b""
                 if owed.answers <= 0:
                     break
@@ -319,7 +320,7 @@ class Exchange:
                 raise Stopped
 
     def late_s(self, device: str) -> float:
-        """Return how long after its question a device's latest late answer came; 0 where none ever was late."""
+        """Return how late an answer of a device ever came after its question; 0 where none ever was late."""
         return self._slowest_ms.get(device, 0) / 1000
 
     def _left_s(self) -> float:

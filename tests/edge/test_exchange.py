@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from contextlib import suppress
 from functools import partial
@@ -142,6 +143,22 @@ def test_an_answer_later_than_was_waited_for_does_not_shift_all_that_follow(cloc
         clock.now += 10_000
     assert not wrong
     assert heard or every == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_answers_that_come_whenever_they_like_are_never_mixed_up(clock, seed):
+    """Up to twelve time-outs late: one that came less late once made the exchange forget how late they can be."""
+    rng = random.Random(seed)
+    one = exchange(clock, TimedLine(clock, lambda frame: [(rng.randint(0, 6_000), answer(frame[3]))]))
+    polls, known = 0, False
+    while polls < 100:
+        known |= one.late_s("probe") >= 4.0  # and half as long again is all the six seconds
+        yield_value.clear()
+        with suppress(BadReply):
+            one.run(asking(10, 20, 30), TERMS)
+        assert yield_value == [10, 20, 30][: len(yield_value)] or not known
+        clock.now += 5_000
+        polls += known
 
 
 def test_after_a_late_answer_the_next_ask_does_not_wait_any_longer(clock):
