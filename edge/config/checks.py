@@ -70,6 +70,7 @@ def _mapped(file: Path, place: str, driver: Any, config: Any) -> dict[str, str]:
 def check_buses(file: Path, buses: list[Bus], sensors: list[Sensor]) -> None:
     """Refuse two buses of one name or port, a speed or format that no port has, a bus without sensors."""
     ports: dict[str, str] = {}
+    captures: dict[str, str] = {}
     names: set[str] = set()
     for number, bus in enumerate(buses, 1):
         place = f"[[bus]] {number}"
@@ -82,6 +83,9 @@ def check_buses(file: Path, buses: list[Bus], sensors: list[Sensor]) -> None:
             facts = {"value": shown(bus.port), "other": shown(ports[device])}
             raise ConfigError(file, f"{place} port", "port_taken", **facts)
         ports[device] = bus.name
+        if bus.capture and captures.setdefault(bus.capture, bus.name) != bus.name:
+            facts = {"value": shown(bus.capture), "other": shown(captures[bus.capture])}
+            raise ConfigError(file, f"{place} capture", "capture_taken", **facts)
         if not any(sensor.table.bus == bus.name for sensor in sensors):
             raise ConfigError(file, f"{place} name", "bus_without_sensor", value=shown(bus.name))
 

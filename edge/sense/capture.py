@@ -1,7 +1,8 @@
 """Every byte of a line, for a bug report: bounded in size, and never the reason that a reading is lost.
 
 The newest talk counts. At half of the limit the file becomes `<name>.1` and a new one begins, so that both together
-never hold more. A disk that takes nothing ends the capture, said once, and nothing else.
+never hold more. A disk that takes nothing ends the capture, said once, and nothing else. A file that holds something
+else (a slip of the pen: the spool, the configuration) is left alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ class Capture:
     def __init__(self, file: Path, limit_bytes: int = LIMIT_BYTES) -> None:
         self._file, self._limit = file, limit_bytes
         self._came = bytearray()
-        self._well = True
+        self._well = _is_ours(file)
+        if not self._well:
+            log.error(
+                "capture refused file=%s why='it holds no talk of a line; give the capture a file of its own'", file
+            )
 
     def sent(self, frame: bytes) -> None:
         """Note what was sent."""
@@ -58,3 +63,14 @@ class Capture:
         except OSError as error:
             self._well = False
             log.warning("capture ended file=%s why=%r", self._file, str(error))
+
+
+def _is_ours(file: Path) -> bool:
+    """Tell whether notes may be added: a pipe could block, and what is no talk must not be spoilt."""
+    if file.is_fifo():
+        return False
+    try:
+        with file.open("rb") as there:
+            return there.read(1) in {b"", b">", b"<", b"#"}
+    except OSError:
+        return True  # not there yet; else the first note says what is wrong

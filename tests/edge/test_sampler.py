@@ -381,6 +381,19 @@ def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
     assert health["soil-1"].why == ""
 
 
+def test_a_capture_spoils_no_other_file(tmp_path):
+    """`capture = "spool.db"` would write into the spool and, at its limit, move it away."""
+    spool, pipe = tmp_path / "spool.db", tmp_path / "pipe"
+    spool.write_bytes(b"SQLite format 3\0" + bytes(5_000))
+    os.mkfifo(pipe)
+    for file in (spool, pipe):
+        far = SimulatedLine(lambda frame: answer(1, 312, 225))
+        room, _ = sampler(lambda far=far, file=file: CapturedLine(far, Capture(file, 4_000)), one := sensor())
+        assert all(room.poll(one).values for _ in range(100))
+    assert spool.read_bytes() == b"SQLite format 3\0" + bytes(5_000)
+    assert not (tmp_path / "spool.db.1").exists()
+
+
 def test_what_a_device_needs_is_known_by_its_driver_and_may_be_said_otherwise():
     pms = drivers.load("plantower_pms")
     config = msgspec.convert({"model": "pms5003"}, pms.config)
