@@ -242,6 +242,7 @@ class Sampler:
                 reasons[name] = Reason.WARMING_UP
             elif value.value is None:
                 reasons[name] = Reason(value.reason or Reason.NOT_REPORTED)
+                self._keep_raw(sensor, name, value.raw, raw)
             elif QUANTITIES[name].plausible(value.value) and value.reason is None:
                 scaled[name] = QUANTITIES[name].scale(value.value)
             else:
@@ -252,8 +253,10 @@ class Sampler:
                 reasons.setdefault(name, Reason.NOT_REPORTED)
         return Reading(sensor.table.channel, heard.mono_ms, scaled, reasons, raw)
 
-    def _keep_raw(self, sensor: Sensor, quantity: str, number: float, raw: dict[str, int]) -> None:
+    def _keep_raw(self, sensor: Sensor, quantity: str, number: float | None, raw: dict[str, int]) -> None:
         """Keep what the device said beside its reason; what no integer of the wire can say is only counted."""
+        if number is None:
+            return
         try:
             raw[quantity] = QUANTITIES[quantity].scale(number)
         except ValueError:

@@ -278,6 +278,14 @@ def test_a_quantity_has_a_value_or_a_reason_and_the_first_word_counts():
     assert set(room.poll(unheard_of).reasons.values()) == {Reason.FAULTY}
 
 
+def test_a_number_that_means_no_value_stays_beside_its_reason():
+    """A light sensor that says -1 has nothing to say; staff may still want to know that it said so."""
+    told = saying(Value("soil_moisture", "%", None, Reason.SENTINEL, raw=-1.0))
+    room, _ = sampler(SimulatedLine(lambda _: b"!"), told)
+    reading = room.poll(told)
+    assert (reading.reasons["soil_moisture"], reading.raw) == (Reason.SENTINEL, {"soil_moisture": -100})
+
+
 def test_every_order_is_answered_whenever_the_bus_ends():
     begun, go_on = threading.Event(), threading.Event()
 
