@@ -113,7 +113,9 @@ class Driver(msgspec.Struct, frozen=True):
 
     `poll(config)` is the generator; `quantities(config)` maps each of its numeric value names to a name in
     `wire.quantities`, in that quantity's unit: the channel's readings carry exactly these, each with a value or a
-    reason. `habits` may be a function of the configuration where they depend on the very model.
+    reason. `habits` may be a function of the configuration where they depend on the very model; so may `checksum`:
+    whether a sum guards every answer. Where none does, a disturbed line can bring another value that looks true, and
+    the reference says so; where one does, the case tests flip bits and no other value may come of it.
     """
 
     name: str
@@ -122,7 +124,12 @@ class Driver(msgspec.Struct, frozen=True):
     poll: Callable[..., Io]
     quantities: Callable[..., dict[str, str]]
     habits: Habits | Callable[..., Habits] = Habits()
+    checksum: bool | Callable[..., bool] = True
 
     def habits_of(self, config: DriverConfig) -> Habits:
         """Return what this very device needs."""
         return self.habits if isinstance(self.habits, Habits) else self.habits(config)
+
+    def guarded(self, config: DriverConfig) -> bool:
+        """Tell whether a sum guards every answer of this very device."""
+        return self.checksum if isinstance(self.checksum, bool) else self.checksum(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -13,18 +14,49 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gocche.words import Refused, both
+
 if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 EXIT_FAILED, EXIT_CONFIG = 1, 2
+EXTRAS = dict.fromkeys(("amqtt", "influxdb_client", "jinja2", "starlette", "uvicorn"), "cloud") | {
+    "pymodbus": "cloud,demo",
+    "grafana_client": "grafana",
+}  # library → what to install for it
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 well, 1 failed, 2 wrong configuration or usage)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show Vietnamese
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; what Python itself flushes at its end must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+
+
+def _run(argv: list[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     _log_to_stderr(options.verbose)
-    code: int = options.run(options)
+    try:
+        code: int = options.run(options)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRAS:
+            raise
+        command = options.run.__name__.strip("_").replace("_", "-")
+        return _refused(Refused("command", "needs_extra", command=command, missing=missing, extras=EXTRAS[missing]))
+    except Refused as error:
+        return _refused(error)
     return code
 
 
@@ -67,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--data", type=Path, default=_agents_folder(), help="data folder of the agent")
     status.add_argument("--json", action="store_true")
     status.set_defaults(run=_status)
+
+    read = words.add_parser("read", help="ask one sensor once, now, without the agent, and show the talk on the line")
+    read.add_argument("where", nargs="+", metavar="BUS ADDRESS|CHANNEL", help="of devices.toml; a channel is enough")
+    read.add_argument("--config", type=Path, default=Path("/etc/gocche/devices.toml"), metavar="devices.toml")
+    read.add_argument("--data", type=Path, default=_agents_folder(), help="data folder of the agent")
+    read.add_argument("--profile", help="of a Modbus probe that is not in the file")
+    read.set_defaults(run=_read)
 
     audit = words.add_parser(
         "audit", help="acquired = stored + quarantined + declared + spooled + unknown, per gateway and epoch"
@@ -130,9 +169,12 @@ def _state_folder() -> Path:
 
 
 def _agents_folder() -> Path:
-    """Return the folder that systemd gives, that of its unit where there is one, else this one."""
-    unit = Path("/var/lib/gocche")
-    return Path(os.environ.get("STATE_DIRECTORY") or (unit if unit.is_dir() else "."))
+    """Return the folder that systemd gives, that of its unit where there is one, else this one.
+
+    The unit's folder leads below /var/lib/private, where only root may look: that it is there is enough.
+    """
+    unit = "/var/lib/gocche"
+    return Path(os.environ.get("STATE_DIRECTORY") or (unit if os.path.lexists(unit) else "."))
 
 
 def _stopping() -> threading.Event:
@@ -145,16 +187,16 @@ def _stopping() -> threading.Event:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
-        raise SystemExit(f"gocche: {text!r} is not HOST:PORT; write it like 127.0.0.1:8080")
+        raise Refused("command", "not_an_address", text=text)
     return host.strip("[]"), int(port)
 
 
 def _refused(error: Exception) -> int:
-    """Say what a person must mend: in Vietnamese first where it is about devices.toml."""
-    finding = getattr(error, "finding", None)
-    if finding is not None:
-        print(f"gocche: {finding.told('vi')}", file=sys.stderr)
-    print(f"{'        ' if finding else 'gocche: '}{error}", file=sys.stderr)
+    """Say what a person must mend, in Vietnamese first where there are such words."""
+    told = getattr(error, "told", None)
+    if told is not None:
+        print(f"gocche: {told('vi')}", file=sys.stderr)
+    print(f"{'        ' if told else 'gocche: '}{error}", file=sys.stderr)
     return EXIT_CONFIG
 
 
@@ -197,7 +239,6 @@ def _agent(options: argparse.Namespace) -> int:
 
 def _check_config(options: argparse.Namespace) -> int:
     from edge.config import ConfigError, advice, load
-    from gocche.words import both
 
     try:
         config = load(options.config, running=False)
@@ -247,6 +288,17 @@ def _status(options: argparse.Namespace) -> int:
     from gocche.status import status
 
     return status(options.data, as_json=options.json)
+
+
+def _read(options: argparse.Namespace) -> int:
+    from edge.config import ConfigError
+    from gocche.read import read
+
+    logging.getLogger("edge").setLevel(logging.ERROR)  # what the agent would log is printed
+    try:
+        return read(options.config, options.data, options.where, options.profile)
+    except ConfigError as error:
+        return _refused(error)
 
 
 def _audit(options: argparse.Namespace) -> int:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
+import unicodedata
 from typing import TYPE_CHECKING
+
+from gocche.words import Refused, said
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 _MODULE = '''"""NAME: say here which device this is, and from which maker.
 
 Source: name the datasheet and the pages that the numbers below come from.
@@ -61,7 +66,8 @@ def quantities(_config: Config) -> dict[str, str]:
     return _QUANTITIES
 
 
-DRIVER = Driver("NAME", "NAME: one line for people", Config, poll, quantities, Habits(baud=9600))
+# this made-up device sends no checksum; where yours does, check it and leave the last word out
+DRIVER = Driver("NAME", "NAME: one line for people", Config, poll, quantities, Habits(baud=9600), checksum=False)
 '''
 
 _FILES = {
@@ -78,15 +84,30 @@ _FILES = {
 def new_driver(name: str, root: Path) -> list[Path]:
     """Write the skeleton of driver `name` into the checkout at `root` and return the files.
 
-    Raises ValueError for a name that cannot be a module, and FileExistsError, writing nothing, where one is there.
+    Raises Refused, writing nothing: for a name that cannot be a module, a file that is there, a folder without drivers.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{1,30}", name) or keyword.iskeyword(name):
-        raise ValueError(f'"{name}" cannot name a driver: 2 to 31 small letters, digits and _, e.g. "mhz19"')
+    if not (root / "edge" / "drivers").is_dir() or not (root / "tests" / "drivers").is_dir():
+        raise Refused("new_driver", "no_checkout", root=root)
+    fault = "form" if not _NAME.fullmatch(name) else "reserved" if _reserved(name) else ""
+    if fault:
+        why = {key: said("new_driver", fault, language) for key, language in (("why", "en"), ("why_vi", "vi"))}
+        raise Refused("new_driver", "name", name=name, better=_better(name), **why)
     files = {root / path.replace("NAME", name): text.replace("NAME", name) for path, text in _FILES.items()}
     for path in files:
         if path.exists():
-            raise FileExistsError(f"{path} is already there; choose another name")
+            raise Refused("new_driver", "taken", path=path)
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(files)
+
+
+def _reserved(name: str) -> bool:
+    return keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in sys.stdlib_module_names
+
+
+def _better(name: str) -> str:
+    """Return the nearest name that does: Rain-Bucket → rain_bucket."""
+    plain = unicodedata.normalize("NFD", name.lower().replace("đ", "d")).encode("ascii", "ignore").decode()
+    near = re.sub(r"[^a-z0-9]+", "_", plain).strip("_0123456789")[:31]
+    return near if _NAME.fullmatch(near) and not _reserved(near) else "mhz19"

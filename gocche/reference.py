@@ -105,6 +105,9 @@ def _drivers() -> Iterator[str]:
         yield f"## {name}\n\n{driver.title}\n"
         yield (importlib.import_module(f"edge.drivers.{name}").__doc__ or "").strip() + "\n"
         yield f"Usual line: {habits.baud} baud, {habits.format}; {_patience(habits)}. {_hardware(name)}"
+        if driver.checksum is not True:
+            sometimes = "Where set so, no" if callable(driver.checksum) else "No"
+            yield f"{sometimes} checksum guards its answers: a disturbed line can bring a wrong value unnoticed.\n"
         yield table(_KEYS, keys(driver.config))
         for sensor in (one for one in sample.sensors if one.driver.name == name):
             yield f"In the sample, `{sensor.table.channel}` measures {', '.join(sorted(sensor.quantities.values()))}.\n"

@@ -1,60 +1,150 @@
-"""`gocche status`: how this gateway is, read from the file that the agent leaves, without any network."""
+"""`gocche status`: how this gateway is, read from the file that the agent leaves, without any network.
+
+What an installer must not overlook before leaving is loud: a sensor without values, a link that is down, an agent that
+does not run each make the exit code 1, and say since when and what to look at.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edge.status import status_file
+from edge.status import AGAIN_MS, status_file
+from gocche.words import LANGUAGES, both, said, words
 from wire.batch import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-STALE_S = 30.0
+STALE_S = 2 * AGAIN_MS / 1000
 
 
 def status(folder: Path, *, as_json: bool) -> int:
-    """Print the status in `folder`; return 0 when the agent runs and is well, 1 when not, 2 when there is none."""
+    """Print the status of the agent of a data folder; return 0 when it runs and all is well, 1 when not."""
     file = status_file(folder)
+    wall = datetime.now().astimezone()  # noqa: TID251 - a file's age and "since 12:04" are wall-clock time
     try:
         raw = file.read_bytes()
-        age_s = datetime.now(UTC).timestamp() - file.stat().st_mtime  # noqa: TID251  (a file's age is wall-clock time)
-        now = msgspec.json.decode(raw, type=Status)
-    except OSError as error:
-        print(f"gocche: {file}: {error.strerror}; name the agent's data folder with --data", file=sys.stderr)
-        return 2
-    except msgspec.DecodeError as error:
-        print(f"gocche: {file}: {error}; the agent writes it anew within seconds", file=sys.stderr)
-        return 1
-    running = now.state == "online" and age_s < STALE_S
+        age_s = max(wall.timestamp() - file.stat().st_mtime, 0.0)
+        told = msgspec.json.decode(raw, type=Status)
+    except FileNotFoundError:
+        return _absent("absent", file=file, folder=folder.resolve())
+    except PermissionError:
+        return _absent("forbidden", file=file)
+    except (OSError, msgspec.DecodeError) as error:
+        return _absent("unreadable", file=file, why=error)
+    seen = Seen(told, age_s, wall)
     if as_json:
-        print(msgspec.json.encode({**msgspec.to_builtins(now), "age_s": round(age_s, 1), "running": running}).decode())
+        extra = {"age_s": round(age_s, 1), "running": seen.running, "well": seen.well}
+        print(msgspec.json.encode({**msgspec.to_builtins(told), **extra}).decode())
     else:
-        print(_words(now, age_s, running=running))
-    return 0 if running and not now.why else 1
+        print("\n\n".join("\n".join(seen.lines(language)) for language in LANGUAGES))
+    return 0 if seen.well else 1
 
 
-def _words(now: Status, age_s: float, *, running: bool) -> str:
-    head = "running" if running else f"not running (last heard of {age_s:.0f} s ago, state {now.state})"
-    lines = [
-        f"agent     {head}, version {now.version}, configuration {now.config}",
-        f"readings  acquired={now.acquired} spooled={now.spooled} dropped={now.dropped} oldest_s={now.oldest_s:.0f}",
-        f"promise   a power cut costs at most the last {now.commit_s:g} s",
-        f"clock     {now.clock.get('source', 'none')}, uncertain by {now.clock.get('uncertainty_ms', 0)} ms",
-    ]
-    if now.why:
-        lines.append(f"fault     {now.why}")
-    for channel, how in now.channels.items():
-        last = how.get("last_ok_ms")
-        well = "never" if not isinstance(last, int) else f"{(now.mono_ms - last) / 1000 + age_s:.0f} s ago"
-        bad = " ".join(f"{kind}={count}" for kind, count in dict(how.get("bad") or {}).items())  # type: ignore[call-overload]
-        lines.append(
-            f"channel   {channel}: well {well}"
-            + (f"; {how['why']}" if how.get("why") else "")
-            + (f"; {bad}" if bad else "")
-        )
-    return "\n".join(lines)
+def remedy(why: str, channel: str, language: str) -> str:
+    """Return what to look at when a sensor's `why` (edge/sense/health.py) is this."""
+    row = next(row for row in words()["remedy"] if re.search(row["why"], why))
+    text: str = row[language].format(name=channel)
+    return said("status", "look_at", language, what=text)
+
+
+def _absent(name: str, **facts: object) -> int:
+    print(both("status", name, **facts), file=sys.stderr)
+    return 1
+
+
+class Seen:
+    """A status as it looks from now: what is well in it, and the lines that say so."""
+
+    def __init__(self, told: Status, age_s: float, wall: datetime) -> None:
+        self._told, self._age_s, self._wall = told, age_s, wall
+        self.running = told.state == "online" and age_s < STALE_S
+
+    @property
+    def well(self) -> bool:
+        """Tell whether nothing needs a person: the agent runs, every sensor brings values, the link is up."""
+        sick = any(how.get("why") for how in self._told.channels.values())
+        return self.running and not (sick or self._told.why or self._told.link.get("why"))
+
+    def lines(self, language: str) -> list[str]:
+        """Return the status in one language."""
+        return [
+            *self._agent(language),
+            *self._keeping(language),
+            *self._link(language),
+            *(line for name, how in self._told.channels.items() for line in self._channel(language, name, how)),
+            said("status", "all_well" if self.well else "not_well", language),
+        ]
+
+    def _agent(self, language: str) -> list[str]:
+        facts = {"version": self._told.version, "config": self._told.config, "ago": span(self._age_s, language)}
+        kind = "running" if self.running else "stopped" if self._told.state == "stopped" else "stale"
+        return [said("status", kind, language, **facts)]
+
+    def _keeping(self, language: str) -> list[str]:
+        told = self._told
+        facts = {"acquired": told.acquired, "spooled": told.spooled, "dropped": told.dropped}
+        source = str(told.clock.get("source", "none"))
+        certainty_s = float(told.clock.get("uncertainty_ms", 0)) / 1000
+        lines = [
+            said("status", "readings", language, **facts, oldest=span(told.oldest_s, language)),
+            said("status", "power_cut", language, commit_s=f"{told.commit_s:g}"),
+            said("status", "undated", language)
+            if source == "none"
+            else said("status", "clock", language, source=source, off=f"{certainty_s:g}"),
+        ]
+        return lines + ([said("status", "fault", language, why=told.why)] if told.why else [])
+
+    def _link(self, language: str) -> list[str]:
+        link = self._told.link
+        since = self._since(link.get("since_ms"), language)
+        if not link.get("why"):
+            return [said("status", "link_up", language, since=since)] if link.get("up") else []
+        return [said("status", "link_down", language, since=since, why=link["why"])]
+
+    def _channel(self, language: str, name: str, how: dict[str, Any]) -> list[str]:
+        why, last = str(how.get("why") or ""), how.get("last_ok_ms")
+        counted = " ".join(f"{kind}={count}" for kind, count in (how.get("bad") or {}).items())
+        seldom = said("status", "faults", language, counted=counted) if counted else ""
+        ago = self._ago(last, language)
+        if not why:
+            return [said("status", "channel_well", language, name=name, ago=ago) + seldom]
+        if not how.get("polls"):
+            return [said("status", "channel_new", language, name=name)]
+        kind = "channel_silent" if re.match(r"silence", why) else "channel_lost"
+        since = self._since(how.get("since_ms"), language)
+        return [
+            said("status", kind, language, name=name, since=since, why=why) + seldom,
+            remedy(why, name, language),
+        ]
+
+    def _s(self, mono_ms: object) -> float | None:
+        """Return how long ago a moment of the agent's boot was."""
+        if not isinstance(mono_ms, int) or not self._told.mono_ms:
+            return None
+        return max((self._told.mono_ms - mono_ms) / 1000 + self._age_s, 0.0)
+
+    def _ago(self, mono_ms: object, language: str) -> str:
+        ago_s = self._s(mono_ms)
+        return said("status", "never", language) if ago_s is None else span(ago_s, language)
+
+    def _since(self, mono_ms: object, language: str) -> str:
+        ago_s = self._s(mono_ms)
+        if ago_s is None:
+            return said("status", "unknown", language)
+        form = "%H:%M:%S" if ago_s < 12 * 3600 else "%Y-%m-%d %H:%M"
+        return said("status", "moment", language, at=f"{self._wall - timedelta(seconds=ago_s):{form}}",
+                    ago=span(ago_s, language))  # fmt: skip
+
+
+def span(seconds: float, language: str) -> str:
+    """Return a length of time as people say it."""
+    for most, unit_s, unit in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < most:
+            return f"{seconds / unit_s:.0f} {said('unit', unit, language)}"
+    return f"{seconds / 86_400:.0f} {said('unit', 'd', language)}"

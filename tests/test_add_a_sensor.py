@@ -1,4 +1,4 @@
-"""Follows docs/add-a-sensor.md step by step in a copy of the tree: the page fails here when it no longer works."""
+"""Follows docs/add-a-sensor.md to the letter in a copy of the tree: the page fails here when it no longer works."""
 
 from __future__ import annotations
 
@@ -11,68 +11,56 @@ from pathlib import Path
 import pytest
 
 from gocche.new_driver import new_driver
+from gocche.words import Refused
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "add-a-sensor.md").read_text(encoding="utf-8")
-NEEDED = ("edge", "wire", "tests/drivers", "tests/test_drivers.py", "pyproject.toml")
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CASES = "-k 'test_case or proof'"
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in NEEDED:
-        target = tmp_path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, target)
-    return tmp_path
+    """A checkout as `make` leaves it."""
+    folder = tmp_path / "gocche"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "img", "dist", "__pycache__", "journeys"))
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
 
 
-def case_tests(tree: Path) -> tuple[bool, str]:
-    """Run the case tests in the copy."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "test_case or proof or profile or units",
-    ]
-    ran = subprocess.run(
-        [*command, "tests/test_drivers.py"], cwd=tree, capture_output=True, text=True, check=False, timeout=100
+def ran(tree: Path, script: str) -> None:
+    """Run a block of the page as it stands."""
+    done = subprocess.run(
+        ["/bin/sh", "-eu", "-c", script], cwd=tree, capture_output=True, text=True, check=False, timeout=100
     )
-    return ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
+    assert done.returncode == 0, f"{script}\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
 
 
 def follow(page: str, tree: Path) -> list[str]:
     """Do what the page says, in its order; return what was done."""
-    done, skeleton = [], set()
+    ours = {path for path in tree.rglob("*") if path.is_file() and ".venv" not in path.parts}
+    done = []
     for kind, path, text in BLOCK.findall(page):
-        if kind == "sh" and text.startswith("gocche new-driver "):
-            skeleton = set(new_driver(text.split()[2], tree))
-            done.append("new-driver")
-        elif kind == "sh":
-            assert text.strip() == ".venv/bin/pytest tests/test_drivers.py"
-            passed, words = case_tests(tree)
-            assert passed, words
-            done.append("pytest")
-        else:
-            assert path, f"a block of {kind} names no file"
-            target = tree / path
-            assert not target.exists() or target in skeleton, f"{path} would edit an existing file"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-            done.append(path)
+        if kind == "sh":
+            ran(tree, text)
+            done += text.splitlines()
+            continue
+        assert path, f"a block of {kind} names no file"
+        target = tree / path
+        assert target not in ours, f"{path} would edit an existing file"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        done.append(path)
     return done
 
 
 def test_the_page_works_as_it_stands(tree: Path) -> None:
     done = follow(PAGE, tree)
-    assert done.count("pytest") == 2
-    assert "edge/profiles/rs-ws-n01.toml" in done[: done.index("pytest")]
-    assert "edge/drivers/mhz19.py" in done[done.index("new-driver") :]
+    tested, begun = ".venv/bin/pytest tests/test_drivers.py", ".venv/bin/gocche new-driver mhz19"
+    assert done.count(tested) == 3, "the probe, the fresh skeleton, the driver"
+    assert done[done.index(begun) + 1] == tested
+    assert "edge/profiles/rs-ws-n01.toml" in done[: done.index(tested)]
+    assert done.index("edge/drivers/mhz19.py") > done.index(begun)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +72,9 @@ def test_the_page_works_as_it_stands(tree: Path) -> None:
 )
 def test_the_page_fails_when_it_drifts(old: str, new: str, tree: Path) -> None:
     with pytest.raises(AssertionError, match="air_rs_ws_n01"):
-        follow(PAGE.replace(old, new, 1), tree)
+        follow(
+            PAGE.partition("## A driver")[0].replace(old, new, 1).replace("drivers.py\n", f"drivers.py {CASES}\n"), tree
+        )
 
 
 def test_the_page_names_only_what_exists() -> None:
@@ -93,24 +83,36 @@ def test_the_page_names_only_what_exists() -> None:
     assert {name for name in named if not (ROOT / name).exists()} <= written
 
 
-def test_a_skeleton_passes_at_once_and_is_clean(tree: Path) -> None:
+def test_a_skeleton_is_clean_and_says_that_it_has_no_checksum(tree: Path) -> None:
     files = new_driver("kettle", tree)
     assert files[0] == tree / "edge/drivers/kettle.py"
-    passed, words = case_tests(tree)
-    assert passed, words
-    for check in (["-m", "ruff", "check"], ["-m", "ruff", "format", "--check"]):
-        ran = subprocess.run(
-            [sys.executable, *check, files[0]], cwd=tree, capture_output=True, text=True, check=False, timeout=60
-        )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+    ran(tree, f".venv/bin/ruff check {files[0]}\n.venv/bin/ruff format --check {files[0]}")
+    text = files[0].read_text(encoding="utf-8")
+    assert "checksum=False" in text
+    files[0].write_text(text.replace(", checksum=False", ""), encoding="utf-8")
+    with pytest.raises(AssertionError, match="test_a_flipped_bit_never_brings_another_value"):
+        ran(tree, ".venv/bin/pytest tests/test_drivers.py -k flipped")  # to claim one that is not checked fails
 
 
 def test_a_skeleton_overwrites_nothing(tmp_path: Path) -> None:
-    (tmp_path / "edge" / "drivers").mkdir(parents=True)
+    for folder in ("edge/drivers", "tests/drivers"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "edge" / "drivers" / "kettle.py").write_text("mine", encoding="utf-8")
-    with pytest.raises(FileExistsError, match=r"kettle\.py is already there"):
+    with pytest.raises(Refused, match=r"kettle\.py is already there"):
         new_driver("kettle", tmp_path)
-    assert not (tmp_path / "tests").exists()
-    for name in ("Kettle", "k", "two words", "class", "../x"):
-        with pytest.raises(ValueError, match="cannot name a driver"):
+    assert list((tmp_path / "tests" / "drivers").iterdir()) == []
+    for name in ("Kettle", "k", "two words", "class", "../x", "match", "json"):
+        with pytest.raises(Refused, match="cannot name a driver"):
             new_driver(name, tmp_path)
+    with pytest.raises(Refused, match="is not a checkout"):
+        new_driver("kettle", tmp_path / "edge")
+
+
+@pytest.mark.parametrize(
+    ("name", "better"), [("Rain-Bucket", "rain_bucket"), ("Đo mưa", "do_mua"), ("7003", "mhz19"), ("class", "mhz19")]
+)
+def test_a_wrong_name_is_answered_with_a_right_one(name: str, better: str, tmp_path: Path) -> None:
+    for folder in ("edge/drivers", "tests/drivers"):
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(Refused, match=f"e.g. {better}$"):
+        new_driver(name, tmp_path)

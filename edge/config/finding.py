@@ -39,6 +39,10 @@ class ConfigError(Exception):
         self.finding = Finding(file, place, kind, facts)
         super().__init__(self.finding.told("en"))
 
+    def told(self, language: str) -> str:
+        """Return it in one language."""
+        return self.finding.told(language)
+
 
 @cache
 def words() -> dict[str, dict[str, Any]]:

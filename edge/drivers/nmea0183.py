@@ -377,4 +377,7 @@ _WEATHER: dict[str, Callable[[list[str]], list[Value]]] = {"MWV": _mwv, "MDA": _
 
 # talkers speak once a second, some weather stations every two
 _HABITS = Habits(timeout_s=3.0)
-DRIVER = Driver("nmea0183", "NMEA 0183 weather station or GNSS receiver", Config, poll, quantities, _HABITS)
+DRIVER = Driver(
+    "nmea0183", "NMEA 0183 weather station or GNSS receiver", Config, poll, quantities, _HABITS,
+    checksum=lambda config: config.checksum == "required",
+)  # fmt: skip

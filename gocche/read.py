@@ -1,0 +1,98 @@
+"""`gocche read`: one poll of one sensor, now, without the agent, and the talk on the line that it took.
+
+It is the very poll of the agent (its sampler, its exchange, its line), so what is seen here is what the field does.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from edge.board import Board
+from edge.clock import SystemClock
+from edge.config import checks, load
+from edge.sense.ports import open_line
+from edge.sense.sampler import Sampler
+from gocche.status import remedy
+from gocche.words import LANGUAGES, Refused, said
+from wire.quantities import QUANTITIES
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge.config import Bus, Config, Sensor
+    from wire.reading import Reading
+
+
+def read(file: Path, folder: Path, where: list[str], profile: str | None) -> int:
+    """Poll `[CHANNEL]`, `[BUS, CHANNEL]` or `[BUS, ADDRESS]` once and print it; return 0 when there are values.
+
+    Raises ConfigError, and Refused where there is no such sensor.
+    """
+    config = load(file, running=False)
+    bus, sensor = chosen(file, config, where, profile)
+    line = f"{bus.port}, {bus.baud} {bus.format}, {sensor.driver.name} {getattr(sensor.config, 'profile', '')}"
+    print(f"# {sensor.table.channel}: {line.strip()}")
+    board = Board()
+    with TemporaryDirectory(prefix="gocche-read-") as scratch:
+        talk = Path(scratch) / "wire.txt"
+        noted = replace(bus, capture=str(talk))
+        sampler = Sampler(noted, [sensor], partial(open_line, noted, folder), lambda _: None, board, SystemClock())
+        try:
+            reading = sampler.poll(sensor)
+        finally:
+            sampler.close()
+        print(talk.read_text("utf-8") if talk.exists() else "", end="")
+    how = board.channels[sensor.table.channel]
+    for language in LANGUAGES:
+        print()
+        print(*_lines(reading, sensor, how.why, how.texts, language), sep="\n")
+    return 0 if reading.values and not how.why else 1
+
+
+def chosen(file: Path, config: Config, where: list[str], profile: str | None) -> tuple[Bus, Sensor]:
+    """Return the bus and the sensor that the words mean. Its warm-up is passed over: who asks, looks."""
+    named = {bus.name: bus for bus in config.buses}
+    if len(where) == 2 and where[0] not in named:
+        raise Refused("read", "no_bus", name=where[0], known=", ".join(named))
+    own = [one for one in config.sensors if len(where) == 1 or one.table.bus == where[0]]
+    wanted = where[-1]
+    for one in own:
+        if one.table.channel == wanted or (len(where) == 2 and str(getattr(one.config, "address", "")) == wanted):
+            return named[one.table.bus], replace(one, table=replace(one.table, warmup_s=0.0))
+    if len(where) == 2 and wanted.isdecimal() and profile:
+        table = {"channel": "asked", "bus": where[0], "driver": "modbus", "address": int(wanted), "profile": profile}
+        return named[where[0]], checks.sensor(file, 0, table, config.buses)
+    known = ", ".join(f"{one.table.channel} ({_seat(one)})" for one in own)
+    raise Refused("read", "no_sensor", name=" ".join(where), known=known)
+
+
+def _seat(sensor: Sensor) -> str:
+    address = getattr(sensor.config, "address", None)
+    return sensor.table.bus if address is None else f"{sensor.table.bus} {address}"
+
+
+def _lines(reading: Reading, sensor: Sensor, why: str, texts: dict[str, str], language: str) -> Iterator[str]:
+    if why:
+        yield said("read", "nothing", language, why=why)
+        yield remedy(why, sensor.table.channel, language)
+        return
+    for name in sensor.quantities.values():
+        row = QUANTITIES[name]
+        label = f"{row.vi if language == 'vi' else row.en} ({name})"
+        if name in reading.values:
+            value = f"{reading.values[name] / 10**row.decimals:.{max(row.decimals, 0)}f} {row.unit}"
+        else:
+            value = "— " + said("reason", Reason(reading.reasons[name]).name.lower(), language)
+            if name in reading.raw:
+                value += f" [{reading.raw[name] / 10**row.decimals:g} {row.unit}]"
+        yield f"{label:<44} {value}"
+    yield from (f"{name:<44} {text}" for name, text in texts.items())
+    warmup_s = sensor.driver.habits_of(sensor.config).warmup_s
+    if warmup_s:
+        yield said("read", "warm_up", language, warmup_s=f"{warmup_s:g}")

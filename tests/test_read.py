@@ -1,0 +1,137 @@
+"""`gocche read` on real pseudo-terminals, pymodbus being the slave; and what `gocche status` says beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import free_port, until
+
+ROOT = Path(__file__).parents[1]
+DEVICES = """
+[gateway]
+id = "sg-01"
+[broker]
+host = "127.0.0.1"
+port = {port}
+[[bus]]
+name = "rs485"
+port = "ports/rs485"
+baud = 9600
+[[sensor]]
+channel = "soil-1"
+bus = "rs485"
+driver = "modbus"
+profile = "soil-0000"
+address = 1
+every_s = 1
+[[sensor]]
+channel = "soil-2"
+bus = "rs485"
+driver = "modbus"
+profile = "soil-0000"
+address = 2
+every_s = 1
+timeout_s = 0.1
+retries = 0
+[[bus]]
+name = "smoke"
+port = "ports/smoke"
+[[sensor]]
+channel = "smoke-1"
+bus = "smoke"
+driver = "plantower_pms"
+model = "pms5003"
+every_s = 1
+"""
+
+
+def started(*told: object, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gocche", *map(str, told)], cwd=ROOT, text=True, env=os.environ | env,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def garden(tmp_path):
+    (tmp_path / "ports").mkdir()
+    (tmp_path / "devices.toml").write_text(DEVICES.format(port=free_port()))
+    (tmp_path / "control").write_text(json.dumps({"soil-2": {"silent": True}, "soil-1": {"soil_moisture": 31.5}}))
+    devices = started("devices", "--ports", tmp_path / "ports", "--control", tmp_path / "control", "--pace", 0.2)
+    until(lambda: (tmp_path / "ports" / "rs485").exists() and (tmp_path / "ports" / "smoke").exists(), 20, "ports")
+    yield tmp_path
+    devices.terminate()
+    devices.wait(10)
+
+
+def gocche(garden: Path, *told: str):
+    run = subprocess.run(
+        [sys.executable, "-m", "gocche", *told, "--data", str(garden)], cwd=ROOT, capture_output=True, text=True,
+        timeout=60, check=False, env=os.environ | {"RUNTIME_DIRECTORY": str(garden)},
+    )  # fmt: skip
+    assert "Traceback" not in run.stderr
+    return run.returncode, run.stdout
+
+
+def read(garden: Path, *told: str):
+    return gocche(garden, "read", *told, "--config", str(garden / "devices.toml"))
+
+
+def test_one_poll_and_the_talk_that_it_took(garden):
+    code, said = read(garden, "soil-1")
+    assert code == 0
+    assert "\n> 01 03 00 00 00 07 04 08\n< 01 03 0e 01 3b " in said
+    assert " 31.5" in said
+    assert said.count("soil_moisture") == 2, "in both languages"
+    assert said.count("\n> ") == 1, "asked once"
+    assert read(garden, "rs485", "1")[1].partition("\n")[0] == said.partition("\n")[0]
+    assert read(garden, "rs485", "soil-1")[0] == 0
+    assert list(garden.glob("spool*")) == [], "nothing is kept"
+
+
+def test_a_talker_is_listened_to_and_its_warm_up_passed_over(garden):
+    code, said = read(garden, "smoke-1")
+    assert code == 0
+    assert "\n< 42 4d 00 1c " in said
+    assert "pm2_5" in said
+    assert "in the first 30 s after power-up this device is not to be trusted" in said
+
+
+def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(garden):
+    code, said = read(garden, "soil-2")
+    assert code == 1
+    assert "\n> 02 03 00 00 00 07 04 3b\n<\n" in said
+    assert "NO VALUES: silence: slave 2 did not answer" in said
+    assert "KHÔNG CÓ SỐ ĐO" in said
+    assert "wires A and B swapped" in said
+    code, said = read(garden, "rs485", "3", "--profile", "xy-md02")
+    assert code == 0
+    assert "\n> 03 04 00 01 " in said
+    assert "air_temperature" in said
+
+
+def test_beside_the_agent_and_what_its_status_says(garden):
+    agent = started("agent", "--config", garden / "devices.toml", "--data", garden, RUNTIME_DIRECTORY=str(garden))
+    try:
+        until(lambda: "SILENT" in gocche(garden, "status")[1], 30, "the silent probe is seen")
+        code, said = gocche(garden, "status")
+        assert code == 1
+        assert "soil-2: SILENT since " in said
+        assert "soil-1: well " in said
+        assert "smoke-1: well " in said
+        code, said = read(garden, "soil-1")
+        assert code == 1
+        assert "sudo systemctl stop gocche-agent" in said
+    finally:
+        agent.terminate()
+        assert agent.wait(10) == 0
+    code, said = gocche(garden, "status")
+    assert code == 1
+    assert "STOPPED " in said
+    assert read(garden, "soil-1")[0] == 0

@@ -1,0 +1,217 @@
+"""`gocche status`: what an installer must not overlook is loud, says since when and what to look at: exit code 1."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from edge.driver import _REASONS
+from gocche import __main__ as door
+from gocche.status import STALE_S, remedy, span, status
+from gocche.words import words
+from wire.batch import Status
+from wire.reading import Reason
+
+ROOT = Path(__file__).parents[1]
+NOW_MS = 1_000_000
+WELL = {"last_ok_ms": NOW_MS - 3_000, "why": "", "since_ms": None, "texts": {}, "polls": 9, "bad": {}}
+GARDEN = Status(
+    v=1, state="online", mono_ms=NOW_MS, acquired=5, commit_s=10.0, version="0.1.0", config="abc",
+    clock={"source": "ntp", "uncertainty_ms": 100}, channels={"soil-1": WELL, "air-1": WELL},
+    link={"up": True, "since_ms": NOW_MS - 60_000, "why": ""},
+)  # fmt: skip
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch, capsys):
+    """Return exit code and both languages of a status."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+
+    def tell(given: Status, age_s: float = 0.0):
+        file = tmp_path / "status.json"
+        file.write_bytes(msgspec.json.encode(given))
+        os.utime(file, (time.time() - age_s,) * 2)
+        code = status(tmp_path, as_json=False)
+        vietnamese, _, english = capsys.readouterr().out.partition("\n\n")
+        assert len(vietnamese.splitlines()) == len(english.strip().splitlines())
+        return code, vietnamese, english
+
+    return tell
+
+
+def sick(why: str, **keys):
+    channel = WELL | {"why": why, "since_ms": NOW_MS - 319_000, "bad": {"silence": 4}} | keys
+    return replace(GARDEN, channels={"soil-1": channel, "air-1": WELL})
+
+
+def test_a_healthy_garden_is_0(told):
+    code, vietnamese, english = told(GARDEN)
+    assert code == 0
+    assert "channel    soil-1: well 3 s ago" in english
+    assert "link       up since " in english
+    assert "mọi thứ đều tốt" in vietnamese
+    assert "NOT WELL" not in english
+
+
+def test_a_dead_probe_is_silent_since_when_with_what_to_look_at(told):
+    code, vietnamese, english = told(sick("silence: slave 1 did not answer", last_ok_ms=None))
+    assert code == 1
+    assert re.search(r"soil-1: SILENT since \d\d:\d\d:\d\d \(5 min\): silence: slave 1 did not answer", english)
+    assert "wires A and B swapped, address, baud; then: gocche read soil-1" in english
+    assert "soil-1: IM LẶNG từ " in vietnamese
+    assert "dây A và B có đảo không" in vietnamese
+    assert "well" in next(line for line in english.splitlines() if "air-1" in line)
+
+
+@pytest.mark.parametrize(
+    ("given", "age_s", "said"),
+    [
+        (sick("crc: CRC should be 01 02"), 0, "soil-1: NO VALUES since "),
+        (sick("not asked yet", polls=0, since_ms=None), 0, "soil-1: NOT ASKED YET; wait"),
+        (replace(GARDEN, why="spool takes nothing"), 0, "FAULT      spool takes nothing"),
+        (replace(GARDEN, link={"up": False, "since_ms": NOW_MS - 90_000, "why": "no name"}), 0, "(90 s): no name"),
+        (replace(GARDEN, state="stopped"), 4_000, "STOPPED 67 min ago; start it: sudo systemctl start"),
+        (GARDEN, STALE_S + 5, "NOT RUNNING (last heard of 35 s ago); look at: systemctl status"),
+    ],
+)  # fmt: skip
+def test_whatever_needs_a_person_is_1(told, given, age_s, said):
+    code, _, english = told(given, age_s)
+    assert code == 1
+    assert said in english
+    assert "NOT WELL: see the lines in CAPITALS" in english
+
+
+def test_an_undated_boot_is_no_fault(told):
+    code, _, english = told(replace(GARDEN, clock={"source": "none", "uncertainty_ms": 0}))
+    assert code == 0
+    assert "clock      none yet: no harm" in english
+
+
+def test_no_status_and_a_broken_one_say_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    assert status(tmp_path, as_json=False) == 1
+    said = capsys.readouterr().err
+    assert "agent không chạy" in said
+    assert "systemctl status gocche-agent" in said
+    (tmp_path / "status.json").write_bytes(b"{")
+    assert status(tmp_path, as_json=False) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_for_machines(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    (tmp_path / "status.json").write_bytes(msgspec.json.encode(sick("silence: x")))
+    assert status(tmp_path, as_json=True) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["running"], said["well"]) == (True, False)
+
+
+def test_the_folder_of_the_unit_is_found_by_anybody(monkeypatch):
+    """Below DynamicUser /var/lib/gocche leads to where only root may look; asking must not end in a traceback."""
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setattr("os.path.lexists", lambda path: path == "/var/lib/gocche")
+    assert door._agents_folder() == Path("/var/lib/gocche")
+    unit = (ROOT / "systemd" / "gocche-agent.service").read_text(encoding="utf-8")
+    assert "StateDirectory=gocche\n" in unit
+    assert "RuntimeDirectory=gocche\n" in unit
+
+
+def test_every_why_has_its_own_remedy_in_both_languages():
+    rows = words()["remedy"]
+    assert all(row.keys() == {"why", "vi", "en"} for row in rows)
+    general = rows[-1]["en"]
+    said = {kind: remedy(f"{kind}: something", "soil-1", "en") for kind in [*_REASONS, "garbled", "faulty"]}
+    assert all(general not in text for text in said.values()), said
+    ports = (
+        "Could not exclusively lock port /dev/x", "[Errno 2] No such file or directory", "the device is gone",
+        "[Errno 13] Permission denied: '/dev/x'", "takes no more bytes: is the device hung?", "rts_on_send: cannot",
+    )  # fmt: skip
+    assert len({remedy(f"/dev/x: {text}", "soil-1", "vi") for text in ports}) == len(ports) - 1
+    assert "baud or format is wrong" in remedy(
+        "garbled: 90 bytes came, none ends an answer: is the speed right?", "a", "en"
+    )
+    assert words()["reason"].keys() == {reason.name.lower() for reason in Reason}
+
+
+def test_spans_are_said_as_people_do():
+    assert [span(s, "en") for s in (0, 119, 319, 7_300, 200_000)] == ["0 s", "119 s", "5 min", "2 h", "2 days"]
+    assert span(319, "vi") == "5 phút"
+
+
+# --- all commands
+
+
+def gocche(told: str, **env: str):
+    return subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", told.replace("gocche ", f"{sys.executable} -m gocche ", 1)],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=os.environ | env,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["status --json", "--help", "check-config config/devices.toml"])
+def test_a_reader_that_goes_away_is_no_fault(command, tmp_path):
+    (tmp_path / "status.json").write_bytes(msgspec.json.encode(GARDEN))
+    run = gocche(f"gocche {command} | /bin/true", RUNTIME_DIRECTORY=str(tmp_path))
+    assert run.stderr == ""
+
+
+def test_a_terminal_without_vietnamese_gets_something(tmp_path):
+    (tmp_path / "status.json").write_bytes(msgspec.json.encode(GARDEN))
+    run = gocche("gocche status", RUNTIME_DIRECTORY=str(tmp_path), PYTHONIOENCODING="ascii")
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("library", "command", "extras"),
+    [
+        ("starlette", "cloud --config config/cloud.toml --data {tmp}", "cloud"),
+        ("amqtt", "broker --listen 127.0.0.1:0", "cloud"),
+        ("pymodbus", "devices --ports {tmp}", "cloud,demo"),
+    ],
+)
+def test_an_edge_only_installation_says_what_to_install(library, command, extras, tmp_path):
+    """The library is hidden by one of its name that cannot be found, as on a gateway."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nclass Hidden:\n    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {library!r}:\n"
+        f"            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+    )
+    run = gocche(f"gocche {command.format(tmp=tmp_path)}", PYTHONPATH=str(tmp_path))
+    assert run.returncode == 2, run.stderr
+    assert f"pip install 'gocche[{extras}]'" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("new-driver Rain-Bucket", "cannot name a driver (it has other characters)"),
+        ("new-driver 'rain bucket'", "e.g. rain_bucket"),
+        ("new-driver class", "Python has this name for itself"),
+        ("new-driver serial1/../x", "cannot name a driver"),
+        ("new-driver modbus", "edge/drivers/modbus.py is already there"),
+        ("broker --listen nonsense", "nonsense is not HOST:PORT"),
+        ("read soil-99 --config config/devices.toml", "there are: soil-1 (rs485 1)"),
+        ("read rs999 1 --config config/devices.toml", "there is no bus rs999; there are: rs485"),
+        ("read rs485 77 --config config/devices.toml --profile nix", '"nix" is not a profile'),
+        ("read soil-1 --config nowhere.toml", "nowhere.toml: cannot be read"),
+    ],
+)
+def test_what_makes_no_sense_is_2_in_words(command, said):
+    run = gocche(f"gocche {command}")
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert run.stderr.startswith("gocche: ")
+    assert "Traceback" not in run.stderr
+    if "\n        " in run.stderr:
+        assert not run.stderr.isascii(), "no Vietnamese"
