@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edge.send import causes
 from edge.status import AGAIN_MS, status_file
 from gocche.words import LANGUAGES, both, said, words
 from wire.batch import Status
@@ -105,7 +106,9 @@ class Seen:
         since = self._since(link.get("since_ms"), language)
         if not link.get("why"):
             return [said("status", "link_up", language, since=since)] if link.get("up") else []
-        return [said("status", "link_down", language, since=since, why=link["why"])]
+        cause = causes.table().get(str(link.get("cause")))
+        why = link["why"] if cause is None or language == "en" else f"{cause.vi}; {cause.do_vi}"
+        return [said("status", "link_shaky" if link.get("up") else "link_down", language, since=since, why=why)]
 
     def _channel(self, language: str, name: str, how: dict[str, Any]) -> list[str]:
         why, last = str(how.get("why") or ""), how.get("last_ok_ms")

@@ -90,6 +90,15 @@ def test_whatever_needs_a_person_is_1(told, given, age_s, said):
     assert "NOT WELL: see the lines in CAPITALS" in english
 
 
+def test_the_link_is_told_with_its_cause_in_both_languages(told):
+    link = {"up": False, "since_ms": NOW_MS - 319_000, "cause": "refused", "why": "nobody listens on that port"}
+    _, vietnamese, english = told(replace(GARDEN, link=link))
+    assert "máy chủ từ chối ở cổng này; dịch vụ MQTT" in vietnamese
+    assert "(5 min): nobody listens on that port; readings are kept" in english
+    _, _, english = told(replace(GARDEN, link=link | {"up": True, "cause": "kicked"}))
+    assert "UP BUT NOT WELL" in english
+
+
 def test_an_undated_boot_is_no_fault(told):
     code, _, english = told(replace(GARDEN, clock={"source": "none", "uncertainty_ms": 0}))
     assert code == 0
