@@ -19,7 +19,7 @@ from cloud.config import Broker as CloudBroker
 from cloud.stream import Stream
 from edge.board import Board
 from edge.clock import SystemClock as EdgeClock
-from edge.config import Broker, load
+from edge.config import Broker, Bus, load
 from edge.send import causes
 from edge.send.carrier import Ends
 from edge.send.uplink import Uplink
@@ -358,6 +358,12 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
                 gateway.stop(b"bye")
             stranger.stop(b"bye")
             cloud.close()
+
+
+def test_every_rs485_option_is_told_to_installers() -> None:
+    rows = table(DOCS / "install.md", "khoá của bus RS-485 · key")
+    told = [key for row in rows for key in re.findall(r"`(\w+)`", row[0])]
+    assert told == [key for key in Bus.__struct_fields__ if key not in {"name", "port", "baud", "format"}]
 
 
 def test_the_broker_table_of_the_page_is_understood(tmp_path: Path) -> None:
