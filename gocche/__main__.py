@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
-    _log_to_stderr(options.verbose)
+    _log_to_stderr(logging.DEBUG if options.verbose else options.level)
     try:
         code: int = options.run(options)
     except ModuleNotFoundError as error:
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="gocche", description="From the foot of a tea tree to the people who need to know."
     )
     parser.add_argument("--verbose", action="store_true", help="log more")
+    parser.set_defaults(level=logging.INFO)
     words = parser.add_subparsers(required=True, metavar="COMMAND")
 
     up = words.add_parser("up", help="a whole garden on this machine, no hardware: devices, broker, agent, cloud")
@@ -105,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--config", type=Path, default=Path("/etc/gocche/devices.toml"), metavar="devices.toml")
     read.add_argument("--data", type=Path, default=_agents_folder(), help="data folder of the agent")
     read.add_argument("--profile", help="of a Modbus probe that is not in the file")
-    read.set_defaults(run=_read)
+    read.set_defaults(run=_read, level=logging.ERROR)  # what the agent would log is printed
 
     audit = words.add_parser(
         "audit", help="acquired = stored + quarantined + declared + spooled + unknown, per gateway and epoch"
@@ -156,10 +157,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _log_to_stderr(verbose: bool) -> None:
+def _log_to_stderr(level: int) -> None:
     under_systemd = "JOURNAL_STREAM" in os.environ
     form = "%(levelname)s %(name)s %(message)s" if under_systemd else "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=form, stream=sys.stderr)
+    logging.basicConfig(level=level, format=form, stream=sys.stderr)
     for chatty in ("transitions", "amqtt", "pymodbus", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -294,7 +295,6 @@ def _read(options: argparse.Namespace) -> int:
     from edge.config import ConfigError
     from gocche.read import read
 
-    logging.getLogger("edge").setLevel(logging.ERROR)  # what the agent would log is printed
     try:
         return read(options.config, options.data, options.where, options.profile)
     except ConfigError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gocche.status import status
 from tests.servers import free_port, until
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,13 @@ def garden(tmp_path):
     devices.wait(10)
 
 
+def status_of(garden: Path, monkeypatch, capsys) -> tuple[int, str]:
+    """Return what `gocche status` says, without the start of a process."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(garden))
+    code = status(garden, as_json=False)
+    return code, capsys.readouterr().out
+
+
 def gocche(garden: Path, *told: str):
     run = subprocess.run(
         [sys.executable, "-m", "gocche", *told, "--data", str(garden)], cwd=ROOT, capture_output=True, text=True,
@@ -116,11 +124,11 @@ def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(garden):
     assert "air_temperature" in said
 
 
-def test_beside_the_agent_and_what_its_status_says(garden):
+def test_beside_the_agent_and_what_its_status_says(garden, monkeypatch, capsys):
     agent = started("agent", "--config", garden / "devices.toml", "--data", garden, RUNTIME_DIRECTORY=str(garden))
     try:
-        until(lambda: "SILENT" in gocche(garden, "status")[1], 30, "the silent probe is seen")
-        code, said = gocche(garden, "status")
+        until(lambda: "SILENT" in status_of(garden, monkeypatch, capsys)[1], 30, "the silent probe is seen")
+        code, said = status_of(garden, monkeypatch, capsys)
         assert code == 1
         assert "soil-2: SILENT since " in said
         assert "soil-1: well " in said
@@ -131,7 +139,7 @@ def test_beside_the_agent_and_what_its_status_says(garden):
     finally:
         agent.terminate()
         assert agent.wait(10) == 0
-    code, said = gocche(garden, "status")
+    code, said = status_of(garden, monkeypatch, capsys)
     assert code == 1
     assert "STOPPED " in said
     assert read(garden, "soil-1")[0] == 0
