@@ -62,6 +62,7 @@ def shown(value: object) -> str:
         text = str(value) if abs(value) < 1 << 256 else "a number of more than 77 digits"
     else:
         text = str(value)
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 

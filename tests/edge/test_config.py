@@ -146,6 +146,7 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ('id = "sg-01"', "id = ", "line 2: id = (not TOML: Invalid value)"),
         # texts and bytes
         ('port = "/dev/null"', 'port = "a\\u0000b"', "bus 1.port: "),
+        ('id = "sg-01"', 'id = "\ue000sg"', 'gateway.id: "\\ue000sg" holds a character that cannot be printed'),
         ("[gateway]", "\ufeff[gateway]", "line 1: the file begins with a byte order mark"),
     ],
 )  # fmt: skip
