@@ -37,11 +37,18 @@ def status_file(data: Path) -> Path:
     if given:
         return Path(given) / FILE
     unit = Path("/run") / data.name
-    if data.parent == Path("/var/lib") and unit.is_dir():
+    if data.parent == Path("/var/lib") and _is_there(unit):
         return unit / FILE
     memory = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
     name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
     return memory / f"gocche-{name}" / FILE
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except PermissionError:  # of a unit with DynamicUser=, for who is not root: that is said when it is opened
+        return True
 
 
 class Own(msgspec.Struct, frozen=True):

@@ -51,6 +51,15 @@ def test_who_asks_from_outside_finds_the_file_of_the_unit(monkeypatch):
     assert status_file(Path("/var/lib/gocche")) == Path("/run/gocche/status.json")
 
 
+def test_who_may_not_look_into_the_folder_of_the_unit_is_told_so_and_not_led_elsewhere(monkeypatch):
+    def closed(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setattr(Path, "is_dir", closed)
+    assert status_file(Path("/var/lib/gocche")) == Path("/run/gocche/status.json")
+
+
 def test_what_is_said_carries_times_of_the_boot(board):
     said = compose(board, OWN, 10_000, "online")
     assert (said.mono_ms, said.oldest_s, said.cut, said.dropped) == (10_000, 15.0, 90, 2)
