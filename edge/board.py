@@ -64,8 +64,9 @@ class Link(msgspec.Struct, frozen=True):
 
     up: bool = False
     since_ms: int | None = None  # since when it is up, or down
-    cause: str = "starting"  # a row of send/causes.toml, which has the Vietnamese words too; "" while all is well
-    why: str = "not connected yet"  # the same in English, with what the system said and what to do
+    cause: str = "starting"  # a row of send/causes.toml, "" while all is well; causes.said() has it in Vietnamese, too
+    detail: str = ""  # what the system said
+    why: str = "not connected yet"  # both in English, and what to do; "" while all is well
 
 
 class Sending(msgspec.Struct, frozen=True):

@@ -51,14 +51,20 @@ class Ended(Exception):
     @property
     def why(self) -> str:
         """The cause and what to do, in English."""
-        words = table()[self.code]
-        return f"{words.en}{f' ({self.detail})' if self.detail else ''}; {words.do_en}"
+        return said(self.code, self.detail, "en")
 
 
 @cache
 def table() -> dict[str, Words]:
     """Return all causes."""
     return msgspec.convert(tomllib.loads(Path(__file__).with_name("causes.toml").read_text("utf-8")), dict[str, Words])
+
+
+def said(code: str, detail: str, language: str) -> str:
+    """Return a cause, what the system said, and what to do, in "vi" or "en"."""
+    words = table()[code]
+    name, remedy = (words.vi, words.do_vi) if language == "vi" else (words.en, words.do_en)
+    return f"{name}{f' ({detail})' if detail else ''}; {remedy}"
 
 
 def no_way(error: OSError) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from edge.board import Link
 from edge.send.causes import Ended
 
@@ -39,9 +41,7 @@ class Logbook:
         if deaf:
             self._say(Ended("subscription"))
         elif self._short:
-            self._board.link = Link(
-                up=True, since_ms=self._opened_ms, cause=self._board.link.cause, why=self._board.link.why
-            )
+            self._board.link = replace(self._board.link, up=True, since_ms=self._opened_ms)
         else:
             self._well()
 
@@ -67,7 +67,7 @@ class Logbook:
 
     def _say(self, end: Ended) -> None:
         since_ms = self._opened_ms if self._up else self._down_ms
-        self._board.link = Link(up=self._up, since_ms=since_ms, cause=end.code, why=end.why)
+        self._board.link = Link(up=self._up, since_ms=since_ms, cause=end.code, detail=end.detail, why=end.why)
         if end.code not in self._told and end.code != "starting":
             self._told.add(end.code)
             log.warning("uplink ill broker=%s cause=%s why=%r", self._where, end.code, end.why)

@@ -74,6 +74,44 @@ def test_what_is_being_asked_when_the_stop_comes_is_kept(tmp_path):
     spool.close()
 
 
+def test_a_hanging_name_service_holds_up_neither_a_reading_nor_a_stop(tmp_path, monkeypatch):
+    answered = threading.Event()
+
+    def hang(*_, **__):
+        answered.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "late")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    (tmp_path / "devices.toml").write_text(CONFIG.format(port=1883).replace("every_s = 3600", "every_s = 0.2"))
+    (tmp_path / "ports").mkdir()
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    (tmp_path / "ports" / "rs485").symlink_to(os.ttyname(slave))
+    stop = threading.Event()
+    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
+    running = threading.Thread(target=agent.run, args=(stop,))
+    running.start()
+    body = bytes((1, 3, 8)) + b"".join(word.to_bytes(2, "big") for word in (301, 215, 412, 48))
+    try:
+        for _ in range(5):
+            assert os.read(master, 64) == rtu.request(1, 3, 0, 4)
+            os.write(master, body + rtu.crc16(body))
+        began = time.monotonic()
+        stop.set()
+        running.join(20)
+        took_s = time.monotonic() - began
+    finally:
+        stop.set()
+        answered.set()
+        running.join(30)
+        os.close(master)
+        os.close(slave)
+    assert took_s <= 5
+    spool = Spool(tmp_path / "spool.db", 1 << 22)
+    assert spool.acquired >= 4
+    spool.close()
+
+
 SICK = """
 [[bus]]
 name = "{name}"

@@ -19,6 +19,8 @@ from edge.send.carrier import LONGEST_WAIT_S, OPEN_MS, TURN_MS, Carrier, Ends
 from edge.send.causes import Ended
 from edge.send.logbook import HEALTHY_MS, KICKS, Logbook
 from edge.send.uplink import MOST_GONE, Uplink
+from tests import servers
+from tests.conftest import need
 from tests.edge.clock import HandClock
 from tests.edge.peers import CONNECT, DISCONNECT, PING, PUBLISH, SUBSCRIBE, Authority, Peer
 from tests.servers import free_port, until
@@ -502,6 +504,48 @@ def test_an_address_that_takes_us_and_says_nothing_does_not_hide_the_next(monkey
         addresses(monkeypatch, deaf.port, peer.port)
         with Edge(1883, host="mqtt.example.vn") as edge:
             edge.well()
+
+
+@pytest.fixture(scope="module")
+def both_families(tmp_path_factory):
+    need(servers.MOSQUITTO)
+    port = free_port()
+    extra = f"listener {port} ::1\nallow_anonymous true"
+    with servers.Mosquitto(tmp_path_factory.mktemp("mosquitto"), extra=extra) as server:
+        yield server, port
+
+
+@pytest.mark.mosquitto
+def test_an_address_of_ipv6_and_a_name_of_both_families_are_reached(both_families, monkeypatch):
+    server, port = both_families
+    with Edge(port, host="::1") as edge:
+        edge.well()
+    v6, v4 = (socket.AF_INET6, ("::1", server.port, 0, 0)), (socket.AF_INET, ("127.0.0.1", server.port))
+    known = [(family, socket.SOCK_STREAM, 6, "", address) for family, address in (v6, v4)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
+    with Edge(1, host="mqtt.example.vn") as edge:  # ::1 refuses at this one
+        edge.well()
+
+
+@pytest.mark.mosquitto
+def test_two_gateways_with_one_id_say_so_and_slow_down(both_families):
+    server, _ = both_families
+    with Edge(server.port) as one, Edge(server.port) as other:
+        for edge in (one, other):
+            edge.ill("kicked", "same id")
+            assert edge.uplink._logbook.failures >= KICKS
+
+
+@pytest.mark.mosquitto
+def test_a_broker_that_is_killed_and_comes_back_is_found_again(tmp_path):
+    need(servers.MOSQUITTO)
+    with servers.Mosquitto(tmp_path) as server, Edge(server.port) as edge:
+        edge.well()
+        server.kill()
+        edge.ill("refused")
+        server.start()
+        until(lambda: edge.board.link.up and edge.links[-1], BOUND_S, "connected again")
+        assert edge.uplink.publish(topics.up("sg-01"), b"x")
 
 
 def test_small_packets_go_at_once_and_a_dead_peer_is_given_up():
