@@ -29,6 +29,7 @@ LONGEST_ANSWER = 4096  # bytes: a line at the wrong speed never brings the endin
 READ_AHEAD = 512
 LATE = 4  # time-outs that a late answer is waited for; what was heard later is remembered and waited for instead
 LONGEST_OWED_MS = 10_000
+REMEMBERED_MS = 86_400_000  # what was late once may be so again each day; for ever, it would cost every retry for ever
 _CAME = {Reason.CHECKSUM, Reason.GARBLED}  # as many bytes as an answer has, whatever became of them
 DEAF_ASKS = 32  # asks that a driver may try after its budget is spent: a list of AT commands ends long before
 
@@ -101,7 +102,7 @@ class Exchange:
         self._told_echo = self.echo = echo
         self._ahead = b""  # read and not asked for yet, of this poll
         self._owed: _Owed | None = None
-        self._slowest_ms: dict[str, int] = {}  # by device: what came latest after its question, ever
+        self._slowest: dict[str, tuple[int, int]] = {}  # by device: the latest answer of a day, and when it came
         self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._sent_ms = 0
@@ -270,7 +271,7 @@ class Exchange:
         """After silence the answer may come late; after damage it has come, and the line need only fall quiet."""
         if error.reason == Reason.REFUSED:
             return
-        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._slowest_ms.get(terms.device, 0) // 2)
+        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._late_ms(terms.device) // 2)
         late_ms = 0 if error.reason in _CAME else min(late_ms, LONGEST_OWED_MS)
         owed = int(error.reason == Reason.SILENCE)
         self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + late_ms, owed)
@@ -295,8 +296,9 @@ class Exchange:
                 break
             came = (came + more)[-LONGEST_ANSWER:]
             if self._is_answer(owed.ask, came):
-                late_ms = self._timer.mono_ms() - owed.sent_ms
-                self._slowest_ms[owed.terms.device] = max(late_ms, self._slowest_ms.get(owed.terms.device, 0))
+                now = self._timer.mono_ms()
+                if now - owed.sent_ms >= self._late_ms(owed.terms.device):
+                    self._slowest[owed.terms.device] = now - owed.sent_ms, now
                 owed.answers, came = owed.answers - 1, b""
                 if owed.answers <= 0:
                     break
@@ -320,8 +322,12 @@ class Exchange:
                 raise Stopped
 
     def late_s(self, device: str) -> float:
-        """Return how late an answer of a device ever came after its question; 0 where none ever was late."""
-        return self._slowest_ms.get(device, 0) / 1000
+        """Return how late an answer of a device came after its question, within a day; 0 where none was late."""
+        return self._late_ms(device) / 1000
+
+    def _late_ms(self, device: str) -> int:
+        late_ms, heard_ms = self._slowest.get(device, (0, 0))
+        return late_ms if self._timer.mono_ms() - heard_ms < REMEMBERED_MS else 0
 
     def _left_s(self) -> float:
         return (self._end_ms - self._timer.mono_ms()) / 1000

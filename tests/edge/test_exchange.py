@@ -11,7 +11,7 @@ import pytest
 
 from edge.driver import Ask, BadReply, Value
 from edge.framing import rtu
-from edge.sense.exchange import DEAF_ASKS, LONGEST_ANSWER, Exchange, Stopped, Terms
+from edge.sense.exchange import DEAF_ASKS, LONGEST_ANSWER, REMEMBERED_MS, Exchange, Stopped, Terms
 from tests.edge.clock import HandClock
 from wire.reading import Reason
 
@@ -159,6 +159,22 @@ def test_answers_that_come_whenever_they_like_are_never_mixed_up(clock, seed):
         assert yield_value == [10, 20, 30][: len(yield_value)] or not known
         clock.now += 5_000
         polls += known
+
+
+def test_what_was_late_once_does_not_cost_the_retries_of_another_day(clock):
+    lateness = iter([8_000, *[20] * 10])
+    _, respond = counting(lambda _: next(lateness))
+    line = TimedLine(clock, respond)
+    one = exchange(clock, line)
+    with pytest.raises(BadReply):
+        one.run(asking(0), Terms(device="probe", timeout_s=2.0))
+    one.run(asking(0), TERMS)
+    assert one.late_s("probe") == 8.0
+    clock.now += REMEMBERED_MS
+    lost = iter([[], [(20, answer(7))]])
+    one.attach(TimedLine(clock, lambda _: next(lost)))
+    assert values(one.run(asking(0), TERMS))[-1] == 7, "asked again within its budget"
+    assert one.late_s("probe") == 0
 
 
 def test_after_a_late_answer_the_next_ask_does_not_wait_any_longer(clock):
