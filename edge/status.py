@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FILE = "status.json"
 AGAIN_MS = 15_000  # as long as nothing changes; a file that is twice as old is of an agent that runs no more
+CLOCKS = frozenset({"time", "utc"})  # texts of a device that differ each time
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, see StatusFile
 
 
@@ -101,7 +102,7 @@ def news(status: Status) -> Status:
         oldest_s=0.0,
         clock={"source": status.clock.get("source", "none")},
         channels={
-            name: {"why": str(said["why"]).partition(":")[0], "texts": said["texts"]}
+            name: {"why": str(said["why"]).partition(":")[0], "texts": _lasting(said["texts"])}
             for name, said in status.channels.items()
         },
         urgent=[],
@@ -149,6 +150,11 @@ class StatusFile:
         if fault != self._fault:
             log.warning("status %s", f"not-written why={fault!r}" if fault else "written again")
             self._fault = fault
+
+
+def _lasting(texts: object) -> dict[str, str]:
+    """Return what a device says of itself without its clock: a receiver's runs on from poll to poll."""
+    return {name: text for name, text in texts.items() if name not in CLOCKS} if isinstance(texts, dict) else {}
 
 
 def _channel(line: Channel) -> dict[str, object]:

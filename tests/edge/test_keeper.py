@@ -601,7 +601,8 @@ def test_a_new_connection_begins_with_the_whole_status_and_figures_alone_are_no_
     assert len(world.cloud.statuses) == 1
     for n in range(30):
         world.read(5)
-        world.board.channels["soil-1"] = Channel(world.clock.now, "", polls=n)
+        own_clock = {"model": "u-blox", "utc": f"12:00:{n:02}", "time": f"2026-11-26T12:00:{n:02}Z"}
+        world.board.channels["gnss-1"] = Channel(world.clock.now, "", texts=own_clock, polls=n)
         world.go(2)
     assert len(world.cloud.statuses) == 2, "a channel that was not there before; then nothing but figures"
     world.inbox.linked(False)
