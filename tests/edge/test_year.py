@@ -24,7 +24,7 @@ from wire.reading import Reading
 S, MIN, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 BEGIN = BUILT_MS + 300 * DAY
 PACE_S = 60.0
-BUDGET_S = 30  # a year
+BUDGET_S = 60  # a year
 
 
 class BatteryClock:
@@ -162,8 +162,8 @@ def test_a_year_of_boots(tmp_path):
 
 
 @pytest.mark.journey
-@pytest.mark.parametrize("seed", range(1, 13))
-def test_a_dozen_years(tmp_path, seed, capsys):
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_more_years(tmp_path, seed, capsys):
     began = time.monotonic()
     sources = the_truth_lies_within_what_is_claimed(tmp_path, seed)
     with capsys.disabled():
