@@ -46,12 +46,13 @@ class Peer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._threads[0].join(10)  # from now on nobody new comes in
+        self._server.close()
         for sock in self.connections:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in self._threads[1:]:
             thread.join(10)
-        self._server.close()
 
     def seen(self, kind: int, connection: int | None = None) -> list[bytes]:
         """Return the bodies of the packets of a kind."""
