@@ -24,6 +24,8 @@ import msgspec
 
 from edge import drivers, profiles
 from edge.driver import BadReply, Value
+from edge.drivers.nmea0183 import _XDR as TRANSDUCED
+from edge.framing import nmea as sentence
 from edge.framing import rtu
 from edge.sense.exchange import run
 from wire.reading import Reason
@@ -111,10 +113,15 @@ def nmea(case: Case) -> Table:
 
 
 def transducers(text: str, values: list[dict[str, Any]]) -> dict[str, str]:
-    """Say which transducer is which value, as an installer would: by its id, else in the order printed."""
-    told = [ids for body in re.findall(r"XDR,([^*\r\n]*)", text) for ids in body.split(",")[3::4]]
-    in_order = dict(zip(told, (value["n"] for value in values), strict=False))
-    return in_order | {value["id"]: value["n"] for value in values if "id" in value}
+    """Say which transducer is which value, as an installer would: by its id where the case has one, else by type."""
+    found = [one for body in re.findall(r"XDR,([^*\r\n]*)", text) for one in sentence.transducers(body.split(","))]
+    keys: dict[str, str] = {}
+    for value in values:
+        type_ = TRANSDUCED.get(value["n"], ("",))[0]
+        meant = [one for one in found if one.type == type_ and value.get("id", one.name) == one.name]
+        names = [f"{one.type}:{one.name}#{one.nth}" for one in meant]
+        keys |= dict.fromkeys([key for key in names if key not in keys][:1], value["n"])
+    return keys
 
 
 def plantower(case: Case) -> Table:

@@ -129,7 +129,7 @@ def poll(config: Config) -> Io:
         except BadReply as end:  # silence, noise, or the poll's time is over: what came is what there is
             heard.broke_off(end.came)
             break
-    return judged(heard.values(), ranges(quantities(config)))
+    return heard.values()
 
 
 def quantities(config: Config) -> dict[str, str]:
@@ -193,16 +193,34 @@ class _Heard:
             self._others.append(kind)
 
     def values(self) -> list[Value]:
-        """Return what the wanted sentences say. Raises BadReply when none of them came."""
+        """Return what the wanted sentences say, each judged by itself: they are signed with their own names.
+
+        Raises BadReply when none of them came, or none can be true.
+        """
         found = {**self._wanted, **({"XDR": []} if self._transducers else {})}
         if not found:
             raise self._fault()
         fixed = _fixed(self._config.sentences, self._wanted)
         values: dict[str, Value] = {}
+        refused: list[BadReply] = []
         for sentence in self._config.sentences:
-            for value in self._told(sentence, found, fixed=fixed):
+            told = self._told(sentence, found, fixed=fixed)
+            try:
+                told = self._judged(sentence, told)
+            except BadReply as error:
+                refused.append(error)
+                told = [replace(value, value=None, reason=error.reason) for value in told]
+            for value in told:
                 values.setdefault(value.name, replace(value, heard_ms=self._heard_ms.get(sentence)))
+        if len(refused) == len(self._config.sentences):
+            raise refused[0]
         return list(values.values())
+
+    def _judged(self, sentence: str, told: list[Value]) -> list[Value]:
+        within = ranges(quantities(self._config))
+        if sentence == "XDR":  # each transducer has its own name: two that are broken do not cost a third
+            return [value for one in told for value in judged([one], within)]
+        return judged(told, within)
 
     def _told(self, sentence: str, found: dict[str, list[str]], *, fixed: bool) -> list[Value]:
         if sentence == "XDR":
