@@ -54,6 +54,8 @@ class Spool:
         try:
             self._open(path, quota_bytes, own, boot)
         except BaseException:
+            if hasattr(self, "_file"):
+                self._file.db.close()
             os.close(self._lock)
             raise
 

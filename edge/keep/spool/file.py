@@ -205,10 +205,10 @@ def _connect(path: Path, quota_bytes: int, machine: str) -> sqlite3.Connection:
     db = connect(path)
     try:
         db.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")  # of a file that is created now
-        schema.prepare(db, path, machine)
-        schema.repage(db)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        schema.prepare(db, path, machine)
+        schema.repage(db)
         db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         db.execute(f"PRAGMA journal_size_limit = {4 * CHECKPOINT_PAGES * schema.PAGE_BYTES}")
         page_bytes = db.execute("PRAGMA page_size").fetchone()[0]

@@ -118,3 +118,4 @@ def repage(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA journal_mode = DELETE")
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.execute("VACUUM")
+    db.execute("PRAGMA journal_mode = WAL")

@@ -1,0 +1,186 @@
+"""A spool's bad days: files lost or half renamed, damaged pages, salvage that is killed, and its sums over all that."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge.keep.spool import SET_ASIDE_AFTER, Spool, quota, repair, salvage, schema
+from tests.edge.test_spool import ANCHOR, BOOT, MIB, NEXT_BOOT, everything, noise, open_spool, ram_path, some
+
+__all__ = ["ram_path"]
+
+
+class PowerCut(BaseException):
+    """The power fails here."""
+
+
+def unplugged(spool):
+    """Return the folder of a copy of a spool's files as they lie on the card now, nothing tidied."""
+    copy = spool._file._path.parent.with_name("unplugged")
+    copy.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{spool._file._path}{suffix}", copy)
+    return copy
+
+
+@pytest.mark.parametrize("left", ["empty", "missing"])
+def test_what_the_log_has_comes_back_when_the_file_beside_it_is_lost(tmp_path, left):
+    (tmp_path / "card").mkdir()
+    spool = open_spool(tmp_path / "card")
+    for i in range(6):
+        spool.append(some(100, 100 * i), BOOT)
+        spool.cut()
+    spool.append(some(20, 600), BOOT)
+    copy = unplugged(spool)
+    if left == "empty":
+        (copy / "spool.db").write_bytes(b"")
+    else:
+        (copy / "spool.db").unlink()
+    again = open_spool(copy)
+    assert again.epoch == spool.epoch
+    assert "brought back" in again.notes[0]
+    again.cut()
+    values, declared = everything(again)
+    assert values == {(spool.epoch, i + 1): i for i in range(620)}
+    assert not declared
+
+
+def test_a_lost_file_whose_log_is_rubbish_is_damage_and_not_a_new_spool(tmp_path):
+    (tmp_path / "spool.db-wal").write_bytes(random.Random(1).randbytes(9_000))
+    spool = open_spool(tmp_path)
+    assert "set aside as spool.damaged-1" in spool.notes[1]
+    assert spool.append(some(1), BOOT) == 1
+
+
+def test_a_power_cut_between_the_renames_of_a_repair_orphans_nothing(tmp_path, monkeypatch):
+    """Whichever rename is the last that happened, the next start finds all that was committed."""
+    for survive in (0, 1, 2):
+        (tmp_path / f"{survive}/card").mkdir(parents=True)
+        spool = Spool(tmp_path / f"{survive}/card/spool.db", 4 * MIB, "one machine")
+        for i in range(6):
+            spool.append(some(100, 100 * i), BOOT)
+            spool.cut()
+        folder = unplugged(spool)  # most of it lies in the WAL
+        renames = iter(range(survive))
+        rename = Path.rename
+
+        def until_the_cut(self, target, renames=renames, rename=rename):
+            if next(renames, None) is None:
+                raise PowerCut
+            return rename(self, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", until_the_cut)
+            with contextlib.suppress(PowerCut):
+                repair.set_aside(folder / "spool.db")
+        again = Spool(folder / "spool.db", 4 * MIB, "another machine")
+        values, declared = everything(again)
+        assert values == {(spool.epoch, i + 1): i for i in range(600)}, survive
+        assert not declared
+        assert sorted(p.name for p in folder.glob("*damaged*") if not p.name.endswith(("wal", "shm"))) == [
+            "spool.damaged-1"
+        ]
+
+
+def test_a_salvage_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    spool = Spool(tmp_path / "spool.db", 64 * MIB, "one machine")
+    with spool._file.transaction():
+        for i in range(1_000):
+            spool.append(some(3, 3 * i), BOOT)
+            spool.cut()
+    spool.append(some(2, 3_000), BOOT)
+    spool.close()
+    taken = []
+
+    def killed_in_the_middle(self, need_bytes=0):
+        taken.append(self._file.one("SELECT readings FROM taken_over"))
+        if len(taken) == 4:
+            raise PowerCut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(quota.Quota, "enforce", killed_in_the_middle)
+        with pytest.raises(PowerCut):
+            Spool(tmp_path / "spool.db", 64 * MIB, "another machine")
+    assert taken == [None, 600, 1_200, 1_800]
+    read = []
+    rows_of = salvage._rows
+    monkeypatch.setattr(salvage, "_rows", lambda *a: (read.append(row) or row for row in rows_of(*a)))
+    again = Spool(tmp_path / "spool.db", 64 * MIB, "another machine")
+    assert again.notes == ["salvaged 3002 readings of spool.damaged-1, declared 0 as damaged"]
+    assert len(read) == 400 + 1, "600 batches were taken over before; then the uncut"
+    values, declared = everything(again)
+    assert values == {(spool.epoch, i + 1): i % 20_000 for i in range(3_002)}
+    assert not declared
+
+
+def test_two_damaged_pages_cost_only_what_lies_in_them(tmp_path):
+    spool = Spool(tmp_path / "spool.db", 64 * MIB, "one machine")
+    with spool._file.transaction():
+        for i in range(600):
+            spool.append(noise(30, 30 * i), BOOT)
+            spool.cut()
+    spool.close()
+    db = sqlite3.connect(tmp_path / "spool.db")
+    sql = "SELECT pageno FROM dbstat WHERE name = 'batch' AND pagetype = 'leaf' ORDER BY pageno"
+    leaves = [page for (page,) in db.execute(sql)]
+    db.close()
+    with (tmp_path / "spool.db").open("r+b") as file:
+        for page in (leaves[len(leaves) // 4], leaves[len(leaves) // 2]):
+            file.seek((page - 1) * schema.PAGE_BYTES)
+            file.write(bytes(schema.PAGE_BYTES))
+    again = Spool(tmp_path / "spool.db", 64 * MIB, "one machine")
+    values, declared = everything(again)
+    assert values.keys() | declared == {(spool.epoch, seq) for seq in range(1, 18_001)}
+    assert 0 < len(declared) <= 2 * 30 * 12, "a page holds a few batches"
+
+
+def test_a_damaged_file_set_aside_counts_and_goes_before_any_reading(tmp_path):
+    spool = Spool(tmp_path / "spool.db", MIB, "one machine")
+    with spool._file.transaction():
+        for i in range(600):
+            spool.append(noise(100, 100 * i), BOOT)
+            spool.cut()
+    spool.close()
+    again = Spool(tmp_path / "spool.db", MIB, "another machine")
+    size = (tmp_path / "spool.damaged-1").stat().st_size
+    held = again.earlier()[spool.epoch]
+    assert again.used_bytes > 2 * size * 0.9, "it is held against the quota"
+    dropped = again.dropped
+    for i in range(600):
+        again.append(noise(100, 100 * i), NEXT_BOOT)
+        again.cut()
+        if not (tmp_path / "spool.damaged-1").exists():
+            break
+    assert "spool.damaged-1 was removed: the quota is needed for readings" in again.notes
+    assert again.dropped == dropped
+    assert again.earlier()[spool.epoch] == held == 60_000
+
+
+def test_running_sums_are_what_the_table_says(ram_path):
+    """Whatever happens in between: frees, set-asides, drops, gaps, another boot."""
+    dice = random.Random(3)
+    spool = Spool(ram_path / "spool.db", 48 * 1024, "this", BOOT)
+    for step in range(400):
+        spool.append(noise(dice.randint(1, 60), step), BOOT)
+        if dice.random() < 0.7:
+            spool.cut(urgent=dice.random() < 0.1)
+        if dice.random() < 0.2:
+            spool.declare(dice.randint(1, 5), "no-room")
+        spool.anchor(BOOT, ANCHOR)
+        for number in spool.waiting(3) if dice.random() < 0.4 else ():
+            spool.free(spool.get(number).identity)
+        if dice.random() < 0.1:
+            for number in spool.waiting(1):
+                for _ in range(SET_ASIDE_AFTER):
+                    spool.refused(number)
+        if step % 100 == 99:
+            spool.close()
+            spool = Spool(ram_path / "spool.db", 48 * 1024, "this", f"{step:016x}")
+        told = dict(spool._db.execute("SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch").fetchall())
+        assert spool._file.held == told, step
