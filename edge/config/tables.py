@@ -54,7 +54,7 @@ class SpoolConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
         int, msgspec.Meta(ge=1, le=65_536, description="room for readings; beyond, the oldest are dropped and declared")
     ] = 256
     commit_s: Annotated[
-        float, msgspec.Meta(ge=0, le=600, description="what a power cut may cost; 60 spares the SD card")
+        float, msgspec.Meta(ge=0, le=600, description="what a power cut may cost; 120 spares the SD card")
     ] = 10.0
     batch_s: Annotated[
         float, msgspec.Meta(ge=0.2, le=3_600, description="how long a batch is gathered; 600 for a thin link")

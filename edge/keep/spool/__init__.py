@@ -143,12 +143,14 @@ class Spool:
         fresh = self._db.execute("SELECT first, n, boot, crc, bytes FROM fresh ORDER BY first").fetchall()
         packs, at, ids = list(rows.packs(fresh)), self._file.meta("uncut"), list[int]()
         left = packs.pop() if only_full and packs else None
+        if left and not packs:
+            return ids, self.uncut
         end = left.first if left else self.acquired + 1
         for pack in packs:
-            self._declare_hole(at, pack.first)
+            self._file.declare(self.epoch, at, pack.first - at, "damage")
             ids.append(self._file.insert(pack.batch(self.epoch, self.dates.of(pack.boot), urgent=urgent)))
             at = pack.end
-        self._declare_hole(at, end)
+        self._file.declare(self.epoch, at, end - at, "damage")
         self._file.set_meta("acquired", self.acquired)
         self._file.set_meta("uncut", end)
         self._db.execute("DELETE FROM fresh")
@@ -276,10 +278,6 @@ class Spool:
             or self._file.one("SELECT min(first) FROM fresh")
             or self.acquired + 1
         )
-
-    def _declare_hole(self, start: int, end: int) -> None:
-        if end > start:
-            self._file.declare(self.epoch, start, end - start, "damage")
 
     def _with_room(self, change: Callable[[], T]) -> T:
         """Change the file; where the disk is full of what the spool itself holds, its oldest goes first."""

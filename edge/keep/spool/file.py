@@ -109,11 +109,13 @@ class File:
         self._let_go(*row)
 
     def declare(self, epoch: str, first: int, n: int, reason: str, number: int | None = None) -> None:
-        """Say that numbers will never come, and count them: neighbouring gap records of one reason are one row.
+        """Say that `n` numbers, if any, will never come, and count them: neighbouring records of a reason are one row.
 
         It stands where the oldest of them stood, `number` at the latest. What is only set aside keeps its own row: it
         is taken back when the batch is tried again.
         """
+        if n <= 0:
+            return
         self.set_meta("dropped", self.meta("dropped") + n)
         end = first + n
         for old, start, until in self._neighbours(epoch, first, end, reason) if reason != "set-aside" else ():
