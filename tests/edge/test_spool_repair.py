@@ -12,6 +12,7 @@ import pytest
 
 from edge.keep.spool import SET_ASIDE_AFTER, Spool, quota, repair, salvage, schema
 from tests.edge.test_spool import ANCHOR, BOOT, MIB, NEXT_BOOT, everything, noise, open_spool, ram_path, some
+from wire.codec import GAP
 
 __all__ = ["ram_path"]
 
@@ -184,3 +185,22 @@ def test_running_sums_are_what_the_table_says(ram_path):
             spool = Spool(ram_path / "spool.db", 48 * 1024, "this", f"{step:016x}")
         told = dict(spool._db.execute("SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch").fetchall())
         assert spool._file.held == told, step
+
+
+def test_a_disk_that_is_full_of_the_spool_itself_does_not_wedge_it(ram_path):
+    """The disk has less room than the quota: the oldest goes, declared, and the newest is kept."""
+    spool = open_spool(ram_path, 64 * MIB)
+    with spool._file.transaction():
+        for i in range(1_300):
+            spool.append(noise(300, 300 * i), BOOT)
+            spool.cut()
+    pages = spool._file.one("PRAGMA page_count")
+    assert pages * schema.PAGE_BYTES > MIB, "a spool that is small is not why a disk is full"
+    spool._db.execute(f"PRAGMA max_page_count = {pages}")
+    for i in range(1_300, 1_400):
+        spool.append(noise(300, 300 * i), BOOT)
+        spool.cut()
+    held = spool._db.execute("SELECT kind, first, n FROM batch ORDER BY first").fetchall()
+    assert [(kind, first) for kind, first, _ in held if kind == GAP] == [(GAP, 1)]
+    assert 0 < held[0][2] == spool.dropped < 210_000
+    assert sum(n for *_, n in held) == spool.acquired == 420_000
