@@ -145,7 +145,7 @@ class Sampler:
         try:
             self._opened()
             reading = self._reading(sensor, self._heard(sensor, terms))
-        except Stopped:
+        except (Stopped, KeyboardInterrupt):  # the latter only where a person asks, `gocche read`
             raise
         except PortLost as error:
             return self._lost(sensor, error)

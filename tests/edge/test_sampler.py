@@ -261,6 +261,12 @@ def test_nothing_that_a_driver_raises_ends_the_thread_of_its_bus(ends):
     assert health["soil-1"].why.startswith(f"faulty: {type(ends).__name__}")
 
 
+def test_who_asks_by_hand_may_break_off():
+    room, _ = sampler(SimulatedLine(lambda _: b"!"), one := saying(ends=KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        room.poll(one)
+
+
 def test_a_defect_whose_words_differ_each_time_is_logged_once(caplog):
     room, _ = sampler(SimulatedLine(lambda _: b"!"), sensor())
     for number in range(20):
