@@ -247,7 +247,9 @@ class Keeper:
 
     def _pause_s(self) -> float:
         now = self._clock.mono_ms()
-        due = [self._cut_due.at_ms, now + 1_000]
+        due = [now + 1_000]
+        if self._out.up:  # without a link nothing is cut when it is due
+            due.append(self._cut_due.at_ms)
         if self._held.readings:
             due.append(self._commit_due.at_ms)
         sending = self._out.due_ms()

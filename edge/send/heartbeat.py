@@ -94,6 +94,7 @@ class Heartbeat:
 
     def _publish(self, topic: str, payload: bytes, now: int, *, asks: bool) -> bool:
         if not self._uplink.publish(topic, payload, retain=topic == self._whole_topic):
+            self._beat_due.put_off(now, LOOK_S)
             return False
         self._beat_due.rest(now)
         if asks:

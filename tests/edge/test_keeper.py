@@ -623,3 +623,32 @@ def test_a_stumble_in_the_database_is_not_counted_as_progress(world):
     world.spool._db.close()
     with pytest.raises(sqlite3.ProgrammingError):
         world.go(3)
+
+
+class Awhile:
+    """A stop that comes after some simulated seconds."""
+
+    def __init__(self, clock, seconds: float) -> None:
+        self._clock, self._end = clock, clock.now + seconds * 1000
+
+    def is_set(self) -> bool:
+        return self._clock.now >= self._end
+
+
+@pytest.mark.parametrize("link", ["none", "takes nothing"])
+def test_without_a_way_out_the_keeper_sleeps_as_long_as_with_one(world, link):
+    """What is due and cannot be done must not be tried a thousand times a second: the core belongs to others."""
+    taken = world.inbox.taken
+
+    def patient(patience_s=0.0):
+        world.clock.now += max(round(patience_s * 1000), 1)  # what a real queue waits; an instant passes all the same
+        return taken()
+
+    world.inbox.taken = patient
+    world.inbox.linked(link != "none")
+    world.cloud.up = False
+    for _ in range(60):
+        world.read()
+        world.keeper.run(Awhile(world.clock, 10))
+    assert world.spool.acquired == 60
+    assert world.keeper.turns < 60 * 40, "four a second at most: each second, each commit, each cut"
