@@ -175,7 +175,8 @@ class Keeper:
             change()
         except SpoolFull as error:
             self._spool.relieve()
-            self._faults.begin(what, f"spool takes nothing: {error}; free room on the disk")
+            remedy = "free room on the disk, or replace the card if it is read-only by now"
+            self._faults.begin(what, f"spool takes nothing: {error}; {remedy}")
             return False
         if self._faults.end(what):
             self._spool.recovered()

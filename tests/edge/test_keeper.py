@@ -484,6 +484,21 @@ def test_smoke_that_the_disk_does_not_take_is_told_at_once_and_each_minute_until
     assert [r.values["pm2_5"] for r in stored if "pm2_5" in r.values] == [300.0, *[290.0] * 8, 400.0, 3.0]
 
 
+def test_smoke_is_told_although_not_even_the_ballast_can_be_given_back(world, tmp_path):
+    """A dying card becomes read-only: removing a file fails there, and must cost neither the word nor the keeper."""
+    world.connect()
+    (tmp_path / "spool.ballast").unlink()
+    (tmp_path / "spool.ballast").mkdir()  # unlink() fails for root, too
+    world.fill_disk()
+    world.read(pm2_5=900)
+    world.go(3)
+    assert any("read-only" in said.why and [one.value for one in said.urgent] == [900] for said in world.cloud.statuses)
+    world.free_disk()
+    world.go(5)
+    assert world.status().why == ""
+    assert not world.status().urgent
+
+
 def test_without_a_date_what_is_told_carries_its_age(world):
     world.connect()
     world.fill_disk()

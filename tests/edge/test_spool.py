@@ -410,6 +410,22 @@ def test_a_newer_file_is_refused_with_the_remedy(tmp_path):
         open_spool(tmp_path)
 
 
+@pytest.mark.parametrize("version", [0, -5])
+def test_a_file_whose_version_was_damaged_is_salvaged(tmp_path, version):
+    spool = open_spool(tmp_path)
+    spool.append(some(5), BOOT)
+    spool.cut()
+    spool.close()
+    db = sqlite3.connect(tmp_path / "spool.db")
+    db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+    again = open_spool(tmp_path)
+    assert "its version" in again.notes[0]
+    values, declared = everything(again)
+    assert values == {(spool.epoch, i + 1): i for i in range(5)}
+    assert not declared
+
+
 WRITER = """
 import sys; from pathlib import Path
 from edge.keep.spool import Spool; from wire.reading import Reading

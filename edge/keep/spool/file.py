@@ -144,16 +144,20 @@ class File:
     # --- room
 
     def relieve(self) -> None:
-        """The disk is full: give SQLite the ballast's room, so that what is stored can at least be freed."""
-        self._ballast.unlink(missing_ok=True)
+        """The disk is full: give SQLite the ballast's room, so that what is stored can at least be freed.
+
+        On a card that is read-only by now (how most of them die) there is none to give.
+        """
+        with suppress(OSError):
+            self._ballast.unlink(missing_ok=True)
 
     def load_ballast(self) -> None:
         """Take the room again that `relieve` gave, once there is plenty."""
-        if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:
-            return
-        free = os.statvfs(self._path.parent)
-        if free.f_bavail * free.f_frsize > 4 * BALLAST_BYTES:
-            with suppress(OSError):
+        with suppress(OSError):
+            if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:
+                return
+            free = os.statvfs(self._path.parent)
+            if free.f_bavail * free.f_frsize > 4 * BALLAST_BYTES:
                 self._ballast.write_bytes(bytes(BALLAST_BYTES))
 
     def close(self) -> None:

@@ -46,9 +46,13 @@ class Quota:
         target = self._limit - min(self._limit // 64, SLACK_BYTES) - need_bytes
         while self._damaged and self.used_bytes > target:
             damaged, _ = self._damaged.pop(0)
-            for part in repair.parts(damaged):
-                part.unlink(missing_ok=True)
-            self._notes.append(f"{damaged.name} was removed: the quota is needed for readings")
+            try:
+                for part in repair.parts(damaged):
+                    part.unlink(missing_ok=True)
+            except OSError as error:
+                self._notes.append(f"{damaged.name} cannot be removed ({error}), and the quota is needed for readings")
+            else:
+                self._notes.append(f"{damaged.name} was removed: the quota is needed for readings")
         while self.used_bytes > target and self._forget(target):
             pass
 

@@ -52,7 +52,11 @@ def damage(path: Path, own: str) -> str | None:
         try:
             words = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if words == "ok" and version:
+            if words == "ok" and (
+                version < 0 or (not version and db.execute("SELECT 1 FROM sqlite_schema").fetchone())
+            ):
+                return f"its version {version} is none"
+            if words == "ok" and version > 0:
                 if (table := schema.strange(db, version)) is not None:
                     return f"the table `{table}` is not declared as it was made"
                 db.execute("SELECT count(*) FROM batch WHERE aside = 1").fetchone()
