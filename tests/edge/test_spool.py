@@ -293,6 +293,24 @@ def test_what_is_urgent_goes_too_when_nothing_else_is_left(ram_path):
     assert len(values) > 3_000
 
 
+def test_a_machine_that_starts_again_and_again_without_a_link_still_keeps_the_newest(ram_path):
+    """An epoch for each boot, and gap records of two epochs never become one: months of them must not fill the card."""
+    quota, acquired = 64 * 1024, 0
+    for i in range(400):
+        spool = Spool(ram_path / "spool.db", quota, boot=f"{i:016x}")
+        spool.append(noise(100, i), f"{i:016x}")
+        spool.cut()
+        acquired += 100
+        spool.close()
+    spool = Spool(ram_path / "spool.db", quota, boot="ee" * 8)
+    assert spool.used_bytes <= quota
+    kinds = dict(spool._db.execute("SELECT kind, sum(n) FROM batch GROUP BY kind").fetchall())
+    assert kinds[1] >= 4_000, "most of the room is for readings"
+    assert kinds[1] + spool.dropped == acquired, "what was let go of is counted"
+    assert spool._db.execute("SELECT count(*) FROM boot").fetchone()[0] <= 101
+    assert spool.earlier()
+
+
 def test_no_drop_reads_the_table(tmp_path):
     """Steps of SQLite's machine for one drop do not grow with what lies in the spool."""
     taken = {}

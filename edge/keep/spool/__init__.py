@@ -89,6 +89,8 @@ class Spool:
             self._freeze(urgent=False)
             for key, value in (("epoch", epoch), ("boot", self._boot), ("acquired", 0), ("floor", 1), ("uncut", 1)):
                 self._file.set_meta(key, value)
+            self._quota.forget_gaps()
+            self.dates.forget_boots()
         self.epoch, self.acquired, self.uncut = epoch, 0, 0
 
     # --- a value becomes safe
@@ -193,8 +195,7 @@ class Spool:
 
         While the boot is undated it is the newest alone, dated or not.
         """
-        newest: list[int] = []
-        urgent: list[int] = []
+        newest, urgent = list[int](), list[int]()
         sql = (
             "SELECT id, boot, urgent, last_ms, offset_ms FROM batch"
             " WHERE epoch = ? AND kind = 1 AND aside = 0 ORDER BY first DESC"
@@ -213,12 +214,11 @@ class Spool:
         row = self._db.execute(sql, identity).fetchone()
         if row is None:
             return False
-        number, until = row
         with self._file.transaction(durable=False):  # undone by a power cut, it is sent and freed again
-            self._file.forget(number)
+            self._file.forget(row[0])
             self._file.set_meta("floor", self._next_first())
-            if until is not None and until > self._file.meta("dated_until"):
-                self._file.set_meta("dated_until", until)
+            if row[1] is not None and row[1] > self._file.meta("dated_until"):
+                self._file.set_meta("dated_until", row[1])
         return True
 
     def refused(self, number: int) -> bool:

@@ -15,6 +15,8 @@ from wire.batch import Source
 if TYPE_CHECKING:
     from edge.keep.spool.file import File
 
+KEPT_BOOTS = 100
+
 
 class Dates:
     """The dates in one spool file."""
@@ -40,6 +42,14 @@ class Dates:
         if row is None or row[4] != rows.crc32(boot, *row[:4]):
             return None
         return Anchor(row[0], Source(row[1]), row[2], row[3])
+
+    def forget_boots(self) -> None:
+        """Forget boots of which nothing is left to cut, but for the last that judged the battery clock."""
+        judged = "SELECT max(number) FROM boot WHERE rtc_utc_ms IS NOT NULL"
+        self._db.execute(
+            f"DELETE FROM boot WHERE number <= (SELECT max(number) FROM boot) - ? AND number <> ifnull(({judged}), 0)",
+            (KEPT_BOOTS,),
+        )
 
     # --- of boots that died undated
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SLACK_BYTES = 256 * 1024  # more is freed than must be, at once: fewer writes
 SQUEEZED_BYTES = 1024 * 1024  # on a full disk the spool keeps this much, whatever is new
 AT_ONCE = 500  # batches that one transaction forgets: bounds the WAL
+MOST_GAPS, GAP_SHARE = 10_000, 1024  # gap records: so many, and no more than one for so many bytes of the quota
 _OLDEST = "SELECT id FROM batch WHERE id > ? AND kind = 1 AND aside = 0 AND urgent = ? ORDER BY id LIMIT 1"
 
 
@@ -55,6 +56,18 @@ class Quota:
                 self._notes.append(f"{damaged.name} was removed: the quota is needed for readings")
         while self.used_bytes > target and self._forget(target):
             pass
+
+    def forget_gaps(self) -> None:
+        """Let go of the oldest gap records where there are too many.
+
+        Those of two epochs never become one: a machine that starts again and again for months without a link would
+        keep nothing else. What they declared stays counted as dropped. It reads the table: once an epoch.
+        """
+        gaps = "FROM batch WHERE kind = 2 AND aside = 0"
+        beyond = self._file.one(f"SELECT count(*) {gaps}") - min(MOST_GAPS, self._limit // GAP_SHARE)
+        sql = f"SELECT id {gaps} ORDER BY id LIMIT ?"
+        for (number,) in self._file.db.execute(sql, (max(beyond, 0),)).fetchall():
+            self._file.forget(number)
 
     def squeeze(self) -> bool:
         """The disk is full: forget the oldest, unless the spool is too small to be why; tell whether it did."""
