@@ -7,7 +7,6 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from edge.board import Board
@@ -22,7 +21,7 @@ from edge.send.uplink import Uplink
 from edge.sense.overseer import Overseer
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
-from edge.status import Own, StatusFile, compose, status_file
+from edge.status import Own, StatusFile, compose, encoded, status_file
 from edge.systemd import notify
 from wire import VERSION
 
@@ -54,7 +53,7 @@ class Agent:
             config.broker,
             gateway,
             Ends(
-                lambda: msgspec.json.encode(replace(self._status("offline"), channels={})),
+                lambda: encoded(replace(self._status("offline"), channels={})),
                 self._inbox.acknowledged,
                 self._inbox.linked,
             ),
@@ -91,7 +90,7 @@ class Agent:
         no_more.set()
         keeper.join()
         stopped = self._status("stopped")
-        self._uplink.stop(msgspec.json.encode(stopped))
+        self._uplink.stop(encoded(stopped))
         self._file.write(stopped)
         self._spool.close()
         return not stuck

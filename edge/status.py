@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from wire.batch import Status
+from wire.codec import MAX_PACKET
 
 if TYPE_CHECKING:
     from edge.board import Board, Channel
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 FILE = "status.json"
 AGAIN_MS = 15_000  # as long as nothing changes; a file that is twice as old is of an agent that runs no more
 CLOCKS = frozenset({"time", "utc"})  # texts of a device that differ each time
+WHY, URGENT = 2_000, 100  # characters, and values, of a status that is too large even without its channels
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, see StatusFile
 
 
@@ -75,7 +77,7 @@ def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
         cut=keeping.cut,
         spooled=keeping.spooled,
         earlier=keeping.earlier,
-        oldest_s=0.0 if keeping.oldest_ms is None else (now_ms - keeping.oldest_ms) / 1000,
+        oldest_s=0.0 if keeping.oldest_ms is None else max(now_ms - keeping.oldest_ms, 0) / 1000,
         dropped=keeping.dropped,
         commit_s=own.commit_s,
         batch_s=own.batch_s,
@@ -87,6 +89,26 @@ def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
         link=msgspec.to_builtins(board.link),
         urgent=list(keeping.urgent),
         unkept=keeping.unkept,
+    )
+
+
+def encoded(status: Status) -> bytes:
+    """Return a status as it goes out, never larger than a message may be: a broker puts out whoever sends more.
+
+    What does not fit is left out, the least telling first: what devices call themselves, those that are well, those
+    that are ill.
+    """
+    channels = status.channels
+    bare = {
+        name: {key: of for key, of in said.items() if key not in {"texts", "bad"}} for name, said in channels.items()
+    }
+    ill = {name: said for name, said in bare.items() if said["why"]}
+    for fewer in (channels, bare, ill, {}):
+        payload = msgspec.json.encode(replace(status, channels=fewer))
+        if len(payload) <= MAX_PACKET:
+            return payload
+    return msgspec.json.encode(
+        replace(status, channels={}, why=status.why[:WHY], urgent=status.urgent[-URGENT:], link={})
     )
 
 

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 WINDOW = 8
 URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
 LONGEST_PATIENCE_MS = 600_000
+LONGEST_LATER_S = 3_600  # whatever the cloud asks for: one wrong number must not silence a gateway for years
 
 
 class Sender(Protocol):
@@ -124,14 +125,14 @@ class Courier:
         identity = (item.epoch.hex(), item.first, item.n)
         number = next((number for number, flight in self._flights.items() if flight.identity == identity), None)
         if item.code in {Verdict.STORED, Verdict.QUARANTINED}:
-            self._spool.free(identity)
-            self._settled += 1
+            self._settled += self._spool.free(identity)  # an answer that comes twice says nothing of the others
             if number is not None:
                 trip = now - self._flights[number].sent_ms
                 self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
         elif item.code == Verdict.LATER:
             self._tries.clear()
-            self._later_ms = now + round(1000 * (item.seconds + random.uniform(0, item.spread)))
+            wait_s = min(max(item.seconds, 0), LONGEST_LATER_S) + random.uniform(0, min(item.spread, LONGEST_LATER_S))
+            self._later_ms = now + round(1000 * wait_s)
             self._board.sending = Sending(f"cloud asks to wait: {item.words}", self._later_ms)
         if item.code == Verdict.QUARANTINED:
             log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)

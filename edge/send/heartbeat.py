@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from edge.due import Due
 from edge.send.allowance import Allowance
-from edge.status import news
+from edge.status import encoded, news
 from wire import beat, topics
 
 if TYPE_CHECKING:
@@ -81,7 +79,7 @@ class Heartbeat:
 
     def _whole(self, status: Status, now: int, *, must: bool) -> bool:
         """Send the whole status as far as the allowance reaches, or where it must be; tell whether it went out."""
-        payload = msgspec.json.encode(status)
+        payload = encoded(status)
         size = len(payload) + len(self._whole_topic) + HEAD_BYTES
         if not (must or self._allowance.affords(size, now)):
             return False

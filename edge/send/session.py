@@ -150,8 +150,8 @@ class Session:
     def farewell(self, status: bytes, within_s: float) -> None:
         """Leave a last retained status and disconnect; what the broker does not confirm in time is given up."""
         end_ms = self._clock.mono_ms() + round(within_s * 1000)
-        self._publish(topics.status(self._gateway), status, retain=True)
-        while self._owed and (rest_ms := end_ms - self._clock.mono_ms()) > 0:
+        self._outbox.append((topics.status(self._gateway), status, True))  # after what was said before
+        while (self._outbox or self._owed) and (rest_ms := end_ms - self._clock.mono_ms()) > 0:
             self.turn(rest_ms / 1000)
         self._client.disconnect()
 

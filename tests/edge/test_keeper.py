@@ -283,6 +283,38 @@ def test_later_pauses_and_frees_nothing(world):
     assert len(world.cloud.take()) == 1
 
 
+def test_no_wait_that_the_cloud_asks_for_lasts_for_years(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read()
+    world.go(3)
+    world.answer(world.cloud.take(), Verdict.LATER, seconds=2**62)
+    world.clock.now += 3_500_000
+    world.go(1)
+    assert world.cloud.take() == []
+    world.clock.now += 150_000
+    world.go(1)
+    assert len(world.cloud.take()) == 1
+
+
+def test_answers_that_come_twice_set_aside_no_batch_that_waits(world):
+    """Only answers to others, while this one got none, tell that it is this one's fault."""
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read()
+    world.go(3)
+    answered = world.cloud.take()
+    world.answer(answered)
+    world.read()
+    world.go(3)
+    for _ in range(60):
+        world.answer(answered)
+        world.clock.now += 1_300_000
+    world.go(1)
+    assert world.spool.dropped == 0
+    assert len(world.cloud.take()) > 20, "it was sent all the time"
+
+
 def test_a_quarantined_batch_is_freed_and_a_stranger_frees_nothing(world):
     world.clock.own = Anchor(UTC, Source.NTP, 100)
     world.connect()

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from edge import status as edge_status
 from edge.board import Board, Channel, Keeping, Link
 from edge.send.allowance import DAY_MS, Allowance
-from edge.status import AGAIN_MS, Own, StatusFile, compose, news, status_file
-from wire.batch import Status
+from edge.status import AGAIN_MS, Own, StatusFile, compose, encoded, news, status_file
+from wire import beat
+from wire.batch import Status, Unstored
+from wire.codec import MAX_PACKET
 
 OWN = Own("a1" * 8, 10.0, 60.0, "1", "c")
 
@@ -127,3 +129,40 @@ def test_an_allowance_is_never_overdrawn_by_more_than_one_message(asked):
             allowance.spend(size)
             spent += size
     assert spent <= 8_000 + 30_000 * now / DAY_MS + 20_000
+
+
+def filled(board, channels, text=""):
+    for i in range(channels):
+        why = "no answer" if i % 50 == 0 else ""
+        board.channels[f"soil-{i}"] = Channel(1, f"{why}: {text}" if why else "", 1, {f"t{n}": text for n in range(24)})
+    return compose(board, OWN, 60_000, "online")
+
+
+def test_a_status_that_fits_goes_out_whole(board):
+    status = filled(board, 10, "text")
+    assert msgspec.json.decode(encoded(status), type=Status) == status
+
+
+def test_a_status_that_does_not_fit_leaves_out_the_least_telling_first(board):
+    """A broker puts out whoever sends more than it takes, and the status is the first word of every connection."""
+    said = msgspec.json.decode(encoded(filled(board, 256, "ngoài vườn " * 5)), type=Status)
+    assert len(said.channels) == 256
+    assert said.channels["soil-50"]["why"].startswith("no answer")
+    said = msgspec.json.decode(encoded(filled(board, 2_000, "x" * 60)), type=Status)
+    assert said.channels.keys() == {f"soil-{i}" for i in range(0, 2_000, 50)}
+    assert (said.acquired, said.cut, said.spooled) == (100, 90, 30)
+
+
+@given(st.integers(0, 300), st.text(max_size=500), st.integers(0, 3_000), st.text(max_size=200))
+def test_no_status_is_larger_than_a_message_may_be(channels, text, values, why):
+    board = Board()
+    smoke = [Unstored(f"smoke-{i}", "pm2_5", 900.0, i) for i in range(values)]
+    board.keeping = keeping(values, 0, urgent=tuple(smoke), why=why * 500)
+    said = encoded(filled(board, channels, text))
+    assert len(said) <= MAX_PACKET
+    assert msgspec.json.decode(said, type=Status).urgent[-1:] == smoke[-1:], "the newest is told"
+
+
+def test_what_began_in_the_future_by_a_wrong_date_has_no_age_below_zero(board):
+    board.keeping = keeping(100, 90, oldest_ms=99_000)
+    assert beat.decode(beat.encode(beat.beat_of(compose(board, OWN, 5_000, "online")))).oldest_s == 0

@@ -403,6 +403,25 @@ def test_what_a_dead_connection_did_not_send_is_never_sent_after_a_newer_one():
     assert [body[-3:] for body in peer.seen(PUBLISH, 2)] == [b"new", b"bye"]
 
 
+def test_the_last_word_of_a_stop_comes_after_what_was_handed_over_before():
+    busy, goes_on = threading.Event(), threading.Event()
+
+    def slow(_):
+        busy.set()
+        goes_on.wait(BOUND_S)
+
+    with Peer() as peer, Edge(peer.port) as edge:
+        edge.well()
+        edge.uplink._carrier._ends = Ends(lambda: b"w", slow, edge.links.append)
+        peer.tell(topics.ack("sg-01"), b"x")
+        assert busy.wait(BOUND_S)
+        edge.uplink.publish(topics.status("sg-01"), b"online", retain=True)
+        threading.Timer(0.2, goes_on.set).start()  # while the stop waits
+        edge.uplink.stop(b"bye")
+        until(lambda: peer.seen(DISCONNECT), BOUND_S, "goodbye")
+        assert [body[-3:] for body in peer.seen(PUBLISH)] == [b"ine", b"bye"]
+
+
 def test_the_will_is_the_one_of_this_connection():
     with Peer() as peer, Edge(peer.port) as edge:
         edge.well()

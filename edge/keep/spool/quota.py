@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SLACK_BYTES = 256 * 1024  # more is freed than must be, at once: fewer writes
 SQUEEZED_BYTES = 1024 * 1024  # on a full disk the spool keeps this much, whatever is new
 AT_ONCE = 500  # batches that one transaction forgets: bounds the WAL
-MOST_GAPS, GAP_SHARE = 10_000, 1024  # gap records: so many, and no more than one for so many bytes of the quota
+MOST_GAPS, GAP_SHARE = 10_000, 1024  # gap records: so many at most, and one for so many bytes of the quota
 _OLDEST = "SELECT id FROM batch WHERE id > ? AND kind = 1 AND aside = 0 AND urgent = ? ORDER BY id LIMIT 1"
 
 
