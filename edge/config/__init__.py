@@ -7,7 +7,8 @@ table is checked by its own driver's struct, looked up by name. The sentences ar
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from edge.config import checks, credentials, text
 from edge.config.doubts import advice
@@ -15,9 +16,6 @@ from edge.config.expected import convert
 from edge.config.finding import ConfigError, Finding, shown, suggestion
 from edge.config.tables import Broker, Bus, Config, Gateway, Sensor, SensorTable, SpoolConfig
 from wire.topics import GATEWAY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = [
     "Broker", "Bus", "Config", "ConfigError", "Finding", "Gateway", "Sensor", "SensorTable", "SpoolConfig", "advice",
@@ -40,8 +38,11 @@ def load(file: Path, *, running: bool = True) -> Config:
     if not GATEWAY.fullmatch(gateway.id):
         raise ConfigError(file, "[gateway] id", "gateway_id", value=shown(gateway.id))
     broker = convert(file, "[broker]", _beside(file, tables.get("broker", {})), Broker)
+    checks.check_host(file, broker.host)
     credentials.check(file, broker, running=running)
     spool = convert(file, "[spool]", tables.get("spool", {}), SpoolConfig)
+    if Path(spool.path).suffix != ".db":  # it lies beside others of its name: .lock, .ballast
+        raise ConfigError(file, "[spool] path", "spool_path", value=shown(spool.path))
     buses = [convert(file, f"[[bus]] {number}", table, Bus) for number, table in _each(file, tables, "bus")]
     sensors = [checks.sensor(file, number, table, buses) for number, table in _each(file, tables, "sensor")]
     checks.check_buses(file, buses, sensors)

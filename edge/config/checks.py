@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edge import drivers
-from edge.config.expected import contradiction, convert
+from edge.config.expected import contradiction, convert, unknown
 from edge.config.finding import ConfigError, shown, suggestion
 from edge.config.tables import Bus, Sensor, SensorTable
+from edge.driver import Unknown
 from wire.quantities import QUANTITIES
 from wire.topics import CHANNEL
 
@@ -31,9 +34,9 @@ def sensor(file: Path, number: int, table: object, buses: list[Bus]) -> Sensor:
     common = {key: value for key, value in table.items() if key in shared}
     name = table.get("driver")
     if isinstance(name, str) and name not in drivers.names():
-        raise ConfigError(
-            file, f"{place} driver", "unknown_driver", value=shown(name), **suggestion(name, drivers.names())
-        )
+        raise unknown(file, place, Unknown("driver", name, drivers.names()))
+    if name is None:
+        raise ConfigError(file, f"{place} driver", "no_driver", known=", ".join(drivers.names()))
     checked = convert(file, place, common, SensorTable)
     _named(file, place, checked, buses)
     driver = drivers.load(checked.driver)
@@ -65,6 +68,18 @@ def _mapped(file: Path, place: str, driver: Any, config: Any) -> dict[str, str]:
             facts = suggestion(quantity, QUANTITIES)
             raise ConfigError(file, place, "unknown_quantity", name=name, value=shown(quantity), **facts)
     return quantities
+
+
+def check_host(file: Path, host: str) -> None:
+    """Refuse what no name service can be asked for: a URL, host and port in one, blanks."""
+    with suppress(ValueError):
+        ip_address(host.partition("%")[0])
+        return
+    if re.search(r"[\s/:@\[\]]", host):
+        better = re.search(r"[\w-]+(\.[\w-]+)*", host.rpartition("//")[2].rpartition("@")[2])
+        raise ConfigError(
+            file, "[broker] host", "host", value=shown(host), better=better[0] if better else "mqtt.example.org"
+        )
 
 
 def check_buses(file: Path, buses: list[Bus], sensors: list[Sensor]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from edge.config.finding import ConfigError, shown, suggestion, words
+from edge.driver import Unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,8 @@ def convert(file: Path, place: str, table: object, to: type[_S]) -> _S:
     try:
         return msgspec.convert(table, type=to)
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, Unknown):
+            raise unknown(file, place, error.__cause__) from error
         raise _explained(file, place, table, str(error), to) from error
 
 
@@ -61,16 +64,26 @@ def _explained(file: Path, place: str, table: dict[str, Any], said: str, to: typ
     keys = re.findall(r"\.(\w+)|\[(\d+)\]", path)
     at = f"{place} {path.rstrip('`').removeprefix('key` in `').removeprefix('$').removeprefix('.')}".strip()
     schema = msgspec.json.schema(to)
-    node, value = _walked(schema, [name or int(number) for name, number in keys], table)
+    steps = [name or int(number) for name, number in keys]
+    node, value = _walked(schema, steps, table)
     properties = _resolved(node, schema).get("properties", {})
     if unknown := re.search(r"unknown field `(.*)`", text):
         return ConfigError(file, f"{at} {unknown[1]}", "unknown_key", **suggestion(unknown[1], properties))
     if missing := re.search(r"missing required field `(\w+)`", text):
         field = properties.get(missing[1], {})
-        return ConfigError(file, f"{at} {missing[1]}", "missing", key=missing[1], **_facts(field, schema))
+        return ConfigError(
+            file, f"{at} {missing[1]}", "missing", key=missing[1], **_facts(field, schema, to, missing[1])
+        )
     if re.match(r"Expected |Invalid |Integer |Object ", text):
-        return ConfigError(file, at, "wrong_value", value=shown(value), **_facts(node, schema))
+        named = next((step for step in reversed(steps) if isinstance(step, str)), "")
+        return ConfigError(file, at, "wrong_value", value=shown(value), **_facts(node, schema, to, named))
     return contradiction(file, at, text)
+
+
+def unknown(file: Path, place: str, error: Unknown) -> ConfigError:
+    """Return what is said against a word that names nothing: the nearest, and all that there are."""
+    facts = {"key": error.key, "value": shown(error.word), **suggestion(error.word, error.known, listed=True)}
+    return ConfigError(file, f"{place} {error.key}", "unknown_word", **facts)
 
 
 def contradiction(file: Path, place: str, text: str) -> ConfigError:
@@ -98,10 +111,17 @@ def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _facts(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, str]:
+def _facts(field: dict[str, Any], schema: dict[str, Any], to: type[msgspec.Struct], key: str) -> dict[str, str]:
+    """Return what a key must be and what it means: a driver's own in Vietnamese too where words.toml has it."""
     definitions = schema.get("$defs", {})
-    what = field.get("description") or words()["types"]["en"]["reference"]
-    return {"what": what, "expected": kind(field, definitions), "expected_vi": kind(field, definitions, "vi")}
+    types, meaning = words()["types"], words()["meaning"]
+    top = _resolved(schema, schema).get("properties", {}).get(key, {})
+    return {
+        "what": field.get("description") or top.get("description") or types["en"]["reference"],
+        "what_vi": meaning.get(to.__name__, meaning["driver"]).get(key) or types["vi"]["reference"],
+        "expected": kind(field, definitions),
+        "expected_vi": kind(field, definitions, "vi"),
+    }
 
 
 def _toml(value: object) -> str:

@@ -66,10 +66,11 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def suggestion(word: str, known: Iterable[str]) -> dict[str, str]:
-    """Return the facts `suggestion` and `suggestion_vi`: the nearest of the known words, else all of them."""
+def suggestion(word: str, known: Iterable[str], *, listed: bool = False) -> dict[str, str]:
+    """Return the facts `suggestion` and `suggestion_vi`: the nearest of the known words, else (or `listed`) all."""
     every = sorted(known)
     close = difflib.get_close_matches(word[:64], every, 1, 0.5)
-    said = {language: words()["suggestion"][language][0 if close else 1] for language in ("vi", "en")}
+    parts = [0, 1] if close and listed else [0] if close else [1]
+    said = {language: " ".join(words()["suggestion"][language][part] for part in parts) for language in ("vi", "en")}
     facts = {"close": shown(close[0]) if close else "", "known": ", ".join(every)}
     return {"suggestion": said["en"].format(**facts), "suggestion_vi": said["vi"].format(**facts)}

@@ -49,7 +49,9 @@ class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SpoolConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How readings are kept until the cloud has them: `[spool]`."""
 
-    path: Annotated[str, msgspec.Meta(description="the spool file, in the data folder", min_length=1)] = "spool.db"
+    path: Annotated[str, msgspec.Meta(description="the spool file, in the data folder; ends in .db", min_length=1)] = (
+        "spool.db"
+    )
     quota_mib: Annotated[
         int, msgspec.Meta(ge=1, le=65_536, description="room for readings; beyond, the oldest are dropped and declared")
     ] = 256

@@ -68,7 +68,7 @@ def _mistyped(file: Path, text: str, why: str) -> ConfigError:
 
 def _slip(line: str, why: str) -> tuple[str, str]:
     """Return which common slip this line is, and the line without it."""
-    key, _, value = (part.strip() for part in line.partition("="))
+    key, _, value = (part.strip() for part in re.sub(r"\s#[^\"']*$", "", line).partition("="))
     if re.match(r"Cannot (declare|overwrite|mutate)", why):
         again = re.fullmatch(r"\[?\[(bus|sensor)\]\]?\s*(#.*)?", line)
         return ("syntax_list", f"[[{again[1]}]]") if again else ("syntax_twice", "")
@@ -76,7 +76,7 @@ def _slip(line: str, why: str) -> tuple[str, str]:
         return "syntax_curly", line.translate(_TYPOGRAPHIC)
     if re.fullmatch(r"-?\d+,\d+", value):
         return "syntax_comma", f"{key} = {value.replace(',', '.')}"
-    if pair := re.fullmatch(r"([A-Za-z_]+)\s*:\s*(.+)", line):
+    if pair := re.fullmatch(r"([A-Za-z_]+)\s*:\s*(.+)", key):
         return "syntax_equals", f"{pair[1]} = {pair[2]}"
     if value.count('"') % 2:
         return "syntax_unclosed", ""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Unknown, Value
 from edge.framing import at
 from edge.framing.at_generic import RADIO_OF_ACT, REGISTRATIONS, registered
 from edge.framing.cells import Units, absent, number
@@ -67,7 +67,7 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a vendor that is not there. Raises ValueError naming it."""
         if self.vendor not in at.vendors():
-            raise ValueError(f'`vendor`: "{self.vendor}" is not known; there are {", ".join(at.vendors())}')
+            raise Unknown("vendor", self.vendor, list(at.vendors()))
 
     @property
     def asked(self) -> tuple[str, ...]:

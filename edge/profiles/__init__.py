@@ -8,7 +8,6 @@ and offset, which raw numbers mean "no value", which quantity the value is, and 
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib import resources
 from itertools import combinations
@@ -18,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge.driver import Habits
+from edge.driver import Habits, Unknown
 from edge.plausible import same_unit
 from wire.quantities import QUANTITIES
 
@@ -184,8 +183,7 @@ def names() -> list[str]:
 def load(name: str) -> Profile:
     """Return the profile `<name>.toml`. Raises ValueError naming the file and the key that is wrong."""
     if name not in names():
-        close = "".join(f'did you mean "{one}"? ' for one in difflib.get_close_matches(name, names(), 1, 0.5))
-        raise ValueError(f'"{name}" is not a profile; {close}there are {", ".join(names())}')
+        raise Unknown("profile", name, names())
     data = resources.files(__name__).joinpath(f"{name}.toml").read_bytes()
     return decode(data, f"edge/profiles/{name}.toml")
 

@@ -15,9 +15,21 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
-from edge.config import ConfigError, Finding, advice, credentials, load
+from edge import drivers
+from edge.config import (
+    Broker,
+    Bus,
+    ConfigError,
+    Finding,
+    Gateway,
+    SensorTable,
+    SpoolConfig,
+    advice,
+    credentials,
+    load,
+)  # fmt: skip
 from edge.config.finding import words
 
 ROOT = Path(__file__).parents[2]
@@ -121,13 +133,22 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ("count = 4", "count = 400", "read[0].count: 400 does not do: it must be a whole number, ≥ 1, ≤ 125"),
         ("count = 4", "cuont = 4", 'read[0] cuont: unknown key; did you mean "count"?'),
         (", count = 4", "", "read[0] count: is missing; add count = … (how many registers; a whole number"),
+        ('profile = "soil-0000"', 'profile = "soil-000"', 'profile: "soil-000" is not a profile; did you mean "'),
+        ('profile = "soil-0000"', 'profile = "soil-000"', "there are: air-0000, "),
+        ('"modbus"', '"zigbee"', 'driver: "zigbee" is not a driver; there are: modbus, modem_at'),
+        ("commit_s = 10", 'path = "/"', '[spool] path: "/" is not the name of a spool file; leave it out'),
+        ("commit_s = 10", 'path = "spool.lock"', '[spool] path: "spool.lock" is not the name of a spool file'),
+        ('"127.0.0.1"', '"mqtt://u@mqtt.example.org:1883/x"', 'write host = "mqtt.example.org", and its port in port'),
+        ('"127.0.0.1"', '"mqtt.example.org:8883"', 'write host = "mqtt.example.org", and its port in port'),
+        ('"127.0.0.1"', '"a b"', '[broker] host: "a b" is not the name or address of a machine'),
         ("[{ at = 0, count = 4 }]", "[5]", "read[0]: 5 does not do"),
         ('["XDR"]', '["XDX"]', 'sentences[0]: "XDX" does not do: it must be `"GGA"` or `"MDA"`'),
+        ('["XDR"]', '["XDX"]', "; it is: the sentences to wait for"),
         ('"temperature" }', '"temprature" }', "it must be "),
         ('xdr = { TempAir = "temperature" }', "", "(weather-1): "),
         ("port = 1883", "port = 0", "[broker] port: 0 does not do"),
         ('driver = "modbus"', "driver = 5", "driver: 5 does not do"),
-        ('driver = "modbus"', "", "(soil-1) driver: is missing; add driver = … (what it speaks"),
+        ('driver = "modbus"', "", "(soil-1) driver: is missing; add driver = … (what it speaks: modbus, modem_at, "),
         ('channel = "soil-1"', 'channel = "Đất 1"', 'channel: "Đất 1" is not 1 to 32'),
         # what hangs together
         ("baud = 9600", "baud = 9601", "[[bus]] 1 baud: 9601 is not a speed of serial ports; did you mean 9600?"),
@@ -143,6 +164,7 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ('host = "127.0.0.1"', 'host: "127.0.0.1"', 'between key and value stands =); write host = "127.0.0.1"'),
         ("every_s = 2.5", "every_s = 2,5", "line 19: every_s = 2,5 (decimals have a point); write every_s = 2.5"),
         ("baud = 9600", "baud = 9600\nbaud = 4800", "line 12: baud = 4800 (stands above already); delete one"),
+        ('id = "sg-01"', "id = sg-01   # unique", 'text stands in quotes); write id = "sg-01"'),
         ('id = "sg-01"', "id = ", "line 2: id = (not TOML: Invalid value)"),
         # texts and bytes
         ('port = "/dev/null"', 'port = "a\\u0000b"', "bus 1.port: "),
@@ -246,10 +268,20 @@ def test_every_kind_of_finding_has_both_languages_and_is_used():
     used = set(re.findall(r'"(\w+)"', "".join(p.read_text("utf-8") for p in (ROOT / "edge/config").glob("*.py"))))
     for kind, said in words().items():
         assert kind in used, f"{kind} is never said"
+        if kind == "meaning":
+            continue
         assert said.keys() == {"vi", "en"}
         if kind not in {"types", "suggestion"}:
             facts = [sorted(set(re.findall(r"{(\w+)", " ".join(said[one])))) for one in ("vi", "en")]
             assert facts[1] == sorted({name.removesuffix("_vi") for name in facts[0]}), kind
+
+
+def test_every_key_has_its_meaning_in_vietnamese():
+    meaning = words()["meaning"]
+    for table in (Gateway, Broker, SpoolConfig, Bus, SensorTable):
+        assert meaning[table.__name__].keys() == {field.name for field in fields(table)}
+    own = {field.name for name in drivers.names() for field in fields(drivers.load(name).config)}
+    assert own | {"at", "count", "fc"} == meaning["driver"].keys()
 
 
 # --- advice
