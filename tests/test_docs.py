@@ -168,9 +168,9 @@ def test_every_command_of_gocche_exists() -> None:
     assert said - known == set()
 
 
-def test_no_two_decisions_have_one_number() -> None:
+def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(file.name[:4]) for file in sorted((DOCS / "decisions").glob("*.md"))]
-    assert len(numbers) == len(set(numbers))
+    assert numbers == list(range(1, len(numbers) + 1))
     for file in (DOCS / "decisions").glob("*.md"):
         text = file.read_text(encoding="utf-8").lower()
         assert all(part in text for part in ("context", "choice", "rejected", "change our mind")), file.name
