@@ -12,9 +12,9 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from gocche.words import Refused, both
+from gocche.words import LANGUAGES, Refused, both, said
 
 if TYPE_CHECKING:
     from cloud.config import CloudConfig
@@ -54,21 +54,37 @@ def _run(argv: list[str] | None) -> int:
         if missing not in EXTRAS:
             raise
         command = options.run.__name__.strip("_").replace("_", "-")
-        return _refused(Refused("command", "needs_extra", command=command, missing=missing, extras=EXTRAS[missing]))
+        facts = {"missing": missing, "extras": EXTRAS[missing], "pip": Path(sys.executable).with_name("pip")}
+        return _refused(Refused("command", "needs_extra", command=command, **facts))
     except Refused as error:
         return _refused(error)
+    except (
+        OSError
+    ) as error:  # a folder that may not be written and the like; a service's own are handled where they are
+        if error.filename is None or options.run in {_agent, _cloud}:
+            raise
+        return _failed(error, error.filename)
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the words of a command, and end with 2."""
+        self.print_usage(sys.stderr)
+        sys.exit(_refused(Refused("command", "usage", message=message, prog=self.prog)))
+
+
+def _help(name: str) -> str:
+    return " · ".join(said("help", name, language) for language in LANGUAGES)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gocche", description="From the foot of a tea tree to the people who need to know."
-    )
+    parser = _Parser(prog="gocche", description="From the foot of a tea tree to the people who need to know.")
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.set_defaults(level=logging.INFO)
     words = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    up = words.add_parser("up", help="a whole garden on this machine, no hardware: devices, broker, agent, cloud")
+    up = words.add_parser("up", help=_help("up"))
     up.add_argument("--data", type=Path, help="folder that keeps the state between runs (default: a temporary one)")
     up.add_argument(
         "--http", metavar="HOST:PORT", help="where the pages are served (default 127.0.0.1:8080); port 0 takes any"
@@ -79,44 +95,42 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("garden", nargs="*", metavar="-- WORD", help="further words for `gocche devices`")
     up.set_defaults(run=_up)
 
-    agent = words.add_parser("agent", help="a gateway: read sensors, keep, publish")
+    agent = words.add_parser("agent", help=_help("agent"))
     agent.add_argument("--config", type=Path, required=True, metavar="devices.toml")
     agent.add_argument("--data", type=Path, default=_state_folder(), help="folder of the spool")
     agent.add_argument("--broker", metavar="HOST:PORT", help="instead of the one in the file")
     agent.set_defaults(run=_agent)
 
-    cloud = words.add_parser("cloud", help="the server: ingest, store, alerts, pages")
+    cloud = words.add_parser("cloud", help=_help("cloud"))
     cloud.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
     cloud.add_argument("--data", type=Path, help="instead of [data] path")
     cloud.add_argument("--broker", metavar="HOST:PORT", help="instead of the one in the file")
     cloud.add_argument("--http", metavar="HOST:PORT", help="instead of the one in the file")
     cloud.set_defaults(run=_cloud)
 
-    check = words.add_parser("check-config", help="read devices.toml and say what is wrong, without starting anything")
+    check = words.add_parser("check-config", help=_help("check-config"))
     check.add_argument("config", type=Path, metavar="devices.toml")
     check.set_defaults(run=_check_config)
 
-    status = words.add_parser("status", help="how this gateway is, without any network")
+    status = words.add_parser("status", help=_help("status"))
     status.add_argument("--data", type=Path, default=_agents_folder(), help="data folder of the agent")
     status.add_argument("--json", action="store_true")
     status.set_defaults(run=_status)
 
-    read = words.add_parser("read", help="ask one sensor once, now, without the agent, and show the talk on the line")
+    read = words.add_parser("read", help=_help("read"))
     read.add_argument("where", nargs="+", metavar="BUS ADDRESS|CHANNEL", help="of devices.toml; a channel is enough")
     read.add_argument("--config", type=Path, default=Path("/etc/gocche/devices.toml"), metavar="devices.toml")
     read.add_argument("--data", type=Path, default=_agents_folder(), help="data folder of the agent")
     read.add_argument("--profile", help="of a Modbus probe that is not in the file")
     read.set_defaults(run=_read, level=logging.ERROR)  # what the agent would log is printed
 
-    audit = words.add_parser(
-        "audit", help="acquired = stored + quarantined + declared + spooled + unknown, per gateway and epoch"
-    )
+    audit = words.add_parser("audit", help=_help("audit"))
     audit.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
     audit.add_argument("--data", type=Path, help="instead of [data] path")
     audit.add_argument("--json", action="store_true")
     audit.set_defaults(run=_audit)
 
-    quarantine = words.add_parser("quarantine", help="what could not be stored, and why")
+    quarantine = words.add_parser("quarantine", help=_help("quarantine"))
     quarantine.add_argument("--config", type=Path, required=True, metavar="cloud.toml")
     quarantine.add_argument("--data", type=Path, help="instead of [data] path")
     quarantine.add_argument(
@@ -124,10 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     quarantine.set_defaults(run=_quarantine)
 
-    grafana = words.add_parser("grafana", help="Grafana's boards and data source, as files").add_subparsers(
-        required=True, metavar="WHAT"
-    )
-    export = grafana.add_parser("export", help="write a provisioning tree")
+    grafana = words.add_parser("grafana", help=_help("grafana")).add_subparsers(required=True, metavar="WHAT")
+    export = grafana.add_parser("export", help=_help("export"))
     export.add_argument("folder", type=Path, metavar="DIR")
     export.add_argument("--url", default="http://127.0.0.1:8086", help="where Grafana reaches InfluxDB")
     export.add_argument("--database", default="gocche")
@@ -138,11 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.set_defaults(run=_grafana_export)
 
-    new = words.add_parser("new-driver", help="write a driver and its two case folders from a template")
+    new = words.add_parser("new-driver", help=_help("new-driver"))
     new.add_argument("name")
     new.set_defaults(run=_new_driver)
 
-    devices = words.add_parser("devices", help="simulated devices on real pseudo-terminals (a part of `up`)")
+    devices = words.add_parser("devices", help=_help("devices"))
     devices.add_argument("--ports", type=Path, required=True, help="folder for the ports")
     devices.add_argument("--log", type=Path, help="file for every value that was served")
     devices.add_argument("--control", type=Path, help="file that stages smoke, lost signal and dead probes")
@@ -151,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument("--unique", action="store_true", help="serve no value twice")
     devices.set_defaults(run=_devices)
 
-    broker = words.add_parser("broker", help="the embedded broker, loopback only (a part of `up`)")
+    broker = words.add_parser("broker", help=_help("broker"))
     broker.add_argument("--listen", required=True, metavar="HOST:PORT")
     broker.set_defaults(run=_broker)
     return parser
@@ -187,7 +199,7 @@ def _stopping() -> threading.Event:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > 65_535:
         raise Refused("command", "not_an_address", text=text)
     return host.strip("[]"), int(port)
 
@@ -201,9 +213,9 @@ def _refused(error: Exception) -> int:
     return EXIT_CONFIG
 
 
-def _failed(error: Exception, advice: str) -> int:
+def _failed(error: Exception, folder: object) -> int:
     """Say what the machine refuses; systemd tries again after this code, and not after that of `_refused`."""
-    print(f"gocche: {error}; {advice}", file=sys.stderr)
+    _refused(Refused("command", "machine", why=error, folder=folder))
     return EXIT_FAILED
 
 
@@ -234,7 +246,7 @@ def _agent(options: argparse.Namespace) -> int:
     except RuntimeError as error:  # a spool that is in use, or of a newer gocche
         return _refused(error)
     except (OSError, sqlite3.Error) as error:
-        return _failed(error, f"look at {options.data}, its room and its rights")
+        return _failed(error, options.data)
     return 0 if agent.run(_stopping()) else EXIT_FAILED
 
 
@@ -281,7 +293,7 @@ def _cloud(options: argparse.Namespace) -> int:
     except (ConfigError, ValueError, RuntimeError) as error:
         return _refused(error)
     except (OSError, sqlite3.Error) as error:
-        return _failed(error, f"when it is mended, start again (data folder {config.data.path})")
+        return _failed(error, config.data.path)
     return cloud.run()
 
 
@@ -320,7 +332,7 @@ def _quarantine(options: argparse.Namespace) -> int:
     except (ConfigError, RuntimeError) as error:
         return _refused(error)
     except sqlite3.Error as error:
-        return _failed(error, "look at --data and at who may read it")
+        return _failed(error, options.data or options.config)
 
 
 def _grafana_export(options: argparse.Namespace) -> int:

@@ -66,8 +66,15 @@ def quantities(_config: Config) -> dict[str, str]:
     return _QUANTITIES
 
 
-# this made-up device sends no checksum; where yours does, check it and leave the last word out
-DRIVER = Driver("NAME", "NAME: one line for people", Config, poll, quantities, Habits(baud=9600), checksum=False)
+DRIVER = Driver(
+    "NAME",
+    "NAME: one line for people",
+    Config,
+    poll,
+    quantities,
+    Habits(baud=9600),
+    checksum=False,  # this made-up device sends none; where yours does, check it and leave this line out
+)
 '''
 
 _FILES = {

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from edge.board import Board
 from edge.clock import SystemClock
-from edge.config import checks, load
+from edge.config import ConfigError, checks, load
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
 from gocche.status import remedy
-from gocche.words import LANGUAGES, Refused, said
+from gocche.words import LANGUAGES, Refused, said, words
 from wire.quantities import QUANTITIES
 from wire.reading import Reason
 
@@ -48,10 +48,11 @@ def read(file: Path, folder: Path, where: list[str], profile: str | None) -> int
         finally:
             sampler.close()
         print(talk.read_text("utf-8") if talk.exists() else "", end="")
+    again = " ".join([*where, "--profile", profile] if profile else where)
     how = board.channels[sensor.table.channel]
     for language in LANGUAGES:
         print()
-        print(*_lines(reading, sensor, how.why, how.texts, language), sep="\n")
+        print(*_lines(reading, sensor, how.why, how.texts, again, language), sep="\n")
     return 0 if reading.values and not how.why else 1
 
 
@@ -67,7 +68,12 @@ def chosen(file: Path, config: Config, where: list[str], profile: str | None) ->
             return named[one.table.bus], replace(one, table=replace(one.table, warmup_s=0.0))
     if len(where) == 2 and wanted.isdecimal() and profile:
         table = {"channel": "asked", "bus": where[0], "driver": "modbus", "address": int(wanted), "profile": profile}
-        return named[where[0]], checks.sensor(file, 0, table, config.buses)
+        try:
+            return named[where[0]], checks.sensor(file, 0, table, config.buses)
+        except ConfigError as error:
+            wrong = error.finding
+            asked = Path(f"gocche read {' '.join(where)}")
+            raise ConfigError(asked, wrong.place.rpartition(" ")[2], wrong.kind, **wrong.facts) from error
     known = ", ".join(f"{one.table.channel} ({_seat(one)})" for one in own)
     raise Refused("read", "no_sensor", name=" ".join(where), known=known)
 
@@ -77,20 +83,26 @@ def _seat(sensor: Sensor) -> str:
     return sensor.table.bus if address is None else f"{sensor.table.bus} {address}"
 
 
-def _lines(reading: Reading, sensor: Sensor, why: str, texts: dict[str, str], language: str) -> Iterator[str]:
+def _lines(
+    reading: Reading, sensor: Sensor, why: str, texts: dict[str, str], again: str, language: str
+) -> Iterator[str]:
     if why:
         yield said("read", "nothing", language, why=why)
-        yield remedy(why, sensor.table.channel, language)
+        yield remedy(why, again, language)
         return
     for name in sensor.quantities.values():
         row = QUANTITIES[name]
+        symbol = words()["symbol"].get(row.unit, row.unit)
         label = f"{row.vi if language == 'vi' else row.en} ({name})"
         if name in reading.values:
-            value = f"{reading.values[name] / 10**row.decimals:.{max(row.decimals, 0)}f} {row.unit}"
+            number = reading.values[name] / 10**row.decimals
+            value = f"{number:.{max(row.decimals, 0)}f} {symbol}".rstrip()
+            if row.codes and number in row.codes:
+                value += f" ({row.codes[int(number)][LANGUAGES.index(language)]})"
         else:
             value = "— " + said("reason", Reason(reading.reasons[name]).name.lower(), language)
             if name in reading.raw:
-                value += f" [{reading.raw[name] / 10**row.decimals:g} {row.unit}]"
+                value += f" [{reading.raw[name] / 10**row.decimals:g} {symbol}]"
         yield f"{label:<44} {value}"
     yield from (f"{name:<44} {text}" for name, text in texts.items())
     warmup_s = sensor.driver.habits_of(sensor.config).warmup_s

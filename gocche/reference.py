@@ -271,9 +271,10 @@ def _argument(action: argparse.Action) -> list[str]:
     if action.option_strings and action.nargs != 0:
         name += f" {action.metavar or action.dest.upper()}"
     choices = f" ({', '.join(map(str, action.choices))})" if action.choices else ""
-    default = "needed" if action.required else str(action.default)
-    if action.nargs == 0 or action.default is None or isinstance(action.default, Path):
-        default = "needed" if action.required else ""
+    required = action.required and action.nargs != "*"  # argparse calls a list needed that may be empty
+    default = "needed" if required else str(action.default)
+    if action.nargs in (0, "*") or action.default is None or isinstance(action.default, Path):
+        default = "needed" if required else ""
     return [f"`{name}`", (action.help or "") + choices, default]
 
 

@@ -6,6 +6,7 @@ does not run each make the exit code 1, and say since when and what to look at.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ def status(folder: Path, *, as_json: bool) -> int:
         age_s = max(wall.timestamp() - file.stat().st_mtime, 0.0)
         told = msgspec.json.decode(raw, type=Status)
     except FileNotFoundError:
+        if not os.path.lexists(folder):
+            return _absent("no_folder", folder=folder)
         return _absent("absent", file=file, folder=folder.resolve())
     except PermissionError:
         return _absent("forbidden", file=file)
@@ -97,7 +100,7 @@ class Seen:
             said("status", "power_cut", language, commit_s=f"{told.commit_s:g}"),
             said("status", "undated", language)
             if source == "none"
-            else said("status", "clock", language, source=source, off=f"{certainty_s:g}"),
+            else said("status", "clock", language, source=said("source", source, language), off=f"{certainty_s:g}"),
         ]
         return lines + ([said("status", "fault", language, why=told.why)] if told.why else [])
 

@@ -95,7 +95,9 @@ def test_one_poll_and_the_talk_that_it_took(garden):
     code, said = read(garden, "soil-1")
     assert code == 0
     assert "\n> 01 03 00 00 00 07 04 08\n< 01 03 0e 01 3b " in said
-    assert " 31.5" in said
+    assert " 31.50 %\n" in said
+    assert " °C\n" in said
+    assert " µS/cm\n" in said
     assert said.count("soil_moisture") == 2, "in both languages"
     assert said.count("\n> ") == 1, "asked once"
     assert read(garden, "rs485", "1")[1].partition("\n")[0] == said.partition("\n")[0]
@@ -118,6 +120,9 @@ def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(garden):
     assert "NO VALUES: silence: slave 2 did not answer" in said
     assert "KHÔNG CÓ SỐ ĐO" in said
     assert "wires A and B swapped" in said
+    code, said = read(garden, "rs485", "77", "--profile", "xy-md02")
+    assert code == 1
+    assert "then: gocche read rs485 77 --profile xy-md02\n" in said
     code, said = read(garden, "rs485", "3", "--profile", "xy-md02")
     assert code == 0
     assert "\n> 03 04 00 01 " in said

@@ -108,6 +108,8 @@ def test_an_undated_boot_is_no_fault(told):
 
 def test_no_status_and_a_broken_one_say_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    assert status(tmp_path / "nowhere", as_json=False) == 1
+    assert f"there is no folder {tmp_path}/nowhere" in capsys.readouterr().err
     assert status(tmp_path, as_json=False) == 1
     said = capsys.readouterr().err
     assert "agent không chạy" in said
@@ -198,8 +200,25 @@ def test_an_edge_only_installation_says_what_to_install(library, command, extras
     )
     run = gocche(f"gocche {command.format(tmp=tmp_path)}", PYTHONPATH=str(tmp_path))
     assert run.returncode == 2, run.stderr
-    assert f"pip install 'gocche[{extras}]'" in run.stderr
+    pip = Path(sys.executable).with_name("pip")
+    assert f"{pip} install 'gocche[{extras}]'" in run.stderr, "that of this installation, not the system's"
     assert "Traceback" not in run.stderr
+
+
+def code_of(command: str) -> object:
+    try:
+        return door.main(shlex.split(command))
+    except SystemExit as ended:  # argparse's own way out
+        return ended.code
+
+
+@pytest.mark.parametrize("command", ["grafana export /proc/x", "devices --ports /proc/x"])
+def test_what_the_machine_refuses_is_1_in_words(command, monkeypatch, capsys):
+    monkeypatch.setattr(door, "_log_to_stderr", lambda _: None)
+    assert code_of(command) == 1
+    told = capsys.readouterr().err
+    assert "look at /proc/x, its room and its rights" in told
+    assert "máy từ chối" in told
 
 
 @pytest.mark.parametrize(
@@ -215,15 +234,20 @@ def test_an_edge_only_installation_says_what_to_install(library, command, extras
         ("read soil-99 --config config/devices.toml", "there are: soil-1 (rs485 1)"),
         ("read rs999 1 --config config/devices.toml", "there is no bus rs999; there are: rs485"),
         ("read rs485 77 --config config/devices.toml --profile nix", '"nix" is not a profile'),
+        ("read rs485 77 --config config/devices.toml --profile nix", "gocche read rs485 77: profile: "),
+        ("agent --config config/devices.toml --broker x:70000", "the port being 65535 at most"),
+        ("statsu", "invalid choice: 'statsu'"),
+        ("read", "what it means: gocche read --help"),
         ("read soil-1 --config nowhere.toml", "nowhere.toml: cannot be read"),
     ],
 )
 def test_what_makes_no_sense_is_2_in_words(command, said, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(door, "_log_to_stderr", lambda _: None)  # the logging of the test's own process stays
-    assert door.main(shlex.split(command)) == 2
+    assert code_of(command) == 2
     told = capsys.readouterr().err
     assert said in told
+    told = told[told.index("gocche: ") :] if told.startswith("usage: ") else told
     vietnamese, _, english = told.strip().partition("\n        ")
     assert vietnamese.startswith("gocche: ")
     assert not vietnamese.isascii()

@@ -10,6 +10,7 @@ OSError) becomes PortLost here.
 from __future__ import annotations
 
 import os
+import re
 import select
 import socket
 import termios
@@ -65,7 +66,12 @@ def _losing(port: str) -> Iterator[None]:
     try:
         yield
     except (OSError, termios.error, ValueError) as error:  # serial.SerialException is an OSError
-        raise PortLost(f"{port}: {error}") from error
+        raise PortLost(f"{port}: {_said_once(port, error)}") from error
+
+
+def _said_once(port: str, error: Exception) -> str:
+    """Return an error's words: pyserial names port and number twice, and an installer reads them on a small screen."""
+    return re.sub(rf"\[Errno -?\d+\] |:? '?{re.escape(port)}'?", "", str(error))
 
 
 class SerialLine:
