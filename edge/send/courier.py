@@ -125,7 +125,9 @@ class Courier:
         identity = (item.epoch.hex(), item.first, item.n)
         number = next((number for number, flight in self._flights.items() if flight.identity == identity), None)
         if item.code in {Verdict.STORED, Verdict.QUARANTINED}:
-            self._settled += self._spool.free(identity)  # an answer that comes twice says nothing of the others
+            if not self._spool.free(identity):  # it came twice, or the spool does not find what it sent
+                return
+            self._settled += 1
             if number is not None:
                 trip = now - self._flights[number].sent_ms
                 self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip

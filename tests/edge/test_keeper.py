@@ -315,6 +315,22 @@ def test_answers_that_come_twice_set_aside_no_batch_that_waits(world):
     assert len(world.cloud.take()) > 20, "it was sent all the time"
 
 
+def test_a_batch_that_the_spool_does_not_find_again_is_not_sent_with_every_answer(world, monkeypatch):
+    """So it is where an index was damaged on the card: until a start mends it, the link must not be burnt with it."""
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    monkeypatch.setattr(world.spool, "free", lambda _: False)
+    world.connect()
+    world.read()
+    world.go(3)
+    sent = 0
+    for _ in range(120):
+        batches = world.cloud.take()
+        sent += len(batches)
+        world.answer(batches)
+        world.go(1)
+    assert 1 < sent < 10
+
+
 def test_a_quarantined_batch_is_freed_and_a_stranger_frees_nothing(world):
     world.clock.own = Anchor(UTC, Source.NTP, 100)
     world.connect()

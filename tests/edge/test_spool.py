@@ -260,6 +260,34 @@ def test_two_damaged_rows_are_both_declared(tmp_path):
     assert len(values) == 100
 
 
+def bit_flipped_in_an_index(path, dice):
+    """Damage what no look at the rows finds: one bit of an index, in the epoch that its entries begin with."""
+    raw = bytearray(path.read_bytes())
+    leaf = 0x0A
+    pages = [at for at in range(0, len(raw), schema.PAGE_BYTES) if raw[at] == leaf and b"epoch" not in raw[at:][:1024]]
+    raw[dice.choice(pages[2:]) + schema.PAGE_BYTES - dice.randrange(100, 400)] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_bit_flipped_in_an_index_neither_wedges_the_quota_nor_loses_a_reading(ram_path, seed):
+    quota = 64 * 1024
+    spool = open_spool(ram_path, quota)
+    for i in range(200):
+        spool.append(noise(30, 30 * i), BOOT)
+        spool.cut()
+    spool.close()
+    bit_flipped_in_an_index(ram_path / "spool.db", random.Random(seed))
+    spool = open_spool(ram_path, quota)
+    for i in range(200, 600):
+        spool.append(noise(30, 30 * i), BOOT)
+        spool.cut()
+    values, declared = everything(spool)
+    assert len(values) + len(declared) >= 600 * 30
+    assert (spool.epoch, spool.acquired) in values
+    assert spool._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
 def noise(n, start=0):
     """Return readings that do not deflate to nothing."""
     dice = random.Random(start)

@@ -47,19 +47,19 @@ class Spool:
 
     def __init__(self, path: Path, quota_bytes: int, own: str | None = None, boot: str | None = None) -> None:
         own = machine() if own is None else own
-        boot = SystemClock().boot if boot is None else boot
+        self._boot = SystemClock().boot if boot is None else boot
         self.notes: list[str] = []  # what happened to the file, for the log and the status
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = lock(path)
         try:
-            self._open(path, quota_bytes, own, boot)
+            self._open(path, quota_bytes, own)
         except BaseException:
             if hasattr(self, "_file"):
                 self._file.db.close()
             os.close(self._lock)
             raise
 
-    def _open(self, path: Path, quota_bytes: int, own: str, boot: str) -> None:
+    def _open(self, path: Path, quota_bytes: int, own: str) -> None:
         self.notes += repair.mend(path, own)
         self._file = File(path, quota_bytes, own)
         self._db, self.dates = self._file.db, Dates(self._file)
@@ -68,8 +68,8 @@ class Spool:
         fresh = self._db.execute("SELECT first, n FROM fresh").fetchall()
         self.acquired = max(int(self._file.meta("acquired")), rows.end(fresh) - 1)
         self.uncut: int = sum(n for _, n in fresh)
-        self._boot = boot
         try:
+            repair.fit_indexes(self._file)
             self._begin()
             repair.try_again(self._file)
             for damaged in repair.damaged(path):

@@ -164,6 +164,21 @@ def lose(file: File, number: int) -> None:
             declare_holes(file, other, 0, 0)
 
 
+def fit_indexes(file: File) -> None:
+    """Write the indexes anew where they do not fit their rows: SQLite would for ever refuse to delete such a row.
+
+    One flipped bit is enough, and the quota would wedge there. Before, each row that is wrong itself is declared by
+    what its index says.
+    """
+    if file.one("PRAGMA integrity_check(1)") == "ok":
+        return
+    found = file.db.execute(f"SELECT id, {rows.COLUMNS} FROM batch NOT INDEXED")
+    for number in [row[0] for row in found if rows.kept(row[0], row[1:]) is None]:
+        lose(file, number)
+    with file.transaction():
+        file.db.execute("REINDEX")
+
+
 def declare_holes(file: File, epoch: str, start: int, end: int) -> int:
     """Declare the numbers from `start` to before `end` that no row of the epoch has; return how many.
 
