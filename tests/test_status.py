@@ -19,7 +19,7 @@ from edge.driver import _REASONS
 from gocche import __main__ as door
 from gocche.status import STALE_S, remedy, span, status
 from gocche.words import words
-from wire.batch import Status
+from wire.batch import Source, Status
 from wire.reading import Reason
 
 ROOT = Path(__file__).parents[1]
@@ -104,6 +104,10 @@ def test_an_undated_boot_is_no_fault(told):
     code, _, english = told(replace(GARDEN, clock={"source": "none", "uncertainty_ms": 0}))
     assert code == 0
     assert "clock      none yet: no harm" in english
+
+
+def test_every_clock_has_words():
+    assert words()["source"].keys() == {source.name.lower() for source in Source} - {"none"}
 
 
 def test_no_status_and_a_broken_one_say_what_to_do(tmp_path, monkeypatch, capsys):

@@ -76,7 +76,8 @@ def check_host(file: Path, host: str) -> None:
         ip_address(host.partition("%")[0])
         return
     if re.search(r"[\s/:@\[\]]", host):
-        better = re.search(r"[\w-]+(\.[\w-]+)*", host.rpartition("//")[2].rpartition("@")[2])
+        plain = host.rpartition("//")[2].rpartition("@")[2]
+        better = re.search(r"(?<=\[)[^\]]+(?=\])|[\w-]+(\.[\w-]+)*", plain)
         raise ConfigError(
             file, "[broker] host", "host", value=shown(host), better=better[0] if better else "mqtt.example.org"
         )

@@ -140,6 +140,7 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ("commit_s = 10", 'path = "spool.lock"', '[spool] path: "spool.lock" is not the name of a spool file'),
         ('"127.0.0.1"', '"mqtt://u@mqtt.example.org:1883/x"', 'write host = "mqtt.example.org", and its port in port'),
         ('"127.0.0.1"', '"mqtt.example.org:8883"', 'write host = "mqtt.example.org", and its port in port'),
+        ('"127.0.0.1"', '"[::1]:1883"', 'write host = "::1", and its port in port'),
         ('"127.0.0.1"', '"a b"', '[broker] host: "a b" is not the name or address of a machine'),
         ("[{ at = 0, count = 4 }]", "[5]", "read[0]: 5 does not do"),
         ('["XDR"]', '["XDX"]', 'sentences[0]: "XDX" does not do: it must be `"GGA"` or `"MDA"`'),
