@@ -79,7 +79,7 @@ class Agent:
         turns, stuck = self._keeper.turns, ""
         while not stuck and not self._clock.wait(stop, LOOK_S):
             self._file.write(self._status("online"))
-            stuck = self._overseer.look() or self._uplink.look()
+            stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
             if self._keeper.turns > turns:
                 turns = self._keeper.turns
                 notify("WATCHDOG=1")

@@ -7,15 +7,17 @@ the uplink. Whatever the network does, keeping goes on.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from typing import TYPE_CHECKING, Protocol
 
-from edge.board import Keeping
+from msgspec.structs import replace
+
 from edge.clock import Anchor
 from edge.due import Due
 from edge.keep.faults import Faults, What
 from edge.keep.held import Held
 from edge.keep.inbox import Answer, Linked
-from edge.keep.spool import SpoolFull
+from edge.keep.spool import SpoolFull, is_damage
 from wire import codec
 from wire.reading import Reading
 
@@ -88,6 +90,7 @@ class Keeper:
         self._urgent_seq = 0  # the newest number of a reading that cannot wait
         self._unreadable, self._dropped = 0, spool.dropped
         self.turns = 0  # progress, for the watchdog
+        self.broken = ""  # why only a new start can help: that mends the spool
         self._look(now)
 
     # --- the loop
@@ -173,7 +176,13 @@ class Keeper:
         """Change the spool; where it has no room say so, give it the ballast, and return False."""
         try:
             change()
-        except SpoolFull as error:
+        except (SpoolFull, sqlite3.DatabaseError) as error:
+            if is_damage(error):
+                self.broken = f"spool is damaged: {error}; a new start mends it"
+                self._faults.begin(what, self.broken)
+                return False
+            if not isinstance(error, SpoolFull | sqlite3.OperationalError):
+                raise
             self._spool.relieve()
             remedy = "free room on the disk, or replace the card if it is read-only by now"
             self._faults.begin(what, f"spool takes nothing: {error}; {remedy}")
@@ -215,36 +224,44 @@ class Keeper:
         if not self._tried(What.CUT, lambda: batches.extend(self._spool.cut(urgent=self._urgent, only_full=only_full))):
             self._cut_due.put_off(now, AGAIN_S)
             return
-        if self._spool.dropped > self._dropped:
-            log.warning("readings dropped and declared n=%s", self._spool.dropped - self._dropped)
-            self._dropped = self._spool.dropped
         if batches:
             self._uncut_ms = batches[-1].last_ms if self._spool.uncut else None
         for batch in batches[-1:]:  # the newest, once, without waiting for room in the window
             self._out.launch(batch, now)
 
-    def _look(self, now: int) -> None:
-        """Write the keeper's line on the board."""
-        self._tried(What.LOOK, lambda: self._write(now))
+    def _note_dropped(self) -> None:
+        dropped = self._spool.dropped
+        if dropped > self._dropped:
+            log.warning("readings dropped and declared n=%s", dropped - self._dropped)
+        self._dropped = dropped
 
-    def _write(self, now: int) -> None:
-        spool, held, offset_ms = self._spool, self._held, self._board.dated.offset_ms
+    def _look(self, now: int) -> None:
+        """Write the keeper's line on the board, with the last figures where the spool cannot be read."""
+        self._tried(What.LOOK, self._count)
+        held, failing = self._held, What.COMMIT in self._faults
+        self._board.keeping = replace(
+            self._board.keeping,
+            dropped=self._dropped + held.lost,
+            unkept=held.lost,
+            why="; ".join([*self._spool.notes, *self._faults.words()]),
+            urgent=held.unsafe(self._board.dated.offset_ms) if failing else (),
+            alarm_ms=held.alarm_ms if failing else 0,
+        )
+        self._look_due.rest(now)
+
+    def _count(self) -> None:
+        spool, offset_ms = self._spool, self._board.dated.offset_ms
         n, oldest = spool.spooled()
-        failing = What.COMMIT in self._faults
-        self._board.keeping = Keeping(
+        self._board.keeping = replace(
+            self._board.keeping,
             epoch=spool.epoch,
             acquired=spool.acquired,
             cut=spool.acquired - spool.uncut,
             spooled=n,
             earlier=spool.earlier(),
             oldest_ms=_began_ms(oldest, self._clock.boot, offset_ms) if oldest else self._uncut_ms,
-            dropped=spool.dropped + held.lost,
-            unkept=held.lost,
-            why="; ".join([*spool.notes, *self._faults.words()]),
-            urgent=held.unsafe(offset_ms) if failing else (),
-            alarm_ms=held.alarm_ms if failing else 0,
         )
-        self._look_due.rest(now)
+        self._note_dropped()
 
     def _pause_s(self) -> float:
         now = self._clock.mono_ms()

@@ -187,3 +187,11 @@ def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch
             end.close()
         heard.close()
     assert took_s <= 5
+
+
+def test_an_agent_whose_spool_only_a_new_start_mends_ends_as_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.agent.LOOK_S", 0.05)
+    (tmp_path / "devices.toml").write_text(CONFIG.format(port=free_port()))
+    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
+    agent._keeper.broken = "spool is damaged"
+    assert not agent.run(threading.Event()), "not the stop of somebody: systemd starts it again"

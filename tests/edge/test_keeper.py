@@ -547,6 +547,27 @@ def test_smoke_is_told_although_not_even_the_ballast_can_be_given_back(world, tm
     assert not world.status().urgent
 
 
+def test_smoke_is_told_although_the_spool_was_damaged_while_it_ran(world, tmp_path):
+    """The card rots under the agent: it says so and smoke at once, and asks for the new start that mends the spool."""
+    world.connect()
+    world.read(50)
+    world.go(3)
+    world.spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    world.spool._db.execute("PRAGMA cache_size = 0")
+    world.spool._db.execute("PRAGMA shrink_memory")
+    size = (tmp_path / "spool.db").stat().st_size
+    with (tmp_path / "spool.db").open("r+b") as file:
+        file.seek(1024)
+        file.write(bytes(random.Random(1).randbytes(size - 1024)))
+    world.read(pm2_5=900)
+    world.go(5)
+    assert "damaged" in world.keeper.broken
+    assert [one.value for one in world.cloud.statuses[-1].urgent] == [900]
+    assert "damaged" in world.cloud.statuses[-1].why
+    world.keeper.finish()
+    assert world.board.keeping.unkept == 1, "the next start declares it"
+
+
 def test_without_a_date_what_is_told_carries_its_age(world):
     world.connect()
     world.fill_disk()

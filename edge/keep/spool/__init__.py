@@ -17,6 +17,7 @@ from edge.keep.spool import repair, rows
 from edge.keep.spool.dates import Dates
 from edge.keep.spool.file import File, SpoolFull, lock, machine
 from edge.keep.spool.quota import Quota
+from edge.keep.spool.repair import is_damage
 from edge.keep.spool.rows import Kept
 from edge.keep.spool.salvage import take_over
 from wire.codec import GAP
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from wire.batch import Identity
     from wire.reading import Reading
 
-__all__ = ["Kept", "Spool", "SpoolFull"]
+__all__ = ["Kept", "Spool", "SpoolFull", "is_damage"]
 
 T = TypeVar("T")
 ROW_BYTES = 96  # what a row costs beyond its bytes

@@ -71,10 +71,15 @@ def damage(path: Path, own: str) -> str | None:
     except UnicodeDecodeError as error:  # words of SQLite that quote what is damaged
         return str(error)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in _DAMAGE:
+        if not is_damage(error):
             raise
         return str(error)
     return None if words == "ok" else str(words)
+
+
+def is_damage(error: Exception) -> bool:
+    """Tell whether SQLite says that the file itself is damaged; of a full or failing disk it does not."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
 def set_aside(path: Path) -> Path:
