@@ -288,7 +288,7 @@ def _heartbeats() -> Panel:
 
 def _position() -> Panel:
     about = (
-        "Vị trí trạm theo vệ tinh. Không chia sẻ tọa độ cây quý ra ngoài.",
+        "Vị trí trạm theo vệ tinh. Không chia sẻ toạ độ cây quý ra ngoài.",
         "Where the gateway is, by satellite. Do not pass the coordinates of rare trees on.",
     )
     columns = [Column(q) for q in ("lat", "lon", "alt", "fix_quality", "satellites")]
