@@ -142,9 +142,9 @@ class Victim:
     def strike(self) -> None:
         """Kill it now; may be called from any thread."""
         if self._part.process:
+            self._killed_ms = _now_ms()  # first: the other thread must not see it dead of nobody
             with suppress(ProcessLookupError):
                 os.kill(self._part.process.pid, signal.SIGKILL)
-            self._killed_ms = _now_ms()
 
     def turn(self) -> None:
         """Do what is due: arm the trap, kill, start again."""
