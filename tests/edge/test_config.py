@@ -282,7 +282,7 @@ def test_every_key_has_its_meaning_in_vietnamese():
     for table in (Gateway, Broker, SpoolConfig, Bus, SensorTable):
         assert meaning[table.__name__].keys() == {field.name for field in fields(table)}
     own = {field.name for name in drivers.names() for field in fields(drivers.load(name).config)}
-    assert own | {"at", "count", "fc"} == meaning["driver"].keys()
+    assert meaning["driver"].keys() <= own | {"at", "count", "fc"}  # a new driver is new files only: it may add none
 
 
 # --- advice
