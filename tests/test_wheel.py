@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EDGE_NEEDS = ("msgspec", "paho-mqtt", "pyserial", "tenacity")  # [project] dependencies, and nothing they pull in
+EDGE_NEEDS = ("msgspec", "paho-mqtt", "pyserial")  # [project] dependencies, and nothing they pull in
 CLOUD_NEEDS = ("influxdb_client", "starlette", "uvicorn", "jinja2", "amqtt", "pymodbus")
 
 
