@@ -4,6 +4,8 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(PATH):/usr/sbin
+# The tests start programs hundreds of times: each module is compiled once, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 # InfluxDB 1.8 as `make servers` leaves it; 2.7 and Grafana are named by GOCCHE_INFLUXD2 and GOCCHE_GRAFANA.
 export GOCCHE_INFLUXD1 ?= $(wildcard $(CURDIR)/.servers/influxd)
 export GOCCHE_INFLUXD2 ?=
