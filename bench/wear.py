@@ -60,7 +60,7 @@ def _day(
 ) -> tuple[float, int]:
     """Keep, cut and free as the keeper does; return bytes a day and writes an hour, once the files have their size."""
     spool = Spool(card / "spool.db", 256 * 1024 * 1024, "bench", BOOT)
-    spool.anchor(BOOT, Anchor(1_790_000_000_000, Source.NTP, 100))
+    spool.dates.anchor(BOOT, Anchor(1_790_000_000_000, Source.NTP, 100))
     probes, held = field.five(1), os.open(card, os.O_RDONLY)
     try:
         before, warm = written(), span_ms // 2

@@ -32,7 +32,7 @@ class Gateway:
     def __init__(self, folder, room, boot) -> None:
         self.room, self.boot = room, boot
         self.spool = Spool(folder / "spool.db", 4 * MIB, "this machine", boot)
-        self.spool.anchor(boot, Anchor(START_MS, Source.NTP, 100))
+        self.spool.dates.anchor(boot, Anchor(START_MS, Source.NTP, 100))
 
     def read(self, n, start_ms):
         """Read and cut, as a keeper does each minute."""

@@ -8,7 +8,7 @@ the setting `lte_sinr`. Old 5G firmware prints tenths on NSA lines of seven colu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from edge.driver import Value
 from edge.framing import at
@@ -18,7 +18,9 @@ from edge.framing.cells import (
     Layout,
     Units,
     Vendor,
+    Word,
     absent,
+    access,
     checked,
     hexadecimal,
     lte_sinr,
@@ -46,22 +48,13 @@ _WCDMA = Layout("_ mcc mnc tac cell_id _ _ _ rscp", (5, 9, 10, 15), short=3)
 _GSM = Layout("_ mcc mnc tac cell_id", (5,), short=3)
 
 
-class _Word(NamedTuple):
-    """What a radio word means: how the mode is called, its code in `wire.quantities`, its columns, its SINR's units."""
-
-    mode: str
-    radio: int
-    layout: Layout
-    sinr: tuple[str, ...] = ()
-
-
 _WORDS = {
-    "GSM": _Word("GSM", 1, _GSM),
-    "WCDMA": _Word("WCDMA", 2, _WCDMA),
-    "LTE": _Word("LTE", 3, _LTE, ("dB", "fifths")),
-    **{word: _Word(word, 3, _IOT, ("fifths",)) for word in ("eMTC", "CAT-M", "NBIoT", "CAT-NB", "NTN NBIoT")},  # BG9x
-    "NR5G-NSA": _Word("EN-DC", 4, _NSA, ("dB", "tenths")),
-    "NR5G-SA": _Word("SA", 5, _SA, ("dB", "tenths")),
+    "GSM": Word("GSM", 1, _GSM),
+    "WCDMA": Word("WCDMA", 2, _WCDMA),
+    "LTE": Word("LTE", 3, _LTE, ("dB", "fifths")),
+    **{word: Word(word, 3, _IOT, ("fifths",)) for word in ("eMTC", "CAT-M", "NBIoT", "CAT-NB", "NTN NBIoT")},  # BG9x
+    "NR5G-NSA": Word("EN-DC", 4, _NSA, ("dB", "tenths")),
+    "NR5G-SA": Word("SA", 5, _SA, ("dB", "tenths")),
 }
 _STATES = {"SEARCH": 2, "LIMSRV": 8, "NOCONN": 1, "CONNECT": 1, "NOSRV": 0}  # -> registration, 27.007 <stat>
 _NO_CELL = frozenset({0, 2})
@@ -77,7 +70,7 @@ def _qeng(found: list[list[str]], units: Units) -> list[Value]:
         else:
             cells.append(told)
     words = [at.bare(cell[0]) for cell in cells]
-    values = [state, _registration(state), _mode(words), *_radio(words, state)]
+    values = [state, _registration(state), *_access(words, state)]
     for word, cell in zip(words, cells, strict=True):
         values += _cell(word, cell, units)
     return values
@@ -89,24 +82,11 @@ def _registration(state: Value) -> Value:
     return absent("registration", Reason.NOT_REPORTED if state.value is None else Reason.GARBLED)
 
 
-def _mode(words: list[str]) -> Value:
-    """Return the radio access of these serving cells: an LTE anchor beside a 5G cell is EN-DC."""
-    if not words:
-        return Value("mode", "", None, Reason.NOT_REPORTED)
-    strange = [word for word in words if word not in _WORDS]
-    return Value("mode", "", strange[0] if strange else max((_WORDS[word] for word in words), key=_code).mode)
-
-
-def _radio(words: list[str], state: Value) -> list[Value]:
-    if not words:
-        return [Value("radio", "1", 0)] if _STATES.get(str(state.value)) in _NO_CELL else []
-    if not all(word in _WORDS for word in words):
-        return [absent("radio", Reason.GARBLED)]
-    return [Value("radio", "1", max(_code(_WORDS[word]) for word in words))]
-
-
-def _code(word: _Word) -> int:
-    return word.radio
+def _access(words: list[str], state: Value) -> list[Value]:
+    if words:
+        return access(words, _WORDS)
+    none = [Value("radio", "1", 0)] if _STATES.get(str(state.value)) in _NO_CELL else []
+    return [Value("mode", "", None, Reason.NOT_REPORTED), *none]
 
 
 def _cell(word: str, cell: list[str], units: Units) -> list[Value]:

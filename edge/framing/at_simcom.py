@@ -23,7 +23,9 @@ from edge.framing.cells import (
     Layout,
     Units,
     Vendor,
+    Word,
     absent,
+    access,
     checked,
     decimal,
     hexadecimal,
@@ -46,25 +48,16 @@ _NSA_OLD = Layout("_ nr_pci nr_arfcn nr_ss_rsrq nr_ss_rsrp nr_ss_sinr", (6,), sh
 _OLD = Layout("_ _ network tac cell_id band", (6, 9, 14, 15), short=3)
 
 
-class _Word(NamedTuple):
-    """What a radio word means: how the mode is called, its code in `wire.quantities`, its columns, its SINR's unit."""
-
-    mode: str
-    radio: int
-    layout: Layout
-    sinr: tuple[str, ...] = ()
-
-
 _NO_SERVICE = "NO SERVICE"
 _WORDS = {
-    "GSM": _Word("GSM", 1, _OLD),
-    "WCDMA": _Word("WCDMA", 2, _OLD),
-    "LTE": _Word("LTE", 3, _LTE),
-    "LTE CAT-M1": _Word("LTE CAT-M1", 3, _LTE, ("2x-20",)),
-    "LTE NB-IOT": _Word("LTE NB-IOT", 3, _LTE, ("2x-20",)),
-    "NR5G": _Word("EN-DC", 4, _NSA),
-    "NR5G_NSA": _Word("EN-DC", 4, _NSA),
-    "NR5G_SA": _Word("SA", 5, _SA),
+    "GSM": Word("GSM", 1, _OLD),
+    "WCDMA": Word("WCDMA", 2, _OLD),
+    "LTE": Word("LTE", 3, _LTE),
+    "LTE CAT-M1": Word("LTE CAT-M1", 3, _LTE, ("2x-20",)),
+    "LTE NB-IOT": Word("LTE NB-IOT", 3, _LTE, ("2x-20",)),
+    "NR5G": Word("EN-DC", 4, _NSA),
+    "NR5G_NSA": Word("EN-DC", 4, _NSA),
+    "NR5G_SA": Word("SA", 5, _SA),
 }
 
 
@@ -86,12 +79,7 @@ def _cpsi(found: list[list[str]], units: Units) -> list[Value]:
     if not cells:
         none = [Value("state", "", _NO_SERVICE), Value("registration", "1", 0), Value("radio", "1", 0)]
         return [Value("mode", "", None, Reason.NOT_REPORTED), *none]
-    strange = [cell[0] for cell in cells if cell[0] not in _WORDS]
-    if strange:
-        values = [Value("mode", "", strange[0]), absent("radio", Reason.GARBLED)]
-    else:
-        best = max((_WORDS[cell[0]] for cell in cells), key=lambda word: word.radio)
-        values = [Value("mode", "", best.mode), Value("radio", "1", best.radio)]
+    values = access([cell[0] for cell in cells], _WORDS)
     for cell in cells:
         values += _cell(cell, units)
     return values
@@ -145,7 +133,7 @@ def _network(values: dict[str, Value]) -> list[Value]:
     return [text("mcc", mcc), text("mnc", mnc)]
 
 
-def _sinr(word: _Word, scale: _Scale | None, values: dict[str, Value], units: Units) -> dict[str, Value]:
+def _sinr(word: Word, scale: _Scale | None, values: dict[str, Value], units: Units) -> dict[str, Value]:
     if "lte_sinr" in values:
         said = values["lte_sinr"]
         values["lte_snr_raw"] = Value("lte_snr_raw", "1", said.value, said.reason)

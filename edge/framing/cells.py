@@ -218,6 +218,30 @@ def unread(word: str, why: str, layout: Layout | None = None) -> list[Value]:
     return [Value("unread", "", f"{word}: {why}"), *(absent(name, Reason.GARBLED) for name in names)]
 
 
+# --- radio words
+
+
+class Word(NamedTuple):
+    """What a radio word means: how the mode is called, its code in `wire.quantities`, its columns, its SINR's units."""
+
+    mode: str
+    radio: int
+    layout: Layout
+    sinr: tuple[str, ...] = ()
+
+
+def access(words: list[str], known: dict[str, Word]) -> list[Value]:
+    """Return mode and radio of these serving cells, one at least: an LTE anchor beside a 5G cell is EN-DC.
+
+    Where one of the words is unknown it is the mode, and the radio is GARBLED.
+    """
+    strange = next((word for word in words if word not in known), None)
+    if strange is not None:
+        return [Value("mode", "", strange), absent("radio", Reason.GARBLED)]
+    best = max((known[word] for word in words), key=lambda word: word.radio)
+    return [Value("mode", "", best.mode), Value("radio", "1", best.radio)]
+
+
 # --- units
 
 

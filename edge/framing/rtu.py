@@ -15,7 +15,6 @@ import struct
 
 from edge.driver import BadReply
 
-MAX_COUNT = 125  # registers in one answer (V1.1b3 §6.3)
 REQUEST_SIZE = 8
 _WRITE_COIL = 5
 SHORTEST = 5  # an exception: address, function, code, CRC

@@ -20,21 +20,13 @@ from wire.batch import AckItem, Identity, Verdict
 
 if TYPE_CHECKING:
     from edge.board import Board
-    from edge.send.heartbeat import Heartbeat
+    from edge.send.heartbeat import Heartbeat, Sender
 
 log = logging.getLogger(__name__)
 WINDOW = 8
 URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
 LONGEST_PATIENCE_MS = 600_000
 LONGEST_LATER_S = 3_600  # whatever the cloud asks for: one wrong number must not silence a gateway for years
-
-
-class Sender(Protocol):
-    """What is needed of an uplink."""
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message over; tell whether it was taken."""
-        ...
 
 
 class Cut(Protocol):

@@ -7,7 +7,7 @@ Belongs to the thread that sends. Times are monotonic milliseconds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edge.due import Due
 from edge.send.allowance import Allowance
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.board import Board
-    from edge.send.courier import Sender
     from wire.batch import Status
 
 BEAT_S = 60.0
@@ -26,6 +25,14 @@ LOOK_S = 2.0
 WHOLE_MS = 6 * 3_600_000  # said again although nothing changed: a last will that came late must not stand for ever
 DAY_BYTES, MOST_BYTES = 30_000, 8_000  # for statuses that only say a change
 HEAD_BYTES = 6  # of MQTT, beside the topic
+
+
+class Sender(Protocol):
+    """What is needed of an uplink."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand a message over; tell whether it was taken."""
+        ...
 
 
 class Heartbeat:

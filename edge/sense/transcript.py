@@ -77,17 +77,6 @@ class Replay:
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
 
-    def read_available(self) -> bytes:
-        """Return everything that comes before the next request or silence."""
-        got, self._rest = self._rest, b""
-        while self._answer_is_next():
-            data = self._talk[self._next][1]
-            self._next += 1
-            if not data:
-                break
-            got += data
-        return got
-
     def drain(self) -> None:
         """Forget the rest of a begun answer."""
         self._rest = b""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 import threading
 import time
-import tty
 
 import pytest
 
@@ -16,7 +13,8 @@ from edge.clock import SystemClock
 from edge.config import load
 from edge.framing import rtu
 from edge.keep.spool import Spool
-from tests.servers import free_port, until
+from gocche.garden.line import Line
+from tests.servers import free_port
 
 CONFIG = """
 [gateway]
@@ -46,35 +44,56 @@ def _status_beside_the_data(tmp_path, monkeypatch):
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
 
 
-def test_what_is_being_asked_when_the_stop_comes_is_kept(tmp_path):
-    (tmp_path / "devices.toml").write_text(CONFIG.format(port=free_port()))
+@pytest.fixture
+def line(tmp_path):
+    """The far end of ports/rs485."""
     (tmp_path / "ports").mkdir()
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    (tmp_path / "ports" / "rs485").symlink_to(os.ttyname(slave))
-    stop = threading.Event()
-    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
-    running = threading.Thread(target=agent.run, args=(stop,))
-    running.start()
-    try:
-        assert os.read(master, 64) == rtu.request(1, 3, 0, 4)
-        stop.set()  # in the middle of a poll …
+    far = Line(tmp_path / "ports" / "rs485")
+    far.plug()
+    yield far
+    far.unplug()
+
+
+class Running:
+    """An agent in a thread, stopped at the end of the block; `took_s` is how long an ordered stop took."""
+
+    def __init__(self, folder, config):
+        (folder / "devices.toml").write_text(config)
+        self.stop = threading.Event()
+        self._agent = Agent(load(folder / "devices.toml"), folder, SystemClock())
+        self._thread = threading.Thread(target=self._agent.run, args=(self.stop,))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        began = time.monotonic()
+        self.stop.set()
+        self._thread.join(30)
+        self.took_s = time.monotonic() - began
+        assert not self._thread.is_alive()
+
+
+QUESTION = rtu.request(1, 3, 0, 4)
+BODY = bytes((1, 3, 8)) + b"".join(word.to_bytes(2, "big") for word in (301, 215, 412, 48))
+ANSWER = BODY + rtu.crc16(BODY)
+
+
+def test_what_is_being_asked_when_the_stop_comes_is_kept(tmp_path, line):
+    with Running(tmp_path, CONFIG.format(port=free_port())) as agent:
+        assert line.receive(20) == QUESTION
+        agent.stop.set()  # in the middle of a poll …
         keeper = next(thread for thread in threading.enumerate() if thread.name == "keeper")
         keeper.join(1.1)  # … longer than the keeper's own pause
-        body = bytes((1, 3, 8)) + b"".join(word.to_bytes(2, "big") for word in (301, 215, 412, 48))
-        os.write(master, body + rtu.crc16(body))
-    finally:
-        running.join(30)
-        os.close(master)
-        os.close(slave)
-    until(lambda: not running.is_alive(), 1, "the agent has ended")
+        line.send(ANSWER)
     spool = Spool(tmp_path / "spool.db", 1 << 22)
     assert spool.acquired == 1
     assert spool.uncut == 0
     spool.close()
 
 
-def test_a_hanging_name_service_holds_up_neither_a_reading_nor_a_stop(tmp_path, monkeypatch):
+def test_a_hanging_name_service_holds_up_neither_a_reading_nor_a_stop(tmp_path, monkeypatch, line):
     answered = threading.Event()
 
     def hang(*_, **__):
@@ -82,31 +101,12 @@ def test_a_hanging_name_service_holds_up_neither_a_reading_nor_a_stop(tmp_path, 
         raise socket.gaierror(socket.EAI_AGAIN, "late")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    (tmp_path / "devices.toml").write_text(CONFIG.format(port=1883).replace("every_s = 3600", "every_s = 0.2"))
-    (tmp_path / "ports").mkdir()
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    (tmp_path / "ports" / "rs485").symlink_to(os.ttyname(slave))
-    stop = threading.Event()
-    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
-    running = threading.Thread(target=agent.run, args=(stop,))
-    running.start()
-    body = bytes((1, 3, 8)) + b"".join(word.to_bytes(2, "big") for word in (301, 215, 412, 48))
-    try:
+    with Running(tmp_path, CONFIG.format(port=1883).replace("every_s = 3600", "every_s = 0.2")) as agent:
         for _ in range(5):
-            assert os.read(master, 64) == rtu.request(1, 3, 0, 4)
-            os.write(master, body + rtu.crc16(body))
-        began = time.monotonic()
-        stop.set()
-        running.join(20)
-        took_s = time.monotonic() - began
-    finally:
-        stop.set()
-        answered.set()
-        running.join(30)
-        os.close(master)
-        os.close(slave)
-    assert took_s <= 5
+            assert line.receive(20) == QUESTION
+            line.send(ANSWER)
+    answered.set()
+    assert agent.took_s <= 5
     spool = Spool(tmp_path / "spool.db", 1 << 22)
     assert spool.acquired >= 4
     spool.close()
@@ -129,25 +129,20 @@ timeout_s = 20
 class Noise:
     """A far end that says the same for ever."""
 
-    def __init__(self, folder, name, words, every_s=0.02):
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        os.set_blocking(self.master, False)
-        (folder / name).symlink_to(os.ttyname(self.slave))
-        self._ended = threading.Event()
+    def __init__(self, link, words, every_s=0.02):
+        self._line, self._ended = Line(link), threading.Event()
+        self._line.plug()
         self._thread = threading.Thread(target=self._talk, args=(words, every_s))
         self._thread.start()
 
     def _talk(self, words, every_s):
         while not self._ended.wait(every_s):
-            with contextlib.suppress(BlockingIOError):
-                os.write(self.master, words)
+            self._line.send(words)
 
     def close(self):
         self._ended.set()
         self._thread.join(5)
-        os.close(self.master)
-        os.close(self.slave)
+        self._line.unplug()
 
 
 def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch):
@@ -165,28 +160,17 @@ def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch
         ("modem", "modem_at", "", b"AT+CEREG?\r\r\n"),
         ("silent", "modbus", 'profile = "soil-0000"', b""),
     ]
-    ends = [Noise(tmp_path / "ports", name, said) for name, _, _, said in far]
+    ends = [Noise(tmp_path / "ports" / name, said) for name, _, _, said in far]
     tables = "".join(SICK.format(name=name, driver=driver, more=more) for name, driver, more, _ in far)
-    text = CONFIG.format(port=free_port()).partition("[[bus]]")[0] + tables
-    (tmp_path / "devices.toml").write_text(text)
-    stop = threading.Event()
-    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
-    running = threading.Thread(target=agent.run, args=(stop,))
-    running.start()
     try:
-        while words.count(b"WATCHDOG=1") < 5:
-            words.append(heard.recv(200))
-        began = time.monotonic()
-        stop.set()
-        running.join(20)
-        took_s = time.monotonic() - began
+        with Running(tmp_path, CONFIG.format(port=free_port()).partition("[[bus]]")[0] + tables) as agent:
+            while words.count(b"WATCHDOG=1") < 5:
+                words.append(heard.recv(200))
     finally:
-        stop.set()
-        running.join(30)
         for end in ends:
             end.close()
         heard.close()
-    assert took_s <= 5
+    assert agent.took_s <= 5
 
 
 def test_an_agent_whose_spool_only_a_new_start_mends_ends_as_failed(tmp_path, monkeypatch):

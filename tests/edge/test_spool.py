@@ -47,7 +47,7 @@ def open_spool(tmp_path, quota=4 * MIB):
 def everything(spool):
     """Return ({seq: soil_ec} of what would arrive, set of seq declared) by decoding the very packets."""
     values, declared = {}, set()
-    spool.anchor(BOOT, ANCHOR)  # what is undated waits
+    spool.dates.anchor(BOOT, ANCHOR)  # what is undated waits
     for number in spool.waiting(100_000):
         spool.get(number)  # what fails its CRC is declared now, under a new id
     for number in spool.waiting(100_000):
@@ -101,7 +101,7 @@ def test_the_newest_freed_first_is_not_taken_for_lost(tmp_path):
     spool = open_spool(tmp_path)
     assert [kept.identity[1:] for kept in spool.cut()] == [(101, 50)]
     assert spool.dropped == 0
-    spool.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, ANCHOR)
     values, declared = everything(spool)
     assert {seq for _, seq in values} == {*range(1, 51), *range(101, 151)}
     assert not declared
@@ -115,7 +115,7 @@ def test_a_gap_declared_while_readings_are_uncut_is_declared_once(tmp_path):
     spool.free((spool.epoch, 11, 5))  # answered before the next cut
     spool.cut()
     assert (spool.acquired, spool.dropped) == (18, 5)
-    spool.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, ANCHOR)
     values, declared = everything(spool)
     assert {seq for _, seq in values} == {*range(1, 11), *range(16, 19)}
     assert not declared
@@ -126,8 +126,8 @@ def test_a_date_once_given_never_changes(tmp_path):
     spool.append(some(5), BOOT)
     (before,) = spool.cut()
     assert before.offset_ms is None
-    spool.anchor(BOOT, ANCHOR)
-    spool.anchor(BOOT, Anchor(UTC + 5_000, Source.NTP, 10))
+    spool.dates.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, Anchor(UTC + 5_000, Source.NTP, 10))
     spool.append(some(5), BOOT)
     (after,) = spool.cut()
     assert spool.get(before.id).offset_ms == UTC
@@ -140,9 +140,9 @@ def test_a_boot_that_died_undated_is_bounded_by_its_neighbours(tmp_path):
         spool.append(some(10, start), boot)
         spool.cut()
         if boot == BOOT:
-            spool.anchor(BOOT, ANCHOR)  # its last reading is at UTC + 1090
-    spool.anchor(NEXT_BOOT, Anchor(UTC + 600_000, Source.ACK, 100))
-    assert spool.bound(NEXT_BOOT, UTC + 600_000) == 1
+            spool.dates.anchor(BOOT, ANCHOR)  # its last reading is at UTC + 1090
+    spool.dates.anchor(NEXT_BOOT, Anchor(UTC + 600_000, Source.ACK, 100))
+    assert spool.dates.bound(NEXT_BOOT, UTC + 600_000) == 1
     _, dead, _ = (decode_message("sg-01", spool.get(n).packet(), 2 * UTC) for n in spool.waiting(9))
     assert dead.source is Source.BOUNDED
     times = [reading.utc_ms for reading in dead.readings()]
@@ -158,11 +158,11 @@ def test_boots_that_died_undated_share_the_room_and_never_lie_in_the_future(tmp_
         spool.append([Reading("soil-1", ms, {"soil_ec": number}, {}) for ms in (1_000, 1_000 + span)], boot)
         spool.cut()
         if boot == BOOT:
-            spool.anchor(BOOT, ANCHOR)
+            spool.dates.anchor(BOOT, ANCHOR)
     now = UTC + 22 * hour
-    spool.anchor(NEXT_BOOT, Anchor(now, Source.ACK, 100))
-    assert spool.bound(NEXT_BOOT, now) == 2
-    assert spool.bound(NEXT_BOOT, now) == 0
+    spool.dates.anchor(NEXT_BOOT, Anchor(now, Source.ACK, 100))
+    assert spool.dates.bound(NEXT_BOOT, now) == 2
+    assert spool.dates.bound(NEXT_BOOT, now) == 0
     _, one, two, _ = (decode_message("sg-01", spool.get(n).packet(), now) for n in spool.waiting(9))
     times = [reading.utc_ms for batch in (one, two) for reading in batch.readings()]
     assert times == sorted(times)
@@ -175,8 +175,8 @@ def test_a_gateway_that_never_knew_the_time_says_how_little_it_knows(tmp_path):
     for boot in ("d1" * 8, "d2" * 8):
         spool.append(some(2), boot)
         spool.cut()
-    spool.anchor(NEXT_BOOT, ANCHOR)
-    assert spool.bound(NEXT_BOOT, UTC) == 2
+    spool.dates.anchor(NEXT_BOOT, ANCHOR)
+    assert spool.dates.bound(NEXT_BOOT, UTC) == 2
     for number in spool.waiting(9):
         batch = decode_message("sg-01", spool.get(number).packet(), UTC)
         assert batch.uncertainty_ms >= (UTC - BUILT_MS) // 2 - 1_000
@@ -184,7 +184,7 @@ def test_a_gateway_that_never_knew_the_time_says_how_little_it_knows(tmp_path):
 
 def test_what_goes_first_after_an_outage(tmp_path):
     spool = open_spool(tmp_path)
-    spool.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, ANCHOR)
     ids = []
     for number in range(6):
         spool.append(some(5, 5 * number), BOOT)
@@ -253,7 +253,7 @@ def test_two_damaged_rows_are_both_declared(tmp_path):
     for i in range(4):
         spool.append(some(50, 50 * i), BOOT)
         spool.cut()
-    spool.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, ANCHOR)
     spool._db.execute("UPDATE batch SET bytes = x'00' WHERE id IN (1, 3)")
     values, declared = everything(spool)
     assert declared == {(spool.epoch, seq) for seq in (*range(1, 51), *range(101, 151))}
@@ -394,7 +394,7 @@ def test_a_full_disk_keeps_nothing_half_and_recovers(ram_path, spare):
     spool._db.execute(f"PRAGMA max_page_count = {pages + 10_000}")
     spool.append(some(100, kept), BOOT)
     spool.cut()
-    spool.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, ANCHOR)
     values, declared = everything(spool)
     assert values == {(spool.epoch, i + 1): i % 20_000 for i in range(kept + 100)}
     assert not declared
@@ -425,7 +425,7 @@ def test_a_file_of_version_1_opens_and_nothing_in_it_is_lost(tmp_path):
     assert spool._file.one("PRAGMA page_size") == schema.PAGE_BYTES
     spool.append(some(3, 500), NEXT_BOOT)
     spool.cut()
-    spool.anchor(NEXT_BOOT, Anchor(UTC + 100_000, Source.NTP, 100))
+    spool.dates.anchor(NEXT_BOOT, Anchor(UTC + 100_000, Source.NTP, 100))
     values, declared = everything(spool)
     seqs = {*range(61, 181), *range(261, 328)}
     assert values == {(old, seq): seq - 1 for seq in seqs} | {(spool.epoch, 1 + i): 500 + i for i in range(3)}
@@ -440,7 +440,7 @@ def test_a_file_of_version_1_is_salvaged_too(tmp_path):
     shutil.copy(ROOT / "tests/data/spool/v1.db", tmp_path / "spool.db")
     spool = Spool(tmp_path / "spool.db", 4 * MIB, "another machine")
     assert spool.notes[1] == "salvaged 267 readings of spool.damaged-1, declared 60 as damaged"
-    spool.anchor(NEXT_BOOT, ANCHOR)
+    spool.dates.anchor(NEXT_BOOT, ANCHOR)
     values, declared = everything(spool)
     assert {seq for _, seq in values} == {*range(61, 181), *range(261, 328)}
     freed = set(range(201, 261))  # below what is held nothing says any more that the cloud has it
@@ -499,7 +499,7 @@ def test_kill_9_loses_nothing_that_append_had_returned(tmp_path, seed):
         acknowledged = max([acknowledged, *map(int, rest.splitlines())])
     spool = open_spool(tmp_path)
     assert not spool.notes
-    spool.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, ANCHOR)
     spool.cut()
     values, declared = everything(spool)
     assert not declared
@@ -530,13 +530,13 @@ def test_a_damaged_file_always_opens_and_never_tells_a_wrong_value(ram_path, see
         spool.append(some(100, 100 * i), BOOT)
         spool.cut()
     spool.append(some(30, 1_200), BOOT)
-    spool.anchor(BOOT, ANCHOR)
+    spool.dates.anchor(BOOT, ANCHOR)
     old = spool.epoch
     spool.close()
     damaged(ram_path / "spool.db", seed)
     again = open_spool(ram_path)
     again.cut()
-    again.anchor(BOOT, ANCHOR)
+    again.dates.anchor(BOOT, ANCHOR)
     values, declared = everything(again)
     assert all(value == seq - 1 for (epoch, seq), value in values.items() if epoch == old)
     assert not values.keys() & declared

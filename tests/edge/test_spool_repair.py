@@ -173,7 +173,7 @@ def test_running_sums_are_what_the_table_says(ram_path):
             spool.cut(urgent=dice.random() < 0.1)
         if dice.random() < 0.2:
             spool.declare(dice.randint(1, 5), "no-room")
-        spool.anchor(BOOT, ANCHOR)
+        spool.dates.anchor(BOOT, ANCHOR)
         for number in spool.waiting(3) if dice.random() < 0.4 else ():
             spool.free(spool.get(number).identity)
         if dice.random() < 0.1:

@@ -147,7 +147,7 @@ def kept(folder: Path, boot: str) -> dict[str, list[Kept]]:
     spool = Spool(folder / "spool.db", 1 << 30)
     try:
         assert spool.uncut == 0
-        spool.anchor(boot, Anchor(UTC_MS, Source.NTP, 1))  # undated batches wait; here, no clock need be well
+        spool.dates.anchor(boot, Anchor(UTC_MS, Source.NTP, 1))  # undated batches wait; here, no clock need be well
         found: dict[str, list[Kept]] = {}
         for number in sorted(spool.waiting(1 << 20)):
             packed = spool.get(number)

@@ -49,7 +49,7 @@ class Recorder:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "spool.db"
         self.spool = Spool(self.path, QUOTA, "this", BOOT)
-        self.spool.anchor(BOOT, Anchor(UTC, Source.NTP, 100))
+        self.spool.dates.anchor(BOOT, Anchor(UTC, Source.NTP, 100))
         self.moments: list[Flushed] = []
         self._card = self._read()
         self._seen = dict(self._card)
@@ -138,7 +138,7 @@ def survivors(folder: Path, epoch: str) -> tuple[dict[int, int], set[int]]:
     spool = Spool(folder / "spool.db", QUOTA, "this", NEXT_BOOT)
     assert spool.notes == []
     assert spool.epoch != epoch
-    spool.anchor(BOOT, Anchor(UTC, Source.NTP, 100))
+    spool.dates.anchor(BOOT, Anchor(UTC, Source.NTP, 100))
     values, declared = {}, set()
     for number in spool.waiting(10_000):
         message = decode_message("sg-01", spool.get(number).packet(), 2 * UTC)

@@ -35,7 +35,7 @@ from wire.reading import Reading
 path, quota, steps, every_ms, size = Path(sys.argv[1]), *map(int, sys.argv[2:])
 boot = "b1" * 8
 spool = Spool(path / "spool.db", quota, "this", boot)
-spool.anchor(boot, Anchor(1_790_000_000_000, Source.NTP, 100))
+spool.dates.anchor(boot, Anchor(1_790_000_000_000, Source.NTP, 100))
 dice = random.Random(spool.acquired)
 rows.encode_body = lambda readings: b"\\x92" + dice.randbytes(size)
 stored = (path / "stored.txt").open("a")

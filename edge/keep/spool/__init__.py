@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edge.clock import Anchor
     from wire.batch import Identity
     from wire.reading import Reading
 
@@ -160,16 +159,6 @@ class Spool:
         again = rows.fresh_rows(left.first, left.readings, left.boot) if left else []
         self._db.executemany("INSERT INTO fresh VALUES (?,?,?,?,?)", again)
         return ids, self.acquired + 1 - end
-
-    # --- dates
-
-    def anchor(self, boot: str, anchor: Anchor) -> int:
-        """Date a boot: its undated batches for good, and what will be cut later. Returns how many were dated."""
-        return self.dates.anchor(boot, anchor)
-
-    def bound(self, boot: str, booted_ms: int) -> int:
-        """Date the boots that died undated, between their neighbours; `boot` began at `booted_ms` at the latest."""
-        return self.dates.bound(boot, booted_ms)
 
     # --- what waits for the cloud
 
