@@ -17,14 +17,14 @@ LEAST_S = 1.0  # for one address
 
 
 def dial(
-    host: str, port: int, attempt: int, within_s: float, clock: Clock, opened: Callable[[socket.socket], None]
+    host: str, port: int, attempt: int, within_s: float, clock: Clock, opened: Callable[[socket.socket], socket.socket]
 ) -> socket.socket:
     """Return a socket connected to one of the name's addresses.
 
     Each attempt begins with the next address: one that accepts and then says nothing must not hide the others.
-    `opened` is told of every socket before it connects, so that another thread can break it off. Only the name
-    service has no bound of ours (30 s is common where DNS is a black hole). Raises OSError, or UnicodeError for a
-    name that cannot be one.
+    `opened` is given every socket before it connects, so that another thread can break it off, and returns the one to
+    connect, which may be under TLS. Only the name service has no bound of ours (30 s is common where DNS is a black
+    hole). Raises OSError, or UnicodeError for a name that cannot be one.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     first = attempt % len(found)
@@ -44,10 +44,10 @@ def dial(
 
 
 def _connected(
-    sock: socket.socket, address: object, within_s: float, opened: Callable[[socket.socket], None]
+    sock: socket.socket, address: object, within_s: float, opened: Callable[[socket.socket], socket.socket]
 ) -> socket.socket:
     try:
-        opened(sock)
+        sock = opened(sock)
         sock.settimeout(within_s)
         sock.connect(address)  # type: ignore[arg-type]
     except BaseException:
@@ -71,16 +71,22 @@ def hurry(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def secured(sock: socket.socket, trust: ssl.SSLContext, host: str, within_s: float) -> socket.socket:
-    """Return the socket under TLS; each step of the handshake may take so long. Raises OSError or Ended."""
-    under_tls = trust.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+def under(trust: ssl.SSLContext, sock: socket.socket, host: str) -> ssl.SSLSocket:
+    """Return the socket, which is not connected yet, under TLS.
+
+    Python loses a socket that it is asked to put under TLS when the peer has just reset it.
+    """
+    return trust.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+
+
+def handshake(sock: ssl.SSLSocket, within_s: float) -> None:
+    """Agree on keys; each step may take so long. Raises OSError or Ended, and then the socket is closed."""
     try:
-        under_tls.settimeout(within_s)
-        under_tls.do_handshake()
+        sock.settimeout(within_s)
+        sock.do_handshake()
     except TimeoutError as error:
-        under_tls.close()
+        sock.close()
         raise causes.Ended("no-answer", f"to TLS within {within_s:g} s") from error
     except BaseException:
-        under_tls.close()
+        sock.close()
         raise
-    return under_tls

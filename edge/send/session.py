@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion, LogLevel
 
 from edge.send import causes
 from edge.send.causes import Ended
-from edge.send.dial import dial, hurry, secured, tune
+from edge.send.dial import dial, handshake, hurry, tune, under
 from wire import topics
 
 if TYPE_CHECKING:
@@ -179,15 +179,18 @@ class Session:
     def _connected(self) -> socket.socket:
         broker = self._broker
         sock = dial(broker.host, broker.port, self._attempt, DIAL_S, self._clock, self._opened)
-        return secured(sock, self._trust, broker.host, HANDSHAKE_S) if self._trust else sock
+        if isinstance(sock, ssl.SSLSocket):
+            handshake(sock, HANDSHAKE_S)
+        return sock
 
-    def _opened(self, sock: socket.socket) -> None:
+    def _opened(self, sock: socket.socket) -> socket.socket:
         tune(sock, 2 * self._broker.keepalive_s)
         if self._handle is not None:
             self._handle.close()
         self._handle = sock.dup()
         if self._aborted:
             raise Ended("lost", "broken off")
+        return under(self._trust, sock, self._broker.host) if self._trust else sock
 
     def _await(self, answered: Callable[[], bool], to_what: str) -> None:
         end_ms = self._clock.mono_ms() + round(ANSWER_S * 1000)

@@ -6,6 +6,8 @@ import contextlib
 import logging
 import random
 import socket
+import ssl
+import struct
 import threading
 import time
 
@@ -14,7 +16,7 @@ import pytest
 from edge.board import Board
 from edge.clock import SystemClock
 from edge.config import Broker
-from edge.send import carrier, causes, session
+from edge.send import carrier, causes, dial, session
 from edge.send.carrier import LONGEST_WAIT_S, OPEN_MS, TURN_MS, Carrier, Ends
 from edge.send.causes import Ended
 from edge.send.logbook import HEALTHY_MS, KICKS, Logbook
@@ -181,6 +183,19 @@ def test_tls_towards_a_plain_port_and_plain_towards_tls_are_told(authority):
         edge.ill("closed")
 
 
+def test_a_peer_that_resets_before_tls_begins_leaves_no_socket_behind(authority):
+    trust = ssl.create_default_context(cafile=str(authority.ca_file))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        sock = dial.dial(*address, 0, BOUND_S, SystemClock(), lambda sock: dial.under(trust, sock, address[0]))
+        accepted, _ = server.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        with pytest.raises(ConnectionResetError):
+            dial.handshake(sock, BOUND_S)
+        assert sock.fileno() == -1
+
+
 def test_files_that_cannot_be_used_are_told_and_taken_without_a_restart_once_they_are_good(authority, tmp_path):
     ca = tmp_path / "ca.pem"
     tls = authority.server("broker", "IP:127.0.0.1")
@@ -195,7 +210,7 @@ def test_files_that_cannot_be_used_are_told_and_taken_without_a_restart_once_the
 def test_a_renewed_certificate_is_shown_from_the_next_connection_on(authority, tmp_path):
     tls = authority.server("broker", "IP:127.0.0.1")
     tls.load_verify_locations(authority.ca_file)
-    tls.verify_mode = __import__("ssl").CERT_REQUIRED
+    tls.verify_mode = ssl.CERT_REQUIRED
     mine = tmp_path / "sg-01.pem", tmp_path / "sg-01.key"
 
     def issued(*how):
