@@ -9,14 +9,14 @@ import sys
 import threading
 from pathlib import Path
 
-import cloud.stream
-from cloud.audit import Books
+import cloud.stream.connection
 from cloud.clock import SystemClock
 from cloud.config import Broker
+from cloud.ingest.audit import Books
 from cloud.ingest.ingester import Ingester
 from cloud.ingest.quarantine import Quarantine
 from cloud.store import open_store
-from cloud.stream import Stream
+from cloud.stream.connection import Stream
 from wire import topics
 
 
@@ -26,7 +26,7 @@ def main(port: int, table: str, folder: Path, sockets: str = "") -> None:
     stop, up, clock = threading.Event(), threading.Event(), SystemClock()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if sockets == "waiting":
-        cloud.stream.at_once = lambda *_: None
+        cloud.stream.connection.at_once = lambda *_: None
     store = open_store(json.loads(table), writer=True)
     store.setup()
     stream = Stream(

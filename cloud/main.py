@@ -13,18 +13,18 @@ import uvicorn
 
 from cloud import registry
 from cloud.alerts import wiring as alerts_wiring
-from cloud.audit import Books, books
 from cloud.config import ConfigError
 from cloud.coverage.hamlets import LastService, Limits, hamlets
-from cloud.follower import Follower
+from cloud.ingest.audit import Books, books
 from cloud.ingest.ingester import Ingester
 from cloud.ingest.quarantine import Quarantine
-from cloud.latest import Latest
 from cloud.pages.app import build
 from cloud.pages.garden import Garden
-from cloud.remembered import Remembered
+from cloud.pages.remembered import Remembered
 from cloud.store import Retry, Store, each_row, open_store
-from cloud.stream import Stream
+from cloud.stream.connection import Stream
+from cloud.stream.follower import Follower
+from cloud.stream.latest import Latest
 from wire import topics
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.audit import books
 from cloud.clock import SystemClock, hanoi
+from cloud.ingest.audit import books
 from cloud.ingest.quarantine import Quarantine
 from cloud.main import store_of
 from cloud.store import Retry, each_row

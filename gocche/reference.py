@@ -211,7 +211,7 @@ def _config() -> Iterator[str]:
         yield from _struct(table_of)
     for name in store.engines():
         yield f'### `[store]` with `engine = "{name}"`\n'
-        yield from _struct(importlib.import_module(f"cloud.store.{name}").CONFIG, title=False)
+        yield from _struct(importlib.import_module(f"cloud.store.engines.{name}").CONFIG, title=False)
     yield from _struct(engine.AlertsConfig)
     yield "`[[rule]]`: see [alerts.md](alerts.md)."
 

@@ -11,7 +11,7 @@ import pytest
 from cloud.clock import SystemClock
 from cloud.config import load
 from cloud.main import Cloud
-from cloud.stream import Arrival
+from cloud.stream.connection import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
 from wire import codec
 

@@ -16,7 +16,7 @@ import pytest
 
 from cloud.clock import SystemClock
 from cloud.config import Broker as CloudBroker
-from cloud.stream import Stream
+from cloud.stream.connection import Stream
 from edge.board import Board
 from edge.clock import SystemClock as EdgeClock
 from edge.config import Broker, Bus, load

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from cloud.follower import Follower
-from cloud.stream import Arrival
+from cloud.stream.connection import Arrival
+from cloud.stream.follower import Follower
 from tests.build import EPOCH, START_MS, packet, soil
 from wire import beat
 from wire.batch import Batch, Status, Unstored

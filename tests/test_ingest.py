@@ -7,11 +7,11 @@ import threading
 import msgspec
 import pytest
 
-from cloud.audit import Books, books
+from cloud.ingest.audit import Books, books
 from cloud.ingest.ingester import Ingester
 from cloud.ingest.quarantine import Quarantine
 from cloud.store import LedgerRow, Refused, Retry, StatusRow, open_store
-from cloud.stream import Arrival
+from cloud.stream.connection import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
 from wire import beat, codec, topics
 from wire.batch import Status, Verdict

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.latest import Latest, Value
 from cloud.store import open_store
+from cloud.stream.latest import Latest, Value
 from tests.build import START_MS, batch, soil
 from wire.batch import Source
 from wire.reading import Reason

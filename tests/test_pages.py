@@ -13,11 +13,10 @@ import msgspec
 import pytest
 from starlette.routing import Route
 
-from cloud import codes
 from cloud.pages.app import build
 from cloud.pages.readings import metres
 from cloud.pages.words import LANGS, Speaker, catalogue, choose
-from cloud.registry import Story
+from cloud.registry import Story, codes
 from cloud.store import Retry
 from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, TREE, Incident, Visitor, World
 from wire.batch import Source

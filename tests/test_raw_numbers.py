@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloud.config import load
-from cloud.latest import Latest
 from cloud.pages.app import build
 from cloud.store import Absent, open_store
+from cloud.stream.latest import Latest
 from edge.clock import Anchor
 from edge.keep.spool import Spool
 from edge.sense.ports import SimulatedLine

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud import codes
-from cloud.registry import load
-from cloud.table import TableError
+from cloud.registry import codes, load
+from cloud.registry.table import TableError
 from tests.visitors import GARDEN
 
 if TYPE_CHECKING:

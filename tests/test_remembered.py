@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cloud.remembered import Remembered
+from cloud.pages.remembered import Remembered
 from cloud.store import Retry
 from tests.rules.garden import HandClock
 

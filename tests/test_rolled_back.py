@@ -12,7 +12,7 @@ from itertools import count
 import msgspec
 import pytest
 
-from cloud.stream import Arrival
+from cloud.stream.connection import Arrival
 from edge.clock import Anchor
 from edge.keep.spool import Spool
 from tests.build import START_MS

@@ -8,10 +8,10 @@ import threading
 
 import pytest
 
-from cloud import stream as module
 from cloud.clock import SystemClock
 from cloud.config import Broker
-from cloud.stream import Stream
+from cloud.stream import connection as module
+from cloud.stream.connection import Stream
 from tests.edge.peers import PUBLISH, SUBSCRIBE, Peer
 from tests.servers import free_port, until
 from wire import topics
@@ -51,7 +51,7 @@ def test_a_name_that_cannot_be_one_is_told_and_does_not_end_the_thread(follow, h
 
 
 def test_a_lasting_fault_is_told_once_and_ends_with_the_broker(follow, caplog):
-    caplog.set_level(logging.INFO, logger="cloud.stream")
+    caplog.set_level(logging.INFO, logger="cloud.stream.connection")
     port = free_port()
     one = follow(port)
     until(lambda: one._failures > 3, BOUND_S, "it goes on trying")

@@ -10,10 +10,10 @@ import httpx
 import msgspec
 
 from cloud.coverage.hamlets import LastService, Limits, hamlets
-from cloud.latest import Latest
 from cloud.pages.garden import Garden
 from cloud.registry import Registry, load
 from cloud.store import Store, open_store
+from cloud.stream.latest import Latest
 from tests import build
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from cloud.alerts.judge import Evidence
-from cloud.intervals import Intervals
+from cloud.store.intervals import Intervals
 from wire.codec import EARLIEST_MS, FUTURE_MS
 from wire.quantities import QUANTITIES
 from wire.topics import CHANNEL

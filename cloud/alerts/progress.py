@@ -12,7 +12,7 @@ import msgspec
 
 from cloud.alerts.rules.absence import Presence
 from cloud.alerts.spans import Lane
-from cloud.intervals import Intervals
+from cloud.store.intervals import Intervals
 
 if TYPE_CHECKING:
     from cloud.alerts.journal import Journal

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloud.clock import Clock
-    from cloud.latest import ChannelNow, Latest
     from cloud.registry import Binding, Hamlet, Registry
     from cloud.store import Store
+    from cloud.stream.latest import ChannelNow, Latest
 
 RANK = ("good", "fair", "weak", "served", "none", "stale", "unmeasured")  # best first
 RADIO_5G_SA, RADIO_5G_NSA, RADIO_LTE = 5, 4, 3  # codes of wire.quantities.RADIO

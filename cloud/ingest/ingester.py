@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from cloud.audit import Books
     from cloud.clock import Clock
+    from cloud.ingest.audit import Books
     from cloud.ingest.quarantine import Quarantine
     from cloud.store import Refused, Store
-    from cloud.stream import Arrival
+    from cloud.stream.connection import Arrival
 
 log = logging.getLogger(__name__)
 QUEUE = 2_000  # messages: at most 128 MiB

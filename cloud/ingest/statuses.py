@@ -17,9 +17,9 @@ from wire import beat, codec
 from wire.batch import Status
 
 if TYPE_CHECKING:
-    from cloud.audit import Books
+    from cloud.ingest.audit import Books
     from cloud.store import Store
-    from cloud.stream import Arrival
+    from cloud.stream.connection import Arrival
 
 log = logging.getLogger(__name__)
 MAX_BYTES = codec.MAX_INFLATED

@@ -19,9 +19,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from cloud import codes
 from cloud.pages import headers, tree, words
 from cloud.pages.day import Day
+from cloud.registry import codes
 from cloud.store import Retry
 from wire.quantities import IN_SERVICE, RADIO, REGISTRATION
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloud.clock import Clock
-    from cloud.latest import Latest
     from cloud.registry import Registry
     from cloud.store import Store
+    from cloud.stream.latest import Latest
 
 
 class HamletRow(Protocol):

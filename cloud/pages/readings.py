@@ -17,8 +17,8 @@ from wire.quantities import QUANTITIES, Quantity
 if TYPE_CHECKING:
     from datetime import date
 
-    from cloud.latest import ChannelNow, Latest
     from cloud.registry import Binding, Registry, Tree
+    from cloud.stream.latest import ChannelNow, Latest
 
 OLD_S = 86_400  # after a day a value is no longer shown as if it told the weather of now
 _EARTH_M = 6_371_008.8  # mean radius, IUGG

@@ -1,7 +1,7 @@
 """What a store promises, and how one is opened by its name: one protocol, one file per engine.
 
-An engine is `cloud/store/<name>.py` with a frozen struct `CONFIG` (its keys under `[store]` in cloud.toml) and a
-class `STORE`; it is proved by `tests/contracts/test_store.py`, which runs on every engine.
+An engine is `cloud/store/engines/<name>.py` with a frozen struct `CONFIG` (its keys under `[store]` in cloud.toml) and
+a class `STORE`; it is proved by `tests/contracts/test_store.py`, which runs on every engine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from cloud.store import engines as found
 from wire.batch import Batch, Dated, Gap, Status
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def each_row(store: Store, page: int = PAGE) -> Iterator[LedgerRow]:
 
 def engines() -> list[str]:
     """Return the names of the engines in this folder, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(found.__path__))
 
 
 def open_store(table: dict[str, Any], *, writer: bool) -> Store:
@@ -193,6 +194,6 @@ def open_store(table: dict[str, Any], *, writer: bool) -> Store:
     engine = table.get("engine", "sqlite")
     if engine not in engines():
         raise ValueError(f"engine {engine!r} is unknown; there are: {', '.join(engines())}")
-    module = importlib.import_module(f"{__name__}.{engine}")
+    module = importlib.import_module(f"{found.__name__}.{engine}")
     store: Store = module.STORE(msgspec.convert(table, type=module.CONFIG), writer=writer)
     return store

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from cloud.store import TWICE, Absent, Refusal, Retry, Store, each_row, engines, influx, open_store, sqlite
+from cloud.store import TWICE, Absent, Refusal, Retry, Store, each_row, engines, open_store
+from cloud.store.engines import influx, sqlite
 from tests import servers
 from tests.build import EPOCH, SOIL, START_MS, batch, soil, with_text
 from tests.servers import influx_table
@@ -822,7 +823,7 @@ def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path) -> None
 
 def test_an_hour_that_is_only_half_answered_is_passed_over():
     """As InfluxDB 2.7 replied once while points were being written: a mean, and no count yet."""
-    from cloud.store.influx import _hours
+    from cloud.store.engines.influx import _hours
 
     half = {"time": 0, "count": None, "mean": 1.0, "min": 1.0, "max": 1.0}
     whole = {"time": 3_600_000_000_000, "count": 2, "mean": 1.5, "min": 1, "max": 2}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from cloud import codes
-from cloud.table import Bad, Row, rows
+from cloud.registry import codes
+from cloud.registry.table import Bad, Row, rows
 from wire import topics
 
 if TYPE_CHECKING:
@@ -154,8 +154,8 @@ def _valid(row: _Period, on: date) -> bool:
 def load(folder: Path) -> Registry:
     """Return the registry kept in a folder: five CSV files, and `stories/<CODE>.<lang>.md`.
 
-    A row that cannot be used is left out and told in `problems`. Raises cloud.table.TableError (a ValueError) when a
-    file is missing or its columns are not ours: then nothing of the folder is to be trusted.
+    A row that cannot be used is left out and told in `problems`. Raises table.TableError (a ValueError) when a file
+    is missing or its columns are not ours: then nothing of the folder is to be trusted.
     """
     reading = _Folder(folder)
     zones = reading.table("zones.csv", Zone, _zone, lambda zone: zone.code)

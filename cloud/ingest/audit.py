@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.intervals import Intervals
+from cloud.store.intervals import Intervals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from cloud.stream import Arrival
+    from cloud.stream.connection import Arrival
 
 log = logging.getLogger(__name__)
 QUEUE = 1_000
