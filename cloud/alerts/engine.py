@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -91,7 +92,8 @@ class Alerts:
         self._journal = Journal(journal_path)
         self._progress = Progress(self._journal)
         self._outbox = Outbox(self._journal, channels, clock, config.give_up_s)
-        self._desk = Desk(self._journal, self._outbox, registry, by_name, mail_late=config.mail_late)
+        self._post = partial(self._outbox.post_intents, registry, by_name, mail_late=config.mail_late)
+        self._desk = Desk(self._journal, registry, by_name)
         self._late_ms = round(config.late_s * 1000)
         self._judge = Judge(opened, self._journal, self._progress, self._desk, self._late_ms)
         self._silence = Silence(opened, self._journal, self._progress, self._desk, clock=clock, tick_s=config.tick_s)
@@ -159,9 +161,9 @@ class Alerts:
         self._take_stream()
         self._silence.tick()
         self._look_after()
-        self._outbox.send_due()
+        self._tell()
         if self._ledger.catch_up():
-            self._outbox.send_due()
+            self._tell()
         if self._ledger.behind:
             self._wake.set()
 
@@ -197,6 +199,10 @@ class Alerts:
             with self._journal.transaction():
                 self._judge.take(taken, now_ms)
         self._wake.set()
+
+    def _tell(self) -> None:
+        self._post()
+        self._outbox.send_due()
 
     def _look_after(self) -> None:
         now_ms = self._clock.utc_ms()

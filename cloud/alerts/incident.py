@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from cloud.alerts.intent import Tell
 from cloud.alerts.spans import Span
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Change(msgspec.Struct, frozen=True):
     span: Span
     incident: int = 0
     words: str = ""
-    tell: str = ""  # onset | again | end | was | late | late_end
+    tell: Tell | None = None
     basis: str = "readings"
     late: bool = False
 
@@ -163,7 +164,7 @@ def _new(span: Span, view: View) -> list[Change]:
         return [*changes, Change("ended", span, tell="late_end", late=True)] if over else changes
     if span.until_ms is not None and not over and not view.announce:
         return []  # its newest readings are good: wait whether it is over, and then say it in one message
-    changes = [Change("opened", replace(span, ended_ms=None), tell="" if over else "onset")]
+    changes = [Change("opened", replace(span, ended_ms=None), tell=None if over else "onset")]
     return [*changes, Change("ended", span, tell="was")] if over else changes
 
 
@@ -172,7 +173,7 @@ def _live_view(span: Span, known: Incident, view: View) -> list[Change]:
         return [_evidence(span, known)]
     if known.late:
         words = f"known late as #{known.id}, and it goes on"
-        tell = "was" if span.ended_ms else "onset"
+        tell: Tell = "was" if span.ended_ms else "onset"
         since = min(span.since_ms, known.since_ms)
         return [Change("opened", replace(span, since_ms=since), known.id, words, tell)]
     if known.ended_ms and span.bad_ms > known.ended_ms:

@@ -1,7 +1,7 @@
 """The alerts' memory: one SQLite file, in which the journal can only grow and everything moves in one transaction.
 
-Events, incidents, rule states, processed ranges, the ledger cursor and the outbox are written together or not at all:
-a kill at any point leaves a state from which the next start goes on. WAL with synchronous=FULL, because what was
+Events, incidents, intents, rule states, processed ranges and the ledger cursor are written together or not at all: a
+kill at any point leaves a state from which the next start goes on. WAL with synchronous=FULL, because what was
 decided must survive a power cut before anybody is told.
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cloud.alerts.incident import Incident
+from cloud.alerts.intent import Intent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,10 +56,17 @@ CREATE TABLE outbox (
   created_ms INTEGER NOT NULL, follows INTEGER NOT NULL, words TEXT NOT NULL);
 CREATE INDEX outbox_due ON outbox (state, next_ms);
 """
-_MIGRATIONS = (_V1,)  # version n is reached by the n-th; they are only ever added
+_V2 = """
+CREATE TABLE intent (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, incident INTEGER NOT NULL, tell TEXT NOT NULL,
+  grade TEXT NOT NULL, due_s REAL NOT NULL, fresh_s REAL NOT NULL);
+"""
+_MIGRATIONS = (_V1, _V2)  # version n is reached by the n-th; they are only ever added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
+_INTEND = "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s) VALUES (?, ?, ?, ?, ?, ?)"
+_INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s FROM intent WHERE id > ? ORDER BY id LIMIT ?"
 
 
 class Journal:
@@ -113,6 +121,14 @@ class Journal:
         values[0] = incident.id or None
         cursor = self.db.execute(_SAVE, values)
         return msgspec.structs.replace(incident, id=incident.id or int(cursor.lastrowid or 0))
+
+    def intend(self, intent: Intent) -> None:
+        """Write that people are to be told."""
+        self.db.execute(_INTEND, msgspec.structs.astuple(intent)[1:])
+
+    def intents(self, after: int, at_most: int = 100) -> list[Intent]:
+        """Return the intents with a number above `after`, oldest first."""
+        return [Intent(*row) for row in self.db.execute(_INTENTS, (after, at_most))]
 
     def incident(self, number: int) -> Incident:
         """Return one incident. Raises KeyError."""

@@ -119,7 +119,7 @@ class Judge:
         lane = add(state.live, points)
         held = self._reconcile(case, lane, View(late=False, base_ms=lane.base_ms, gap_ms=patience.gap_ms))
         look_ms = case.now_ms + patience.clear_ms + patience.gap_ms if held else None
-        return replace(state, live=settle(lane, case.now_ms - self._late_ms, rule.grade, patience), look_ms=look_ms)
+        return replace(state, live=settle(lane, case.now_ms - self._late_ms, rule.mark, patience), look_ms=look_ms)
 
     def _late(self, case: _Case, state: Series, points: list[Point]) -> Series:
         if not points:
@@ -130,12 +130,12 @@ class Judge:
         lane = add(lane, points)
         self._reconcile(case, lane, View(late=True, base_ms=lane.base_ms, gap_ms=rule.patience.gap_ms))
         horizon_ms = lane.points[-1][0] - self._late_ms
-        return replace(state, late=settle(lane, horizon_ms, rule.grade, rule.patience))
+        return replace(state, late=settle(lane, horizon_ms, rule.mark, rule.patience))
 
     def _reconcile(self, case: _Case, lane: Lane, view: View) -> bool:
         """Make the journal say what the lane says; tell whether an unfinished span was held back."""
         rule, now_ms = case.rule, case.now_ms
-        _, spans = scan(lane.base, lane.points, rule.grade, rule.patience)
+        _, spans = scan(lane.base, lane.points, rule.mark, rule.patience)
         start_ms = min([span.since_ms for span in spans] + [point[0] for point in lane.points[:1]], default=now_ms)
         known = self._journal.known(rule.name, case.gateway, case.channel, start_ms - view.gap_ms)
         current: Incident | None = None
@@ -164,7 +164,7 @@ class Judge:
         rule = case.rule
         if not rule.of_way_out:
             return
-        good = [utc_ms for utc_ms, _, value in points if rule.grade(value) == GOOD]
+        good = [utc_ms for utc_ms, _, value in points if rule.mark(value) == GOOD]
         for incident in self._journal.known(rule.name, case.gateway, case.channel, min(good)) if good else ():
             end_ms = (incident.ended_ms or case.now_ms) - rule.silence_ms
             if incident.basis == "silence" and any(incident.opened_ms <= utc_ms < end_ms for utc_ms in good):
@@ -175,7 +175,7 @@ class Judge:
         """Write down that readings came for what had only been told: it is the same incident, and nobody is told."""
         if case.unstored:
             return
-        bad = [utc_ms for utc_ms, _, value in points if case.rule.grade(value) == BAD]
+        bad = [utc_ms for utc_ms, _, value in points if case.rule.mark(value) == BAD]
         for incident in self._journal.known(case.rule.name, case.gateway, case.channel, min(bad)) if bad else ():
             if incident.basis == "unstored" and max(bad) >= incident.since_ms:
                 words = "the values that the gateway told are stored now"
@@ -183,4 +183,4 @@ class Judge:
 
 
 def _good_seen(rule: Rule, lane: Lane) -> bool:
-    return lane.base.good_seen or any(rule.grade(value) == GOOD for _, _, value in lane.points)
+    return lane.base.good_seen or any(rule.mark(value) == GOOD for _, _, value in lane.points)

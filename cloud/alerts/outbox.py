@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.clock import Clock
+    from cloud.registry import Registry
 
 CONSOLE, EMAIL = "console", "email"
 FIRST_S, LONGEST_S = 2.0, 300.0  # back-off: full jitter up to 2, 4, 8 … 300 s
@@ -58,6 +59,28 @@ class Outbox:
         self._clock = clock
         self._give_up_ms = round(give_up_s * 1000)
         self._closed_until: dict[str, int] = {}  # channel → UTC ms before which nobody would get through
+
+    def post_intents(self, registry: Registry, rules: Mapping[str, Rule], *, mail_late: bool) -> None:
+        """Put the messages that intents ask for into the box, to the contacts of the rule's role."""
+        intents = self._journal.intents(int(self._journal.meta("posted", "0")))
+        if not intents:
+            return
+        with self._journal.transaction():
+            for intent in intents:
+                incident = self._journal.incident(intent.incident)
+                rule = rules.get(incident.rule)
+                contacts = [c for c in registry.contacts if rule is not None and c.role == rule.role and c.email]
+                self.post_line(incident, intent.tell)
+                if intent.tell == "end" or (intent.tell == "late_end" and mail_late):
+                    self.post_end(incident, rule, registry.contacts)
+                elif intent.tell in ("onset", "again", "was") or (intent.tell == "late" and mail_late):
+                    self.post(incident, rule, intent.tell, contacts)
+                    if not contacts:
+                        role = rule.role if rule else "?"
+                        words_ = f"no contact has the role {role!r}: add one to the garden's contacts"
+                        self._journal.event(self._clock.utc_ms(), incident.id, "tell-failed", words_)
+                        self._journal.save(msgspec.structs.replace(incident, untold=True))
+                self._journal.set_meta("posted", str(intent.id))
 
     def post(self, incident: Incident, rule: Rule | None, tell: str, contacts: Iterable[Contact]) -> None:
         """Put messages for these contacts into the box, within the caller's transaction; none where mail is off."""

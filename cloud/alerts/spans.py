@@ -16,7 +16,7 @@ from msgspec.structs import replace
 BAD, MIDDLE, GOOD = 1, 0, -1
 MAX_POINTS = 2_000  # a flood of readings folds early instead of growing the state
 Point = tuple[int, int, float]  # UTC ms, sequence number, value
-Grade = Callable[[float], int]
+Mark = Callable[[float], int]
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -66,11 +66,11 @@ class Lane(msgspec.Struct, frozen=True):
     points: list[Point] = []
 
 
-def scan(start: Tracker, points: Iterable[Point], grade: Grade, patience: Patience) -> tuple[Tracker, list[Span]]:
+def scan(start: Tracker, points: Iterable[Point], mark: Mark, patience: Patience) -> tuple[Tracker, list[Span]]:
     """Return the state after the sorted points, and the spans that they end or leave open."""
     tracker, spans = start, []
     for utc_ms, _, value in points:
-        tracker, ended = _advance(tracker, utc_ms, value, grade(value), patience)
+        tracker, ended = _advance(tracker, utc_ms, value, mark(value), patience)
         if ended is not None:
             spans.append(ended)
     if tracker.phase in ("on", "falling"):
@@ -88,29 +88,27 @@ def add(lane: Lane, points: Iterable[Point]) -> Lane:
     return replace(lane, points=merged)
 
 
-def settle(lane: Lane, horizon_ms: int, grade: Grade, patience: Patience) -> Lane:
+def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
     """Fold what is older than the horizon, or beyond the bound, into the lane's base."""
     old = sum(point[0] < horizon_ms for point in lane.points)
     old = max(old, len(lane.points) - MAX_POINTS)
     if old <= 0:
         return lane
-    base, _ = scan(lane.base, lane.points[:old], grade, patience)
+    base, _ = scan(lane.base, lane.points[:old], mark, patience)
     return Lane(base=base, base_ms=max(lane.base_ms, lane.points[old - 1][0]), points=lane.points[old:])
 
 
-def _advance(
-    tracker: Tracker, utc_ms: int, value: float, grade: int, patience: Patience
-) -> tuple[Tracker, Span | None]:
+def _advance(tracker: Tracker, utc_ms: int, value: float, mark: int, patience: Patience) -> tuple[Tracker, Span | None]:
     torn = utc_ms - tracker.last_ms > patience.gap_ms
-    tracker = replace(tracker, last_ms=utc_ms, good_seen=tracker.good_seen or grade == GOOD)
+    tracker = replace(tracker, last_ms=utc_ms, good_seen=tracker.good_seen or mark == GOOD)
     if tracker.phase in ("quiet", "rising"):
-        return _rise(tracker, value, grade, patience, torn=torn), None
-    return _fall(tracker, value, grade, patience, torn=torn)
+        return _rise(tracker, value, mark, patience, torn=torn), None
+    return _fall(tracker, value, mark, patience, torn=torn)
 
 
-def _rise(tracker: Tracker, value: float, grade: int, patience: Patience, *, torn: bool) -> Tracker:
+def _rise(tracker: Tracker, value: float, mark: int, patience: Patience, *, torn: bool) -> Tracker:
     now_ms = tracker.last_ms
-    if grade != BAD or (patience.only_lost and not tracker.good_seen):
+    if mark != BAD or (patience.only_lost and not tracker.good_seen):
         return replace(tracker, phase="quiet")
     if tracker.phase == "quiet" or torn:
         tracker = replace(tracker, phase="rising", since_ms=now_ms, peak=value)
@@ -120,11 +118,11 @@ def _rise(tracker: Tracker, value: float, grade: int, patience: Patience, *, tor
     return tracker
 
 
-def _fall(tracker: Tracker, value: float, grade: int, patience: Patience, *, torn: bool) -> tuple[Tracker, Span | None]:
+def _fall(tracker: Tracker, value: float, mark: int, patience: Patience, *, torn: bool) -> tuple[Tracker, Span | None]:
     now_ms = tracker.last_ms
-    if grade == BAD:
+    if mark == BAD:
         return replace(tracker, phase="on", bad_ms=now_ms, value=value, peak=max(tracker.peak, value)), None
-    if grade == MIDDLE:
+    if mark == MIDDLE:
         return replace(tracker, phase="on"), None
     if tracker.phase == "on" or torn:
         tracker = replace(tracker, phase="falling", fall_ms=now_ms)

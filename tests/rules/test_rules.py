@@ -62,7 +62,7 @@ def test_every_case_is_judged() -> None:
 
 
 def _spans(rule: Rule, points: Iterable[tuple[int, int, float]]) -> list[Span]:
-    return scan(Tracker(), points, rule.grade, rule.patience)[1]
+    return scan(Tracker(), points, rule.mark, rule.patience)[1]
 
 
 @pytest.mark.parametrize("case", READING_CASES, ids=_name)
@@ -83,8 +83,8 @@ def test_folding_the_window_changes_nothing(case: Path) -> None:
     lane, last = Lane(), None
     for n, row in enumerate(_rows(case)):
         utc_ms = START_MS + round(1000 * float(row["at_s"]))
-        lane = settle(add(lane, [(utc_ms, n, float(row["value"]))]), utc_ms - 120_000, rule.grade, rule.patience)
-        last = scan(lane.base, lane.points, rule.grade, rule.patience)[1]
+        lane = settle(add(lane, [(utc_ms, n, float(row["value"]))]), utc_ms - 120_000, rule.mark, rule.patience)
+        last = scan(lane.base, lane.points, rule.mark, rule.patience)[1]
     still = [span for span in _expected(case) if span["ended_s"] is None]
     assert [_seconds(span) for span in last or [] if span.ended_ms is None] == still
 

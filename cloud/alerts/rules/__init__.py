@@ -17,6 +17,7 @@ from wire.quantities import QUANTITIES, Quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cloud.alerts.intent import Grade
     from cloud.alerts.spans import Patience
 
 
@@ -34,6 +35,10 @@ class Rule(Protocol):
     @property
     def role(self) -> str:
         """Which contacts are told."""
+
+    @property
+    def grade(self) -> Grade:
+        """What is at stake: life before comfort."""
 
     @property
     def quantity(self) -> str:
@@ -55,7 +60,7 @@ class Rule(Protocol):
     def what(self) -> dict[str, str]:
         """What it suspects, by language."""
 
-    def grade(self, value: float) -> int:
+    def mark(self, value: float) -> int:
         """Return spans.BAD, MIDDLE or GOOD."""
 
     def section(self, basis: str) -> str:
@@ -89,6 +94,9 @@ def quantity_for(name: str) -> Quantity:
     if row.trust == "low":
         raise ValueError(f'quantity {name!r} has trust "low" and can never be behind an alert; choose another')
     return row
+
+
+STAKES: dict[str, Grade] = {"fire-watch": "life", "telecom": "service", "operator": "upkeep"}  # by role
 
 
 def check_what(**texts: str) -> None:

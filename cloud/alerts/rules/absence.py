@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.rules import check_what, quantity_for
+from cloud.alerts.rules import STAKES, check_what, quantity_for
 from cloud.alerts.spans import BAD, GOOD, Patience
 from wire.quantities import Groups
 
@@ -83,6 +83,7 @@ class RULE:
     def __init__(self, config: CONFIG) -> None:
         role, what_vi, what_en = _DEFAULTS[config.of]
         self.name, self.role, self.quantity = config.name, config.role or role, config.quantity
+        self.grade = STAKES[self.role]
         self.what = {"vi": config.what_vi or what_vi, "en": config.what_en or what_en}
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
@@ -96,7 +97,7 @@ class RULE:
             only_lost=True,
         )
 
-    def grade(self, value: float) -> int:
+    def mark(self, value: float) -> int:
         """GOOD inside the in-service set, BAD outside."""
         return GOOD if int(value) in self._inside else BAD
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cloud.alerts.rules import check_what, quantity_for
+from cloud.alerts.rules import STAKES, check_what, quantity_for
 from cloud.alerts.spans import BAD, GOOD, MIDDLE, Patience
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
@@ -55,6 +55,7 @@ class RULE:
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
+        self.grade = STAKES[self.role]
         self.what = {"vi": config.what_vi, "en": config.what_en}
         self.patience = Patience(
             persist_ms=round(config.persist_s * 1000),
@@ -62,7 +63,7 @@ class RULE:
             gap_ms=round(config.gap_s * 1000),
         )
 
-    def grade(self, value: float) -> int:
+    def mark(self, value: float) -> int:
         """BAD above the limit, GOOD below the clearing limit."""
         if value > self._config.over:
             return BAD

@@ -1,0 +1,49 @@
+"""What is decided and that it is to be told stand or fall together."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cloud.alerts.journal import Journal
+from tests.rules.garden import SMOKE, Bench
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIRE = [(60.0 * n, 80.0) for n in range(6)]
+CALM = [(360.0 + 60.0 * n, 10.0) for n in range(6)]
+
+
+def test_each_thing_to_be_told_is_one_row_with_its_grade(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [SMOKE], None)
+    bench.live(FIRE + CALM)
+    told = [(one.tell, one.grade, one.incident, one.at_ms) for one in bench.alerts._journal.intents(0)]
+    assert told == [("onset", "life", 1, bench.at(180)), ("end", "life", 1, bench.at(660))]
+    bench.close()
+
+
+@pytest.mark.parametrize("table", ["incident", "journal", "intent", "series", "processed"])
+def test_a_write_that_fails_takes_all_of_the_decision_back(tmp_path: Path, table: str) -> None:
+    bench = Bench(tmp_path, [SMOKE], None)
+    bench.live(FIRE[:3])
+    db = bench.alerts._journal.db
+    db.execute(f"CREATE TEMP TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    with pytest.raises(sqlite3.IntegrityError, match="disk full"):
+        bench.live(FIRE[3:4])
+    counts = [db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("incident", "journal", "intent")]
+    assert counts == [0, 0, 0]
+    db.execute("DROP TRIGGER full")
+    bench.live(FIRE[4:])
+    assert [one.tell for one in bench.alerts._journal.intents(0)] == ["onset"]
+    bench.close()
+
+
+def test_a_journal_of_the_version_before_gets_the_table(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "alerts.db")
+    journal.db.execute("DROP TABLE intent")
+    journal.db.execute("PRAGMA user_version = 1")
+    journal.close()
+    assert Journal(tmp_path / "alerts.db").intents(0) == []
