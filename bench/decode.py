@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from influxdb_client import Point
 
 from bench import field, report
-from cloud.store.engines.influx import _parcels
+from cloud.store.engines.influx.parcels import parcels
 from wire.codec import decode_message
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _jobs(packet: bytes, said: bytes) -> dict[str, Callable[[], str]]:
 def lines(packet: bytes, gateway: str = GATEWAY) -> str:
     """Return what `cloud.store.engines.influx` sends for one packet: the readings' lines and the ledger's."""
     batch = decode_message(gateway, packet, NOW_MS)
-    (parcel,) = _parcels([batch], NOW_MS)
+    (parcel,) = parcels([batch], NOW_MS)
     return parcel.text()
 
 

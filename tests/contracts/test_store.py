@@ -20,7 +20,9 @@ import msgspec
 import pytest
 
 from cloud.store import TWICE, Absent, Refusal, Retry, Store, each_row, engines, open_store
-from cloud.store.engines import influx, sqlite
+from cloud.store.engines.influx import history as influx_history
+from cloud.store.engines.influx import parcels, writing
+from cloud.store.engines.sqlite.schema import migrate
 from tests import servers
 from tests.build import EPOCH, SOIL, START_MS, batch, soil, with_text
 from tests.servers import influx_table
@@ -528,12 +530,12 @@ def test_a_file_that_is_not_there_or_not_sqlite_asks_for_patience(tmp_path: Path
 def test_migration_goes_forward_step_by_step_or_not_at_all(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "x", isolation_level=None)
     steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO b VALUES (1)"]
-    sqlite.migrate(db, steps[:1])
+    migrate(db, steps[:1])
     with pytest.raises(sqlite3.OperationalError):
-        sqlite.migrate(db, [*steps, "CREATE TABLE c (x); NONSENSE"])
+        migrate(db, [*steps, "CREATE TABLE c (x); NONSENSE"])
     assert db.execute("PRAGMA user_version").fetchone() == (2,)
     assert db.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall() == [("a",), ("b",)]
-    sqlite.migrate(db, steps)
+    migrate(db, steps)
     assert db.execute("SELECT count(*) FROM b").fetchone() == (1,)
     db.close()
 
@@ -671,7 +673,7 @@ def test_any_mix_of_bad_lines_is_found_exactly(archive: Any, server: Any, seed: 
 def test_too_many_bad_lines_are_given_back_without_asking_for_ever(
     archive: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(influx, "MAX_REQUESTS", 6)
+    monkeypatch.setattr(writing, "MAX_REQUESTS", 6)
     whole = batch(rows=soil(64))
     for seq in range(1, 65):
         whole = with_text(whole, seq, "soil_ec", "x")
@@ -685,9 +687,9 @@ def test_a_long_commit_goes_in_several_bodies_and_compressed(server: Any, tmp_pa
     opened.setup()
     step = 250
     batches = [batch(first=1 + step * k, start_ms=START_MS + step * 1_000 * k, rows=soil(step)) for k in range(24)]
-    parcels = list(influx._parcels(batches, START_MS))
-    groups = list(influx._groups(parcels))
-    assert [parcel for group in groups for parcel in group] == parcels
+    parted = list(parcels.parcels(batches, START_MS))
+    groups = list(parcels.groups(parted))
+    assert [parcel for group in groups for parcel in group] == parted
     assert [len(group) for group in groups] == [19, 5]
     assert opened.commit(batches, START_MS) == [[]] * 24
     assert len(moisture(opened)) == 6_000
@@ -823,10 +825,8 @@ def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path) -> None
 
 def test_an_hour_that_is_only_half_answered_is_passed_over():
     """As InfluxDB 2.7 replied once while points were being written: a mean, and no count yet."""
-    from cloud.store.engines.influx import _hours
-
     half = {"time": 0, "count": None, "mean": 1.0, "min": 1.0, "max": 1.0}
     whole = {"time": 3_600_000_000_000, "count": 2, "mean": 1.5, "min": 1, "max": 2}
-    assert [(hour.start_ms, hour.n, hour.mean, hour.low, hour.high) for hour in _hours([half, whole])] == [
-        (3_600_000, 2, 1.5, 1.0, 2.0)
-    ]
+    assert [
+        (hour.start_ms, hour.n, hour.mean, hour.low, hour.high) for hour in influx_history.hours([half, whole])
+    ] == [(3_600_000, 2, 1.5, 1.0, 2.0)]

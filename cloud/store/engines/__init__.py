@@ -1,1 +1,1 @@
-"""One file per engine: its `CONFIG` (the keys under `[store]`) and its `STORE`."""
+"""One package per engine: its `CONFIG` (the keys under `[store]`) and its `STORE`."""

@@ -1,0 +1,86 @@
+"""What became of every batch, from the measurement `batch`, and the readings of one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.store.engines.influx.query import floats, quote
+from cloud.store.keys import MS_NS, seq_of
+from cloud.store.ledger import TWICE, VERDICTS, LedgerRow
+from wire.batch import Dated
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cloud.store.engines.influx.server import Server
+
+
+def rows(server: Server, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
+    """Return the ledger rows that arrived at or after `since_ms`, in order of arrival, each batch once."""
+    where = f"WHERE time >= {since_ms * MS_NS}"
+    if at_most:
+        last = f"SELECT arrival_ms FROM batch {where} LIMIT 1 OFFSET {at_most - 1}"  # noqa: S608 - integers
+        (ends,) = server.rows(last)
+        where += "".join(f" AND time < {(int(row['arrival_ms']) + 1) * MS_NS}" for _, row in ends)
+    (found,) = server.rows(f"SELECT * FROM batch {where} GROUP BY gateway, epoch")  # noqa: S608 - integers
+    return collapsed(_ledger_row(tags, row) for tags, row in found)
+
+
+def readings(server: Server, row: LedgerRow) -> list[Dated]:
+    """Return the stored readings of one ledger row, with their sequence numbers, in order."""
+    if not row.end_ns:
+        return []
+    where = f"WHERE gateway = {quote(row.gateway)} AND time >= {row.start_ns} AND time <= {row.end_ns}"
+    valued, absent = server.rows(
+        f"SELECT * FROM reading {where} GROUP BY gateway, channel;"  # noqa: S608 - quoted
+        f"SELECT * FROM missing {where} GROUP BY gateway, channel"
+    )
+    found: dict[tuple[str, int], tuple[dict[str, float], dict[str, Reason]]] = {}
+    for tags, fields in valued:
+        found.setdefault((tags["channel"], fields["time"]), ({}, {}))[0].update(floats(fields))
+    for tags, fields in absent:
+        why = {quantity: Reason(int(code)) for quantity, code in floats(fields).items()}
+        found.setdefault((tags["channel"], fields["time"]), ({}, {}))[1].update(why)
+    out = []
+    for (channel, time), (values, reasons) in found.items():
+        seq = seq_of(time, row)
+        if seq is not None:
+            bounded = "clock_uncertainty" in values
+            out.append(Dated(row.gateway, row.epoch, seq, channel, time // MS_NS, values, reasons, bounded))
+    return sorted(out, key=lambda dated: dated.seq)
+
+
+def _ledger_row(tags: dict[str, str], row: dict[str, Any]) -> LedgerRow:
+    return LedgerRow(
+        tags["gateway"],
+        tags["epoch"],
+        int(row["first"]),
+        int(row["n"]),
+        VERDICTS[int(row["verdict"])],
+        int(row["arrival_ms"]),
+        int(row["refused"]),
+        int(row["start_ns"]),
+        int(row["end_ns"]),
+        row["words"] or "",
+    )
+
+
+def collapsed(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """Return each batch once: its best verdict, when that came first, and how many its last writing refused.
+
+    One that came with other times as well is another gateway's: it leaves its words and nothing else.
+    """
+    best: dict[tuple[str, str, int, int], LedgerRow] = {}
+    for row in sorted(rows, key=lambda row: row.arrival_ms):
+        key = (row.gateway, row.epoch, row.first, row.n)
+        before = best.get(key)
+        if before is None or VERDICTS.index(row.verdict) < VERDICTS.index(before.verdict):
+            best[key] = row
+        elif row.verdict == before.verdict:
+            same = (row.start_ns, row.end_ns) == (before.start_ns, before.end_ns)
+            news: dict[str, Any] = {"refused": row.refused} if same else {"words": TWICE}
+            best[key] = msgspec.structs.replace(before, **news)
+    return sorted(best.values(), key=lambda row: (row.arrival_ms, row.gateway, row.epoch, row.first))

@@ -1,0 +1,73 @@
+"""Readings as line protocol: the texts of the wire, as they are, set into one template."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wire.batch import Block
+
+NONE = "-"  # an empty tag value is a syntax error
+
+
+def text_of(gateway: str, block: Block, times: list[int]) -> str:
+    """Return the lines of a block: where nothing is absent in one formatting for all of its rows."""
+    if any(block.absent) or not block.columns:
+        return "\n".join(line for _, line in lines(gateway, block, times))
+    values = chain.from_iterable(zip(*block.columns, times, strict=True))
+    return "\n".join([_template(gateway, block)] * len(times)) % tuple(values)
+
+
+def _template(gateway: str, block: Block) -> str:
+    fields = ",".join(escaped(quantity).replace("%", "%%") + "=%s" for quantity in block.quantities)
+    return f"reading,{tagged(gateway, channel=block.channel).replace('%', '%%')} {fields} %d"
+
+
+def lines(gateway: str, block: Block, times: list[int]) -> Iterator[tuple[int, str]]:
+    """Yield (seq, line) for the rows of a block: the texts of the wire, as they are, set into one template."""
+    tags = tagged(gateway, channel=block.channel)
+    holed = {row for pairs in block.absent for row, _ in pairs}
+    if block.columns and len(holed) < len(times):
+        template = _template(gateway, block)
+        made = zip(block.seqs, map(template.__mod__, zip(*block.columns, times, strict=True)), strict=True)
+        yield from made if not holed else (pair for row, pair in enumerate(made) if row not in holed)
+    reasons: dict[int, list[str]] = {}
+    for quantity, pairs in zip(block.quantities, block.absent, strict=True):
+        for row, code in pairs:
+            reasons.setdefault(row, []).append(f"{escaped(quantity)}={int(code)}")
+    raw: dict[int, list[str]] = {}
+    for row, quantity, text in block.raw:
+        raw.setdefault(row, []).append(f"{escaped(quantity)}={text}")
+    for row in sorted(holed):
+        pairs_of = zip(block.quantities, block.columns, strict=True)
+        present = [f"{escaped(quantity)}={column[row]}" for quantity, column in pairs_of if column[row]]
+        if present:
+            yield block.seqs[row], f"reading,{tags} {','.join(present)} {times[row]}"
+        yield block.seqs[row], f"missing,{tags} {','.join(reasons[row])} {times[row]}"
+        if row in raw:
+            yield block.seqs[row], f"raw,{tags} {','.join(raw[row])} {times[row]}"
+
+
+@lru_cache(4_096)
+def escaped(text: str) -> str:
+    r"""Return a tag key, tag value or field key of line protocol: comma, equals sign and space escaped.
+
+    Line protocol cannot escape a backslash here: before a separator it would swallow it. No name of ours has one.
+    """
+    return re.sub(r"([,= ])", r"\\\1", text.replace("\n", " ").replace("\\", "_"))
+
+
+def quoted(text: str) -> str:
+    r"""Return a string field of line protocol: `\` and `"` escaped, on one line."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+
+
+def tagged(gateway: str, **second: str) -> str:
+    """Return gateway and a second tag in the order of their keys, which spares the database sorting them."""
+    tags = {"gateway": gateway} | second
+    return ",".join(f"{key}={escaped(tags[key] or NONE)}" for key in sorted(tags))

@@ -1,0 +1,88 @@
+"""What each entry of a commit becomes: the lines of its readings and of its ledger row, in bodies of a bounded size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.store.engines.influx.lines import lines, quoted, tagged, text_of
+from cloud.store.keys import MS_NS, span_ns
+from cloud.store.ledger import VERDICTS, Refusal, code
+from wire.batch import Batch, Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+MAX_LINES, MAX_BYTES = 5_000, 1_000_000  # of one body: 5,000 lines is where influxd is fastest, 1 MB far from its 25
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A ledger row on its way in."""
+
+    entry: Batch | Gap | Refusal
+    arrival_ms: int
+    time_ns: int
+    span: tuple[int, int]
+
+    def line(self, refused: int) -> str:
+        """Return the row in line protocol; `refused` readings of it stand in quarantine."""
+        entry, (low, high) = self.entry, self.span
+        words = "" if isinstance(entry, Batch) else entry.reason
+        return (
+            f"batch,{tagged(entry.gateway, epoch=entry.epoch)} first={entry.first},n={entry.n},"
+            f"verdict={code(entry)},refused={refused},arrival_ms={self.arrival_ms},"
+            f"start_ns={quoted(str(low))},end_ns={quoted(str(high))},words={quoted(words)} {self.time_ns}"
+        )
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """What one entry becomes: the lines of its readings as one text, and its ledger row."""
+
+    number: int
+    readings: str
+    row: Row
+
+    def text(self) -> str:
+        """Return all its lines, the ledger's last."""
+        ledger = self.row.line(0)
+        return f"{self.readings}\n{ledger}" if self.readings else ledger
+
+    def lines(self) -> list[tuple[int, str]]:
+        """Return the lines again, each with its sequence number: asked for only when some of them were refused."""
+        entry = self.row.entry
+        blocks = entry.blocks if isinstance(entry, Batch) else []
+        return [line for block in blocks for line in lines(entry.gateway, block, block.stored_ns())]
+
+
+def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> Iterator[Parcel]:
+    """Yield the entries as lines, each ledger row under a time of its own within its millisecond."""
+    taken: dict[tuple[str, str, int], tuple[int, int, tuple[int, int]]] = {}
+    for number, entry in enumerate(entries):
+        readings, span = "", (0, 0)
+        if isinstance(entry, Batch):
+            times = [block.stored_ns() for block in entry.blocks]
+            span = span_ns(times)
+            blocks = zip(entry.blocks, times, strict=True)
+            readings = "\n".join(text_of(entry.gateway, block, own) for block, own in blocks)
+        fraction = (entry.first * len(VERDICTS) + code(entry)) % MS_NS
+        content = (entry.first, entry.n, span)
+        while taken.setdefault((entry.gateway, entry.epoch, fraction), content) != content:
+            fraction = (fraction + len(VERDICTS)) % MS_NS
+        yield Parcel(number, readings, Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span))
+
+
+def groups(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:
+    """Yield parcels as they share a body; one parcel is never split (500 readings are far below the limits)."""
+    group: list[Parcel] = []
+    lines = size = 0
+    for parcel in parcels:
+        own_lines, own_size = parcel.readings.count("\n") + 2, len(parcel.readings) + 500
+        if group and (lines + own_lines > MAX_LINES or size + own_size > MAX_BYTES):
+            yield group
+            group, lines, size = [], 0, 0
+        group.append(parcel)
+        lines, size = lines + own_lines, size + own_size
+    if group:
+        yield group

@@ -1,0 +1,176 @@
+"""One InfluxDB over HTTP: each request sent once, each fault a Retry with its remedy or a refusal of the body."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import influxdb_client
+import msgspec
+import urllib3
+
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloud.store.engines.influx.config import InfluxConfig
+
+MAX_WORDS = 300  # a server repeats the whole line in its error
+
+_BUSY = {408, 425, 429}
+_LINE_FAULT = re.compile(r"partial write|unable to parse|field type conflict|retention policy|dropped=\d")
+
+
+class BodyRefused(Exception):
+    """The database read the body and does not want it, or a line in it."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Server:
+    """One InfluxDB as HTTP: every fault that waiting or an operator may heal comes out as Retry, with the remedy."""
+
+    def __init__(self, config: InfluxConfig, *, basic: bool = True) -> None:
+        self._config = config
+        self._basic = basic  # /write and /query of all generations take Basic, /api/v2 takes Token
+        self._guarded = threading.Lock()
+        self._client: Any = None
+        self._faults: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        """Return the faults that have not been followed by a success of the same kind."""
+        return "; ".join(dict.fromkeys(self._faults.values()))
+
+    def write(self, body: str) -> None:
+        """Store lines. Raises BodyRefused where the database refuses the body for what stands in it."""
+        data = body.encode()
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        if self._config.gzip:
+            data, headers["Content-Encoding"] = gzip.compress(data, 1), "gzip"
+        query = [("db", self._config.database), ("precision", "ns")]
+        self.call("POST", "/write", query_params=query, header_params=headers, body=data)
+
+    def results(self, statements: str) -> list[dict[str, Any]]:
+        """Return the result of each InfluxQL statement; a failed one has the key `error`."""
+        data, _ = self.call(
+            "POST",
+            "/query",
+            header_params={"Content-Type": "application/x-www-form-urlencoded"},
+            post_params=[("q", statements), ("db", self._config.database), ("epoch", "ns")],
+        )
+        results: list[dict[str, Any]] = msgspec.json.decode(data).get("results", [])
+        return results
+
+    def rows(self, statements: str) -> list[list[tuple[dict[str, str], dict[str, Any]]]]:
+        """Return, for each statement, its rows as (tags, {column: value})."""
+        out = []
+        for result in self.results(statements):
+            if "error" in result:
+                status = 404 if "not found" in result["error"] else 400
+                raise self._retry("/query", self._advice(status, result["error"]))
+            if any(series.get("partial") for series in result.get("series", ())):
+                raise self._retry("/query", "InfluxDB cuts its replies: set max-row-limit = 0 in its configuration")
+            out.append(list(rows_of(result)))
+        return out
+
+    def call(self, method: str, path: str, **rest: Any) -> tuple[bytes, Any]:
+        """Return body and headers of one request, sent once. Raises Retry, or BodyRefused for what the body holds."""
+        try:
+            reply, _, headers = self._connect(path).call_api(
+                path, method, _return_http_data_only=False, _preload_content=False, **rest
+            )
+            data = reply.data
+        except influxdb_client.rest.ApiException as error:
+            raise self._judge(path, error) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            self.close()  # a fresh client next time: a connection may hang for good (influxdb-client-python #296)
+            raise self._retry(path, f"InfluxDB at {self._config.url} does not answer: {error}") from error
+        self._faults.pop(path, None)
+        return data, headers
+
+    def _connect(self, path: str) -> Any:
+        with self._guarded:
+            if self._client is None:
+                try:
+                    secret = credential(self._config, basic=self._basic)
+                except OSError as error:
+                    raise self._retry(path, f"the credential of InfluxDB cannot be read: {error}") from error
+                self._client = influxdb_client.InfluxDBClient(
+                    self._config.url,
+                    token=secret,
+                    auth_basic=bool(secret) and self._basic,
+                    timeout=round(self._config.timeout_s * 1000),
+                    ssl_ca_cert=self._config.ca_file,
+                )
+            return self._client.api_client
+
+    def _judge(self, path: str, error: Any) -> Exception:
+        status, words = error.status or 0, _message(error)
+        if status in {413, 422} or (status == 400 and _LINE_FAULT.search(words)):
+            return BodyRefused(status, words)
+        if status in {401, 403}:
+            self.close()  # the credential's file is read again next time
+        return self._retry(path, self._advice(status, words), _after_s(error.headers))
+
+    def _advice(self, status: int, words: str) -> str:
+        name = self._config.database
+        if status in {401, 403}:
+            what = "token_file" if self._config.token_file else "user and password_file"
+            return f"InfluxDB refuses the credential for {name!r}: check {what} in [store] and its rights ({words})"
+        if status == 404:
+            return f"InfluxDB has no database or bucket {name!r}: create it, or restart gocche cloud ({words})"
+        if status in _BUSY or status >= 500:
+            return f"InfluxDB is in trouble, {status}: {words}"
+        return f"InfluxDB at {self._config.url} does not understand, {status}: {words}"
+
+    def _retry(self, path: str, words: str, after_s: float = 5.0) -> Retry:
+        self._faults[path] = words
+        return Retry(words, after_s)
+
+    def close(self) -> None:
+        """Let the connection go; the next request opens another."""
+        with self._guarded:
+            client, self._client = self._client, None
+        if client is not None:
+            client.api_client.rest_client.pool_manager.clear()
+
+
+def rows_of(result: dict[str, Any]) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """Yield the rows of one result as (tags, {column: value})."""
+    for series in result.get("series", ()):
+        for values in series.get("values", ()):
+            yield series.get("tags", {}), dict(zip(series["columns"], values, strict=True))
+
+
+def credential(config: InfluxConfig, *, basic: bool) -> str:
+    """Return user:password for 1.x, anything:token or the token alone for 2.x, and nothing where none is set."""
+    if config.token_file:
+        return f"any:{_secret(config.token_file)}" if basic else _secret(config.token_file)
+    return f"{config.user}:{_secret(config.password_file)}" if config.user else ""
+
+
+def _secret(path: str | None) -> str:
+    return Path(path).read_text(encoding="utf-8").strip() if path else ""
+
+
+def _message(error: Any) -> str:
+    """Return what the server says: 1.x has `error`, 2.x `message`, a proxy anything."""
+    raw = error.body if error.body is not None else str(error.reason)
+    text = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
+    with suppress(msgspec.DecodeError):
+        told = msgspec.json.decode(text)
+        text = str(told.get("error") or told.get("message") or text) if isinstance(told, dict) else text
+    return " ".join(text.split())[:MAX_WORDS]
+
+
+def _after_s(headers: Any) -> float:
+    """Return Retry-After in seconds where the server says it as a number (RFC 9110 §10.2.3), else 5."""
+    told = str((headers or {}).get("Retry-After", ""))
+    return min(float(told), 3600.0) if told.isdigit() else 5.0

@@ -1,0 +1,95 @@
+"""A `Store` on InfluxDB: each promise handed to the part that keeps it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from cloud.store import Retry
+from cloud.store.engines.influx import history, ledger, statuses
+from cloud.store.engines.influx.create import create
+from cloud.store.engines.influx.server import BodyRefused, Server
+from cloud.store.engines.influx.writing import Writing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cloud.store.engines.influx.config import InfluxConfig
+    from cloud.store.history import Absent, Hour, Sample
+    from cloud.store.ledger import LedgerRow, Refusal, Refused
+    from cloud.store.statuses import StatusRow
+    from wire.batch import Batch, Dated, Gap, Status
+
+
+class InfluxStore:
+    """A `Store` in one InfluxDB database (1.x) or bucket (2.x). Several may write: nothing here keeps a lock."""
+
+    def __init__(self, config: InfluxConfig, *, writer: bool) -> None:
+        self._config = config
+        self._is_writer = writer
+        self._server = Server(config)
+        self._writing = Writing(self._server)
+
+    def setup(self) -> None:
+        """Create the database or bucket where it is missing and the credential may; else Retry says the command."""
+        if self._is_writer:
+            create(self._server, self._config)
+        else:
+            self._server.rows("SHOW DATABASES")
+
+    def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
+        """Store each batch and its ledger line in one request, several batches to a request, oldest first."""
+        return self._writing.commit(entries, arrival_ms)
+
+    def twice(self) -> dict[str, int]:
+        """Return by gateway how many batches came under an identity of other readings, as far as is remembered."""
+        return self._writing.twice()
+
+    def write_status(self, gateway: str, status: Status, arrival_ms: int) -> None:
+        """Keep a heartbeat: its figures as fields for panels, all of it as the text `body`."""
+        statuses.write(self._server, gateway, status, arrival_ms)
+
+    def statuses(self) -> list[StatusRow]:
+        """Return the newest status of every (gateway, epoch), with the highest `acquired` ever told in it."""
+        return statuses.newest(self._server)
+
+    def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
+        """Return the ledger rows that arrived at or after `since_ms`, in order of arrival, each batch once."""
+        return ledger.rows(self._server, since_ms, at_most)
+
+    def batch_readings(self, row: LedgerRow) -> list[Dated]:
+        """Return the stored readings of one ledger row, with their sequence numbers, in order."""
+        return ledger.readings(self._server, row)
+
+    def latest(self) -> list[Sample]:
+        """Return the newest value of every series."""
+        return history.latest(self._server)
+
+    def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
+        """Return (stored time, value) of one series within [start, end), in order of time."""
+        return history.series(self._server, gateway, channel, quantity, start_ns, end_ns)
+
+    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
+        """Return the absent values of a channel within [start, end), in order of time and quantity."""
+        return history.missing(self._server, gateway, channel, start_ns, end_ns)
+
+    def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
+        """Return the hours of one series that begin within [start, end), counted by the database when asked."""
+        return history.hourly(self._server, gateway, channel, quantity, start_ms, end_ms)
+
+    def health(self) -> dict[str, Any]:
+        """Return engine, version as the server tells it, address and the last fault; never raises."""
+        version = ""
+        with suppress(Retry, BodyRefused):
+            version = self._server.call("GET", "/ping")[1].get("X-Influxdb-Version", "")
+        return {
+            "engine": "influx",
+            "version": version,
+            "url": self._config.url,
+            "database": self._config.database,
+            "fault": str(self._server),
+        }
+
+    def close(self) -> None:
+        """Let the connections go. May be called twice."""
+        self._server.close()

@@ -1,0 +1,104 @@
+"""Bodies sent to InfluxDB, and one that it refuses halved until the single bad lines are known."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING
+
+from cloud.store import Retry
+from cloud.store.engines.influx.parcels import groups, parcels
+from cloud.store.engines.influx.server import BodyRefused
+from cloud.store.ledger import Refused
+from wire.batch import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cloud.store.engines.influx.parcels import Parcel, Row
+    from cloud.store.engines.influx.server import Server
+    from cloud.store.ledger import Refusal
+    from wire.batch import Gap
+
+MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unknown then is refused as a whole
+REMEMBERED = 10_000  # identities of this process, to notice one that is used twice
+
+
+class Writing:
+    """The commits of one process, and what it remembers of them."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._memory = _Memory()
+
+    def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
+        """Store each batch and its ledger line in one request, several batches to a request, oldest first."""
+        refused: list[list[Refused]] = [[] for _ in entries]
+        for group in groups(parcels(entries, arrival_ms)):
+            try:
+                self._server.write("\n".join(parcel.text() for parcel in group))
+            except BodyRefused as error:
+                for parcel, own in self._bisected(group, error):
+                    refused[parcel.number] = own
+            self._memory.note(parcel.row for parcel in group)
+        return refused
+
+    def twice(self) -> dict[str, int]:
+        """Return by gateway how many batches came under an identity of other readings, as far as is remembered."""
+        return dict(self._memory.twice)
+
+    def _bisected(self, group: list[Parcel], why: BodyRefused) -> list[tuple[Parcel, list[Refused]]]:
+        """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
+        lines = [(parcel, seq, line) for parcel in group for seq, line in parcel.lines()]
+        bad = self._bad([line for _, _, line in lines], why)
+        found: dict[int, dict[int, Refused]] = {parcel.number: {} for parcel in group}
+        for place, reason in bad.items():
+            parcel, seq, line = lines[place]
+            before = found[parcel.number].get(seq)
+            text = f"{before.text}\n{line}" if before else line
+            found[parcel.number][seq] = Refused(seq, text, reason)
+        try:
+            self._server.write("\n".join(parcel.row.line(len(found[parcel.number])) for parcel in group))
+        except BodyRefused as error:
+            raise Retry(f"InfluxDB refuses the ledger itself, measurement `batch`: {error}", 60.0) from error
+        return [(parcel, [own[seq] for seq in sorted(own)]) for parcel in group for own in [found[parcel.number]]]
+
+    def _bad(self, lines: list[str], why: BodyRefused) -> dict[int, str]:
+        """Write lines by halves until each bad one stands alone; return {place: reason}."""
+        bad: dict[int, str] = {}
+        left = MAX_REQUESTS
+        spans = [(0, len(lines))]
+        while spans:
+            low, high = spans.pop()
+            if low == high:
+                continue
+            if not left:
+                bad |= dict.fromkeys(range(low, high), f"not tried alone, too many bad lines; the last: {why}")
+                continue
+            left -= 1
+            try:
+                self._server.write("\n".join(lines[low:high]))
+            except BodyRefused as error:
+                why = error
+                if high - low == 1:
+                    bad[low] = str(error)
+                else:
+                    middle = (low + high) // 2
+                    spans += [(middle, high), (low, middle)]
+        return bad
+
+
+class _Memory:
+    """The times of the identities written last: asking the ledger for each batch would cost a query a commit."""
+
+    def __init__(self) -> None:
+        self._spans: OrderedDict[tuple[str, str, int, int], tuple[int, int]] = OrderedDict()
+        self.twice: Counter[str] = Counter()
+
+    def note(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            entry = row.entry
+            if isinstance(entry, Batch):
+                known = self._spans.setdefault((entry.gateway, *entry.identity), row.span)
+                self.twice.update([entry.gateway] * (known != row.span))
+        while len(self._spans) > REMEMBERED:
+            self._spans.popitem(last=False)

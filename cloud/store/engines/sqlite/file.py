@@ -1,0 +1,156 @@
+"""The file: its lock, its connections, and what SQLite says of it in words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cloud.store import Retry
+from cloud.store.engines.sqlite.schema import MIGRATIONS, check_version, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAL_BYTES = 16 * 2**20  # readers back to back keep SQLite from resetting its log: beyond this the writer insists
+
+
+class Faults:
+    """What went wrong last with each kind of work, until the same works again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._words: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        return "; ".join(dict.fromkeys(self._words.values()))
+
+    @contextmanager
+    def guard(self, what: str) -> Iterator[None]:
+        """Turn what SQLite and the system say into Retry."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            words, after_s = _words(error, self._path)
+            self._words[what] = words
+            raise Retry(words, after_s) from error
+        self._words.pop(what, None)
+
+
+class Readers:
+    """One read-only connection for each thread that asks."""
+
+    def __init__(self, path: Path, faults: Faults) -> None:
+        self._path = path
+        self._faults = faults
+        self._local = threading.local()
+        self._guarded = threading.Lock()
+        self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Give this thread's connection, in one short read transaction."""
+        with self._faults.guard("read"):
+            db = self.connection()
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection, opened where it has none."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = open_reader(self._path)
+            with self._guarded:
+                for thread, old in self._readers:
+                    if not thread.is_alive():
+                        old.close()
+                self._readers = [pair for pair in self._readers if pair[0].is_alive()]
+                self._readers.append((threading.current_thread(), db))
+            self._local.db = db
+        return db
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._guarded:
+            for _, db in self._readers:
+                db.close()
+            self._readers.clear()
+        self._local = threading.local()
+
+
+def take_lock(path: Path) -> int:
+    """Return the open lock file. Raises RuntimeError, naming the other process, when it is taken."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        other = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        os.close(lock)
+        who = f"process {other}" if other else "another process"
+        raise RuntimeError(
+            f"{who} already writes {path}, and SQLite has exactly one ingester: "
+            "stop that one first, or give this one another path in [store]"
+        ) from None
+    with suppress(OSError):  # the name is a courtesy: a full disk must not cost the lock
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Return a connection whose commits survive a power cut; the file is created or brought to the newest version."""
+    db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        check_version(db, path, least=0)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA cache_size = -16384")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        migrate(db, MIGRATIONS)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Return a connection that cannot write. Raises sqlite3.OperationalError while nobody has prepared the file."""
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None, check_same_thread=False
+    )
+    try:
+        check_version(db, path, least=len(MIGRATIONS))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _words(error: Exception, path: Path) -> tuple[str, float]:
+    """Return what an operator reads, and after how many seconds to try again."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return f"no room for {path}: make space on its disk ({error})", 30.0
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return f"{path} is held by another program ({error})", 1.0
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return f"{path} is damaged ({error}): stop gocche, keep the file, restore the last backup", 60.0
+    if code == sqlite3.SQLITE_IOERR:
+        return f"{path} cannot be written or read: look at the disk, its room and its limits ({error})", 30.0
+    return f"{path}: {error}", 5.0
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

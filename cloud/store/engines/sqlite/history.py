@@ -1,0 +1,93 @@
+"""Series, their newest values and hours, and what is missing in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloud.store.engines.sqlite.rollup import count
+from cloud.store.engines.sqlite.schema import SPAN
+from cloud.store.engines.sqlite.texts import present
+from cloud.store.history import Absent, Hour, Sample
+from cloud.store.keys import HOUR_MS, HOUR_NS
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_SERIES = f"""{SPAN}
+    SELECT r.time, s.quantities, r.texts FROM span
+    CROSS JOIN reading r ON r.hour = h AND r.channel = :channel AND r.time >= :start_ns AND r.time < :end_ns
+    JOIN shape s ON s.id = r.shape ORDER BY r.time
+"""  # noqa: S608 - own constants
+_MISSING = f"""{SPAN}
+    SELECT m.time, m.quantity, m.reason, m.raw FROM span
+    CROSS JOIN missing m ON m.hour = h AND m.channel = :channel AND m.time >= :start_ns AND m.time < :end_ns
+    ORDER BY m.time, m.quantity
+"""  # noqa: S608 - own constants
+_HOURLY = f"""{SPAN}
+    SELECT x.hour, x.n, x.mean, x.low, x.high FROM span
+    CROSS JOIN hourly x ON x.hour = h AND x.channel = :channel AND x.quantity = :quantity
+"""  # noqa: S608 - own constants
+_DIRTY = f"{SPAN} SELECT h FROM span CROSS JOIN dirty_hour d ON d.hour = h AND d.channel = :channel"  # noqa: S608
+
+
+def latest(db: sqlite3.Connection) -> list[Sample]:
+    """Return the newest value of every series."""
+    rows = db.execute(
+        "SELECT gateway, name, quantities, time, texts FROM latest JOIN channel ON id = channel ORDER BY time"
+    ).fetchall()
+    newest = {
+        (gateway, channel, quantity): (time, value)
+        for gateway, channel, quantities, time, texts in rows
+        for quantity, value in present(quantities.split(","), texts)
+    }
+    return [Sample(*series, *found) for series, found in sorted(newest.items())]
+
+
+def series(
+    db: sqlite3.Connection, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int
+) -> list[tuple[int, float]]:
+    """Return (stored time, value) of one series within [start, end), in order of time."""
+    where = _range(db, "reading", (gateway, channel), (start_ns, end_ns))
+    rows = db.execute(_SERIES, where).fetchall()
+    out, names = [], dict[str, list[str]]()
+    for time, quantities, texts in rows:
+        if quantities not in names:
+            names[quantities] = quantities.split(",")
+        out += [(time, value) for name, value in present(names[quantities], texts) if name == quantity]
+    return out
+
+
+def missing(db: sqlite3.Connection, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
+    """Return the absent values of a channel within [start, end), in order of time and quantity."""
+    where = _range(db, "missing", (gateway, channel), (start_ns, end_ns))
+    return [Absent(*row) for row in db.execute(_MISSING, where)]
+
+
+def hourly(db: sqlite3.Connection, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
+    """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
+    where = _range(db, "reading", (gateway, channel), (start_ms * 1_000_000, end_ms * 1_000_000))
+    where |= {"low": max(where["low"], -(-start_ms // HOUR_MS)), "quantity": quantity}
+    hours = {hour: Hour(hour * HOUR_MS, *rest) for hour, *rest in db.execute(_HOURLY, where)}
+    dirty = db.execute(_DIRTY, where).fetchall()
+    for (hour,) in dirty:
+        found = count(db, hour, where["channel"]).get(quantity)
+        hours.pop(hour, None)
+        if found is not None:
+            hours[hour] = Hour(hour * HOUR_MS, *found)
+    return [hours[hour] for hour in sorted(hours)]
+
+
+def _range(db: sqlite3.Connection, table: str, series: tuple[str, str], span: tuple[int, int]) -> dict[str, Any]:
+    """Return the parameters of a read in time, its hours cut to those that the table has."""
+    found = db.execute("SELECT id FROM channel WHERE (gateway, name) = (?, ?)", series).fetchone()
+    query = f"SELECT (SELECT min(hour) FROM {table}), (SELECT max(hour) FROM {table})"  # noqa: S608 - own constants
+    low, high = db.execute(query).fetchone()
+    if found is None or low is None:
+        return {"channel": -1, "start_ns": 0, "end_ns": 0, "low": 0, "high": -1}
+    return {
+        "channel": found[0],
+        "start_ns": span[0],
+        "end_ns": span[1],
+        "low": max(low, span[0] // HOUR_NS),
+        "high": min(high, (span[1] - 1) // HOUR_NS),
+    }

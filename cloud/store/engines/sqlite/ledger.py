@@ -1,0 +1,67 @@
+"""What became of every batch, in the order of its arrival, and the readings of one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.store.engines.sqlite.schema import SPAN
+from cloud.store.engines.sqlite.texts import present
+from cloud.store.keys import HOUR_NS, MS_NS, seq_of
+from cloud.store.ledger import VERDICTS, LedgerRow
+from wire.batch import Dated
+from wire.reading import Reason
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_LAST_ARRIVAL = "SELECT arrival_ms FROM ledger WHERE arrival_ms >= ? ORDER BY arrival_ms LIMIT 1 OFFSET ?"
+_BATCH_READINGS = f"""{SPAN}
+    SELECT c.name, r.time, s.quantities, r.texts FROM span
+    CROSS JOIN channel c ON c.gateway = :gateway
+    CROSS JOIN reading r ON r.hour = h AND r.channel = c.id AND r.time BETWEEN :start_ns AND :end_ns
+    JOIN shape s ON s.id = r.shape JOIN epoch e ON e.id = s.epoch AND e.name = :epoch
+"""  # noqa: S608 - own constants
+_BATCH_MISSING = f"""{SPAN}
+    SELECT c.name, m.time, m.quantity, m.reason FROM span
+    CROSS JOIN channel c ON c.gateway = :gateway
+    CROSS JOIN missing m ON m.hour = h AND m.channel = c.id AND m.time BETWEEN :start_ns AND :end_ns
+"""  # noqa: S608 - own constants
+
+
+def rows(db: sqlite3.Connection, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
+    """Return the ledger rows that arrived at or after `since_ms`, in order of arrival."""
+    last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone() if at_most else None
+    found = db.execute(
+        "SELECT e.gateway, e.name, first, n, verdict, arrival_ms, start_ns, end_ns, words"
+        " FROM ledger JOIN epoch e ON e.id = ledger.epoch WHERE arrival_ms BETWEEN ? AND ?"
+        " ORDER BY arrival_ms, ledger.epoch, first",
+        (since_ms, last[0] if last else 2**62),
+    ).fetchall()
+    return [
+        LedgerRow(gateway, epoch, first, n, VERDICTS[verdict], at, start_ns=start, end_ns=end, words=words)
+        for gateway, epoch, first, n, verdict, at, start, end, words in found
+    ]
+
+
+def readings(db: sqlite3.Connection, row: LedgerRow) -> list[Dated]:
+    """Return the stored readings of one ledger row, with their sequence numbers, in order."""
+    if not row.end_ns:
+        return []
+    where = msgspec.structs.asdict(row) | {"low": row.start_ns // HOUR_NS, "high": row.end_ns // HOUR_NS}
+    found = db.execute(_BATCH_READINGS, where).fetchall()
+    absent = db.execute(_BATCH_MISSING, where).fetchall()
+    reasons: dict[tuple[str, int], dict[str, Reason]] = {}
+    for channel, time, quantity, reason in absent:
+        reasons.setdefault((channel, time), {})[quantity] = Reason(reason)
+    out = []
+    for channel, time, quantities, texts in found:
+        seq = seq_of(time, row)
+        if seq is not None:
+            names = quantities.split(",")
+            values = dict(present(names, texts))
+            why, bounded = reasons.get((channel, time), {}), "clock_uncertainty" in names
+            ms = time // MS_NS
+            out.append(Dated(row.gateway, row.epoch, seq, channel, ms, values, why, bounded))
+    return sorted(out, key=lambda dated: dated.seq)

@@ -1,0 +1,85 @@
+"""The tables, and how a file of an older version comes to the newest."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MIGRATIONS = (
+    """
+    CREATE TABLE channel (id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (gateway, name));
+    CREATE TABLE epoch (id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (gateway, name));
+    CREATE TABLE shape (
+        id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, quantities TEXT NOT NULL, UNIQUE (epoch, quantities)
+    );
+    CREATE TABLE reading (
+        hour INTEGER NOT NULL, channel INTEGER NOT NULL, time INTEGER NOT NULL,
+        shape INTEGER NOT NULL, texts TEXT NOT NULL,
+        PRIMARY KEY (hour, channel, time)
+    ) WITHOUT ROWID;
+    CREATE TABLE missing (
+        hour INTEGER NOT NULL, channel INTEGER NOT NULL, time INTEGER NOT NULL,
+        quantity TEXT NOT NULL, reason INTEGER NOT NULL,
+        PRIMARY KEY (hour, channel, time, quantity)
+    ) WITHOUT ROWID;
+    CREATE TABLE latest (
+        channel INTEGER NOT NULL, quantities TEXT NOT NULL, time INTEGER NOT NULL, texts TEXT NOT NULL,
+        PRIMARY KEY (channel, quantities)
+    ) WITHOUT ROWID;
+    CREATE TABLE hourly (
+        hour INTEGER NOT NULL, channel INTEGER NOT NULL, quantity TEXT NOT NULL,
+        n INTEGER NOT NULL, mean REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL,
+        PRIMARY KEY (hour, channel, quantity)
+    ) WITHOUT ROWID;
+    CREATE TABLE dirty_hour (
+        hour INTEGER NOT NULL, channel INTEGER NOT NULL, touched_ms INTEGER NOT NULL,
+        PRIMARY KEY (hour, channel)
+    ) WITHOUT ROWID;
+    CREATE TABLE ledger (
+        epoch INTEGER NOT NULL, first INTEGER NOT NULL, n INTEGER NOT NULL, verdict INTEGER NOT NULL,
+        arrival_ms INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, words TEXT NOT NULL,
+        PRIMARY KEY (epoch, first, n)
+    ) WITHOUT ROWID;
+    CREATE INDEX ledger_arrival ON ledger (arrival_ms);
+    CREATE TABLE status (
+        gateway TEXT NOT NULL, epoch TEXT NOT NULL, arrival_ms INTEGER NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (gateway, epoch)
+    ) WITHOUT ROWID;
+    """,
+    "ALTER TABLE missing ADD COLUMN raw REAL",  # the number that stood beside the reason
+)
+
+# All full hours of a range, so that each is one seek in a table whose key begins with the hour.
+SPAN = "WITH RECURSIVE span (h) AS (SELECT :low WHERE :low <= :high UNION ALL SELECT h + 1 FROM span WHERE h < :high)"
+
+
+def check_version(db: sqlite3.Connection, path: Path, *, least: int) -> None:
+    """Raise RuntimeError for a file of a newer gocche, sqlite3.OperationalError for one that is not prepared yet."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise RuntimeError(
+            f"{path} has version {version} and this gocche knows {len(MIGRATIONS)}: a newer gocche wrote it. "
+            "Install that version again, or restore the backup from before the upgrade"
+        )
+    if version < least:
+        raise sqlite3.OperationalError("the ingester has not prepared this file yet")
+
+
+def migrate(db: sqlite3.Connection, scripts: Sequence[str]) -> None:
+    """Bring a file from its `user_version` to the last script, each step whole or not at all."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, script in enumerate(scripts[version:], version + 1):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in script.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise

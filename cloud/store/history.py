@@ -1,0 +1,58 @@
+"""What the values were: series, their newest values and hours, and what is missing in them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """The newest value of one series."""
+
+    gateway: str
+    channel: str
+    quantity: str
+    time_ns: int
+    value: float
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """A value that a poll did not bring: the reason's code, and the number that stood beside it, if one did.
+
+    `raw` is for staff who look for the fault. No page for visitors and no rule may read it: it is no value.
+    """
+
+    time_ns: int
+    quantity: str
+    reason: int
+    raw: float | None = None
+
+
+class Hour(msgspec.Struct, frozen=True):
+    """One hour of one series; `start_ms` is the full UTC hour."""
+
+    start_ms: int
+    n: int
+    mean: float
+    low: float
+    high: float
+
+
+class History(Protocol):
+    """Where values are read, from any thread."""
+
+    def latest(self) -> list[Sample]:
+        """Return the newest value of every series."""
+
+    def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
+        """Return (stored time, value) of one series within [start, end), in order of time."""
+
+    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
+        """Return the absent values of a channel within [start, end), in order of time and quantity.
+
+        This is the only method that tells raw numbers.
+        """
+
+    def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
+        """Return the hours of one series that begin within [start, end), late data included."""

@@ -1,0 +1,96 @@
+"""What became of every batch: committed together with its readings, followed by alerts, added up by the audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from wire.batch import Batch, Dated, Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TWICE = "identity used twice: other readings came under it as well"
+VERDICTS = ("stored", "quarantined", "declared")  # in order of precedence; the index is what engines keep
+PAGE = 5_000  # ledger rows in memory at once, where all of them are read
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A batch that lies in quarantine: the ledger must say so."""
+
+    gateway: str
+    epoch: str
+    first: int
+    n: int
+    reason: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """One reading that the database itself would not take, with its words."""
+
+    seq: int
+    text: str
+    reason: str
+
+
+class LedgerRow(msgspec.Struct, frozen=True):
+    """What became of one batch. `verdict` is stored, quarantined or declared (a gap record).
+
+    `refused` of the `n` readings are in quarantine although the batch is stored. `start_ns` and `end_ns` are the
+    lowest and highest stored time of its readings, 0 where it has none. `words` is the reason, or `TWICE`.
+    """
+
+    gateway: str
+    epoch: str
+    first: int
+    n: int
+    verdict: str
+    arrival_ms: int
+    refused: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+    words: str = ""
+
+
+class Ledger(Protocol):
+    """Where batches are committed and followed. `commit` belongs to one thread, reading methods to any."""
+
+    def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
+        """Store the readings and a ledger row for each entry, durably, before returning.
+
+        All dated. Storing a batch again changes nothing but may add a ledger row. Returns for each entry the readings
+        that the database refused for good (usually none); the others of that entry are stored. After Retry some
+        entries may be stored: asking again is harmless.
+
+        A batch whose identity is already stored with other times (two gateways share a copied spool) is stored all the
+        same: its readings have keys of their own. The ledger row stays that of the first, with the words `TWICE`.
+        """
+
+    def twice(self) -> dict[str, int]:
+        """Return by gateway how many batches since the start came under an identity that stood for other readings.
+
+        An engine that cannot ask its ledger while it writes compares with what it remembers. From any thread.
+        """
+
+    def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
+        """Return the ledger rows that arrived at or after `since_ms`, in order of arrival.
+
+        With `at_most` about so many, and always all of the last one's millisecond: what follows begins 1 ms later.
+        """
+
+    def batch_readings(self, row: LedgerRow) -> list[Dated]:
+        """Return the stored readings of one ledger row, with their sequence numbers, in order."""
+
+
+def code(entry: Batch | Gap | Refusal) -> int:
+    """Return the index in `VERDICTS` of what becomes of an entry; the lower one stands."""
+    return 0 if isinstance(entry, Batch) else 1 if isinstance(entry, Refusal) else 2
+
+
+def each_row(ledger: Ledger, page: int = PAGE) -> Iterator[LedgerRow]:
+    """Yield the whole ledger in order of arrival, a page in memory at a time. A batch may come more than once."""
+    since_ms = 0
+    while rows := ledger.ledger(since_ms, page):
+        yield from rows
+        since_ms = rows[-1].arrival_ms + 1
