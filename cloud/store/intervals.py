@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_BEYOND = (2**63, 2**63)  # no sequence number is as high
+
 
 class Intervals:
     """A set of integers kept as sorted, disjoint, half-open ranges."""
@@ -41,16 +43,25 @@ class Intervals:
         self._ends[low:high] = [end]
 
     def minus(self, other: Intervals) -> Intervals:
-        """Return what is in this set and not in the other."""
+        """Return what is in this set and not in the other, in one pass over both."""
         left = Intervals()
+        holes = iter(other)
+        hole_start, hole_end = next(holes, _BEYOND)
         for start, end in self:
             at = start
-            for hole_start, hole_end in other:
-                if hole_end <= at:
-                    continue
-                if hole_start >= end:
-                    break
-                left.add(at, min(hole_start, end))
+            while hole_end <= at:
+                hole_start, hole_end = next(holes, _BEYOND)
+            while hole_start < end:
+                left._append(at, hole_start)
                 at = hole_end
-            left.add(at, end)
+                if hole_end >= end:
+                    break
+                hole_start, hole_end = next(holes, _BEYOND)
+            left._append(at, end)
         return left
+
+    def _append(self, start: int, end: int) -> None:
+        """Add a range that lies above all others and touches none."""
+        if start < end:
+            self._starts.append(start)
+            self._ends.append(end)

@@ -54,7 +54,13 @@ class LedgerRow(msgspec.Struct, frozen=True):
 
 
 class Ledger(Protocol):
-    """Where batches are committed and followed. `commit` belongs to one thread, reading methods to any."""
+    """Where batches are committed and followed. `commit` belongs to one thread, reading methods to any.
+
+    What `commit` returned from is durable; it is *seen* by every reader within `settle_s` seconds, 0 where at once.
+    Nothing may need a write to be seen earlier.
+    """
+
+    settle_s: float
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
         """Store the readings and a ledger row for each entry, durably, before returning.

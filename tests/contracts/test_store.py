@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,24 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 def store(table: dict[str, Any]) -> Iterator[Store]:
     opened = open_store(table, writer=True)
     opened.setup()
-    yield opened
+    yield seen(opened)
     opened.close()
+
+
+def seen(store: Any) -> Any:
+    """Let `commit` return only when its rows are seen, and fail where that takes longer than the store promises."""
+    durably = store.commit
+
+    def commit(entries: Any, arrival_ms: int) -> Any:
+        refused = durably(entries, arrival_ms)
+        until = time.monotonic() + store.settle_s
+        wanted = {(entry.gateway, entry.epoch, entry.first, entry.n) for entry in entries}
+        while missing := wanted - {(row.gateway, row.epoch, row.first, row.n) for row in store.ledger()}:
+            assert time.monotonic() < until, f"not seen within settle_s = {store.settle_s}: {missing}"
+        return refused
+
+    store.commit = commit
+    return store
 
 
 @pytest.fixture

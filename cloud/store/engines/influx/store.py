@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class InfluxStore:
     """A `Store` in one InfluxDB database (1.x) or bucket (2.x). Several may write: nothing here keeps a lock."""
 
+    settle_s = 0.0  # of one server; a cluster takes its time
+
     def __init__(self, config: InfluxConfig, *, writer: bool) -> None:
         self._config = config
         self._is_writer = writer

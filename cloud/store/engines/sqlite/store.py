@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class SqliteStore:
     """A `Store` in one file. Beside it lie SQLite's `-wal` and `-shm`, and `.lock`, which the one writer holds."""
 
+    settle_s = 0.0
+
     def __init__(self, config: SqliteConfig, *, writer: bool) -> None:
         self._path = Path(config.path)
         self._is_writer = writer
