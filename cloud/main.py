@@ -15,13 +15,14 @@ from cloud import registry
 from cloud.alerts import wiring as alerts_wiring
 from cloud.config import ConfigError
 from cloud.coverage.hamlets import LastService, Limits, hamlets
-from cloud.ingest.audit import Books, books
+from cloud.ingest import quarantine
+from cloud.ingest.audit import Books
 from cloud.ingest.ingester import Ingester
-from cloud.ingest.quarantine import Quarantine
 from cloud.pages.app import build
 from cloud.pages.garden import Garden
 from cloud.pages.remembered import Remembered
-from cloud.store import Retry, Store, each_row, open_store
+from cloud.store import Store, open_store
+from cloud.store.patience import insist
 from cloud.stream.connection import Stream
 from cloud.stream.follower import Follower
 from cloud.stream.latest import Latest
@@ -60,11 +61,11 @@ class Cloud:
         self._garden = registry.load(config.folder / config.garden.path)
         self._socket = _listen(config.http.host, config.http.port)
         self._store = store_of(config, writer=True)
-        self._quarantine = Quarantine(folder / "quarantine.db")
+        self._quarantine = quarantine.opened(folder / "quarantine.db")
         self._books, self._latest = Books(), Latest()
-        self._ready = self._prepare()
         self._ingest_stream = Stream(config.broker, "gocche-ingest", topics.FROM_GATEWAYS, clock, self._arrived)
         self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._ingest_stream.publish)
+        self._ingester.prepare()  # a second writer is found out before anything is served
         self._alerts = alerts_wiring.build(config, folder, self._store, self._garden, clock)
         self._follower = Follower([self._latest.offer, self._alerts.offer], self._alerts.heard, self._alerts.unstored)
         self._follow_stream = Stream(
@@ -79,7 +80,12 @@ class Cloud:
     def run(self) -> int:
         """Serve until a signal comes; then stop in order."""
         stop = threading.Event()
-        rooms = {"ingest": self._ingest, "follow": self._follower.run, "alerts": self._alerts.run}
+        rooms = {
+            "ingest": self._ingester.run,
+            "recall": self._recall,
+            "follow": self._follower.run,
+            "alerts": self._alerts.run,
+        }
         threads = [threading.Thread(target=run, args=(stop,), name=name) for name, run in rooms.items()]
         for thread in threads:
             thread.start()
@@ -106,21 +112,10 @@ class Cloud:
     def _arrived(self, arrival: Any) -> None:
         self._ingester.offer(arrival)
 
-    def _prepare(self) -> bool:
-        """Prepare the store and read what it knows; while it is out of reach the pages are served all the same."""
-        try:
-            self._store.setup()
-            books(each_row(self._store), self._store.statuses(), self._books)
-            self._latest.fill(self._store)
-        except Retry as error:
-            log.warning("store not ready why=%r", str(error))
-            return False
-        return True
-
-    def _ingest(self, stop: threading.Event) -> None:
-        while not self._ready and not self._clock.wait(stop, 2.0):
-            self._ready = self._prepare()
-        self._ingester.run(stop)
+    def _recall(self, stop: threading.Event) -> None:
+        """Take what the store knows of the time before: nothing waits for it, however long it takes."""
+        insist(self._ingester.recall, self._clock, stop)
+        insist(lambda: self._latest.fill(self._store), self._clock, stop)
 
     def _pages(self) -> Garden:
         last_service = LastService(self._store, self._clock)
@@ -150,13 +145,15 @@ class Cloud:
         ]
         ill += [name for name, sign in (("clones", "clones"), ("quarantined", "quarantined_24h")) if ingest[sign]]
         return {
-            "ok": not ingest["why"] and not ill and self._ingest_stream.connected and self._ready,
+            "ok": not ingest["why"] and not ill and self._ingest_stream.connected,
             "ill": ill,
             "audit": {
                 name: sum(getattr(account, name) for account in accounts)
                 for name in ("acquired", "stored", "quarantined", "declared", "spooled", "unknown")
             },
-            "broker": {name: getattr(self._ingest_stream, name) for name in ("connected", "why", "strangers")},
+            "broker": {
+                name: getattr(self._ingest_stream, name) for name in ("connected", "why", "strangers", "too_long")
+            },
             "ingest": ingest,
             "follower": {"missed": self._follower.missed},
             "store": self._store.health(),

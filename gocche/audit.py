@@ -54,13 +54,13 @@ def quarantine(config: CloudConfig, *, retry: bool) -> int:
         for case in cases.cases():
             fate = ""
             if store is not None:
-                against = _retry(store, case, clock.utc_ms())
+                against = _retry(store, case, cases.payload(case.id), clock.utc_ms())
                 fate = f" -> {against or 'stored'}"
                 if not against:
-                    cases.release(case.id)
+                    cases.release([case.id])
             print(
                 f"{hanoi(case.arrival_ms).isoformat()} gateway={case.gateway} epoch={case.epoch or '-'}"
-                f" first={case.first} n={case.n} bytes={len(case.payload)} why={case.reason!r}{fate}"
+                f" first={case.first} n={case.n} bytes={case.size} why={case.reason!r}{fate}"
             )
     except Retry as error:
         print(f"gocche: {error}", file=sys.stderr)
@@ -72,10 +72,10 @@ def quarantine(config: CloudConfig, *, retry: bool) -> int:
     return 0
 
 
-def _retry(store: Store, case: Case, now_ms: int) -> str:
+def _retry(store: Store, case: Case, payload: bytes, now_ms: int) -> str:
     """Store a case; return "" when all of it is stored, else what stands against it. Raises Retry."""
     try:
-        message = codec.decode_message(case.gateway, case.payload, now_ms)
+        message = codec.decode_message(case.gateway, payload, now_ms)
     except codec.Damaged as error:
         if case.epoch:
             return "kept as text by an earlier version: for a person to read"

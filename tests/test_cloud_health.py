@@ -58,7 +58,7 @@ def test_what_is_quarantined_makes_it_ill_until_it_is_stored(cloud: Cloud) -> No
     assert (cloud._health()["ill"], cloud._health()["ok"]) == (["quarantined"], False)
     (case,) = cloud._quarantine.cases()
     assert case.epoch == EPOCH
-    cloud._quarantine.release(case.id)
+    cloud._quarantine.release([case.id])
     assert cloud._health()["ill"] == []
     up(cloud, b"damaged")
     assert cloud._health()["ill"] == [], "anybody can send that"

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from cloud.config import load
+from cloud.ingest.quarantine import Kept
 from cloud.store import open_store
 from gocche import audit
 from tests.build import EPOCH, SOIL, START_MS, packet, soil
@@ -47,7 +48,7 @@ def left(config: CloudConfig, capsys: pytest.CaptureFixture[str]) -> int:
 def test_a_batch_that_broke_the_store_and_one_with_refused_readings_are_stored_later(
     room: Room, config: CloudConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    room.ingester._store = Picky(room.store)
+    room.ingests_into(Picky(room.store), room.quarantine)
     room.take(packet(first=1, rows=soil(3)), packet(first=100, rows=soil(3)))
     room.close()
     assert left(config, capsys) == 2
@@ -65,7 +66,8 @@ def test_a_case_is_let_go_only_when_all_of_it_is_stored(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    picky = room.ingester._store = Picky(room.store)
+    picky = Picky(room.store)
+    room.ingests_into(picky, room.quarantine)
     room.take(packet(first=1, rows=soil(3)), packet(first=100, rows=soil(3)))
     monkeypatch.setattr(picky, "setup", lambda: None, raising=False)
     monkeypatch.setattr(picky, "close", lambda: None, raising=False)
@@ -84,9 +86,13 @@ def test_what_cannot_be_stored_says_why_and_stays(
     envelope = msgspec.msgpack.decode(codec._open(packet(rows=soil(1))))
     envelope[1] = 7
     room.take(codec._seal(msgspec.msgpack.encode(envelope)), b"damaged")
-    room.quarantine.keep("sg-01", (EPOCH, 5, 1), "type conflict", b"reading,gateway=sg-01 x=1", NOW)
     undated = packet(first=9, rows=[{"soil-1": SOIL}], dated=False, start_ms=START_MS)
-    room.quarantine.keep("sg-01", (EPOCH, 9, 1), "store failed on it", undated, NOW)
+    room.quarantine.keep(
+        [
+            Kept("sg-01", (EPOCH, 5, 1), "type conflict", b"reading,gateway=sg-01 x=1", NOW),
+            Kept("sg-01", (EPOCH, 9, 1), "store failed on it", undated, NOW),
+        ]
+    )
     room.close()
     assert sorted(retry(config, capsys)) == [
         "damaged on the way, for a person to read: CRC-32 of 7 bytes is wrong",

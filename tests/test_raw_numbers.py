@@ -54,7 +54,7 @@ def test_from_a_probe_over_a_restart_of_the_gateway_to_the_store(tmp_path: Path)
 
 def test_it_comes_out_of_quarantine_with_its_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     room = Room(tmp_path)
-    room.ingester._store = Picky(room.store)
+    room.ingests_into(Picky(room.store), room.quarantine)
     room.take(packet(first=100, rows=[{"soil-1": SOIL | {"soil_ph": (Reason.OUT_OF_RANGE, 19.1)}}]))
     assert room.store.missing("sg-01", "soil-1", *EVER) == []
     room.close()

@@ -35,6 +35,7 @@ EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: no gocche gateway is older
 FUTURE_MS = 10 * 60 * 1000
 MAX_SEQ = 2**53
 
+_UNREADABLE = (msgspec.DecodeError, RecursionError)  # nested deeper than any format of ours, in what is passed over too
 _REASONS = frozenset(int(reason) for reason in Reason)
 
 
@@ -227,7 +228,7 @@ def decode_message(gateway: str, packet: bytes, now_ms: int) -> Batch | Gap:
     payload = _open(packet)
     try:
         envelope = _envelopes.decode(payload)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise Rejected(_identity(payload), f"envelope: {error}") from error
     identity = _check_identity(envelope.epoch, envelope.first, envelope.n)
     if envelope.version != VERSION:
@@ -238,14 +239,14 @@ def decode_message(gateway: str, packet: bytes, now_ms: int) -> Batch | Gap:
         if envelope.kind != BATCH:
             raise Rejected(identity, f"kind {envelope.kind} is unknown here")
         return _batch(gateway, identity, envelope, now_ms)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise Rejected(identity, f"body: {error}") from error
 
 
 def _identity(payload: bytes) -> Identity:
     try:
         head = _heads.decode(payload)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise Damaged(f"no envelope: {error}") from error
     return _check_identity(head.epoch, head.first, head.n)
 

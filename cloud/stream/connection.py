@@ -1,13 +1,15 @@
 """The way in from the broker: the only place in the cloud that knows paho.
 
-Ingest and the followers (alerts, pages) each have a stream of their own. Subscriptions are clean: the broker keeps
-nothing for us, because what matters is kept at the edge until the store has it.
+Each room has a stream of its own. Subscriptions are clean: the broker keeps nothing for us, because what matters is
+kept at the edge until the store has it. A client id is made for each process: two servers under one id would put each
+other out for ever, and each would say no more than "connection lost".
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import secrets
 import socket
 import ssl
 import threading
@@ -19,7 +21,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from cloud.config import Broker, ConfigError
-from wire import topics
+from wire import codec, topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
 PULSE_S = 1.0
 CLOSE_S = 5.0
+GRANT_S = 20.0  # patience for the answer to our subscription: a connection that hears nothing is none
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -45,9 +48,10 @@ class Arrival(msgspec.Struct, frozen=True):
 class Stream:
     """One MQTT connection that follows some topics, made again for ever, in a thread of its own.
 
-    `on_arrival` and `on_link` are called from that thread and must only queue. Messages on topics that are none of ours
-    are counted in `strangers`; `why` says what keeps us from the broker. Raises ConfigError for a password or
-    certificate file that cannot be used.
+    `on_arrival` and `on_link` are called from that thread and must only queue. `connected` means that the broker has
+    granted every subscription; `why` says what keeps us from that. Messages on topics that are none of ours are counted
+    in `strangers`, those beyond the contract's limit in `too_long`, and go no further: what is queued is bounded in
+    bytes. Raises ConfigError for a password or certificate file that cannot be used.
     """
 
     def __init__(
@@ -62,13 +66,16 @@ class Stream:
         self._broker, self._name, self._subscriptions, self._clock = broker, name, subscriptions, clock
         self._on_arrival, self._on_link = on_arrival, on_link
         self._failures = 0
+        self._asked_s = 0.0  # when the subscriptions were asked for, by the monotonic clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stream-{name}", daemon=True)  # a name may hang
         self.connected = False
-        self.strangers = 0
+        self.strangers = self.too_long = 0
         self.why = "not connected yet"
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=True)
-        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._message
+        own_id = f"{name}-{secrets.token_hex(4)}"  # 23 characters are what every broker takes
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=own_id, clean_session=True)
+        client.on_connect, client.on_disconnect, client.on_message = self._welcomed, self._lost, self._message
+        client.on_subscribe = self._granted
         client.on_socket_open = at_once
         client.on_socket_register_write = lambda *_: None  # then publish() of another thread only queues and wakes us
         self._client = client
@@ -99,8 +106,9 @@ class Stream:
         while not self._stop.is_set():
             try:
                 self._client.reconnect()
+                self._asked_s = self._clock.monotonic()
                 while self._client.loop(PULSE_S) == mqtt.MQTT_ERR_SUCCESS and not self._stop.is_set():
-                    pass
+                    self._insist()
                 self._client.loop_write()  # a goodbye that was said meanwhile
             except (OSError, ValueError) as error:  # a name that is none is a ValueError
                 self._tell(str(error))
@@ -118,14 +126,28 @@ class Stream:
             log.warning("broker away stream=%s host=%s why=%r", self._name, self._broker.host, why)
             self.why = why
 
-    def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+    def _welcomed(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
         if code.is_failure:
             self._tell(f"broker refused: {code}")
             return
         client.subscribe([(topic, 1) for topic in self._subscriptions])
+
+    def _granted(self, client: mqtt.Client, _data: Any, _mid: int, codes: Sequence[Any], _props: Any) -> None:
+        """Count as connected, or not: a refused subscription is as deaf as no connection and looks like silence."""
+        refused = [topic for topic, code in zip(self._subscriptions, codes, strict=False) if code.is_failure]
+        if refused:
+            self._tell(f"broker refuses the subscription to {', '.join(refused)}: allow it in the broker's access list")
+            client.disconnect()
+            return
         log.info("broker here stream=%s host=%s", self._name, self._broker.host)
         self._failures, self.why, self.connected = 0, "", True
         self._on_link(True)
+
+    def _insist(self) -> None:
+        """Give up a connection that has not granted the subscriptions in time; a new one may."""
+        if not self.connected and self._clock.monotonic() - self._asked_s > GRANT_S:
+            self._tell(f"broker has not granted the subscriptions within {GRANT_S:g} s")
+            self._client.disconnect()
 
     def _lost(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
         if self.connected:
@@ -141,9 +163,19 @@ class Stream:
             gateway, kind = topics.parse(message.topic)
         except ValueError as error:
             self.strangers += 1
-            log.warning("message on a foreign topic why=%r", str(error))
+            self._warn("message on a foreign topic", self.strangers, str(error))
+            return
+        if len(message.payload) > codec.MAX_PACKET:
+            self.too_long += 1
+            why = f"{len(message.payload)} bytes, more than {codec.MAX_PACKET}, on {message.topic}"
+            self._warn("message dropped where it arrived", self.too_long, why)
             return
         self._on_arrival(Arrival(gateway, kind, bytes(message.payload), self._clock.utc_ms(), message.retain))
+
+    def _warn(self, what: str, n: int, why: str) -> None:
+        """Say the first, second, fourth, eighth …: anybody who may publish could fill the log otherwise."""
+        if n & (n - 1) == 0:
+            log.warning("%s stream=%s n=%s why=%r", what, self._name, n, why)
 
 
 def at_once(_client: mqtt.Client, _data: Any, sock: Any) -> None:

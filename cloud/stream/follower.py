@@ -10,16 +10,15 @@ import queue
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from wire import beat, codec
-from wire.batch import Batch, Status
+from wire import beat, codec, status
+from wire.batch import Batch
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
     from cloud.stream.connection import Arrival
+    from wire.batch import Status
 
 log = logging.getLogger(__name__)
 QUEUE = 1_000
@@ -81,10 +80,10 @@ class Follower:
     def _status(self, arrival: Arrival) -> None:
         """Pass on what a gateway says of itself: a last will is the broker's word."""
         try:
-            status = msgspec.json.decode(arrival.payload, type=Status)
-        except msgspec.DecodeError:
+            said = status.decode(arrival.payload)
+        except ValueError:
             return
-        if status.state == "online":
+        if said.state == "online":
             self._on_heard(arrival.gateway, arrival.arrival_ms)
-            if status.urgent:
-                self._on_unstored(arrival.gateway, status, arrival.arrival_ms)
+            if said.urgent:
+                self._on_unstored(arrival.gateway, said, arrival.arrival_ms)
