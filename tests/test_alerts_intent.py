@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.alerts.journal import Journal
+from cloud.alerts.journal import _V1, Journal
+from cloud.alerts.progress import Progress
 from tests.rules.garden import SMOKE, Bench
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ def test_a_write_that_fails_takes_all_of_the_decision_back(tmp_path: Path, table
     bench.close()
 
 
-def test_a_journal_of_the_version_before_gets_the_table(tmp_path: Path) -> None:
+def test_a_journal_of_the_version_before_goes_on(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "alerts.db")
+    db.executescript(_V1)
+    db.execute("INSERT INTO processed VALUES ('sg-01', 'aa', '[[1,5],[7,9]]')")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
     journal = Journal(tmp_path / "alerts.db")
-    journal.db.execute("DROP TABLE intent")
-    journal.db.execute("PRAGMA user_version = 1")
+    assert journal.intents(0) == []
+    assert list(Progress(journal).processed("sg-01", "aa")) == [(1, 5), (7, 9)]
     journal.close()
-    assert Journal(tmp_path / "alerts.db").intents(0) == []

@@ -1,102 +1,129 @@
 """The ledger is for completeness: what the stream did not bring is read from the store, at start and every minute.
 
-It is read from a little before the cursor, because rows may become visible in another order than they arrived, and the
-processed sequence numbers tell what is new. A row costs a read of its readings only where some of them are. Only what
-is stored counts as seen: what lies in quarantine or was declared lost may yet be stored. After a long outage the ledger
-is read a page a step, so that the stream is judged in between.
+It is read in a thread of its own, a page at a time, and handed over to be judged: a store that is slow or hangs holds
+up nobody but itself. It is read from a little before the cursor, because rows may become visible in another order than
+they arrived, and the processed sequence numbers tell what is new. A row costs a read of its readings only where some of
+them are. Only what is stored counts as seen: what lies in quarantine or was declared lost may yet be stored. A row that
+cannot be read is passed over, said and counted: it costs only itself.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from cloud.alerts import evidence
+from cloud.alerts.intake import Heard, Item, ReadTo, Unreadable
+from cloud.alerts.journal import reading
+from cloud.alerts.progress import kept_cursor, ranges
 from cloud.store import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import threading
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from cloud.alerts.journal import Journal
-    from cloud.alerts.judge import Judge
-    from cloud.alerts.progress import Progress
+    from cloud.alerts.intake import Intake
     from cloud.clock import Clock
     from cloud.store import LedgerRow, Store
 
 LOG = logging.getLogger(__name__)
-ROWS_A_STEP = 200
+ROWS_A_PAGE = 200
+IDLE_S = 0.5
+REMEMBERED = 1_000  # rows that cannot be read are said once
 
 
 class CatchUp:
-    """Follows the ledger with a cursor that is kept in the journal."""
+    """Follows the ledger with the cursor that is kept in the journal. `fetch` belongs to one thread."""
 
     def __init__(
         self,
         store: Store,
-        journal: Journal,
-        progress: Progress,
-        judge: Judge,
-        *,
-        hear: Callable[[str, int], None],
+        journal_path: Path,
+        follows: Callable[[str], bool],
+        intake: Intake,
         clock: Clock,
+        *,
         every_s: float,
         overlap_ms: int,
-        first_ms: int,
-        rows_a_step: int = ROWS_A_STEP,
+        rows_a_page: int = ROWS_A_PAGE,
     ) -> None:
-        self._store, self._journal, self._progress, self._judge = store, journal, progress, judge
-        self._hear, self._clock = hear, clock
-        self._every_s, self._overlap_ms, self._first_ms = every_s, overlap_ms, first_ms
+        self._store, self._path, self._follows, self._intake = store, journal_path, follows, intake
+        self._clock = clock
+        self._every_s, self._overlap_ms, self._rows_a_page = every_s, overlap_ms, rows_a_page
         self._due_s = clock.monotonic()
-        self._rows_a_step = rows_a_step
         self._next_ms: int | None = None  # where this reading of the ledger goes on; None between two of them
+        self._said: OrderedDict[tuple[str, str, int, int], None] = OrderedDict()
+        self.unreadable = 0
         self.fault = ""
 
-    @property
-    def behind(self) -> bool:
-        """Whether the next step goes on at once."""
-        return self._next_ms is not None
+    def run(self, stop: threading.Event, wake: threading.Event) -> None:
+        """Fetch until stopped, in the caller's thread, and wake who judges."""
+        while not stop.is_set():
+            try:
+                if self.fetch():
+                    wake.set()
+                    continue
+            except Exception:
+                LOG.exception("alerts-ledger-failed")
+                self._clock.wait(stop, self._every_s)
+            self._clock.wait(stop, IDLE_S)
 
-    def catch_up(self) -> bool:
-        """Read a page of the ledger when one is due; tell whether it was.
+    def fetch(self) -> bool:
+        """Read a page of the ledger when one is due and the one before is judged; tell whether it was.
 
         A database out of reach is said in `fault` and asked again when it is due next.
         """
-        if not self.behind and self._clock.monotonic() < self._due_s:
+        going_on = self._next_ms is not None
+        if not self._intake.page_taken or (not going_on and self._clock.monotonic() < self._due_s):
             return False
         self._due_s = self._clock.monotonic() + self._every_s
         try:
-            self._next_ms = self._read(self._next_ms)
-        except Retry as fault:
+            with reading(self._path) as db:
+                return self._read(db)
+        except (Retry, sqlite3.Error) as fault:
             self._next_ms = None
             if not self.fault:
                 LOG.warning("alerts-ledger-unreachable words=%r", str(fault))
             self.fault = str(fault)
-        else:
-            self.fault = ""
+            return True
+
+    def _read(self, db: sqlite3.Connection) -> bool:
+        cursor = kept_cursor(db)
+        if cursor is None:
+            return False  # who judges has not begun
+        since_ms = cursor - self._overlap_ms if self._next_ms is None else self._next_ms
+        rows = self._store.ledger(since_ms, self._rows_a_page)
+        page: list[Item] = [what for row in rows for what in self._taken(db, row)]
+        page.append(ReadTo(max([cursor, *(row.arrival_ms for row in rows[-1:])])))
+        self._next_ms = rows[-1].arrival_ms + 1 if len(rows) >= self._rows_a_page else None
+        self.fault = ""
+        self._intake.hand_over(page)
         return True
 
-    def _read(self, since_ms: int | None) -> int | None:
-        """Judge one page; return where the next one begins, None after the last."""
-        cursor = self._progress.cursor()
-        if cursor is None:  # a new journal does not judge the history before it
-            cursor = self._keep(self._clock.utc_ms() - self._first_ms)
-        rows = self._store.ledger(cursor - self._overlap_ms if since_ms is None else since_ms, self._rows_a_step)
-        for row in rows:
-            if evidence.missing(self._progress.processed(row.gateway, row.epoch), row.first, row.n):
-                self._take(row)
-            cursor = max(cursor, row.arrival_ms)
-        self._keep(min(cursor, self._clock.utc_ms()))  # an ingester whose clock is ahead must not hide later rows
-        return rows[-1].arrival_ms + 1 if len(rows) >= self._rows_a_step else None
-
-    def _take(self, row: LedgerRow) -> None:
+    def _taken(self, db: sqlite3.Connection, row: LedgerRow) -> Iterator[Item]:
+        """Yield what a row says, nothing where all of it was judged before."""
+        if not evidence.missing(ranges(db, row.gateway, row.epoch, row.first, row.n), row.first, row.n):
+            return
         if row.verdict == "stored":
-            taken = evidence.from_readings(row, self._store.batch_readings(row), self._judge.follows)
-            with self._journal.transaction():
-                self._judge.take(taken, self._clock.utc_ms())
-        self._hear(row.gateway, row.arrival_ms)
+            try:
+                yield evidence.from_readings(row, self._store.batch_readings(row), self._follows)
+            except Retry:
+                raise
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the rows after it are judged
+                if self._first_time(row):
+                    yield Unreadable(row, f"{type(fault).__name__}: {fault}")
+        yield Heard(row.gateway, row.arrival_ms)
 
-    def _keep(self, cursor: int) -> int:
-        with self._journal.transaction():
-            self._progress.save_cursor(cursor)
-        return cursor
+    def _first_time(self, row: LedgerRow) -> bool:
+        key = (row.gateway, row.epoch, row.first, row.n)
+        if key in self._said:
+            return False
+        self._said[key] = None
+        while len(self._said) > REMEMBERED:
+            self._said.popitem(last=False)
+        self.unreadable += 1
+        LOG.error("alerts-cannot-read gateway=%s epoch=%s first=%d n=%d", *key)
+        return True

@@ -1,16 +1,14 @@
-"""Alerts as one thread: take what the stream brings, complete it from the ledger, listen for silence, tell people.
+"""Alerts: one thread judges what the stream and the ledger bring and listens for silence, another reads the ledger.
 
-The stream is for speed: `offer` never blocks, and what does not fit is brought by the ledger a minute later. The ledger
-is for completeness: at start and every minute it is read from a little before the cursor, because rows may become
-visible in another order than they arrived.
+The stream is for speed: `offer` never blocks, and what does not fit is brought by the ledger a minute later. Whatever
+waits is judged in one transaction a step. The store is only asked by the ledger's thread, so one that is slow or hangs
+never holds up judging what the stream brings.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +17,7 @@ import msgspec
 from cloud.alerts import evidence, listing
 from cloud.alerts.catchup import CatchUp
 from cloud.alerts.desk import Desk
+from cloud.alerts.intake import Arrived, Heard, Intake, Item, ReadTo, Unreadable
 from cloud.alerts.journal import Journal, read_incidents
 from cloud.alerts.judge import Evidence, Judge
 from cloud.alerts.outbox import Outbox
@@ -27,7 +26,7 @@ from cloud.alerts.rules import open_rules
 from cloud.alerts.silence import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from cloud.alerts.channels import Channel
@@ -40,7 +39,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-BATCHES_A_STEP = 100
+LEDGER_END_S = 2.0
+PRUNE_S = 86_400.0
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -63,6 +63,10 @@ class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     give_up_s: Annotated[
         _Positive, msgspec.Meta(description="how long a message is tried before it is given up and said so")
     ] = 86_400.0
+    keep_days: Annotated[
+        _Positive,
+        msgspec.Meta(description="how long is remembered what was judged; incidents and the journal stay for ever"),
+    ] = 90.0
     queue: Annotated[
         int, msgspec.Meta(description="batches that may wait to be judged; beyond, the ledger brings them", ge=1)
     ] = 1_000
@@ -98,35 +102,30 @@ class Alerts:
         self._judge = Judge(opened, self._journal, self._progress, self._desk, self._late_ms)
         self._silence = Silence(opened, self._journal, self._progress, self._desk, clock=clock, tick_s=config.tick_s)
         self._dates = evidence.BootDates()
-        self._queue: queue.Queue[tuple[Batch, int] | Evidence] = queue.Queue(config.queue)
+        self._intake = Intake(config.queue)
         self._wake = threading.Event()
         self._ledger = CatchUp(
             store,
-            self._journal,
-            self._progress,
-            self._judge,
-            hear=self._silence.hear,
-            clock=clock,
+            journal_path,
+            self._judge.follows,
+            self._intake,
+            clock,
             every_s=config.ledger_s,
             overlap_ms=round(config.overlap_s * 1000),
-            first_ms=self._late_ms,
         )
-        self._counts: Counter[str] = Counter()
+        self._keep_ms = round(config.keep_days * 86_400_000)
+        self._prune_s = clock.monotonic()
+        self._faults = 0
 
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take a decoded batch from the stream; never blocks. What finds no room is brought by the ledger."""
         self._silence.hear(batch.gateway, arrival_ms)
-        self._queued((batch, arrival_ms))
+        self._intake.offer(Arrived(batch, arrival_ms))
+        self._wake.set()
 
     def unstored(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Take what a gateway says that it could not make safe; never blocks. It says it again each minute."""
-        self._queued(evidence.from_status(gateway, status, arrival_ms, self._judge.follows))
-
-    def _queued(self, what: tuple[Batch, int] | Evidence) -> None:
-        try:
-            self._queue.put_nowait(what)
-        except queue.Full:
-            self._counts["overflowed"] += 1
+        self._intake.offer(evidence.from_status(gateway, status, arrival_ms, self._judge.follows))
         self._wake.set()
 
     def heard(self, gateway: str, arrival_ms: int) -> None:
@@ -142,30 +141,39 @@ class Alerts:
 
     def run(self, stop: threading.Event) -> None:
         """Work until stopped, in the caller's thread. A fault is logged and costs a pause, never the thread."""
+        ledger = threading.Thread(target=self._ledger.run, args=(stop, self._wake), name="alerts-ledger", daemon=True)
+        ledger.start()
         pause_s = IDLE_S
         while not stop.is_set():
             try:
-                self.step()
+                self._work()
                 pause_s = IDLE_S
                 self._clock.wait(self._wake, IDLE_S)
             except Exception:
-                self._counts["faults"] += 1
+                self._faults += 1
                 LOG.exception("alerts-failed pause_s=%g", pause_s)
                 self._clock.wait(stop, pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        ledger.join(LEDGER_END_S)  # one that hangs in a database dies with the process: it writes nothing
         self.close()
 
     def step(self) -> None:
-        """Do once all that is due: stream, silence, messages, ledger, and the messages that this gave."""
+        """Do once all that is due, reading the ledger included, in the caller's thread."""
+        self._work()
+        if self._ledger.fetch():
+            self._work()
+
+    def _work(self) -> None:
+        """Judge what has come, listen for silence, tell."""
         self._wake.clear()
-        self._take_stream()
+        if self._progress.cursor() is None:  # a new journal does not judge the history before it
+            self._write(self._progress.save_cursor, self._clock.utc_ms() - self._late_ms)
+        if self._intake.take(self._journal, self._judge_one):
+            self._wake.set()
         self._silence.tick()
         self._look_after()
-        self._tell()
-        if self._ledger.catch_up():
-            self._tell()
-        if self._ledger.behind:
-            self._wake.set()
+        self._post()
+        self._outbox.send_due()
 
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return the newest incidents, newest first."""
@@ -175,9 +183,11 @@ class Alerts:
         """Return what an operator must know: whether alerts listen, what waits, what could not be told and why."""
         own = {
             "listening": self._silence.connected,
-            "queued": self._queue.qsize(),
-            "overflowed": self._counts["overflowed"],
-            "faults": self._counts["faults"],
+            "queued": self._intake.waiting,
+            "overflowed": self._intake.counts["overflowed"],
+            "poisoned": self._intake.counts["poisoned"],
+            "unreadable": self._ledger.unreadable,
+            "faults": self._faults,
             "rules_failed": dict(self._judge.failed),
             "ledger_fault": self._ledger.fault,
             "channels": sorted(self._channels),
@@ -188,25 +198,31 @@ class Alerts:
         """Let go of the journal. May be called twice."""
         self._journal.close()
 
-    def _take_stream(self) -> None:
-        for _ in range(BATCHES_A_STEP):
-            try:
-                what = self._queue.get_nowait()
-            except queue.Empty:
-                return
-            now_ms = self._clock.utc_ms()
-            taken = what if isinstance(what, Evidence) else evidence.from_batch(*what, self._dates, self._judge.follows)
-            with self._journal.transaction():
-                self._judge.take(taken, now_ms)
-        self._wake.set()
-
-    def _tell(self) -> None:
-        self._post()
-        self._outbox.send_due()
+    def _judge_one(self, what: Item) -> None:
+        now_ms = self._clock.utc_ms()
+        match what:
+            case Arrived(batch, arrival_ms):
+                self._judge.take(evidence.from_batch(batch, arrival_ms, self._dates, self._judge.follows), now_ms)
+            case Evidence():
+                self._judge.take(what, now_ms)
+            case Heard(gateway, arrival_ms):
+                self._silence.hear(gateway, arrival_ms)
+            case Unreadable(row, words):
+                key = {"epoch": row.epoch, "first": row.first, "n": row.n}
+                self._journal.event(now_ms, 0, "unreadable", words, gateway=row.gateway, **key)
+            case ReadTo(arrival_ms):  # an ingester whose clock is ahead must not hide later rows
+                self._progress.save_cursor(min(arrival_ms, now_ms))
 
     def _look_after(self) -> None:
+        """Judge again what was held back, end what is over, and once a day forget what is old."""
         now_ms = self._clock.utc_ms()
-        if self._progress.to_look_at(now_ms) or self._journal.stale_late(now_ms - self._late_ms):
-            with self._journal.transaction():
-                self._judge.look_again(now_ms)
-                self._judge.end_stale(now_ms)
+        if self._progress.to_look_at() or self._journal.stale_late(now_ms - self._late_ms):
+            self._write(self._judge.look_again, now_ms)
+            self._write(self._judge.end_stale, now_ms)
+        if self._clock.monotonic() >= self._prune_s:
+            self._prune_s = self._clock.monotonic() + PRUNE_S
+            self._write(self._journal.forget, now_ms - self._keep_ms)
+
+    def _write(self, what: Callable[[int], None], utc_ms: int) -> None:
+        with self._journal.transaction():
+            what(utc_ms)

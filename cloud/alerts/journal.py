@@ -61,7 +61,20 @@ CREATE TABLE intent (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, incident INTEGER NOT NULL, tell TEXT NOT NULL,
   grade TEXT NOT NULL, due_s REAL NOT NULL, fresh_s REAL NOT NULL);
 """
-_MIGRATIONS = (_V1, _V2)  # version n is reached by the n-th; they are only ever added
+_V3 = """
+ALTER TABLE processed RENAME TO processed_v1;
+CREATE TABLE processed (
+  gateway TEXT NOT NULL, epoch TEXT NOT NULL, first INTEGER NOT NULL, past INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+  PRIMARY KEY (gateway, epoch, first)) WITHOUT ROWID;
+INSERT INTO processed
+  SELECT gateway, epoch, json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1000 * strftime('%s', 'now')
+  FROM processed_v1, json_each(ranges);
+DROP TABLE processed_v1;
+CREATE INDEX processed_age ON processed (at_ms);
+CREATE INDEX series_look ON series (look_ms) WHERE look_ms IS NOT NULL;
+CREATE INDEX incident_open ON incident (gateway) WHERE ended_ms IS NULL;
+"""
+_MIGRATIONS = (_V1, _V2, _V3)  # version n is reached by the n-th; they are only ever added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
@@ -139,10 +152,10 @@ class Journal:
 
     def known(self, rule: str, gateway: str, channel: str, ended_after_ms: int) -> list[Incident]:
         """Return the incidents of one series that are open or ended at or after a time, oldest first."""
-        where = (
-            "WHERE rule = ? AND gateway = ? AND channel = ? AND (ended_ms IS NULL OR ended_ms >= ?) ORDER BY since_ms"
-        )
-        return self._incidents(f"{_ROW} {where}", rule, gateway, channel, ended_after_ms)
+        of = f"{_ROW} WHERE rule = ? AND gateway = ? AND channel = ?"
+        key = (rule, gateway, channel)
+        query = f"{of} AND ended_ms IS NULL UNION ALL {of} AND ended_ms >= ? ORDER BY since_ms"  # each by the index
+        return self._incidents(query, *key, *key, ended_after_ms)
 
     def open_silences(self, gateway: str) -> list[Incident]:
         """Return the open incidents that rest on the silence of a gateway."""
@@ -152,7 +165,15 @@ class Journal:
 
     def stale_late(self, touched_before_ms: int) -> list[Incident]:
         """Return late incidents without an end to which nothing was added for a while."""
-        return self._incidents(f"{_ROW} WHERE late AND ended_ms IS NULL AND touched_ms < ?", touched_before_ms)
+        return self._incidents(f"{_ROW} WHERE ended_ms IS NULL AND late AND touched_ms < ?", touched_before_ms)
+
+    def forget(self, before_ms: int) -> None:
+        """Prune what only serves for a while: sequence numbers not met since, and what was to be told long ago.
+
+        Incidents and their journal are history and stay.
+        """
+        self.db.execute("DELETE FROM processed WHERE at_ms < ?", (before_ms,))
+        self.db.execute("DELETE FROM intent WHERE at_ms < ?", (before_ms,))
 
     def meta(self, key: str, default: str = "") -> str:
         """Return a remembered value."""

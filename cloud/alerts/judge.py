@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from cloud.alerts.incident import Change, Incident, View, compare, span_of
 from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle
+from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cloud.alerts.desk import Desk
     from cloud.alerts.journal import Journal
     from cloud.alerts.progress import Progress, Series
+    from cloud.store.intervals import Intervals
 
 LOG = logging.getLogger(__name__)
 
@@ -71,19 +73,23 @@ class Judge:
 
     def take(self, evidence: Evidence, now_ms: int) -> None:
         """Judge what was not judged before, within the caller's transaction."""
-        done = self._progress.processed(evidence.gateway, evidence.epoch)
+        done = self._progress.processed(evidence.gateway, evidence.epoch, evidence.first, evidence.n)
         for (channel, quantity), points in evidence.points.items():
-            fresh = sorted(point for point in points if point[1] not in done)
-            for rule in self._followers[quantity] if fresh else ():
-                self._series(_Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored), fresh)
-        done.add(evidence.first, evidence.first + evidence.n)
-        self._progress.save_processed(evidence.gateway, evidence.epoch, done)
+            for rule in self._followers[quantity] if points else ():
+                case = _Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
+                self._series(case, sorted(points), done)
+        self._progress.add_processed(evidence.gateway, evidence.epoch, evidence.first, evidence.n, now_ms)
 
     def look_again(self, now_ms: int) -> None:
-        """Open what was held back to be told with its end, but whose end did not come."""
-        for name, gateway, channel in self._progress.to_look_at(now_ms):
-            state = replace(self._progress.series(name, gateway, channel), look_ms=None)
+        """Open what was held back to be told with its end, but whose end did not come.
+
+        It is never longer held back than it takes: when the server's clock was put back, it is looked at at once.
+        """
+        for name, gateway, channel, look_ms in self._progress.to_look_at():
             rule = self._rules.get(name)
+            if rule is not None and now_ms < look_ms <= now_ms + _held_ms(rule):
+                continue
+            state = replace(self._progress.series(name, gateway, channel), look_ms=None)
             if rule is not None:
                 view = View(late=False, base_ms=state.live.base_ms, gap_ms=rule.patience.gap_ms, announce=True)
                 self._reconcile(_Case(rule, gateway, channel, now_ms), state.live, view)
@@ -97,15 +103,23 @@ class Judge:
             change = Change("ended", span, incident.id, words, "late_end", incident.basis, late=True)
             self._desk.write(change, incident, now_ms)
 
-    def _series(self, case: _Case, points: list[Point]) -> None:
+    def _series(self, case: _Case, points: list[Point], done: Intervals) -> None:
+        """Judge one series.
+
+        A number that was met before is passed over where its time is old or a guess. Where its time is new, it is the
+        reading of another gateway with a copied card, or the lane knows it.
+        """
         rule, gateway, channel = case.rule, case.gateway, case.channel
-        state = self._progress.series(rule.name, gateway, channel)
-        edge_ms = max(case.now_ms - self._late_ms, state.live.base_ms + 1)
+        before = _present(self._progress.series(rule.name, gateway, channel), case.now_ms)
+        edge_ms = max(case.now_ms - self._late_ms, before.live.base_ms + 1)
+        live = [p for p in points if p[0] >= edge_ms and not (case.undated and p[1] in done)]
+        late = [p for p in points if p[0] < edge_ms and p[1] not in done]
         try:
-            state = self._live(case, state, [point for point in points if point[0] >= edge_ms])
-            state = self._late(case, state, [point for point in points if point[0] < edge_ms])
-            self._weigh_silence(case, points)
-            self._weigh_unstored(case, points)
+            state = self._late(case, self._live(case, before, live), late)
+            if state is before:
+                return
+            self._weigh_silence(case, live + late)
+            self._weigh_unstored(case, live + late)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             self.failed[rule.name] += 1  # a faulty rule costs only its own verdict
             LOG.exception("rule-failed rule=%s gateway=%s channel=%s", rule.name, gateway, channel)
@@ -113,12 +127,12 @@ class Judge:
         self._progress.save_series(rule.name, gateway, channel, state)
 
     def _live(self, case: _Case, state: Series, points: list[Point]) -> Series:
-        if not points:
-            return state
         rule, patience = case.rule, case.rule.patience
-        lane = add(state.live, points)
+        lane = add(state.live, points, guessed=case.undated and not case.unstored)
+        if lane is state.live:
+            return state
         held = self._reconcile(case, lane, View(late=False, base_ms=lane.base_ms, gap_ms=patience.gap_ms))
-        look_ms = case.now_ms + patience.clear_ms + patience.gap_ms if held else None
+        look_ms = case.now_ms + _held_ms(rule) if held else None
         return replace(state, live=settle(lane, case.now_ms - self._late_ms, rule.mark, patience), look_ms=look_ms)
 
     def _late(self, case: _Case, state: Series, points: list[Point]) -> Series:
@@ -180,6 +194,20 @@ class Judge:
             if incident.basis == "unstored" and max(bad) >= incident.since_ms:
                 words = "the values that the gateway told are stored now"
                 self._desk.note(replace(incident, basis="readings"), "evidence", words, case.now_ms)
+
+
+def _held_ms(rule: Rule) -> int:
+    return rule.patience.clear_ms + rule.patience.gap_ms
+
+
+def _present(state: Series, now_ms: int) -> Series:
+    """Return the state without what a clock that was ahead has put into the future: it would make all else late."""
+    lane, ahead_ms = state.live, now_ms + FUTURE_MS
+    if lane.base_ms > ahead_ms:
+        return replace(state, live=Lane(base=Tracker(good_seen=lane.base.good_seen)))
+    if lane.points and lane.points[-1][0] > ahead_ms:
+        return replace(state, live=replace(lane, points=[point for point in lane.points if point[0] <= ahead_ms]))
+    return state
 
 
 def _good_seen(rule: Rule, lane: Lane) -> bool:

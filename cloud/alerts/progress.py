@@ -1,7 +1,8 @@
 """What alerts have already seen: rule states per series, processed sequence numbers, gateways heard, ledger cursor.
 
 Nothing is kept in memory between steps: reading it back from SQLite costs microseconds, and a rolled back transaction
-then needs no second thought.
+then needs no second thought. Processed numbers are a row a range, so that a batch touches only its neighbours however
+many holes there are.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import msgspec
 from cloud.alerts.rules.absence import Presence
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
+from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from cloud.alerts.journal import Journal
 
 
@@ -28,6 +32,24 @@ class Series(msgspec.Struct, frozen=True):
     live: Lane = Lane()
     late: Lane = Lane()
     look_ms: int | None = None
+
+
+_OVERLAPPING = """
+SELECT first, past FROM processed WHERE gateway = :gateway AND epoch = :epoch AND past > :first AND first < :past
+AND first >= coalesce(
+  (SELECT max(first) FROM processed WHERE gateway = :gateway AND epoch = :epoch AND first <= :first), :first)"""
+
+
+def ranges(db: sqlite3.Connection, gateway: str, epoch: str, first: int, n: int) -> Intervals:
+    """Return the ranges of processed numbers that meet `n` of them from `first`, whole."""
+    where = {"gateway": gateway, "epoch": epoch, "first": first, "past": first + n}
+    return Intervals(db.execute(_OVERLAPPING, where))
+
+
+def kept_cursor(db: sqlite3.Connection) -> int | None:
+    """Return the arrival up to which the ledger is read; None for a journal that has just begun."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'cursor'").fetchone()
+    return int(row[0]) if row else None
 
 
 class Progress:
@@ -47,21 +69,25 @@ class Progress:
         row = (rule, gateway, channel, state.look_ms, msgspec.json.encode(state).decode())
         self._journal.db.execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?)", row)
 
-    def to_look_at(self, now_ms: int) -> list[tuple[str, str, str]]:
-        """Return (rule, gateway, channel) of the series that are to be judged again by now."""
-        query = "SELECT rule, gateway, channel FROM series WHERE look_ms <= ?"
-        return [(str(a), str(b), str(c)) for a, b, c in self._journal.db.execute(query, (now_ms,))]
+    def to_look_at(self) -> list[tuple[str, str, str, int]]:
+        """Return (rule, gateway, channel, when) of the series that are to be judged again."""
+        query = "SELECT rule, gateway, channel, look_ms FROM series WHERE look_ms IS NOT NULL"
+        return [(str(a), str(b), str(c), int(d)) for a, b, c, d in self._journal.db.execute(query)]
 
-    def processed(self, gateway: str, epoch: str) -> Intervals:
-        """Return the sequence numbers that rules have seen."""
-        query = "SELECT ranges FROM processed WHERE gateway = ? AND epoch = ?"
-        row = self._journal.db.execute(query, (gateway, epoch)).fetchone()
-        return Intervals(msgspec.json.decode(row[0], type=list[tuple[int, int]])) if row else Intervals()
+    def processed(self, gateway: str, epoch: str, first: int = 0, n: int = MAX_SEQ) -> Intervals:
+        """Return which of these sequence numbers rules have seen."""
+        return ranges(self._journal.db, gateway, epoch, first, n)
 
-    def save_processed(self, gateway: str, epoch: str, done: Intervals) -> None:
-        """Keep the processed sequence numbers."""
-        row = (gateway, epoch, msgspec.json.encode(list(done)).decode())
-        self._journal.db.execute("INSERT OR REPLACE INTO processed VALUES (?, ?, ?)", row)
+    def add_processed(self, gateway: str, epoch: str, first: int, n: int, now_ms: int) -> None:
+        """Keep that rules have seen these sequence numbers; neighbouring ranges become one row."""
+        if not n:
+            return
+        touching = list(ranges(self._journal.db, gateway, epoch, first - 1, n + 2))
+        start = min([first] + [low for low, _ in touching])
+        past = max([first + n] + [high for _, high in touching])
+        drop = "DELETE FROM processed WHERE gateway = ? AND epoch = ? AND first BETWEEN ? AND ?"
+        self._journal.db.execute(drop, (gateway, epoch, start, past))
+        self._journal.db.execute("INSERT INTO processed VALUES (?, ?, ?, ?, ?)", (gateway, epoch, start, past, now_ms))
 
     def presences(self) -> dict[str, Presence]:
         """Return every gateway that was ever heard."""
@@ -75,8 +101,7 @@ class Progress:
 
     def cursor(self) -> int | None:
         """Return the arrival up to which the ledger is read; None for a journal that has just begun."""
-        text = self._journal.meta("cursor")
-        return int(text) if text else None
+        return kept_cursor(self._journal.db)
 
     def save_cursor(self, arrival_ms: int) -> None:
         """Keep how far the ledger is read."""

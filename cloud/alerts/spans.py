@@ -64,6 +64,7 @@ class Lane(msgspec.Struct, frozen=True):
     base: Tracker = Tracker()
     base_ms: int = 0  # readings up to here are folded into `base`
     points: list[Point] = []
+    guessed: list[int] = []  # sequence numbers of points whose time is a guess: the dated reading takes their place
 
 
 def scan(start: Tracker, points: Iterable[Point], mark: Mark, patience: Patience) -> tuple[Tracker, list[Span]]:
@@ -78,14 +79,27 @@ def scan(start: Tracker, points: Iterable[Point], mark: Mark, patience: Patience
     return tracker, spans
 
 
-def add(lane: Lane, points: Iterable[Point]) -> Lane:
-    """Return the lane with more points, each once, sorted by time and then by sequence number."""
-    merged = list(lane.points)
+def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
+    """Return the lane with more points, each once, sorted by time and then by sequence number.
+
+    A point is the same as another if number, time and value are: of two gateways that share the numbers of a copied
+    card each has its own. The very same lane is returned where nothing is new.
+    """
+    merged, guesses = list(lane.points), set(lane.guessed)
     for point in points:
         at = bisect_left(merged, point)
-        if merged[at : at + 1] != [point]:  # what could not be stored is told again and again
-            merged.insert(at, point)
-    return replace(lane, points=merged)
+        if merged[at : at + 1] == [point]:  # sent again, or told each minute because it cannot be stored
+            continue
+        if guessed:
+            guesses.add(point[1])
+        elif point[1] in guesses:
+            guesses.remove(point[1])
+            merged = [other for other in merged if other[1] != point[1]]
+            at = bisect_left(merged, point)
+        merged.insert(at, point)
+    if merged == lane.points:
+        return lane
+    return replace(lane, points=merged, guessed=sorted(guesses))
 
 
 def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
@@ -95,7 +109,9 @@ def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
     if old <= 0:
         return lane
     base, _ = scan(lane.base, lane.points[:old], mark, patience)
-    return Lane(base=base, base_ms=max(lane.base_ms, lane.points[old - 1][0]), points=lane.points[old:])
+    points = lane.points[old:]
+    guessed = sorted({point[1] for point in points}.intersection(lane.guessed))
+    return Lane(base=base, base_ms=max(lane.base_ms, lane.points[old - 1][0]), points=points, guessed=guessed)
 
 
 def _advance(tracker: Tracker, utc_ms: int, value: float, mark: int, patience: Patience) -> tuple[Tracker, Span | None]:

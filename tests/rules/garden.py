@@ -68,6 +68,10 @@ class HandClock:
         self.advance(seconds)
         return event.is_set()
 
+    def step(self, seconds: float) -> None:
+        """Somebody puts the clock right: no time passes."""
+        self._utc_ms += round(seconds * 1000)
+
     def advance(self, seconds: float) -> None:
         self._utc_ms += round(seconds * 1000)
         self._mono += seconds

@@ -1,0 +1,131 @@
+"""What is to be judged, until it is: offered without blocking, taken in one transaction a step.
+
+A commit to disk costs more than judging a message, so whatever waits is judged together. Where something in it cannot
+be judged, all of it is undone and taken again one by one, and only that one is passed over, said and counted. Where the
+disk refuses (full, busy), nothing is passed over: it is taken again in the next step.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.alerts.judge import Evidence
+from cloud.store import LedgerRow
+from wire.batch import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cloud.alerts.journal import Journal
+
+LOG = logging.getLogger(__name__)
+AT_ONCE = 100  # from the stream in one step
+SLICE = 50  # from the ledger in one step: the stream never waits for more than these
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A batch of the stream, and when it came."""
+
+    batch: Batch
+    arrival_ms: int
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A gateway lived at this time: something of it was stored."""
+
+    gateway: str
+    arrival_ms: int
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A row of the ledger whose readings cannot be read, and why."""
+
+    row: LedgerRow
+    words: str
+
+
+class ReadTo(msgspec.Struct, frozen=True):
+    """The ledger is judged up to this arrival."""
+
+    arrival_ms: int
+
+
+Item = Arrived | Evidence | Heard | Unreadable | ReadTo
+
+
+class Intake:
+    """`offer` and `hand_over` may be called from any thread, `take` from the judging one."""
+
+    def __init__(self, size: int) -> None:
+        self._stream: queue.Queue[Item] = queue.Queue(size)
+        self._page: deque[Item] = deque()
+        self._held: list[Item] = []  # taken out and not committed yet
+        self.counts: Counter[str] = Counter()
+
+    def offer(self, what: Item) -> None:
+        """Take what the stream brings, or let it pass when too much waits: the ledger brings it."""
+        try:
+            self._stream.put_nowait(what)
+        except queue.Full:
+            self.counts["overflowed"] += 1
+
+    def hand_over(self, page: Sequence[Item]) -> None:
+        """Take a page of the ledger; only when `page_taken`."""
+        self._page.extend(page)
+
+    @property
+    def page_taken(self) -> bool:
+        """Whether the page before is judged as far as it was handed over."""
+        return not self._page
+
+    @property
+    def waiting(self) -> int:
+        """How much of the stream waits."""
+        return self._stream.qsize()
+
+    def take(self, journal: Journal, judge: Callable[[Item], None]) -> bool:
+        """Judge what waits, the stream first, in one transaction; tell whether there was anything.
+
+        Raises sqlite3.Error where the journal takes nothing; what waits is kept.
+        """
+        self._fill()
+        if not self._held:
+            return False
+        try:
+            with journal.transaction():
+                for what in self._held:
+                    judge(what)
+        except sqlite3.Error:
+            raise
+        except Exception as fault:  # noqa: BLE001 - it is logged with its place when it is met again alone
+            LOG.warning("alerts-one-by-one items=%d why=%r", len(self._held), str(fault))
+            self._one_by_one(journal, judge)
+        self._held.clear()
+        return True
+
+    def _fill(self) -> None:
+        while len(self._held) < AT_ONCE:
+            try:
+                self._held.append(self._stream.get_nowait())
+            except queue.Empty:
+                break
+        for _ in range(min(SLICE, len(self._page)) if len(self._held) <= AT_ONCE else 0):
+            self._held.append(self._page.popleft())
+
+    def _one_by_one(self, journal: Journal, judge: Callable[[Item], None]) -> None:
+        while self._held:
+            try:
+                with journal.transaction():
+                    judge(self._held[0])
+            except sqlite3.Error:
+                raise
+            except Exception:
+                self.counts["poisoned"] += 1
+                LOG.exception("alerts-cannot-judge what=%.300r", self._held[0])
+            del self._held[0]
