@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 START_MS = 1_763_870_400_000  # 2025-11-23T04:00:00Z: a full hour
 EPOCH = "00" * 8
+UPTIME_MS = 60_000  # of the gateway at the first reading of a batch
 Said = float | Reason | tuple[Reason, float]  # a value, a reason, or a reason with the raw number beside it
 Row = "Mapping[str, Mapping[str, Said]]"
 
@@ -54,9 +55,9 @@ def packet(
     source: Source = Source.NTP,
     uncertainty_ms: int = 50,
     dated: bool = True,
+    uptime_ms: int = UPTIME_MS,
 ) -> bytes:
     """Return the message of one batch: each row is {channel: {quantity: value}}, `step_ms` after the row before."""
-    uptime_ms = 60_000
     readings = [
         reading(channel, uptime_ms + number * step_ms, values)
         for number, row in enumerate(rows)

@@ -9,7 +9,7 @@ import pytest
 
 from cloud.config import load
 from cloud.pages.app import build
-from cloud.store import Absent, open_store
+from cloud.store import open_store
 from cloud.stream.latest import Latest
 from edge.clock import Anchor
 from edge.keep.spool import Spool
@@ -62,7 +62,8 @@ def test_it_comes_out_of_quarantine_with_its_batch(tmp_path: Path, capsys: pytes
     assert audit.quarantine(load(tmp_path / "cloud.toml"), retry=True) == 0
     assert " -> stored" in capsys.readouterr().out
     store = open_store({"path": str(tmp_path / "store.db")}, writer=False)
-    assert store.missing("sg-01", "soil-1", *EVER) == [Absent(START_MS * 1_000_000 + 100, "soil_ph", 7, 19.1)]
+    (found,) = store.missing("sg-01", "soil-1", *EVER)
+    assert (found.time_ns // 1_000_000, found.quantity, found.reason, found.raw) == (START_MS, "soil_ph", 7, 19.1)
     store.close()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wire.batch import Ack, AckItem, Batch, Block, Gap, Identity, Source
+from wire.batch import Ack, AckItem, Batch, Block, Gap, Identity, Source, key_of
 from wire.quantities import MAX_SCALED, QUANTITIES, TABLE_STEPS, Quantity
 from wire.reading import Reading, Reason
 from wire.topics import CHANNEL
@@ -265,7 +265,7 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
     except ValueError as error:
         raise Rejected(identity, f"clock source {envelope.source} is unknown here") from error
     body = _bodies.decode(envelope.body)
-    shift = body.start_ms + (envelope.offset_ms or 0)
+    shift, key = body.start_ms + (envelope.offset_ms or 0), _key(envelope)
     uncertainty = _uncertainty(identity, envelope.uncertainty_ms) if source is Source.BOUNDED else None
     beside = _by_series(identity, body)
     blocks, seqs, values = [], [], 0
@@ -273,7 +273,7 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
         values += len(series.seqs) * max(len(series.columns), 1)
         if values > MAX_VALUES:
             raise Rejected(identity, f"more than {MAX_VALUES} values")
-        block = _block(identity, series, beside.get(place, ()), shift, uncertainty)
+        block = _block(identity, series, beside.get(place, ()), shift, key, uncertainty)
         seqs += block.seqs
         blocks.append(block)
     if sorted(seqs) != list(range(envelope.first, envelope.first + envelope.n)):
@@ -283,6 +283,10 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
     if envelope.offset_ms is not None:
         _check_times(identity, blocks, now_ms)
     return Batch(gateway, *identity, envelope.boot.hex(), envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
+
+
+def _key(envelope: Envelope) -> int:
+    return 0 if envelope.offset_ms is None else key_of(envelope.epoch.hex(), envelope.offset_ms)
 
 
 def _uncertainty(identity: Identity, uncertainty_ms: int) -> str:
@@ -314,7 +318,9 @@ def _by_series(identity: Identity, body: _Body) -> dict[int, list[_Raw]]:
     return beside
 
 
-def _block(identity: Identity, series: _Series, beside: Iterable[_Raw], shift: int, uncertainty: str | None) -> Block:
+def _block(
+    identity: Identity, series: _Series, beside: Iterable[_Raw], shift: int, key: int, uncertainty: str | None
+) -> Block:
     channel, rows = series.channel, len(series.seqs)
     if not CHANNEL.fullmatch(channel):
         raise Rejected(identity, f"channel {channel[:MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
@@ -335,7 +341,7 @@ def _block(identity: Identity, series: _Series, beside: Iterable[_Raw], shift: i
         absents.append([])
     seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
     times = list(accumulate(accumulate(series.times), initial=shift))[1:]
-    return Block(channel, seqs, times, tuple(quantities), columns, absents, raw)
+    return Block(channel, seqs, times, tuple(quantities), columns, absents, raw, key)
 
 
 def _column(identity: Identity, channel: str, column: _Column, rows: int) -> tuple[list[str], list[tuple[int, int]]]:

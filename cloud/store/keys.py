@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wire import batch
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloud.store.ledger import LedgerRow
 
-MS_NS = 1_000_000
+MS_NS = batch.MS_NS
 HOUR_MS = 3_600_000
 HOUR_NS = HOUR_MS * MS_NS
-SEQ_MODULUS = 1_000_000  # see Block.stored_ns
+SEQ_MODULUS = 1_000_000
 
 
 def span_ns(times: Sequence[Sequence[int]]) -> tuple[int, int]:
@@ -20,7 +22,21 @@ def span_ns(times: Sequence[Sequence[int]]) -> tuple[int, int]:
     return min(map(min, times)), max(map(max, times))
 
 
-def seq_of(time_ns: int, row: LedgerRow) -> int | None:
-    """Return the sequence number that a stored time has within one ledger row, None where it is none of its own."""
-    place = (time_ns - row.first) % SEQ_MODULUS
-    return row.first + place if place < row.n else None
+def same_span(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Tell whether two spans are of the same readings; what an older version stored agrees in milliseconds only."""
+    return all(a // MS_NS == b // MS_NS for a, b in zip(one, other, strict=True))
+
+
+def seq_of(time_ns: int, told: int | None, row: LedgerRow) -> int | None:
+    """Return the sequence number of a stored reading within one ledger row, None where it is none of its own.
+
+    `told` is the number that stands with the reading. An older version did not write it: the time was ms · 10⁶ + seq
+    mod 10⁶ then.
+    """
+    if told is None:
+        place = (time_ns - row.first) % SEQ_MODULUS
+        return row.first + place if place < row.n else None
+    near, far = divmod(time_ns % MS_NS, batch.FAR)
+    own_near, own_far = divmod(row.start_ns % MS_NS, batch.FAR)
+    own = near == own_near and (far - own_far) % batch.FAR < row.n
+    return told if own and row.first <= told < row.first + row.n else None

@@ -25,9 +25,9 @@ from cloud.store.engines.influx import history as influx_history
 from cloud.store.engines.influx import parcels, writing
 from cloud.store.engines.sqlite.schema import migrate
 from tests import servers
-from tests.build import EPOCH, SOIL, START_MS, batch, soil, with_text
+from tests.build import EPOCH, SOIL, START_MS, UPTIME_MS, batch, soil, with_text
 from tests.servers import influx_table
-from wire.batch import Batch, Dated, Gap, Source, Status
+from wire.batch import Batch, Dated, Gap, Source, Status, key_of
 from wire.reading import Reason
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 ALL = (0, 2**62)
+KEY = key_of(EPOCH, START_MS - UPTIME_MS)
 INFLUX = [pytest.param(name, marks=pytest.mark.influx) for name in ("influxd1", "influxd2")]
 
 
@@ -105,7 +106,7 @@ def test_what_is_committed_is_read_back_exactly(store: Store) -> None:
     assert (row.start_ns, row.end_ns) == (min(times), max(times))
     assert store.batch_readings(row) == list(whole.readings())
     stored = store.series("sg-01", "gnss-1", "lat", *ALL)
-    assert stored == [(START_MS * 1_000_000 + 999_999, 21.5551234)]
+    assert stored == [(START_MS * 1_000_000 + KEY, 21.5551234)]
 
 
 def test_a_series_is_cut_by_its_range(store: Store) -> None:
@@ -176,7 +177,7 @@ def test_many_kinds_in_one_commit(store: Store) -> None:
 def test_absent_values_keep_their_reasons_and_are_no_values(store: Store) -> None:
     store.commit([batch(rows=MIXED)], START_MS)
     found = store.missing("sg-01", "soil-1", *ALL)
-    second, third = ((START_MS + 1_000) * 1_000_000 + 3, (START_MS + 2_000) * 1_000_000 + 5)
+    second, third = ((START_MS + 1_000) * 1_000_000 + KEY, (START_MS + 2_000) * 1_000_000 + KEY)
     assert found == [Absent(second, "soil_ph", 7), *(Absent(third, quantity, 1) for quantity in sorted(SOIL))]
     assert store.missing("sg-01", "soil-1", third, third + 1) == found[1:]
     assert store.missing("sg-01", "soil-9", *ALL) == []
@@ -194,13 +195,13 @@ def test_a_number_out_of_range_lies_beside_its_reason_and_is_no_value(store: Sto
     whole = batch(rows=WILD)
     store.commit([whole], START_MS)
     store.commit([whole, batch(gateway="sg-02", rows=WILD[1:])], START_MS + 1)  # twice is the same
-    first, second = START_MS * 1_000_000 + 1, (START_MS + 1_000) * 1_000_000 + 3
+    first, second = START_MS * 1_000_000 + KEY, (START_MS + 1_000) * 1_000_000 + KEY
     assert store.missing("sg-01", "soil-1", *ALL) == [
         Absent(first, "soil_ph", 7, 19.1),
         Absent(second, "soil_ec", 7, -32_768.0),
         Absent(second, "soil_ph", 6, None),
     ]
-    assert store.missing("sg-01", "gnss-1", *ALL) == [Absent(first + 1, "lat", 7, 214.5551234)]
+    assert store.missing("sg-01", "gnss-1", *ALL) == [Absent(first, "lat", 7, 214.5551234)]
     assert store.missing("sg-01", "soil-1", second, second + 1)[0].raw == -32_768.0
     assert {19.1, 214.5551234, -32_768.0}.isdisjoint(everything_else(store))
 
@@ -228,10 +229,29 @@ def test_a_bounded_batch_says_so_and_how_much(store: Store) -> None:
 
 def test_readings_of_one_millisecond_do_not_merge(store: Store) -> None:
     store.commit([batch(rows=soil(7), step_ms=0)], START_MS)
-    assert [(time % 1_000_000, value) for time, value in moisture(store)] == [
-        (seq, round(29.99 + seq / 100, 2)) for seq in range(1, 8)
+    assert [(time - START_MS * 1_000_000, value) for time, value in moisture(store)] == [
+        (KEY + place, round(30 + place / 100, 2)) for place in range(7)
     ]
     assert [dated.seq for dated in read(store)] == list(range(1, 8))
+
+
+def test_a_clock_that_is_put_back_merges_nothing(store: Store) -> None:
+    """The gateway was dated ten seconds wrong, its probe is read each ten: the times of two batches fall together."""
+    one = batch(rows=soil(3), step_ms=10_000)
+    other = batch(first=4, rows=soil(3, base=80), step_ms=10_000, uptime_ms=UPTIME_MS + 10_000)
+    assert [block.times_ms for block in one.blocks] == [block.times_ms for block in other.blocks]
+    store.commit([one, other], START_MS)
+    assert sorted(value for _, value in moisture(store)) == [30.0, 30.01, 30.02, 80.0, 80.01, 80.02]
+    assert read(store) == [*one.readings(), *other.readings()]
+
+
+def test_two_gateways_under_one_name_are_told_apart(store: Store) -> None:
+    """A copied card: the same numbers at the same times, under two epochs. Each ledger row has its own readings."""
+    one, other = batch(rows=soil(3)), batch(epoch="11" * 8, rows=soil(3, base=80))
+    store.commit([one, other], START_MS)
+    assert sorted(value for _, value in moisture(store)) == [30.0, 30.01, 30.02, 80.0, 80.01, 80.02]
+    told = {row.epoch: store.batch_readings(row) for row in store.ledger()}
+    assert told == {EPOCH: list(one.readings()), "11" * 8: list(other.readings())}
 
 
 def test_hours_count_late_data(store: Store) -> None:
@@ -266,11 +286,12 @@ def test_latest_gives_each_quantity_its_own_time(store: Store) -> None:
     store.commit([batch(first=3, start_ms=START_MS + 60_000, rows=newer)], START_MS + 60_000)
     store.commit([batch(first=5, start_ms=START_MS - DAY_MS, rows=soil(2))], START_MS + 61_000)  # late: not the newest
     found = {(s.channel, s.quantity): (s.time_ns, s.value) for s in store.latest() if s.gateway == "sg-01"}
-    at = (START_MS + 60_000) * 1_000_000
-    assert found["soil-1", "soil_moisture"] == (at + 1_000_000_000 + 4, 33.0)
-    assert found["soil-1", "soil_ph"] == (at + 3, 4.6)
-    assert found["air-1", "co2"] == (START_MS * 1_000_000 + 2, 411.0)
-    assert found["soil-1", "soil_ec"] == ((START_MS - DAY_MS + 1_000) * 1_000_000 + 6, 412.0)
+    assert {series: (time // 1_000_000 - START_MS, value) for series, (time, value) in found.items()}.items() >= {
+        ("soil-1", "soil_moisture"): (61_000, 33.0),
+        ("soil-1", "soil_ph"): (60_000, 4.6),
+        ("air-1", "co2"): (0, 411.0),
+        ("soil-1", "soil_ec"): (1_000 - DAY_MS, 412.0),
+    }.items()
 
 
 def test_an_empty_store_answers(store: Store) -> None:
@@ -440,7 +461,9 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(
 
 def test_names_given_out_in_an_undone_transaction_are_forgotten(lite: Any) -> None:
     good = batch(gateway="sg-07", rows=soil(2))
-    broken = msgspec.structs.replace(good, first=3, blocks=[msgspec.structs.replace(good.blocks[0], seqs=[1])])
+    broken = msgspec.structs.replace(
+        good, first=3, blocks=[msgspec.structs.replace(good.blocks[0], columns=[["1"], ["1", "2"]])]
+    )
     with pytest.raises(ValueError, match="zip"):
         lite.commit([good, broken], START_MS)
     assert (lite.ledger(), lite.latest()) == ([], [])
@@ -527,7 +550,7 @@ def test_a_file_of_a_newer_gocche_is_refused(tmp_path: Path, *, writer: bool) ->
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(RuntimeError, match="version 99 and this gocche knows 2: a newer gocche wrote it"):
+    with pytest.raises(RuntimeError, match="version 99 and this gocche knows 3: a newer gocche wrote it"):
         open_store({"path": str(path)}, writer=writer).setup()
 
 
@@ -557,10 +580,12 @@ def test_migration_goes_forward_step_by_step_or_not_at_all(tmp_path: Path) -> No
     db.close()
 
 
-def test_a_file_from_before_raw_numbers_is_brought_forward(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "first"), [(1, 1), (2, 999_998)])
+def test_a_file_of_an_older_gocche_is_brought_forward(tmp_path: Path, version: int, first: int) -> None:
     path = tmp_path / "store.sqlite"
+    dump = Path(__file__).parents[1] / "data" / "store" / f"version-{version}.sql"
     with sqlite3.connect(path) as db:
-        db.executescript((Path(__file__).parents[1] / "data" / "store" / "version-1.sql").read_text(encoding="utf-8"))
+        db.executescript(dump.read_text(encoding="utf-8"))
     db.close()
     reader = open_store({"path": str(path)}, writer=False)
     with pytest.raises(Retry, match="the ingester has not prepared this file yet"):
@@ -568,10 +593,13 @@ def test_a_file_from_before_raw_numbers_is_brought_forward(tmp_path: Path) -> No
     store = open_store({"path": str(path)}, writer=True)
     store.setup()
     reader.setup()
-    whole = batch(rows=MIXED)
+    whole = batch(rows=MIXED, first=first)
     assert read(reader)[:8] == list(whole.readings())
     assert [(one.reason, one.raw) for one in reader.missing("sg-01", "soil-1", *ALL)] == [(7, None), *[(1, None)] * 6]
-    store.commit([whole, batch(first=14, start_ms=START_MS + 60_000, rows=WILD)], START_MS + 60_000)
+    before = moisture(reader)
+    store.commit([whole], START_MS + 60_000)  # its acknowledgement was lost with the old server
+    assert (moisture(reader), store.twice(), read(reader)[:8]) == (before, {}, list(whole.readings()))
+    store.commit([batch(first=14 + first, start_ms=START_MS + 60_000, rows=WILD)], START_MS + 60_000)
     assert [one.raw for one in reader.missing("sg-01", "soil-1", *ALL)] == [*[None] * 7, 19.1, -32_768.0, None]
     reader.close()
     store.close()
@@ -624,12 +652,57 @@ def test_a_server_that_is_down_asks_for_patience_and_then_goes_on(archive: Any, 
     assert archive.health()["fault"] == ""
 
 
-def seed_integer(server: Any, archive: Any, quantity: str) -> None:
-    """Make one field of `reading` an integer field, as a foreign program could."""
+def put(server: Any, archive: Any, *lines: str) -> None:
+    """Write lines into the archive's database, as a foreign program or an older gocche could."""
     url = f"{server.url}/write?{urllib.parse.urlencode({'db': archive._config.database, 'precision': 'ns'})}"
-    line = f"reading,channel=foreign,gateway=foreign {quantity}=1i {START_MS * 1_000_000}"
     token = {"Authorization": f"Token {server.token}"} if isinstance(server, servers.InfluxD2) else {}
-    assert servers.ask(url, line.encode(), token | {"Content-Type": "text/plain"})[0] == 204
+    assert servers.ask(url, "\n".join(lines).encode(), token | {"Content-Type": "text/plain"})[0] == 204
+
+
+def seed_integer(server: Any, archive: Any, quantity: str) -> None:
+    """Make one field of `reading` an integer field."""
+    put(server, archive, f"reading,channel=foreign,gateway=foreign {quantity}=1i {START_MS * 1_000_000}")
+
+
+def test_what_an_older_gocche_wrote_is_read_and_may_come_again(archive: Any, server: Any) -> None:
+    """It had no field `seq`: the sequence number stood below the millisecond."""
+    whole = batch(rows=[{"soil-1": {"soil_ph": 4.5}}, {"soil-1": {"soil_ph": Reason.SHORT}}], first=1_999_999)
+    first, last = START_MS * 1_000_000 + 999_999, (START_MS + 1_000) * 1_000_000
+    tags = "channel=soil-1,gateway=sg-01"
+    row = f"first=1999999,n=2,verdict=0,refused=0,arrival_ms={START_MS}"
+    put(
+        server,
+        archive,
+        f"reading,{tags} soil_ph=4.50 {first}",
+        f"missing,{tags} soil_ph=2 {last}",
+        f'batch,epoch={EPOCH},gateway=sg-01 {row},start_ns="{first}",end_ns="{last}",words="" {START_MS * 1_000_000}',
+    )
+    assert read(archive) == list(whole.readings())
+    archive.commit([whole], START_MS + 1_000)
+    (row,) = archive.ledger()
+    assert row.words == ""
+    assert archive.batch_readings(row) == list(whole.readings())
+
+
+def test_what_a_foreign_program_writes_costs_only_itself(archive: Any, server: Any) -> None:
+    whole = batch(rows=MIXED)
+    archive.commit([whole], START_MS)
+    told = (archive.latest(), moisture(archive), archive.missing("sg-01", "soil-1", *ALL), read(archive))
+    tags, week = "channel=soil-1,gateway=sg-01", 7 * DAY_MS * 1_000_000
+    own, other = START_MS * 1_000_000 + KEY, START_MS * 1_000_000 + week
+    put(
+        server,
+        archive,
+        f'reading,{tags} note="hello",ok=true {own}',
+        f'reading,{tags} soil_moisture="wet",seq="x" {other}',
+        "reading co2=400 1763870400000000000",
+        f'missing,{tags} note="hello",soil_ph=99 {own + 1}',
+        f'raw,{tags} note="hello" {own}',
+    )
+    hours = archive.hourly("sg-01", "soil-1", "soil_moisture", START_MS, START_MS + 30 * DAY_MS)
+    assert [(hour.start_ms, hour.n) for hour in hours] == [(START_MS, 3)]
+    assert (archive.latest(), moisture(archive), archive.missing("sg-01", "soil-1", *ALL), read(archive)) == told
+    assert archive.series("sg-01", "soil-1", "note", *ALL) == []
 
 
 def test_a_refused_line_costs_only_itself_and_comes_back_with_its_reason(archive: Any, server: Any) -> None:

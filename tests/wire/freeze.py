@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,9 +15,7 @@ import test_codec as cases  # noqa: E402
 
 from wire import codec  # noqa: E402
 from wire.batch import Ack, AckItem, Source  # noqa: E402
-
-if TYPE_CHECKING:
-    from wire.reading import Reading
+from wire.reading import Reading  # noqa: E402
 
 FOLDER = ROOT / "wire" / "vectors" / "v1"
 
@@ -37,6 +34,16 @@ def _raw() -> dict[str, object]:
     return _batch(cases.out_of_range(), first=7) | {"raw": sorted(raw)}
 
 
+def _stored() -> dict[str, object]:
+    readings = [*cases.readings(), Reading("soil-1", 30_000, {"soil_moisture": 3123}, {})]  # two in one millisecond
+    packet = cases.packet(readings, first=7)
+    blocks = codec.decode_message("sg-01", packet, cases.NOW).blocks
+    stored = [
+        [block.channel, seq, ns] for block in blocks for seq, ns in zip(block.seqs, block.stored_ns(), strict=True)
+    ]
+    return _batch(readings, first=7) | {"stored_ns": stored}
+
+
 def _vectors() -> dict[str, dict[str, object]]:
     gap = codec.encode_message(
         codec.Envelope(1, 2, cases.EPOCH, 5, 900, bytes(8), None, 0, 0, codec.encode_gap("quota"))
@@ -47,6 +54,7 @@ def _vectors() -> dict[str, dict[str, object]]:
         "undated": _batch(cases.readings(), offset_ms=None, source=0, uncertainty_ms=0),
         "bounded": _batch(cases.readings(), source=int(Source.BOUNDED), uncertainty_ms=90_500),
         "raw": _raw(),
+        "stored": _stored(),
         "gap": {"now_ms": cases.NOW, "packet": gap.hex(),
                 "gap": msgspec.to_builtins(codec.decode_message("sg-01", gap, cases.NOW))},
         "ack": {"packet": codec.encode_ack(cases.NOW, items).hex(),

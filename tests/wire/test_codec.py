@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import zlib
+from collections import Counter
 from importlib.resources import files
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire import codec, topics
-from wire.batch import AckItem, Batch, Gap, Source, Verdict
+from wire.batch import AckItem, Batch, Block, Gap, Source, Verdict, key_of
 from wire.codec import Damaged, Envelope, Rejected, decode_message, encode_body, encode_message
 from wire.quantities import QUANTITIES
 from wire.reading import Reading, Reason
@@ -67,10 +70,44 @@ def test_a_batch_comes_back_as_it_was():
     assert back[3].values["soil_temperature"] == -0.05
 
 
-def test_stored_time_carries_the_sequence_number():
+def test_stored_times_of_a_batch_are_whole_milliseconds_apart():
     batch = decode_message("sg-01", packet(readings(), first=2_000_007), NOW)
-    soil = batch.blocks[0]
-    assert soil.stored_ns()[0] == (OFFSET + 10_000) * 1_000_000 + 7
+    key = key_of(EPOCH.hex(), OFFSET)
+    assert batch.blocks[0].stored_ns() == [(OFFSET + ms) * 1_000_000 + key for ms in (10_000, 20_001, 30_000)]
+    assert 0 <= key < 1_000_000
+
+
+def test_no_step_of_a_clock_merges_two_readings_of_one_channel():
+    """Polled each 50 ms or more seldom: a step that could bring two of its readings together changes the key."""
+    for offset in (OFFSET, OFFSET + 4_999, 0, -5):
+        assert all(key_of("e0" * 8, offset - step) != key_of("e0" * 8, offset) for step in range(50, 4_950))
+    far = [key_of("e0" * 8, OFFSET - step) for step in range(5_000, 500_000_000, 5_000)]
+    assert sum(key == key_of("e0" * 8, OFFSET) for key in far) < 30, (
+        "100,000 steps, and one in 10,000 may meet by chance"
+    )
+
+
+def test_a_clock_that_is_only_refined_keeps_its_key():
+    """Else every new date would cost the database its compression: a source moves a few ms, a kernel under NTP none."""
+    keys = [key_of("e0" * 8, OFFSET + ms) for ms in range(10_000)]
+    assert sum(a != b for a, b in pairwise(keys)) in {199, 200}
+
+
+def test_two_epochs_under_one_name_have_two_keys():
+    chance = random.Random(1)
+    keys = Counter(key_of(chance.randbytes(8).hex(), OFFSET) for _ in range(2_000))
+    assert len({key // 10_000 for key in keys}) == 1, "they share a date, so only the checksum tells them apart"
+    assert len(keys) > 1_750, "no better and no worse than chance: 1,813 of 10,000"
+
+
+@pytest.mark.parametrize("far", [0, 9_998])
+def test_readings_of_one_channel_and_millisecond_are_told_apart(far):
+    block = Block("soil-1", [1, 2, 3, 4], [5, 5, 6, 5], ("soil_ph",), [["4.8"] * 4], [[]], key=120_000 + far)
+    times = block.stored_ns()
+    assert [ns // 1_000_000 for ns in times] == [5, 5, 6, 5]
+    assert len(set(times)) == 4
+    assert [ns % 1_000_000 // 10_000 for ns in times] == [12] * 4
+    assert times[0] % 10_000 == times[2] % 10_000 == far
 
 
 def test_undated_and_bounded():
@@ -241,6 +278,15 @@ def test_golden_vectors_are_read_as_they_were_frozen(file):
         for row, quantity, text in block.raw
     ]
     assert sorted(raw) == vector.get("raw", [])
+    assert stored(message) == vector.get("stored_ns", stored(message))
+
+
+def stored(batch):
+    return [
+        [block.channel, seq, ns]
+        for block in batch.blocks
+        for seq, ns in zip(block.seqs, block.stored_ns(), strict=True)
+    ]
 
 
 def test_the_table_of_quantities_is_sound():

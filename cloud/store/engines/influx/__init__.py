@@ -7,9 +7,9 @@ bad lines are known, because neither generation names them: 1.8 keeps the good l
 after a syntax error. Asking again is harmless in both: the same line is the same point.
 
 Layout: `reading`, `missing` and `raw` (tags gateway, channel; a float field per quantity: its value, the code of the
-reason why there is none, the number that stood beside that reason),
-`batch` (the ledger: tags gateway, epoch) and `status` (tags gateway, epoch). Readings of two epochs of one gateway are
-told apart by their times only, so `batch_readings` may return a foreign reading while two gateways share one name.
+reason why there is none, the number that stood beside that reason; in the first two the integer `seq`), `batch` (the
+ledger: tags gateway, epoch) and `status` (tags gateway, epoch). Readings of two epochs of one gateway are told apart by
+the key in their times. Only what is ours is read: a foreign program's fields and lines are passed over.
 """
 
 from __future__ import annotations

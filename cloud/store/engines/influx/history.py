@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloud.store.engines.influx.query import floats, name, where_of
+from cloud.store.engines.influx.query import field_of, is_number, reasons, values, where_of
 from cloud.store.history import Absent, Hour, Sample
 from cloud.store.keys import HOUR_MS, MS_NS
+from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 def latest(server: Server) -> list[Sample]:
     """Return the newest value of every series: one statement a field, as `last(*)` has no time of its own."""
     (keys,) = server.rows("SHOW FIELD KEYS FROM reading")
-    fields = sorted({row["fieldKey"] for _, row in keys})
+    fields = sorted({row["fieldKey"] for _, row in keys} & QUANTITIES.keys())
     if not fields:
         return []
     statements = ";".join(
-        f"SELECT last({name(field)}) FROM reading GROUP BY gateway, channel"  # noqa: S608 - quoted
+        f"SELECT last({field_of(field)}) FROM reading GROUP BY gateway, channel"  # noqa: S608 - quoted
         for field in fields
     )
     return sorted(
@@ -29,6 +30,7 @@ def latest(server: Server) -> list[Sample]:
             Sample(tags["gateway"], tags["channel"], field, row["time"], float(row["last"]))
             for field, rows in zip(fields, server.rows(statements), strict=True)
             for tags, row in rows
+            if tags["gateway"] and tags["channel"] and is_number(row["last"])
         ),
         key=lambda sample: (sample.gateway, sample.channel, sample.quantity),
     )
@@ -39,23 +41,23 @@ def series(
 ) -> list[tuple[int, float]]:
     """Return (stored time, value) of one series within [start, end), in order of time."""
     where = where_of(gateway, channel, start_ns, end_ns)
-    (rows,) = server.rows(f"SELECT {name(quantity)} AS value FROM reading {where}")  # noqa: S608 - quoted
-    return [(row["time"], float(row["value"])) for _, row in rows]
+    (rows,) = server.rows(f"SELECT {field_of(quantity)} AS value FROM reading {where}")  # noqa: S608 - quoted
+    return [(row["time"], float(row["value"])) for _, row in rows if is_number(row["value"])]
 
 
 def missing(server: Server, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
     """Return the absent values of a channel within [start, end), in order of time and quantity."""
     where = f"{where_of(gateway, channel, start_ns, end_ns)} GROUP BY gateway, channel"
-    reasons, numbers = server.rows(f"SELECT * FROM missing {where};SELECT * FROM raw {where}")  # noqa: S608
-    raw = {(row["time"], q): number for _, row in numbers for q, number in floats(row).items()}
-    found = sorted((row["time"], q, int(code)) for _, row in reasons for q, code in floats(row).items())
+    why, numbers = server.rows(f"SELECT * FROM missing {where};SELECT * FROM raw {where}")  # noqa: S608
+    raw = {(row["time"], q): number for _, row in numbers for q, number in values(row).items()}
+    found = sorted((row["time"], q, int(code)) for _, row in why for q, code in reasons(row).items())
     return [Absent(time, q, code, raw.get((time, q))) for time, q, code in found]
 
 
 def hourly(server: Server, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
     """Return the hours of one series that begin within [start, end), counted by the database when asked."""
     low, high = (-(-edge // HOUR_MS) * HOUR_MS for edge in (start_ms, end_ms))
-    field, where = name(quantity), where_of(gateway, channel, low * MS_NS, high * MS_NS)
+    field, where = field_of(quantity), where_of(gateway, channel, low * MS_NS, high * MS_NS)
     (rows,) = server.rows(
         f"SELECT count({field}), mean({field}), min({field}), max({field}) FROM reading {where}"  # noqa: S608
         " GROUP BY time(1h) fill(none)"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.store.engines.influx.query import floats, quote
-from cloud.store.keys import MS_NS, seq_of
+from cloud.store.engines.influx.lines import SEQ
+from cloud.store.engines.influx.query import quote, reasons, values
+from cloud.store.keys import MS_NS, same_span, seq_of
 from cloud.store.ledger import TWICE, VERDICTS, LedgerRow
 from wire.batch import Dated
 from wire.reading import Reason
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cloud.store.engines.influx.server import Server
+
+
+class _Point(msgspec.Struct):
+    """What lies under one channel and time: its values in `reading`, its reasons in `missing`, its number in both."""
+
+    values: dict[str, float]
+    reasons: dict[str, Reason]
+    seq: int | None = None
 
 
 def rows(server: Server, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
@@ -38,19 +47,21 @@ def readings(server: Server, row: LedgerRow) -> list[Dated]:
         f"SELECT * FROM reading {where} GROUP BY gateway, channel;"  # noqa: S608 - quoted
         f"SELECT * FROM missing {where} GROUP BY gateway, channel"
     )
-    found: dict[tuple[str, int], tuple[dict[str, float], dict[str, Reason]]] = {}
+    found: dict[tuple[str, int], _Point] = {}
+    for tags, fields in [*valued, *absent]:
+        point = found.setdefault((tags["channel"], fields["time"]), _Point({}, {}))
+        point.seq = fields[SEQ] if isinstance(fields.get(SEQ), int) else point.seq
     for tags, fields in valued:
-        found.setdefault((tags["channel"], fields["time"]), ({}, {}))[0].update(floats(fields))
+        found[tags["channel"], fields["time"]].values.update(values(fields))
     for tags, fields in absent:
-        why = {quantity: Reason(int(code)) for quantity, code in floats(fields).items()}
-        found.setdefault((tags["channel"], fields["time"]), ({}, {}))[1].update(why)
-    out = []
-    for (channel, time), (values, reasons) in found.items():
-        seq = seq_of(time, row)
+        found[tags["channel"], fields["time"]].reasons.update(reasons(fields))
+    out: dict[int, Dated] = {}  # one that an older version stored and this one stored again lies there twice
+    for (channel, time), point in sorted(found.items(), key=lambda item: item[1].seq is not None):
+        seq = seq_of(time, point.seq, row)
         if seq is not None:
-            bounded = "clock_uncertainty" in values
-            out.append(Dated(row.gateway, row.epoch, seq, channel, time // MS_NS, values, reasons, bounded))
-    return sorted(out, key=lambda dated: dated.seq)
+            bounded = "clock_uncertainty" in point.values
+            out[seq] = Dated(row.gateway, row.epoch, seq, channel, time // MS_NS, point.values, point.reasons, bounded)
+    return [out[seq] for seq in sorted(out)]
 
 
 def _ledger_row(tags: dict[str, str], row: dict[str, Any]) -> LedgerRow:
@@ -80,7 +91,7 @@ def collapsed(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
         if before is None or VERDICTS.index(row.verdict) < VERDICTS.index(before.verdict):
             best[key] = row
         elif row.verdict == before.verdict:
-            same = (row.start_ns, row.end_ns) == (before.start_ns, before.end_ns)
+            same = same_span((row.start_ns, row.end_ns), (before.start_ns, before.end_ns))
             news: dict[str, Any] = {"refused": row.refused} if same else {"words": TWICE}
             best[key] = msgspec.structs.replace(before, **news)
     return sorted(best.values(), key=lambda row: (row.arrival_ms, row.gateway, row.epoch, row.first))

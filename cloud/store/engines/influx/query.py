@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from wire.quantities import QUANTITIES
+from wire.reading import Reason
 
-def floats(fields: dict[str, Any]) -> dict[str, float]:
-    """Return the fields of a row that have a value."""
-    return {name: float(value) for name, value in fields.items() if value is not None and name != "time"}
+_REASONS = frozenset(Reason)
+
+
+def values(fields: dict[str, Any]) -> dict[str, float]:
+    """Return the quantities of a row that have a value.
+
+    What else lies in the measurement is passed over: a foreign program's texts, and the fields of a newer gocche.
+    """
+    return {name: float(value) for name, value in fields.items() if name in QUANTITIES and is_number(value)}
+
+
+def reasons(fields: dict[str, Any]) -> dict[str, Reason]:
+    """Return the quantities of a row of `missing` with their reasons, codes that are none passed over."""
+    return {name: Reason(int(code)) for name, code in values(fields).items() if code in _REASONS}
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a field holds a number; truth is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def where_of(gateway: str, channel: str, start_ns: int, end_ns: int) -> str:
@@ -21,6 +39,6 @@ def quote(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def name(text: str) -> str:
-    r"""Return an InfluxQL identifier: `\` and `"` escaped."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def field_of(text: str) -> str:
+    r"""Return an InfluxQL field of numbers: `\` and `"` escaped; where it was written as text, it is empty."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"::float'

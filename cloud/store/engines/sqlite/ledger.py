@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LAST_ARRIVAL = "SELECT arrival_ms FROM ledger WHERE arrival_ms >= ? ORDER BY arrival_ms LIMIT 1 OFFSET ?"
 _BATCH_READINGS = f"""{SPAN}
-    SELECT c.name, r.time, s.quantities, r.texts FROM span
+    SELECT c.name, r.time, r.seq, s.quantities, r.texts FROM span
     CROSS JOIN channel c ON c.gateway = :gateway
     CROSS JOIN reading r ON r.hour = h AND r.channel = c.id AND r.time BETWEEN :start_ns AND :end_ns
     JOIN shape s ON s.id = r.shape JOIN epoch e ON e.id = s.epoch AND e.name = :epoch
@@ -56,8 +56,8 @@ def readings(db: sqlite3.Connection, row: LedgerRow) -> list[Dated]:
     for channel, time, quantity, reason in absent:
         reasons.setdefault((channel, time), {})[quantity] = Reason(reason)
     out = []
-    for channel, time, quantities, texts in found:
-        seq = seq_of(time, row)
+    for channel, time, told, quantities, texts in found:
+        seq = seq_of(time, told, row)
         if seq is not None:
             names = quantities.split(",")
             values = dict(present(names, texts))

@@ -51,6 +51,7 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "ALTER TABLE missing ADD COLUMN raw REAL",  # the number that stood beside the reason
+    "ALTER TABLE reading ADD COLUMN seq INTEGER",  # what an older version wrote has it in the time: keys.seq_of
 )
 
 # All full hours of a range, so that each is one seek in a table whose key begins with the hour.

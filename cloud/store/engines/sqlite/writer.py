@@ -14,7 +14,7 @@ from cloud.store.engines.sqlite import statuses
 from cloud.store.engines.sqlite.file import WAL_BYTES, open_writer, size, take_lock
 from cloud.store.engines.sqlite.ids import Ids
 from cloud.store.engines.sqlite.rollup import FOLD_EVERY_MS, fold
-from cloud.store.keys import HOUR_NS, span_ns
+from cloud.store.keys import HOUR_NS, same_span, span_ns
 from cloud.store.ledger import TWICE, code
 from wire.batch import Batch
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wire.batch import Block, Gap, Status
 
 _KNOWN = "SELECT verdict, start_ns, end_ns FROM ledger WHERE (epoch, first, n) = (?, ?, ?)"
-_PUT_READING = "INSERT INTO reading VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_PUT_READING = "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _PUT_MISSING = "INSERT INTO missing VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _PUT_LATEST = (
     "INSERT INTO latest VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
@@ -82,7 +82,7 @@ class Writer:
         known = self._db.execute(_KNOWN, key).fetchone()
         verdict, words = code(entry), "" if isinstance(entry, Batch) else entry.reason
         if known is not None and known[0] <= verdict:
-            if isinstance(entry, Batch) and known[1:] != _span(entry):
+            if isinstance(entry, Batch) and not same_span(known[1:], _span(entry)):
                 self._enter_again(entry, key, arrival_ms)
             return
         start = end = 0
@@ -106,7 +106,7 @@ class Writer:
         times = block.stored_ns()
         hours = [time // HOUR_NS for time in times]
         texts = list(map(",".join, zip(*block.columns, strict=True))) if block.columns else [""] * len(times)
-        self._db.executemany(_PUT_READING, zip(hours, repeat(channel), times, repeat(shape), texts))
+        self._db.executemany(_PUT_READING, zip(hours, repeat(channel), times, repeat(shape), texts, block.seqs))
         if any(block.absent):
             self._db.executemany(_PUT_MISSING, _missing_rows(block, channel, hours, times))
         self._db.executemany(_PUT_LATEST, _newest(block, channel, times, texts))
