@@ -56,28 +56,17 @@ class Garden(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "garden"
 
 
-class Mail(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How e-mail leaves: `[mail]`. Without this table incidents go to the console only."""
-
-    host: Annotated[str, msgspec.Meta(description="SMTP server", min_length=1)]
-    port: Annotated[_Port, msgspec.Meta(description="25, 465 or 587")] = 25
-    sender: Annotated[str, msgspec.Meta(description="address in From")] = "gocche@localhost"
-    user: Annotated[str, msgspec.Meta(description="user name, where the server asks for one")] = ""
-    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
-    starttls: Annotated[bool, msgspec.Meta(description="encrypt after connecting")] = True
-
-
 class CloudConfig(msgspec.Struct, frozen=True):
-    """The whole of cloud.toml. `store`, `alerts` and `rules` are checked by their own rooms' structs."""
+    """The whole of cloud.toml. `store`, `alerts`, `rules` and `channels` are checked by their own rooms' structs."""
 
     data: Data
     broker: Broker
     http: Http
     garden: Garden
-    mail: Mail | None
     store: dict[str, Any]
     alerts: dict[str, Any]
     rules: list[dict[str, Any]]
+    channels: list[dict[str, Any]]
     folder: Path  # relative garden paths stand beside cloud.toml
 
 
@@ -89,25 +78,36 @@ def load(file: Path) -> CloudConfig:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); name an existing file with --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: is not TOML: {error}; mend the line that it names") from error
-    known = ("data", "broker", "http", "garden", "mail", "store", "alerts", "rule")
+    known = ("data", "broker", "http", "garden", "store", "alerts", "rule", "channel")
+    if "mail" in tables:
+        remedy = 'it is a channel now: write [[channel]] and kind = "email" in its place; its other keys stay'
+        raise ConfigError(f"{file}: [mail]: {remedy}")
     for key in tables:
         if key not in known:
             raise ConfigError(f"{file}: {key}: unknown table; there are: {', '.join(known)}")
-    for name in ("broker", "mail", "store"):
-        for key, value in tables.get(name, {}).items():
+    for table in (tables.get("broker", {}), tables.get("store", {}), *_each(file, tables, "channel")):
+        for key, value in table.items():
             if key.endswith("_file") and value:
-                tables[name][key] = str(file.parent / str(value))  # relative names stand beside cloud.toml
+                table[key] = str(file.parent / str(value))  # relative names stand beside cloud.toml
     return CloudConfig(
         _convert(file, tables, "data", Data),
         _convert(file, tables, "broker", Broker),
         _convert(file, tables, "http", Http),
         _convert(file, tables, "garden", Garden),
-        _convert(file, tables, "mail", Mail) if "mail" in tables else None,
         tables.get("store", {"engine": "sqlite", "path": "store.db"}),
         tables.get("alerts", {}),
         tables.get("rule", []),
+        _each(file, tables, "channel"),
         file.parent,
     )
+
+
+def _each(file: Path, tables: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the tables of a name that may come several times."""
+    found = tables.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
+        raise ConfigError(f"{file}: {name}: must be a table in double brackets, [[{name}]], once for each")
+    return found
 
 
 def _convert(file: Path, tables: dict[str, Any], name: str, to: type[_S]) -> _S:

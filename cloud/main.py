@@ -84,8 +84,7 @@ class Cloud:
             "ingest": self._ingester.run,
             "recall": self._recall,
             "follow": self._follower.run,
-            "alerts": self._alerts.run,
-        }
+        } | self._alerts.loops
         threads = [threading.Thread(target=run, args=(stop,), name=name) for name, run in rooms.items()]
         for thread in threads:
             thread.start()
@@ -140,7 +139,15 @@ class Cloud:
         alerts = self._alerts.health()
         ill = [
             name
-            for name in ("without_place", "without_contact", "given_up", "ledger_fault", "rules_failed")
+            for name in (
+                "without_place",
+                "without_contact",
+                "given_up",
+                "untold",
+                "channels_ill",
+                "ledger_fault",
+                "rules_failed",
+            )
             if alerts[name]
         ]
         ill += [name for name, sign in (("clones", "clones"), ("quarantined", "quarantined_24h")) if ingest[sign]]

@@ -207,13 +207,13 @@ def _config() -> Iterator[str]:
     yield "Relative ports and paths stand in the data folder. A sensor's further keys: [drivers.md](drivers.md).\n"
     yield "## cloud.toml: the server\n"
     server = cloud_config
-    for table_of in (server.Data, server.Broker, server.Http, server.Garden, server.Mail):
+    for table_of in (server.Data, server.Broker, server.Http, server.Garden):
         yield from _struct(table_of)
     for name in store.engines():
         yield f'### `[store]` with `engine = "{name}"`\n'
         yield from _struct(importlib.import_module(f"cloud.store.engines.{name}").CONFIG, title=False)
     yield from _struct(engine.AlertsConfig)
-    yield "`[[rule]]`: see [alerts.md](alerts.md)."
+    yield "`[[rule]]` and `[[channel]]`: see [alerts.md](alerts.md)."
 
 
 def _struct(struct: type, *, title: bool = True) -> Iterator[str]:
@@ -233,10 +233,12 @@ def _alerts() -> Iterator[str]:
         yield (module.__doc__ or "").strip() + "\n"
         yield from _struct(module.CONFIG, title=False)
     yield "## Channels\n"
+    yield "Who has addresses for several is told by the first `[[channel]]` of cloud.toml; the next ones stand in.\n"
     for name in channels.channels():
         module = importlib.import_module(f"cloud.alerts.channels.{name}")
-        yield f"### {name}\n"
+        yield f'### `kind = "{name}"`\n'
         yield (module.__doc__ or "").strip() + "\n"
+        yield from _struct(module.CONFIG, title=False)
 
 
 def _cli() -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,7 +67,7 @@ def test_smoke_is_told_once_and_its_end_once(bench: Bench, post: Post) -> None:
     assert (incident.since_ms, incident.opened_ms) == (bench.at(0), bench.at(180))
     assert (incident.until_ms, incident.ended_ms, incident.state) == (bench.at(360), bench.at(660), "ended")
     assert [e for e in bench.events() if e != "told"] == ["opened", "ended"]
-    assert bench.events().count("told") == 4  # the mail and the console line, twice
+    assert bench.events().count("told") == 2
 
 
 def test_the_mail_says_what_where_since_when_how_sure(bench: Bench, post: Post) -> None:
@@ -95,7 +94,7 @@ def test_order_of_arrival_does_not_matter(tmp_path: Path, post: Post, seed: int)
     batches = [batch(1 + 3 * n, [(bench.at(t), v) for t, v in (FIRE + CALM)[3 * n : 3 * n + 3]]) for n in range(4)]
     for made in random.Random(seed).sample(batches, 4):
         bench.alerts.offer(made, bench.clock.utc_ms())
-        bench.alerts.step()
+        bench.step()
     told = [incident for incident in bench.alerts.incidents() if incident.ended_ms != incident.opened_ms]
     assert len(told) == 1
     assert (told[0].since_ms, told[0].until_ms) == (bench.at(0), bench.at(360))
@@ -137,13 +136,13 @@ def test_stream_and_ledger_are_judged_once(bench: Bench, post: Post) -> None:
 
 def test_the_ledger_brings_what_the_stream_did_not(tmp_path: Path, post: Post) -> None:
     bench = Bench(tmp_path, [SMOKE], post.port, queue=1)
-    bench.alerts.step()
+    bench.step()
     bench.clock.advance(301)
     first, second = (batch(1 + 3 * n, [(bench.at(t), v) for t, v in FIRE[3 * n : 3 * n + 3]]) for n in range(2))
     for made in (first, second):
         bench.alerts.offer(made, bench.clock.utc_ms())
     bench.store.commit([first, second], bench.clock.utc_ms())
-    bench.alerts.step()
+    bench.step()
     assert bench.alerts.health()["overflowed"] == 1
     bench.idle(60, 60)
     assert len(bench.alerts.incidents()) == 1
@@ -170,19 +169,19 @@ def test_what_was_refused_or_declared_and_is_stored_after_all_is_judged(
 
 def test_a_long_ledger_is_judged_in_slices_and_the_stream_in_between(tmp_path: Path, post: Post) -> None:
     bench = Bench(tmp_path, [SMOKE], post.port, ledger_s=60.0)
-    bench.alerts.step()  # a new journal begins now
+    bench.step()  # a new journal begins now
     bench.clock.advance(86_400)
     for n in range(2 * ROWS_A_PAGE + 1):
         made = batch(1 + n, [(bench.at(60.0 * n), 10.0)])
         bench.store.commit([made], bench.at(60.0 * n))
-    bench.alerts.step()
+    bench.step()
     bench.seq = 10_000
     bench.send([((bench.clock.utc_ms() - START_MS) / 1000 - 300 + at_s, value) for at_s, value in FIRE])
     assert len(post.mails) == 1, "the stream did not wait for the ledger"
     assert not bench.alerts._intake.page_taken
     steps = 0
     while bench.alerts._progress.cursor() != bench.at(60.0 * 2 * ROWS_A_PAGE):
-        bench.alerts.step()
+        bench.step()
         steps += 1
         assert steps < 20
     seen = list(bench.alerts._progress.processed("sg-01", made.epoch))
@@ -283,7 +282,7 @@ def test_undated_readings_are_judged_by_arrival_and_say_so(bench: Bench, post: P
         bench.clock.advance(60)
         made = batch(1 + n, [(bench.clock.utc_ms() - offset_ms, 80.0)], undated=True)
         bench.alerts.offer(made, bench.clock.utc_ms())
-        bench.alerts.step()
+        bench.step()
     (incident,) = bench.alerts.incidents()
     assert incident.undated
     assert incident.since_ms == bench.at(60)
@@ -360,7 +359,7 @@ def test_an_outage_of_the_database_is_told_and_survived(bench: Bench, post: Post
     assert bench.alerts.health()["ledger_fault"] == ""
 
 
-def test_without_mail_the_console_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_channel_it_stands_on_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(tmp_path, [SMOKE], None)
     bench.live(FIRE)
     bench.live(CALM)
@@ -398,7 +397,8 @@ def _config(folder: Path, more: str) -> CloudConfig:
 
 def test_cloud_toml_makes_an_alerts_room(tmp_path: Path, bench: Bench) -> None:
     more = """
-[mail]
+[[channel]]
+kind = "email"
 host = "127.0.0.1"
 sender = "gocche@example.vn"
 [alerts]
@@ -415,7 +415,7 @@ clear_below = 35.0
     alerts = build(_config(folder, more), folder, bench.store, registry(), HandClock())
     alerts.step()
     assert (folder / "alerts.db").exists()
-    assert alerts.health()["channels"] == ["console", "email"]
+    assert list(alerts.health()["channels"]) == ["email"]
     alerts.close()
 
 
@@ -431,7 +431,7 @@ def test_wrong_tables_are_refused_with_their_remedy(tmp_path: Path, bench: Bench
         build(_config(tmp_path, more), tmp_path, bench.store, registry(), HandClock())
 
 
-def test_it_runs_in_its_own_thread(tmp_path: Path, post: Post) -> None:
+def test_it_runs_in_threads_of_its_own(tmp_path: Path, post: Post) -> None:
     clock = SystemClock()
     bench = Bench(
         tmp_path,
@@ -440,16 +440,11 @@ def test_it_runs_in_its_own_thread(tmp_path: Path, post: Post) -> None:
         clock=clock,
         registry=registry(contacts=[Contact(f"n{n}", "fire-watch", f"n{n}@example.vn") for n in range(20)]),
     )
-    stop = threading.Event()
-    thread = threading.Thread(target=bench.alerts.run, args=(stop,), name="alerts")
-    thread.start()
     now_ms = clock.utc_ms()
     readings = [(now_ms - 240_000 + 60_000 * n, 80.0) for n in range(5)]
-    bench.alerts.offer(batch(1, readings), now_ms)
-    until(lambda: len(post.mails) == 20)
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+    with bench.running():
+        bench.alerts.offer(batch(1, readings), now_ms)
+        until(lambda: len(post.mails) == 20)
     assert len({who for who, _ in post.mails}) == 20
     assert len({mail["Message-ID"] for _, mail in post.mails}) == 20
     bench.close()

@@ -41,7 +41,8 @@ def child(folder: Path, port: int, start_ms: int, minutes: int) -> None:
     bench = Bench(folder, [SMOKE], port, clock=SystemClock())
     readings = [(start_ms + 60_000 * n, 80.0) for n in range(minutes)]
     bench.alerts.offer(batch(1, readings), SystemClock().utc_ms())
-    bench.alerts.run(threading.Event())
+    with bench.running():
+        threading.Event().wait()
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_killed_while_persistence_is_counted(tmp_path: Path, post: Post) -> None
         assert read_incidents(tmp_path / "alerts.db", 10) == []
         bench = _next_life(tmp_path, post.port)
         bench.store.commit([batch(4, [(start_ms + 180_000, 80.0)])], SystemClock().utc_ms())
-        bench.alerts.step()
+        bench.step()
         (incident,) = bench.alerts.incidents()
         assert (incident.since_ms, incident.opened_ms) == (start_ms, start_ms + 180_000)
         assert len(post.mails) == 1
@@ -82,9 +83,9 @@ def test_killed_between_onset_and_mail(tmp_path: Path, post: Post) -> None:
         until(lambda: any(row[1] == "tell-failed" for row in _events(tmp_path)))
     bench = _next_life(tmp_path, post.port)
     with serving(post):
-        until(lambda: bench.alerts.step() or post.mails)
+        until(lambda: bench.step() or post.mails)
         for _ in range(5):
-            bench.alerts.step()
+            bench.step()
         assert len(post.mails) == 1
         assert len(bench.alerts.incidents()) == 1
     bench.close()
@@ -98,10 +99,10 @@ def test_killed_between_acceptance_and_commit(tmp_path: Path, post: Post) -> Non
             assert post.accepted.wait(20)
         post.go_on.set()
         bench = _next_life(tmp_path, post.port)
-        until(lambda: bench.alerts.step() or len(post.mails) > 1)
+        until(lambda: bench.step() or len(post.mails) > 1)
         bench.restart()  # ordered: repeats nothing
         for _ in range(5):
-            bench.alerts.step()
+            bench.step()
         assert len(post.mails) == 2  # one repeat for one crash …
         assert len({mail["Message-ID"] for _, mail in post.mails}) == 1  # … that says that it is one
         bench.close()

@@ -28,7 +28,7 @@ DAY_S = 86_400
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, [SMOKE], None)
-    made.alerts.step()
+    made.step()
     yield made
     made.close()
 
@@ -72,7 +72,7 @@ def test_a_message_that_cannot_be_judged_costs_itself(bench: Bench) -> None:
     broken.blocks[0].columns[0][0] = "no number"
     for made in (broken, whole, broken):
         bench.alerts.offer(made, bench.clock.utc_ms())
-    bench.alerts.step()
+    bench.step()
     assert len(bench.alerts.incidents()) == 1
     assert (bench.alerts.health()["poisoned"], bench.alerts.health()["faults"]) == (2, 0)
 
@@ -84,7 +84,7 @@ def test_a_disk_that_takes_nothing_costs_no_message(bench: Bench) -> None:
     with pytest.raises(sqlite3.OperationalError):
         bench.send(FIRE)
     db.execute("PRAGMA query_only=0")
-    bench.alerts.step()
+    bench.step()
     assert len(bench.alerts.incidents()) == 1
 
 
@@ -94,7 +94,7 @@ def test_a_hundred_messages_are_one_commit(bench: Bench) -> None:
     bench.alerts._journal.db.set_trace_callback(lambda said: commits.append(said) if said == "COMMIT" else None)
     for n in range(100):
         bench.alerts.offer(batch(1 + n, [(bench.at(3.0 * n), 10.0)]), bench.clock.utc_ms())
-    bench.alerts.step()
+    bench.step()
     bench.alerts._journal.db.set_trace_callback(None)
     assert list(bench.alerts._progress.processed("sg-01", batch(1, []).epoch)) == [(1, 101)]
     assert len(commits) <= 3
@@ -148,7 +148,7 @@ def test_a_guessed_time_gives_way_to_the_real_one(bench: Bench) -> None:
     boot_ms = [0, 60_000, 120_000]
     guessed = batch(1, [(ms + 5_000, 80.0) for ms in boot_ms], undated=True)
     bench.alerts.offer(guessed, bench.clock.utc_ms())  # guessed at 180, 240 and 300 s
-    bench.alerts.step()
+    bench.step()
     bench.store.commit([batch(1, [(bench.at(100) + ms, 80.0) for ms in boot_ms])], bench.clock.utc_ms())
     bench.alerts.offer(batch(1, [(bench.at(100) + ms, 80.0) for ms in boot_ms]), bench.clock.utc_ms())
     bench.idle(65, 65)
@@ -227,7 +227,7 @@ def test_thirty_thousand_holes_cost_milliseconds(bench: Bench) -> None:
     assert len(left.minus(right)) == 150_000
     for n in range(100):
         bench.alerts.offer(batch(300_111 + 20 * n, [(bench.clock.utc_ms(), 5.0)]), bench.clock.utc_ms())
-    bench.alerts.step()
+    bench.step()
     assert time.process_time() - started < 1.0
 
 

@@ -43,7 +43,7 @@ def tell(bench: Bench, readings: list[tuple[float, float]], *, dated: bool = Tru
         status = Status(v=1, state="online", epoch=EPOCH, mono_ms=mono_ms, urgent=[told])
         for _ in range(2):  # whatever is said twice counts once
             bench.alerts.unstored("sg-01", status, bench.clock.utc_ms())
-        bench.alerts.step()
+        bench.step()
 
 
 @pytest.mark.parametrize("dated", [True, False])

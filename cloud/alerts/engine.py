@@ -1,4 +1,4 @@
-"""Alerts: one thread judges what the stream and the ledger bring and listens for silence, another reads the ledger.
+"""Alerts: one thread judges what the stream and the ledger bring and listens for silence; others read the ledger, tell.
 
 The stream is for speed: `offer` never blocks, and what does not fit is brought by the ledger a minute later. Whatever
 waits is judged in one transaction a step. The store is only asked by the ledger's thread, so one that is slow or hangs
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -20,16 +19,16 @@ from cloud.alerts.desk import Desk
 from cloud.alerts.intake import Arrived, Heard, Intake, Item, ReadTo, Unreadable
 from cloud.alerts.journal import Journal, read_incidents
 from cloud.alerts.judge import Evidence, Judge
-from cloud.alerts.outbox import Outbox
+from cloud.alerts.office import Office
 from cloud.alerts.progress import Progress
 from cloud.alerts.rules import open_rules
 from cloud.alerts.silence import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from cloud.alerts.channels import Channel
+    from cloud.alerts.channels import Named
     from cloud.alerts.incident import Incident
     from cloud.clock import Clock
     from cloud.registry import Registry
@@ -57,9 +56,7 @@ class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     overlap_s: Annotated[_Positive, msgspec.Meta(description="how far back each of these looks beyond the last")] = (
         300.0
     )
-    tick_s: Annotated[
-        _Positive, msgspec.Meta(description="how often silence is counted and messages are tried again")
-    ] = 5.0
+    tick_s: Annotated[_Positive, msgspec.Meta(description="how often silence is counted")] = 5.0
     give_up_s: Annotated[
         _Positive, msgspec.Meta(description="how long a message is tried before it is given up and said so")
     ] = 86_400.0
@@ -85,18 +82,24 @@ class Alerts:
         rules: Iterable[dict[str, Any]],
         store: Store,
         registry: Registry,
-        channels: Mapping[str, Channel],
+        channels: Sequence[Named],
         clock: Clock,
         journal_path: Path,
     ) -> None:
         opened = open_rules(rules)
         by_name = {rule.name: rule for rule in opened}
         self._clock, self._path = clock, journal_path
-        self._channels = frozenset(channels)
         self._journal = Journal(journal_path)
         self._progress = Progress(self._journal)
-        self._outbox = Outbox(self._journal, channels, clock, config.give_up_s)
-        self._post = partial(self._outbox.post_intents, registry, by_name, mail_late=config.mail_late)
+        self._office = Office(
+            self._journal.beside(),
+            channels,
+            registry,
+            by_name,
+            clock,
+            lifetime_s=config.give_up_s,
+            mail_late=config.mail_late,
+        )
         self._desk = Desk(self._journal, registry, by_name)
         self._late_ms = round(config.late_s * 1000)
         self._judge = Judge(opened, self._journal, self._progress, self._desk, self._late_ms)
@@ -139,6 +142,11 @@ class Alerts:
         """Note that the stream is joined or lost; silence counts only in between."""
         self._silence.listening(connected=connected)
 
+    @property
+    def loops(self) -> dict[str, Callable[[threading.Event], None]]:
+        """Return what runs in threads, by name."""
+        return {"alerts": self.run, "post": self._office.run}
+
     def run(self, stop: threading.Event) -> None:
         """Work until stopped, in the caller's thread. A fault is logged and costs a pause, never the thread."""
         ledger = threading.Thread(target=self._ledger.run, args=(stop, self._wake), name="alerts-ledger", daemon=True)
@@ -155,7 +163,7 @@ class Alerts:
                 self._clock.wait(stop, pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         ledger.join(LEDGER_END_S)  # one that hangs in a database dies with the process: it writes nothing
-        self.close()
+        self._journal.close()
 
     def step(self) -> None:
         """Do once all that is due, reading the ledger included, in the caller's thread."""
@@ -164,7 +172,7 @@ class Alerts:
             self._work()
 
     def _work(self) -> None:
-        """Judge what has come, listen for silence, tell."""
+        """Judge what has come, listen for silence; then the post office has something to tell."""
         self._wake.clear()
         if self._progress.cursor() is None:  # a new journal does not judge the history before it
             self._write(self._progress.save_cursor, self._clock.utc_ms() - self._late_ms)
@@ -172,8 +180,7 @@ class Alerts:
             self._wake.set()
         self._silence.tick()
         self._look_after()
-        self._post()
-        self._outbox.send_due()
+        self._office.wake()
 
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return the newest incidents, newest first."""
@@ -190,12 +197,12 @@ class Alerts:
             "faults": self._faults,
             "rules_failed": dict(self._judge.failed),
             "ledger_fault": self._ledger.fault,
-            "channels": sorted(self._channels),
         }
-        return own | listing.health(self._path, self._clock.utc_ms())
+        return own | self._office.health() | listing.health(self._path, self._clock.utc_ms())
 
     def close(self) -> None:
         """Let go of the journal. May be called twice."""
+        self._office.close()
         self._journal.close()
 
     def _judge_one(self, what: Item) -> None:

@@ -20,7 +20,7 @@ from cloud.alerts.incident import Incident
 from cloud.alerts.intent import Intent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _V1 = """
@@ -74,7 +74,33 @@ CREATE INDEX processed_age ON processed (at_ms);
 CREATE INDEX series_look ON series (look_ms) WHERE look_ms IS NOT NULL;
 CREATE INDEX incident_open ON incident (gateway) WHERE ended_ms IS NULL;
 """
-_MIGRATIONS = (_V1, _V2, _V3)  # version n is reached by the n-th; they are only ever added
+_V4 = """
+CREATE TABLE letter (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, grp TEXT NOT NULL, level INTEGER NOT NULL,
+  person TEXT NOT NULL, lang TEXT NOT NULL, channel TEXT NOT NULL, address TEXT NOT NULL, state TEXT NOT NULL,
+  attempts INTEGER NOT NULL, waited_s REAL NOT NULL, lifetime_s REAL NOT NULL, name TEXT NOT NULL,
+  words TEXT NOT NULL DEFAULT '', copy_of INTEGER, told_event INTEGER, done_ms INTEGER);
+CREATE INDEX letter_waits ON letter (level, id) WHERE state IN ('waiting', 'sending');
+CREATE INDEX letter_group ON letter (grp, at_ms);
+CREATE INDEX letter_lost ON letter (done_ms) WHERE state = 'given up';
+CREATE INDEX letter_copies ON letter (copy_of);
+CREATE TABLE about (
+  letter INTEGER NOT NULL, incident INTEGER NOT NULL, tell TEXT NOT NULL, said TEXT NOT NULL,
+  PRIMARY KEY (letter, incident)) WITHOUT ROWID;
+CREATE INDEX about_incident ON about (incident);
+INSERT INTO letter
+  (id, at_ms, grp, level, person, lang, channel, address, state, attempts, waited_s, lifetime_s, name, words,
+   told_event, done_ms)
+  SELECT id, created_ms, '', 0, who, 'vi', channel, who,
+    CASE state WHEN 'sent' THEN 'told' WHEN 'replaced' THEN 'overtaken' ELSE state END,
+    attempts, 0, 86400, json_extract(message, '$.id'), words, id, created_ms
+  FROM outbox WHERE channel = 'email';
+INSERT INTO about SELECT id, incident, kind, CASE state WHEN 'sent' THEN kind ELSE '' END FROM outbox
+  WHERE channel = 'email';
+DROP TABLE outbox;
+DELETE FROM intent WHERE id <= (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'posted');
+"""
+_MIGRATIONS = (_V1, _V2, _V3, _V4)  # version n is reached by the n-th; they are only ever added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
@@ -83,11 +109,28 @@ _INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s FROM intent 
 
 
 class Journal:
-    """The file, written by the alerts thread alone."""
+    """The file, written by one process. Each of its threads that writes has a `Journal` of its own.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    The first holds and migrates the file; one made by `beside` joins it, and is `ready` once that has happened.
+    """
+
+    def __init__(self, path: Path, *, joins: bool = False) -> None:
+        self._path, self._joins = path, joins
         self._lock: int | None = None
+
+    def beside(self) -> Journal:
+        """Return another one on the same file, for another thread."""
+        return Journal(self._path, joins=True)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the file exists as this gocche wants it; only then may a journal that joins be used."""
+        if "db" in self.__dict__:
+            return True
+        if not self._path.exists():
+            return False
+        with reading(self._path) as db:
+            return _version(db) == len(_MIGRATIONS)
 
     @cached_property
     def db(self) -> sqlite3.Connection:
@@ -97,13 +140,15 @@ class Journal:
         would tell everybody twice.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._hold()
+        if not self._joins:
+            self._hold()
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10.0)
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE cannot delete journal rows either
-            _migrate(db, self._path)
+            if not self._joins:
+                _migrate(db, self._path)
         except BaseException:
             db.close()
             self._release()
@@ -123,10 +168,11 @@ class Journal:
                 db.execute("ROLLBACK")
             raise
 
-    def event(self, at_ms: int, incident: int, event: str, words: str = "", **inputs: Any) -> None:
-        """Append one event: what happened to which incident, and the values that it rests on."""
+    def event(self, at_ms: int, incident: int, event: str, words: str = "", **inputs: Any) -> int:
+        """Append one event, what happened to which incident and the values that it rests on; return its number."""
         row = (at_ms, incident, event, inputs.pop("who", "alerts"), words, msgspec.json.encode(inputs).decode())
-        self.db.execute("INSERT INTO journal (at_ms, incident, event, who, what, inputs) VALUES (?,?,?,?,?,?)", row)
+        new = "INSERT INTO journal (at_ms, incident, event, who, what, inputs) VALUES (?,?,?,?,?,?)"
+        return int(self.db.execute(new, row).lastrowid or 0)
 
     def save(self, incident: Incident) -> Incident:
         """Write the incident's present state; a new one (id 0) is given its number."""
@@ -142,6 +188,19 @@ class Journal:
     def intents(self, after: int, at_most: int = 100) -> list[Intent]:
         """Return the intents with a number above `after`, oldest first."""
         return [Intent(*row) for row in self.db.execute(_INTENTS, (after, at_most))]
+
+    def newest_intent(self) -> int:
+        """Return the highest number that an intent ever had, 0 before the first."""
+        row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'intent'").fetchone()
+        return int(row[0]) if row else 0
+
+    def dealt_with(self, intents: Sequence[int]) -> None:
+        """Strike out intents that have become letters, or need none."""
+        self.db.executemany("DELETE FROM intent WHERE id = ?", [(number,) for number in intents])
+
+    def nobody_told(self, incident: int) -> None:
+        """Note that an incident found nobody to be told."""
+        self.db.execute("UPDATE incident SET untold = 1 WHERE id = ?", (incident,))
 
     def incident(self, number: int) -> Incident:
         """Return one incident. Raises KeyError."""
@@ -231,8 +290,12 @@ def _incident(row: tuple[Any, ...]) -> Incident:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Incident, strict=False)
 
 
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    version = _version(db)
     if version > len(_MIGRATIONS):
         raise RuntimeError(f"{path} has version {version}, this gocche knows {len(_MIGRATIONS)}; install the newer one")
     for number, script in enumerate(_MIGRATIONS[version:], version + 1):

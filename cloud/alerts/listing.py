@@ -6,9 +6,17 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from cloud.alerts.journal import reading
+from cloud.alerts.outbox import WAITS
+from cloud.alerts.route import DAY_MS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# Addresses to which a letter was lost in the last day, and none was delivered since.
+_LOST = """
+SELECT count(DISTINCT channel || address) FROM letter AS lost WHERE state = 'given up' AND done_ms > {day_ms}
+AND NOT EXISTS (SELECT 1 FROM letter AS got WHERE got.id > lost.id AND got.state = 'told'
+  AND got.channel = lost.channel AND got.address = lost.address)"""
 
 
 def health(path: Path, now_ms: int) -> dict[str, Any]:
@@ -30,16 +38,19 @@ def events(path: Path, incident: int) -> list[tuple[int, str, str, str, str]]:
 
 
 def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
-    oldest_ms = _one(db, "SELECT min(created_ms) FROM outbox WHERE state IN ('waiting', 'sending')")
-    last = db.execute("SELECT words FROM outbox WHERE words != '' ORDER BY id DESC LIMIT 1").fetchone()
+    """Count what is so now: what was wrong once and is over makes nobody ill."""
+    day_ms = now_ms - DAY_MS
+    recent = f"(ended_ms IS NULL OR ended_ms > {day_ms})"
+    oldest_ms = _one(db, f"SELECT min(at_ms) FROM letter WHERE {WAITS}")
+    last = db.execute("SELECT words FROM letter WHERE words != '' ORDER BY id DESC LIMIT 1").fetchone()
     return {
         "journal": "ok",
         "open": _one(db, "SELECT count(*) FROM incident WHERE ended_ms IS NULL"),
-        "without_place": _one(db, "SELECT count(*) FROM incident WHERE place = ''"),
-        "without_contact": _one(db, "SELECT count(*) FROM incident WHERE untold"),
-        "waiting": _one(db, "SELECT count(*) FROM outbox WHERE state IN ('waiting', 'sending')"),
+        "without_place": _one(db, f"SELECT count(*) FROM incident WHERE place = '' AND {recent}"),
+        "without_contact": _one(db, f"SELECT count(*) FROM incident WHERE untold AND {recent}"),
+        "waiting": _one(db, f"SELECT count(*) FROM letter WHERE {WAITS}"),
         "oldest_waiting_s": 0 if oldest_ms is None else max(0, (now_ms - oldest_ms) // 1000),
-        "given_up": _one(db, "SELECT count(*) FROM outbox WHERE state = 'given up'"),
+        "given_up": _one(db, _LOST.format(day_ms=day_ms)),
         "last_refusal": last[0] if last else "",
         "ledger_read_to_ms": int(_one(db, "SELECT max(value) FROM meta WHERE key = 'cursor'") or 0),
     }

@@ -1,205 +1,177 @@
-"""Telling people: a row before the first try, a stable message id, and "told" only after the other side accepted.
+"""The letters: a row before the first try, a stable id, and "told" only after the other side accepted.
 
-A row is `waiting`, marked `sending` before each try, then `sent` or `given up`; `replaced` rows were never tried and
-say nothing new. A crash between acceptance and our commit leaves `sending`, which is tried again: at most one repeat
-per crash, under the same id. An ordered restart finds no such row and repeats nothing.
+A row is `waiting`, marked `sending` before each try, then `told`, `given up` or `overtaken` (when its turn came there
+was nothing new to say). A crash between acceptance and our commit leaves `sending`, which is tried again: at most one
+repeat per crash, under the same id. An ordered restart finds no such row and repeats nothing. Everything here happens
+within the caller's transaction, on the post office's own connection.
 """
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.alerts import words
-from cloud.alerts.channels import Channel, GiveUp, Message, Retry
-from cloud.registry import Contact
+from cloud.alerts.route import DAY_MS, ENDS, Past, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from cloud.alerts.incident import Incident
     from cloud.alerts.journal import Journal
-    from cloud.alerts.rules import Rule
-    from cloud.clock import Clock
-    from cloud.registry import Registry
+    from cloud.alerts.route import Letter, Notice
 
-CONSOLE, EMAIL = "console", "email"
-FIRST_S, LONGEST_S = 2.0, 300.0  # back-off: full jitter up to 2, 4, 8 … 300 s
-STEP_S = 5.0  # a slow server may not keep the rules waiting longer than this and one time-out
-AT_ONCE = 50
-_DUE = """
-SELECT id, incident, kind, channel, who, message, attempts, created_ms FROM outbox
-WHERE state IN ('waiting', 'sending') AND next_ms <= ? AND channel IN (SELECT value FROM json_each(?)) AND NOT EXISTS
-  (SELECT 1 FROM outbox AS before WHERE before.id = outbox.follows AND before.state IN ('waiting', 'sending'))
-ORDER BY next_ms, id LIMIT ?"""
+WAITS = "state IN ('waiting', 'sending')"
+KEPT = 100_000  # finished letters; by number and not by age, so that a wrong clock forgets nobody
+_NEW = """
+INSERT INTO letter (at_ms, grp, level, person, lang, channel, address, state, attempts, waited_s, lifetime_s, name)"""
+_SERIES = """
+FROM incident JOIN about ON about.incident = incident.id JOIN letter ON letter.id = about.letter
+WHERE rule = ? AND gateway = ? AND incident.channel = ? AND late = ? AND letter.at_ms > ?"""
+_GROUP = "FROM letter WHERE grp = ? AND at_ms > ?"
+_ON = """
+SELECT count(*) FROM letter JOIN about ON about.letter = letter.id JOIN incident ON incident.id = about.incident
+WHERE grp = ? AND letter.at_ms > ? AND state != 'given up' AND ended_ms IS NULL"""
 
 
-class Letter(msgspec.Struct, frozen=True):
-    """One row of the outbox that is due."""
+class Row(msgspec.Struct, frozen=True):
+    """One letter that waits. `waited_s` was counted by the monotonic clock, over all lives of the server."""
 
     id: int
-    incident: int
-    kind: str
+    name: str
+    level: int
+    person: str
+    lang: str
     channel: str
-    who: str
-    message: Message
+    address: str
     attempts: int
-    created_ms: int
+    waited_s: float
+    lifetime_s: float
+    words: str
+    copy_of: int | None
+
+    @property
+    def root(self) -> int:
+        """The number of the first of the same letters, one a channel."""
+        return self.copy_of or self.id
+
+
+_FIELDS = tuple(field.name for field in msgspec.structs.fields(Row))
+_WAITING = f"SELECT {', '.join(_FIELDS)} FROM letter WHERE {WAITS} ORDER BY level, id"
 
 
 class Outbox:
-    """The table `outbox`, and the only caller of channels."""
+    """The tables `letter` (one to one person by one channel) and `about` (its incidents, and what was said of each)."""
 
-    def __init__(self, journal: Journal, channels: Mapping[str, Channel], clock: Clock, give_up_s: float) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._channels = channels
-        self._names = msgspec.json.encode(sorted(channels)).decode()
-        self._clock = clock
-        self._give_up_ms = round(give_up_s * 1000)
-        self._closed_until: dict[str, int] = {}  # channel → UTC ms before which nobody would get through
 
-    def post_intents(self, registry: Registry, rules: Mapping[str, Rule], *, mail_late: bool) -> None:
-        """Put the messages that intents ask for into the box, to the contacts of the rule's role."""
-        intents = self._journal.intents(int(self._journal.meta("posted", "0")))
-        if not intents:
-            return
-        with self._journal.transaction():
-            for intent in intents:
-                incident = self._journal.incident(intent.incident)
-                rule = rules.get(incident.rule)
-                contacts = [c for c in registry.contacts if rule is not None and c.role == rule.role and c.email]
-                self.post_line(incident, intent.tell)
-                if intent.tell == "end" or (intent.tell == "late_end" and mail_late):
-                    self.post_end(incident, rule, registry.contacts)
-                elif intent.tell in ("onset", "again", "was") or (intent.tell == "late" and mail_late):
-                    self.post(incident, rule, intent.tell, contacts)
-                    if not contacts:
-                        role = rule.role if rule else "?"
-                        words_ = f"no contact has the role {role!r}: add one to the garden's contacts"
-                        self._journal.event(self._clock.utc_ms(), incident.id, "tell-failed", words_)
-                        self._journal.save(msgspec.structs.replace(incident, untold=True))
-                self._journal.set_meta("posted", str(intent.id))
+    def put(self, letter: Letter, channel: str, address: str, now_ms: int) -> int:
+        """Write a letter down and return its number."""
+        uid, reader = self._journal.meta("uid"), letter.reader
+        values = (now_ms, letter.group, letter.level, reader.person, reader.lang, channel, address)
+        new = f"{_NEW} VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', 0, 0, ?, '')"
+        number = int(self._journal.db.execute(new, (*values, letter.lifetime_s)).lastrowid or 0)
+        self._journal.db.execute("UPDATE letter SET name = ? WHERE id = ?", (f"{uid}.{number}", number))
+        rows = [(number, incident, tell) for incident, tell in letter.about]
+        self._journal.db.executemany("INSERT INTO about VALUES (?, ?, ?, '')", rows)
+        return number
 
-    def post(self, incident: Incident, rule: Rule | None, tell: str, contacts: Iterable[Contact]) -> None:
-        """Put messages for these contacts into the box, within the caller's transaction; none where mail is off."""
-        for contact in contacts if EMAIL in self._channels else ():
-            self._put(incident, rule, tell, contact, EMAIL)
+    def copy(self, row: Row, channel: str, address: str, now_ms: int) -> None:
+        """Write the same letter down for another channel of the same person."""
+        db, uid = self._journal.db, self._journal.meta("uid")
+        fields = "grp, level, person, lang, ?, ?, 'waiting', 0, 0, lifetime_s, ''"
+        values = (now_ms, channel, address, row.id)
+        number = int(db.execute(f"{_NEW} SELECT ?, {fields} FROM letter WHERE id = ?", values).lastrowid or 0)
+        db.execute("UPDATE letter SET name = ?, copy_of = ? WHERE id = ?", (f"{uid}.{number}", row.root, number))
+        db.execute("INSERT INTO about SELECT ?, incident, tell, '' FROM about WHERE letter = ?", (number, row.id))
 
-    def post_line(self, incident: Incident, tell: str) -> None:
-        """Put the console's line into the box, within the caller's transaction."""
-        self._put(incident, None, tell, Contact("console", "", ""), CONSOLE)
+    def tried(self, row: Row) -> list[str]:
+        """Return the channels that have this letter, or have given it up."""
+        query = "SELECT channel FROM letter WHERE id = ? OR copy_of = ? ORDER BY id"
+        return [channel for (channel,) in self._journal.db.execute(query, (row.root, row.root))]
 
-    def post_end(self, incident: Incident, rule: Rule | None, contacts: Sequence[Contact]) -> None:
-        """Tell the end to everybody who was told the beginning.
+    def waiting(self) -> list[Row]:
+        """Return what waits or was being sent when the server ended, the most urgent and oldest first."""
+        return [
+            msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Row) for row in self._journal.db.execute(_WAITING)
+        ]
 
-        Who has not even been tried gets one message for both: what was, from when to when.
-        """
-        languages = {contact.email: contact.lang for contact in contacts}
-        for number, who, state, attempts in self._onsets(incident.id):
-            fresh = state == "waiting" and attempts == 0
-            contact = Contact(who, "", who, languages.get(who, "vi"))
-            if fresh:
-                self._set(number, "replaced", words="it ended before it could be told")
-            never_knew = fresh or state == "given up"
-            self._put(incident, rule, "was" if never_knew else "end", contact, EMAIL)
+    def about(self, row: Row) -> list[tuple[int, str]]:
+        """Return (incident, tell) of a letter."""
+        query = "SELECT incident, tell FROM about WHERE letter = ? ORDER BY incident"
+        return list(self._journal.db.execute(query, (row.id,)))
 
-    def send_due(self) -> int:
-        """Try what is due, and return how many messages were accepted."""
-        started, accepted = self._clock.monotonic(), 0
-        rows = self._journal.db.execute(_DUE, (self._clock.utc_ms(), self._names, AT_ONCE)).fetchall()
-        for row in rows:
-            letter = _letter(row)
-            if self._clock.monotonic() - started > STEP_S:
-                break
-            if self._closed_until.get(letter.channel, 0) <= self._clock.utc_ms():
-                accepted += self._try(letter, self._channels[letter.channel])
-        return accepted
-
-    def _try(self, letter: Letter, channel: Channel) -> bool:
-        with self._journal.transaction():
-            next_ms = self._clock.utc_ms() + round(1000 * _longest_s(letter))  # whatever happens, others come first
-            self._set(letter.id, "sending", attempts=letter.attempts + 1, next_ms=next_ms)
-        try:
-            channel.send(letter.message)
-        except Retry as retry:
-            self._later(letter, retry)
-            return False
-        except GiveUp as reason:
-            self._give_up(letter, str(reason))
-            return False
-        with self._journal.transaction():
-            self._set(letter.id, "sent")
-            self._event(letter, "told", f"{letter.kind} accepted", attempts=letter.attempts + 1)
-        return True
-
-    def _later(self, letter: Letter, retry: Retry) -> None:
-        now_ms = self._clock.utc_ms()
-        if now_ms - letter.created_ms > self._give_up_ms:
-            self._give_up(letter, f"still not accepted after {self._give_up_ms // 1000} s: {retry}")
-            return
-        next_ms = now_ms + round(1000 * max(retry.after_s, random.uniform(0, _longest_s(letter))))
-        if retry.everybody:
-            self._closed_until[letter.channel] = next_ms
-        with self._journal.transaction():
-            self._set(letter.id, "waiting", next_ms=next_ms, words=str(retry))
-            if letter.attempts == 0:
-                self._event(letter, "tell-failed", f"will be tried again: {retry}")
-
-    def _give_up(self, letter: Letter, reason: str) -> None:
-        with self._journal.transaction():
-            self._set(letter.id, "given up", words=reason)
-            self._event(letter, "tell-failed", f"given up: {reason}")
-
-    def _put(self, incident: Incident, rule: Rule | None, tell: str, contact: Contact, channel: str) -> None:
-        now_ms, db = self._clock.utc_ms(), self._journal.db
-        number = int(db.execute("SELECT coalesce(max(id), 0) + 1 FROM outbox").fetchone()[0])
-        before = "SELECT coalesce(max(id), 0) FROM outbox WHERE incident = ? AND channel = ? AND who = ?"
-        follows = int(db.execute(before, (incident.id, channel, contact.email)).fetchone()[0])
-        message = Message(
-            id=f"{self._journal.meta('uid')}.{incident.id}.{tell}.{number}",
-            at_ms=now_ms,
-            to=contact.email,
-            subject=words.subject(incident, tell),
-            text=words.text(incident, rule, tell, contact.lang) if channel != CONSOLE else "",
-            line=words.line(incident, tell),
-        )
-        body = msgspec.json.encode(message).decode()
-        row = (number, incident.id, tell, channel, contact.email, body, "waiting", 0, now_ms, now_ms, follows, "")
-        db.execute(f"INSERT INTO outbox VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
-
-    def _onsets(self, incident: int) -> list[tuple[int, str, str, int]]:
-        """Return the newest message about the beginning for each contact of an incident."""
+    def knows(self, person: str, incident: int) -> str:
+        """Return what somebody was last told of an incident, by whatever channel; empty when nothing."""
         query = (
-            "SELECT max(id), who, state, attempts FROM outbox WHERE incident = ? AND channel = ?"
-            " AND kind IN ('onset', 'again') GROUP BY who ORDER BY id"
+            "SELECT said FROM about JOIN letter ON letter.id = about.letter"
+            " WHERE incident = ? AND person = ? AND state = 'told' AND said != '' ORDER BY told_event DESC LIMIT 1"
         )
-        return list(self._journal.db.execute(query, (incident, EMAIL)))
+        row = self._journal.db.execute(query, (incident, person)).fetchone()
+        return str(row[0]) if row else ""
 
-    def _set(self, number: int, state: str, **columns: Any) -> None:
+    def begin(self, row: Row, said: Mapping[int, str], waited_s: float) -> None:
+        """Note that it is being tried, and what it says of each incident."""
+        self.set(row, "sending", attempts=row.attempts + 1, waited_s=waited_s)
+        self._journal.db.execute("UPDATE about SET said = '' WHERE letter = ?", (row.id,))
+        self._journal.db.executemany(
+            "UPDATE about SET said = ? WHERE letter = ? AND incident = ?",
+            [(words, row.id, incident) for incident, words in said.items()],
+        )
+
+    def told(self, row: Row, event: int, now_ms: int) -> None:
+        """Note that it was accepted; the same letter that still waits for another channel says nothing new."""
+        self.set(row, "told", told_event=event, done_ms=now_ms, words="")
+        overtaken = (
+            "UPDATE letter SET state = 'overtaken', done_ms = ? WHERE state = 'waiting' AND (id = ? OR copy_of = ?)"
+        )
+        self._journal.db.execute(overtaken, (now_ms, row.root, row.root))
+
+    def times(self, incident: Incident, now_ms: int) -> int:
+        """Return how often what an incident shows has come in the last day."""
+        query = "SELECT count(*) FROM incident WHERE rule = ? AND gateway = ? AND channel = ? AND opened_ms > ?"
+        key = (incident.rule, incident.gateway, incident.channel, now_ms - DAY_MS)
+        return int(self._journal.db.execute(query, key).fetchone()[0])
+
+    def set(self, row: Row, state: str, **columns: Any) -> None:
+        """Note what became of a letter."""
         columns["state"] = state
         settings = ", ".join(f"{name} = ?" for name in columns)
-        self._journal.db.execute(f"UPDATE outbox SET {settings} WHERE id = ?", (*columns.values(), number))  # noqa: S608
+        self._journal.db.execute(f"UPDATE letter SET {settings} WHERE id = ?", (*columns.values(), row.id))
 
-    def _event(self, letter: Letter, event: str, what: str, **inputs: Any) -> None:
-        inputs |= {"channel": letter.channel, "to": letter.who, "message_id": letter.message.id}
-        self._journal.event(self._clock.utc_ms(), letter.incident, event, what, **inputs)
+    def series(self, notice: Notice, now_ms: int) -> Past:
+        """Return what was written in the last day of what may come and go."""
+        key = (*notice.series, now_ms - DAY_MS)
+        db = self._journal.db
+        letters = db.execute(f"SELECT count(DISTINCT letter.at_ms) {_SERIES}", key).fetchone()[0]
+        newest = f"SELECT letter.at_ms, tell, said, state {_SERIES} ORDER BY letter.id DESC LIMIT 1"
+        last = db.execute(newest, key).fetchone()
+        if last is None:
+            return Past()
+        at_ms, tell, said, state = last
+        return Past(letters, at_ms, on=(said or tell) not in ENDS and state != "given up")
 
+    def group(self, name: str, now_ms: int) -> Past:
+        """Return what was written in the last day of what shares letters."""
+        db, key = self._journal.db, (name, now_ms - DAY_MS)
+        letters = db.execute(f"SELECT count(DISTINCT at_ms) {_GROUP}", key).fetchone()[0]
+        last = db.execute(f"SELECT at_ms {_GROUP} ORDER BY id DESC LIMIT 1", key).fetchone()
+        return Past(letters, last[0] if last else None, on=bool(db.execute(_ON, key).fetchone()[0]))
 
-def _longest_s(letter: Letter) -> float:
-    return min(LONGEST_S, FIRST_S * 2.0 ** min(letter.attempts, 16))
+    def readers(self, incident: int) -> list[Reader]:
+        """Return everybody who has a letter about an incident, by the addresses that it went to."""
+        query = (
+            "SELECT person, lang, channel, address FROM letter JOIN about ON about.letter = letter.id"
+            " WHERE incident = ? ORDER BY letter.id"
+        )
+        ways: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
+        for person, lang, channel, address in self._journal.db.execute(query, (incident,)):
+            ways.setdefault((person, lang), {})[channel, address] = None
+        return [Reader(person, lang, tuple(found)) for (person, lang), found in ways.items()]
 
-
-def _letter(row: tuple[Any, ...]) -> Letter:
-    number, incident, kind, channel, who, message, attempts, created_ms = row
-    return Letter(
-        id=number,
-        incident=incident,
-        kind=kind,
-        channel=channel,
-        who=who,
-        message=msgspec.json.decode(message, type=Message),
-        attempts=attempts,
-        created_ms=created_ms,
-    )
+    def prune(self) -> None:
+        """Forget the oldest letters beyond `KEPT`."""
+        db = self._journal.db
+        db.execute(f"DELETE FROM letter WHERE id <= (SELECT max(id) FROM letter) - ? AND NOT {WAITS}", (KEPT,))
+        db.execute("DELETE FROM about WHERE letter < (SELECT min(id) FROM letter)")

@@ -45,6 +45,13 @@ def way_outs(registry: Registry, gateway: str, on: date) -> list[str]:
     return [name for name in channels if any(b.way_out for b in registry.places_of(gateway, name, on))]
 
 
+def area_of(registry: Registry, place: str, gateway: str) -> str:
+    """Return the wider place whose people look after it: the zone of a tree, or the place itself; as kind:code."""
+    kind, _, code = place.partition(":")
+    tree = registry.trees.get(code) if kind == "tree" else None
+    return f"zone:{tree.zone}" if tree is not None else place or f"gateway:{gateway}"
+
+
 def _rank(binding: Binding) -> tuple[int, float]:
     return (_ORDER.index(binding.place) if binding.place in _ORDER else len(_ORDER), binding.distance_m)
 

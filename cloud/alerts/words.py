@@ -1,4 +1,4 @@
-"""An incident in the words that people read: subject, text in two languages, and one line for the console.
+"""Incidents in the words that people read: a letter in two languages about one or many, and one line for the log.
 
 Words are data (words.toml, rules/<kind>.toml): Vietnamese first with English below, the other way round for a contact
 who reads English.
@@ -11,33 +11,60 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from cloud.alerts.incident import Incident
+from cloud.alerts.rules import Rule
 from cloud.clock import hanoi
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from cloud.alerts.incident import Incident
-    from cloud.alerts.rules import Rule
+    from collections.abc import Sequence
 
+# Whatever can be told, the most pressing first: a letter with several begins with it.
+TELLS = ("onset", "again", "silent", "end_unknown", "end", "was", "late", "late_end")
+LISTED = 50  # incidents of one kind in one letter
+FLAPS = 3  # times in a day from which a letter says how often it came
+TOLD_LATE_S = 300.0  # from which a letter says that it could not be told earlier
 _HERE = Path(__file__).parent
 Fields = dict[str, str]
 
 
-def subject(incident: Incident, tell: str) -> str:
-    """Return the subject of a message: what and where, in both languages."""
+class Item(msgspec.Struct, frozen=True):
+    """What a letter says (`tell`) of one incident as it is now; `times` is how often that came in the last day."""
+
+    incident: Incident
+    rule: Rule | None
+    tell: str
+    times: int = 1
+
+
+def subject(items: Sequence[Item]) -> str:
+    """Return the subject of a letter: what and where, in both languages; the first item leads."""
+    first, words = items[0].incident, _table(_HERE / "words.toml")["subject"]
     fields = {
-        "what_vi": incident.what_vi,
-        "WHAT_vi": incident.what_vi.upper(),
-        "what_en": incident.what_en,
-        "What_en": _capital(incident.what_en),
-        "place": incident.place_vi,
+        "what_vi": first.what_vi,
+        "WHAT_vi": first.what_vi.upper(),
+        "what_en": first.what_en,
+        "What_en": _capital(first.what_en),
+        "place": first.place_vi,
+        "n": str(len(items) - 1),
     }
-    return " ".join(_table(_HERE / "words.toml")["subject"][tell].format_map(fields).split())
+    if len(items) > 1:
+        fields["place"] = words["more"].format_map(fields)
+    return " ".join(words[items[0].tell].format_map(fields).split())
 
 
-def text(incident: Incident, rule: Rule | None, tell: str, lang: str) -> str:
-    """Return the text of a message; the contact's own language stands first."""
-    order = ("en", "vi") if lang == "en" else ("vi", "en")
-    return "\n\n———\n\n".join(_part(incident, rule, tell, language) for language in order) + "\n"
+def text(items: Sequence[Item], lang: str, late_s: float = 0.0) -> str:
+    """Return the text of a letter that waited for `late_s`; the reader's own language stands first."""
+    parts = []
+    for language in ("en", "vi") if lang == "en" else ("vi", "en"):
+        words = _table(_HERE / "words.toml")[language]
+        lines = _one(items[0], language) if len(items) == 1 else _many(items, language)
+        if late_s >= TOLD_LATE_S:
+            lines.append(words["delayed"].format(minutes=round(late_s / 60)))
+        parts.append("\n".join(lines))
+    return "\n\n———\n\n".join(parts) + "\n"
 
 
 def line(incident: Incident, tell: str) -> str:
@@ -59,18 +86,41 @@ def line(incident: Incident, tell: str) -> str:
     return "alert " + " ".join(f"{key}={_quoted(str(value))}" for key, value in facts.items() if value != "")
 
 
-def _part(incident: Incident, rule: Rule | None, tell: str, lang: str) -> str:
+def _one(item: Item, lang: str) -> list[str]:
+    words, fields = _table(_HERE / "words.toml")[lang], _filled(item, lang)
+    lines = [words[item.tell].format_map(fields)]
+    return lines + [template.format_map(fields) for template in words["lines"] if _complete(template, fields)]
+
+
+def _many(items: Sequence[Item], lang: str) -> list[str]:
+    """Return a part for each thing to say, in the order of the items; the longest lists are cut, and say so."""
+    words, lines = _table(_HERE / "words.toml")[lang], []
+    for tell in dict.fromkeys(item.tell for item in items):
+        same = [item for item in items if item.tell == tell]
+        what = same[0].incident.what_vi if lang == "vi" else same[0].incident.what_en
+        lines.append(words["many"][tell].format(what=what, What=_capital(what), n=len(same)))
+        for item in same[:LISTED]:
+            fields = _filled(item, lang)
+            facts = [template.format_map(fields) for template in words["facts"] if _complete(template, fields)]
+            lines.append(f"- {'; '.join(facts)}")
+        if len(same) > LISTED:
+            lines.append(words["rest"].format(n=len(same) - LISTED))
+        lines.append("")
+    return lines[:-1]
+
+
+def _filled(item: Item, lang: str) -> Fields:
+    incident, rule = item.incident, item.rule
     words = _table(_HERE / "words.toml")[lang]
     fields = _fields(incident, lang, words["time"])
     if rule is not None:
         fields |= _rule_fields(incident, rule, lang, fields)
-    if tell == "onset":
+    if item.tell in ("onset", "silent"):
         fields["until"] = ""
-    elif tell in ("end", "was", "late_end"):
+    elif item.tell in ("end", "end_unknown", "was", "late_end"):
         fields["clears"] = ""
-    lines = [words[tell].format_map(fields)]
-    lines += [template.format_map(fields) for template in words["lines"] if _complete(template, fields)]
-    return "\n".join(lines)
+    fields["flaps"] = words["flaps"].format(n=item.times) if item.times >= FLAPS else ""
+    return fields
 
 
 def _fields(incident: Incident, lang: str, time_format: str) -> Fields:

@@ -86,12 +86,13 @@ class Hamlet(msgspec.Struct, frozen=True):
 
 
 class Contact(msgspec.Struct, frozen=True):
-    """Somebody who is told about incidents."""
+    """Somebody who is told about incidents. `addresses` are those beside the e-mail, by channel of cloud.toml."""
 
     name: str
     role: str  # fire-watch | telecom | operator
-    email: str
+    email: str = ""
     lang: str = "vi"
+    addresses: dict[str, str] = {}
 
 
 class Binding(msgspec.Struct, frozen=True):
@@ -162,7 +163,7 @@ def load(folder: Path) -> Registry:
     trees = reading.table("trees.csv", Tree, lambda row: _tree(row, zones), lambda tree: tree.code)
     dated = reading.table("hamlets.csv", Hamlet, _hamlet, lambda hamlet: (hamlet.code, hamlet.valid_from))
     hamlets, before = _newest_names(list(dated.values()))
-    contacts = reading.table("contacts.csv", Contact, _contact, lambda who: (who.role, who.email))
+    contacts = reading.table("contacts.csv", Contact, _contact, lambda who: (who.role, who.email or who.name))
     known = {"tree": set(trees), "zone": set(zones), "hamlet": set(hamlets)}
     bindings = reading.table(
         "bindings.csv",
@@ -290,12 +291,27 @@ def _newest_names(dated: list[Hamlet]) -> tuple[dict[str, Hamlet], list[Hamlet]]
 
 
 def _contact(row: Row) -> Contact:
-    email = row.text("email")
+    email, addresses = row.blank_or_text("email"), _addresses(row)
     name, at, host = email.partition("@")
-    if not (name and at and "." in host) or any(mark in email for mark in ' ,;<>"') or "@" in host:
+    right = name and at and "." in host and "@" not in host and not any(mark in email for mark in ' ,;<>"')
+    if not right and (email or not addresses):
         raise Bad(f"cột email: '{email}' không phải địa chỉ", f"column email: '{email}' is not one address")
     lang = row.choice("lang", STORY_LANGS) if row.blank_or_text("lang") else "vi"
-    return Contact(name=row.text("name"), role=row.choice("role", ROLES), email=email, lang=lang)
+    return Contact(name=row.text("name"), role=row.choice("role", ROLES), email=email, lang=lang, addresses=addresses)
+
+
+def _addresses(row: Row) -> dict[str, str]:
+    """Return the addresses by channel, written as `sms:+84912345678 zalo:4711`."""
+    found = {}
+    for word in row.blank_or_text("addresses").split():
+        channel, colon, address = word.partition(":")
+        if not (channel and colon and address) or channel in found:
+            raise Bad(
+                f"cột addresses: '{word}' — viết kênh:địa chỉ, mỗi kênh một lần, cách nhau bằng dấu cách",
+                f"column addresses: '{word}' must be channel:address, each channel once, with spaces between",
+            )
+        found[channel] = address
+    return found
 
 
 def _binding(row: Row, known: dict[str, set[str]]) -> Binding:

@@ -1,14 +1,17 @@
-"""What every way to tell people promises, on each of them; the mail server is a real one."""
+"""What every way to tell people promises, on each of them; the servers are real ones, and so are those that are not."""
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud.alerts.channels import Channel, GiveUp, Message, Retry, channels, open_channel
-from tests.rules.garden import START_MS, Post, free_port, mail_table, serving
+from cloud.alerts.channels import Channel, GiveUp, Message, Retry, channels, open_channel, open_channels
+from tests.rules.garden import START_MS, Hook, Post, free_port, mail_table, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,13 +19,22 @@ if TYPE_CHECKING:
 
 TEXT = "Nghi có khói.\nỞ đâu: cây 7K3MQ2, Suối Giàng\n.một dòng bắt đầu bằng dấu chấm\n" + "dài " * 300 + "\n"
 MESSAGE = Message(
-    id="ab12.1.onset.1",
+    id="ab12.1",
     at_ms=START_MS,
     to="lu@example.vn",
     subject="[gocche] NGHI CÓ KHÓI / Suspected smoke: cây 7K3MQ2, Suối Giàng",
     text=TEXT,
-    line='alert event=onset place="cây 7K3MQ2, Suối Giàng"',
+    level="life",
 )
+DEADLINE_S = 0.6
+
+
+def table_to(kind: str, port: int) -> dict[str, Any]:
+    tables: dict[str, dict[str, Any]] = {
+        "email": mail_table(port),
+        "webhook": {"kind": "webhook", "url": f"http://127.0.0.1:{port}/send"},
+    }
+    return tables[kind] | {"deadline_s": DEADLINE_S}
 
 
 @pytest.fixture
@@ -30,17 +42,29 @@ def post() -> Post:
     return Post(free_port())
 
 
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        yield server
+
+
+def mailer(post: Post, **more: Any) -> Channel:
+    return open_channel(mail_table(post.port) | more)
+
+
+def poster(hook: Hook, **more: Any) -> Channel:
+    return open_channel({"kind": "webhook", "url": hook.url, "deadline_s": 5.0} | more)
+
+
 @pytest.fixture(params=channels())
-def way(request: pytest.FixtureRequest, post: Post, caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+def way(request: pytest.FixtureRequest, post: Post, hook: Hook) -> Iterator[Any]:
     """Each channel with a function that counts what arrived on the other side."""
-    caplog.set_level(logging.WARNING)
-    tables: dict[str, dict[str, Any]] = {"email": mail_table(post.port), "console": {}}
-    arrived: dict[str, Callable[[], int]] = {
-        "email": lambda: len(post.mails),
-        "console": lambda: sum(MESSAGE.line in record.getMessage() for record in caplog.records),
+    ways: dict[str, tuple[Channel, Callable[[], int]]] = {
+        "email": (mailer(post), lambda: len(post.mails)),
+        "webhook": (poster(hook), lambda: len(hook.got)),
     }
     with serving(post):
-        yield open_channel(request.param, tables[request.param]), arrived[request.param]
+        yield ways[request.param]
 
 
 def test_send_returns_when_it_has_arrived(way: tuple[Channel, Callable[[], int]]) -> None:
@@ -56,53 +80,181 @@ def test_send_may_be_repeated(way: tuple[Channel, Callable[[], int]]) -> None:
     assert arrived() == 2
 
 
-@pytest.mark.parametrize("name", channels())
-def test_unknown_keys_are_errors(name: str) -> None:
-    with pytest.raises(ValueError, match="unknown field"):
-        open_channel(name, mail_table(25) | {"hots": "x"} if name == "email" else {"hots": "x"})
+def test_a_check_finds_it_well_and_tells_nobody(way: tuple[Channel, Callable[[], int]]) -> None:
+    channel, arrived = way
+    channel.check()
+    assert arrived() == 0
+
+
+@pytest.mark.parametrize("kind", channels())
+def test_unknown_keys_are_errors(kind: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^\[\[channel\]\].*unknown field `hots` \(keys of kind '{kind}': kind, name"
+    ):
+        open_channels([table_to(kind, 25) | {"hots": "x"}])
+
+
+@pytest.mark.parametrize("call", ["send", "check"])
+@pytest.mark.parametrize("kind", channels())
+def test_nobody_there_is_asked_again(kind: str, call: str) -> None:
+    with pytest.raises(Retry) as caught:
+        ask(open_channel(table_to(kind, free_port())), call)
+    assert caught.value.everybody
+
+
+def ask(channel: Channel, call: str) -> None:
+    channel.send(MESSAGE) if call == "send" else channel.check()
+
+
+def dribble(peer: socket.socket) -> None:
+    """Say one byte now and again, for ever; each is in time for whoever waits for the next one only."""
+    with contextlib.suppress(OSError), peer:
+        while True:
+            peer.sendall(b"2")
+            time.sleep(0.1)
+
+
+def dumb(peer: socket.socket) -> None:
+    """Say nothing at all."""
+    with contextlib.suppress(OSError), peer:
+        while peer.recv(1_000):
+            pass
+
+
+@contextlib.contextmanager
+def strange(behaviour: Callable[[socket.socket], None]) -> Iterator[int]:
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = server.accept()
+                threading.Thread(target=behaviour, args=(peer,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("behaviour", [dribble, dumb])
+@pytest.mark.parametrize("call", ["send", "check"])
+@pytest.mark.parametrize("kind", channels())
+def test_no_peer_holds_it_longer_than_its_deadline(
+    kind: str, call: str, behaviour: Callable[[socket.socket], None]
+) -> None:
+    began = time.monotonic()
+    with strange(behaviour) as port, pytest.raises(Retry, match=r"within 0\.6 s") as caught:
+        ask(open_channel(table_to(kind, port)), call)
+    assert caught.value.everybody
+    assert time.monotonic() - began < DEADLINE_S + 1.0
+
+
+def test_tables_of_one_name_or_of_no_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match="another channel has this name"):
+        open_channels([mail_table(25), mail_table(26)])
+    with pytest.raises(ValueError, match=r"\[\[channel\]\] 'pager': kind = 'pager' is unknown; there are: email, webh"):
+        open_channels([{"kind": "pager"}])
+    assert [one.name for one in open_channels([mail_table(25), mail_table(26) | {"name": "spare"}])] == [
+        "email",
+        "spare",
+    ]
 
 
 def test_a_mail_arrives_word_for_word(post: Post) -> None:
     with serving(post):
-        open_channel("email", mail_table(post.port)).send(MESSAGE)
+        mailer(post).send(MESSAGE)
     (to, mail) = post.mails[0]
     assert to == mail["To"] == MESSAGE.to
     assert mail["From"] == "gocche@example.vn"
     assert mail["Subject"] == MESSAGE.subject
-    assert mail["Message-ID"] == "<ab12.1.onset.1@example.vn>"
+    assert mail["Message-ID"] == "<ab12.1@example.vn>"
     assert mail["Date"] == "Sun, 23 Nov 2025 12:20:00 +0700"
     assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Importance"] == "high"
     assert mail.get_content().splitlines() == TEXT.splitlines()
 
 
 @pytest.mark.parametrize(
     ("answer", "outcome", "everybody"),
     [
-        ("550 no such user", GiveUp, False),
+        ("550 5.1.1 no such user", GiveUp, False),
         ("450 busy", Retry, False),
+        ("452 4.2.2 mailbox full", Retry, False),
+        ("552 5.2.2 mailbox full", Retry, False),
+        ("554 5.2.2 mailbox full", Retry, False),
+        ("550 5.4.5 daily sending limit exceeded", Retry, False),
         ("421 closing", Retry, True),
     ],
 )
 def test_the_servers_answer_decides(post: Post, answer: str, outcome: type[Exception], everybody: bool) -> None:
     post.refuse[MESSAGE.to] = answer
     with serving(post), pytest.raises(outcome, match=answer.split(" ", 1)[1]) as caught:
-        open_channel("email", mail_table(post.port)).send(MESSAGE)
+        mailer(post).send(MESSAGE)
     assert getattr(caught.value, "everybody", False) is everybody
+    assert MESSAGE.to not in str(caught.value), "addresses are not for the log"
 
 
-def test_a_server_out_of_reach_is_asked_again(post: Post) -> None:
-    with pytest.raises(Retry) as caught:
-        open_channel("email", mail_table(post.port)).send(MESSAGE)
-    assert caught.value.everybody
-
-
-def test_a_password_file_that_is_gone_is_asked_again(post: Post, tmp_path: Path) -> None:
-    table = mail_table(post.port) | {"user": "u", "password_file": str(tmp_path / "gone")}
+@pytest.mark.parametrize("call", ["send", "check"])
+def test_a_password_file_that_is_gone_is_asked_again(post: Post, tmp_path: Path, call: str) -> None:
+    channel = mailer(post, user="u", password_file=str(tmp_path / "gone"))
     with serving(post), pytest.raises(Retry, match="gone"):
-        open_channel("email", table).send(MESSAGE)
+        ask(channel, call)
 
 
-def test_starttls_is_never_given_up_for_plain_text(post: Post) -> None:
+@pytest.mark.parametrize("call", ["send", "check"])
+def test_starttls_is_never_given_up_for_plain_text(post: Post, call: str) -> None:
     with serving(post), pytest.raises(Retry, match="STARTTLS"):
-        open_channel("email", mail_table(post.port) | {"starttls": True}).send(MESSAGE)
+        ask(mailer(post, starttls=True), call)
     assert post.mails == []
+
+
+def test_a_user_without_a_password_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="user and password_file belong together"):
+        open_channel(mail_table(25) | {"user": "u"})
+
+
+def test_a_hook_gets_the_fields_that_it_wants(hook: Hook, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n", encoding="utf-8")
+    fields = {"phone": "{to}", "message": "{subject} ({level})", "kind": "sms"}
+    poster(hook, fields=fields, token_file=str(tmp_path / "token")).send(MESSAGE)
+    poster(hook, fields=fields, body="form", token_file=str(tmp_path / "token"), header="X-Key", scheme="").send(
+        MESSAGE
+    )
+    expected = {"phone": MESSAGE.to, "message": f"{MESSAGE.subject} (life)", "kind": "sms"}
+    (first, posted), (second, form) = hook.got
+    assert posted == form == expected
+    assert (first["Authorization"], second["X-Key"]) == ("Bearer s3cret", "s3cret")
+    assert hook.url not in first
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "everybody"),
+    [(400, GiveUp, False), (422, GiveUp, False), (429, Retry, True), (500, Retry, True), (401, Retry, True)],
+)
+def test_the_hooks_answer_decides(hook: Hook, answer: int, outcome: type[Exception], everybody: bool) -> None:
+    hook.answer, hook.headers = answer, {"Retry-After": "30"}
+    with pytest.raises(outcome, match=rf"^{answer} .* said so") as caught:
+        poster(hook).send(MESSAGE)
+    assert getattr(caught.value, "everybody", False) is everybody
+    assert getattr(caught.value, "after_s", 30.0) == 30.0
+
+
+def test_a_token_that_is_refused_is_found_by_the_check(hook: Hook) -> None:
+    hook.answer = 401
+    with pytest.raises(Retry, match="401"):
+        poster(hook).check()
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"url": "sms.example.org/send"}, "must begin with http"),
+        ({"fields": {"phone": "{number}"}}, "'number' cannot be filled in; there are id, to"),
+        ({"fields": {"phone": "{to"}}, "cannot be filled in"),
+    ],
+)
+def test_a_hook_that_cannot_work_is_refused_at_the_start(keys: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        open_channel({"kind": "webhook", "url": "http://127.0.0.1:1/"} | keys)

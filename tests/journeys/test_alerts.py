@@ -37,7 +37,8 @@ BOUND_S, SOON_S = 60.0, 10.0
 CALM_BATCHES = 8  # so many batches later nothing more comes
 SMOKE = {"smoke": {"pm2_5": 300}}
 RULES = """
-[mail]
+[[channel]]
+kind = "email"
 host = "127.0.0.1"
 port = {port}
 sender = "gocche@example.org"

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import email
 import email.policy
+import json
 import socket
 import threading
 import time
 from contextlib import contextmanager
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from aiosmtpd.controller import Controller
 
-from cloud.alerts.channels import open_channel
+from cloud.alerts.channels import open_channels
 from cloud.alerts.engine import Alerts, AlertsConfig
 from cloud.alerts.listing import events
 from cloud.registry import Binding, Contact, Hamlet, Registry, Tree, Zone
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterator
     from email.message import EmailMessage
+    from typing import Self
 
-    from cloud.alerts.channels import Channel
+    from cloud.alerts.channels import Named
 
 START_MS = 1_763_875_200_000  # 2025-11-23 12:20:00 in Hanoi
 EPOCH = "00112233445566aa"
@@ -185,8 +189,56 @@ def serving(post: Post) -> Iterator[Post]:
         controller.stop()
 
 
+class Hook:
+    """A real HTTP server that takes messages. `answer` is what it says; `waits` holds it up until it is set."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], Any]] = []  # (headers, what was posted)
+        self.answer, self.headers = 200, dict[str, str]()
+        self.waits = threading.Event()
+        self.waits.set()
+        hook = self
+
+        class Taken(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self._say(hook.answer if hook.answer in (401, 403, 500) else 405, b"")
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                hook.waits.wait(30.0)
+                if hook.answer < 300:
+                    is_json = self.headers["Content-Type"] == "application/json"
+                    hook.got.append((dict(self.headers), json.loads(body) if is_json else dict(parse_qsl(body))))
+                self._say(hook.answer, b"said so")
+
+            def _say(self, status: int, words: bytes) -> None:
+                self.send_response(status)
+                for name, value in hook.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(words)))
+                self.end_headers()
+                self.wfile.write(words)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the library
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Taken)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/send?from=gocche"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.waits.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
 def mail_table(port: int) -> dict[str, Any]:
-    return {"host": "127.0.0.1", "port": port, "sender": "gocche@example.vn", "starttls": False, "timeout_s": 5.0}
+    table = {"kind": "email", "host": "127.0.0.1", "port": port, "sender": "gocche@example.vn"}
+    return table | {"starttls": False, "deadline_s": 5.0}
 
 
 class Bench:
@@ -195,6 +247,7 @@ class Bench:
     def __init__(self, folder: pathlib.Path, rules: list[dict[str, Any]], port: int | None, **settings: Any) -> None:
         self.clock = settings.pop("clock", None) or HandClock()
         self.registry = settings.pop("registry", None) or registry()
+        self._tells = settings.pop("tells", True)
         self.store: Store = open_store({"engine": "sqlite", "path": str(folder / "store.db")}, writer=True)
         self.store.setup()
         self.path = folder / "alerts.db"
@@ -211,6 +264,21 @@ class Bench:
         self.alerts.close()
         self.store.close()
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let its threads run, by the machine's clock, and end them in order."""
+        stop = threading.Event()
+        threads = [threading.Thread(target=run, args=(stop,), name=name) for name, run in self.alerts.loops.items()]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(20.0)
+                assert not thread.is_alive(), thread.name
+
     def at(self, seconds: float) -> int:
         return START_MS + round(seconds * 1000)
 
@@ -220,8 +288,21 @@ class Bench:
         self.seq += len(readings)
         self.alerts.offer(made, self.clock.utc_ms())
         if step:
-            self.alerts.step()
+            self.step()
         return made
+
+    def step(self) -> None:
+        """Judge, and tell until nothing is on its way any more."""
+        self.alerts.step()
+        office = self.alerts._office
+        if not self._tells:
+            return
+        for _ in range(1_000):
+            office.step()
+            if not office.busy and not office._wake.is_set():
+                return
+            assert office.wait(20.0), "a channel does not come back"
+        raise AssertionError("the post office does not come to rest")
 
     def live(self, readings: list[tuple[float, float]], **kind: Any) -> None:
         """Offer each reading at its own time, stepping the clock there."""
@@ -232,7 +313,7 @@ class Bench:
     def idle(self, seconds: float, each_s: float = 5.0) -> None:
         for _ in range(round(seconds / each_s)):
             self.clock.advance(each_s)
-            self.alerts.step()
+            self.step()
 
     def events(self, incident: int = 1) -> list[str]:
         return [row[1] for row in events(self.path, incident)]
@@ -240,11 +321,8 @@ class Bench:
     def words(self, incident: int = 1) -> list[str]:
         return [f"{row[1]}: {row[3]}" for row in events(self.path, incident)]
 
-    def _channels(self) -> dict[str, Channel]:
-        console = open_channel("console", {})
-        if self._port is None:
-            return {"console": console}
-        return {"console": console, "email": open_channel("email", mail_table(self._port))}
+    def _channels(self) -> list[Named]:
+        return open_channels([] if self._port is None else [mail_table(self._port)])
 
     def _build(self) -> Alerts:
         return Alerts(

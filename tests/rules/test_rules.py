@@ -98,13 +98,13 @@ def test_silence(case: Path, tmp_path: Path) -> None:
             bench.clock.advance(5.0)
             now_s += 5.0
             if now_s < float(row["at_s"]):
-                bench.alerts.step()
+                bench.step()
         if row["what"] == "heard":
             bench.alerts.heard("sg-01", bench.clock.utc_ms())
         elif row["what"] in ("listening", "deaf"):
-            bench.alerts.step()
+            bench.step()
             bench.alerts.listening(row["what"] == "listening")
-        bench.alerts.step()
+        bench.step()
     assert [_seconds(incident) for incident in bench.alerts.incidents()] == _expected(case)
     bench.close()
 

@@ -1,27 +1,31 @@
-"""What a way to tell people promises: one way, one file with a struct `CONFIG` and a class `CHANNEL`.
+"""What a way to tell people promises, and how the `[[channel]]` tables of cloud.toml become channels: one kind a file.
 
-Each is proved by tests/contracts/test_channels.py. A channel sends and says what went wrong; the outbox decides when
-to try again.
+A kind is `cloud/alerts/channels/<kind>.py` with a frozen struct `CONFIG` (its keys) and a class `CHANNEL`, and is
+proved by tests/contracts/test_channels.py. A channel sends and says what went wrong; when to try again, or which other
+channel to ask, is decided in office.py.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Message(msgspec.Struct, frozen=True):
-    """One message to one person. `id` is stable over every try, so that a repeat can be recognised."""
+    """One message to one address. `id` is stable over every try, so that a repeat can be recognised."""
 
     id: str
     at_ms: int
     to: str
     subject: str
     text: str
-    line: str  # the same in one key=value line
+    level: str = "comfort"  # life | comfort
 
 
 class Retry(Exception):
@@ -38,19 +42,70 @@ class GiveUp(Exception):
 
 
 class Channel(Protocol):
-    """A way to tell people."""
+    """A way to tell people. Its calls end by `deadline_s`, whatever the other side does; words name no address."""
+
+    @property
+    def deadline_s(self) -> float:
+        """The longest that a call may take."""
 
     def send(self, message: Message) -> None:
         """Return when the other side has accepted the message. Raises Retry or GiveUp, and nothing else."""
 
+    def check(self) -> None:
+        """Return when a message would probably be taken; credentials are read and shown. Raises Retry."""
+
+
+class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every `[[channel]]` may say. The first that somebody has an address for tells; the next ones stand in."""
+
+    kind: Annotated[str, msgspec.Meta(description="which kind of channel")]
+    name: Annotated[
+        str,
+        msgspec.Meta(
+            description="a name for it, as in the addresses of contacts.csv; the kind when left out",
+            pattern="^[a-z0-9-]*$",
+        ),
+    ] = ""
+    deadline_s: Annotated[
+        float,
+        msgspec.Meta(description="the longest that one message may take, start to end", gt=0, le=45),
+    ] = 20.0
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A channel of cloud.toml."""
+
+    name: str
+    kind: str
+    channel: Channel
+
 
 def channels() -> list[str]:
-    """Return the names of the channels in this folder, sorted."""
+    """Return the kinds in this folder, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def open_channel(name: str, table: dict[str, Any]) -> Channel:
-    """Return a channel with its table of cloud.toml. Raises msgspec.ValidationError for a wrong key or value."""
-    module = importlib.import_module(f"{__name__}.{name}")
-    channel: Channel = module.CHANNEL(msgspec.convert(table, type=module.CONFIG))
+def open_channels(tables: Iterable[dict[str, Any]]) -> list[Named]:
+    """Return the channels that the tables describe, in their order. Raises ValueError naming table, key and remedy."""
+    opened: list[Named] = []
+    for number, table in enumerate(tables, 1):
+        kind = table.get("kind")
+        where = f"[[channel]] {table.get('name', kind or f'number {number}')!r}"
+        if kind not in channels():
+            raise ValueError(f"{where}: kind = {kind!r} is unknown; there are: {', '.join(channels())}")
+        one = Named(table.get("name") or kind, kind, open_channel(table, where))
+        if one.name in [other.name for other in opened]:
+            raise ValueError(f'{where}: another channel has this name; give each its own with name = "…"')
+        opened.append(one)
+    return opened
+
+
+def open_channel(table: dict[str, Any], where: str = "[[channel]]") -> Channel:
+    """Return the channel of one table with a known kind. Raises ValueError for a wrong key or value."""
+    module = importlib.import_module(f"{__name__}.{table['kind']}")
+    try:
+        channel: Channel = module.CHANNEL(msgspec.convert(table, type=module.CONFIG))
+    except (msgspec.ValidationError, ValueError) as error:
+        keys = ", ".join(field.encode_name for field in msgspec.structs.fields(module.CONFIG))
+        raise ValueError(f"{where}: {error} (keys of kind {table['kind']!r}: {keys})") from error
     return channel

@@ -1,7 +1,8 @@
 """E-mail by SMTP (RFC 5321): accepted means that the server answered 250 to the end of the data.
 
-A 5xx to the recipient or the data is for good and costs only this message; a 4xx, a refused login or a server out of
-reach is tried again. One connection a message: alerts are rare, and a connection kept open is one more thing to break.
+A 4xx, a full mailbox, a day's limit, a refused login or a server out of reach is tried again; another 5xx to the
+recipient or the data is for good and costs only this message. One connection a message: alerts are rare, and a
+connection kept open is one more thing to break. Port 465 is TLS from the first byte (RFC 8314).
 """
 
 from __future__ import annotations
@@ -14,57 +15,70 @@ from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from cloud.alerts.channels import GiveUp, Message, Retry
+from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Retry
+from cloud.alerts.deadline import Deadline
 from cloud.clock import hanoi
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SUBMISSIONS = 465
+# Said with 5xx and over tomorrow: mailbox full (552; RFC 3463 X.2.2) and a sender's limit of the day (X.4.5, X.7.28
+# at large providers).
+_PASSES = (" 5.2.2 ", " 5.4.5 ", " 5.7.28 ")
 
 
-class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[mail]` of cloud.toml; port 465 is TLS from the first byte (RFC 8314).
+class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[channel]]` with kind = "email"; its addresses are those of the column `email` of contacts.csv."""
 
-    `timeout_s` bounds every answer of the server, of which RFC 5321 §4.5.3.2 would allow minutes.
-    """
-
-    host: str
-    sender: str
-    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 25
-    user: str = ""
-    password_file: str = ""
-    starttls: bool = False
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=120)] = 10.0
+    kind: Annotated[Literal["email"], msgspec.Meta(description="which kind of channel")]
+    host: Annotated[str, msgspec.Meta(description="SMTP server", min_length=1)]
+    port: Annotated[int, msgspec.Meta(description="25, 465 (TLS from the first byte) or 587", ge=1, le=65_535)] = 25
+    sender: Annotated[str, msgspec.Meta(description="address in From", pattern="^[^@ ]+@[^@ ]+$")] = "gocche@localhost"
+    user: Annotated[str, msgspec.Meta(description="user name, where the server asks for one")] = ""
+    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
+    starttls: Annotated[bool, msgspec.Meta(description="encrypt after connecting")] = True
 
 
 class CHANNEL:
     """A mail server that relays for us."""
 
     def __init__(self, config: CONFIG) -> None:
+        if bool(config.user) != bool(config.password_file):
+            raise ValueError("user and password_file belong together; give both or none")
         self._config = config
         self._domain = config.sender.rpartition("@")[2]  # also our EHLO name: asking DNS for our own would stall
+
+    @property
+    def deadline_s(self) -> float:
+        """For the whole dialogue, of which RFC 5321 §4.5.3.2 would allow minutes a step."""
+        return self._config.deadline_s
 
     def send(self, message: Message) -> None:
         """Hand the message to the server. Raises Retry or GiveUp."""
         mail = self._compose(message)
-        server = self._connect()
-        try:
-            server.sendmail(self._config.sender, [message.to], mail)
-        except smtplib.SMTPRecipientsRefused as error:
-            code, words = error.recipients[message.to]
-            raise _judge(code, words, message.to) from error
-        except smtplib.SMTPSenderRefused as error:
-            raise Retry(f"sender {error.sender!r} refused: {_text(error.smtp_error)}", everybody=True) from error
-        except smtplib.SMTPResponseException as error:
-            raise _judge(error.smtp_code, error.smtp_error, message.to) from error
-        except (smtplib.SMTPException, OSError) as error:
-            raise Retry(f"connection lost: {error}", everybody=True) from error
-        except UnicodeError as error:
-            raise GiveUp(f"address {message.to!r} cannot be written in SMTP: {error}") from error
-        finally:
-            _leave(server)
+        with self._server() as server:
+            try:
+                server.sendmail(self._config.sender, [message.to], mail)
+            except smtplib.SMTPRecipientsRefused as error:
+                raise _judge(*error.recipients[message.to]) from error
+            except smtplib.SMTPSenderRefused as error:
+                raise Retry(f"sender {error.sender!r} refused: {_text(error.smtp_error)}", everybody=True) from error
+            except smtplib.SMTPResponseException as error:
+                raise _judge(error.smtp_code, error.smtp_error) from error
+            except UnicodeError as error:
+                raise GiveUp(f"the address cannot be written in SMTP: {error}") from error
+
+    def check(self) -> None:
+        """Connect, log in and ask for nothing. Raises Retry."""
+        with self._server() as server:
+            code, words = server.noop()
+            if code != 250:
+                raise Retry(f"{code} {_text(words)}", everybody=True)
 
     def _compose(self, message: Message) -> bytes:
         mail = EmailMessage(policy=policy.SMTP)
@@ -74,34 +88,54 @@ class CHANNEL:
             mail["Date"] = format_datetime(hanoi(message.at_ms))
             mail["Message-ID"] = f"<{message.id}@{self._domain}>"
             mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes in return
+            if message.level == "life":
+                mail["Importance"] = "high"  # RFC 2156
             mail.set_content(message.text, cte="quoted-printable")
             return b"Subject: %s\r\n%s" % (_subject(message.subject), mail.as_bytes())
         except (ValueError, IndexError, UnicodeError) as error:  # the header parser's ways to refuse an address
-            raise GiveUp(f"address {message.to!r} or subject cannot be a mail header: {error}") from error
+            raise GiveUp(f"address or subject cannot be a mail header: {error}") from error
 
-    def _connect(self) -> smtplib.SMTP:
-        config, server = self._config, None
+    @contextlib.contextmanager
+    def _server(self) -> Iterator[smtplib.SMTP]:
+        """Give a server that knows us, and let go of it; what breaks in between is a Retry for everybody."""
+        config = self._config
         where = f"{config.host}:{config.port}"
-        try:
-            kind = smtplib.SMTP_SSL if config.port == SUBMISSIONS else smtplib.SMTP
-            server = kind(config.host, config.port, self._domain, timeout=config.timeout_s)
-            if config.starttls and config.port != SUBMISSIONS:
-                server.starttls(context=ssl.create_default_context())
-            server.ehlo_or_helo_if_needed()
-            if config.user:
-                server.login(config.user, Path(config.password_file).read_text(encoding="utf-8").strip())
-        except (smtplib.SMTPException, OSError, UnicodeError) as error:
-            if server is not None:
-                server.close()
-            raise Retry(f"{where}: {error}", everybody=True) from error
-        return server
+        server: smtplib.SMTP | None = None
+        with Deadline(config.deadline_s) as deadline:
+            try:
+                server = (_Tls if config.port == SUBMISSIONS else _Plain)(config, self._domain, deadline)
+                if config.starttls and config.port != SUBMISSIONS:
+                    server.starttls(context=ssl.create_default_context())
+                server.ehlo_or_helo_if_needed()
+                if config.user:
+                    server.login(config.user, Path(config.password_file).read_text(encoding="utf-8").strip())
+                yield server
+            except (smtplib.SMTPException, OSError, UnicodeError) as error:
+                late = f"no end of the talk within {config.deadline_s:g} s"
+                raise Retry(f"{where}: {late if deadline.expired else error}", everybody=True) from error
+            finally:
+                if server is not None:
+                    _leave(server)
 
 
-def _judge(code: int, words: bytes | str, to: str) -> Retry | GiveUp:
-    text = f"{to}: {code} {_text(words)}"
+class _Plain(smtplib.SMTP):
+    def __init__(self, config: CONFIG, own_name: str, deadline: Deadline) -> None:
+        deadline.watch(self)  # before it connects: the greeting may already dribble
+        super().__init__(config.host, config.port, own_name, timeout=config.deadline_s + 1)
+
+
+class _Tls(smtplib.SMTP_SSL):
+    def __init__(self, config: CONFIG, own_name: str, deadline: Deadline) -> None:
+        deadline.watch(self)
+        context = ssl.create_default_context()
+        super().__init__(config.host, config.port, own_name, timeout=config.deadline_s + 1, context=context)
+
+
+def _judge(code: int, words: bytes | str) -> Retry | GiveUp:
+    text = f"{code} {_text(words)}"
     if code == 421:  # the service is closing: nobody gets through
         return Retry(text, everybody=True)
-    return Retry(text) if 400 <= code < 500 else GiveUp(text)
+    return Retry(text) if 400 <= code < 500 or code == 552 or any(mark in text for mark in _PASSES) else GiveUp(text)
 
 
 def _subject(text: str) -> bytes:
@@ -114,7 +148,7 @@ def _text(words: bytes | str) -> str:
 
 
 def _leave(server: smtplib.SMTP) -> None:
-    """Say goodbye; the message was accepted or not by now, and a rude server does not change that."""
+    """Say goodbye and wait for no answer: the message was accepted or not by now, and the next one may be urgent."""
     with contextlib.suppress(smtplib.SMTPException, OSError):
-        server.quit()
+        server.putcmd("quit")
     server.close()

@@ -1,0 +1,125 @@
+"""A POST to an HTTP address: what SMS gateways, an Android phone that sends SMS, and bridges to Zalo take.
+
+Accepted means an answer of 2xx. What is posted is data: `fields` names each key as the other side wants it, and what
+stands there. 400, 413, 415 and 422 are for good and cost only this message; 429 and 5xx are tried again, and so are
+refused credentials or a wrong address (401, 403, 404 …), because somebody can mend these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Retry
+from cloud.alerts.deadline import Deadline
+from cloud.clock import hanoi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIELDS = ("id", "to", "level", "subject", "text")
+FOR_GOOD = (400, 413, 415, 422)
+ANSWER = 4_096  # bytes that are read of an answer
+LONGEST_WAIT_S = 3_600.0  # whatever Retry-After asks for
+
+
+class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[channel]]` with kind = "webhook"; its addresses stand in the column `addresses` of contacts.csv."""
+
+    kind: Annotated[Literal["webhook"], msgspec.Meta(description="which kind of channel")]
+    url: Annotated[str, msgspec.Meta(description="where to post, http:// or https://")]
+    token_file: Annotated[str, msgspec.Meta(description="file that holds a token, nothing else")] = ""
+    header: Annotated[str, msgspec.Meta(description="the header that carries the token", pattern="^[A-Za-z-]+$")] = (
+        "Authorization"
+    )
+    scheme: Annotated[str, msgspec.Meta(description="the word before the token; may be empty")] = "Bearer"
+    body: Annotated[Literal["json", "form"], msgspec.Meta(description="how the fields are written")] = "json"
+    fields: Annotated[
+        dict[str, str],
+        msgspec.Meta(
+            description="what is posted; {id} {to} {level} {subject} {text} {at} are filled in, and are the default"
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
+class CHANNEL:
+    """An address that takes messages by HTTP."""
+
+    def __init__(self, config: CONFIG) -> None:
+        url = urlsplit(config.url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"url = {config.url!r} must begin with http:// or https:// and name a host")
+        self._config, self._url, self._port = config, url, url.port
+        self._fields(Message("", 0, "", "", ""))
+
+    @property
+    def deadline_s(self) -> float:
+        """For connecting, posting and the answer together."""
+        return self._config.deadline_s
+
+    def send(self, message: Message) -> None:
+        """Post the message. Raises Retry or GiveUp."""
+        fields = self._fields(message)
+        if self._config.body == "json":
+            kind, body = "application/json", json.dumps(fields, ensure_ascii=False)
+        else:
+            kind, body = "application/x-www-form-urlencoded", urlencode(fields)
+        status, words, after_s = self._ask("POST", body.encode("utf-8", "replace"), {"Content-Type": kind})
+        if 200 <= status < 300:
+            return
+        if status in FOR_GOOD:
+            raise GiveUp(words)
+        raise Retry(words, after_s, everybody=status != 408)
+
+    def check(self) -> None:
+        """Connect and show the token with HEAD, which posts nothing; what does not know HEAD is well. Raises Retry."""
+        status, words, after_s = self._ask("HEAD", None, {})
+        if status in (401, 403, 407) or 300 <= status < 400 or status >= 500:
+            raise Retry(words, after_s, everybody=True)
+
+    def _fields(self, message: Message) -> dict[str, str]:
+        at = hanoi(message.at_ms).isoformat(timespec="seconds")
+        known = {key: getattr(message, key) for key in FIELDS} | {"at": at}
+        try:
+            return {key: template.format_map(known) for key, template in self._config.fields.items()} or known
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
+            raise ValueError(f"fields: {error} cannot be filled in; there are {', '.join(known)}") from error
+
+    def _ask(self, method: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, str, float]:
+        """Return status, words and Retry-After in seconds. Raises Retry."""
+        path = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
+        with self._connection() as connection:
+            connection.request(method, path, body, headers | self._token())
+            answer = connection.getresponse()
+            words = " ".join(answer.read(ANSWER).decode("utf-8", "replace").split())[:200]
+            after = answer.headers.get("Retry-After", "")
+            after_s = min(float(after), LONGEST_WAIT_S) if after.isdecimal() else 0.0
+            return answer.status, f"{answer.status} {answer.reason} {words}".strip(), after_s
+
+    def _token(self) -> dict[str, str]:
+        if not self._config.token_file:
+            return {}
+        token = Path(self._config.token_file).read_text(encoding="utf-8").strip()
+        return {self._config.header: f"{self._config.scheme} {token}".strip()}
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[http.client.HTTPConnection]:
+        """Give a connection, and close it; what breaks in between is a Retry for everybody."""
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self._url.hostname or "", self._port, timeout=self.deadline_s + 1)
+        with Deadline(self.deadline_s) as deadline:
+            deadline.watch(connection)
+            try:
+                yield connection
+            except (http.client.HTTPException, OSError, ValueError) as error:
+                late = f"no answer within {self.deadline_s:g} s"
+                words = late if deadline.expired else str(error) or type(error).__name__
+                raise Retry(f"{self._url.netloc}: {words}", everybody=True) from error
+            finally:
+                connection.close()

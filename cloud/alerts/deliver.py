@@ -1,0 +1,149 @@
+"""One courier a channel: a thread that carries one message at a time, and what is known of the channel's health.
+
+A channel keeps its own deadline; one that does not come back by then (a name server that hangs, say) is left behind
+with its thread, and a new thread goes on. Waiting is measured by the monotonic clock: a clock that is put right stops
+nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.alerts.channels import GiveUp, Message, Named, Retry
+from cloud.alerts.outbox import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloud.clock import Clock
+
+LOG = logging.getLogger(__name__)
+GRACE_S = 2.0  # beyond a channel's own deadline
+LEFT_BEHIND = 3  # threads that may hang at once; with more, the channel waits until one comes back
+FIRST_S, LONGEST_S = 2.0, 60.0  # back-off of a channel that takes nothing: full jitter up to 2, 4, 8 … 60 s
+CHECK_S = 3_600.0  # how often an idle channel is tried without a message
+
+
+class Job(msgspec.Struct, frozen=True, eq=False):
+    """What a courier carries: a letter, or nothing but a look whether the channel would take one."""
+
+    row: Row | None
+    message: Message | None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a job. `failure` is None when the other side has accepted it."""
+
+    courier: Courier
+    job: Job
+    failure: Retry | GiveUp | None
+
+
+class Courier:
+    """Carries for one channel. Its methods are called by the post office's thread alone."""
+
+    def __init__(self, named: Named, clock: Clock, tell: Callable[[Outcome], None]) -> None:
+        self.name, self.kind = named.name, named.kind
+        self._channel, self._clock, self._tell = named.channel, clock, tell
+        self.why = ""  # what keeps every message from getting through; empty when well
+        self.well_once = False
+        self._fails = 0
+        self._closed_until_s = 0.0
+        self._check_s = 0.0  # tried at the start
+        self._job: Job | None = None
+        self._began_s = 0.0
+        self._left: dict[Job, threading.Thread] = {}
+        self._jobs: queue.SimpleQueue[Job | None] | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being carried."""
+        return self._job is not None
+
+    @property
+    def open(self) -> bool:
+        """Whether a message may be given to it now."""
+        return not self.busy and self._clock.monotonic() >= self._closed_until_s and len(self._left) <= LEFT_BEHIND
+
+    @property
+    def wants_check(self) -> bool:
+        """Whether it is to be tried without a message: at the start, after a fault, and each hour."""
+        return self.open and self._clock.monotonic() >= self._check_s
+
+    def give(self, job: Job) -> None:
+        """Let it carry this; the outcome is told, from its own thread."""
+        if self._jobs is None or self._thread is None:
+            self._jobs = queue.SimpleQueue()
+            self._thread = threading.Thread(
+                target=self._work, args=(self._jobs,), name=f"channel-{self.name}", daemon=True
+            )
+            self._thread.start()
+        self._job, self._began_s = job, self._clock.monotonic()
+        self._jobs.put(job)
+
+    def overdue(self) -> Outcome | None:
+        """Leave behind a thread that did not come back in time, and say what became of its job."""
+        if self._job is None or self._thread is None:
+            return None
+        took_s = self._clock.monotonic() - self._began_s
+        if took_s < self._channel.deadline_s + GRACE_S:
+            return None
+        job, self._left[self._job] = self._job, self._thread
+        self._jobs = self._thread = None
+        return Outcome(self, job, Retry(f"it has not come back for {took_s:.0f} s", everybody=True))
+
+    def take_back(self, outcome: Outcome) -> bool:
+        """Note an outcome; tell whether it is news, and not what somebody left behind says of a failure."""
+        behind = outcome.job in self._left and outcome.job is not self._job
+        if behind:
+            del self._left[outcome.job]
+            return outcome.failure is None
+        self._job = None
+        self._judge(outcome.failure)
+        return True
+
+    def close(self, within_s: float) -> None:
+        """Let the thread end; what it carries now may take so long."""
+        if self._jobs is not None and self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join(within_s)
+        self._jobs = self._thread = None
+
+    def _judge(self, failure: Retry | GiveUp | None) -> None:
+        now_s = self._clock.monotonic()
+        if isinstance(failure, Retry) and failure.everybody:
+            if not self.why:
+                LOG.error("channel-ill channel=%s why=%r", self.name, str(failure))
+            self.why = str(failure)
+            pause_s = random.uniform(0, min(LONGEST_S, FIRST_S * 2.0 ** min(self._fails, 16)))
+            self._fails += 1
+            self._closed_until_s = self._check_s = now_s + max(failure.after_s, pause_s)
+            return
+        if self.why:
+            LOG.warning("channel-well channel=%s", self.name)
+        self.why, self.well_once, self._fails = "", True, 0
+        self._check_s = now_s + CHECK_S
+
+    def _work(self, jobs: queue.SimpleQueue[Job | None]) -> None:
+        while (job := jobs.get()) is not None:
+            self._tell(Outcome(self, job, self._carry(job)))
+
+    def _carry(self, job: Job) -> Retry | GiveUp | None:
+        try:
+            if job.message is None:
+                self._channel.check()
+            else:
+                self._channel.send(job.message)
+        except (Retry, GiveUp) as failure:
+            return failure
+        except Exception as error:
+            LOG.exception("channel-failed channel=%s", self.name)
+            return Retry(f"{type(error).__name__}: {error}", everybody=True)
+        return None

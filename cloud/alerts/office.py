@@ -1,0 +1,253 @@
+"""The post office: a thread that turns intents into letters and has couriers carry them, the most urgent first.
+
+It never waits for a channel, and judging never waits for it: what it needs it reads from the journal, by a connection
+of its own. Words are put on paper when a letter leaves, from the incident as it then is and from what its reader knows;
+a letter with nothing new is not sent. What one channel does not deliver goes to the next of the same person.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+from cloud.alerts import words
+from cloud.alerts.channels import GiveUp, Message, Retry
+from cloud.alerts.deliver import Courier, Job, Outcome
+from cloud.alerts.outbox import Outbox
+from cloud.alerts.retries import Retries
+from cloud.alerts.route import LEVELS, LIFE, Reader, elsewhere, say
+from cloud.alerts.sorting import Sorter, people
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cloud.alerts.channels import Named
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.outbox import Row
+    from cloud.alerts.rules import Rule
+    from cloud.clock import Clock
+    from cloud.registry import Registry
+
+LOG = logging.getLogger(__name__)
+IDLE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+END_S = 2.0  # for what is being carried when the server ends
+STAND_IN_S = {"life": 20.0, "service": 900.0, "upkeep": 900.0}  # then another channel is asked, too
+UNTOLD_S = 45.0  # from which an undelivered letter about life makes the alerts ill
+
+
+class Office:
+    """Composes and hands out. `run` works in the caller's thread; `health` and `wake` may be called from any."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        channels: Sequence[Named],
+        registry: Registry,
+        rules: Mapping[str, Rule],
+        clock: Clock,
+        *,
+        lifetime_s: float,
+        mail_late: bool,
+    ) -> None:
+        self._journal, self._outbox = journal, Outbox(journal)
+        self._rules, self._clock = rules, clock
+        self._wake = threading.Event()
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
+        self._retries = Retries(clock)
+        readers = people(registry.contacts, channels)
+        self._readers = {reader.person: reader for reader, _ in readers}
+        self._sorter = Sorter(
+            journal,
+            self._outbox,
+            registry,
+            rules,
+            readers,
+            clock,
+            reaches=bool(channels),
+            lifetime_s=lifetime_s,
+            mail_late=mail_late,
+        )
+        self._untold: dict[int, str] = {}  # letters about life that wait too long, and why
+        self.faults = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until stopped. A fault is logged and costs a pause, never the thread."""
+        pause_s = IDLE_S
+        while not stop.is_set():
+            try:
+                self.step()
+                pause_s = IDLE_S
+                self._clock.wait(self._wake, IDLE_S)
+            except Exception:
+                self.faults += 1
+                LOG.exception("post-failed pause_s=%g", pause_s)
+                self._clock.wait(stop, pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        self.close()
+
+    def step(self) -> None:
+        """Do once all that is due: outcomes, routing, standing in, handing out."""
+        self._wake.clear()
+        if not self._journal.ready:  # the alerts' own thread opens and migrates it
+            return
+        for outcome in self._returned():
+            if outcome.courier.take_back(outcome) and outcome.job.row is not None:
+                self._settle(outcome.job.row, outcome.failure)
+        self._sorter.sort()
+        rows = self._outbox.waiting()
+        self._retries.meet(rows)
+        self._stand_in(rows)
+        self._hand_out(rows)
+        self._complain(rows)
+
+    def wake(self) -> None:
+        """Say that there may be something to do."""
+        self._wake.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for something to do, by the machine's own clock; tell whether there is."""
+        return self._wake.wait(seconds)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being carried."""
+        return any(courier.busy for courier in self._couriers.values())
+
+    def health(self) -> dict[str, Any]:
+        """Return what keeps each channel from delivering, and how many letters about life nobody has got."""
+        channels = {
+            one.name: {"kind": one.kind, "why": one.why, "tried": one.well_once or bool(one.why)}
+            for one in self._couriers.values()
+        }
+        ill = sorted(name for name, how in channels.items() if how["why"])
+        return {"channels": channels, "channels_ill": ill, "untold": len(self._untold), "post_faults": self.faults}
+
+    def close(self) -> None:
+        """Wait a little for what is being carried, and let go of the journal. May be called twice."""
+        for courier in self._couriers.values():
+            courier.close(END_S)
+        if self._journal.ready:
+            for outcome in self._returned():
+                if outcome.courier.take_back(outcome) and outcome.job.row is not None:
+                    self._settle(outcome.job.row, outcome.failure)
+        self._journal.close()
+
+    def _told(self, outcome: Outcome) -> None:
+        self._outcomes.put(outcome)
+        self._wake.set()
+
+    def _returned(self) -> list[Outcome]:
+        found = []
+        while not self._outcomes.empty():
+            found.append(self._outcomes.get())
+        return found + [late for courier in self._couriers.values() if (late := courier.overdue())]
+
+    def _stand_in(self, rows: Sequence[Row]) -> None:
+        """Give a letter that is not delivered to the next channel of the same person as well."""
+        for row in rows:
+            courier = self._couriers.get(row.channel)
+            if courier is None:
+                self._give_up(row, f"there is no channel {row.channel!r} in cloud.toml any more")
+            elif self._retries.waited_s(row) >= STAND_IN_S[LEVELS[row.level]] or (
+                row.level == LIFE and (courier.why or row.words)
+            ):
+                self._ask_another(row, self._readers.get(row.person))
+
+    def _ask_another(self, row: Row, reader: Reader | None) -> None:
+        way = elsewhere(reader, self._outbox.tried(row)) if reader else None
+        if way is not None:
+            with self._journal.transaction():
+                self._outbox.copy(row, *way, self._clock.utc_ms())
+            LOG.warning("stands-in letter=%d channel=%s for=%s", row.id, way[0], row.channel)
+            self._wake.set()
+
+    def _hand_out(self, rows: Sequence[Row]) -> None:
+        """Give each free courier its most urgent letter; letters of one level reach a person in their order."""
+        waits: set[tuple[str, str, int]] = set()
+        for row in rows:
+            lane = (row.channel, row.person, row.level)
+            courier = self._couriers.get(row.channel)
+            if courier is None or lane in waits:
+                continue
+            if not courier.open or not self._retries.due(row):
+                waits.add(lane)
+            elif message := self._compose(row):
+                courier.give(Job(row, message))
+            else:
+                self._wake.set()  # the next one may have something to say
+        for courier in self._couriers.values():
+            if courier.wants_check:
+                courier.give(Job(None, None))
+
+    def _compose(self, row: Row) -> Message | None:
+        """Put a letter on paper and mark it as being sent; None where it says nothing new."""
+        now_ms, waited_s = self._clock.utc_ms(), self._retries.waited_s(row)
+        with self._journal.transaction():
+            items = self._items(row)
+            if not items:
+                self._outbox.set(row, "overtaken", done_ms=now_ms)
+                return None
+            self._outbox.begin(row, {item.incident.id: item.tell for item in items}, waited_s)
+        return Message(
+            id=row.name,
+            at_ms=now_ms,
+            to=row.address,
+            subject=words.subject(items),
+            text=words.text(items, row.lang, waited_s),
+            level=LEVELS[row.level],
+        )
+
+    def _items(self, row: Row) -> list[words.Item]:
+        items = []
+        for number, tell in self._outbox.about(row):
+            incident = self._journal.incident(number)
+            said = say(tell, self._outbox.knows(row.person, number), incident)
+            if said:
+                times = self._outbox.times(incident, self._clock.utc_ms())
+                items.append(words.Item(incident, self._rules.get(incident.rule), said, times))
+        order = list(words.TELLS)
+        return sorted(items, key=lambda item: (order.index(item.tell), item.incident.since_ms))
+
+    def _settle(self, row: Row, failure: Retry | GiveUp | None) -> None:
+        if failure is None:
+            with self._journal.transaction():
+                last = 0
+                for number, _ in self._outbox.about(row):
+                    last = self._event(row, number, "told", f"{row.channel} accepted")
+                self._outbox.told(row, last, self._clock.utc_ms())
+        elif isinstance(failure, GiveUp):
+            self._give_up(row, str(failure))
+        elif self._retries.waited_s(row) > row.lifetime_s:
+            self._give_up(row, f"still not accepted after {row.lifetime_s:g} s: {failure}")
+        else:
+            self._retries.later(row, failure)
+            with self._journal.transaction():
+                self._outbox.set(row, "waiting", words=str(failure))
+                if row.attempts == 0:
+                    self._failed(row, f"will be tried again: {failure}")
+
+    def _give_up(self, row: Row, why: str) -> None:
+        with self._journal.transaction():
+            self._outbox.set(row, "given up", words=why, done_ms=self._clock.utc_ms())
+            self._failed(row, f"given up: {why}")
+        self._ask_another(row, self._readers.get(row.person))
+
+    def _failed(self, row: Row, what: str) -> None:
+        LOG.error("not-told letter=%d level=%s channel=%s why=%r", row.id, LEVELS[row.level], row.channel, what)
+        for number, _ in self._outbox.about(row):
+            self._event(row, number, "tell-failed", what)
+
+    def _event(self, row: Row, incident: int, event: str, what: str) -> int:
+        inputs = {"channel": row.channel, "to": row.address, "message_id": row.name, "attempts": row.attempts + 1}
+        return self._journal.event(self._clock.utc_ms(), incident, event, what, **inputs)
+
+    def _complain(self, rows: Sequence[Row]) -> None:
+        """Log once, and keep for the health, what about life is not told in time."""
+        late = {row.id: row.words for row in rows if row.level == LIFE and self._retries.waited_s(row) > UNTOLD_S}
+        for number in late.keys() - self._untold.keys():
+            LOG.error("untold letter=%d for_s=%g why=%r", number, UNTOLD_S, late[number])
+        self._untold = late

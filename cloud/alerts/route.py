@@ -1,0 +1,173 @@
+"""Whom to tell, how urgently, and what goes into one letter: intents become letters. Pure.
+
+Life before service before upkeep: the first smoke of an area leaves at once, whatever else waits. What follows in the
+same area, or of the same rule, is gathered into one letter, with pauses that grow with the letters of the last day;
+what comes and goes is told less and less often (`SERIES_HOLD_S`), and its newest state overtakes those before. A pause
+is measured by the server's clock; one that was put back never keeps anybody waiting.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from cloud.alerts.incident import Incident
+from cloud.alerts.intent import Grade, Intent
+
+LEVELS: tuple[Grade, ...] = ("life", "service", "upkeep")  # in the order of leaving
+LIFE = LEVELS.index("life")
+BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was"), ("late", "late_end")
+DAY_MS = 86_400_000
+# Seconds until the next letter, after so many of the last day; the last figure goes on.
+SERIES_HOLD_S = (0, 0, 0, 0, 900, 1_800, 3_600, 7_200, 14_400)  # twice there and back before it counts as flapping
+GROUP_HOLD_S = (0, 0, *[60] * 8, *[600] * 10, 3_600)
+
+Series = tuple[str, str, str, bool]
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One intent: what the journal wants told of an incident, and to whom."""
+
+    intent: Intent
+    incident: Incident
+    role: str
+    area: str  # a zone, a hamlet, or a gateway that hangs nowhere
+
+    @property
+    def level(self) -> int:
+        """How urgent it is (0 first); history, known late, can wait."""
+        return len(LEVELS) - 1 if self.incident.late else LEVELS.index(self.intent.grade)
+
+    @property
+    def series(self) -> Series:
+        """What can come and go: one rule on one channel; what is known late is no news of the present."""
+        one = self.incident
+        return (one.rule, one.gateway, one.channel, one.late)
+
+    @property
+    def group(self) -> str:
+        """What shares a letter: smoke of one area; of everything else all that one rule found."""
+        late = "|late" if self.incident.late else ""
+        return f"{self.incident.rule}|{self.area}" if self.level == LIFE else f"{self.incident.rule}{late}"
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What was already written of a series or a group: letters of the last day, the last one, and whether it is on."""
+
+    letters: int = 0
+    last_ms: int | None = None
+    on: bool = False  # people were told that it began, and not yet that it ended
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Somebody to tell, and by which channels: (channel, address), in the order of cloud.toml."""
+
+    person: str
+    lang: str
+    addresses: tuple[tuple[str, str], ...]
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """One letter to one person: its level, how long it is worth trying, and (incident, tell) that it is about."""
+
+    group: str
+    level: int
+    lifetime_s: float
+    reader: Reader
+    about: tuple[tuple[int, str], ...]
+
+
+class Routed(msgspec.Struct, frozen=True):
+    """What becomes of the notices: letters, intents that are dealt with, incidents that nobody can be told of.
+
+    At `look_ms` something that is held back may go; None when nothing is.
+    """
+
+    letters: list[Letter]
+    done: list[int]
+    nobody: list[Notice]
+    look_ms: int | None
+
+
+class Book(msgspec.Struct, frozen=True):
+    """Who reads what: by role, and by incident who was told of it before; `mail_late` tells history, too."""
+
+    readers: Mapping[str, Sequence[Reader]]
+    told: Mapping[int, Sequence[Reader]]
+    lifetime_s: float
+    mail_late: bool = False
+
+
+def route(
+    notices: Sequence[Notice], book: Book, series: Mapping[Series, Past], groups: Mapping[str, Past], now_ms: int
+) -> Routed:
+    """Return the letters that leave now; a notice that is neither in one nor `done` waits."""
+    newest = {notice.series: notice for notice in sorted(notices, key=lambda one: one.intent.id)}
+    wanted = {notice.intent.id for notice in newest.values() if book.mail_late or not notice.incident.late}
+    done = [notice.intent.id for notice in notices if notice.intent.id not in wanted]
+    gathered: dict[tuple[int, str], list[Notice]] = defaultdict(list)
+    waits_ms: list[int] = []
+    for notice in (one for one in newest.values() if one.intent.id in wanted):
+        past, group = series.get(notice.series, Past()), groups.get(notice.group, Past())
+        wait_ms = _wait_ms(notice, past, group, now_ms)
+        if wait_ms > 0:
+            waits_ms.append(wait_ms)
+        else:
+            gathered[notice.level, notice.group].append(notice)
+            done.append(notice.intent.id)
+    letters, nobody = [], []
+    for (level, name), members in sorted(gathered.items()):
+        readers: dict[Reader, list[tuple[int, str]]] = {}
+        for notice in members:
+            to = _readers(notice, book)
+            for reader in to:
+                readers.setdefault(reader, []).append((notice.incident.id, notice.intent.tell))
+            nobody += [] if to else [notice]
+        letters += [Letter(name, level, book.lifetime_s, reader, tuple(about)) for reader, about in readers.items()]
+    return Routed(letters, sorted(done), nobody, now_ms + min(waits_ms) if waits_ms else None)
+
+
+def say(tell: str, knows: str, incident: Incident) -> str:
+    """Return what is to be said of an incident as it is now to somebody who `knows` this of it; "" when nothing."""
+    if tell in LATE and incident.late:
+        news = "late" if incident.open else "late_end"
+    elif not incident.open:
+        if knows in (*ENDS, "late_end"):
+            return ""
+        unknown = "end_unknown" if tell == "end_unknown" else ""
+        news = unknown or ("was" if knows in ("", "late") else "end")
+    elif tell in (*BEGINS, *ENDS, *LATE):
+        if knows not in ("", *ENDS, *LATE):
+            return ""
+        news = "again" if knows in ENDS else "onset"
+    else:
+        news = tell  # a kind of its own, such as smoke that fell silent: said once
+    return "" if news == knows else news
+
+
+def elsewhere(reader: Reader, tried: Sequence[str]) -> tuple[str, str] | None:
+    """Return the next (channel, address) by which somebody can be told, None when all were tried."""
+    return next((way for way in reader.addresses if way[0] not in tried), None)
+
+
+def _wait_ms(notice: Notice, series: Past, group: Past, now_ms: int) -> int:
+    begins = notice.intent.tell in BEGINS or notice.intent.tell == "was"
+    due_ms = _left_ms([round(notice.intent.due_s)], Past(0, notice.intent.at_ms), now_ms)
+    if notice.level == LIFE and begins and not series.on and not group.on:
+        return due_ms
+    flaps_ms = 0 if notice.level == LIFE and begins and not series.on else _left_ms(SERIES_HOLD_S, series, now_ms)
+    return max(flaps_ms, _left_ms(GROUP_HOLD_S, group, now_ms), due_ms)
+
+
+def _left_ms(holds_s: Sequence[int], past: Past, now_ms: int) -> int:
+    if past.last_ms is None or past.last_ms > now_ms:  # the clock was put back: nothing is known of the pause
+        return 0
+    return past.last_ms + 1000 * holds_s[min(past.letters, len(holds_s) - 1)] - now_ms
+
+
+def _readers(notice: Notice, book: Book) -> Sequence[Reader]:
+    """Return who is told: the end goes to those who were told the beginning, whoever has the role today."""
+    before = book.told.get(notice.incident.id, ())
+    return before if before and not notice.incident.open else book.readers.get(notice.role, ())

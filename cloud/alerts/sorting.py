@@ -1,0 +1,115 @@
+"""Intents become letters in the outbox: what `route` decides is looked up before and written down after it, at once.
+
+An intent is struck out in the transaction that writes its letters, so a kill at any point tells nobody twice, and
+forgets nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from cloud.alerts import words
+from cloud.alerts.places import area_of
+from cloud.alerts.route import Book, Notice, Reader, route
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cloud.alerts.channels import Named
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.outbox import Outbox
+    from cloud.alerts.rules import Rule
+    from cloud.clock import Clock
+    from cloud.registry import Contact, Registry
+
+LOG = logging.getLogger(__name__)
+CONSOLE = logging.getLogger("gocche.alerts")  # one key=value line for everything that is told, whoever is told of it
+AT_MOST = 100_000  # intents in one look; held back are at most one for each rule and channel
+
+
+class Sorter:
+    """Sorts what is to be told into letters, within transactions of its own."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        outbox: Outbox,
+        registry: Registry,
+        rules: Mapping[str, Rule],
+        readers: Sequence[tuple[Reader, str]],
+        clock: Clock,
+        *,
+        reaches: bool,
+        lifetime_s: float,
+        mail_late: bool,
+    ) -> None:
+        self._journal, self._outbox, self._registry, self._rules = journal, outbox, registry, rules
+        self._clock, self._people = clock, readers
+        self._reaches = reaches  # without any channel the log is all that was wanted
+        self._lifetime_s, self._mail_late = lifetime_s, mail_late
+        self._seen = 0  # the newest intent that was looked at
+        self._look_ms: int | None = None  # when something that is held back may go
+        self._last_ms = 0
+
+    def sort(self) -> None:
+        """Turn what is new, or was held back until now, into letters."""
+        now_ms = self._clock.utc_ms()
+        back, self._last_ms = now_ms < self._last_ms, now_ms
+        newest = self._journal.newest_intent()
+        if newest == self._seen and not back and (self._look_ms is None or now_ms < self._look_ms):
+            return
+        with self._journal.transaction():
+            notices = self._notices()
+            told = {one.incident.id: self._before(one) for one in notices if not one.incident.open}
+            by_role = {role: [reader for reader, of in self._people if of == role] for _, role in self._people}
+            book = Book(by_role, told, self._lifetime_s, self._mail_late)
+            series = {one.series: self._outbox.series(one, now_ms) for one in notices}
+            groups = {name: self._outbox.group(name, now_ms) for name in {one.group for one in notices}}
+            routed = route(notices, book, series, groups, now_ms)
+            for letter in routed.letters:
+                self._outbox.put(letter, *letter.reader.addresses[0], now_ms)
+            for notice in routed.nobody if self._reaches else ():
+                self._nobody(notice, now_ms)
+            self._journal.dealt_with(routed.done)
+            self._journal.set_meta("posted", str(newest))
+            self._outbox.prune()
+        self._seen, self._look_ms = newest, routed.look_ms
+
+    def _notices(self) -> list[Notice]:
+        """Return what waits to be told; what is new is said on the log, whatever becomes of it."""
+        notices, logged = [], int(self._journal.meta("posted", "0"))
+        for intent in self._journal.intents(0, AT_MOST):
+            incident = self._journal.incident(intent.incident)
+            rule = self._rules.get(incident.rule)
+            area = area_of(self._registry, incident.place, incident.gateway)
+            notices.append(Notice(intent, incident, rule.role if rule else "", area))
+            if intent.id > logged:
+                CONSOLE.warning("%s", words.line(incident, intent.tell))
+        return notices
+
+    def _before(self, notice: Notice) -> list[Reader]:
+        """Return who was told of an incident, by the addresses that they have today, if they have any."""
+        today = {reader.person: reader for reader, _ in self._people}
+        return [today.get(reader.person, reader) for reader in self._outbox.readers(notice.incident.id)]
+
+    def _nobody(self, notice: Notice, now_ms: int) -> None:
+        words_ = (
+            f"no contact has the role {notice.role!r} and an address for a channel: add one to the garden's contacts"
+        )
+        self._journal.event(now_ms, notice.incident.id, "tell-failed", words_)
+        self._journal.nobody_told(notice.incident.id)
+        LOG.error("nobody-to-tell incident=%d role=%r", notice.incident.id, notice.role)
+
+
+def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple[Reader, str]]:
+    """Return (reader, role) of everybody whom a channel reaches; the channel's name or kind names the address."""
+    found = []
+    for contact in contacts:
+        book = {"email": contact.email} | contact.addresses
+        ways = [(one.name, book.get(one.name) or book.get(one.kind, "")) for one in channels]
+        reached = tuple(way for way in ways if way[1])
+        if reached:
+            person = contact.email or contact.name
+            found.append((Reader(person, contact.lang, reached), contact.role))
+    return found
