@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
-
 from cloud import registry
 from cloud.alerts import wiring as alerts_wiring
 from cloud.config import ConfigError
-from cloud.coverage.hamlets import LastService, Limits, hamlets
+from cloud.coverage.hamlets import Coverage
 from cloud.ingest import quarantine
 from cloud.ingest.audit import Books
 from cloud.ingest.ingester import Ingester
 from cloud.pages.app import build
 from cloud.pages.garden import Garden
-from cloud.pages.remembered import Remembered
+from cloud.pages.serve import listen, server
 from cloud.store import Store, open_store
 from cloud.store.patience import insist
 from cloud.stream.connection import Stream
@@ -29,11 +26,13 @@ from cloud.stream.latest import Latest
 from wire import topics
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from cloud.clock import Clock
     from cloud.config import CloudConfig
+    from cloud.stream.connection import Arrival
 
 log = logging.getLogger(__name__)
-HEALTH_S = 2.0  # an answer of /healthz serves all who ask meanwhile
 
 
 def store_of(config: CloudConfig, *, writer: bool) -> Store:
@@ -59,7 +58,7 @@ class Cloud:
         folder = Path(config.data.path)
         folder.mkdir(parents=True, exist_ok=True)
         self._garden = registry.load(config.folder / config.garden.path)
-        self._socket = _listen(config.http.host, config.http.port)
+        self._socket = listen(config.http.host, config.http.port)
         self._store = store_of(config, writer=True)
         self._quarantine = quarantine.opened(folder / "quarantine.db")
         self._books, self._latest = Books(), Latest()
@@ -67,14 +66,14 @@ class Cloud:
         self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._ingest_stream.publish)
         self._ingester.prepare()  # a second writer is found out before anything is served
         self._alerts = alerts_wiring.build(config, folder, self._store, self._garden, clock)
-        self._follower = Follower([self._latest.offer, self._alerts.offer], self._alerts.heard, self._alerts.unstored)
+        self._follower = Follower([self._alerts.offer], self._alerts.heard, self._alerts.unstored)
         self._follow_stream = Stream(
             config.broker,
             "gocche-follow",
             topics.FROM_GATEWAYS,
             clock,
-            self._follower.offer,
-            self._alerts.listening,
+            self._followed,
+            self._linked,
         )
 
     def run(self) -> int:
@@ -83,6 +82,7 @@ class Cloud:
         rooms = {
             "ingest": self._ingester.run,
             "recall": self._recall,
+            "latest": self._fill,
             "follow": self._follower.run,
         } | self._alerts.loops
         threads = [threading.Thread(target=run, args=(stop,), name=name) for name, run in rooms.items()]
@@ -90,13 +90,11 @@ class Cloud:
             thread.start()
         self._follow_stream.start()
         self._ingest_stream.start()
-        server = uvicorn.Server(
-            uvicorn.Config(build(self._pages()), log_level="warning", access_log=False, server_header=False)
-        )
-        _end_on_signals(server)
+        pages = server(build(self._pages()))
+        _end_on_signals(pages)
         log.info("pages url=%s", self._url())
         try:
-            server.run(sockets=[self._socket])  # returns on SIGINT or SIGTERM
+            pages.run(sockets=[self._socket])  # returns on SIGINT or SIGTERM
         finally:
             stop.set()
             for stream in (self._ingest_stream, self._follow_stream):
@@ -114,19 +112,28 @@ class Cloud:
     def _recall(self, stop: threading.Event) -> None:
         """Take what the store knows of the time before: nothing waits for it, however long it takes."""
         insist(self._ingester.recall, self._clock, stop)
-        insist(lambda: self._latest.fill(self._store), self._clock, stop)
+
+    def _fill(self, stop: threading.Event) -> None:
+        self._latest.run(self._store, self._clock, stop)
+
+    def _followed(self, arrival: Arrival) -> None:
+        self._latest.hear(arrival)
+        self._follower.offer(arrival)
+
+    def _linked(self, up: bool) -> None:
+        self._latest.listening(up)
+        self._alerts.listening(up)
 
     def _pages(self) -> Garden:
-        last_service = LastService(self._store, self._clock)
         return Garden(
             registry=self._garden,
             latest=self._latest,
             store=self._store,
             clock=self._clock,
             public_url=self._config.http.public_url or self._url(),
-            coverage=lambda: hamlets(self._garden, self._latest, self._clock.utc_ms(), Limits(), last_service),
+            coverage=Coverage(self._garden, self._latest, self._store, self._clock),
             incidents=lambda: self._alerts.incidents(100),
-            health=Remembered(self._health, self._clock, HEALTH_S),
+            health=self._health,
         )
 
     def _url(self) -> str:
@@ -167,14 +174,6 @@ class Cloud:
             "alerts": alerts,
             "registry": [f"{problem.file}:{problem.line}: {problem.words}" for problem in self._garden.problems],
         }
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        words = f"the pages cannot be served on {host}:{port}: {error.strerror}; stop who has it, or change [http]"
-        raise OSError(words) from error
 
 
 def _end_on_signals(server: uvicorn.Server) -> None:

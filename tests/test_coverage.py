@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud.coverage.hamlets import HamletRow, LastService, Limits, hamlets
-from cloud.store import Retry
+from cloud.coverage.hamlets import Coverage, HamletRow, Limits, hamlets
 from tests.visitors import MODEM, NOW_MS, World
 from wire.reading import Reason
 
@@ -25,12 +24,15 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.store.close()
 
 
-def never(_gateway: str, _channel: str) -> int | None:
-    raise AssertionError("a hamlet in service needs no search of the past")
+MODEM_OF = "sg-01", "modem-hang-tay"
 
 
-def row(world: World, search: Any = never) -> HamletRow:
-    rows = hamlets(world.registry, world.latest, world.clock.now_ms, Limits(), search)
+def coverage(world: World) -> Coverage:
+    return Coverage(world.registry, world.latest, world.store, world.clock)
+
+
+def row(world: World, past: Any = None) -> HamletRow:
+    rows = hamlets(world.registry, world.latest, world.clock.now_ms, Limits(), past or {})
     assert [one.name for one in rows] == ["Háng Tày", "Kể Cả", "Pú Vá"]
     assert {one.state for one in rows[1:]} == {"unmeasured"}
     return rows[0]
@@ -69,7 +71,7 @@ def test_level_of_a_hamlet_in_service(
 def test_a_modem_without_service_is_none_and_remembers_its_last_signal(world: World, registration: int) -> None:
     world.tell({"modem-hang-tay": MODEM}, age_s=3 * DAY_S)
     world.tell({"modem-hang-tay": {"registration": registration}})
-    found = row(world, LastService(world.store, world.clock))
+    found = row(world, coverage(world).search())
     assert (found.state, found.registration, found.rsrp_dbm) == ("none", registration, None)
     assert found.last_service_ms == NOW_MS - 3 * DAY_S * 1_000
     assert found.searched
@@ -103,27 +105,24 @@ def test_a_modem_that_never_told_its_registration_is_unmeasured(world: World) ->
 def test_no_service_in_all_the_days_searched(world: World) -> None:
     world.tell({"modem-hang-tay": MODEM}, age_s=31 * DAY_S)
     world.tell({"modem-hang-tay": {"registration": 2}})
-    found = row(world, LastService(world.store, world.clock))
+    found = row(world, coverage(world).search())
     assert (found.last_service_ms, found.searched) == (None, True)
 
 
 def test_a_store_that_does_not_answer_is_not_thirty_days_without_signal(world: World) -> None:
-    def out(_gateway: str, _channel: str) -> int | None:
-        raise Retry("out of reach")
-
     world.tell({"modem-hang-tay": {"registration": 2}})
-    found = row(world, out)
+    found = coverage(world).rows(None)[0]
     assert (found.state, found.last_service_ms, found.searched) == ("none", None, False)
 
 
-def test_the_past_is_searched_once_a_minute(world: World) -> None:
-    search = LastService(world.store, world.clock)
-    world.tell({"modem-hang-tay": {"registration": 2}})
-    assert search("sg-01", "modem-hang-tay") is None
+def test_the_past_is_searched_by_one_question(world: World) -> None:
+    asked = []
+    last_held = world.store.last_held
+    world.store.last_held = lambda *of: asked.append(of[0]) or last_held(*of)  # type: ignore[method-assign]
+    assert coverage(world).search() == {MODEM_OF: None}
     world.tell({"modem-hang-tay": MODEM}, age_s=1_000)
-    assert search("sg-01", "modem-hang-tay") is None
-    world.clock.now_ms += 61_000
-    assert search("sg-01", "modem-hang-tay") == NOW_MS - 1_000_000
+    assert coverage(world).search() == {MODEM_OF: NOW_MS - 1_000_000}
+    assert asked == [[MODEM_OF]] * 2
 
 
 def test_of_two_modems_the_better_fresh_one_speaks(world: World) -> None:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.store import open_store
-from cloud.stream.latest import Latest, Value
-from tests.build import START_MS, batch, soil
+from cloud.store import Retry, Sample, open_store
+from cloud.store.patience import AGAIN_S
+from cloud.stream.connection import Arrival
+from cloud.stream.latest import FILL_S, UNREAD_BYTES, Latest, Value
+from tests.build import START_MS, batch, packet, soil
+from wire import codec
 from wire.batch import Source
 from wire.reading import Reason
 
@@ -156,3 +159,97 @@ def test_gateways_do_not_mix(gateway: str) -> None:
     value = latest.get(gateway, "soil-1", "soil_moisture")
     assert value is not None
     assert value.value == {"sg-01": 10, "sg-02": 20}[gateway]
+
+
+def heard(payload: bytes, **of: object) -> Arrival:
+    return Arrival(
+        **({"gateway": "sg-01", "kind": "up", "payload": payload, "arrival_ms": START_MS, "retained": False} | of)
+    )  # type: ignore[arg-type]
+
+
+def test_a_message_is_decoded_when_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    decode = codec.decode_message
+    monkeypatch.setattr(codec, "decode_message", lambda gateway, *of: decoded.append(gateway) or decode(gateway, *of))
+    latest = Latest()
+    for number in range(5):
+        payload = packet(first=1 + number, start_ms=START_MS + number * 1_000, rows=soil(1, base=30 + number))
+        latest.hear(heard(payload, arrival_ms=START_MS + 9_000))
+        latest.hear(heard(payload, gateway="sg-02", arrival_ms=START_MS + 9_000))
+    assert decoded == []
+    assert latest.get("sg-01", "soil-1", "soil_moisture") == Value(START_MS + 4_000, 34.0)
+    assert decoded == ["sg-01"] * 5
+    assert latest.channels() == [("sg-01", "soil-1"), ("sg-02", "soil-1")]
+    assert decoded == ["sg-01"] * 5 + ["sg-02"] * 5
+
+
+@pytest.mark.parametrize(
+    "of",
+    [{"kind": "status"}, {"kind": "beat"}, {"retained": True}, {"payload": b"x" * 70_000}, {"payload": b"damaged"}],
+)
+def test_what_is_no_batch_says_nothing(of: dict[str, object]) -> None:
+    latest = Latest()
+    latest.hear(heard(**({"payload": packet(rows=soil(1))} | of)))  # type: ignore[arg-type]
+    assert latest.channels() == []
+
+
+def test_of_a_gateway_that_nobody_looks_at_little_is_kept_and_the_store_brings_the_rest(tmp_path: Path) -> None:
+    store = open_store({"engine": "sqlite", "path": str(tmp_path / "store.sqlite")}, writer=True)
+    store.setup()
+    seldom = {"first": 1, "rows": [{"air-1": {"air_humidity": 80.0}}]}
+    store.commit([batch(**seldom)], START_MS)
+    latest = Latest()
+    latest.fill(store)
+    store.commit([batch(first=2, start_ms=START_MS + 60_000, rows=[{"air-1": {"air_humidity": 81.0}}])], START_MS)
+    latest.hear(heard(packet(first=2, start_ms=START_MS + 60_000, rows=[{"air-1": {"air_humidity": 81.0}}])))
+    for number in range(400):
+        latest.hear(heard(packet(first=3 + number, start_ms=START_MS + 120_000 + number * 1_000, rows=soil(1))))
+    assert sum(len(one.payload) for one in latest._unread["sg-01"]._waiting) <= UNREAD_BYTES
+    assert latest.get("sg-01", "air-1", "air_humidity") == Value(START_MS, 80.0)
+    assert latest.get("sg-01", "soil-1", "soil_moisture") == Value(START_MS + 519_000, 30.0)
+    clock, stop = StoppingClock(2), threading.Event()
+    latest.run(store, clock, stop)
+    assert latest.get("sg-01", "air-1", "air_humidity") == Value(START_MS + 60_000, 81.0)
+    assert clock.waits == [FILL_S, FILL_S]
+    asked = latest._wanted.is_set()
+    store.close()
+    assert not asked, "nothing is missing any more"
+
+
+def test_a_store_that_is_away_is_asked_until_it_answers_and_complained_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Away:
+        asked = 0
+
+        def latest(self) -> list[Sample]:
+            self.asked += 1
+            if self.asked < 4:
+                raise Retry("out of reach")
+            return [Sample("sg-01", "air-1", "air_humidity", START_MS * 1_000_000, 70.0)]
+
+    latest, clock = Latest(), StoppingClock(4)
+    assert not latest.filled
+    latest.run(Away(), clock, threading.Event())
+    assert latest.filled
+    assert clock.waits == [AGAIN_S] * 3 + [FILL_S]
+
+
+class StoppingClock:
+    """Ends what waits after so many waits."""
+
+    def __init__(self, most: int) -> None:
+        self.waits: list[float] = []
+        self._most = most
+
+    def utc_ms(self) -> int:
+        return START_MS
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        if len(self.waits) == self._most:
+            event.set()
+        return event.is_set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import threading
 from html.parser import HTMLParser
 from string import Formatter
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ import msgspec
 import pytest
 from starlette.routing import Route
 
-from cloud.pages.app import build
+from cloud.coverage.hamlets import Coverage
+from cloud.pages.app import build, site
 from cloud.pages.readings import metres
 from cloud.pages.words import LANGS, Speaker, catalogue, choose
 from cloud.registry import Story, codes
 from cloud.store import Retry
+from cloud.stream.latest import Latest
 from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, TREE, Incident, Visitor, World
 from wire.batch import Source
 from wire.quantities import QUANTITIES
@@ -262,27 +265,53 @@ def test_the_span_of_the_last_day_never_leaves_out_what_stands_beside_it(world: 
     assert "24 giờ: 70,0 – 95,0" in words_of(asked.get(f"/T/{TREE}").text).items[0]
 
 
+class Out:
+    """A store that does not answer, until it is well."""
+
+    def __init__(self, store: Any) -> None:
+        self._store, self.asked, self.well = store, 0, False
+
+    def hourly(self, *of: Any) -> Any:
+        self.asked += 1
+        return self._store.hourly(*of) if self.well else out()
+
+
 def test_a_store_that_does_not_answer_costs_a_note_not_the_page(world: World) -> None:
-    class Out:
-        asked = 0
-
-        def hourly(self, *_: object) -> list[object]:
-            self.asked += 1
-            raise Retry("database is locked")
-
-    out = Out()
+    store = Out(world.store)
     world.tell(ALL)
-    asked = client(world, store=out)
-    for _ in range(2):
+    asked = client(world, store=store)
+    for _ in range(3):
         answer = asked.get(f"/T/{TREE}")
         assert answer.status_code == 200
-        assert "Kho dữ liệu tạm thời không trả lời" in answer.text
+        assert catalogue("vi")["reading.store"] in answer.text
         assert "31,27" in answer.text
         assert "database is locked" not in answer.text
-    assert out.asked == 1  # it is left alone for a while
+        world.clock.now_ms += 5_000
+    assert store.asked == 1  # it is left alone for a while
     world.clock.now_ms += 31_000
-    asked.get(f"/T/{TREE}")
-    assert out.asked == 2
+    store.well = True
+    for _ in range(100):  # nobody waits for it: one of the next visitors sees what it said
+        page = asked.get(f"/T/{TREE}").text
+        if catalogue("vi")["reading.store"] not in page:
+            break
+        world.clock.now_ms += 1_000
+    else:
+        pytest.fail("the pages did not notice within a hundred visits that the store is well")
+
+
+def test_spans_that_can_not_be_had_anew_are_shown_with_their_age(world: World) -> None:
+    store = Out(world.store)
+    store.well = True
+    for hours, humidity in ((5, 97.0), (1, 61.5)):
+        world.tell({"air-1": {"air_humidity": humidity}}, age_s=hours * 3_600)
+    world.tell({"air-1": {"air_humidity": 80.0}})
+    asked = client(world, store=store)
+    assert "24 giờ: 61,5 – 97,0" in asked.get(f"/T/{TREE}").text
+    store.well = False
+    world.clock.now_ms += 720_000
+    page = asked.get(f"/T/{TREE}").text
+    assert "24 giờ: 61,5 – 97,0" in page
+    assert "Thấp nhất và cao nhất của 24 giờ là tra 12 phút trước" in page
 
 
 def test_a_story_is_text_never_markup(world: World) -> None:
@@ -379,14 +408,63 @@ def test_coverage_says_when_there_was_signal_last(world: World) -> None:
     assert (first["state"], first["last_service"]) == ("none", "2025-11-21T11:00:00.000+07:00")
 
 
-@pytest.mark.parametrize("path", ["/phu-song", "/phu-song.json", "/canh-bao"])
-def test_a_table_that_cannot_be_made_says_so(world: World, path: str) -> None:
-    def out() -> list[Any]:
-        raise Retry("database is locked")
+def out(*_: object) -> Any:
+    raise Retry("database is locked")
 
-    answer = client(world, coverage=out, incidents=out).get(path)
+
+def test_a_list_that_cannot_be_read_says_so(world: World) -> None:
+    answer = client(world, incidents=out).get("/canh-bao")
     assert answer.status_code == 503
     assert "locked" not in answer.text
+
+
+def test_a_list_that_can_not_be_read_anew_is_shown_with_its_age(world: World) -> None:
+    world.incidents = [Incident()]
+    away = threading.Event()
+    asked = client(world, incidents=lambda: out() if away.is_set() else world.incidents)
+    assert "Suspected smoke" in asked.get("/canh-bao").text
+    away.set()
+    world.clock.now_ms += 120_000
+    late = asked.get("/canh-bao")
+    assert late.status_code == 200
+    assert "Suspected smoke" in late.text
+    assert "Danh sách này đọc 2 phút trước" in late.text
+
+
+def test_coverage_is_shown_without_the_store_and_says_what_it_does_not_know(world: World) -> None:
+    world.tell({"modem-hang-tay": {"registration": 2}})
+    coverage = Coverage(world.registry, world.latest, world.store, world.clock)
+    coverage.search = out  # type: ignore[method-assign]
+    asked = client(world, coverage=coverage)
+    page = asked.get("/phu-song")
+    assert page.status_code == 200
+    assert "chưa tra được" in page.text
+    assert "không có sóng" in page.text
+    assert asked.get("/phu-song.json").json()["hamlets"][0]["searched"] is False
+
+
+def test_a_search_of_the_past_that_fails_later_is_shown_with_its_age(world: World) -> None:
+    world.tell({"modem-hang-tay": MODEM}, age_s=2 * DAY_S)
+    world.tell({"modem-hang-tay": {"registration": 2}})
+    coverage = Coverage(world.registry, world.latest, world.store, world.clock)
+    asked = client(world, coverage=coverage)
+    assert "11:00, 21/11" in asked.get("/phu-song").text
+    coverage.search = out  # type: ignore[method-assign]
+    world.clock.now_ms += 600_000
+    page = asked.get("/phu-song").text
+    assert "11:00, 21/11" in page
+    assert "Lần cuối có sóng là tra 10 phút trước" in page
+
+
+def test_before_the_store_was_read_pages_say_that_more_may_come(world: World) -> None:
+    world.latest = Latest()
+    asked = client(world)
+    for path in (f"/T/{TREE}", "/phu-song"):
+        assert catalogue("vi")["reading.filling"] in asked.get(path).text
+    assert "Chưa nhận được số đo nào" not in asked.get(f"/T/{TREE}").text
+    world.latest.fill(world.store)
+    world.clock.now_ms += 5_000
+    assert catalogue("vi")["reading.filling"] not in asked.get(f"/T/{TREE}").text
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -394,6 +472,7 @@ def test_incidents_are_suspected_never_confirmed(world: World, lang: str) -> Non
     asked = client(world)
     assert catalogue(lang)["alerts.none"] in asked.get(f"/canh-bao?lang={lang}").text
     world.incidents = [Incident(state="open"), Incident(state="ended", until_ms=NOW_MS), Incident(state="late")]
+    world.clock.now_ms += 5_000
     page = asked.get(f"/canh-bao?lang={lang}").text
     for state in ("open", "ended", "late"):
         assert catalogue(lang)[f"state.{state}"] in page
@@ -402,17 +481,10 @@ def test_incidents_are_suspected_never_confirmed(world: World, lang: str) -> Non
     assert "confirmed" not in page
 
 
-def test_health_is_what_the_server_says_of_itself(world: World) -> None:
-    def out() -> dict[str, Any]:
-        raise Retry("disk is full")
-
-    good, ill, silent = (
-        client(world, health=health).get("/healthz") for health in (lambda: {"ok": True}, lambda: {"ok": False}, out)
-    )
-    assert (good.status_code, good.json()) == (200, {"ok": True})
-    assert ill.status_code == 503
-    assert (silent.status_code, silent.json()) == (503, {"ok": False, "why": "disk is full"})
-    assert good.headers["cache-control"] == "no-store"
+def test_the_public_hears_that_the_pages_are_up_and_no_more(world: World) -> None:
+    answer = client(world).get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "up\n")
+    assert answer.headers["cache-control"] == "no-store"
 
 
 # --- what holds on every route ---
@@ -420,7 +492,7 @@ def test_health_is_what_the_server_says_of_itself(world: World) -> None:
 
 def every_path(world: World) -> list[str]:
     found = []
-    for route in build(world.garden()).routes:
+    for route in site(world.garden()).routes:
         assert isinstance(route, Route)
         found.append(route.path.replace("{code}", TREE))
     return [*found, "/T/000000", "/nowhere", f"/T/{TREE}/x", f"/t/{BARE}"]
@@ -447,12 +519,14 @@ def test_every_answer_is_guarded_sets_no_cookie_and_loads_nothing(world: World) 
 
 
 def test_a_fault_of_ours_shows_no_inner_parts_and_is_guarded(world: World) -> None:
-    def broken() -> dict[str, Any]:
-        raise KeyError("the inner part")
+    class Broken(Latest):
+        def channel(self, *_: object) -> Any:
+            raise KeyError("the inner part")
 
-    answer = client(world, health=broken).get("/healthz")
+    answer = client(world, latest=Broken()).get(f"/T/{TREE}")
     assert answer.status_code == 500
     assert "inner part" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
@@ -483,6 +557,82 @@ def test_pages_travel_compressed(world: World) -> None:
     answer = client(world).get(f"/T/{TREE}", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
     assert {"Accept-Language", "Accept-Encoding"} == {name.strip() for name in answer.headers["vary"].split(",")}
+
+
+def test_head_tells_what_get_would_and_sends_nothing(world: World) -> None:
+    asked = client(world)
+    for path in ("/", f"/T/{TREE}", f"/T/{TREE}.json", "/phu-song", "/icon.svg", "/nowhere"):
+        got, head = asked.get(path), asked.request("HEAD", path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers == got.headers
+
+
+@pytest.mark.parametrize("path", [f"/T/{TREE}.json", "/phu-song.json"])
+def test_the_json_is_the_same_when_nothing_changed(world: World, path: str) -> None:
+    world.tell(ALL)
+    asked = client(world)
+    tag = asked.get(path).headers["etag"]
+    for _ in range(3):
+        world.clock.now_ms += 61_000
+        assert asked.get(path, headers={"If-None-Match": f'"other", {tag}'}).status_code == 304
+
+
+def test_visitors_of_one_second_are_shown_what_was_made_once(world: World) -> None:
+    class Counted(Latest):
+        looked = 0
+
+        def channel(self, gateway: str, channel: str) -> Any:
+            self.looked += 1
+            return world.latest.channel(gateway, channel)
+
+    counted = Counted()
+    asked = client(world, latest=counted)
+    once = {asked.get(f"/T/{TREE}", headers={"Accept-Language": lang, "Cookie": lang}).text for lang in ("vi", "vi-VN")}
+    looked = counted.looked
+    assert len(once) == 1
+    for _ in range(20):
+        asked.get(f"/T/{TREE}")
+        asked.request("HEAD", f"/t/{TREE}/".replace("/t/", "/T/"))
+    assert counted.looked == looked
+    assert "Sample tree 1" in asked.get(f"/T/{TREE}", headers={"Accept-Language": "en"}).text.partition("</h1>")[0]
+    world.tell({"soil-1": {"soil_moisture": 12.5}}, age_s=1)
+    world.clock.now_ms += 2_001
+    assert "12,5" in asked.get(f"/T/{TREE}").text
+
+
+def test_what_is_no_page_is_not_kept(world: World) -> None:
+    asked = client(world, incidents=out)
+    missing, away = asked.get("/T/000000"), asked.get("/canh-bao")
+    assert (missing.status_code, away.status_code) == (404, 503)
+    for answer in (missing, away):
+        assert answer.headers["cache-control"] == "no-store"
+        assert "etag" not in answer.headers
+    registry, tree = world.registry, world.registry.trees[TREE]
+    registry.trees["000000"] = msgspec.structs.replace(tree, code="000000")
+    assert asked.get("/T/000000").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example/x", "///evil.example", "//evil.example/T/" + TREE, "/\\evil.example/"]
+)
+def test_a_path_that_looks_like_another_host_makes_no_link(world: World, path: str) -> None:
+    answer = client(world).get(f"http://garden.test{path}", follow_redirects=False)
+    assert answer.status_code == 404
+    assert "evil.example" not in answer.text
+    assert "evil" not in answer.headers.get("location", "")
+
+
+@pytest.mark.parametrize("host", ["[", "a/b", "x:y:z", "a@b", 'evil"><b'])
+def test_whatever_a_visitor_calls_us_stands_in_no_page(world: World, host: str) -> None:
+    answer = client(world).get(f"/T/{TREE}", headers={"Host": host})
+    assert answer.status_code == 200
+    assert f"//{host}" not in answer.text
+    assert "evil" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/phu-song/", f"/T/{TREE}/", "//phu-song"])
+def test_a_slash_too_many_means_nothing(world: World, path: str) -> None:
+    assert client(world).get(f"http://garden.test{path}", follow_redirects=False).status_code == 200
 
 
 def test_no_place_name_stands_in_a_path(world: World) -> None:
@@ -594,7 +744,7 @@ def test_times_are_vietnams(ago_s: int, vi: str, en: str) -> None:
 
 def test_json_is_readable_by_the_plainest_reader(world: World) -> None:
     world.tell(ALL)
-    for path in (f"/T/{TREE}.json", "/phu-song.json", "/healthz"):
+    for path in (f"/T/{TREE}.json", "/phu-song.json"):
         answer = client(world).get(path)
         assert answer.headers["content-type"] == "application/json"
         json.loads(answer.content, parse_constant=pytest.fail)

@@ -82,7 +82,7 @@ def test_no_page_ever_shows_it(tmp_path: Path, *, filled: bool) -> None:
         world.latest.fill(world.store)
     asked = Visitor(build(world.garden()))
     seen = ""
-    for path in ("/", f"/T/{TREE}", f"/T/{TREE}.json", "/phu-song", "/phu-song.json", "/canh-bao", "/healthz"):
+    for path in ("/", f"/T/{TREE}", f"/T/{TREE}.json", "/phu-song", "/phu-song.json", "/canh-bao"):
         for lang in ("vi", "en"):
             got = asked.get(f"{path}?lang={lang}")
             assert got.status_code == 200

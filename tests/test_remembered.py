@@ -1,32 +1,181 @@
-"""Whoever asks /healthz in a hurry costs the store nothing."""
+"""What is asked on behalf of all: once, seldom, never waited for in vain, and shown with its age when it is old."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 
-from cloud.pages.remembered import Remembered
+from cloud.pages.remembered import Remembered, aside
 from cloud.store import Retry
 from tests.rules.garden import HandClock
 
 
-def test_an_answer_serves_all_who_ask_within_its_time() -> None:
-    clock, asked = HandClock(), []
+class Question:
+    """Counts how often it is asked; answers at once, fails, or hangs until it is let go."""
 
-    def ask() -> dict[str, Any]:
-        asked.append(clock.monotonic())
-        if len(asked) == 3:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.fails = False
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def __call__(self, key: str) -> int:
+        self.asked.append(key)
+        number = len(self.asked)
+        await self.go.wait()
+        if self.fails:
             raise Retry("the store does not answer")
-        return {"asked": len(asked)}
+        return number
 
-    answer = Remembered(ask, clock, 2.0)
-    assert [answer()["asked"] for _ in range(100)] == [1] * 100
-    clock.advance(1.9)
-    assert answer()["asked"] == 1
-    clock.advance(0.1)
-    assert answer()["asked"] == 2
-    clock.advance(2.0)
-    with pytest.raises(Retry):
-        answer()
-    assert answer()["asked"] == 4, "a fault is not remembered"
+
+def remembered(question: Any, clock: HandClock, **of: Any) -> Remembered[str, int]:
+    return Remembered(question, clock, 10.0, **({"patience_s": 0.01, "rest_s": 30.0} | of))
+
+
+async def settled(memory: Remembered[str, int]) -> None:
+    """Let what is asked behind the visitors' backs come to its end."""
+    while memory._flights:
+        await asyncio.wait(memory._flights.values())
+
+
+def test_one_question_serves_all_who_ask_meanwhile() -> None:
+    async def run() -> None:
+        question, clock = Question(), HandClock()
+        question.go.clear()
+        memory = remembered(question, clock, patience_s=None)
+        all_of_them = [asyncio.create_task(memory.get("a")) for _ in range(100)]
+        await asyncio.sleep(0)
+        question.go.set()
+        assert {(await one).value for one in all_of_them} == {1}
+        clock.advance(9.9)
+        known = await memory.get("a")
+        assert (known.value, known.stale) == (1, False)
+        assert known.age_s == pytest.approx(9.9)
+        assert question.asked == ["a"]
+
+    asyncio.run(run())
+
+
+def test_an_answer_not_yet_twice_as_old_is_given_while_a_new_one_is_asked_for() -> None:
+    async def run() -> None:
+        question, clock = Question(), HandClock()
+        memory = remembered(question, clock)
+        await memory.get("a")
+        clock.advance(15.0)
+        question.go.clear()
+        known = await memory.get("a")
+        assert (known.value, known.stale) == (1, False)
+        question.go.set()
+        await settled(memory)
+        assert (await memory.get("a")).value == 2
+        clock.advance(20.0)
+        assert (await memory.get("a")).value == 3, "an older one is waited for"
+
+    asyncio.run(run())
+
+
+def test_nobody_waits_twice_for_what_hangs() -> None:
+    async def run() -> None:
+        question, clock = Question(), HandClock()
+        memory = remembered(question, clock)
+        await memory.get("a")
+        clock.advance(60.0)
+        question.go.clear()
+        known = await memory.get("a")
+        assert (known.value, known.age_s, known.stale) == (1, 60.0, True)
+        with pytest.raises(Retry, match=r"no answer within 0\.01 s"):
+            await memory.get("never seen")
+        waits: list[object] = []
+        memory._came = lambda flight: waits.append(flight) or Remembered._came(memory, None)  # type: ignore[method-assign]
+        for _ in range(100):
+            assert (await memory.get("a")).stale
+        assert question.asked == ["a", "a"], "one question is under way; all others wait for their turn"
+        question.go.set()
+        await settled(memory)
+        assert not (await memory.get("a")).stale
+
+    asyncio.run(run())
+
+
+def test_a_fault_is_not_asked_again_at_once_and_then_by_one() -> None:
+    async def run() -> None:
+        question, clock = Question(), HandClock()
+        question.fails = True
+        memory = remembered(question, clock, patience_s=None)
+        for _ in range(50):
+            with pytest.raises(Retry, match="the store does not answer"):
+                await memory.get("a")
+        assert question.asked == ["a"]
+        clock.advance(31.0)
+        question.fails = False
+        with pytest.raises(Retry):
+            await memory.get("a")  # who asks now waits for nothing, and brings the question on its way
+        await settled(memory)
+        assert (await memory.get("a")).value == 2
+
+    asyncio.run(run())
+
+
+def test_those_who_wait_their_turn_do_not_ask_what_failed_meanwhile() -> None:
+    async def run() -> None:
+        question, clock = Question(), HandClock()
+        question.go.clear()
+        memory = remembered(question, clock, patience_s=None)
+        many = [asyncio.create_task(memory.get(key)) for key in "abcdef"]
+        await asyncio.sleep(0)
+        question.fails = True
+        question.go.set()
+        assert all(isinstance(one, Retry) for one in await asyncio.gather(*many, return_exceptions=True))
+        assert question.asked == ["a"]
+
+    asyncio.run(run())
+
+
+def test_a_fault_of_ours_is_logged_and_no_visitors_matter(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(_key: str) -> int:
+        raise KeyError("inner part")
+
+    async def run() -> None:
+        memory = remembered(broken, HandClock())
+        with pytest.raises(Retry):
+            await memory.get("a")
+
+    asyncio.run(run())
+    assert "question stumbled" in caplog.text
+
+
+def test_only_what_is_worth_it_is_kept_and_not_more_than_so_many() -> None:
+    async def run() -> None:
+        question, clock = Question(), HandClock()
+        memory = remembered(question, clock, worth=lambda number: number % 2 == 0, most=3)
+        assert [(await memory.get("a")).value for _ in range(4)] == [1, 2, 2, 2]
+        for key in range(20):
+            await memory.get(f"k{key}")
+        assert len(memory._kept) <= 3
+
+    asyncio.run(run())
+
+
+def test_what_blocks_is_asked_in_a_thread_that_no_stop_waits_for() -> None:
+    hang, threads = threading.Event(), []
+
+    def ask(key: str) -> str:
+        threads.append(threading.current_thread())
+        if key == "hang":
+            hang.wait(30)
+        return key.upper()
+
+    async def run() -> None:
+        asked = aside("ask-test", ask)
+        assert await asked("a") == "A"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asked("hang"), 0.01)
+
+    asyncio.run(run())
+    assert [(thread.name, thread.daemon) for thread in threads] == [("ask-test", True)] * 2
+    hang.set()
+    for thread in threads:
+        thread.join(10)

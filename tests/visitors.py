@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import anyio
 import httpx
 import msgspec
 
-from cloud.coverage.hamlets import LastService, Limits, hamlets
+from cloud.coverage.hamlets import Coverage
+from cloud.pages.app import build
 from cloud.pages.garden import Garden
+from cloud.pages.serve import listen, server
 from cloud.registry import Registry, load
 from cloud.store import Store, open_store
 from cloud.stream.latest import Latest
-from tests import build
+from tests import build as made_of
 
 if TYPE_CHECKING:
-    import threading
-
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 GARDEN = Path(__file__).parents[1] / "config" / "garden"
 NOW_MS = 1_763_870_400_000  # 2025-11-23 11:00 in Vietnam
@@ -32,7 +35,7 @@ SMOKE = {"pm1": 7, "pm2_5": 12, "pm10": 15, "pm2_5_cf1": 12, "particles_0_3": 13
 GNSS = {"lat": 21.6206, "lon": 104.5801, "alt": 1352.5, "satellites": 9, "fix_quality": 1}
 MODEM = {"registration": 1, "radio": 3, "lte_rsrp": -101.0, "lte_rsrq": -11.0, "lte_sinr": 8.0, "cell": 27447297}
 ALL = {
-    "soil-1": build.SOIL,
+    "soil-1": made_of.SOIL,
     "air-1": AIR,
     "weather-1": WEATHER | {"wind_direction": 320.0},
     "smoke-1": SMOKE,
@@ -78,6 +81,7 @@ class World:
         self.store: Store = open_store({"engine": "sqlite", "path": str(folder / "store.sqlite")}, writer=True)
         self.store.setup()
         self.latest = Latest()
+        self.latest.filled = True
         self.registry: Registry = load(GARDEN)
         self.incidents: list[Incident] = []
         self._first = 1
@@ -85,30 +89,37 @@ class World:
     def tell(self, rows: dict[str, dict[str, Any]], age_s: float = 60, **of: Any) -> None:
         """One poll of each channel, `age_s` before now, stored and offered as ingest and the follower do."""
         start = self.clock.now_ms - int(age_s * 1000)
-        made = build.batch(first=self._first, start_ms=start, rows=[rows], now_ms=self.clock.now_ms, **of)
+        made = made_of.batch(first=self._first, start_ms=start, rows=[rows], now_ms=self.clock.now_ms, **of)
         self._first += made.n
         self.store.commit([made], self.clock.now_ms)
         self.latest.offer(made, self.clock.now_ms)
 
     def garden(self, **changed: Any) -> Garden:
-        search = LastService(self.store, self.clock)
         parts: dict[str, Any] = {
             "registry": self.registry,
             "latest": self.latest,
             "store": self.store,
             "clock": self.clock,
             "public_url": "https://goc.example.org",
-            "coverage": lambda: hamlets(self.registry, self.latest, self.clock.utc_ms(), Limits(), search),
-            "incidents": lambda: self.incidents,
-            "health": lambda: {"ok": True},
+            "coverage": Coverage(self.registry, self.latest, self.store, self.clock),
+            "incidents": lambda: list(self.incidents),
+            "patience_s": 20.0,  # a busy machine is no hung store
         }
         return Garden(**(parts | changed))
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the one event loop that all applications of this test run live in, as each does in its own process."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="visitors", daemon=True).start()
+    return loop
 
 
 class Visitor:
     """Asks the application in this process, as a browser without cookies and without a language would."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -117,7 +128,32 @@ class Visitor:
             async with httpx.AsyncClient(transport=transport, base_url="http://garden.test") as client:
                 return await client.request(method, path, **options)
 
-        return anyio.run(ask)
+        return asyncio.run_coroutine_threadsafe(ask(), _loop()).result(30)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
+
+
+class Site:
+    """The pages on a real socket, served as the server serves them, in a thread of this process."""
+
+    def __init__(self, garden: Garden) -> None:
+        self._listener = listen("127.0.0.1", 0)
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._server = server(build(garden))
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="pages")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        end = time.monotonic() + 20
+        while not self._server.started:
+            assert time.monotonic() < end, "the server did not start within 20 s"
+            assert self._thread.is_alive(), "the server ended while starting"
+            self._thread.join(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        self._listener.close()

@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.clock import hanoi
-from cloud.store import Retry
 from wire.quantities import IN_SERVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from cloud.clock import Clock
     from cloud.registry import Binding, Hamlet, Registry
-    from cloud.store import Store
+    from cloud.store import History
     from cloud.stream.latest import ChannelNow, Latest
 
 RANK = ("good", "fair", "weak", "served", "none", "stale", "unmeasured")  # best first
 RADIO_5G_SA, RADIO_5G_NSA, RADIO_LTE = 5, 4, 3  # codes of wire.quantities.RADIO
+SEARCHED_DAYS = 30
+AHEAD_MS = 600_000  # readings may be dated up to 10 min ahead (docs/protocol.md)
 _DAY_MS = 86_400_000
+
+Past = dict[tuple[str, str], int | None]  # (gateway, channel) → UTC ms of its last service, None without any
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,18 +74,18 @@ def hamlets(
     latest: Latest,
     now_ms: int,
     limits: Limits,
-    last_service: Callable[[str, str], int | None],
+    past: Mapping[tuple[str, str], int | None],
 ) -> list[HamletRow]:
     """Return a row for every hamlet, by name. Of several modems in a hamlet the best fresh one speaks.
 
-    `last_service(gateway, channel)` searches the past for the last time in service (UTC ms); it may raise Retry.
+    `past` tells of modems when they were in service last (UTC ms); of those that are not in it nobody knows.
     """
     today = hanoi(now_ms).date()
     rows = []
     for code in registry.hamlets:
         unmeasured = _unmeasured(registry.hamlet(code, today) or registry.hamlets[code])
         heard = [
-            _aged(_judge(unmeasured, binding, now, limits, last_service), now_ms, limits)
+            _aged(_judge(unmeasured, binding, now, limits, past), now_ms, limits)
             for binding in registry.bound_to("hamlet", code, today)
             if (now := latest.channel(binding.gateway, binding.channel)) and "registration" in now.values
         ]
@@ -118,7 +121,7 @@ def _judge(
     binding: Binding,
     now: ChannelNow,
     limits: Limits,
-    last_service: Callable[[str, str], int | None],
+    past: Mapping[tuple[str, str], int | None],
 ) -> HamletRow:
     """Return the row as the modem's newest registration has it, however old that is."""
     registration = now.values["registration"]
@@ -132,7 +135,8 @@ def _judge(
         way_out=binding.way_out,
     )
     if registration.value not in IN_SERVICE:
-        return _searched(row, binding, last_service)
+        modem = binding.gateway, binding.channel
+        return msgspec.structs.replace(row, last_service_ms=past.get(modem), searched=modem in past)
     state, rsrp = level(now, limits)
     return msgspec.structs.replace(row, state=state, rsrp_dbm=rsrp, last_service_ms=registration.time_ms)
 
@@ -140,13 +144,6 @@ def _judge(
 def _aged(row: HamletRow, now_ms: int, limits: Limits) -> HamletRow:
     stale = row.time_ms is not None and now_ms - row.time_ms > limits.stale_s * 1000
     return msgspec.structs.replace(row, state="stale") if stale else row
-
-
-def _searched(row: HamletRow, binding: Binding, last_service: Callable[[str, str], int | None]) -> HamletRow:
-    try:
-        return msgspec.structs.replace(row, last_service_ms=last_service(binding.gateway, binding.channel))
-    except Retry:
-        return msgspec.structs.replace(row, searched=False)
 
 
 def _unmeasured(hamlet: Hamlet) -> HamletRow:
@@ -160,33 +157,29 @@ def _unmeasured(hamlet: Hamlet) -> HamletRow:
     )
 
 
-class LastService:
-    """Searches the store, day by day backwards, for the last sample in service; an answer is kept for `keep_s`.
+class Coverage:
+    """The table of now. What it needs of the past is searched apart, so that who asks the store may do it seldom."""
 
-    A hamlet without signal is looked at by everybody, so thirty days are not searched again at each visit.
-    """
+    def __init__(
+        self, registry: Registry, latest: Latest, store: History, clock: Clock, limits: Limits | None = None
+    ) -> None:
+        self._registry, self._latest, self._store, self._clock = registry, latest, store, clock
+        self._limits = limits or Limits()
 
-    def __init__(self, store: Store, clock: Clock, days: int = 30, keep_s: float = 60) -> None:
-        self._store = store
-        self._clock = clock
-        self._days = days
-        self._keep_s = keep_s
-        self._kept: dict[tuple[str, str], tuple[float, int | None]] = {}
+    def search(self) -> Past:
+        """Return when the modem of each hamlet was in service last, by one question to the store. Raises Retry."""
+        now_ms = self._clock.utc_ms()
+        today = hanoi(now_ms).date()
+        modems = {
+            (bound.gateway, bound.channel)
+            for code in self._registry.hamlets
+            for bound in self._registry.bound_to("hamlet", code, today)
+        }
+        end_ms = now_ms + AHEAD_MS
+        span_ns = (end_ms - SEARCHED_DAYS * _DAY_MS) * 1_000_000, end_ms * 1_000_000
+        found = self._store.last_held(sorted(modems), "registration", sorted(IN_SERVICE), *span_ns)
+        return dict.fromkeys(modems) | {modem: time_ns // 1_000_000 for modem, time_ns in found.items()}
 
-    def __call__(self, gateway: str, channel: str) -> int | None:
-        """Return UTC ms of the last sample in service, None when there is none in these days. Raises Retry."""
-        asked, answer = self._kept.get((gateway, channel), (None, None))
-        if asked is None or self._clock.monotonic() - asked > self._keep_s:
-            answer = self._search(gateway, channel)
-            self._kept[gateway, channel] = self._clock.monotonic(), answer
-        return answer
-
-    def _search(self, gateway: str, channel: str) -> int | None:
-        end = self._clock.utc_ms() + 600_000  # readings may be dated up to 10 min ahead (docs/protocol.md)
-        for _ in range(self._days):
-            series = self._store.series(gateway, channel, "registration", (end - _DAY_MS) * 1_000_000, end * 1_000_000)
-            for time_ns, value in reversed(series):
-                if value in IN_SERVICE:
-                    return time_ns // 1_000_000
-            end -= _DAY_MS
-        return None
+    def rows(self, past: Past | None) -> list[HamletRow]:
+        """Return a row for every hamlet from what modems said last, and from a `search`; None where that failed."""
+        return hamlets(self._registry, self._latest, self._clock.utc_ms(), self._limits, past or {})

@@ -1,7 +1,8 @@
-"""The public pages as a Starlette application: `build` wires the garden to its routes.
+"""The public pages as an application: `build` wires the garden to its routes, behind the one way out.
 
-Endpoints are plain functions, which Starlette runs in its threads: what they ask is memory, seldom the store. Nothing
-here sets a cookie, needs a script, loads anything from elsewhere or notes who came.
+Everything here runs in one event loop and answers from memory: a page is made within some milliseconds, once for all
+who ask within a second, and what the store must tell is asked aside and waited for a moment at most. Nothing here
+sets a cookie, needs a script, loads anything from elsewhere or notes who came.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cloud.pages import headers, tree, words
 from cloud.pages.day import Day
+from cloud.pages.front import Front
+from cloud.pages.remembered import Known, Remembered, aside
 from cloud.registry import codes
 from cloud.store import Retry
 from wire.quantities import IN_SERVICE, RADIO, REGISTRATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.requests import Request
 
@@ -35,42 +36,44 @@ if TYPE_CHECKING:
 
 HTML = "text/html"
 JSON = "application/json"
+PAST_S, INCIDENTS_S, HEALTH_S = 60.0, 2.0, 2.0  # how long an answer serves all who ask
+REST_S = 5.0  # who did not answer is left alone for this long
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST_ECHO = 40  # characters of a mistyped code that are shown again
-_SPEAKS = "Accept-Language"
+_VARY = {"Vary": "Accept-Language"}
 
 
-def build(garden: Garden) -> Starlette:
+def build(garden: Garden) -> Front:
     """Return the application. Every answer, errors too, carries the headers of `cloud.pages.headers.security`."""
-    site = _Site(garden)
+    style = (_TEMPLATES / "style.css").read_text("utf-8")
+    return Front(site(garden, style), headers.security(style), garden.clock)
+
+
+def site(garden: Garden, style: str = "") -> Starlette:
+    """Return the routes alone, as they stand behind `cloud.pages.front`."""
+    made = _Site(garden, style)
     routes = [
-        Route("/", site.index),
-        Route("/T/{code}.json", site.tree_json),
-        Route("/t/{code}.json", site.tree_json),
-        Route("/T/{code}", site.tree),
-        Route("/t/{code}", site.tree),
-        Route("/phu-song", site.coverage),
-        Route("/phu-song.json", site.coverage_json),
-        Route("/canh-bao", site.alerts),
-        Route("/icon.svg", site.icon),
-        Route("/healthz", site.health),
+        Route("/", made.index),
+        Route("/T/{code}.json", made.tree_json),
+        Route("/t/{code}.json", made.tree_json),
+        Route("/T/{code}", made.tree),
+        Route("/t/{code}", made.tree),
+        Route("/phu-song", made.coverage),
+        Route("/phu-song.json", made.coverage_json),
+        Route("/canh-bao", made.alerts),
+        Route("/icon.svg", made.icon),
+        Route("/healthz", made.up),
     ]
-    return Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(headers.Guard, headers=site.security),
-            Middleware(GZipMiddleware, minimum_size=500),
-        ],
-        exception_handlers={HTTPException: site.refused, Exception: site.broken},
-    )
+    return Starlette(routes=routes, exception_handlers={HTTPException: made.refused, Exception: made.broken})
 
 
 class _Site:
-    def __init__(self, garden: Garden) -> None:
+    def __init__(self, garden: Garden, style: str) -> None:
         self._garden = garden
-        self._day = Day(garden.store, garden.clock)
-        style = (_TEMPLATES / "style.css").read_text("utf-8")
-        self.security = headers.security(style)
+        self._day = Day(garden.store, garden.clock, garden.patience_s)
+        self._past = self._asked("ask-past", lambda _: garden.coverage.search(), PAST_S)
+        self._incidents = self._asked("ask-incidents", lambda _: garden.incidents(), INCIDENTS_S)
+        self._health = self._asked("ask-health", lambda ask: ask(), HEALTH_S)
         self._templates = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=True,
@@ -82,7 +85,11 @@ class _Site:
         # the style sheet is a file of ours, and the policy names the digest of exactly these bytes
         self._templates.globals["style"] = Markup(style)  # noqa: S704
 
-    def index(self, request: Request) -> Response:
+    def _asked(self, name: str, ask: Callable[[Any], Any], keep_s: float) -> Remembered[Any, Any]:
+        garden = self._garden
+        return Remembered(aside(name, ask), garden.clock, keep_s, patience_s=garden.patience_s, rest_s=REST_S)
+
+    async def index(self, request: Request) -> Response:
         """The garden: every tree, and a box for the code on a tag."""
         typed = request.query_params.get("ma", "").strip()
         code = codes.normalise(typed)
@@ -93,55 +100,56 @@ class _Site:
         groups = [(zone, [one for one in trees if one.zone == zone.code]) for zone in zones.values()]
         return self._page(request, "index.html", groups=[pair for pair in groups if pair[1]], typed=_echo(typed))
 
-    def tree(self, request: Request) -> Response:
+    async def tree(self, request: Request) -> Response:
         """One tree. Lower case, dashes and look-alike letters are read as they were meant, without a redirect."""
         typed = request.path_params["code"]
         found = self._find(typed)
         if found is None:
             return self._unknown(request, typed)
-        seen = tree.view(self._garden, self._day, found, self._garden.clock.utc_ms())
-        return self._page(request, "tree.html", view=seen, shown_code=codes.shown(found.code))
+        seen = tree.view(self._garden, found, self._garden.clock.utc_ms())
+        spans = await self._day.spans(figure for group in seen.groups for figure in group.figures)
+        return self._page(request, "tree.html", view=seen, spans=spans, shown_code=codes.shown(found.code))
 
-    def tree_json(self, request: Request) -> Response:
-        """The same tree, the same numbers, for machines."""
+    async def tree_json(self, request: Request) -> Response:
+        """The same tree, the same numbers, for machines. When it was asked for makes it no other answer."""
         speaker = self._speaker(request)
         found = self._find(request.path_params["code"])
         if found is None:
-            return self._json(request, {"error": "no tree carries this code"}, 404)
-        seen = tree.view(self._garden, self._day, found, speaker.now_ms)
-        return self._json(request, tree.as_json(seen, speaker))
+            return _json({"error": "no tree carries this code"}, 404)
+        told = tree.as_json(tree.view(self._garden, found, speaker.now_ms), speaker)
+        return _json(told, asked=words.iso(speaker.now_ms))
 
-    def coverage(self, request: Request) -> Response:
-        """The table of hamlets."""
-        rows = _or_none(self._garden.coverage)
-        return self._page(request, "coverage.html", rows=rows, status=200 if rows is not None else 503)
+    async def coverage(self, request: Request) -> Response:
+        """The table of hamlets: what modems say now, and what the store knows of the past."""
+        past = await _or_none(self._past, "")
+        rows = self._garden.coverage.rows(past and past.value)
+        return self._page(request, "coverage.html", rows=rows, stale_ms=self._stale_ms(past))
 
-    def coverage_json(self, request: Request) -> Response:
+    async def coverage_json(self, _request: Request) -> Response:
         """The same table, for machines."""
-        rows = _or_none(self._garden.coverage)
-        if rows is None:
-            return self._json(request, {"error": "the store does not answer"}, 503)
-        return self._json(request, {"hamlets": [_hamlet(row) for row in rows]})
+        past = await _or_none(self._past, "")
+        rows = self._garden.coverage.rows(past and past.value)
+        return _json({"hamlets": [_hamlet(row) for row in rows]})
 
-    def alerts(self, request: Request) -> Response:
+    async def alerts(self, request: Request) -> Response:
         """What the rules have noticed."""
-        rows = _or_none(self._garden.incidents)
-        return self._page(request, "alerts.html", rows=rows, status=200 if rows is not None else 503)
+        known = await _or_none(self._incidents, "")
+        rows, status = (known.value, 200) if known else (None, 503)
+        return self._page(request, "alerts.html", status=status, rows=rows, stale_ms=self._stale_ms(known))
 
-    def health(self, _request: Request) -> Response:
-        """How the server is, for the operator: 503 when it is not well."""
-        try:
-            answer = self._garden.health()
-        except Retry as error:
-            answer = {"ok": False, "why": str(error)}
-        status = 503 if answer.get("ok") is False else 200
-        return Response(msgspec.json.encode(answer), status, {"Cache-Control": "no-store"}, JSON)
+    async def up(self, _request: Request) -> Response:
+        """That the pages are served, and where it is told here how the server is: 503 when it is not well."""
+        if self._garden.health is None:
+            return Response("up\n", 200, headers.NO_STORE, "text/plain")
+        known = await _or_none(self._health, self._garden.health)
+        answer = known.value if known else {"ok": False, "why": "the health cannot be read"}
+        return Response(msgspec.json.encode(answer), 503 if answer.get("ok") is False else 200, headers.NO_STORE, JSON)
 
-    def icon(self, request: Request) -> Response:
+    async def icon(self, _request: Request) -> Response:
         """A tea leaf."""
-        return headers.tagged(request, (_TEMPLATES / "icon.svg").read_bytes(), "image/svg+xml", 200)
+        return Response((_TEMPLATES / "icon.svg").read_bytes(), media_type="image/svg+xml")
 
-    def refused(self, request: Request, error: Exception) -> Response:
+    async def refused(self, request: Request, error: Exception) -> Response:
         """A path that does not exist, or a method other than reading."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         key = "missing.method" if status == 405 else "missing.lead"
@@ -149,13 +157,11 @@ class _Site:
         answer.headers.update(getattr(error, "headers", None) or {})
         return answer
 
-    def broken(self, request: Request, _error: Exception) -> Response:
+    async def broken(self, request: Request, _error: Exception) -> Response:
         """A fault of ours: the visitor gets a page without its inner parts, the log gets the traceback."""
-        answer = self._page(
+        return self._page(
             request, "missing.html", title="missing.broken_title", lead="missing.broken_lead", code="", status=500
         )
-        answer.headers.update({**self.security, "Cache-Control": "no-store"})  # this handler stands outside the guard
-        return answer
 
     def _unknown(self, request: Request, typed: str) -> Response:
         code = codes.normalise(typed)
@@ -177,19 +183,32 @@ class _Site:
         lang = words.choose(request.query_params.get("lang"), request.headers.get("accept-language", ""))
         return words.Speaker(lang, self._garden.clock.utc_ms())
 
+    def _stale_ms(self, known: Known[Any] | None) -> int | None:
+        """Return when an answer was given that could not be had anew."""
+        return self._garden.clock.utc_ms() - round(known.age_s * 1000) if known and known.stale else None
+
     def _page(self, request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
         html = self._templates.get_template(template).render(
             s=self._speaker(request),
             query=_query(request),
-            path=request.url.path,
             public_url=self._garden.public_url.rstrip("/"),
+            filled=self._garden.latest.filled,
             **context,
         )
-        return headers.tagged(request, html.encode(), HTML, status, _SPEAKS)
+        return Response(html, status, _VARY, HTML)
 
-    @staticmethod
-    def _json(request: Request, answer: dict[str, Any], status: int = 200) -> Response:
-        return headers.tagged(request, msgspec.json.encode(answer), JSON, status, _SPEAKS)
+
+async def _or_none(remembered: Remembered[Any, Any], key: Any) -> Known[Any] | None:
+    try:
+        return await remembered.get(key)
+    except Retry:
+        return None
+
+
+def _json(answer: dict[str, Any], status: int = 200, **besides: Any) -> Response:
+    """Return an answer for machines; what stands `besides` does not make it another one."""
+    tag = {"ETag": headers.tag(msgspec.json.encode(answer))}
+    return Response(msgspec.json.encode(answer | besides), status, _VARY | tag, JSON)
 
 
 def _query(request: Request) -> str:
@@ -204,13 +223,6 @@ def _echo(typed: str) -> str:
 
 def _natural(label: str) -> tuple[int, str]:
     return (int(label) if label.isdecimal() else 1 << 30), label
-
-
-def _or_none(ask: Callable[[], Sequence[Any]]) -> Sequence[Any] | None:
-    try:
-        return ask()
-    except Retry:
-        return None
 
 
 def _hamlet(row: Any) -> dict[str, Any]:

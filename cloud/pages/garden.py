@@ -71,13 +71,24 @@ class IncidentRow(Protocol):
     def until_ms(self) -> int | None: ...  # noqa: D102
 
 
+class Coverage(Protocol):
+    """The table of hamlets (cloud.coverage.hamlets.Coverage)."""
+
+    def search(self) -> Any:
+        """Ask the store what `rows` needs of the past. May hang; raises Retry."""
+
+    def rows(self, found: Any | None) -> Sequence[HamletRow]:
+        """Return a row for each hamlet, from memory and from what `search` found; None where it found nothing out."""
+
+
 @dataclass(frozen=True)
 class Garden:
     """Everything that the pages show comes from here.
 
-    `coverage` and `incidents` may raise the store's Retry. `health` answers /healthz; `"ok": False` in it makes that
-    a 503. `live_s` is how old a figure may be and still be called now: three report intervals of the slowest
-    gateway, 15 min unless it is slower than that.
+    `incidents` may hang and may raise the store's Retry. `health` answers /healthz, where it is told here; `"ok":
+    False` in it makes that a 503. `live_s` is how old a figure may be and still be called now: three report intervals
+    of the slowest gateway, 15 min unless it is slower than that. `patience_s` is how long a visitor waits for the
+    store or the journal at most: he does not notice it, and a database that is well seldom needs it.
     """
 
     registry: Registry
@@ -85,7 +96,8 @@ class Garden:
     store: Store
     clock: Clock
     public_url: str
-    coverage: Callable[[], Sequence[HamletRow]]
+    coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
-    health: Callable[[], dict[str, Any]]
+    health: Callable[[], dict[str, Any]] | None = None
     live_s: float = 900.0
+    patience_s: float = 0.25

@@ -1,29 +1,153 @@
-"""An answer that costs something, asked for by anybody: made at most once in a while, and once for all who ask."""
+"""What costs something, asked for by anybody: asked once for all, kept for a while, and never waited for in vain.
+
+A page needs answers of others: the store, the list of incidents, a page made a moment ago. Whoever gives them may be
+slow, or hang. So an answer is asked for by one visitor on behalf of all who come meanwhile; nobody waits longer than
+a moment for it; once a wait was in vain nobody waits at all until an answer has come; a fault is not asked again at
+once; and an answer that could not be renewed is given with its age, so that the page can say how old it is.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from cloud.store import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from cloud.clock import Clock
 
+log = logging.getLogger(__name__)
+K = TypeVar("K")
+V = TypeVar("V")
 
-class Remembered:
-    """Calls `ask` when its last answer is older than `for_s`. From any thread; what `ask` raises is not remembered."""
 
-    def __init__(self, ask: Callable[[], dict[str, Any]], clock: Clock, for_s: float) -> None:
-        self._ask, self._clock, self._for_s = ask, clock, for_s
-        self._turn = threading.Lock()
-        self._answer: dict[str, Any] = {}
-        self._until_s = float("-inf")
+class Known(NamedTuple, Generic[V]):
+    """An answer. `stale` says that a newer one was asked for and did not come."""
 
-    def __call__(self) -> dict[str, Any]:
-        """Return the answer, at most `for_s` old. It must not be changed."""
-        with self._turn:
-            if self._clock.monotonic() >= self._until_s:
-                self._answer = self._ask()
-                self._until_s = self._clock.monotonic() + self._for_s
-            return self._answer
+    value: V
+    age_s: float
+    stale: bool
+
+
+class Remembered(Generic[K, V]):
+    """Answers by key. All of it runs in one event loop; what may block is handed in through `aside`.
+
+    An answer younger than `keep_s` is given as it is; one up to twice as old too, while a new one is asked for behind
+    the visitor's back. An older one is waited for, `patience_s` at most (None: until it comes). After a fault nothing
+    is asked for `rest_s`. `at_once` questions are under way at most, the others wait for their turn; `most` answers
+    are kept, and only those that are `worth` it.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[K], Awaitable[V]],
+        clock: Clock,
+        keep_s: float,
+        *,
+        patience_s: float | None,
+        rest_s: float = 0.0,
+        worth: Callable[[V], bool] = lambda _: True,
+        at_once: int = 1,
+        most: int = 5_000,
+    ) -> None:
+        self._ask, self._clock, self._worth = ask, clock, worth
+        self._keep_s, self._rest_s, self._patience_s = keep_s, rest_s, patience_s
+        self._most = most
+        self._turn = asyncio.Semaphore(at_once)
+        self._kept: dict[K, tuple[V, float]] = {}
+        self._flights: dict[K, asyncio.Task[Known[V] | None]] = {}
+        self._why = ""  # the last wait or question was in vain
+        self._rest_until_s = float("-inf")
+
+    async def get(self, key: K) -> Known[V]:
+        """Return the answer, as fresh as it can be had at once. Raises Retry where there never was one."""
+        if key in self._kept:
+            value, asked_s = self._kept[key]
+            age_s = self._clock.monotonic() - asked_s
+            if age_s < self._keep_s:
+                return Known(value, age_s, stale=False)
+            flight = self._asked(key)
+            if age_s < 2 * self._keep_s and not self._why:
+                return Known(value, age_s, stale=False)
+            return await self._came(flight) or Known(value, age_s, stale=True)
+        fresh = await self._came(self._asked(key))
+        if fresh is None:
+            raise Retry(self._why, max(0.0, self._rest_until_s - self._clock.monotonic()))
+        return fresh
+
+    def _asked(self, key: K) -> asyncio.Task[Known[V] | None] | None:
+        """Return the question that is under way, begun here if need be; None while there is none to be asked."""
+        if self._resting():
+            return None
+        if key not in self._flights:
+            self._flights[key] = asyncio.get_running_loop().create_task(self._fly(key))
+        return self._flights[key]
+
+    async def _came(self, flight: asyncio.Task[Known[V] | None] | None) -> Known[V] | None:
+        """Wait for an answer, unless somebody already waited in vain. None when it did not come."""
+        if flight is None or self._why:
+            return None
+        await asyncio.wait([flight], timeout=self._patience_s)
+        if not flight.done():
+            self._why = self._why or f"no answer within {self._patience_s} s"
+            return None
+        return flight.result()
+
+    async def _fly(self, key: K) -> Known[V] | None:
+        try:
+            async with self._turn:
+                if self._resting():  # those before us were told why
+                    return None
+                value = await self._ask(key)
+        except Retry as error:
+            self._failed(str(error))
+        except Exception as error:
+            log.exception("question stumbled key=%r", key)
+            self._failed(f"{type(error).__name__}: {error}")
+        else:
+            self._why = ""
+            self._keep(key, value)
+            return Known(value, 0.0, stale=False)
+        finally:
+            del self._flights[key]
+        return None
+
+    def _keep(self, key: K, value: V) -> None:
+        if not self._worth(value):
+            self._kept.pop(key, None)
+            return
+        if len(self._kept) >= self._most:
+            self._kept.clear()
+        self._kept[key] = value, self._clock.monotonic()
+
+    def _failed(self, why: str) -> None:
+        self._why = why
+        self._rest_until_s = self._clock.monotonic() + self._rest_s
+
+    def _resting(self) -> bool:
+        return self._clock.monotonic() < self._rest_until_s
+
+
+def aside(name: str, ask: Callable[[K], V]) -> Callable[[K], Awaitable[V]]:
+    """Return `ask` as something to await: each call in a daemon thread, which a stop of the room does not wait for."""
+
+    async def asked(key: K) -> V:
+        answer: concurrent.futures.Future[V] = concurrent.futures.Future()
+
+        def work() -> None:
+            with suppress(concurrent.futures.InvalidStateError):  # nobody waits any more: the room has stopped
+                try:
+                    answer.set_result(ask(key))
+                except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
+                    answer.set_exception(error)
+
+        threading.Thread(target=work, name=name, daemon=True).start()
+        return await asyncio.wrap_future(answer)
+
+    return asked

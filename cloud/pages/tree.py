@@ -9,30 +9,20 @@ import msgspec
 from cloud.pages.readings import Figure, Silent, figures
 from cloud.pages.words import iso
 from cloud.registry import Tree, Zone
-from cloud.store import Retry
 
 if TYPE_CHECKING:
-    from cloud.pages.day import Day
     from cloud.pages.garden import Garden
     from cloud.pages.words import Speaker
 
 PUBLIC_DECIMALS = 4  # about 11 m: enough to find the tree, not to dig at its foot in the dark
-_NO_SPAN = frozenset({"wind_direction", "rain_total"})  # a direction has no lowest, a running total no range
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """A figure with the span of its last 24 hours, if the store told it."""
-
-    figure: Figure
-    span: tuple[float, float] | None = None
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Figures of one place at one distance."""
+    """Figures of one place at one distance: those that everybody sees."""
 
     place: str
     distance_m: int
-    shown: list[Shown]
+    figures: list[Figure]
 
 
 class TreeView(msgspec.Struct, frozen=True):
@@ -49,14 +39,12 @@ class TreeView(msgspec.Struct, frozen=True):
     silent: list[Silent]
     state: str
     newest_ms: int | None
-    store_silent: bool
 
 
-def view(garden: Garden, day: Day, tree: Tree, now_ms: int) -> TreeView:
-    """Gather what is known of a tree at this moment. A store that does not answer costs only the 24-hour spans."""
+def view(garden: Garden, tree: Tree, now_ms: int) -> TreeView:
+    """Gather what is known of a tree at this moment, from memory."""
     found, silent = figures(garden.registry, garden.latest, tree, now_ms, garden.live_s)
     main, technical = _sorted_out(found)
-    groups, store_silent = _grouped(main, day)
     newest = max((figure for figure in found if figure.time_ms), key=lambda figure: figure.time_ms or 0, default=None)
     return TreeView(
         tree=tree,
@@ -65,12 +53,11 @@ def view(garden: Garden, day: Day, tree: Tree, now_ms: int) -> TreeView:
         lon=round(tree.lon, PUBLIC_DECIMALS),
         stories={lang: story.text for (code, lang), story in garden.registry.stories.items() if code == tree.code},
         figures=main + technical,
-        groups=groups,
+        groups=_grouped(main),
         technical=technical,
         silent=silent,
         state=newest.quality if newest else "none",
         newest_ms=newest.time_ms if newest else None,
-        store_silent=store_silent,
     )
 
 
@@ -92,7 +79,6 @@ def as_json(view: TreeView, speaker: Speaker) -> dict[str, Any]:
         "girth_cm": tree.girth_cm,
         "zone": {"code": view.zone.code, "name": speaker.one(view.zone.name_vi, view.zone.name_en)},
         "story": view.stories.get(speaker.lang) or view.stories.get(speaker.other),
-        "asked": iso(speaker.now_ms),
         "readings": [_reading(figure, speaker) for figure in view.figures],
         "silent": [{"source": it.source, "distance_m": it.distance_m, "measured": it.place} for it in view.silent],
     }
@@ -125,24 +111,8 @@ def _sorted_out(found: list[Figure]) -> tuple[list[Figure], list[Figure]]:
     return [it for it in found if id(it) in seen], [it for it in found if id(it) not in seen]
 
 
-def _grouped(main: list[Figure], day: Day) -> tuple[list[Group], bool]:
-    groups: dict[tuple[str, int], list[Shown]] = {}
-    store_silent = False
+def _grouped(main: list[Figure]) -> list[Group]:
+    groups: dict[tuple[str, int], list[Figure]] = {}
     for figure in main:
-        span = None
-        try:
-            span = _span(figure, day)
-        except Retry:
-            store_silent = True
-        groups.setdefault((figure.place, figure.distance_m), []).append(Shown(figure, span))
-    return [Group(place, distance_m, shown) for (place, distance_m), shown in groups.items()], store_silent
-
-
-def _span(figure: Figure, day: Day) -> tuple[float, float] | None:
-    if figure.quality not in {"live", "late"} or figure.quantity.codes or figure.quantity.name in _NO_SPAN:
-        return None
-    span = day.span(figure.source, figure.quantity.name)
-    if span is None or figure.value is None:
-        return None
-    low, high = min(span[0], figure.value), max(span[1], figure.value)  # what is kept may be minutes older than "now"
-    return (low, high) if low < high else None
+        groups.setdefault((figure.place, figure.distance_m), []).append(figure)
+    return [Group(place, distance_m, figures) for (place, distance_m), figures in groups.items()]

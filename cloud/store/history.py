@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -56,3 +59,17 @@ class History(Protocol):
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end), late data included."""
+
+    def last_held(
+        self,
+        series: Sequence[tuple[str, str]],
+        quantity: str,
+        values: Sequence[float],
+        start_ns: int,
+        end_ns: int,
+    ) -> dict[tuple[str, str], int]:
+        """Return by (gateway, channel) the newest stored time within [start, end) that had one of these values.
+
+        Those that never had one are not in it. One question, whatever the span: the past is passed over by what the
+        engine knows of it without reading it all.
+        """

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
-import time
 from typing import TYPE_CHECKING, Literal, Self
 
 import pytest
-import uvicorn
 
-from cloud.pages.app import build
-from tests.visitors import ALL, BARE, TREE, Incident, World
+from tests.visitors import ALL, BARE, TREE, Incident, Site, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,34 +65,6 @@ STRUCTURE = """() => {
 }"""
 
 
-class Site:
-    """A real server on a free port, and what is shown there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.world = World(folder)
-        self.world.incidents = [Incident(), Incident(state="ended", until_ms=self.world.clock.now_ms)]
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        config = uvicorn.Config(build(self.world.garden()), log_level="warning", ws="none", lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="pages")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        end = time.monotonic() + 20
-        while not self._server.started:
-            assert time.monotonic() < end, "the server did not start within 20 s"
-            assert self._thread.is_alive(), "the server ended while starting"
-            self._thread.join(0.02)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(20)
-        self._listener.close()
-        self.world.store.close()
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
@@ -113,11 +80,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("site")) as running:
-        for hours in range(12, 0, -1):
-            running.world.tell(ALL | {"soil-1": {"soil_moisture": 30.0 + hours / 4}}, age_s=hours * 3_600)
-        running.world.tell(ALL)
+    world = World(tmp_path_factory.mktemp("site"))
+    world.incidents = [Incident(), Incident(state="ended", until_ms=world.clock.now_ms)]
+    for hours in range(12, 0, -1):
+        world.tell(ALL | {"soil-1": {"soil_moisture": 30.0 + hours / 4}}, age_s=hours * 3_600)
+    world.tell(ALL)
+    with Site(world.garden()) as running:
         yield running
+    world.store.close()
 
 
 class Seen:

@@ -277,6 +277,31 @@ def test_hours_count_late_data(store: Store) -> None:
     assert len(store.hourly("sg-01", "soil-1", "soil_moisture", START_MS + 1, START_MS + HOUR_MS + 1)) == 1
 
 
+def registrations(codes: list[int | None], channel: str, first: int, start_ms: int, step_ms: int = 60_000) -> Batch:
+    rows = [{channel: {"registration": Reason.SILENCE if code is None else code}} for code in codes]
+    return batch(first=first, start_ms=start_ms, step_ms=step_ms, rows=rows)
+
+
+def test_when_a_series_held_a_value_last(store: Store) -> None:
+    service = [1.0, 5.0]
+    days = [registrations([2, 1, 5, 2, None, 2], "modem-a", 1, START_MS)]
+    days += [registrations([2] * 60, "modem-a", 7 + 60 * hour, START_MS + (hour + 1) * HOUR_MS) for hour in range(30)]
+    days += [registrations([2, 2, 0], "modem-b", 2_000, START_MS)]
+    days += [registrations([1, 1, 1], "modem-c", 3_000, START_MS)]
+    for number, one in enumerate(days):  # most hours come to rest and are counted
+        store.commit([one], START_MS + 40 * HOUR_MS + number * 300_000)
+    span = (START_MS * 1_000_000, (START_MS + 40 * HOUR_MS) * 1_000_000)
+    asked = [("sg-01", "modem-a"), ("sg-01", "modem-b"), ("sg-01", "modem-c"), ("sg-99", "modem")]
+    found = store.last_held(asked, "registration", service, *span)
+    assert {series: time_ns // 1_000_000 for series, time_ns in found.items()} == {
+        ("sg-01", "modem-a"): START_MS + 120_000,
+        ("sg-01", "modem-c"): START_MS + 120_000,
+    }
+    assert store.last_held(asked[2:3], "registration", service, span[0], span[0]) == {}
+    assert store.last_held(asked[:2], "registration", service, span[0] + 180_000_000_000, span[1]) == {}
+    assert store.last_held([], "registration", service, *span) == {}
+
+
 def test_latest_gives_each_quantity_its_own_time(store: Store) -> None:
     store.commit([batch(rows=[{"soil-1": {"soil_moisture": 31.0, "soil_ph": 4.5}, "air-1": {"co2": 411}}])], START_MS)
     newer = [
@@ -534,6 +559,33 @@ def test_a_second_writer_of_the_same_process_is_refused_and_the_first_goes_on(li
     again.setup()
     assert len(moisture(again)) == 2
     again.close()
+
+
+def test_a_store_is_closed_while_others_ask_it(lite: Any) -> None:
+    """To close a connection of SQLite that another thread uses would end the process (SIGSEGV)."""
+    for number in range(40):
+        lite.commit([minute(number)], START_MS)
+    ended: list[object] = []
+
+    def ask() -> None:
+        try:
+            while True:
+                lite.latest()
+                moisture(lite)
+        except Retry as error:
+            ended.append(error)
+
+    asking = [threading.Thread(target=ask, name=f"asking-{number}") for number in range(4)]
+    for thread in asking:
+        thread.start()
+    until = time.monotonic() + 20
+    while len(lite._readers._readers) < len(asking):
+        assert time.monotonic() < until, "nobody asked within 20 s"
+    lite._readers._path = lite._readers._path.with_name("gone")  # who asks again finds nothing
+    lite.close()
+    for thread in asking:
+        thread.join(20)
+    assert len(ended) == len(asking)
 
 
 def test_a_reader_may_not_write(lite: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from cloud.store.keys import HOUR_MS, MS_NS
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from cloud.store.engines.influx.server import Server
 
@@ -63,6 +63,22 @@ def hourly(server: Server, gateway: str, channel: str, quantity: str, start_ms: 
         " GROUP BY time(1h) fill(none)"
     )
     return hours(row for _, row in rows)
+
+
+def last_held(
+    server: Server, series: Sequence[tuple[str, str]], quantity: str, codes: Sequence[float], span: tuple[int, int]
+) -> dict[tuple[str, str], int]:
+    """Return by series the newest time that had one of these values: one request, each series read backwards."""
+    if not series:
+        return {}
+    field = field_of(quantity)
+    held = " OR ".join(f"{field} = {float(value)}" for value in codes)
+    statements = ";".join(
+        f"SELECT {field} FROM reading {where_of(*one, *span)} AND ({held}) ORDER BY time DESC LIMIT 1"  # noqa: S608
+        for one in series
+    )
+    replies = zip(series, server.rows(statements), strict=True)
+    return {one: row["time"] for one, rows in replies for _, row in rows}
 
 
 def hours(rows: Iterable[dict[str, Any]]) -> list[Hour]:

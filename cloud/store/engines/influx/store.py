@@ -79,6 +79,12 @@ class InfluxStore:
         """Return the hours of one series that begin within [start, end), counted by the database when asked."""
         return history.hourly(self._server, gateway, channel, quantity, start_ms, end_ms)
 
+    def last_held(
+        self, series: Sequence[tuple[str, str]], quantity: str, values: Sequence[float], start_ns: int, end_ns: int
+    ) -> dict[tuple[str, str], int]:
+        """Return by (gateway, channel) the newest stored time within [start, end) that had one of these values."""
+        return history.last_held(self._server, series, quantity, values, (start_ns, end_ns))
+
     def health(self) -> dict[str, Any]:
         """Return engine, version as the server tells it, address and the last fault; never raises."""
         version = ""

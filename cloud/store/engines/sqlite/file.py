@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.store import Retry
 from cloud.store.engines.sqlite.schema import MIGRATIONS, check_version, migrate
@@ -41,6 +41,12 @@ class Faults:
         self._words.pop(what, None)
 
 
+class _Reader(NamedTuple):
+    thread: threading.Thread
+    db: sqlite3.Connection
+    busy: threading.Lock
+
+
 class Readers:
     """One read-only connection for each thread that asks."""
 
@@ -49,41 +55,46 @@ class Readers:
         self._faults = faults
         self._local = threading.local()
         self._guarded = threading.Lock()
-        self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._readers: list[_Reader] = []
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Give this thread's connection, in one short read transaction."""
         with self._faults.guard("read"):
-            db = self.connection()
-            db.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+            reader = self._own()
+            with reader.busy:
+                reader.db.execute("BEGIN")
+                try:
+                    yield reader.db
+                finally:
+                    if reader.db.in_transaction:
+                        reader.db.execute("ROLLBACK")
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, opened where it has none."""
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            db = open_reader(self._path)
+        return self._own().db
+
+    def _own(self) -> _Reader:
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = _Reader(threading.current_thread(), open_reader(self._path), threading.Lock())
             with self._guarded:
-                for thread, old in self._readers:
-                    if not thread.is_alive():
-                        old.close()
-                self._readers = [pair for pair in self._readers if pair[0].is_alive()]
-                self._readers.append((threading.current_thread(), db))
-            self._local.db = db
-        return db
+                for one in self._readers:
+                    if not one.thread.is_alive():
+                        one.db.close()
+                self._readers = [one for one in self._readers if one.thread.is_alive()]
+                self._readers.append(reader)
+            self._local.reader = reader
+        return reader
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. A question that is under way in another thread is broken off: it ends as Retry."""
         with self._guarded:
-            for _, db in self._readers:
-                db.close()
-            self._readers.clear()
-        self._local = threading.local()
+            readers, self._readers, self._local = self._readers, [], threading.local()
+        for reader in readers:
+            reader.db.interrupt()
+            with reader.busy:  # to close a connection in use crashes the process
+                reader.db.close()
 
 
 def take_lock(path: Path) -> int:

@@ -12,6 +12,7 @@ from cloud.store.keys import HOUR_MS, HOUR_NS
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator, Sequence
 
 _SERIES = f"""{SPAN}
     SELECT r.time, s.quantities, r.texts FROM span
@@ -27,6 +28,10 @@ _HOURLY = f"""{SPAN}
     SELECT x.hour, x.n, x.mean, x.low, x.high FROM span
     CROSS JOIN hourly x ON x.hour = h AND x.channel = :channel AND x.quantity = :quantity
 """  # noqa: S608 - own constants
+_ROWS_BACKWARDS = """
+    SELECT r.time, s.quantities, r.texts FROM reading r JOIN shape s ON s.id = r.shape
+    WHERE r.hour = :hour AND r.channel = :channel AND r.time >= :start_ns AND r.time < :end_ns ORDER BY r.time DESC
+"""
 _DIRTY = f"{SPAN} SELECT h FROM span CROSS JOIN dirty_hour d ON d.hour = h AND d.channel = :channel"  # noqa: S608
 
 
@@ -75,6 +80,33 @@ def hourly(db: sqlite3.Connection, gateway: str, channel: str, quantity: str, st
         if found is not None:
             hours[hour] = Hour(hour * HOUR_MS, *found)
     return [hours[hour] for hour in sorted(hours)]
+
+
+def last_held(
+    db: sqlite3.Connection,
+    series: tuple[str, str],
+    quantity: str,
+    values: Sequence[float],
+    span: tuple[int, int],
+) -> int | None:
+    """Return the newest stored time within [start, end) at which a series had one of these values."""
+    where = _range(db, "reading", series, span) | {"quantity": quantity}
+    for hour in _hours_that_may_hold(db, where, values):
+        for time, quantities, texts in db.execute(_ROWS_BACKWARDS, where | {"hour": hour}):
+            if any(name == quantity and value in values for name, value in present(quantities.split(","), texts)):
+                found: int = time
+                return found
+    return None
+
+
+def _hours_that_may_hold(db: sqlite3.Connection, where: dict[str, Any], values: Sequence[float]) -> Iterator[int]:
+    """Yield hours, newest first, whose lowest and highest leave room for a value, or that were not counted yet."""
+    room = " OR ".join(f"x.low <= :v{at} AND x.high >= :v{at}" for at in range(len(values)))
+    query = f"""{SPAN} SELECT h FROM span WHERE EXISTS
+        (SELECT 1 FROM dirty_hour d WHERE d.hour = h AND d.channel = :channel) OR EXISTS
+        (SELECT 1 FROM hourly x WHERE x.hour = h AND x.channel = :channel AND x.quantity = :quantity AND ({room}))
+        ORDER BY h DESC"""  # noqa: S608 - own words and numbers
+    yield from (hour for (hour,) in db.execute(query, where | {f"v{at}": value for at, value in enumerate(values)}))
 
 
 def _range(db: sqlite3.Connection, table: str, series: tuple[str, str], span: tuple[int, int]) -> dict[str, Any]:

@@ -95,6 +95,18 @@ class SqliteStore:
         with self._readers.read() as db:
             return history.hourly(db, gateway, channel, quantity, start_ms, end_ms)
 
+    def last_held(
+        self, series: Sequence[tuple[str, str]], quantity: str, values: Sequence[float], start_ns: int, end_ns: int
+    ) -> dict[tuple[str, str], int]:
+        """Return by (gateway, channel) the newest stored time within [start, end) that had one of these values."""
+        found = {}
+        for one in series:  # a read transaction each: none outlives the reading of one series
+            with self._readers.read() as db:
+                time_ns = history.last_held(db, one, quantity, values, (start_ns, end_ns))
+            if time_ns is not None:
+                found[one] = time_ns
+        return found
+
     def health(self) -> dict[str, Any]:
         """Return engine, version, sizes in bytes and the last fault of each kind; never raises."""
         wal = size(Path(f"{self._path}-wal"))

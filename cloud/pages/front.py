@@ -1,0 +1,168 @@
+"""The way out of the pages: bytes kept for a second, a tag to compare them by, and the headers that all answers carry.
+
+A hundred visitors of one tree within a second are shown the same bytes, so they are made once. What is made depends on
+the path, the query and the language alone: the application behind is asked with nothing else of a visitor's request,
+so no header of one visitor can end up in what another is shown. Path and language are read here in one way: slashes
+too many mean nothing ("//host/x" is a path of ours that does not exist), and a browser's list of languages becomes
+the one that the page begins with.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from cloud.pages import headers as above
+from cloud.pages import words
+from cloud.pages.remembered import Remembered
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from cloud.clock import Clock
+
+log = logging.getLogger(__name__)
+KEEP_S = 1.0
+MOST_KEPT = 256  # pages of some 20 kB
+AT_ONCE = 1_000  # pages in the making: each waits a moment for the store at most
+CACHE = b"public, max-age=60"
+PACK_FROM = 500  # bytes; below that gzip gains nothing
+_LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept; others are made anew
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Asked(NamedTuple):
+    """All of a request that an answer depends on."""
+
+    method: str
+    path: str
+    query: bytes
+    lang: str
+
+
+class Page(NamedTuple):
+    """An answer in the forms in which it may be asked for. `tag` is empty where it is not to be compared."""
+
+    status: int
+    tag: bytes
+    plain: tuple[Headers, bytes]
+    packed: tuple[Headers, bytes]
+    unchanged: Headers
+
+
+class Front:
+    """The pages as an ASGI application. What the site behind it raises is logged; the visitor gets its error page."""
+
+    def __init__(self, site: ASGIApp, security: dict[str, str], clock: Clock) -> None:
+        self._site = site
+        self._security: Headers = [(name.lower().encode(), value.encode()) for name, value in security.items()]
+        self._pages = Remembered(
+            self._made, clock, KEEP_S, patience_s=None, worth=_is_kept, at_once=AT_ONCE, most=MOST_KEPT
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP is the site's own matter."""
+        if scope["type"] != "http":
+            await self._site(scope, receive, send)
+            return
+        accepts = compares = languages = b""
+        for name, value in scope["headers"]:
+            if name == b"accept-encoding":
+                accepts = value
+            elif name == b"if-none-match":
+                compares = value
+            elif name == b"accept-language":
+                languages = value
+        method, query = scope["method"], scope["query_string"]
+        head = method == "HEAD"
+        lang = _LANGS.get(query) or _first(languages)
+        asked = Asked("GET" if head else method, "/" + scope["path"].strip("/"), query, lang)
+        if query in _LANGS and asked.method == "GET":
+            page = (await self._pages.get(asked)).value
+        else:
+            page = await self._made(asked)
+        if page.tag and compares and page.tag in compares.replace(b",", b" ").split():
+            status, headers, body = 304, page.unchanged, b""
+        else:
+            headers, body = page.packed if b"gzip" in accepts else page.plain
+            status = page.status
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else body})
+
+    async def _made(self, asked: Asked) -> Page:
+        """Have the site make an answer."""
+        said: list[Message] = []
+
+        async def hear(message: Message) -> None:
+            said.append(message)
+
+        try:
+            await self._site(_scope(asked), _nothing, hear)
+        except Exception:
+            log.exception("page stumbled path=%r", asked.path)
+        status, headers = said[0]["status"], said[0]["headers"]
+        body = b"".join(message.get("body", b"") for message in said[1:])
+        return _page(status, [*headers, *self._security], body)
+
+
+def _is_kept(page: Page) -> bool:
+    return page.status == 200 and bool(page.tag)
+
+
+def _page(status: int, headers: Headers, body: bytes) -> Page:
+    """Return an answer in all its forms. What the site itself calls uncacheable gets no tag, and no error does."""
+    told = dict(headers)
+    tag = told.get(b"etag", b"")
+    rest = [(name, value) for name, value in headers if name not in {b"etag", b"content-length", b"vary"}]
+    if b"cache-control" not in told:
+        tag = (tag or above.tag(body).encode()) if status == 200 else b""
+        rest.append((b"cache-control", CACHE if tag else b"no-store"))
+    if tag:
+        rest.append((b"etag", tag))
+    packed = gzip.compress(body, 6, mtime=0) if len(body) >= PACK_FROM else body
+    vary = [told[b"vary"]] if b"vary" in told else []
+    if packed is not body:
+        vary.append(b"Accept-Encoding")
+    if vary:
+        rest.append((b"vary", b", ".join(vary)))
+    plain = ([*rest, _length(body)], body)
+    return Page(
+        status=status,
+        tag=tag,
+        plain=plain,
+        packed=plain if packed is body else ([*rest, (b"content-encoding", b"gzip"), _length(packed)], packed),
+        unchanged=[pair for pair in rest if pair[0] != b"content-type"],
+    )
+
+
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", str(len(body)).encode()
+
+
+@lru_cache(maxsize=1_024)
+def _first(languages: bytes) -> str:
+    return words.choose(None, languages.decode("latin-1"))
+
+
+def _scope(asked: Asked) -> Scope:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": asked.method,
+        "scheme": "http",
+        "path": asked.path,
+        "raw_path": asked.path.encode(),
+        "query_string": asked.query,
+        "root_path": "",
+        "headers": [(b"accept-language", asked.lang.encode())],
+        "client": None,
+        "server": None,
+    }
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
