@@ -35,6 +35,14 @@ class InfluxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         str | None, msgspec.Meta(description="certificate of the authority that signed the server's")
     ] = None
     timeout_s: Annotated[float, msgspec.Meta(description="patience for one request", gt=0, le=300)] = 10.0
+    settle_s: Annotated[
+        float,
+        msgspec.Meta(
+            description="how long a write may take to be seen by who reads: 0 for one InfluxDB, 10 for a cluster",
+            ge=0,
+            le=300,
+        ),
+    ] = 0.0
     gzip: Annotated[
         bool, msgspec.Meta(description="compress what is written: worth it over a thin link, not on loopback")
     ] = False

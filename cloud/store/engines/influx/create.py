@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from cloud.store.engines.influx.config import InfluxConfig
 
 
+class _Named(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+
+
+class _Organisations(msgspec.Struct, frozen=True):
+    orgs: list[_Named]
+
+
+_organisations = msgspec.json.Decoder(_Organisations)
+
+
 def create(server: Server, config: InfluxConfig) -> None:
     """Create the database or bucket where it is missing and the credential may; else Retry says the command."""
     name, days = config.database, config.retention_days
@@ -23,10 +35,10 @@ def create(server: Server, config: InfluxConfig) -> None:
         result = server.results(statement)[0]
     except Retry as error:
         raise Retry(f"{error}. An administrator can create it: influx -execute '{statement}'", 30.0) from error
-    if "not implemented" in result.get("error", ""):
+    if "not implemented" in result.error:
         _create_bucket(config, name, days or 0)
-    elif "error" in result:
-        raise Retry(f"InfluxDB does not create {name!r}: {result['error']}", 30.0)
+    elif result.error:
+        raise Retry(f"InfluxDB does not create {name!r}: {result.error}", 30.0)
 
 
 def _create_bucket(config: InfluxConfig, name: str, days: int) -> None:
@@ -47,9 +59,9 @@ def _create_bucket(config: InfluxConfig, name: str, days: int) -> None:
 
 
 def _org_id(server: Server, config: InfluxConfig) -> str:
-    found = msgspec.json.decode(server.call("GET", "/api/v2/orgs")[0])["orgs"]
-    ids: list[str] = [org["id"] for org in found if config.org in {None, org["name"], org["id"]}]
+    found = server.asked("GET", "/api/v2/orgs", _organisations).orgs
+    ids = [org.id for org in found if config.org in {None, org.name, org.id}]
     if len(ids) != 1:
-        names = ", ".join(org["name"] for org in found)
+        names = ", ".join(org.name for org in found)
         raise Retry(f"the organisations that this token sees are {names!r}: name one as org in [store]", 30.0)
     return ids[0]

@@ -21,14 +21,14 @@ def latest(server: Server) -> list[Sample]:
     fields = sorted({row["fieldKey"] for _, row in keys} & QUANTITIES.keys())
     if not fields:
         return []
-    statements = ";".join(
+    statements = [
         f"SELECT last({field_of(field)}) FROM reading GROUP BY gateway, channel"  # noqa: S608 - quoted
         for field in fields
-    )
+    ]
     return sorted(
         (
             Sample(tags["gateway"], tags["channel"], field, row["time"], float(row["last"]))
-            for field, rows in zip(fields, server.rows(statements), strict=True)
+            for field, rows in zip(fields, server.rows(*statements), strict=True)
             for tags, row in rows
             if tags["gateway"] and tags["channel"] and is_number(row["last"])
         ),
@@ -48,7 +48,7 @@ def series(
 def missing(server: Server, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
     """Return the absent values of a channel within [start, end), in order of time and quantity."""
     where = f"{where_of(gateway, channel, start_ns, end_ns)} GROUP BY gateway, channel"
-    why, numbers = server.rows(f"SELECT * FROM missing {where};SELECT * FROM raw {where}")  # noqa: S608
+    why, numbers = server.rows(f"SELECT * FROM missing {where}", f"SELECT * FROM raw {where}")  # noqa: S608
     raw = {(row["time"], q): number for _, row in numbers for q, number in values(row).items()}
     found = sorted((row["time"], q, int(code)) for _, row in why for q, code in reasons(row).items())
     return [Absent(time, q, code, raw.get((time, q))) for time, q, code in found]

@@ -44,8 +44,8 @@ def readings(server: Server, row: LedgerRow) -> list[Dated]:
         return []
     where = f"WHERE gateway = {quote(row.gateway)} AND time >= {row.start_ns} AND time <= {row.end_ns}"
     valued, absent = server.rows(
-        f"SELECT * FROM reading {where} GROUP BY gateway, channel;"  # noqa: S608 - quoted
-        f"SELECT * FROM missing {where} GROUP BY gateway, channel"
+        f"SELECT * FROM reading {where} GROUP BY gateway, channel",  # noqa: S608 - quoted
+        f"SELECT * FROM missing {where} GROUP BY gateway, channel",  # noqa: S608 - quoted
     )
     found: dict[tuple[str, int], _Point] = {}
     for tags, fields in [*valued, *absent]:

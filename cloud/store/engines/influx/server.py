@@ -7,23 +7,26 @@ import re
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import influxdb_client
 import msgspec
 import urllib3
 
 from cloud.store import Retry
+from cloud.store.engines.influx.bounded import bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cloud.store.engines.influx.config import InfluxConfig
 
+STORED = 204  # what all generations say of a body that is stored; any other success is not theirs
+NOTHING_THERE = "measurement not found"  # openGemini's word for what nobody wrote to yet
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_WORDS = 300  # a server repeats the whole line in its error
 
 _BUSY = {408, 425, 429}
 _LINE_FAULT = re.compile(r"partial write|unable to parse|field type conflict|retention policy|dropped=\d")
+_LINE_FAULT_AS_500 = re.compile(r"field type conflict|unable to parse|points beyond retention policy")  # telegraf 11005
 
 
 class BodyRefused(Exception):
@@ -32,6 +35,35 @@ class BodyRefused(Exception):
     def __init__(self, status: int, words: str) -> None:
         super().__init__(words)
         self.status = status
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One series of a reply. `partial`: the server has more than its own limit lets it tell."""
+
+    columns: list[str]
+    values: list[list[Any]] = []
+    tags: dict[str, str] = {}
+    partial: bool = False
+
+    def rows(self) -> list[tuple[dict[str, str], dict[str, Any]]]:
+        """Return its rows as (tags, {column: value}); what is longer or shorter than the columns is none of ours."""
+        fitting = (row for row in self.values if len(row) == len(self.columns))
+        return [(self.tags, dict(zip(self.columns, row, strict=True))) for row in fitting]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What one statement brought: series, or why not."""
+
+    series: list[Series] = []
+    error: str = ""
+
+
+class _Said(msgspec.Struct, frozen=True):
+    results: list[Result]
+
+
+_replies = msgspec.json.Decoder(_Said)
+Told = TypeVar("Told")
 
 
 class Server:
@@ -55,45 +87,58 @@ class Server:
         if self._config.gzip:
             data, headers["Content-Encoding"] = gzip.compress(data, 1), "gzip"
         query = [("db", self._config.database), ("precision", "ns")]
-        self.call("POST", "/write", query_params=query, header_params=headers, body=data)
+        said, status, _ = self.call("POST", "/write", query_params=query, header_params=headers, body=data)
+        if status != STORED:
+            raise self._stranger("/write", f"{status} {_words(said)!r}")
 
-    def results(self, statements: str) -> list[dict[str, Any]]:
-        """Return the result of each InfluxQL statement; a failed one has the key `error`."""
-        data, _ = self.call(
-            "POST",
-            "/query",
-            header_params={"Content-Type": "application/x-www-form-urlencoded"},
-            post_params=[("q", statements), ("db", self._config.database), ("epoch", "ns")],
-        )
-        results: list[dict[str, Any]] = msgspec.json.decode(data).get("results", [])
-        return results
+    def results(self, statements: str) -> list[Result]:
+        """Return the result of each InfluxQL statement; a failed one has an `error`."""
+        asked = [("q", statements), ("db", self._config.database), ("epoch", "ns")]
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self.asked("POST", "/query", _replies, header_params=form, post_params=asked).results
 
-    def rows(self, statements: str) -> list[list[tuple[dict[str, str], dict[str, Any]]]]:
-        """Return, for each statement, its rows as (tags, {column: value})."""
+    def rows(self, *statements: str) -> list[list[tuple[dict[str, str], dict[str, Any]]]]:
+        """Return, for each statement, its rows as (tags, {column: value}). A measurement that is not there has none."""
+        results = self.results(";".join(statements))
+        if len(statements) > 1 and any(NOTHING_THERE in result.error for result in results):
+            return [self.rows(statement)[0] for statement in statements]  # what follows an error is not executed
         out = []
-        for result in self.results(statements):
-            if "error" in result:
-                status = 404 if "not found" in result["error"] else 400
-                raise self._retry("/query", self._advice(status, result["error"]))
-            if any(series.get("partial") for series in result.get("series", ())):
+        for result in results:
+            if result.error and NOTHING_THERE not in result.error:
+                status = 404 if "not found" in result.error else 400
+                raise self._retry("/query", self._advice(status, result.error))
+            if any(series.partial for series in result.series):
                 raise self._retry("/query", "InfluxDB cuts its replies: set max-row-limit = 0 in its configuration")
-            out.append(list(rows_of(result)))
+            out.append([row for series in result.series for row in series.rows()])
+        if len(out) != len(statements):
+            raise self._stranger("/query", f"{len(out)} results of {len(statements)} statements")
         return out
 
-    def call(self, method: str, path: str, **rest: Any) -> tuple[bytes, Any]:
-        """Return body and headers of one request, sent once. Raises Retry, or BodyRefused for what the body holds."""
+    def asked(self, method: str, path: str, kind: msgspec.json.Decoder[Told], **rest: Any) -> Told:
+        """Return what a request tells. Raises Retry for what is not of that kind: it is not InfluxDB that answers."""
+        said, _, _ = self.call(method, path, **rest)
         try:
-            reply, _, headers = self._connect(path).call_api(
+            return kind.decode(said)
+        except UNREADABLE as error:
+            raise self._stranger(path, f"{error}: {_words(said)!r}") from error
+
+    def call(self, method: str, path: str, **rest: Any) -> tuple[bytes, int, Any]:
+        """Return body, status and headers of one request, sent once; whatever answers there, it does so in `timeout_s`.
+
+        Raises Retry, or BodyRefused for what the body holds.
+        """
+        try:
+            reply, status, headers = self._connect(path).call_api(
                 path, method, _return_http_data_only=False, _preload_content=False, **rest
             )
             data = reply.data
         except influxdb_client.rest.ApiException as error:
-            raise self._judge(path, error) from error
+            raise self._judge(path, error, has_body="body" in rest) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self.close()  # a fresh client next time: a connection may hang for good (influxdb-client-python #296)
             raise self._retry(path, f"InfluxDB at {self._config.url} does not answer: {error}") from error
         self._faults.pop(path, None)
-        return data, headers
+        return data, status, headers
 
     def _connect(self, path: str) -> Any:
         with self._guarded:
@@ -109,11 +154,13 @@ class Server:
                     timeout=round(self._config.timeout_s * 1000),
                     ssl_ca_cert=self._config.ca_file,
                 )
+                bound(self._client.api_client.rest_client.pool_manager)
             return self._client.api_client
 
-    def _judge(self, path: str, error: Any) -> Exception:
+    def _judge(self, path: str, error: Any, *, has_body: bool) -> Exception:
         status, words = error.status or 0, _message(error)
-        if status in {413, 422} or (status == 400 and _LINE_FAULT.search(words)):
+        fault = {400: _LINE_FAULT, 500: _LINE_FAULT_AS_500}.get(status)
+        if has_body and (status in {413, 422} or (fault and fault.search(words))):
             return BodyRefused(status, words)
         if status in {401, 403}:
             self.close()  # the credential's file is read again next time
@@ -130,6 +177,9 @@ class Server:
             return f"InfluxDB is in trouble, {status}: {words}"
         return f"InfluxDB at {self._config.url} does not understand, {status}: {words}"
 
+    def _stranger(self, path: str, what: str) -> Retry:
+        return self._retry(path, f"what answers at {self._config.url} is not InfluxDB (a proxy? a login page?): {what}")
+
     def _retry(self, path: str, words: str, after_s: float = 5.0) -> Retry:
         self._faults[path] = words
         return Retry(words, after_s)
@@ -140,13 +190,6 @@ class Server:
             client, self._client = self._client, None
         if client is not None:
             client.api_client.rest_client.pool_manager.clear()
-
-
-def rows_of(result: dict[str, Any]) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
-    """Yield the rows of one result as (tags, {column: value})."""
-    for series in result.get("series", ()):
-        for values in series.get("values", ()):
-            yield series.get("tags", {}), dict(zip(series["columns"], values, strict=True))
 
 
 def credential(config: InfluxConfig, *, basic: bool) -> str:
@@ -163,10 +206,14 @@ def _secret(path: str | None) -> str:
 def _message(error: Any) -> str:
     """Return what the server says: 1.x has `error`, 2.x `message`, a proxy anything."""
     raw = error.body if error.body is not None else str(error.reason)
-    text = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
-    with suppress(msgspec.DecodeError):
-        told = msgspec.json.decode(text)
-        text = str(told.get("error") or told.get("message") or text) if isinstance(told, dict) else text
+    with suppress(*UNREADABLE):
+        told = msgspec.json.decode(raw)
+        raw = str(told.get("error") or told.get("message") or raw) if isinstance(told, dict) else raw
+    return _words(raw)
+
+
+def _words(said: bytes | str) -> str:
+    text = said[: 4 * MAX_WORDS].decode(errors="replace") if isinstance(said, bytes) else said
     return " ".join(text.split())[:MAX_WORDS]
 
 

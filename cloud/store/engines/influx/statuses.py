@@ -29,8 +29,8 @@ def write(server: Server, gateway: str, status: Status, arrival_ms: int) -> None
 def newest(server: Server) -> list[StatusRow]:
     """Return the newest status of every (gateway, epoch), with the highest `acquired` ever told in it."""
     newest, highest = server.rows(
-        'SELECT last("body") FROM status GROUP BY gateway, epoch;'
-        'SELECT max("acquired") FROM status GROUP BY gateway, epoch'
+        'SELECT last("body") FROM status GROUP BY gateway, epoch',
+        'SELECT max("acquired") FROM status GROUP BY gateway, epoch',
     )
     acquired = {(tags["gateway"], tags["epoch"]): int(row["max"]) for tags, row in highest}
     out = []

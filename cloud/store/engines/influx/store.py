@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 class InfluxStore:
     """A `Store` in one InfluxDB database (1.x) or bucket (2.x). Several may write: nothing here keeps a lock."""
 
-    settle_s = 0.0  # of one server; a cluster takes its time
-
     def __init__(self, config: InfluxConfig, *, writer: bool) -> None:
         self._config = config
         self._is_writer = writer
+        self.settle_s = config.settle_s
         self._server = Server(config)
         self._writing = Writing(self._server)
 
@@ -89,7 +88,7 @@ class InfluxStore:
         """Return engine, version as the server tells it, address and the last fault; never raises."""
         version = ""
         with suppress(Retry, BodyRefused):
-            version = self._server.call("GET", "/ping")[1].get("X-Influxdb-Version", "")
+            version = self._server.call("GET", "/ping")[2].get("X-Influxdb-Version", "")
         return {
             "engine": "influx",
             "version": version,

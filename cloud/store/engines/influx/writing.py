@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
+from cloud.clock import SystemClock
 from cloud.store import Retry
 from cloud.store.engines.influx.parcels import groups, parcels
 from cloud.store.engines.influx.server import BodyRefused
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from wire.batch import Gap
 
 MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unknown then is refused as a whole
+MAX_S = 60.0  # and time: a server that is slower than that refuses nothing, it is in trouble
+_CLOCK = SystemClock()
 REMEMBERED = 10_000  # identities of this process, to notice one that is used twice
 
 
@@ -65,7 +68,7 @@ class Writing:
     def _bad(self, lines: list[str], why: BodyRefused) -> dict[int, str]:
         """Write lines by halves until each bad one stands alone; return {place: reason}."""
         bad: dict[int, str] = {}
-        left = MAX_REQUESTS
+        left, end_s = MAX_REQUESTS, _CLOCK.monotonic() + MAX_S
         spans = [(0, len(lines))]
         while spans:
             low, high = spans.pop()
@@ -75,6 +78,8 @@ class Writing:
                 bad |= dict.fromkeys(range(low, high), f"not tried alone, too many bad lines; the last: {why}")
                 continue
             left -= 1
+            if _CLOCK.monotonic() > end_s:
+                raise Retry(f"InfluxDB refuses lines, and is too slow to find them within {MAX_S:g} s: {why}", 60.0)
             try:
                 self._server.write("\n".join(lines[low:high]))
             except BodyRefused as error:

@@ -1,0 +1,196 @@
+"""Whatever answers in InfluxDB's place: each request ends in time, and nothing is taken for stored."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud.store import Retry, open_store
+from cloud.store.engines.influx import bounded, writing
+from tests.build import START_MS, batch, soil
+from tests.in_front import InFront
+from tests.servers import influx_table
+from wire.batch import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE_S = 0.15
+BOUND_S = 3.0  # a slow machine; what is not bounded takes minutes
+
+
+def said(body: bytes, status: str = "200 OK", *more: str) -> bytes:
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *more, "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+PORTAL = said(b"<html><body>Please sign in</body></html>", "200 OK", "Content-Type: text/html")
+ANSWERS: dict[str, bytes] = {
+    "a login page": PORTAL,
+    "a way to a login page": said(b"", "302 Found", "Location: /login"),
+    "no content at all": said(b""),
+    "nothing but an end": b"",
+    "not HTTP": b"220 mail ESMTP ready\r\n" * 40,
+    "a list": said(b"[]"),
+    "another object": said(b'{"ok": true}'),
+    "results that are a number": said(b'{"results": 5}'),
+    "too many results": said(b'{"results": [{}, {}, {}, {}, {}, {}, {}]}'),
+    "rows that are no rows": said(b'{"results": [{"series": [{"columns": ["time"], "values": [7]}]}]}'),
+    "nested without end": said(b'{"results": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+    "text that is no UTF-8": said(b'{"results": [{"error": "\xff\xfe"}]}'),
+    "trouble": said(b'{"error": "engine: cache maximum memory size exceeded"}', "503 Service Unavailable"),
+    "trouble told as a page": said(b"<html>" + b"x" * 2_000_000, "500 Internal Server Error"),
+    "half a reply": b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{",
+    "no room": said(b'{"error": "too large"}', "413 Request Entity Too Large"),
+    "no sense": said(b'{"error": "unprocessable"}', "422 Unprocessable Entity"),
+}
+
+
+class Stranger:
+    """A listener that answers each request with the bytes of `answer`, piece by piece, until the client goes."""
+
+    def __init__(self, answer: Callable[[], Iterator[bytes]], pause_s: float = 0.0) -> None:
+        self._answer, self._pause = answer, pause_s
+        self._stop = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        self._server.settimeout(0.05)
+        while not self._stop.is_set():
+            try:
+                client, _ = self._server.accept()
+            except TimeoutError:
+                continue
+            self._threads.append(threading.Thread(target=self._serve, args=(client,)))
+            self._threads[-1].start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            client.settimeout(BOUND_S)
+            try:
+                client.recv(65_536)
+                for piece in self._answer():
+                    client.sendall(piece)
+                    if self._stop.wait(self._pause):
+                        return
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._server.close()
+
+
+def asked(url: str) -> dict[str, str]:
+    """Return, for everything that a store is asked, the words of its Retry; "" where it said nothing."""
+    store: Any = open_store({"engine": "influx", "url": url, "timeout_s": PATIENCE_S}, writer=True)
+    words = {}
+    for name, ask in {
+        "setup": store.setup,
+        "commit": lambda: store.commit([batch(rows=soil(3))], START_MS),
+        "status": lambda: store.write_status("sg-01", Status(1, "online", epoch="00" * 8), START_MS),
+        "ledger": store.ledger,
+        "latest": store.latest,
+        "statuses": store.statuses,
+        "series": lambda: store.series("sg-01", "soil-1", "soil_ph", 0, 1),
+    }.items():
+        started = time.monotonic()
+        try:
+            ask()
+            words[name] = ""
+        except Retry as fault:
+            words[name] = str(fault)
+        assert time.monotonic() - started < BOUND_S, f"{name} is not bounded"
+    assert store.health()["engine"] == "influx"
+    store.close()
+    return words
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=list(ANSWERS))
+def test_whatever_answers_nothing_is_taken_for_stored(answer: bytes) -> None:
+    stranger = Stranger(lambda: iter([answer]))
+    words = asked(stranger.url)
+    stranger.close()
+    assert "" not in words.values(), words
+
+
+SLOW: dict[str, Callable[[], Iterator[bytes]]] = {
+    "nothing, for ever": lambda: iter([b""] * 1_000),
+    "a byte a while": lambda: (bytes([byte]) for byte in said(b" " * 100_000)),
+    "a body a byte a while": lambda: (piece for piece in [said(b"")[:-4] + b"0000\r\n\r\n", *[b" "] * 1_000]),
+    "headers without end": lambda: (b"HTTP/1.1 200 OK\r\n" if n == 0 else b"X: 1\r\n" for n in range(1_000)),
+}
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=list(SLOW))
+def test_what_answers_slowly_is_given_up_when_its_time_is_over(answer: Callable[[], Iterator[bytes]]) -> None:
+    stranger = Stranger(answer, pause_s=0.03)
+    words = asked(stranger.url)
+    stranger.close()
+    assert "" not in words.values(), words
+
+
+def test_a_reply_without_end_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "MAX_REPLY", 2**20)
+    endless = [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        *[b"10000\r\n" + b"x" * 65_536 + b"\r\n"] * 400,
+    ]
+    stranger = Stranger(lambda: iter(endless))
+    words = asked(stranger.url)
+    stranger.close()
+    assert "larger than 1048576 bytes" in words["ledger"]
+    assert "" not in words.values()
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.influx) for name in ("influxd1", "influxd2")])
+def server(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+def test_a_type_conflict_told_as_500_costs_only_its_own_line(server: Any, tmp_path: Path) -> None:
+    """As some InfluxDB do (telegraf 11005): retried for ever it would take its neighbours along."""
+
+    def alter(path: str, answer: tuple[int, bytes]) -> tuple[int, bytes]:
+        return (500, answer[1]) if path.startswith("/write") and answer[0] in {400, 422} else answer
+
+    with InFront(server.url, alter) as front:
+        store: Any = open_store(influx_table(server, tmp_path) | {"url": front.url}, writer=True)
+        store.setup()
+        store.commit([batch(gateway="sg-09", rows=soil(1))], START_MS)
+        store._server.write(f"reading,channel=foreign,gateway=foreign co2=1i {START_MS * 1_000_000}")
+        mixed = batch(rows=[{"air-1": {"co2": 400}}, *soil(3)])
+        (refused,) = store.commit([mixed], START_MS + 1)
+        assert [one.seq for one in refused] == [1]
+        assert "type conflict" in refused[0].reason
+        assert len(store.series("sg-01", "soil-1", "soil_moisture", 0, 2**62)) == 3
+        assert [(row.gateway, row.refused) for row in store.ledger()] == [("sg-09", 0), ("sg-01", 1)]
+        store.close()
+
+
+def test_a_server_too_slow_to_find_its_bad_lines_is_in_trouble(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = batch(rows=[{"air-1": {"co2": 400}}, *soil(3)])
+    store: Any = open_store(influx_table(server, tmp_path), writer=True)
+    store.setup()
+    store._server.write(f"reading,channel=foreign,gateway=foreign co2=1i {START_MS * 1_000_000}")
+    monkeypatch.setattr(writing, "MAX_S", 0.0)
+    with pytest.raises(Retry, match="too slow to find them"):
+        store.commit([mixed], START_MS)
+    monkeypatch.undo()
+    assert [[one.seq for one in own] for own in store.commit([mixed], START_MS)] == [[1]]
+    store.close()
