@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 _S = TypeVar("_S", bound=msgspec.Struct)
+LOOPBACK = "127.0.0.1", "::1", "localhost"
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -48,6 +49,18 @@ class Http(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     public_url: Annotated[str, msgspec.Meta(description="how the world reaches the pages, as printed on tags")] = ""
 
 
+class Health(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the operator asks how the server is: `[health]`, `/healthz` and `/metrics`. Not for the world."""
+
+    host: Annotated[str, msgspec.Meta(description="address to listen on; beyond loopback only with a token")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[_Port, msgspec.Meta(description="port to listen on; 0 takes any")] = 8081
+    token_file: Annotated[
+        str, msgspec.Meta(description="file with the token that who asks must show (Authorization: Bearer …)")
+    ] = ""
+
+
 class Garden(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the registry is: `[garden]`."""
 
@@ -62,6 +75,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
     data: Data
     broker: Broker
     http: Http
+    health: Health
     garden: Garden
     store: dict[str, Any]
     alerts: dict[str, Any]
@@ -78,14 +92,19 @@ def load(file: Path) -> CloudConfig:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); name an existing file with --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: is not TOML: {error}; mend the line that it names") from error
-    known = ("data", "broker", "http", "garden", "store", "alerts", "rule", "channel")
+    known = ("data", "broker", "http", "health", "garden", "store", "alerts", "rule", "channel")
     if "mail" in tables:
         remedy = 'it is a channel now: write [[channel]] and kind = "email" in its place; its other keys stay'
         raise ConfigError(f"{file}: [mail]: {remedy}")
     for key in tables:
         if key not in known:
             raise ConfigError(f"{file}: {key}: unknown table; there are: {', '.join(known)}")
-    for table in (tables.get("broker", {}), tables.get("store", {}), *_each(file, tables, "channel")):
+    for table in (
+        tables.get("broker", {}),
+        tables.get("health", {}),
+        tables.get("store", {}),
+        *_each(file, tables, "channel"),
+    ):
         for key, value in table.items():
             if key.endswith("_file") and value:
                 table[key] = str(file.parent / str(value))  # relative names stand beside cloud.toml
@@ -93,6 +112,7 @@ def load(file: Path) -> CloudConfig:
         _convert(file, tables, "data", Data),
         _convert(file, tables, "broker", Broker),
         _convert(file, tables, "http", Http),
+        _health(file, tables),
         _convert(file, tables, "garden", Garden),
         tables.get("store", {"engine": "sqlite", "path": "store.db"}),
         tables.get("alerts", {}),
@@ -108,6 +128,16 @@ def _each(file: Path, tables: dict[str, Any], name: str) -> list[dict[str, Any]]
     if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
         raise ConfigError(f"{file}: {name}: must be a table in double brackets, [[{name}]], once for each")
     return found
+
+
+def _health(file: Path, tables: dict[str, Any]) -> Health:
+    health = _convert(file, tables, "health", Health)
+    if not health.token_file and health.host not in LOOPBACK:
+        raise ConfigError(
+            f"{file}: [health] host = {health.host!r}: names of gateways and files would be told to everybody;"
+            f" listen on {' or '.join(LOOPBACK)}, or give token_file"
+        )
+    return health
 
 
 def _convert(file: Path, tables: dict[str, Any], name: str, to: type[_S]) -> _S:

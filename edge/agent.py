@@ -22,10 +22,10 @@ from edge.sense.overseer import Overseer
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
 from edge.status import Own, StatusFile, compose, encoded, status_file
-from edge.systemd import notify
 from wire import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.clock import Clock
@@ -66,8 +66,11 @@ class Agent:
         self._keeper = Keeper(self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost)
         self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
 
-    def run(self, stop: threading.Event) -> bool:
-        """Run until `stop`, which ends within five seconds; tell whether it was that, or only a new process helps."""
+    def run(self, stop: threading.Event, notify: Callable[[str], object] = lambda _: None) -> bool:
+        """Run until `stop`, which ends within five seconds; tell whether it was that, or only a new process helps.
+
+        `notify` is told READY=1, WATCHDOG=1 while all makes progress, and STOPPING=1 (sd_notify(3)).
+        """
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
         keeper = threading.Thread(target=self._keeper.run, args=(no_more,), name="keeper")
         keeper.start()

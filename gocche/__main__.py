@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 EXIT_FAILED, EXIT_CONFIG = 1, 2
+ROOMS = ("ingest", "alerts", "pages")  # as cloud.rooms has them, which an agent does not install
 EXTRAS = dict.fromkeys(("amqtt", "influxdb_client", "jinja2", "starlette", "uvicorn"), "cloud") | {
     "pymodbus": "cloud,demo",
     "grafana_client": "grafana",
@@ -106,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     cloud.add_argument("--data", type=Path, help="instead of [data] path")
     cloud.add_argument("--broker", metavar="HOST:PORT", help="instead of the one in the file")
     cloud.add_argument("--http", metavar="HOST:PORT", help="instead of the one in the file")
+    cloud.add_argument("--health", metavar="HOST:PORT", help="instead of the one in the file")
+    cloud.add_argument("--room", choices=ROOMS, help="run this room alone, here")
+    cloud.add_argument("--http-fd", type=int, help=argparse.SUPPRESS)  # the socket that the supervisor holds
     cloud.set_defaults(run=_cloud)
 
     check = words.add_parser("check-config", help=_help("check-config"))
@@ -231,6 +235,7 @@ def _agent(options: argparse.Namespace) -> int:
     from edge.agent import Agent
     from edge.clock import SystemClock
     from edge.config import ConfigError, advice, load
+    from gocche.notify import notify
 
     try:
         config = load(options.config)
@@ -247,7 +252,7 @@ def _agent(options: argparse.Namespace) -> int:
         return _refused(error)
     except (OSError, sqlite3.Error) as error:
         return _failed(error, options.data)
-    return 0 if agent.run(_stopping()) else EXIT_FAILED
+    return 0 if agent.run(_stopping(), notify) else EXIT_FAILED
 
 
 def _check_config(options: argparse.Namespace) -> int:
@@ -283,18 +288,61 @@ def _cloud_config(options: argparse.Namespace) -> CloudConfig:
 
 
 def _cloud(options: argparse.Namespace) -> int:
-    from cloud.clock import SystemClock
     from cloud.config import ConfigError
-    from cloud.main import Cloud
+    from cloud.rooms.listener import listen
+    from gocche.server import serve
 
     try:
         config = _cloud_config(options)
-        cloud = Cloud(config, SystemClock())
-    except (ConfigError, ValueError, RuntimeError) as error:
+        token = Path(config.health.token_file).read_text("utf-8").strip() if config.health.token_file else ""
+    except (ConfigError, ValueError) as error:
         return _refused(error)
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
+        return _refused(ConfigError(f"cloud.toml: [health] token_file: {error}"))
+    if options.room:
+        return _room(options, config)
+    try:
+        with listen(config.http.host, config.http.port) as pages, listen(*_desk(options, config)) as desk:
+            return serve(_words(options), pages, desk, token)
+    except OSError as error:
         return _failed(error, config.data.path)
-    return cloud.run()
+
+
+def _desk(options: argparse.Namespace, config: CloudConfig) -> tuple[str, int]:
+    return _address(options.health) if options.health else (config.health.host, config.health.port)
+
+
+def _words(options: argparse.Namespace) -> list[str]:
+    """Return what tells a room the same configuration."""
+    words = ["--config", str(options.config)]
+    for name in ("data", "broker", "http"):
+        if getattr(options, name):
+            words += [f"--{name}", str(getattr(options, name))]
+    return words
+
+
+def _room(options: argparse.Namespace, config: CloudConfig) -> int:
+    import socket
+
+    from cloud.clock import SystemClock
+    from cloud.config import ConfigError
+    from cloud.rooms import open_room
+    from cloud.rooms.life import live
+    from gocche.notify import notify
+
+    clock = SystemClock()
+    listener = None if options.http_fd is None else socket.socket(fileno=options.http_fd)
+    try:
+        room = open_room(options.room, config, clock, listener)
+    except (ConfigError, ValueError) as error:
+        return _refused(error)
+    except (
+        RuntimeError,
+        OSError,
+        sqlite3.Error,
+    ) as error:  # a file in use, or of a newer gocche
+        return _failed(error, config.data.path)
+    return live(room, clock, notify)
 
 
 def _status(options: argparse.Namespace) -> int:

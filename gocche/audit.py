@@ -11,7 +11,7 @@ import msgspec
 from cloud.clock import SystemClock, hanoi
 from cloud.ingest.audit import books
 from cloud.ingest.quarantine import Quarantine
-from cloud.main import store_of
+from cloud.rooms import store_of
 from cloud.store import Retry, each_row
 from wire import codec
 from wire.batch import Batch

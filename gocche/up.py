@@ -1,6 +1,6 @@
-"""`gocche up`: a garden on this machine — simulated devices, broker, agent and cloud as four processes, one command.
+"""`gocche up`: a garden on this machine — simulated devices, broker, agent and the rooms of the cloud, one command.
 
-Four processes and not threads, because that is how they run in the field: each can be killed here as it can be there.
+Processes and not threads, because that is how they run in the field: each can be killed here as it can be there.
 All of them keep their state in one data folder; the ports of the simulated devices are links in it.
 """
 
@@ -9,28 +9,30 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-import signal
 import socket
 import sys
 import tempfile
-from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
 from cloud import registry
 from cloud.clock import SystemClock, hanoi
+from cloud.rooms.listener import listen, url
+from gocche.child import Child, Log
 from gocche.garden import PORTS
-from gocche.supervisor import CONFIG_ERROR, Child, Log, Supervisor
+from gocche.health import Desk, told
+from gocche.server import GOCCHE, keep, rooms
+from gocche.supervisor import CONFIG_ERROR, Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 DEFAULT_HTTP = "127.0.0.1", 8080
 STATUS_S = 5.0
-ASK_S = 1.0  # a health question to the cloud, or a look whether a port answers
+ASK_S = 1.0  # a look whether the broker answers
 HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"  # MQTT 3.1.1 §3.1: clean session, no name, 60 s
 WELCOME, GOOD_BYE = b"\x20\x02\x00\x00", b"\xe0\x00"
 COUNTED = ("acquired", "stored", "spooled", "unknown")
@@ -72,12 +74,13 @@ def up(
     log = Log(sys.stderr)
     try:
         config = (config or _sample()).resolve()
-        address = choose(http, log)
-        pages = _pages(config / "garden", address.near)
-        with _folder(data) as folder:
-            broker = Address("127.0.0.1", _free_port("127.0.0.1"))
-            children = commands(folder, config, broker, address, garden)
-            return supervise(children, folder, pages, lambda: _status(address.near), out=out, log=log)
+        with choose(http, log) as listener, listen("127.0.0.1", 0) as desk:
+            host, port = listener.getsockname()[:2]
+            pages = _pages(config / "garden", Address(host, port).near)
+            with _folder(data) as folder:
+                broker = Address("127.0.0.1", _free_port("127.0.0.1"))
+                children = commands(folder, config, broker, listener, garden)
+                return supervise(children, folder, pages, out=out, log=log, desk=desk)
     except Refused as error:
         log.say("up", str(error))
         return CONFIG_ERROR
@@ -89,85 +92,70 @@ def supervise(
     children: Sequence[Child],
     folder: Path,
     pages: Sequence[str],
-    status: Callable[[], str],
     *,
     out: TextIO,
     log: Log,
+    desk: socket.socket | None = None,
     status_s: float = STATUS_S,
 ) -> int:
-    """Keep the children until a signal comes; print the pages once all are ready, then a status line now and then."""
+    """Keep the children until a signal comes; print the pages once all are ready, then a status line now and then.
+
+    `desk` is where `/healthz` and `/metrics` are answered.
+    """
+    clock = SystemClock()
 
     def started(pids: dict[str, int]) -> None:
-        _note(folder / "up.json", {"pages": list(pages), "children": pids})
+        health = {"health": url(desk)} if desk else {}
+        _note(folder / "up.json", {"pages": list(pages), "children": pids, **health})
+
+    supervisor = Supervisor(children, folder, log, clock, started=started)
+
+    def ask() -> dict[str, Any]:
+        return told(supervisor.lives, clock.monotonic())
 
     def ready() -> None:
         print(*pages, sep="\n", file=out, flush=True)
 
     def tick() -> None:
-        print(status(), file=out, flush=True)
+        print(_status(ask()), file=out, flush=True)
 
-    supervisor = Supervisor(children, folder, log, SystemClock(), started=started)
-
-    def asked_to_end(*_: object) -> None:
-        if supervisor.stop.is_set():
-            supervisor.hurry.set()
-        supervisor.stop.set()
-
-    _on_signals(asked_to_end)
-    try:
-        return supervisor.run(ready, tick, status_s)
-    except BrokenPipeError:  # whoever read our lines has gone: so do we, with all children
-        return 0
-    finally:
-        _on_signals(signal.SIG_IGN)  # for good: who presses Ctrl-C five times still gets a clean end
+    with Desk(desk, ask, "") if desk else nullcontext():
+        return keep(supervisor, ready, tick, status_s)
 
 
-def _on_signals(handler: Callable[..., None] | signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
-            signal.signal(number, handler)
-
-
-def commands(folder: Path, config: Path, broker: Address, http: Address, garden: Sequence[str]) -> list[Child]:
-    """Return the four children, in the order of starting."""
+def commands(
+    folder: Path, config: Path, broker: Address, listener: socket.socket, garden: Sequence[str]
+) -> list[Child]:
+    """Return the children, in the order of starting."""
     ports = folder / "ports"
-    gocche = [sys.executable, "-m", "gocche"]
     half = ["--data", str(folder), "--broker", str(broker)]
     return [
         Child(
             "devices",
-            [*gocche, "devices", "--ports", str(ports), "--control", str(folder / "control.json"), *garden],
+            [*GOCCHE, "devices", "--ports", str(ports), "--control", str(folder / "control.json"), *garden],
             lambda: all((ports / name).is_symlink() for name in PORTS),
         ),
-        Child("broker", [*gocche, "broker", "--listen", str(broker)], lambda: _answers(broker)),
-        Child(
-            "cloud",
-            [*gocche, "cloud", "--config", str(config / "cloud.toml"), *half, "--http", str(http)],
-            lambda: _health(http.near) is not None,
-            after=("broker",),
-        ),
+        Child("broker", [*GOCCHE, "broker", "--listen", str(broker)], lambda: _answers(broker)),
+        *rooms(["--config", str(config / "cloud.toml"), *half], listener),
         Child(
             "agent",
-            [*gocche, "agent", "--config", str(config / "devices.toml"), *half],
+            [*GOCCHE, "agent", "--config", str(config / "devices.toml"), *half],
             after=("broker", "devices"),
         ),
     ]
 
 
-def choose(http: str | None, log: Log) -> Address:
-    """Return where the pages shall be served. Without a wish a taken port is passed over; else a wish is Refused."""
-    if http is None:
-        wish = Address(*DEFAULT_HTTP)
-        if _taken(wish) is None:
-            return wish
-        other = Address(wish.host, _free_port(wish.host))
-        log.say("up", f"{wish} is taken by another program: the pages are at {other} (choose with --http HOST:PORT)")
-        return other
-    wish = _parsed(http)
-    trouble = _taken(wish)
-    if trouble:
-        raise Refused(f"--http {http}: {trouble}; end that program, or choose another port (port 0 takes any free one)")
-    return wish if wish.port else Address(wish.host, _free_port(wish.host))
+def choose(http: str | None, log: Log) -> socket.socket:
+    """Return the socket of the pages. Without a wish a taken port is passed over; else a wish is Refused."""
+    wish = Address(*DEFAULT_HTTP) if http is None else _parsed(http)
+    try:
+        return listen(wish.host, wish.port)
+    except OSError as error:
+        if http is not None:
+            raise Refused(f"--http {error.strerror}") from error
+    other = listen(wish.host, 0)
+    log.say("up", f"{wish} is taken by another program: the pages are at {url(other)} (choose with --http HOST:PORT)")
+    return other
 
 
 def _parsed(http: str) -> Address:
@@ -177,29 +165,8 @@ def _parsed(http: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
-def _listener(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    server = socket.socket(family)
-    try:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((address.host, address.port))
-    except OSError:
-        server.close()
-        raise
-    return server
-
-
-def _taken(address: Address) -> str | None:
-    """Return why nobody could listen there now, or None."""
-    try:
-        _listener(address).close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
-
-
 def _free_port(host: str) -> int:
-    with _listener(Address(host, 0)) as server:
+    with listen(host, 0) as server:
         port: int = server.getsockname()[1]
         return port
 
@@ -216,21 +183,8 @@ def _answers(broker: Address) -> bool:
     return answer == WELCOME
 
 
-def _health(address: Address) -> dict[str, object] | None:
-    """Return what the cloud says of itself, or None while it does not answer."""
-    connection = HTTPConnection(address.host, address.port, timeout=ASK_S)
-    try:
-        connection.request("GET", "/healthz")
-        told = json.loads(connection.getresponse().read())
-    except (OSError, HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
-    return told if isinstance(told, dict) else None
-
-
-def _status(address: Address) -> str:
-    audit = (_health(address) or {}).get("audit")
+def _status(health: dict[str, Any]) -> str:
+    audit = health["ingest"].get("audit")
     if not isinstance(audit, dict):
         return "the cloud does not answer just now"
     return " ".join(f"{name}={audit.get(name, '?')}" for name in COUNTED)

@@ -14,11 +14,14 @@ PACKAGES = ("wire", "edge", "cloud", "gocche")
 MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 WIRING = {
     "edge/agent.py",
-    "cloud/main.py",
+    "cloud/rooms/ingest.py",
+    "cloud/rooms/alerts.py",
+    "cloud/rooms/pages.py",
     "gocche/__main__.py",
     "cloud/alerts/engine.py",
     "cloud/pages/app.py",
     "gocche/reference.py",
+    "gocche/child.py",
     "gocche/up.py",
 }
 MAX_CLASS, MAX_FUNCTION, MAX_IMPORTS = 250, 60, 12

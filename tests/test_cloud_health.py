@@ -1,4 +1,4 @@
-"""What /healthz calls ill: what a person must look at, until it is dealt with."""
+"""What the ingest room says a person should look at, until it is dealt with; and what makes it ill."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from cloud.clock import SystemClock
 from cloud.config import load
-from cloud.main import Cloud
+from cloud.rooms.ingest import Ingest
 from cloud.stream.connection import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
 from wire import codec
@@ -22,43 +22,40 @@ SAMPLE = Path(__file__).parents[1] / "config" / "cloud.toml"
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
+def room(tmp_path: Path) -> Iterator[Ingest]:
     config = load(SAMPLE)
-    made = Cloud(
-        msgspec.structs.replace(
-            config,
-            data=msgspec.structs.replace(config.data, path=str(tmp_path)),
-            http=msgspec.structs.replace(config.http, host="127.0.0.1", port=0),
-        ),
-        SystemClock(),
+    made = Ingest(
+        msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=str(tmp_path))), SystemClock()
     )
-    made._alerts.step()
+    made._store.setup()
     yield made
-    made._alerts.close()
-    made._quarantine.close()
-    made._store.close()
-    made._socket.close()
+    made.stop()
+    made.close()
 
 
-def up(cloud: Cloud, payload: bytes) -> None:
-    cloud._ingester.step([Arrival("sg-01", "up", payload, SystemClock().utc_ms(), retained=False)])
+def up(room: Ingest, payload: bytes) -> None:
+    room._ingester.step([Arrival("sg-01", "up", payload, SystemClock().utc_ms(), retained=False)])
 
 
-def test_a_copied_spool_makes_it_ill(cloud: Cloud) -> None:
-    up(cloud, packet(rows=soil(3)))
-    assert cloud._health()["ill"] == []
-    up(cloud, packet(rows=soil(3), start_ms=START_MS + 600_000))
-    assert (cloud._health()["ill"], cloud._health()["ok"]) == (["clones"], False)
+def test_a_copied_spool_is_to_be_looked_at(room: Ingest) -> None:
+    up(room, packet(rows=soil(3)))
+    assert room.health()["look_at"] == []
+    up(room, packet(rows=soil(3), start_ms=START_MS + 600_000))
+    assert room.health()["look_at"] == ["clones"]
 
 
-def test_what_is_quarantined_makes_it_ill_until_it_is_stored(cloud: Cloud) -> None:
+def test_what_is_quarantined_is_to_be_looked_at_until_it_is_stored(room: Ingest) -> None:
     envelope = msgspec.msgpack.decode(codec._open(packet(rows=soil(3))))
     envelope[0] = 2
-    up(cloud, codec._seal(msgspec.msgpack.encode(envelope)))
-    assert (cloud._health()["ill"], cloud._health()["ok"]) == (["quarantined"], False)
-    (case,) = cloud._quarantine.cases()
+    up(room, codec._seal(msgspec.msgpack.encode(envelope)))
+    assert room.health()["look_at"] == ["quarantined"]
+    (case,) = room._quarantine.cases()
     assert case.epoch == EPOCH
-    cloud._quarantine.release([case.id])
-    assert cloud._health()["ill"] == []
-    up(cloud, b"damaged")
-    assert cloud._health()["ill"] == [], "anybody can send that"
+    room._quarantine.release([case.id])
+    assert room.health()["look_at"] == []
+    up(room, b"damaged")
+    assert room.health()["look_at"] == [], "anybody can send that"
+
+
+def test_without_a_broker_it_is_ill(room: Ingest) -> None:
+    assert room.health()["why"] == "broker: not connected yet"

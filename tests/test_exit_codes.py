@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from cloud.store import open_store
 from edge.keep.spool import Spool
 from tests.servers import free_port
 
@@ -85,27 +84,6 @@ def test_no_room_is_1(tmp_path: Path) -> None:
     code, said = cloud(tmp_path, room=0)
     assert code == 1
     assert one_sentence(said, str(tmp_path / "data")), said
-
-
-def test_a_second_server_is_2(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    first = open_store({"path": str(tmp_path / "data" / "store.db")}, writer=True)
-    first.setup()
-    code, said = cloud(tmp_path)
-    first.close()
-    assert code == 2
-    assert one_sentence(said, "exactly one ingester"), said
-
-
-@pytest.mark.parametrize("name", ["store.db", "quarantine.db"])
-def test_a_file_of_a_newer_gocche_is_2(tmp_path: Path, name: str) -> None:
-    (tmp_path / "data").mkdir()
-    with sqlite3.connect(tmp_path / "data" / name) as db:
-        db.execute("PRAGMA user_version = 99")
-    db.close()
-    code, said = cloud(tmp_path)
-    assert code == 2
-    assert one_sentence(said, name, "newer gocche"), said
 
 
 @pytest.mark.parametrize(

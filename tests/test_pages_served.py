@@ -16,8 +16,8 @@ import pytest
 from cloud.clock import SystemClock
 from cloud.coverage.hamlets import Coverage
 from cloud.pages.bounded import LONGEST_HEAD
-from cloud.pages.serve import listen
 from cloud.pages.words import catalogue
+from cloud.rooms.listener import listen
 from cloud.store import open_store
 from tests.servers import influx_table
 from tests.visitors import ALL, TREE, Site, World

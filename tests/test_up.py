@@ -10,17 +10,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gocche import up
-from gocche.supervisor import GRACE_S, Child, Log
+from gocche.child import Child, Log
+from gocche.supervisor import GRACE_S
 from tests.servers import until
 
 if TYPE_CHECKING:
@@ -40,19 +39,34 @@ signal.signal(signal.SIGTERM, end)
 print("here", flush=True)
 time.sleep(600)
 """
+BEATS = """
+import faulthandler, os, sys, time
+from gocche.notify import notify
+faulthandler.enable()
+notify("READY=1")
+while not os.path.exists(sys.argv[1]):
+    notify("WATCHDOG=1")
+    time.sleep(0.05)
+if sys.argv[2] == "stuck":
+    time.sleep(600)
+sys.exit(2)
+"""
 # Runs `supervise` on children given as JSON: name, program text, arguments, names of those that must be ready before.
 SUPERVISE = """
 import json, sys
 from pathlib import Path
-from gocche import up
-from gocche.supervisor import GRACE_S, Child, Log
+from gocche import child, up
+from gocche.child import Child, Log
+from gocche.supervisor import GRACE_S
 folder = Path(sys.argv[1])
+child.SILENT_S, child.LAST_WORDS_S = 2.0, 0.5
 def made(name, text, words, mark, after):
     ready = lambda: mark == "-" or (folder / mark).exists()
-    return Child(name, [sys.executable, "-c", text, *words], ready, tuple(after))
+    return Child(name, [sys.executable, "-c", text, *words], ready, tuple(after), beats=mark == "beats")
 children = [made(*each) for each in json.loads(sys.argv[2])]
 pages = ["http://127.0.0.1:1/T/A", "http://127.0.0.1:1/"]
-sys.exit(up.supervise(children, folder, pages, lambda: "acquired=1", out=sys.stdout, log=Log(sys.stderr), status_s=0.1))
+up._status = lambda _: "acquired=1"
+sys.exit(up.supervise(children, folder, pages, out=sys.stdout, log=Log(sys.stderr), status_s=0.1))
 """
 
 
@@ -210,6 +224,48 @@ def test_configuration_error_of_a_child_ends_everything_with_its_words_and_2(tmp
     assert all(map(gone, started))
 
 
+def test_a_child_that_falls_silent_is_ended_with_its_stacks_in_the_log_and_started_again(tmp_path: Path) -> None:
+    silence = tmp_path / "silence"
+    with supervised(tmp_path, plain("room", BEATS, str(silence), "stuck", mark="beats"), plain("one")) as run:
+        before = run.started("room", "one")
+        run.lines("acquired=1")
+        assert run.pids() == before, "one that beats is left alone"
+        silence.touch()
+        said = []
+        for line in run.process.stderr:
+            said.append(line)
+            if "starts again in" in line:
+                break
+        silence.unlink()
+        until(lambda: run.pids().get("room") not in {None, before["room"]}, BOUND_S, "a new process")
+        assert run.pids()["one"] == before["one"]
+        assert run.end()[0] == 0
+    assert any("stuck: not heard for" in line for line in said)
+    assert any("most recent call first" in line for line in said), said
+    assert any("ended by signal 6" in line for line in said)
+
+
+def test_a_child_that_does_not_even_hear_the_signal_is_killed(tmp_path: Path) -> None:
+    with supervised(tmp_path, plain("room", BEATS, str(tmp_path / "never"), "stuck", mark="beats")) as run:
+        before = run.started("room")
+        run.lines("acquired=1")
+        os.kill(before["room"], signal.SIGSTOP)
+        until(lambda: run.pids().get("room") not in {None, before["room"]}, BOUND_S, "a new process")
+        assert run.end()[0] == 0
+
+
+def test_a_file_spoilt_later_does_not_end_a_server_that_ran(tmp_path: Path) -> None:
+    spoilt = tmp_path / "spoilt"
+    with supervised(tmp_path, plain("room", BEATS, str(spoilt), "refuses", mark="beats")) as run:
+        run.started("room")
+        run.lines("acquired=1")
+        spoilt.touch()
+        wait_for_word(run, "ended with status 2; starts again in 0.25 s")
+        spoilt.unlink()
+        run.lines("acquired=1")
+        assert run.end()[0] == 0
+
+
 def test_reader_who_goes_away_ends_it_without_leaving_children(tmp_path: Path) -> None:
     with supervised(tmp_path, plain("one")) as run:
         pids = run.started("one")
@@ -241,12 +297,12 @@ def test_leash_names_a_command_that_is_not_there() -> None:
 
 def test_wished_address_is_granted_or_refused_with_the_remedy() -> None:
     log = Log(io.StringIO())
-    assert up.choose("127.0.0.1:0", log).port > 0
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = f"127.0.0.1:{other.getsockname()[1]}"
+    with up.choose("127.0.0.1:0", log) as mine:
+        taken = f"127.0.0.1:{mine.getsockname()[1]}"
         with pytest.raises(up.Refused, match=r"Address already in use.*choose another port"):
             up.choose(taken, log)
-    assert str(up.choose(taken, log)) == taken
+    with up.choose(taken, log) as again:
+        assert taken.endswith(f":{again.getsockname()[1]}")
 
 
 @pytest.mark.parametrize("http", ["8080", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:70000", ":80", "127.0.0.1:-1"])
@@ -257,11 +313,13 @@ def test_address_that_is_none_is_refused(http: str) -> None:
 
 def test_default_address_gives_way_to_another_program_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     said = io.StringIO()
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        monkeypatch.setattr(up, "DEFAULT_HTTP", other.getsockname())
-        chosen = up.choose(None, Log(said))
-        assert chosen.port not in {0, other.getsockname()[1]}
-    assert f"the pages are at {chosen}" in said.getvalue()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = taken.getsockname()[1]
+        monkeypatch.setattr(up, "DEFAULT_HTTP", taken.getsockname())
+        with up.choose(None, Log(said)) as chosen:
+            port = chosen.getsockname()[1]
+    assert port not in {0, other}
+    assert f"the pages are at http://127.0.0.1:{port}" in said.getvalue()
 
 
 def test_wildcard_is_reached_as_loopback() -> None:
@@ -270,28 +328,9 @@ def test_wildcard_is_reached_as_loopback() -> None:
 
 
 def test_status_line_is_what_the_cloud_counts() -> None:
-    body = json.dumps(
-        {"ok": True, "audit": {"acquired": 12, "stored": 9, "spooled": 3, "unknown": 0, "more": 1}}
-    ).encode()
-
-    class Cloud(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/healthz" else 404)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Cloud) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        address = up.Address("127.0.0.1", server.server_port)
-        said = up._status(address)
-        server.shutdown()
-        serving.join()
-    assert said == "acquired=12 stored=9 spooled=3 unknown=0"
-    assert up._status(address) == "the cloud does not answer just now"
+    audit = {"acquired": 12, "stored": 9, "spooled": 3, "unknown": 0, "more": 1}
+    assert up._status({"ingest": {"audit": audit}}) == "acquired=12 stored=9 spooled=3 unknown=0"
+    assert up._status({"ingest": {}}) == "the cloud does not answer just now"
 
 
 def test_folder_belongs_to_one_run_and_a_temporary_one_is_removed(tmp_path: Path) -> None:
@@ -321,13 +360,15 @@ def test_registry_that_is_missing_is_refused_before_anything_starts(
 
 
 def test_commands_say_the_same_addresses_to_both_sides(tmp_path: Path) -> None:
-    broker, http = up.Address("127.0.0.1", 1883), up.Address("0.0.0.0", 80)
-    children = {child.name: child for child in up.commands(tmp_path, Path("/etc/x"), broker, http, ["--unique"])}
-    assert list(children) == ["devices", "broker", "cloud", "agent"]
-    assert all("127.0.0.1:1883" in children[name].argv for name in ("broker", "cloud", "agent"))
+    broker = up.Address("127.0.0.1", 1883)
+    with up.choose("127.0.0.1:0", Log(io.StringIO())) as http:
+        children = {child.name: child for child in up.commands(tmp_path, Path("/etc/x"), broker, http, ["--unique"])}
+        assert children["pages"].fds == (http.fileno(),)
+    assert list(children) == ["devices", "broker", "ingest", "alerts", "pages", "agent"]
+    assert all("127.0.0.1:1883" in children[name].argv for name in ("broker", "ingest", "alerts", "pages", "agent"))
     assert children["devices"].argv[-1] == "--unique"
     assert children["agent"].after == ("broker", "devices")
-    assert not any(child.ready() for child in children.values() if child.name in {"devices", "broker", "cloud"})
+    assert not any(child.ready() for child in children.values() if child.name in {"devices", "broker"})
 
 
 def test_first_page_is_a_tree_with_a_sensor() -> None:

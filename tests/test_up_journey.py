@@ -126,7 +126,7 @@ def test_a_value_is_born_and_seen(run: Run) -> None:
 
     # Ctrl-C ends everything that it started
     pids = json.loads((run.data / "up.json").read_text())["children"]
-    assert set(pids) == {"devices", "broker", "agent", "cloud"}
+    assert set(pids) == {"devices", "broker", "agent", "ingest", "alerts", "pages"}
     assert run.end() == 0
     assert all(map(gone, pids.values()))
     assert not (run.data / "up.json").exists()

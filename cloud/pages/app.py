@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 HTML = "text/html"
 JSON = "application/json"
-PAST_S, INCIDENTS_S, HEALTH_S = 60.0, 2.0, 2.0  # how long an answer serves all who ask
+PAST_S, INCIDENTS_S = 60.0, 2.0  # how long an answer serves all who ask
 REST_S = 5.0  # who did not answer is left alone for this long
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST_ECHO = 40  # characters of a mistyped code that are shown again
@@ -73,7 +73,6 @@ class _Site:
         self._day = Day(garden.store, garden.clock, garden.patience_s)
         self._past = self._asked("ask-past", lambda _: garden.coverage.search(), PAST_S)
         self._incidents = self._asked("ask-incidents", lambda _: garden.incidents(), INCIDENTS_S)
-        self._health = self._asked("ask-health", lambda ask: ask(), HEALTH_S)
         self._templates = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=True,
@@ -138,12 +137,8 @@ class _Site:
         return self._page(request, "alerts.html", status=status, rows=rows, stale_ms=self._stale_ms(known))
 
     async def up(self, _request: Request) -> Response:
-        """That the pages are served, and where it is told here how the server is: 503 when it is not well."""
-        if self._garden.health is None:
-            return Response("up\n", 200, headers.NO_STORE, "text/plain")
-        known = await _or_none(self._health, self._garden.health)
-        answer = known.value if known else {"ok": False, "why": "the health cannot be read"}
-        return Response(msgspec.json.encode(answer), 503 if answer.get("ok") is False else 200, headers.NO_STORE, JSON)
+        """That the pages are served, and no more: how the server is, the operator asks at the door."""
+        return Response("up\n", 200, headers.NO_STORE, "text/plain")
 
     async def icon(self, _request: Request) -> Response:
         """A tea leaf."""

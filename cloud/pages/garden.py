@@ -85,10 +85,10 @@ class Coverage(Protocol):
 class Garden:
     """Everything that the pages show comes from here.
 
-    `incidents` may hang and may raise the store's Retry. `health` answers /healthz, where it is told here; `"ok":
-    False` in it makes that a 503. `live_s` is how old a figure may be and still be called now: three report intervals
-    of the slowest gateway, 15 min unless it is slower than that. `patience_s` is how long a visitor waits for the
-    store or the journal at most: he does not notice it, and a database that is well seldom needs it.
+    `incidents` may hang and may raise the store's Retry. `live_s` is how old a figure may be and still be called now:
+    three report intervals of the slowest gateway, 15 min unless it is slower than that. `patience_s` is how long a
+    visitor waits for the store or the journal at most: he does not notice it, and a database that is well seldom needs
+    it.
     """
 
     registry: Registry
@@ -98,6 +98,5 @@ class Garden:
     public_url: str
     coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
-    health: Callable[[], dict[str, Any]] | None = None
     live_s: float = 900.0
     patience_s: float = 0.25

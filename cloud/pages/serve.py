@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import ASGIApp
 
 KEEP_ALIVE_S = 5
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises OSError that names the address and what to do."""
-    try:
-        made = socket.create_server((host, port), backlog=1024)
-    except OSError as error:
-        words = f"the pages cannot be served on {host}:{port}: {error.strerror}; stop who has it, or change [http]"
-        raise OSError(words) from error
-    at_once(made)
-    return made
+def server(app: ASGIApp, turn: Callable[[], Awaitable[None]] | None = None) -> uvicorn.Server:
+    """Return a server to `serve(sockets=[…])`, which asks for `turn` each second.
 
-
-def at_once(listener: socket.socket) -> None:
-    """Let small answers go at once. Accepted sockets inherit it, and an event loop sets it on some sockets only."""
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def server(app: ASGIApp) -> uvicorn.Server:
-    """Return a server to `run(sockets=[…])`. It takes SIGINT and SIGTERM for the order to end.
+    Run in the main thread, it takes SIGINT and SIGTERM for the order to end.
 
     httptools and uvloop are installed with gocche[cloud] where there are wheels of them; elsewhere uvicorn's own
     parser and asyncio do, at a third of the speed.
@@ -45,6 +32,8 @@ def server(app: ASGIApp) -> uvicorn.Server:
             log_level="warning",
             access_log=False,
             server_header=False,
+            callback_notify=turn,
+            timeout_notify=1,
             timeout_keep_alive=KEEP_ALIVE_S,
         )
     )

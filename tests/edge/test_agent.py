@@ -14,6 +14,7 @@ from edge.config import load
 from edge.framing import rtu
 from edge.keep.spool import Spool
 from gocche.garden.line import Line
+from gocche.notify import notify
 from tests.servers import free_port
 
 CONFIG = """
@@ -61,7 +62,7 @@ class Running:
         (folder / "devices.toml").write_text(config)
         self.stop = threading.Event()
         self._agent = Agent(load(folder / "devices.toml"), folder, SystemClock())
-        self._thread = threading.Thread(target=self._agent.run, args=(self.stop,))
+        self._thread = threading.Thread(target=self._agent.run, args=(self.stop, notify))
 
     def __enter__(self):
         self._thread.start()

@@ -48,7 +48,7 @@ def test_boots_without_a_clock(broker: str, tmp_path: Path) -> None:
             until(lambda: observer.sent, BOUND_S, "batches go out although nobody knows the time")
             assert world.status()["clock"]["source"] == "none"
             world.start("cloud")
-            until(lambda: world.health()["audit"]["stored"] > 10, BOUND_S, "they are stored")
+            until(lambda: world.health()["ingest"]["audit"]["stored"] > 10, BOUND_S, "they are stored")
             assert dated_by(world) == "ack"
             world.parts["agent"].end()
 

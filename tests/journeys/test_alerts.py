@@ -81,7 +81,7 @@ class Watch:
         self.world.write_cloud(RULES.format(port=self.post.port, persist_s=self.persist_s))
         self.tell()
         self.world.start()
-        until(lambda: self.world.health()["audit"]["stored"] > 10, BOUND_S, "values are stored")
+        until(lambda: self.world.health()["ingest"]["audit"]["stored"] > 10, BOUND_S, "values are stored")
 
     def tell(self, **words: Any) -> None:
         self.world.tell(pace=0.25, **words)
@@ -105,7 +105,11 @@ class Watch:
 
     def cloud_again(self) -> None:
         self.world.start("cloud")
-        until(lambda: self.world.health().get("broker", {}).get("connected"), BOUND_S, "the cloud listens")
+        until(
+            lambda: self.world.health().get("ingest", {}).get("broker", {}).get("connected"),
+            BOUND_S,
+            "the cloud listens",
+        )
 
 
 @pytest.fixture

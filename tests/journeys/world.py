@@ -147,7 +147,7 @@ class World:
         self.runtime = runtime or self.field
         for each in (self.field, self.server, self.runtime):
             each.mkdir(parents=True, exist_ok=True)
-        self.http = free_port()
+        self.http, self.desk = free_port(), free_port()  # pages; /healthz
         self.mosquitto = servers.Mosquitto(folder / "broker") if broker == "mosquitto" else None
         self.broker_port = self.mosquitto.port if self.mosquitto else free_port()
         self.to_broker = self.agent_broker = self.broker_port
@@ -178,9 +178,20 @@ class World:
                 if self.database
                 else []
             ),
-            Part("cloud", lambda: [*GOCCHE, *cloud], self.server, lambda: self.ask("/healthz")[0] in {200, 503}),
+            Part(
+                "cloud",
+                lambda: [*GOCCHE, *cloud],
+                self.server,
+                lambda: bool(self.health().get("ingest", {}).get("audit")),
+            ),
             Part("agent", lambda: [*GOCCHE, *agent], self.field, (self.runtime / "status.json").exists),
         ]
+
+    def _serves(self) -> bool:
+        """Tell whether every room has said how it is."""
+        told = self.health()
+        signs = {"ingest": "audit", "alerts": "listening", "pages": "look_at"}
+        return all(sign in told.get(name, {}) for name, sign in signs.items())
 
     def _broker_argv(self) -> list[str]:
         if self.mosquitto:
@@ -217,7 +228,8 @@ class World:
         self._secret()
         text = [
             f'[data]\npath = "{self.server}"\n[broker]\nhost = "127.0.0.1"\nport = {self.to_broker}',
-            f'[http]\nhost = "127.0.0.1"\nport = {self.http}\n[garden]\npath = "{ROOT / "config" / "garden"}"',
+            f'[http]\nhost = "127.0.0.1"\nport = {self.http}\n[health]\nport = {self.desk}',
+            f'[garden]\npath = "{ROOT / "config" / "garden"}"',
             "[store]",
             *(f"{key} = {json.dumps(value)}" for key, value in self.store_table(self.to_database).items()),
             extra,
@@ -289,7 +301,7 @@ class World:
     def health(self) -> dict[str, Any]:
         """Return /healthz; nothing while the cloud does not answer."""
         with suppress(OSError, ValueError):
-            told: dict[str, Any] = json.loads(self.ask("/healthz")[1])
+            told: dict[str, Any] = json.loads(ask(f"http://127.0.0.1:{self.desk}/healthz")[1])
             return told
         return {}
 

@@ -1,0 +1,46 @@
+"""The rooms of the server: each is a process, wired on one screen, that lives and dies alone.
+
+They share files and topics and never call each other; what one asks of another is a row in its inbox.
+`docs/architecture.md` names the one writer of each file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloud.config import ConfigError
+from cloud.store import open_store
+
+if TYPE_CHECKING:
+    import socket
+
+    from cloud.clock import Clock
+    from cloud.config import CloudConfig
+    from cloud.rooms.life import Room
+    from cloud.store import Store
+
+ROOMS = ("ingest", "alerts", "pages")  # in the order of starting: ingest alone makes and migrates the store
+SERVES = "pages"  # the one that gets the listening socket
+
+
+def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.socket | None = None) -> Room:
+    """Return a room, not yet running. `listener` is for the one that serves pages; else it opens its own.
+
+    Raises ConfigError for what is written wrongly, RuntimeError for a file that is in use or of a newer gocche, OSError
+    or sqlite3.Error for what the machine refuses.
+    """
+    room: Room = importlib.import_module(f"{__name__}.{name}").build(config, clock, listener)
+    return room
+
+
+def store_of(config: CloudConfig, *, writer: bool) -> Store:
+    """Return the store of a configuration. Raises ConfigError."""
+    table = dict(config.store)
+    if "path" in table:
+        table["path"] = str(Path(config.data.path) / table["path"])
+    try:
+        return open_store(table, writer=writer)
+    except ValueError as error:  # msgspec.ValidationError is one
+        raise ConfigError(f"cloud.toml: [store]: {error}") from error

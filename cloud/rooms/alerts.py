@@ -1,0 +1,79 @@
+"""Alerts: follows the stream and the ledger, judges, and tells people. Its journal has no other writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud import registry
+from cloud.alerts import wiring
+from cloud.rooms import store_of
+from cloud.stream.connection import Stream
+from cloud.stream.follower import Follower
+from wire import topics
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from collections.abc import Callable
+
+    from cloud.clock import Clock
+    from cloud.config import CloudConfig
+
+LOOK_AT = ("without_place", "without_contact", "given_up")
+
+
+class AlertsRoom:
+    """The room."""
+
+    def __init__(self, config: CloudConfig, clock: Clock) -> None:
+        folder = Path(config.data.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._garden = registry.load(config.folder / config.garden.path)
+        self._store = store_of(config, writer=False)
+        self._alerts = wiring.build(config, folder, self._store, self._garden, clock)
+        self._follower = Follower([self._alerts.offer], self._alerts.heard, self._alerts.unstored)
+        self._stream = Stream(
+            config.broker, "gocche-alerts", topics.FROM_GATEWAYS, clock, self._follower.offer, self._alerts.listening
+        )
+
+    @property
+    def loops(self) -> dict[str, Callable[[threading.Event], None]]:
+        """Return what runs in threads."""
+        return {"follow": self._follower.run} | self._alerts.loops
+
+    def start(self) -> None:
+        """Connect to the broker."""
+        self._stream.start()
+
+    def stop(self) -> None:
+        """Leave the broker."""
+        self._stream.close()
+
+    def close(self) -> None:
+        """Close the journal and the store."""
+        self._alerts.close()
+        self._store.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return whether alerts hear and can tell."""
+        told = self._alerts.health()
+        why = (
+            "" if self._stream.connected else f"broker: {self._stream.why}",
+            "" if told["journal"] in ("ok", "not yet begun") else f"journal: {told['journal']}",
+            told["ledger_fault"] and f"ledger: {told['ledger_fault']}",
+            told["rules_failed"] and f"rules failed: {', '.join(sorted(told['rules_failed']))}",
+            told["channels_ill"] and f"channels that cannot tell: {', '.join(told['channels_ill'])}",
+            told["untold"] and f"letters about life that nobody has got: {told['untold']}",
+        )
+        return told | {
+            "why": "; ".join(filter(None, why)),
+            "look_at": [name for name in LOOK_AT if told.get(name)],
+            "missed": self._follower.missed,
+            "registry": [f"{problem.file}:{problem.line}: {problem.words}" for problem in self._garden.problems],
+        }
+
+
+def build(config: CloudConfig, clock: Clock, _listener: socket.socket | None) -> AlertsRoom:
+    """Return the room of a configuration."""
+    return AlertsRoom(config, clock)

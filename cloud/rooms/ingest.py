@@ -1,0 +1,84 @@
+"""Ingest: from the broker into the store, then the acknowledgement. It alone makes, migrates and writes the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud.ingest import quarantine
+from cloud.ingest.audit import Books
+from cloud.ingest.ingester import Ingester
+from cloud.rooms import store_of
+from cloud.store.patience import insist
+from cloud.stream.connection import Stream
+from wire import topics
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from collections.abc import Callable
+
+    from cloud.clock import Clock
+    from cloud.config import CloudConfig
+
+
+class Ingest:
+    """The room. While the store is out of reach nothing is acknowledged; the books follow whenever they can be read."""
+
+    def __init__(self, config: CloudConfig, clock: Clock) -> None:
+        self._clock = clock
+        folder = Path(config.data.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._store = store_of(config, writer=True)
+        self._quarantine = quarantine.opened(folder / "quarantine.db")
+        self._books = Books()
+        self._stream = Stream(config.broker, "gocche-ingest", topics.FROM_GATEWAYS, clock, self._arrived)
+        self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._stream.publish)
+
+    @property
+    def loops(self) -> dict[str, Callable[[threading.Event], None]]:
+        """Return what runs in threads."""
+        return {"ingest": self._ingester.run, "recall": self._recall}
+
+    def start(self) -> None:
+        """Connect to the broker."""
+        self._stream.start()
+
+    def stop(self) -> None:
+        """Leave the broker."""
+        self._stream.close()
+
+    def close(self) -> None:
+        """Close the store and the quarantine."""
+        self._quarantine.close()
+        self._store.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return what became of messages, the audit's sum, and what keeps readings from being stored."""
+        told = self._ingester.health()
+        accounts = self._books.accounts()
+        why = (told["why"], "" if self._stream.connected else f"broker: {self._stream.why}")
+        signs = {"clones": "clones", "quarantined": "quarantined_24h"}
+        return told | {
+            "why": "; ".join(filter(None, why)),
+            "look_at": [name for name, sign in signs.items() if told[sign]],
+            "audit": {
+                name: sum(getattr(account, name) for account in accounts)
+                for name in ("acquired", "stored", "quarantined", "declared", "spooled", "unknown")
+            },
+            "broker": {name: getattr(self._stream, name) for name in ("connected", "why", "strangers", "too_long")},
+            "store": self._store.health(),
+        }
+
+    def _arrived(self, arrival: Any) -> None:
+        self._ingester.offer(arrival)
+
+    def _recall(self, stop: threading.Event) -> None:
+        """Take what the store knows of the time before: nothing waits for it, however long it takes."""
+        insist(self._ingester.recall, self._clock, stop)
+        stop.wait()
+
+
+def build(config: CloudConfig, clock: Clock, _listener: socket.socket | None) -> Ingest:
+    """Return the room of a configuration."""
+    return Ingest(config, clock)

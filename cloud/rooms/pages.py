@@ -1,0 +1,106 @@
+"""Pages: what the world may see. It writes no file, and yields the processor to the rooms that keep and tell."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud import registry
+from cloud.alerts.journal import read_incidents
+from cloud.alerts.wiring import JOURNAL
+from cloud.coverage.hamlets import Coverage
+from cloud.pages.app import build as build_app
+from cloud.pages.garden import Garden
+from cloud.pages.serve import server
+from cloud.rooms import store_of
+from cloud.rooms.listener import listen, url
+from cloud.stream.connection import Stream
+from cloud.stream.latest import Latest
+from wire import topics
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from collections.abc import Callable
+
+    from cloud.clock import Clock
+    from cloud.config import CloudConfig
+
+log = logging.getLogger(__name__)
+NICE = 5  # a flood of visitors must not slow what stores readings
+SHOWN = 100  # incidents
+
+
+class Pages:
+    """The room."""
+
+    def __init__(self, config: CloudConfig, clock: Clock, listener: socket.socket | None) -> None:
+        self._config, self._clock = config, clock
+        self._registry = registry.load(config.folder / config.garden.path)
+        self._socket = listener or listen(config.http.host, config.http.port)
+        self._store = store_of(config, writer=False)
+        self._latest = Latest()
+        self._stream = Stream(
+            config.broker, "gocche-pages", topics.FROM_GATEWAYS, clock, self._latest.hear, self._latest.listening
+        )
+        self._serving: threading.Event | None = None
+        self._server = server(build_app(self._garden()), self._turn)
+
+    @property
+    def loops(self) -> dict[str, Callable[[threading.Event], None]]:
+        """Return what runs in threads."""
+        return {"latest": self._fill, "serve": self._serve}
+
+    def start(self) -> None:
+        """Connect to the broker."""
+        os.nice(NICE)
+        self._stream.start()
+        log.info("pages url=%s", url(self._socket))
+
+    def stop(self) -> None:
+        """Let nobody in any more."""
+        self._server.should_exit = True
+        self._stream.close()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return what keeps pages from being true."""
+        why = (
+            "" if self._stream.connected else f"broker: {self._stream.why}",
+            "" if self._latest.filled else "what the store holds is not read yet",
+        )
+        return {"why": "; ".join(filter(None, why)), "look_at": []}
+
+    def _garden(self) -> Garden:
+        journal = Path(self._config.data.path) / JOURNAL
+        return Garden(
+            registry=self._registry,
+            latest=self._latest,
+            store=self._store,
+            clock=self._clock,
+            public_url=self._config.http.public_url or url(self._socket),
+            coverage=Coverage(self._registry, self._latest, self._store, self._clock),
+            incidents=lambda: read_incidents(journal, SHOWN),
+        )
+
+    def _fill(self, stop: threading.Event) -> None:
+        self._latest.run(self._store, self._clock, stop)
+
+    def _serve(self, stop: threading.Event) -> None:
+        self._serving = stop
+        self._server.run(sockets=[self._socket])
+
+    async def _turn(self) -> None:
+        """The event loop turns."""
+        if self._serving is not None:
+            self._serving.is_set()
+
+
+def build(config: CloudConfig, clock: Clock, listener: socket.socket | None) -> Pages:
+    """Return the room of a configuration."""
+    return Pages(config, clock, listener)

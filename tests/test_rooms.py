@@ -1,0 +1,258 @@
+"""`gocche cloud` as processes: a room that dies or is stuck costs only itself, and the door answers whatever hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud.rooms import ROOMS, life
+from cloud.rooms.listener import listen, url
+from cloud.store import Retry, open_store
+from gocche.health import AT_ONCE, Desk, metrics
+from tests.rules.garden import HandClock
+from tests.servers import ask, free_port, until
+from tests.test_up import gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+BOUND_S = 30.0
+
+
+class Server:
+    """The sample's server in a folder of its own, without a broker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.http, self.desk = folder, free_port(), free_port()
+        words = ["--config", str(ROOT / "config" / "cloud.toml"), "--data", str(folder)]
+        words += ["--broker", f"127.0.0.1:{free_port()}", "--http", f"127.0.0.1:{self.http}"]
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gocche", "cloud", *words, "--health", f"127.0.0.1:{self.desk}"],
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+            )
+
+    def health(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(ask(f"http://127.0.0.1:{self.desk}/healthz")[1]))
+        except OSError:
+            return {"rooms": {}}
+
+    def pids(self) -> dict[str, int]:
+        """Return the rooms that have said how they are."""
+        told = self.health()
+        return {name: room["pid"] for name, room in told["rooms"].items() if told[name].get("look_at") is not None}
+
+    def all_live(self) -> bool:
+        return set(self.pids()) == set(ROOMS)
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(BOUND_S)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    made = Server(folder)
+    try:
+        yield made
+    except BaseException as error:
+        error.add_note(made.log.read_text(errors="replace")[-4000:])
+        raise
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running(tmp_path) as made:
+        until(made.all_live, BOUND_S, "every room has said how it is")
+        yield made
+
+
+def test_a_room_that_is_killed_costs_only_itself_and_no_visitor_is_refused(server: Server) -> None:
+    for name in ROOMS:
+        before = server.pids()
+        os.kill(before[name], signal.SIGKILL)
+        if name == "pages":
+            assert ask(f"http://127.0.0.1:{server.http}/")[0] == 200, "visitors queue while their room starts anew"
+        until(lambda old=before: server.all_live() and server.pids() != old, BOUND_S, f"{name} lives again")
+        after = server.pids()
+        assert [other for other in ROOMS if after[other] != before[other]] == [name]
+
+
+def test_the_door_says_of_each_room_why_it_is_not_well_and_the_world_only_that_it_is_up(server: Server) -> None:
+    told = server.health()
+    assert told["ok"] is False
+    assert [words.partition(":")[0] for words in told["ill"]] == list(ROOMS)
+    assert all("broker" in words for words in told["ill"])
+    assert ask(f"http://127.0.0.1:{server.desk}/healthz")[0] == 503
+    assert ask(f"http://127.0.0.1:{server.http}/healthz") == (200, b"up\n")
+    figures = ask(f"http://127.0.0.1:{server.desk}/metrics")[1].decode()
+    assert "gocche_up 0\n" in figures
+    assert 'gocche_room_restarts_total{room="ingest"} 0\n' in figures
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_its_rooms_close_their_files(server: Server, number: signal.Signals) -> None:
+    pids = server.pids()
+    assert server.end(number) == 0, server.log.read_text()
+    assert all(map(gone, pids.values()))
+    for name in ("store.db", "quarantine.db"):
+        assert not (server.folder / f"{name}-wal").exists(), "whoever closes a SQLite file last leaves no log behind"
+
+
+def test_killed_with_9_it_takes_its_rooms_along(server: Server) -> None:
+    pids = server.pids()
+    server.end(signal.SIGKILL)
+    until(lambda: all(map(gone, pids.values())), BOUND_S, "the rooms are gone")
+
+
+def test_a_second_server_on_the_same_files_is_told_and_the_pages_are_served(tmp_path: Path) -> None:
+    first = open_store({"path": str(tmp_path / "store.db")}, writer=True)
+    first.setup()
+    with running(tmp_path) as server:
+        until(lambda: says(server, "ingest", "exactly one ingester"), BOUND_S, "it says who holds the file")
+        until(lambda: "pages" in server.pids(), BOUND_S, "the pages live")
+        first.close()
+        until(lambda: not says(server, "ingest", "exactly one ingester"), BOUND_S, "it takes over")
+
+
+@pytest.mark.parametrize("name", ["store.db", "quarantine.db"])
+def test_a_file_of_a_newer_gocche_is_told_with_the_remedy(tmp_path: Path, name: str) -> None:
+    with sqlite3.connect(tmp_path / name) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with running(tmp_path) as server:
+        until(lambda: says(server, "ingest", name) and says(server, "ingest", "newer gocche"), BOUND_S, "it says so")
+        assert server.process.poll() is None
+
+
+def says(server: Server, room: str, words: str) -> bool:
+    return words in server.health()["rooms"].get(room, {}).get("why", "")
+
+
+# --- one room's life
+
+
+class Hollow:
+    """A room of one loop that a test steers."""
+
+    def __init__(self) -> None:
+        self.turn = threading.Event()
+        self.said: dict[str, Any] = {"why": "", "look_at": []}
+        self.closed = False
+
+    @property
+    def loops(self) -> dict[str, Any]:
+        return {"work": self._work}
+
+    def _work(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.turn.wait(BOUND_S)
+
+    def start(self) -> None:
+        pass
+
+    def health(self) -> dict[str, Any]:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+    def stop(self) -> None:
+        self.turn.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_stuck_loop_ends_the_beat_and_a_hanging_question_only_makes_ill() -> None:
+    room, clock, words = Hollow(), HandClock(), []
+    one = life.Life(room, clock, words.append)
+    one._threads[0].start()
+    until(one._threads[0].is_alive, BOUND_S, "it works")
+    one.beat()
+    assert words[-1].startswith("WATCHDOG=1\nX_GOCCHE={")
+    clock.advance(life.STALE_S + 1)
+    one.beat()
+    assert "has not answered for" in words[-1]
+    clock.advance(life.STUCK_S)
+    told = len(words)
+    one.beat()
+    assert len(words) == told, "nothing is said for a loop that is stuck"
+    room.turn.set()
+    until(lambda: one._turns["work"].asked_s == clock.monotonic(), BOUND_S, "it turns again")
+    one.beat()
+    assert len(words) == told + 1
+    one._turns["work"].set()
+    one._threads[0].join()
+
+
+@pytest.mark.parametrize("error", [Retry("the disk is full"), KeyError("inner part")])
+def test_a_room_whose_health_fails_says_so_and_lives(error: Exception) -> None:
+    room, clock = Hollow(), HandClock()
+    room.said = error  # type: ignore[assignment]
+    one = life.Life(room, clock, lambda _: None)
+    one._threads[1].start()
+    until(lambda: str(error.args[0]) in one.facts()["why"], BOUND_S, "it says why")
+    one._turns["health"].set()
+    one._threads[1].join()
+
+
+def test_a_loop_that_ends_by_itself_ends_the_room_as_failed() -> None:
+    room = Hollow()
+    room._work = lambda _: None  # type: ignore[method-assign]
+    assert life.Life(room, HandClock(), lambda _: None).run(threading.Event()) == 1
+    assert room.closed
+
+
+# --- the door
+
+
+HEALTH = {
+    "ok": True,
+    "rooms": {"ingest": {"ok": True, "restarts": 2, "heard_s": 0.5}},
+    "ingest": {"counts": {'a"b': 3}},
+}
+
+
+def test_who_says_nothing_holds_up_nobody_at_the_door() -> None:
+    with listen("127.0.0.1", 0) as desk, Desk(desk, lambda: HEALTH, ""):
+        mute = [socket.create_connection(desk.getsockname()) for _ in range(AT_ONCE // 2)]
+        try:
+            assert ask(f"{url(desk)}/healthz")[0] == 200
+            assert ask(f"{url(desk)}/else")[0] == 404
+            assert 'gocche_ingest_messages_total{outcome="a\\"b"} 3\n' in ask(f"{url(desk)}/metrics")[1].decode()
+        finally:
+            for one in mute:
+                one.close()
+
+
+def test_the_door_asks_for_its_token() -> None:
+    with listen("127.0.0.1", 0) as desk, Desk(desk, lambda: HEALTH, "open sesame"):
+        for shown, status in (("", 401), ("Bearer open", 401), ("Bearer open sesame", 200)):
+            door = HTTPConnection(*desk.getsockname(), timeout=BOUND_S)
+            door.request("GET", "/healthz", headers={"Authorization": shown})
+            assert door.getresponse().status == status
+            door.close()
+
+
+def test_metrics_leave_out_what_is_not_known() -> None:
+    assert "gocche_readings" not in metrics(HEALTH)
+    assert "gocche_readings" in metrics(HEALTH | {"ingest": {"audit": {"unknown": 0}}})
