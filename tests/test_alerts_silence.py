@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+DAY_S = 86_400
 MODEM: dict[str, Any] = {"quantity": "registration", "channel": "modem-1"}
 
 
@@ -48,10 +49,37 @@ def test_a_silent_gateway_is_told_to_the_operator_once(bench: Bench, post: Post)
         "[gocche] TRẠM IM LẶNG / Gateway silent: cây 7K3MQ2, Suối Giàng",
     ]
     assert post.mails[0][1].get_content().startswith("Gateway silent.")  # this contact reads English
-    bench.alerts.heard("sg-01", bench.clock.utc_ms())
-    bench.idle(10)
+    back_ms = bench.clock.utc_ms()
+    bench.hear(600)
+    assert len(post.mails) == 1, "it has to be heard for a while"
+    bench.hear(30)
     assert len(post.mails) == 2
     assert bench.alerts.incidents()[0].state == "ended"
+    assert bench.alerts.incidents()[0].until_ms == back_ms
+
+
+def test_a_gateway_heard_now_and_then_is_one_incident(bench: Bench) -> None:
+    bench.alerts.listening(True)
+    for _ in range(40):
+        bench.alerts.heard("sg-01", bench.clock.utc_ms())
+        bench.idle(360, 30)
+    assert [incident.state for incident in bench.alerts.incidents()] == ["open"]
+    assert [one.tell for one in bench.alerts._journal.intents(0)] == ["onset"]
+
+
+def test_a_gateway_that_was_taken_down_is_not_silent_for_ever(bench: Bench) -> None:
+    bench.alerts.listening(True)
+    bench.alerts.heard("sg-01", bench.clock.utc_ms())
+    bench.idle(600, 60)
+    bench.pretend_to_have_listened(30 * DAY_S)
+    bench.idle(60)
+    (incident,) = bench.alerts.incidents()
+    assert (incident.state, [one.tell for one in bench.alerts._journal.intents(0)]) == (
+        "ended",
+        ["onset", "end_unknown"],
+    )
+    bench.idle(600, 60)
+    assert len(bench.alerts.incidents()) == 1
 
 
 def test_silence_survives_restarts_and_ordered_restarts_repeat_nothing(bench: Bench, post: Post) -> None:
@@ -95,10 +123,10 @@ def test_later_evidence_agrees_without_a_second_alert(lone: Bench, post: Post) -
     lone.live([(0, 1), (30, 1)], **MODEM)
     lone.idle(1_770)  # back at 1800 s
     lone.send([(1_795, 1)], **MODEM)
-    lone.idle(10)
+    lone.hear(90)
     lone.send([(60.0 * n, 2.0) for n in range(1, 12)], **MODEM)  # older than 15 min
     lone.send([(60.0 * n, 2.0) for n in range(12, 29)], **MODEM)  # some of them younger
-    lone.live([(1_830, 1), (1_890, 1)], **MODEM)
+    lone.live([(1_930, 1), (1_990, 1)], **MODEM)
     lone.idle(10)
     (incident,) = lone.alerts.incidents()
     assert (incident.basis, incident.state, incident.since_ms) == ("both", "ended", lone.at(60))
@@ -110,7 +138,7 @@ def test_later_evidence_corrects_a_wrong_conclusion(lone: Bench, post: Post) -> 
     lone.live([(0, 1)], **MODEM)
     lone.idle(1_200)
     lone.send([(1_195, 1)], **MODEM)
-    lone.idle(10)
+    lone.hear(90)
     lone.send([(60.0 * n, 1.0) for n in range(1, 19)], **MODEM)
     (incident,) = lone.alerts.incidents()
     assert incident.basis == "refuted"

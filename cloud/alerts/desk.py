@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cloud.alerts.incident import Change, Incident, apply
+from cloud.alerts.incident import Change, Incident, apply, span_of
 from cloud.alerts.intent import of_rule
 from cloud.alerts.places import place_of
 from cloud.clock import hanoi
@@ -56,6 +56,18 @@ class Desk:
         """Write one event that tells nobody."""
         self._journal.save(replace(incident, touched_ms=now_ms))
         self._journal.event(now_ms, incident.id, event, text, basis=incident.basis)
+
+    def fell_silent(self, incident: Incident, since_ms: int, now_ms: int) -> None:
+        """Write that nothing is heard of an open incident's sensor any more, and have it told."""
+        words = "nothing is heard of its sensor any more: nobody sees whether it lasts"
+        self.note(replace(incident, silent_ms=since_ms), "silent", words, now_ms)
+        self._journal.intend(of_rule(self._rules.get(incident.rule), incident.id, "silent", now_ms))
+
+    def lose(self, incident: Incident, now_ms: int, why: str = "nothing was heard of it for too long") -> None:
+        """End an incident whose end nobody will know, and have that told."""
+        span = replace(span_of(incident), until_ms=incident.until_ms or incident.bad_ms, ended_ms=now_ms)
+        words = f"the end is not known: {why}"
+        self.write(Change("ended", span, incident.id, words, "end_unknown", incident.basis), incident, now_ms)
 
     def draft(self, rule: Rule, gateway: str, channel: str, at_ms: int, now_ms: int) -> Incident:
         """Return a new incident (id 0) at the place where the channel hangs; `write` gives it its span."""

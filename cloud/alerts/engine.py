@@ -16,12 +16,14 @@ import msgspec
 from cloud.alerts import evidence, listing
 from cloud.alerts.catchup import CatchUp
 from cloud.alerts.desk import Desk
+from cloud.alerts.ear import Ear
 from cloud.alerts.intake import Arrived, Heard, Intake, Item, ReadTo, Unreadable
 from cloud.alerts.journal import Journal, read_incidents
 from cloud.alerts.judge import Evidence, Judge
 from cloud.alerts.office import Office
 from cloud.alerts.progress import Progress
 from cloud.alerts.rules import open_rules
+from cloud.alerts.sensors import Sensors
 from cloud.alerts.silence import Silence
 
 if TYPE_CHECKING:
@@ -102,8 +104,10 @@ class Alerts:
         )
         self._desk = Desk(self._journal, registry, by_name)
         self._late_ms = round(config.late_s * 1000)
-        self._judge = Judge(opened, self._journal, self._progress, self._desk, self._late_ms)
-        self._silence = Silence(opened, self._journal, self._progress, self._desk, clock=clock, tick_s=config.tick_s)
+        self._ear = Ear(clock, config.tick_s)
+        self._sensors = Sensors(opened, self._journal, self._progress, self._desk, self._late_ms)
+        self._judge = Judge(opened, self._journal, self._progress, self._desk, self._sensors, self._late_ms)
+        self._silence = Silence(opened, self._journal, self._progress, self._desk)
         self._dates = evidence.BootDates()
         self._intake = Intake(config.queue)
         self._wake = threading.Event()
@@ -122,7 +126,7 @@ class Alerts:
 
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take a decoded batch from the stream; never blocks. What finds no room is brought by the ledger."""
-        self._silence.hear(batch.gateway, arrival_ms)
+        self._ear.hear(batch.gateway, arrival_ms)
         self._intake.offer(Arrived(batch, arrival_ms))
         self._wake.set()
 
@@ -136,11 +140,11 @@ class Alerts:
 
         A last will ("offline") is the broker's word, not the gateway's: do not pass it on.
         """
-        self._silence.hear(gateway, arrival_ms)
+        self._ear.hear(gateway, arrival_ms)
 
     def listening(self, connected: bool) -> None:
         """Note that the stream is joined or lost; silence counts only in between."""
-        self._silence.listening(connected=connected)
+        self._ear.listening(connected=connected)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
@@ -178,7 +182,7 @@ class Alerts:
             self._write(self._progress.save_cursor, self._clock.utc_ms() - self._late_ms)
         if self._intake.take(self._journal, self._judge_one):
             self._wake.set()
-        self._silence.tick()
+        self._listen()
         self._look_after()
         self._office.wake()
 
@@ -189,13 +193,14 @@ class Alerts:
     def health(self) -> dict[str, Any]:
         """Return what an operator must know: whether alerts listen, what waits, what could not be told and why."""
         own = {
-            "listening": self._silence.connected,
+            "listening": self._ear.connected,
             "queued": self._intake.waiting,
             "overflowed": self._intake.counts["overflowed"],
             "poisoned": self._intake.counts["poisoned"],
             "unreadable": self._ledger.unreadable,
             "faults": self._faults,
             "rules_failed": dict(self._judge.failed),
+            "rules_slow": dict(self._judge.slow),
             "ledger_fault": self._ledger.fault,
         }
         return own | self._office.health() | listing.health(self._path, self._clock.utc_ms())
@@ -213,12 +218,30 @@ class Alerts:
             case Evidence():
                 self._judge.take(what, now_ms)
             case Heard(gateway, arrival_ms):
-                self._silence.hear(gateway, arrival_ms)
+                self._ear.hear(gateway, arrival_ms)
             case Unreadable(row, words):
                 key = {"epoch": row.epoch, "first": row.first, "n": row.n}
                 self._journal.event(now_ms, 0, "unreadable", words, gateway=row.gateway, **key)
             case ReadTo(arrival_ms):  # an ingester whose clock is ahead must not hide later rows
                 self._progress.save_cursor(min(arrival_ms, now_ms))
+
+    def _listen(self) -> None:
+        """Write down who was heard and for how long we listened, and what that means."""
+        news, counted_ms = self._ear.collect()
+        if not news and counted_ms is None:
+            return
+        now_ms = self._clock.utc_ms()
+        try:
+            with self._journal.transaction():
+                at_ms = self._progress.listen(counted_ms or 0)
+                for gateway, arrival_ms in news.items():
+                    self._silence.heard(gateway, arrival_ms, at_ms, now_ms)
+                if counted_ms is not None:
+                    self._silence.tick(at_ms, now_ms)
+                    self._sensors.tick(at_ms, now_ms, self._silence.unbroken_ms)
+        except BaseException:
+            self._ear.give_back(news, counted_ms)
+            raise
 
     def _look_after(self) -> None:
         """Judge again what was held back, end what is over, and once a day forget what is old."""

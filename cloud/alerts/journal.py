@@ -100,7 +100,22 @@ INSERT INTO about SELECT id, incident, kind, CASE state WHEN 'sent' THEN kind EL
 DROP TABLE outbox;
 DELETE FROM intent WHERE id <= (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'posted');
 """
-_MIGRATIONS = (_V1, _V2, _V3, _V4)  # version n is reached by the n-th; they are only ever added
+_V5 = """
+ALTER TABLE presence RENAME TO presence_v1;
+CREATE TABLE presence (
+  gateway TEXT PRIMARY KEY, heard_ms INTEGER NOT NULL, back_ms INTEGER NOT NULL,
+  heard_at INTEGER NOT NULL, back_at INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO presence SELECT gateway, heard_ms, heard_ms, -silent_ms, -silent_ms FROM presence_v1;
+DROP TABLE presence_v1;
+CREATE INDEX presence_heard ON presence (heard_at);
+CREATE TABLE sensor (
+  gateway TEXT NOT NULL, channel TEXT NOT NULL, quantity TEXT NOT NULL, value_ms INTEGER NOT NULL, value REAL,
+  changed_ms INTEGER NOT NULL, back_ms INTEGER NOT NULL, heard_at INTEGER NOT NULL, back_at INTEGER NOT NULL,
+  PRIMARY KEY (gateway, channel, quantity)) WITHOUT ROWID;
+CREATE INDEX sensor_heard ON sensor (quantity, heard_at);
+ALTER TABLE incident ADD COLUMN silent_ms INTEGER;
+"""
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5)  # version n is reached by the n-th; they are only ever added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
@@ -218,9 +233,23 @@ class Journal:
 
     def open_silences(self, gateway: str) -> list[Incident]:
         """Return the open incidents that rest on the silence of a gateway."""
-        return self._incidents(
-            f"{_ROW} WHERE gateway = ? AND ended_ms IS NULL AND basis NOT IN ('readings', 'unstored')", gateway
-        )
+        of_silence = "basis IN ('absence', 'silence', 'both', 'refuted')"
+        return self._incidents(f"{_ROW} WHERE gateway = ? AND ended_ms IS NULL AND {of_silence}", gateway)
+
+    def open_measured(self) -> list[Incident]:
+        """Return the open incidents that rest on a sensor: on its values, or on their absence."""
+        of_sensor = "basis IN ('readings', 'unstored', 'dead', 'stuck')"
+        return self._incidents(f"{_ROW} WHERE ended_ms IS NULL AND NOT late AND {of_sensor}")
+
+    def unseen(self, gateway: str, channel: str, quantity: str) -> list[Incident]:
+        """Return the open incidents of a sensor of which it was told that nobody sees them any more."""
+        key = "gateway = ? AND ended_ms IS NULL AND silent_ms IS NOT NULL AND channel = ? AND quantity = ?"
+        return self._incidents(f"{_ROW} WHERE {key}", gateway, channel, quantity)
+
+    def open_keys(self, rule: str) -> set[tuple[str, str]]:
+        """Return (gateway, channel) of a rule's open incidents that are not late."""
+        query = "SELECT gateway, channel FROM incident WHERE ended_ms IS NULL AND NOT late AND rule = ?"
+        return set(self.db.execute(query, (rule,)))
 
     def stale_late(self, touched_before_ms: int) -> list[Incident]:
         """Return late incidents without an end to which nothing was added for a while."""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.incident import Change, Incident, View, compare, span_of
+from cloud.alerts.compare import View, compare
+from cloud.alerts.incident import Change, Incident, span_of
+from cloud.alerts.pace import pace_ms, patience_with, with_pace
 from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle
 from wire.codec import FUTURE_MS
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from cloud.alerts.desk import Desk
     from cloud.alerts.journal import Journal
     from cloud.alerts.progress import Progress, Series
+    from cloud.alerts.sensors import Sensors
+    from cloud.alerts.spans import Patience
     from cloud.store.intervals import Intervals
 
 LOG = logging.getLogger(__name__)
@@ -55,29 +59,41 @@ class _Case(msgspec.Struct, frozen=True):
 class Judge:
     """Runs the rules that follow a quantity."""
 
-    def __init__(self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk, late_ms: int) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        journal: Journal,
+        progress: Progress,
+        desk: Desk,
+        sensors: Sensors,
+        late_ms: int,
+    ) -> None:
         self._followers: dict[str, list[Rule]] = defaultdict(list)
         for rule in rules:
-            if rule.quantity:
+            if rule.quantity and rule.silence.of != "sensor":  # to that no value is bad
                 self._followers[rule.quantity].append(rule)
+        self._followed = frozenset(rule.quantity for rule in rules)
         self._rules = {rule.name: rule for rule in rules}
         self._journal = journal
         self._progress = progress
         self._desk = desk
+        self._sensors = sensors
         self._late_ms = late_ms
         self.failed: Counter[str] = Counter()
+        self.slow: dict[str, float] = {}  # series whose readings are further apart than their rule allows, in seconds
 
     def follows(self, quantity: str) -> bool:
         """Tell whether any rule needs this quantity."""
-        return quantity in self._followers
+        return quantity in self._followed
 
     def take(self, evidence: Evidence, now_ms: int) -> None:
         """Judge what was not judged before, within the caller's transaction."""
         done = self._progress.processed(evidence.gateway, evidence.epoch, evidence.first, evidence.n)
         for (channel, quantity), points in evidence.points.items():
-            for rule in self._followers[quantity] if points else ():
+            for rule in self._followers.get(quantity, ()) if points else ():
                 case = _Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
                 self._series(case, sorted(points), done)
+            self._sensors.note(evidence.gateway, channel, quantity, points, now_ms)
         self._progress.add_processed(evidence.gateway, evidence.epoch, evidence.first, evidence.n, now_ms)
 
     def look_again(self, now_ms: int) -> None:
@@ -87,11 +103,12 @@ class Judge:
         """
         for name, gateway, channel, look_ms in self._progress.to_look_at():
             rule = self._rules.get(name)
-            if rule is not None and now_ms < look_ms <= now_ms + _held_ms(rule):
-                continue
             state = replace(self._progress.series(name, gateway, channel), look_ms=None)
             if rule is not None:
-                view = View(late=False, base_ms=state.live.base_ms, gap_ms=rule.patience.gap_ms, announce=True)
+                patience = patience_with(rule.patience, state)
+                if now_ms < look_ms <= now_ms + _held_ms(patience):
+                    continue
+                view = View(late=False, base_ms=state.live.base_ms, patience=patience, announce=True)
                 self._reconcile(_Case(rule, gateway, channel, now_ms), state.live, view)
             self._progress.save_series(name, gateway, channel, state)
 
@@ -127,13 +144,15 @@ class Judge:
         self._progress.save_series(rule.name, gateway, channel, state)
 
     def _live(self, case: _Case, state: Series, points: list[Point]) -> Series:
-        rule, patience = case.rule, case.rule.patience
         lane = add(state.live, points, guessed=case.undated and not case.unstored)
         if lane is state.live:
             return state
-        held = self._reconcile(case, lane, View(late=False, base_ms=lane.base_ms, gap_ms=patience.gap_ms))
-        look_ms = case.now_ms + _held_ms(rule) if held else None
-        return replace(state, live=settle(lane, case.now_ms - self._late_ms, rule.mark, patience), look_ms=look_ms)
+        state = with_pace(state, points)
+        patience = self._patience(case, state)
+        held = self._reconcile(case, lane, View(late=False, base_ms=lane.base_ms, patience=patience))
+        look_ms = case.now_ms + _held_ms(patience) if held else None
+        live = settle(lane, case.now_ms - self._late_ms, case.rule.mark, patience)
+        return replace(state, live=live, look_ms=look_ms)
 
     def _late(self, case: _Case, state: Series, points: list[Point]) -> Series:
         if not points:
@@ -141,17 +160,27 @@ class Judge:
         rule, lane = case.rule, state.late
         if points[0][0] <= lane.base_ms or not (lane.points or lane.base_ms):
             lane = Lane(base=Tracker(good_seen=_good_seen(rule, state.live)))
-        lane = add(lane, points)
-        self._reconcile(case, lane, View(late=True, base_ms=lane.base_ms, gap_ms=rule.patience.gap_ms))
+        lane, patience = add(lane, points), patience_with(rule.patience, state)
+        self._reconcile(case, lane, View(late=True, base_ms=lane.base_ms, patience=patience))
         horizon_ms = lane.points[-1][0] - self._late_ms
-        return replace(state, late=settle(lane, horizon_ms, rule.mark, rule.patience))
+        return replace(state, late=settle(lane, horizon_ms, rule.mark, patience))
+
+    def _patience(self, case: _Case, state: Series) -> Patience:
+        """Return the rule's patience with this series, and remember where it had to be widened."""
+        patience, name = patience_with(case.rule.patience, state), f"{case.rule.name}: {case.gateway}/{case.channel}"
+        if patience is case.rule.patience:
+            self.slow.pop(name, None)
+        elif name not in self.slow:
+            self.slow[name] = pace_ms(state) / 1000
+            LOG.warning("rule-slower-than-its-gap series=%r pace_s=%g", name, self.slow[name])
+        return patience
 
     def _reconcile(self, case: _Case, lane: Lane, view: View) -> bool:
         """Make the journal say what the lane says; tell whether an unfinished span was held back."""
         rule, now_ms = case.rule, case.now_ms
-        _, spans = scan(lane.base, lane.points, rule.mark, rule.patience)
+        _, spans = scan(lane.base, lane.points, rule.mark, view.patience)
         start_ms = min([span.since_ms for span in spans] + [point[0] for point in lane.points[:1]], default=now_ms)
-        known = self._journal.known(rule.name, case.gateway, case.channel, start_ms - view.gap_ms)
+        known = self._journal.known(rule.name, case.gateway, case.channel, start_ms - view.patience.gap_ms)
         current: Incident | None = None
         for change in self._changes(case, spans, known, view):
             if change.incident:
@@ -176,11 +205,11 @@ class Judge:
         needs some time to come back after its modem did.
         """
         rule = case.rule
-        if not rule.of_way_out:
+        if rule.silence.of != "way_out":
             return
         good = [utc_ms for utc_ms, _, value in points if rule.mark(value) == GOOD]
         for incident in self._journal.known(rule.name, case.gateway, case.channel, min(good)) if good else ():
-            end_ms = (incident.ended_ms or case.now_ms) - rule.silence_ms
+            end_ms = (incident.ended_ms or case.now_ms) - rule.silence.after_ms
             if incident.basis == "silence" and any(incident.opened_ms <= utc_ms < end_ms for utc_ms in good):
                 words = "readings that arrived later disagree: the modem had service while the gateway was silent"
                 self._desk.note(replace(incident, basis="refuted"), "corrected", words, case.now_ms)
@@ -196,13 +225,15 @@ class Judge:
                 self._desk.note(replace(incident, basis="readings"), "evidence", words, case.now_ms)
 
 
-def _held_ms(rule: Rule) -> int:
-    return rule.patience.clear_ms + rule.patience.gap_ms
+def _held_ms(patience: Patience) -> int:
+    return patience.clear_ms + patience.gap_ms
 
 
 def _present(state: Series, now_ms: int) -> Series:
     """Return the state without what a clock that was ahead has put into the future: it would make all else late."""
     lane, ahead_ms = state.live, now_ms + FUTURE_MS
+    if state.newest_ms > ahead_ms:
+        state = replace(state, newest_ms=0)
     if lane.base_ms > ahead_ms:
         return replace(state, live=Lane(base=Tracker(good_seen=lane.base.good_seen)))
     if lane.points and lane.points[-1][0] > ahead_ms:

@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import astuple
 
-from cloud.alerts.rules.absence import Presence
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
 from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from cloud.alerts.journal import Journal
 
@@ -32,12 +33,45 @@ class Series(msgspec.Struct, frozen=True):
     live: Lane = Lane()
     late: Lane = Lane()
     look_ms: int | None = None
+    newest_ms: int = 0
+    intervals: list[int] = []  # between its last readings, in ms: its pace
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """When a gateway was heard last, and since when without a break: in UTC, and `_at` in listening time."""
+
+    gateway: str
+    heard_ms: int
+    back_ms: int
+    heard_at: int
+    back_at: int
+
+
+class Sensor(msgspec.Struct, frozen=True):
+    """The last value of one channel's quantity, since when it is the same, and since when they come without a break.
+
+    `_ms` is UTC (0 before the first value), `_at` listening time.
+    """
+
+    gateway: str
+    channel: str
+    quantity: str
+    value_ms: int
+    value: float | None
+    changed_ms: int
+    back_ms: int
+    heard_at: int
+    back_at: int
 
 
 _OVERLAPPING = """
 SELECT first, past FROM processed WHERE gateway = :gateway AND epoch = :epoch AND past > :first AND first < :past
 AND first >= coalesce(
   (SELECT max(first) FROM processed WHERE gateway = :gateway AND epoch = :epoch AND first <= :first), :first)"""
+
+_DEAD = """
+SELECT sensor.* FROM sensor JOIN presence USING (gateway) WHERE quantity = :quantity AND sensor.heard_at <= :since
+AND presence.back_at <= :since AND presence.heard_at > :there"""
 
 
 def ranges(db: sqlite3.Connection, gateway: str, epoch: str, first: int, n: int) -> Intervals:
@@ -53,7 +87,7 @@ def kept_cursor(db: sqlite3.Connection) -> int | None:
 
 
 class Progress:
-    """The tables `series`, `processed`, `presence` and the cursor, within the caller's transaction."""
+    """The tables `series`, `processed`, `presence`, `sensor` and the cursor, within the caller's transaction."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -89,15 +123,51 @@ class Progress:
         self._journal.db.execute(drop, (gateway, epoch, start, past))
         self._journal.db.execute("INSERT INTO processed VALUES (?, ?, ?, ?, ?)", (gateway, epoch, start, past, now_ms))
 
-    def presences(self) -> dict[str, Presence]:
-        """Return every gateway that was ever heard."""
-        rows = self._journal.db.execute("SELECT gateway, heard_ms, silent_ms FROM presence")
-        return {row[0]: Presence(*row) for row in rows}
+    def listened_ms(self) -> int:
+        """Return how long alerts have listened, ever."""
+        return int(self._journal.meta("listened_ms", "0"))
+
+    def listen(self, counted_ms: int) -> int:
+        """Keep that alerts have listened for some more time, and return for how long in all."""
+        at_ms = self.listened_ms() + counted_ms
+        self._journal.set_meta("listened_ms", str(at_ms))
+        return at_ms
+
+    def presence(self, gateway: str) -> Presence | None:
+        """Return when a gateway was heard; None for one that never was."""
+        return next(self._presences("gateway = ?", gateway), None)
+
+    def unheard_since(self, at_ms: int) -> list[Presence]:
+        """Return the gateways of which nothing was heard after this listening time."""
+        return list(self._presences("heard_at <= ?", at_ms))
 
     def save_presence(self, presence: Presence) -> None:
         """Keep when a gateway was heard."""
-        row = (presence.gateway, presence.heard_ms, presence.silent_ms)
-        self._journal.db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?)", row)
+        self._journal.db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?, ?)", astuple(presence))
+
+    def forget_presence(self, gateway: str) -> None:
+        """Forget a gateway: when it comes again it is a new one."""
+        self._journal.db.execute("DELETE FROM presence WHERE gateway = ?", (gateway,))
+
+    def sensor(self, gateway: str, channel: str, quantity: str) -> Sensor | None:
+        """Return what is known of a sensor; None for one that never answered."""
+        query = "SELECT * FROM sensor WHERE gateway = ? AND channel = ? AND quantity = ?"
+        return next((Sensor(*row) for row in self._journal.db.execute(query, (gateway, channel, quantity))), None)
+
+    def dead(self, quantity: str, at_ms: int, after_ms: int, unbroken_ms: int) -> list[Sensor]:
+        """Return the sensors without a value for so long in which their gateway was there all the time."""
+        where = {"quantity": quantity, "since": at_ms - after_ms, "there": at_ms - unbroken_ms}
+        return [Sensor(*row) for row in self._journal.db.execute(_DEAD, where)]
+
+    def save_sensor(self, sensor: Sensor) -> None:
+        """Keep what is known of a sensor."""
+        row = astuple(sensor)
+        self._journal.db.execute("INSERT OR REPLACE INTO sensor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def forget_sensor(self, gateway: str, channel: str, quantity: str) -> None:
+        """Forget a sensor: when it comes again it is a new one."""
+        query = "DELETE FROM sensor WHERE gateway = ? AND channel = ? AND quantity = ?"
+        self._journal.db.execute(query, (gateway, channel, quantity))
 
     def cursor(self) -> int | None:
         """Return the arrival up to which the ledger is read; None for a journal that has just begun."""
@@ -106,3 +176,7 @@ class Progress:
     def save_cursor(self, arrival_ms: int) -> None:
         """Keep how far the ledger is read."""
         self._journal.set_meta("cursor", str(arrival_ms))
+
+    def _presences(self, where: str, value: str | int) -> Iterator[Presence]:
+        rows = self._journal.db.execute(f"SELECT * FROM presence WHERE {where}", (value,)).fetchall()  # noqa: S608
+        return (Presence(*row) for row in rows)

@@ -1,19 +1,20 @@
-"""Absence of gateways: time counts only while alerts themselves were listening, in ticks that survive a restart.
+"""Absence of gateways: nothing of one is heard for too long, in listening time.
 
 A gateway whose modem is its own way out is judged by the rule for service instead: its silence opens the signal
-incident of that hamlet, and there is no second one for the gateway.
+incident of that hamlet, and there is no second one for the gateway. An incident ends when the gateway was heard again
+for as long as its rule asks, without another such silence: one that is heard now and then does not come and go.
 """
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cloud.alerts.incident import Change, span_of
+from cloud.alerts.incident import Basis, Change, span_of
 from cloud.alerts.places import way_outs
-from cloud.alerts.rules.absence import Presence, heard, is_silent, listened
+from cloud.alerts.progress import Presence
+from cloud.alerts.rules import DAY_MS
 from cloud.alerts.spans import Span
 from cloud.clock import hanoi
 
@@ -24,100 +25,59 @@ if TYPE_CHECKING:
     from cloud.alerts.journal import Journal
     from cloud.alerts.progress import Progress
     from cloud.alerts.rules import Rule
-    from cloud.clock import Clock
+
+UNBROKEN_MS = 300_000  # pauses below this do not interrupt a gateway's presence, where no rule says otherwise
 
 
 class Silence:
-    """Who was heard, and who was not for too long. `hear` and `listening` may be called from any thread."""
+    """Judges gateways, within the caller's transaction. `at_ms` is listening time, `now_ms` UTC."""
 
-    def __init__(
-        self,
-        rules: Sequence[Rule],
-        journal: Journal,
-        progress: Progress,
-        desk: Desk,
-        *,
-        clock: Clock,
-        tick_s: float,
-    ) -> None:
-        self._rules = [rule for rule in rules if rule.silence_ms]
-        self._serves_way_out = any(rule.of_way_out for rule in self._rules)
-        self._journal = journal
-        self._progress = progress
-        self._desk = desk
-        self._clock = clock
-        self._tick_s = tick_s
-        self._last_s: float | None = None
-        self._lock = threading.Lock()
-        self._heard: dict[str, int] = {}
-        self._since_s: float | None = None  # since when we listen without having counted it
-        self._listened_s = 0.0
+    def __init__(self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk) -> None:
+        self._rules = [rule for rule in rules if rule.silence.of in ("gateway", "way_out")]
+        self._by_name = {rule.name: rule for rule in self._rules}
+        self._serves_way_out = any(rule.silence.of == "way_out" for rule in self._rules)
+        self.unbroken_ms = min([rule.silence.after_ms for rule in self._rules], default=UNBROKEN_MS)
+        self._forget_ms = max([rule.silence.forget_ms for rule in self._rules], default=30 * DAY_MS)
+        self._journal, self._progress, self._desk = journal, progress, desk
 
-    @property
-    def connected(self) -> bool:
-        """Whether alerts listen now."""
-        return self._since_s is not None
+    def heard(self, gateway: str, arrival_ms: int, at_ms: int, now_ms: int) -> None:
+        """Note that something of a gateway arrived, perhaps known only some time later; end what is over by that."""
+        heard_at = at_ms - max(0, now_ms - arrival_ms)
+        before = self._progress.presence(gateway)
+        if before is None:
+            after = Presence(gateway, arrival_ms, arrival_ms, heard_at, heard_at)
+        else:
+            heard_at = max(heard_at, before.heard_at)
+            after = replace(before, heard_ms=min(now_ms, max(before.heard_ms, arrival_ms)), heard_at=heard_at)
+            if heard_at - before.heard_at >= self.unbroken_ms:
+                after = replace(after, back_ms=after.heard_ms, back_at=heard_at)
+        self._progress.save_presence(after)
+        self._end(after, now_ms)
 
-    def hear(self, gateway: str, arrival_ms: int) -> None:
-        """Note that something from the gateway itself arrived."""
-        with self._lock:
-            self._heard[gateway] = max(arrival_ms, self._heard.get(gateway, 0))
+    def tick(self, at_ms: int, now_ms: int) -> None:
+        """Open what is silent for too long, and give up what nobody waits for any more."""
+        for rule in self._rules:
+            told = self._journal.open_keys(rule.name)
+            for presence in self._progress.unheard_since(at_ms - rule.silence.after_ms):
+                self._judge(rule, presence, told, at_ms, now_ms)
+        for presence in self._progress.unheard_since(at_ms - self._forget_ms):
+            for incident in self._journal.open_silences(presence.gateway):
+                self._desk.lose(incident, now_ms)
+            self._progress.forget_presence(presence.gateway)
 
-    def listening(self, *, connected: bool) -> None:
-        """Note that the stream was joined or lost."""
-        with self._lock:
-            self._count()
-            self._since_s = self._clock.monotonic() if connected else None
-
-    def tick(self) -> None:
-        """Count the time since the last tick, open what is silent too long, end what was heard again."""
-        news, counted_ms = self._collect()
-        if not news and counted_ms is None:
+    def _judge(self, rule: Rule, presence: Presence, told: set[tuple[str, str]], at_ms: int, now_ms: int) -> None:
+        gateway = presence.gateway
+        if rule.silence.of == "gateway" and (gateway, "") in told:
             return
-        now_ms = self._clock.utc_ms()
-        with self._journal.transaction():
-            presences = self._progress.presences()
-            for gateway in presences.keys() | news.keys():
-                before = presences.get(gateway) or Presence(gateway, news.get(gateway, 0))
-                after = listened(before, counted_ms or 0)
-                if gateway in news:
-                    after = heard(after, news[gateway], now_ms)
-                    self._end(after, now_ms)
-                self._progress.save_presence(after)
-                for rule in self._rules:
-                    self._judge(rule, after, now_ms)
-
-    def _collect(self) -> tuple[dict[str, int], int | None]:
-        """Return what was heard, and the milliseconds of listening to count; None where no tick is due."""
-        now_s = self._clock.monotonic()
-        with self._lock:
-            news, self._heard = self._heard, {}
-            if self._last_s is not None and now_s - self._last_s < self._tick_s:
-                return news, None
-            self._count()
-            counted_ms, self._listened_s, self._last_s = round(1000 * self._listened_s), 0.0, now_s
-        return news, counted_ms
-
-    def _count(self) -> None:
-        if self._since_s is not None:
-            now_s = self._clock.monotonic()
-            self._listened_s += now_s - self._since_s
-            self._since_s = now_s
-
-    def _judge(self, rule: Rule, presence: Presence, now_ms: int) -> None:
-        if not is_silent(presence, rule.silence_ms):
-            return
-        modems = way_outs(self._desk.registry, presence.gateway, hanoi(now_ms).date())
-        if rule.of_way_out:
+        modems = way_outs(self._desk.registry, gateway, hanoi(now_ms).date())
+        if rule.silence.of == "way_out":
             for channel in modems:
-                self._open(rule, presence, channel, "silence", now_ms)
+                if (gateway, channel) not in told:
+                    self._open(rule, presence, channel, "silence", at_ms, now_ms)
         elif not (modems and self._serves_way_out):
-            self._open(rule, presence, "", "absence", now_ms)
+            self._open(rule, presence, "", "absence", at_ms, now_ms)
 
-    def _open(self, rule: Rule, presence: Presence, channel: str, basis: str, now_ms: int) -> None:
-        known = self._journal.known(rule.name, presence.gateway, channel, presence.heard_ms)
-        if any(incident.open and not incident.late for incident in known):
-            return
+    def _open(self, rule: Rule, presence: Presence, channel: str, basis: Basis, at_ms: int, now_ms: int) -> None:
         incident = self._desk.draft(rule, presence.gateway, channel, presence.heard_ms, now_ms)
         span = Span(
             since_ms=presence.heard_ms,
@@ -128,12 +88,14 @@ class Silence:
             value=None,
             peak=None,
         )
-        words = f"nothing was heard for {presence.silent_ms / 1000:g} s of listening"
+        words = f"nothing was heard for {(at_ms - presence.heard_at) / 1000:g} s of listening"
         self._desk.write(Change("opened", span, words=words, tell="onset", basis=basis), incident, now_ms)
 
     def _end(self, presence: Presence, now_ms: int) -> None:
         for incident in self._journal.open_silences(presence.gateway):
-            until_ms = incident.until_ms or presence.heard_ms
-            span = replace(span_of(incident), until_ms=until_ms, ended_ms=now_ms)
+            rule = self._by_name.get(incident.rule)
+            if rule is not None and presence.heard_at - presence.back_at < rule.patience.clear_ms:
+                continue
+            span = replace(span_of(incident), until_ms=incident.until_ms or presence.back_ms, ended_ms=now_ms)
             change = Change("ended", span, incident.id, "the gateway was heard again", "end", incident.basis)
             self._desk.write(change, incident, now_ms)

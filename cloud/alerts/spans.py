@@ -23,13 +23,18 @@ class Patience(msgspec.Struct, frozen=True):
     """How long BAD must last to open a span and GOOD to end it.
 
     Readings further apart than `gap_ms` do not add up: the count begins anew. `only_lost` means that nothing can be
-    lost that was never seen GOOD.
+    lost that was never seen GOOD. `downwards` means that the lowest value is the worst.
     """
 
     persist_ms: int
     clear_ms: int
     gap_ms: int
     only_lost: bool = False
+    downwards: bool = False
+
+    def worse(self, one: float, other: float) -> float:
+        """Return the worse of two values."""
+        return min(one, other) if self.downwards else max(one, other)
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -41,7 +46,7 @@ class Span(msgspec.Struct, frozen=True):
     ended_ms: int | None
     bad_ms: int  # the newest BAD reading
     value: float | None  # its value; none where silence is the evidence
-    peak: float | None
+    peak: float | None  # the worst
 
 
 class Tracker(msgspec.Struct, frozen=True):
@@ -128,7 +133,7 @@ def _rise(tracker: Tracker, value: float, mark: int, patience: Patience, *, torn
         return replace(tracker, phase="quiet")
     if tracker.phase == "quiet" or torn:
         tracker = replace(tracker, phase="rising", since_ms=now_ms, peak=value)
-    tracker = replace(tracker, bad_ms=now_ms, value=value, peak=max(tracker.peak, value))
+    tracker = replace(tracker, bad_ms=now_ms, value=value, peak=patience.worse(tracker.peak, value))
     if now_ms - tracker.since_ms >= patience.persist_ms:
         return replace(tracker, phase="on", opened_ms=now_ms)
     return tracker
@@ -137,7 +142,8 @@ def _rise(tracker: Tracker, value: float, mark: int, patience: Patience, *, torn
 def _fall(tracker: Tracker, value: float, mark: int, patience: Patience, *, torn: bool) -> tuple[Tracker, Span | None]:
     now_ms = tracker.last_ms
     if mark == BAD:
-        return replace(tracker, phase="on", bad_ms=now_ms, value=value, peak=max(tracker.peak, value)), None
+        peak = patience.worse(tracker.peak, value)
+        return replace(tracker, phase="on", bad_ms=now_ms, value=value, peak=peak), None
     if mark == MIDDLE:
         return replace(tracker, phase="on"), None
     if tracker.phase == "on" or torn:

@@ -23,10 +23,11 @@ from cloud.alerts.listing import events
 from cloud.registry import Binding, Contact, Hamlet, Registry, Tree, Zone
 from cloud.store import Store, open_store
 from wire.batch import Batch, Block, Source
+from wire.reading import Reason
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from email.message import EmailMessage
     from typing import Self
 
@@ -106,21 +107,21 @@ def registry(*, way_out: bool = False, contacts: list[Contact] | None = None) ->
 
 def batch(
     first: int,
-    readings: list[tuple[int, float]],
+    readings: Sequence[tuple[int, float | None]],
     *,
     quantity: str = "pm2_5",
     channel: str = "smoke-1",
     undated: bool = False,
     gateway: str = "sg-01",
 ) -> Batch:
-    """Return a batch of one channel from (UTC ms, value)."""
+    """Return a batch of one channel from (UTC ms, value); None where the poll brought none."""
     block = Block(
         channel=channel,
         seqs=[first + row for row in range(len(readings))],
         times_ms=[ms for ms, _ in readings],
         quantities=(quantity,),
-        columns=[[f"{value:g}" for _, value in readings]],
-        absent=[[]],
+        columns=[["" if value is None else f"{value:g}" for _, value in readings]],
+        absent=[[(row, int(Reason.SILENCE)) for row, (_, value) in enumerate(readings) if value is None]],
     )
     return Batch(
         gateway=gateway,
@@ -251,7 +252,7 @@ class Bench:
         self.store: Store = open_store({"engine": "sqlite", "path": str(folder / "store.db")}, writer=True)
         self.store.setup()
         self.path = folder / "alerts.db"
-        self._rules, self._port, self._settings = rules, port, settings
+        self.rules, self._port, self._settings = rules, port, settings
         self.alerts = self._build()
         self.seq = 1
 
@@ -282,7 +283,7 @@ class Bench:
     def at(self, seconds: float) -> int:
         return START_MS + round(seconds * 1000)
 
-    def send(self, readings: list[tuple[float, float]], *, step: bool = True, **kind: Any) -> Batch:
+    def send(self, readings: Sequence[tuple[float, float | None]], *, step: bool = True, **kind: Any) -> Batch:
         """Offer (seconds since the start, value) as the stream would."""
         made = batch(self.seq, [(self.at(at_s), value) for at_s, value in readings], **kind)
         self.seq += len(readings)
@@ -304,7 +305,7 @@ class Bench:
             assert office.wait(20.0), "a channel does not come back"
         raise AssertionError("the post office does not come to rest")
 
-    def live(self, readings: list[tuple[float, float]], **kind: Any) -> None:
+    def live(self, readings: Sequence[tuple[float, float | None]], **kind: Any) -> None:
         """Offer each reading at its own time, stepping the clock there."""
         for at_s, value in readings:
             self.clock.advance(max(0.0, (self.at(at_s) - self.clock.utc_ms()) / 1000))
@@ -314,6 +315,18 @@ class Bench:
         for _ in range(round(seconds / each_s)):
             self.clock.advance(each_s)
             self.step()
+
+    def hear(self, seconds: float, each_s: float = 30.0, gateway: str = "sg-01") -> None:
+        """Let a gateway be heard for some time."""
+        for _ in range(round(seconds / each_s)):
+            self.alerts.heard(gateway, self.clock.utc_ms())
+            self.idle(each_s, each_s)
+
+    def pretend_to_have_listened(self, seconds: float) -> None:
+        """Let listening time pass without the steps in between."""
+        self.clock.advance(seconds)
+        with self.alerts._journal.transaction():
+            self.alerts._progress.listen(round(1000 * seconds))
 
     def events(self, incident: int = 1) -> list[str]:
         return [row[1] for row in events(self.path, incident)]
@@ -327,7 +340,7 @@ class Bench:
     def _build(self) -> Alerts:
         return Alerts(
             config=AlertsConfig(**self._settings),
-            rules=self._rules,
+            rules=self.rules,
             store=self.store,
             registry=self.registry,
             channels=self._channels(),

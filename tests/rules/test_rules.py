@@ -99,8 +99,12 @@ def test_silence(case: Path, tmp_path: Path) -> None:
             now_s += 5.0
             if now_s < float(row["at_s"]):
                 bench.step()
-        if row["what"] == "heard":
+        what, _, value = row["what"].partition(" ")
+        if what == "heard":
             bench.alerts.heard("sg-01", bench.clock.utc_ms())
+        elif what == "reading":
+            rule = bench.rules[0]
+            bench.send([(now_s, float(value) if value else None)], quantity=rule["quantity"], channel="probe-1")
         elif row["what"] in ("listening", "deaf"):
             bench.step()
             bench.alerts.listening(row["what"] == "listening")

@@ -1,14 +1,16 @@
 """What an alert rule is, and how the `[[rule]]` tables of cloud.toml become rules: one kind, one file.
 
 A kind is `cloud/alerts/rules/<kind>.py` with a frozen struct `CONFIG` (its keys) and a class `RULE`, its words beside
-it in `<kind>.toml`, and its cases in `tests/rules/<kind>/<case>/`. A rule decides with plain values and does no I/O.
+it in `<kind>.toml`, and its cases in `tests/rules/<kind>/<case>/`. A rule says of a value whether it is bad, and of
+silence what it means; it decides with plain values and does no I/O.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
 
     from cloud.alerts.intent import Grade
     from cloud.alerts.spans import Patience
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """What silence means to a rule: whose, and after how long of listening in vain.
+
+    `gateway`: nothing of it is heard. `way_out`: the gateway's own modem may have no service. `sensor`: it is dead
+    while its gateway lives; `stuck_ms` of the same value say as little. `incident`: one that is open can be seen no
+    more, which is told. After `forget_ms` nobody will know any more, and what is open is ended as unknown.
+    """
+
+    of: Literal["gateway", "way_out", "sensor", "incident"]
+    after_ms: int
+    forget_ms: int
+    stuck_ms: int = 0
 
 
 class Rule(Protocol):
@@ -49,12 +65,8 @@ class Rule(Protocol):
         """How long is long enough."""
 
     @property
-    def silence_ms(self) -> int:
-        """How long a gateway may be silent; 0 where silence says nothing to this rule."""
-
-    @property
-    def of_way_out(self) -> bool:
-        """Whether silence is judged for the modem that is the gateway's way out, not for the gateway itself."""
+    def silence(self) -> Silence:
+        """What silence means."""
 
     @property
     def what(self) -> dict[str, str]:
@@ -96,6 +108,7 @@ def quantity_for(name: str) -> Quantity:
     return row
 
 
+DAY_MS = 86_400_000
 STAKES: dict[str, Grade] = {"fire-watch": "life", "telecom": "service", "operator": "upkeep"}  # by role
 
 
@@ -111,6 +124,9 @@ def _open(table: dict[str, Any], where: str) -> Rule:
     if kind not in kinds():
         raise ValueError(f"{where}: kind = {kind!r} is unknown; there are: {', '.join(kinds())}")
     module = importlib.import_module(f"{__name__}.{kind}")
+    for key, value in table.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{where}: {key} = {value} is no number to compare with; write one, such as 55.0")
     try:
         rule: Rule = module.RULE(msgspec.convert(table, type=module.CONFIG))
     except (msgspec.ValidationError, ValueError) as error:

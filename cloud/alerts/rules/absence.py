@@ -1,6 +1,7 @@
 """Something that was there is gone: a gateway falls silent, or a modem that was registered has no service.
 
-`of = "gateway"`: nothing was heard for `after_s`, counted only while alerts themselves were listening.
+`of = "gateway"`: nothing was heard for `after_s`, counted only while alerts themselves were listening. It ends when the
+gateway was heard again for `clear_s` without such a silence: one that is heard every few minutes is one incident.
 
 `of = "service"`: the code of `quantity` left its in-service set (3GPP TS 27.007 <stat>: 1 registered, 5 roaming) for
 `persist_s`, having been inside before. Where that modem is the gateway's own way out (`way_out` of its binding), no
@@ -13,9 +14,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec.structs import replace
 
-from cloud.alerts.rules import STAKES, check_what, quantity_for
+from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
 from cloud.alerts.spans import BAD, GOOD, Patience
 from wire.quantities import Groups
 
@@ -35,8 +35,11 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     after_s: Annotated[SilenceSeconds, msgspec.Meta(description="silence of the gateway that counts")] = 300.0
     quantity: Annotated[str, msgspec.Meta(description="the quantity that it watches")] = ""
     persist_s: Annotated[Seconds, msgspec.Meta(description="how long it must last before anybody is told")] = 60.0
-    clear_s: Annotated[Seconds, msgspec.Meta(description="how long it must be well before it ends")] = 60.0
-    gap_s: Annotated[Seconds, msgspec.Meta(description="readings further apart do not add up")] = 300.0
+    clear_s: Annotated[
+        Seconds | None,
+        msgspec.Meta(description="how long it must be well before it ends; service: 60, gateway: twice after_s"),
+    ] = None
+    gap_s: Annotated[SilenceSeconds, msgspec.Meta(description="readings further apart do not add up")] = 300.0
     role: Annotated[
         Literal["", "fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
@@ -45,30 +48,7 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     what_en: Annotated[str, msgspec.Meta(description="what is said, in English")] = ""
 
 
-class Presence(msgspec.Struct, frozen=True):
-    """One gateway as it was heard: when last, and for how long we have listened in vain since."""
-
-    gateway: str
-    heard_ms: int
-    silent_ms: int = 0
-
-
-def listened(presence: Presence, for_ms: int) -> Presence:
-    """Return the presence after listening for some time without hearing the gateway."""
-    return replace(presence, silent_ms=presence.silent_ms + for_ms)
-
-
-def heard(presence: Presence, arrival_ms: int, now_ms: int) -> Presence:
-    """Return the presence after something of the gateway arrived, perhaps known only some time later."""
-    silent_ms = min(presence.silent_ms, max(0, now_ms - arrival_ms))
-    return replace(presence, heard_ms=max(presence.heard_ms, arrival_ms), silent_ms=silent_ms)
-
-
-def is_silent(presence: Presence, silence_ms: int) -> bool:
-    """Tell whether the gateway has been listened for in vain long enough."""
-    return presence.silent_ms >= silence_ms
-
-
+FORGET_MS = 30 * DAY_MS  # a gateway that is not heard for so long was taken down
 _DEFAULTS = {
     "gateway": ("operator", "trạm im lặng", "gateway silent"),
     "service": ("telecom", "mất sóng", "no mobile service"),
@@ -88,11 +68,14 @@ class RULE:
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
         self._inside = _inside(config)
-        self.of_way_out = config.of == "service"
-        self.silence_ms = round(config.after_s * 1000)
+        of: Literal["gateway", "way_out"] = "gateway" if config.of == "gateway" else "way_out"
+        self.silence = Silence(of, round(config.after_s * 1000), FORGET_MS)
+        self._clear_s = {"gateway": 2 * config.after_s, "service": 60.0}[config.of]
+        if config.clear_s is not None:
+            self._clear_s = config.clear_s
         self.patience = Patience(
             persist_ms=round(config.persist_s * 1000),
-            clear_ms=round(config.clear_s * 1000),
+            clear_ms=round(self._clear_s * 1000),
             gap_ms=round(config.gap_s * 1000),
             only_lost=True,
         )
@@ -110,7 +93,7 @@ class RULE:
     def facts(self) -> dict[str, float | str]:
         """Return the times."""
         config = self._config
-        return {"after_s": config.after_s, "persist_s": config.persist_s, "clear_s": config.clear_s, "unit": ""}
+        return {"after_s": config.after_s, "persist_s": config.persist_s, "clear_s": self._clear_s, "unit": ""}
 
 
 def _inside(config: CONFIG) -> frozenset[int]:

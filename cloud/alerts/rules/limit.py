@@ -1,8 +1,12 @@
-"""A quantity stays over a limit: suspected smoke from PM2.5, and whatever else has one number not to be passed.
+"""A quantity passes a limit and stays there: suspected smoke from PM2.5, frost, dry soil, an empty battery.
 
-Over means above `over`; it opens after `persist_s` of readings that are all over, counted by the readings' own times.
-It ends after `clear_s` of readings that are all below `clear_below`: between the two it stays as it is, so a value that
-hovers at the limit tells nobody twice. Silence neither opens nor ends anything: a sensor that burns goes silent too.
+`over`: above it counts; it opens after `persist_s` of readings that are all over, counted by the readings' own times,
+and ends after `clear_s` of readings that are all below `clear_below`. `under` with `clear_above` is the same the other
+way round. Between the two limits it stays as it is, so a value that hovers tells nobody twice.
+
+Silence neither opens nor ends anything: a sensor that burns goes silent too. But when nothing is heard of a sensor for
+`silent_s` while its incident is open, people are told that nobody sees any more, and after a day the incident is ended
+as unknown.
 
 For PM2.5, 55 µg/m³ is the limit to begin with: the quantity's own urgency classes begin there (wire/quantities.py), so
 its batches are sent at once. Cooking and field burning pass it as well: what it raises is a suspicion, a person looks.
@@ -14,10 +18,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cloud.alerts.rules import STAKES, check_what, quantity_for
+from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
 from cloud.alerts.spans import BAD, GOOD, MIDDLE, Patience
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+SomeSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 
 
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,11 +31,16 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal")]
     kind: Annotated[Literal["limit"], msgspec.Meta(description="which kind of rule")]
     quantity: Annotated[str, msgspec.Meta(description="the quantity that it watches")]
-    over: Annotated[float, msgspec.Meta(description="above this it counts")]
-    clear_below: Annotated[float, msgspec.Meta(description="below this it may end")]
+    over: Annotated[float | None, msgspec.Meta(description="above this it counts")] = None
+    clear_below: Annotated[float | None, msgspec.Meta(description="with `over`: below this it may end")] = None
+    under: Annotated[float | None, msgspec.Meta(description="below this it counts")] = None
+    clear_above: Annotated[float | None, msgspec.Meta(description="with `under`: above this it may end")] = None
     persist_s: Annotated[Seconds, msgspec.Meta(description="how long it must last before anybody is told")] = 180.0
     clear_s: Annotated[Seconds, msgspec.Meta(description="how long it must be well before it ends")] = 300.0
-    gap_s: Annotated[Seconds, msgspec.Meta(description="readings further apart do not add up")] = 300.0
+    gap_s: Annotated[SomeSeconds, msgspec.Meta(description="readings further apart do not add up")] = 300.0
+    silent_s: Annotated[
+        SomeSeconds, msgspec.Meta(description="silence of its sensor while it lasts, before that is told")
+    ] = 900.0
     role: Annotated[
         Literal["fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
@@ -43,15 +53,14 @@ class RULE:
     """A limit with persistence and hysteresis. Raises ValueError for limits that cannot work."""
 
     kind = "limit"
-    silence_ms = 0
-    of_way_out = False
 
     def __init__(self, config: CONFIG) -> None:
         self._row = quantity_for(config.quantity)
-        if config.clear_below > config.over:
-            raise ValueError(f"clear_below = {config.clear_below:g} is above over = {config.over:g}; it must not be")
-        if not self._row.plausible(config.over):
-            raise ValueError(f"over = {config.over:g} lies outside {self._row.low:g} to {self._row.high:g}")
+        self._under = config.under is not None
+        self._at, self._clear = _limits(config)
+        if not self._row.plausible(self._at):
+            word = "under" if self._under else "over"
+            raise ValueError(f"{word} = {self._at:g} lies outside {self._row.low:g} to {self._row.high:g}")
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
@@ -61,25 +70,47 @@ class RULE:
             persist_ms=round(config.persist_s * 1000),
             clear_ms=round(config.clear_s * 1000),
             gap_ms=round(config.gap_s * 1000),
+            downwards=self._under,
         )
+        self.silence = Silence("incident", round(config.silent_s * 1000), DAY_MS)
 
     def mark(self, value: float) -> int:
-        """BAD above the limit, GOOD below the clearing limit."""
-        if value > self._config.over:
+        """BAD beyond the limit, GOOD beyond the clearing limit on the other side."""
+        if self._under:
+            value, at, clear = -value, -self._at, -self._clear
+        else:
+            at, clear = self._at, self._clear
+        if value > at:
             return BAD
-        return GOOD if value < self._config.clear_below else MIDDLE
+        return GOOD if value < clear else MIDDLE
 
     def section(self, basis: str) -> str:  # noqa: ARG002 - a limit rests on readings only
-        """One wording for all."""
-        return "limit"
+        """One wording for each side, and one for smoke: what else measures the same must be said."""
+        if self._under:
+            return "under"
+        return "smoke" if self.grade == "life" else "over"
 
     def facts(self) -> dict[str, float | str]:
         """Return the limits, times and unit."""
         config = self._config
         return {
-            "over": config.over,
-            "clear_below": config.clear_below,
+            "limit": self._at,
+            "clear": self._clear,
             "persist_s": config.persist_s,
             "clear_s": config.clear_s,
             "unit": self._row.unit,
         }
+
+
+def _limits(config: CONFIG) -> tuple[float, float]:
+    """Return the limit and the clearing limit of the side that is given."""
+    match (config.over, config.clear_below, config.under, config.clear_above):
+        case (float() as over, float() as clear, None, None):
+            if clear > over:
+                raise ValueError(f"clear_below = {clear:g} is above over = {over:g}; it must not be")
+            return over, clear
+        case (None, None, float() as under, float() as clear):
+            if clear < under:
+                raise ValueError(f"clear_above = {clear:g} is below under = {under:g}; it must not be")
+            return under, clear
+    raise ValueError("a limit has one side: give over and clear_below, or under and clear_above")

@@ -1,0 +1,133 @@
+"""Sensors that bring nothing, or always the same, while their gateway lives; and open incidents that nobody sees.
+
+A sensor that dies guards no longer, which is an incident of its own. Where one falls silent while its incident is open
+(a sensor that burns does), the people who were told of the incident are told that too, and in the end that nobody will
+know how it ended. All silence is counted in listening time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from cloud.alerts.incident import Basis, Change, Incident, span_of
+from cloud.alerts.progress import Sensor
+from cloud.alerts.spans import Span
+from wire.codec import FUTURE_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cloud.alerts.desk import Desk
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.progress import Progress
+    from cloud.alerts.rules import Rule
+    from cloud.alerts.spans import Point
+
+UNBROKEN_MS = 1_800_000  # pauses below this do not interrupt a sensor, where no rule says otherwise
+
+
+class Sensors:
+    """Judges sensors, within the caller's transaction. `at_ms` is listening time, `now_ms` UTC."""
+
+    def __init__(self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk, late_ms: int) -> None:
+        self._guards: dict[str, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            if rule.silence.of == "sensor":
+                self._guards[rule.quantity].append(rule)
+        self._by_name = {rule.name: rule for rule in rules}
+        self._journal, self._progress, self._desk = journal, progress, desk
+        self._late_ms = late_ms
+
+    def note(self, gateway: str, channel: str, quantity: str, points: Iterable[Point], now_ms: int) -> None:
+        """Note what a channel brought; no points where it answered for this quantity without a value."""
+        at_ms = self._progress.listened_ms()
+        before = self._progress.sensor(gateway, channel, quantity)
+        if before is None or before.value_ms > now_ms + FUTURE_MS:  # new, or dated by a clock that was ahead
+            before = Sensor(gateway, channel, quantity, 0, None, now_ms, now_ms, at_ms, at_ms)
+            self._progress.save_sensor(before)
+        fresh = [p for p in points if max(now_ms - self._late_ms, before.value_ms + 1) <= p[0] <= now_ms + FUTURE_MS]
+        if not fresh:
+            return
+        after = self._with(before, sorted(fresh), at_ms)
+        self._progress.save_sensor(after)
+        for rule in self._guards[quantity]:
+            self._judge(rule, after, now_ms)
+        for incident in self._journal.unseen(gateway, channel, quantity):
+            self._desk.note(replace(incident, silent_ms=None), "seen", "its sensor brings values again", now_ms)
+
+    def tick(self, at_ms: int, now_ms: int, unbroken_ms: int) -> None:
+        """Open what is dead; tell what cannot be seen any more; end what nobody will ever know of."""
+        for quantity, rules in self._guards.items():
+            for rule in rules:
+                told = self._journal.open_keys(rule.name)
+                for sensor in self._progress.dead(quantity, at_ms, rule.silence.after_ms, unbroken_ms):
+                    if (sensor.gateway, sensor.channel) not in told:
+                        since_ms = sensor.value_ms or sensor.changed_ms
+                        words = f"no value for {(at_ms - sensor.heard_at) / 1000:g} s of listening; its gateway lives"
+                        self._open(rule, sensor, "dead", since_ms, words, now_ms)
+        for incident in self._journal.open_measured():
+            self._look_for(incident, at_ms, now_ms)
+
+    def _with(self, sensor: Sensor, points: list[Point], at_ms: int) -> Sensor:
+        """Return the sensor after new values in order of time."""
+        pause_ms = min([rule.silence.after_ms for rule in self._guards[sensor.quantity]], default=UNBROKEN_MS)
+        back = at_ms - sensor.heard_at >= pause_ms or sensor.value is None
+        changed_ms, value = sensor.changed_ms, sensor.value
+        stuck_ms = sensor.value_ms - changed_ms
+        if points[0][0] - sensor.value_ms > pause_ms:
+            value = None  # nobody knows what it was in between
+        for utc_ms, _, number in points:
+            if number != value:
+                back |= self._is_stuck(sensor.quantity, stuck_ms)
+                changed_ms, value, stuck_ms = utc_ms, number, 0
+        after = replace(sensor, value_ms=points[-1][0], value=value, changed_ms=changed_ms, heard_at=at_ms)
+        return replace(after, back_ms=points[0][0], back_at=at_ms) if back else after
+
+    def _is_stuck(self, quantity: str, same_ms: int) -> bool:
+        return any(0 < rule.silence.stuck_ms <= same_ms for rule in self._guards[quantity])
+
+    def _judge(self, rule: Rule, sensor: Sensor, now_ms: int) -> None:
+        same_ms = sensor.value_ms - sensor.changed_ms
+        stuck = 0 < rule.silence.stuck_ms <= same_ms
+        known = [i for i in self._journal.known(rule.name, sensor.gateway, sensor.channel, now_ms) if i.open]
+        if stuck and not known:
+            self._open(rule, sensor, "stuck", sensor.changed_ms, f"the same value for {same_ms / 1000:g} s", now_ms)
+        elif not stuck and sensor.heard_at - sensor.back_at >= rule.patience.clear_ms:
+            for incident in known:
+                span = replace(span_of(incident), until_ms=sensor.back_ms, ended_ms=now_ms)
+                words = "it brings values again" if incident.basis == "dead" else "its values change again"
+                self._desk.write(Change("ended", span, incident.id, words, "end", incident.basis), incident, now_ms)
+
+    def _open(self, rule: Rule, sensor: Sensor, basis: Basis, since_ms: int, words: str, now_ms: int) -> None:
+        incident = self._desk.draft(rule, sensor.gateway, sensor.channel, since_ms, now_ms)
+        span = Span(
+            since_ms=since_ms,
+            opened_ms=now_ms,
+            until_ms=None,
+            ended_ms=None,
+            bad_ms=now_ms,
+            value=sensor.value,
+            peak=None,
+        )
+        self._desk.write(Change("opened", span, words=words, tell="onset", basis=basis), incident, now_ms)
+
+    def _look_for(self, incident: Incident, at_ms: int, now_ms: int) -> None:
+        rule = self._by_name.get(incident.rule)
+        if rule is None:
+            self._desk.lose(incident, now_ms, "its rule does not stand in cloud.toml any more")
+            return
+        key = (incident.gateway, incident.channel, incident.quantity)
+        sensor = self._progress.sensor(*key)
+        if sensor is None:
+            self._progress.save_sensor(Sensor(*key, incident.bad_ms, incident.value, now_ms, now_ms, at_ms, at_ms))
+            return
+        silent_ms = at_ms - sensor.heard_at
+        if silent_ms >= rule.silence.forget_ms:
+            self._desk.lose(incident, now_ms)
+            if incident.basis == "dead":
+                self._progress.forget_sensor(*key)
+        elif rule.silence.of == "incident" and silent_ms >= rule.silence.after_ms and incident.silent_ms is None:
+            self._desk.fell_silent(incident, max(sensor.value_ms, incident.bad_ms), now_ms)

@@ -1,0 +1,108 @@
+"""Smoke whose sensor falls silent, sensors that guard no longer, and sensors slower than their rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.rules.garden import SILENT, SMOKE, Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FIRE = [(60.0 * n, 80.0) for n in range(6)]
+DAY_S = 86_400
+GUARD: dict[str, Any] = {"name": "guard", "kind": "sensor", "quantity": "pm2_5", "after_s": 1_800}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path, [SMOKE, SILENT, GUARD], None)
+    made.alerts.listening(True)
+    yield made
+    made.close()
+
+
+def told(bench: Bench) -> list[tuple[str, str]]:
+    rules = {incident.id: incident.rule for incident in bench.alerts.incidents()}
+    return [(rules[one.incident], one.tell) for one in bench.alerts._journal.intents(0)]
+
+
+def test_smoke_whose_node_falls_silent_is_told_as_such_and_ended_as_unknown(bench: Bench) -> None:
+    bench.live(FIRE)
+    bench.idle(1_200)
+    assert told(bench) == [("smoke", "onset"), ("silent", "onset"), ("smoke", "silent")]
+    smoke = bench.alerts.incidents()[-1]
+    assert (smoke.state, smoke.silent_ms) == ("open", bench.at(300))
+    bench.restart()
+    bench.alerts.listening(True)
+    bench.idle(DAY_S, 600)
+    smoke = bench.alerts.incidents()[-1]
+    assert (smoke.state, smoke.until_ms) == ("ended", bench.at(300)), "the last reading that shows it"
+    assert told(bench)[3:] == [("smoke", "end_unknown")]
+
+
+def test_smoke_that_is_seen_again_goes_on_as_the_same_incident(bench: Bench) -> None:
+    bench.live(FIRE)
+    bench.idle(1_200)
+    bench.live([(1_600.0, 90.0), (1_660.0, 90.0)])
+    smoke = bench.alerts.incidents()[-1]
+    assert (smoke.state, smoke.silent_ms, smoke.value) == ("open", None, 90.0)
+    bench.live([(1_720.0 + 60 * n, 10.0) for n in range(6)])
+    assert [tell for rule, tell in told(bench) if rule == "smoke"] == ["onset", "silent", "end"]
+
+
+def test_smoke_is_not_called_silent_while_nobody_listens(bench: Bench) -> None:
+    bench.live(FIRE)
+    bench.alerts.listening(False)
+    bench.idle(2 * DAY_S, 600)
+    assert told(bench) == [("smoke", "onset")]
+
+
+def test_a_sensor_that_dies_beside_others_is_told_while_its_gateway_lives(bench: Bench) -> None:
+    bench.live([(0.0, 5.0), (60.0, 6.0)])
+    for n in range(2, 40):
+        bench.live([(60.0 * n, 20.0)], quantity="air_temperature", channel="air-1")
+    assert told(bench) == [("guard", "onset")]
+    (incident,) = bench.alerts.incidents()
+    assert (incident.basis, incident.since_ms, incident.channel) == ("dead", bench.at(60), "smoke-1")
+    bench.restart()
+    bench.alerts.listening(True)
+    for n in range(40, 60):
+        bench.live([(60.0 * n, 20.0)], quantity="air_temperature", channel="air-1")
+    assert told(bench) == [("guard", "onset")]
+    bench.live([(3_600.0 + 60 * n, 5.0 + n % 3) for n in range(12)])
+    assert told(bench) == [("guard", "onset"), ("guard", "end")]
+
+
+def test_a_sensor_that_was_taken_down_is_not_missed_for_ever(bench: Bench) -> None:
+    bench.live([(0.0, 5.0), (60.0, 6.0)])
+    bench.hear(2_100)
+    bench.pretend_to_have_listened(30 * DAY_S)
+    bench.hear(60)
+    assert told(bench) == [("guard", "onset"), ("guard", "end_unknown")]
+    bench.hear(2_100)
+    assert len(bench.alerts.incidents()) == 1
+
+
+def test_an_incident_whose_rule_is_gone_does_not_stay_open(bench: Bench) -> None:
+    bench.live(FIRE)
+    bench.rules = [SILENT]
+    bench.restart()
+    bench.alerts.listening(True)
+    bench.idle(10)
+    (incident,) = bench.alerts.incidents()
+    assert not incident.open
+    assert any("its rule does not stand in cloud.toml any more" in words for words in bench.words())
+
+
+def test_smoke_is_seen_by_a_sensor_that_is_slower_than_the_rule_allows(bench: Bench) -> None:
+    """Read each 600 s, and the rule's gap is 300 s: the gap is widened, and that is said."""
+    bench.live([(600.0 * n, 5.0) for n in range(6)])
+    assert bench.alerts.health()["rules_slow"] == {"smoke: sg-01/smoke-1": 600.0}
+    bench.live([(3_600 + 600.0 * n, 400.0) for n in range(3)])
+    assert [incident.rule for incident in bench.alerts.incidents() if incident.open] == ["smoke"]
+    bench.live([(5_400 + 10.0 * n, 400.0) for n in range(9)])
+    assert bench.alerts.health()["rules_slow"] == {}
