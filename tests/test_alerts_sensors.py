@@ -19,7 +19,7 @@ GUARD: dict[str, Any] = {"name": "guard", "kind": "sensor", "quantity": "pm2_5",
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path, [SMOKE, SILENT, GUARD], None)
+    made = Bench(tmp_path, [SMOKE, SILENT, GUARD], None, tells=False)
     made.alerts.listening(True)
     yield made
     made.close()

@@ -30,6 +30,14 @@ def bench(tmp_path: Path, post: Post) -> Iterator[Bench]:
 
 
 @pytest.fixture
+def quiet(tmp_path: Path) -> Iterator[Bench]:
+    """What is decided, and not told."""
+    made = Bench(tmp_path, [SMOKE, SILENT, SIGNAL], None, tells=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def lone(tmp_path: Path, post: Post) -> Iterator[Bench]:
     """A gateway whose modem is its way out."""
     made = Bench(tmp_path, [SMOKE, SILENT, SIGNAL], post.port, registry=registry(way_out=True))
@@ -58,28 +66,28 @@ def test_a_silent_gateway_is_told_to_the_operator_once(bench: Bench, post: Post)
     assert bench.alerts.incidents()[0].until_ms == back_ms
 
 
-def test_a_gateway_heard_now_and_then_is_one_incident(bench: Bench) -> None:
-    bench.alerts.listening(True)
+def test_a_gateway_heard_now_and_then_is_one_incident(quiet: Bench) -> None:
+    quiet.alerts.listening(True)
     for _ in range(40):
-        bench.alerts.heard("sg-01", bench.clock.utc_ms())
-        bench.idle(360, 30)
-    assert [incident.state for incident in bench.alerts.incidents()] == ["open"]
-    assert [one.tell for one in bench.alerts._journal.intents(0)] == ["onset"]
+        quiet.alerts.heard("sg-01", quiet.clock.utc_ms())
+        quiet.idle(360, 30)
+    assert [incident.state for incident in quiet.alerts.incidents()] == ["open"]
+    assert [one.tell for one in quiet.alerts._journal.intents(0)] == ["onset"]
 
 
-def test_a_gateway_that_was_taken_down_is_not_silent_for_ever(bench: Bench) -> None:
-    bench.alerts.listening(True)
-    bench.alerts.heard("sg-01", bench.clock.utc_ms())
-    bench.idle(600, 60)
-    bench.pretend_to_have_listened(30 * DAY_S)
-    bench.idle(60)
-    (incident,) = bench.alerts.incidents()
-    assert (incident.state, [one.tell for one in bench.alerts._journal.intents(0)]) == (
+def test_a_gateway_that_was_taken_down_is_not_silent_for_ever(quiet: Bench) -> None:
+    quiet.alerts.listening(True)
+    quiet.alerts.heard("sg-01", quiet.clock.utc_ms())
+    quiet.idle(600, 60)
+    quiet.pretend_to_have_listened(30 * DAY_S)
+    quiet.idle(60)
+    (incident,) = quiet.alerts.incidents()
+    assert (incident.state, [one.tell for one in quiet.alerts._journal.intents(0)]) == (
         "ended",
         ["onset", "end_unknown"],
     )
-    bench.idle(600, 60)
-    assert len(bench.alerts.incidents()) == 1
+    quiet.idle(600, 60)
+    assert len(quiet.alerts.incidents()) == 1
 
 
 def test_silence_survives_restarts_and_ordered_restarts_repeat_nothing(bench: Bench, post: Post) -> None:
