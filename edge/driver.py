@@ -78,14 +78,6 @@ class BadReply(Exception):
         return _REASONS.get(self.kind.partition(":")[0], Reason.GARBLED)
 
 
-class Unknown(ValueError):
-    """A word of devices.toml that names nothing: under which `key`, and which are `known`."""
-
-    def __init__(self, key: str, word: str, known: list[str]) -> None:
-        super().__init__(f'"{word}" is not a {key}; there are {", ".join(known)}')
-        self.key, self.word, self.known = key, word, known
-
-
 _REASONS = {
     "silence": Reason.SILENCE,
     "short": Reason.SHORT,

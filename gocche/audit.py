@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +13,7 @@ from cloud.ingest.audit import books
 from cloud.ingest.quarantine import Quarantine
 from cloud.rooms import store_of
 from cloud.store import Retry, each_row
+from gocche.words import LANGUAGES, both, said
 from wire import codec
 from wire.batch import Batch
 
@@ -28,7 +29,7 @@ def audit(config: CloudConfig, *, as_json: bool) -> int:
     try:
         accounts = books(each_row(store), store.statuses()).accounts()
     except Retry as error:
-        print(f"gocche: {error}", file=sys.stderr)
+        print(both("audit", "no_store", why=error), file=sys.stderr)
         return 1
     finally:
         store.close()
@@ -40,6 +41,9 @@ def audit(config: CloudConfig, *, as_json: bool) -> int:
                 f"gateway={one.gateway} epoch={one.epoch} acquired={one.acquired} stored={one.stored}"
                 f" quarantined={one.quarantined} declared={one.declared} spooled={one.spooled} unknown={one.unknown}"
             )
+        unknown = sum(one.unknown for one in accounts)
+        verdict = "unknown" if unknown else "well" if accounts else "nothing"
+        print(both("audit", verdict, unknown=unknown))
     return int(any(one.unknown for one in accounts))
 
 
@@ -51,19 +55,22 @@ def quarantine(config: CloudConfig, *, retry: bool) -> int:
     try:
         if store is not None:
             store.setup()
+        found = False
         for case in cases.cases():
-            fate = ""
-            if store is not None:
-                against = _retry(store, case, cases.payload(case.id), clock.utc_ms())
-                fate = f" -> {against or 'stored'}"
-                if not against:
-                    cases.release([case.id])
+            found = True
             print(
                 f"{hanoi(case.arrival_ms).isoformat()} gateway={case.gateway} epoch={case.epoch or '-'}"
-                f" first={case.first} n={case.n} bytes={case.size} why={case.reason!r}{fate}"
+                f" first={case.first} n={case.n} bytes={case.size} why={case.reason!r}"
             )
+            if store is not None:
+                fate, facts = _retry(store, case, cases.payload(case.id), clock.utc_ms())
+                if fate == "stored":
+                    cases.release([case.id])
+                print("  →", " · ".join(said("quarantine", fate, language, **facts) for language in LANGUAGES))
+        if not found:
+            print(both("quarantine", "empty"))
     except Retry as error:
-        print(f"gocche: {error}", file=sys.stderr)
+        print(both("audit", "no_store", why=error), file=sys.stderr)
         return 1
     finally:
         cases.close()
@@ -72,24 +79,22 @@ def quarantine(config: CloudConfig, *, retry: bool) -> int:
     return 0
 
 
-def _retry(store: Store, case: Case, payload: bytes, now_ms: int) -> str:
-    """Store a case; return "" when all of it is stored, else what stands against it. Raises Retry."""
+def _retry(store: Store, case: Case, payload: bytes, now_ms: int) -> tuple[str, dict[str, Any]]:
+    """Store a case; return "stored" when all of it is, else what stands against it, with its facts. Raises Retry."""
     try:
         message = codec.decode_message(case.gateway, payload, now_ms)
     except codec.Damaged as error:
-        if case.epoch:
-            return "kept as text by an earlier version: for a person to read"
-        return f"damaged on the way, for a person to read: {error}"
+        return ("text", {}) if case.epoch else ("damaged", {"why": error})
     except codec.Rejected as error:
-        return f"still refused: {error}"
+        return "refused", {"why": error}
     if isinstance(message, Batch) and message.offset_ms is None:
-        return "undated: only its gateway can date it and send it again"
+        return "undated", {}
     try:
         (refused,) = store.commit([message], now_ms)
     except Retry:
         raise
     except Exception as error:  # noqa: BLE001 - a batch that breaks the store must not cost the others their turn
-        return f"still breaks the store: {type(error).__name__}: {error}"
+        return "breaks", {"kind": type(error).__name__, "why": error}
     if refused:
-        return f"the database still refuses {len(refused)} of {message.n} readings: {refused[0].reason}"
-    return ""
+        return "partly", {"count": len(refused), "n": message.n, "why": refused[0].reason}
+    return "stored", {}

@@ -14,13 +14,11 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from gocche.words import Refused
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
-
-
-class Refused(ValueError):
-    """The broker will not listen there; the words say why and what to do instead."""
 
 
 def run(host: str, port: int, stop: threading.Event, listening: Callable[[int], None] | None = None) -> None:
@@ -49,7 +47,7 @@ async def _serve(host: str, port: int, stop: threading.Event, listening: Callabl
     try:
         await broker.start()
     except BrokerError as error:
-        raise Refused(f"{host}:{port}: {error}; free that port, or listen on another one") from error
+        raise Refused("broker", "taken", host=host, port=port, why=error) from error
     listening(broker._servers["default"].instance.sockets[0].getsockname()[1])  # noqa: SLF001 - amqtt tells it nowhere
     try:
         await asyncio.to_thread(stop.wait)
@@ -71,7 +69,4 @@ def _loopback_only(host: str) -> None:
     except ValueError:
         loopback = False
     if not loopback:
-        raise Refused(
-            f"the embedded broker has no passwords and listens on loopback only, not on {host!r}: "
-            "use 127.0.0.1, or install Mosquitto for a broker that other machines may reach"
-        )
+        raise Refused("broker", "loopback", host=host)

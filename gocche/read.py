@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from edge.board import Board
 from edge.clock import SystemClock
-from edge.config import ConfigError, checks, load
+from edge.config import ConfigError, checks, devices_toml, load
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
 from gocche.status import remedy
@@ -69,10 +69,10 @@ def chosen(file: Path, config: Config, where: list[str], profile: str | None) ->
     if len(where) == 2 and wanted.isdecimal() and profile:
         table = {"channel": "asked", "bus": where[0], "driver": "modbus", "address": int(wanted), "profile": profile}
         try:
-            return named[where[0]], checks.sensor(file, 0, table, config.buses)
+            return named[where[0]], checks.sensor(devices_toml(file), 0, table, config.buses)
         except ConfigError as error:
             wrong = error.finding
-            asked = Path(f"gocche read {' '.join(where)}")
+            asked = replace(wrong.file, path=Path(f"gocche read {' '.join(where)}"))
             raise ConfigError(asked, wrong.place.rpartition(" ")[2], wrong.kind, **wrong.facts) from error
     known = ", ".join(f"{one.table.channel} ({_seat(one)})" for one in own)
     raise Refused("read", "no_sensor", name=" ".join(where), known=known)

@@ -22,7 +22,7 @@ from edge import config as edge_config
 from edge import drivers, profiles
 from edge.driver import Habits
 from edge.plausible import ENDS
-from gocche import __main__ as door
+from gocche import command_line
 from gocche.schema_words import keys, table, told
 from wire.quantities import QUANTITIES, Bands, Quantity
 from wire.reading import Reason
@@ -244,7 +244,7 @@ def _alerts() -> Iterator[str]:
 def _cli() -> Iterator[str]:
     yield "# Commands\n"
     yield "Exit codes: 0 well, 1 failed or not well, 2 wrong configuration or usage.\n"
-    yield from _command(door._parser())  # noqa: SLF001 - the one list of commands
+    yield from _command(command_line.parser())
 
 
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -9,7 +9,7 @@ import json
 
 import msgspec
 
-from edge.config.expected import kind
+from settings.expected import kind
 
 
 def told(struct: type) -> str:

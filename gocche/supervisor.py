@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gocche.child import Child, Life, Log
 from gocche.notify import Ear
+from gocche.words import LANGUAGES, said
 
 if TYPE_CHECKING:
     import subprocess
@@ -102,9 +103,9 @@ class Supervisor:
     def _blame(self, life: Life) -> None:
         life.bury(self._clock.monotonic())
         words = "\n".join(life.said)
-        self._log.say(
-            "door", f"{life.child.name} refused its configuration (exit 2), so nothing is left running:\n{words}"
-        )
+        for language in LANGUAGES:
+            self._log.say("door", said("up", "refused", language, child=life.child.name))
+        self._log.say("door", words)
 
     def _end(self) -> None:
         """End the children one after another, the last first: the agent still says good-bye through the broker."""

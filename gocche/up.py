@@ -26,6 +26,9 @@ from gocche.garden import PORTS
 from gocche.health import Desk, told
 from gocche.server import GOCCHE, keep, rooms
 from gocche.supervisor import CONFIG_ERROR, Supervisor
+from gocche.words import LANGUAGES, Refused, said
+from settings import words as sentences
+from settings.words import because
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,10 +39,6 @@ ASK_S = 1.0  # a look whether the broker answers
 HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"  # MQTT 3.1.1 §3.1: clean session, no name, 60 s
 WELCOME, GOOD_BYE = b"\x20\x02\x00\x00", b"\xe0\x00"
 COUNTED = ("acquired", "stored", "spooled", "unknown")
-
-
-class Refused(ValueError):
-    """The garden cannot start like this; the words say what to change."""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -81,8 +80,9 @@ def up(
                 broker = Address("127.0.0.1", _free_port("127.0.0.1"))
                 children = commands(folder, config, broker, listener, garden)
                 return supervise(children, folder, pages, out=out, log=log, desk=desk)
-    except Refused as error:
-        log.say("up", str(error))
+    except sentences.Refused as error:
+        for language in LANGUAGES:
+            log.say("up", error.told(language))
         return CONFIG_ERROR
     except KeyboardInterrupt:  # before there was anything to end
         return 0
@@ -150,18 +150,19 @@ def choose(http: str | None, log: Log) -> socket.socket:
     wish = Address(*DEFAULT_HTTP) if http is None else _parsed(http)
     try:
         return listen(wish.host, wish.port)
-    except OSError as error:
+    except sentences.Taken:
         if http is not None:
-            raise Refused(f"--http {error.strerror}") from error
+            raise
     other = listen(wish.host, 0)
-    log.say("up", f"{wish} is taken by another program: the pages are at {url(other)} (choose with --http HOST:PORT)")
+    for language in LANGUAGES:
+        log.say("up", said("up", "elsewhere", language, wish=wish, other=url(other)))
     return other
 
 
 def _parsed(http: str) -> Address:
     host, colon, port = http.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65_536):
-        raise Refused(f"--http {http!r} must be HOST:PORT with a port from 0 to 65535, for example 127.0.0.1:8080")
+        raise Refused("command", "not_an_address", text=repr(http))
     return Address(host.strip("[]"), int(port))
 
 
@@ -186,8 +187,9 @@ def _answers(broker: Address) -> bool:
 def _status(health: dict[str, Any]) -> str:
     audit = health["ingest"].get("audit")
     if not isinstance(audit, dict):
-        return "the cloud does not answer just now"
-    return " ".join(f"{name}={audit.get(name, '?')}" for name in COUNTED)
+        return " · ".join(said("up", "no_answer", language) for language in LANGUAGES)
+    counted = {name: audit.get(name, "?") for name in COUNTED}
+    return " · ".join(said("up", "counted", language, **counted) for language in LANGUAGES)
 
 
 def _sample() -> Path:
@@ -203,7 +205,7 @@ def _pages(garden: Path, address: Address) -> list[str]:
     try:
         known = registry.load(garden)
     except (OSError, ValueError) as error:
-        raise Refused(f"the garden's registry cannot be used: {error}") from error
+        raise Refused("up", "registry", why=error) from error
     today = hanoi(SystemClock().utc_ms()).date()
     trees = [code for code in known.trees if known.bound_to("tree", code, today)]
     return [*(f"http://{address}/T/{code}" for code in trees[:1]), f"http://{address}/", f"http://{address}/phu-song"]
@@ -229,12 +231,12 @@ def _held(folder: Path) -> TextIO:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "up.lock").open("a")
     except OSError as error:
-        raise Refused(f"--data {folder} cannot be used: {error}; choose a folder that you may write to") from error
+        raise Refused("up", "no_folder", folder=folder, **because(error)) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise Refused(f"--data {folder} is in use by another `gocche up`; end it, or take another folder") from error
+        raise Refused("up", "in_use", folder=folder) from error
     return lock
 
 

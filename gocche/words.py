@@ -1,26 +1,24 @@
-"""What commands print to people: data (words.toml), Vietnamese first with English beside it; log lines are English."""
+"""What commands print to people: the sentences of words.toml beside this file; log lines are English."""
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from importlib import resources
 from typing import Any
 
-LANGUAGES = ("vi", "en")
+from settings import words as sentences
+from settings.words import LANGUAGES
+
+__all__ = ["LANGUAGES", "Refused", "both", "said", "words"]
+_HERE = "gocche"
 
 
-@cache
 def words() -> dict[str, Any]:
     """Return words.toml."""
-    text: dict[str, Any] = tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text("utf-8"))
-    return text
+    return sentences.words(_HERE)
 
 
 def said(part: str, name: str, language: str, /, **facts: Any) -> str:
     """Return one sentence in one language."""
-    text: str = words()[part][name][language]
-    return text.format(**facts)
+    return sentences.said(_HERE, part, name, language, **facts)
 
 
 def both(part: str, name: str, /, **facts: Any) -> str:
@@ -28,14 +26,8 @@ def both(part: str, name: str, /, **facts: Any) -> str:
     return "\n".join(said(part, name, language, **facts) for language in LANGUAGES)
 
 
-class Refused(Exception):
-    """What was asked for makes no sense: said in words.toml, exit code 2."""
+class Refused(sentences.Refused):
+    """What was asked of a command makes no sense: exit code 2."""
 
     def __init__(self, part: str, name: str, /, **facts: Any) -> None:
-        super().__init__(said(part, name, "en", **facts))
-        self._said = part, name, facts
-
-    def told(self, language: str) -> str:
-        """Return it in one language."""
-        part, name, facts = self._said
-        return said(part, name, language, **facts)
+        super().__init__(_HERE, part, name, **facts)

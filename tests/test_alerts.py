@@ -422,7 +422,7 @@ clear_below = 35.0
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("[alerts]\nlate = 5\n", r"\[alerts\]: Object contains unknown field `late`; its keys are: late_s"),
+        ("[alerts]\nlate = 5\n", r"\[alerts\] late: unknown key; did you mean \"late_s\"\?"),
         ('[[rule]]\nname = "x"\nkind = "limt"\n', r"\[\[rule\]\] 'x': kind = 'limt' is unknown"),
     ],
 )

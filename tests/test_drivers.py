@@ -195,7 +195,7 @@ def test_a_wrong_profile_names_file_and_key(old: str, new: str, words: str) -> N
 
 def test_an_unknown_profile_is_refused_when_the_configuration_is_read() -> None:
     config = drivers.load("modbus").config
-    with pytest.raises(msgspec.ValidationError, match='"soil-9999" is not a profile; there are air-0000'):
+    with pytest.raises(msgspec.ValidationError, match="soil-9999"):
         msgspec.convert({"profile": "soil-9999"}, type=config)
     with pytest.raises(msgspec.ValidationError, match="unknown field `adress`"):
         msgspec.convert({"profile": "soil-0000", "adress": 2}, type=config)

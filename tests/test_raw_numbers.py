@@ -60,7 +60,7 @@ def test_it_comes_out_of_quarantine_with_its_batch(tmp_path: Path, capsys: pytes
     room.close()
     (tmp_path / "cloud.toml").write_text(f'[data]\npath = "{tmp_path}"\n')
     assert audit.quarantine(load(tmp_path / "cloud.toml"), retry=True) == 0
-    assert " -> stored" in capsys.readouterr().out
+    assert "→ đã lưu · stored" in capsys.readouterr().out
     store = open_store({"path": str(tmp_path / "store.db")}, writer=False)
     (found,) = store.missing("sg-01", "soil-1", *EVER)
     assert (found.time_ns // 1_000_000, found.quantity, found.reason, found.raw) == (START_MS, "soil_ph", 7, 19.1)

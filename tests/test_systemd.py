@@ -114,11 +114,11 @@ def test_the_agent_may_ask_what_the_kernel_knows_of_ntp(analyze: str) -> None:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_the_command_line_is_one_that_gocche_understands(name: str) -> None:
-    from gocche.__main__ import _parser
+    from gocche.command_line import parser
 
     text = (FOLDER / name).read_text(encoding="utf-8")
     (command,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
-    told = vars(_parser().parse_args(shlex.split(command)[1:]))
+    told = vars(parser().parse_args(shlex.split(command)[1:]))
     state = re.search(r"^StateDirectory=(.*)$", text, re.MULTILINE)
     assert state
     assert str(told["data"]) == f"/var/lib/{state[1]}"

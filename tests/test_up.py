@@ -20,6 +20,7 @@ import pytest
 from gocche import up
 from gocche.child import Child, Log
 from gocche.supervisor import GRACE_S
+from settings.words import Refused
 from tests.servers import until
 
 if TYPE_CHECKING:
@@ -299,7 +300,7 @@ def test_wished_address_is_granted_or_refused_with_the_remedy() -> None:
     log = Log(io.StringIO())
     with up.choose("127.0.0.1:0", log) as mine:
         taken = f"127.0.0.1:{mine.getsockname()[1]}"
-        with pytest.raises(up.Refused, match=r"Address already in use.*choose another port"):
+        with pytest.raises(Refused, match=r"Address already in use.*choose another port"):
             up.choose(taken, log)
     with up.choose(taken, log) as again:
         assert taken.endswith(f":{again.getsockname()[1]}")
@@ -307,7 +308,7 @@ def test_wished_address_is_granted_or_refused_with_the_remedy() -> None:
 
 @pytest.mark.parametrize("http", ["8080", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:70000", ":80", "127.0.0.1:-1"])
 def test_address_that_is_none_is_refused(http: str) -> None:
-    with pytest.raises(up.Refused, match="HOST:PORT"):
+    with pytest.raises(Refused, match="HOST:PORT"):
         up.choose(http, Log(io.StringIO()))
 
 
@@ -329,15 +330,18 @@ def test_wildcard_is_reached_as_loopback() -> None:
 
 def test_status_line_is_what_the_cloud_counts() -> None:
     audit = {"acquired": 12, "stored": 9, "spooled": 3, "unknown": 0, "more": 1}
-    assert up._status({"ingest": {"audit": audit}}) == "acquired=12 stored=9 spooled=3 unknown=0"
-    assert up._status({"ingest": {}}) == "the cloud does not answer just now"
+    assert (
+        up._status({"ingest": {"audit": audit}})
+        == "đã đo 12, đã lưu 9, chờ ở trạm 3, không rõ 0 · acquired=12 stored=9 spooled=3 unknown=0"
+    )
+    assert up._status({"ingest": {}}) == "lúc này máy chủ chưa trả lời · the cloud does not answer just now"
 
 
 def test_folder_belongs_to_one_run_and_a_temporary_one_is_removed(tmp_path: Path) -> None:
     (tmp_path / "ports").mkdir()
     with up._folder(tmp_path) as mine:
         assert not (mine / "ports").exists()
-        with pytest.raises(up.Refused, match="in use by another"), up._folder(tmp_path):
+        with pytest.raises(Refused, match="in use by another"), up._folder(tmp_path):
             pass
     with up._folder(tmp_path), up._folder(None) as temporary:
         (temporary / "spool.db").touch()
@@ -347,7 +351,7 @@ def test_folder_belongs_to_one_run_and_a_temporary_one_is_removed(tmp_path: Path
 
 def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(up.Refused, match="cannot be used"), up._folder(tmp_path / "file"):
+    with pytest.raises(Refused, match="cannot be used"), up._folder(tmp_path / "file"):
         pass
 
 

@@ -121,8 +121,8 @@ def test_a_value_is_born_and_seen(run: Run) -> None:
           "every sensor brings values, the link is up")  # fmt: skip
     told = gocche("audit", "--config", str(CONFIG / "cloud.toml"), "--data", str(run.data))
     assert told.returncode == 0, told.stdout
-    assert re.search(r"gateway=sg-01 epoch=\w{16} acquired=\d+ .*unknown=0$", told.stdout.strip())
-    until(lambda: any(re.match(r"acquired=\d+ stored=\d+", line) for _, line in run.lines), BOUND_S, "a status line")
+    assert re.search(r"gateway=sg-01 epoch=\w{16} acquired=\d+ .*unknown=0$", told.stdout, re.MULTILINE)
+    until(lambda: any(re.search(r"acquired=\d+ stored=\d+", line) for _, line in run.lines), BOUND_S, "a status line")
 
     # Ctrl-C ends everything that it started
     pids = json.loads((run.data / "up.json").read_text())["children"]

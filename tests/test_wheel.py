@@ -30,12 +30,19 @@ def wheel(tmp_path_factory):
     return next(out.glob("*.whl"))
 
 
-def test_it_holds_four_packages_their_data_and_nothing_else(wheel):
+def test_it_holds_five_packages_their_data_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"gocche", "edge", "cloud", "wire"}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
+        "gocche",
+        "edge",
+        "cloud",
+        "wire",
+        "settings",
+    }
     for part in (
         "gocche/config/devices.toml", "gocche/config/garden/trees.csv", "edge/profiles/soil-0000.toml",
         "wire/vectors/v1/batch.json", "cloud/pages/words/vi.toml", "cloud/alerts/words.toml",
+        "settings/words.toml", "cloud/words.toml",
     ):  # fmt: skip
         assert part in names, part
 

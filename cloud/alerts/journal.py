@@ -18,6 +18,7 @@ import msgspec
 
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import Intent
+from settings.words import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,7 +152,7 @@ class Journal:
     def db(self) -> sqlite3.Connection:
         """The one writing connection, opened and migrated at first use.
 
-        Raises RuntimeError for a file that a newer gocche has written, or that another process writes now: two
+        Raises Taken for a file that a newer gocche has written, or that another process writes now: two
         would tell everybody twice.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -286,7 +287,7 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it, even after kill -9
         except OSError as error:
             self._release()
-            raise RuntimeError(f"{self._path} is in use by another process; stop that one first") from error
+            raise Taken("settings", "file", "in_use", path=self._path, unit="gocche-cloud") from error
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -326,6 +327,6 @@ def _version(db: sqlite3.Connection) -> int:
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     version = _version(db)
     if version > len(_MIGRATIONS):
-        raise RuntimeError(f"{path} has version {version}, this gocche knows {len(_MIGRATIONS)}; install the newer one")
+        raise Taken("settings", "file", "newer", path=path, version=version, known=len(_MIGRATIONS))
     for number, script in enumerate(_MIGRATIONS[version:], version + 1):
         db.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from cloud.alerts.channels import open_channels
+from cloud.alerts.channels import Named, open_channels
 from cloud.alerts.engine import Alerts, AlertsConfig
-from cloud.config import CloudConfig, ConfigError
+from cloud.alerts.rules import Rule, open_rules
+from settings.expected import contradiction, convert
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
+    from cloud.config import CloudConfig
     from cloud.registry import Registry
     from cloud.store import Store
 
 JOURNAL = "alerts.db"
 
 
+def check(config: CloudConfig) -> tuple[AlertsConfig, list[Rule], list[Named]]:
+    """Return `[alerts]`, the rules and the channels. Raises ConfigError naming table, key and rule."""
+    try:
+        rules, channels = open_rules(config.rules), open_channels(config.channels)
+    except ValueError as error:
+        raise contradiction(config.file, "", str(error)) from error
+    return convert(config.file, "[alerts]", config.alerts, AlertsConfig), rules, channels
+
+
 def build(config: CloudConfig, folder: Path, store: Store, registry: Registry, clock: Clock) -> Alerts:
     """Return the alerts room with its journal in `folder`. Raises ConfigError naming table, key and rule."""
-    try:
-        return Alerts(
-            config=msgspec.convert(config.alerts, type=AlertsConfig),
-            rules=config.rules,
-            store=store,
-            registry=registry,
-            channels=open_channels(config.channels),
-            clock=clock,
-            journal_path=folder / JOURNAL,
-        )
-    except msgspec.ValidationError as error:
-        keys = ", ".join(field.name for field in msgspec.structs.fields(AlertsConfig))
-        raise ConfigError(f"cloud.toml: [alerts]: {error}; its keys are: {keys}") from error
-    except ValueError as error:
-        raise ConfigError(f"cloud.toml: {error}") from error
+    alerts, _, channels = check(config)
+    return Alerts(
+        config=alerts,
+        rules=config.rules,
+        store=store,
+        registry=registry,
+        channels=channels,
+        clock=clock,
+        journal_path=folder / JOURNAL,
+    )

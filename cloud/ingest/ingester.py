@@ -17,6 +17,7 @@ from cloud.ingest.complaints import Complaints
 from cloud.ingest.reading import Reader
 from cloud.ingest.statuses import Statuses
 from cloud.store import Retry, each_row
+from settings.words import Refused
 
 if TYPE_CHECKING:
     import threading
@@ -71,13 +72,13 @@ class Ingester:
     def prepare(self) -> bool:
         """Prepare the store; tell whether it is. Committing needs nothing else.
 
-        Raises RuntimeError where a person must act: another writer, a newer gocche.
+        Raises Refused where a person must act: another writer, a newer gocche.
         """
         try:
             self._store.setup()
+        except Refused:
+            raise
         except Exception as error:
-            if type(error) is RuntimeError:  # and none of its kind: a reply that is nested too deep passes
-                raise
             if not isinstance(error, Retry):
                 log.exception("the store cannot be prepared; tried again")
             self._complaints.ill("store", str(error) or type(error).__name__)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.store import Retry
+from settings.words import Taken
 from wire import codec
 from wire.batch import Identity
 
@@ -91,7 +92,7 @@ class Kept(msgspec.Struct, frozen=True):
 class Quarantine:
     """The one place for what is refused; ingest alone writes it. May be used from any thread.
 
-    Raises RuntimeError for a file of a newer gocche, and `Retry`, from every method, where SQLite cannot now.
+    Raises Taken for a file of a newer gocche, and `Retry`, from every method, where SQLite cannot now.
     """
 
     def __init__(self, path: Path, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -231,7 +232,7 @@ def opened(path: Path, limit_bytes: int = LIMIT_BYTES) -> Quarantine:
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(_MIGRATIONS):
-        raise RuntimeError(f"{path} was written by a newer gocche; install that version again")
+        raise Taken("settings", "file", "newer", path=path, version=version, known=len(_MIGRATIONS))
     db.execute(f"PRAGMA page_size = {PAGE}")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from cloud.panels.board import board
 from cloud.panels.parts import SOURCE
+from settings.words import Refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def export(
     `generation` 1 signs in as `user` with a password (as nobody without `user`), 2 and 3 with a token; either is read
     by the Grafana server from its environment variable `secret_env`. `installed_at` is the provisioning folder as
     the Grafana server sees it (its own machine, perhaps a container), `folder` itself if empty.
-    Raises ValueError for a generation that does not exist and for a `url` that is not http(s) or carries a secret.
+    Raises Refused for a `url` that is not http(s) or carries a secret, ValueError for a generation that does not exist.
     """
     root = installed_at.rstrip("/") or str(folder.resolve())
     files = {
@@ -53,9 +54,9 @@ def export(
 def _source(url: str, database: str, generation: int, user: str | None, secret_env: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"url {url!r}: must begin with http:// or https:// and name InfluxDB's host")
+        raise Refused("cloud", "grafana", "url", url=repr(url))
     if parts.username or parts.password or parts.query:
-        raise ValueError("url: must carry no user, password or query; name the variable that holds the secret instead")
+        raise Refused("cloud", "grafana", "secret")
     source: dict[str, Any] = {"name": "gocche", "uid": SOURCE["uid"], "type": SOURCE["type"], "access": "proxy"}
     source |= {"url": _literal(url), "isDefault": False, "editable": False}
     # GET: a real Grafana 10 cut every third reply to the page's POSTs short, and showed empty panels.

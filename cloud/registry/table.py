@@ -13,7 +13,9 @@ import io
 import math
 import unicodedata
 from datetime import date
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from settings.words import Refused, because
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +25,11 @@ T = TypeVar("T")
 MAX_TEXT = 300  # characters of a cell; longer texts are stories and have files of their own
 
 
-class TableError(ValueError):
+class TableError(Refused, ValueError):
     """The table as a whole cannot be read: the file is missing, or its header is not ours."""
+
+    def __init__(self, name: str, **facts: Any) -> None:
+        super().__init__("cloud", "registry", name, **facts)
 
 
 class Bad(Exception):
@@ -167,7 +172,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
-        raise TableError(f"{path}: cannot be read ({error.strerror}); the registry needs this file") from error
+        raise TableError("unreadable", path=path, **because(error)) from error
     text = unicodedata.normalize("NFC", text)
     head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
     delimiter = ";" if ";" in head and "," not in head else ","
@@ -179,7 +184,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        raise TableError(f"{path}:{line}: {error}; save the file as plain CSV") from error
+        raise TableError("not_csv", path=path, line=line, **because(error)) from error
 
 
 def _check_header(
@@ -190,8 +195,9 @@ def _check_header(
     unknown = [name for name in header if name not in known]
     missing = [name for name in columns if name not in header]
     if unknown or missing or len(set(header)) != len(header):
-        what = [f"unknown column {name!r}" for name in unknown] + [f"column {name!r} is missing" for name in missing]
-        raise TableError(f"{path}:{line}: {'; '.join(what) or 'a column stands twice'}; columns are {', '.join(known)}")
+        kind, which = ("unknown", unknown) if unknown else ("missing", missing) if missing else ("twice", [])
+        facts = {"which": ", ".join(map(repr, which)), "known": ", ".join(known)}
+        raise TableError(f"column_{kind}", path=path, line=line, **facts)
 
 
 def _not_a_number(column: str, text: str) -> Bad:

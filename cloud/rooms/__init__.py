@@ -10,8 +10,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloud.config import ConfigError
-from cloud.store import open_store
+from cloud.store import check_store, open_store
 
 if TYPE_CHECKING:
     import socket
@@ -28,8 +27,8 @@ SERVES = "pages"  # the one that gets the listening socket
 def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.socket | None = None) -> Room:
     """Return a room, not yet running. `listener` is for the one that serves pages; else it opens its own.
 
-    Raises ConfigError for what is written wrongly, RuntimeError for a file that is in use or of a newer gocche, OSError
-    or sqlite3.Error for what the machine refuses.
+    Raises Refused for what is written wrongly, Taken for a file that is in use or of a newer gocche, OSError or
+    sqlite3.Error for what the machine refuses.
     """
     room: Room = importlib.import_module(f"{__name__}.{name}").build(config, clock, listener)
     return room
@@ -37,10 +36,5 @@ def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.soc
 
 def store_of(config: CloudConfig, *, writer: bool) -> Store:
     """Return the store of a configuration. Raises ConfigError."""
-    table = dict(config.store)
-    if "path" in table:
-        table["path"] = str(Path(config.data.path) / table["path"])
-    try:
-        return open_store(table, writer=writer)
-    except ValueError as error:  # msgspec.ValidationError is one
-        raise ConfigError(f"cloud.toml: [store]: {error}") from error
+    check_store(config.file, config.store)
+    return open_store(config.store, writer=writer, folder=Path(config.data.path))

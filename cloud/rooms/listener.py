@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 
+from settings.words import Taken, because
+
 BACKLOG = 1024  # visitors who queue while their room starts anew
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 takes any. Raises OSError with the remedy in its words.
+    """Return a socket that listens; port 0 takes any. Raises Taken.
 
     Small answers go at once: accepted sockets inherit it, and an event loop sets it on some sockets only.
     """
@@ -16,10 +18,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         made = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        words = (
-            f"cannot listen on {host}:{port}: {error.strerror}; end who has it, or choose another port (0 takes any)"
-        )
-        raise OSError(error.errno, words) from error
+        raise Taken("cloud", "listen", "taken", host=host, port=port, **because(error)) from error
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -16,6 +16,14 @@ from cloud.store import engines as found
 from cloud.store.history import Absent, History, Hour, Sample
 from cloud.store.ledger import TWICE, Ledger, LedgerRow, Refusal, Refused, each_row
 from cloud.store.statuses import Statuses, StatusRow
+from settings import credentials
+from settings.expected import convert, placed
+from settings.finding import unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from settings.finding import File
 
 __all__ = [
     "TWICE",
@@ -31,6 +39,7 @@ __all__ = [
     "StatusRow",
     "Statuses",
     "Store",
+    "check_store",
     "each_row",
     "engines",
     "open_store",
@@ -54,7 +63,7 @@ class Store(Ledger, History, Statuses, Protocol):
     def setup(self) -> None:
         """Create what is missing, migrate what is old, and (where only one writer may be) take the writer's lock.
 
-        Raises RuntimeError, with the remedy in its words, when another writer holds the lock.
+        Raises Refused, with the remedy in its words, when another writer holds the lock.
         """
 
     def health(self) -> dict[str, Any]:
@@ -69,14 +78,32 @@ def engines() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(found.__path__))
 
 
-def open_store(table: dict[str, Any], *, writer: bool) -> Store:
-    """Return the store that a `[store]` table describes; relative paths are already resolved.
+def check_store(file: File, table: dict[str, Any], *, running: bool = True) -> None:
+    """Refuse a `[store]` table that `open_store` could not use, and the files that it names. Raises ConfigError."""
+    name = table.get("engine", "sqlite")
+    if name not in engines():
+        raise placed(file, "[store]", unknown("engine", str(name), engines()))
+    config = convert(file, "[store]", table, _engine(name).CONFIG)
+    for key in ("password_file", "token_file"):
+        if secret_file := getattr(config, key, None):
+            credentials.secret(file, f"[store] {key}", secret_file, running=running)
+
+
+def open_store(table: dict[str, Any], *, writer: bool, folder: Path | None = None) -> Store:
+    """Return the store that a `[store]` table describes; a file of its own stands in `folder`.
 
     Raises ValueError for an unknown engine and msgspec.ValidationError for a wrong key or value.
     """
     engine = table.get("engine", "sqlite")
     if engine not in engines():
         raise ValueError(f"engine {engine!r} is unknown; there are: {', '.join(engines())}")
-    module = importlib.import_module(f"{found.__name__}.{engine}")
-    store: Store = module.STORE(msgspec.convert(table, type=module.CONFIG), writer=writer)
+    module = _engine(engine)
+    config = msgspec.convert(table, type=module.CONFIG)
+    if folder is not None and hasattr(config, "path"):
+        config = msgspec.structs.replace(config, path=str(folder / config.path))
+    store: Store = module.STORE(config, writer=writer)
     return store
+
+
+def _engine(name: str) -> Any:
+    return importlib.import_module(f"{found.__name__}.{name}")

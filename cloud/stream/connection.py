@@ -20,13 +20,13 @@ import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from cloud.config import Broker, ConfigError
 from wire import codec, topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloud.clock import Clock
+    from cloud.config import Broker
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
@@ -51,7 +51,8 @@ class Stream:
     `on_arrival` and `on_link` are called from that thread and must only queue. `connected` means that the broker has
     granted every subscription; `why` says what keeps us from that. Messages on topics that are none of ours are counted
     in `strangers`, those beyond the contract's limit in `too_long`, and go no further: what is queued is bounded in
-    bytes. Raises ConfigError for a password or certificate file that cannot be used.
+    bytes. Raises OSError for a password or certificate file that cannot be read any more: the
+    configuration was checked before.
     """
 
     def __init__(
@@ -79,11 +80,7 @@ class Stream:
         client.on_socket_open = at_once
         client.on_socket_register_write = lambda *_: None  # then publish() of another thread only queues and wakes us
         self._client = client
-        try:
-            _secure(client, broker)
-        except (OSError, UnicodeDecodeError) as error:
-            files = ", ".join(filter(None, (broker.password_file, broker.ca_file, broker.cert_file, broker.key_file)))
-            raise ConfigError(f"cloud.toml: [broker]: one of its files ({files}) cannot be used: {error}") from error
+        _secure(client, broker)
 
     def start(self) -> None:
         """Begin connecting, and go on for ever."""

@@ -8,39 +8,49 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge.config import checks, credentials, text
-from edge.config.doubts import advice
-from edge.config.expected import convert
-from edge.config.finding import ConfigError, Finding, shown, suggestion
+from edge.config import checks
+from edge.config.doubts import doubted
 from edge.config.tables import Broker, Bus, Config, Gateway, Sensor, SensorTable, SpoolConfig
+from settings import credentials, text
+from settings.expected import convert
+from settings.finding import ConfigError, File, Finding, shown
 from wire.topics import GATEWAY
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "Broker", "Bus", "Config", "ConfigError", "Finding", "Gateway", "Sensor", "SensorTable", "SpoolConfig", "advice",
-    "load",
+    "devices_toml", "load",
 ]  # fmt: skip
-_TABLES = ("gateway", "broker", "spool", "bus", "sensor")
 
 
-def load(file: Path, *, running: bool = True) -> Config:
+def devices_toml(path: Path) -> File:
+    """Return the file as what it is, for whoever has something to say about it."""
+    return File(path, ("settings", __package__), "gocche-agent", ("gateway", "broker", "spool"), ("bus", "sensor"))
+
+
+def advice(path: Path, config: Config, now: datetime | None = None) -> list[Finding]:
+    """Return what should be looked at; dates of certificates only where `now` is known."""
+    return doubted(devices_toml(path), config, now)
+
+
+def load(path: Path, *, running: bool = True) -> Config:
     """Read and check devices.toml, and the files that it names. Raises ConfigError and nothing else.
 
     Without `running` the credentials that systemd gives to the service alone may be absent.
     """
+    file = devices_toml(path)
     raw = text.read(file)
     tables = text.tables(file, raw)
-    for key in tables:
-        if key not in _TABLES:
-            raise ConfigError(file, key, "unknown_table", **suggestion(key, _TABLES))
-    gateway = convert(file, "[gateway]", tables.get("gateway", {}), Gateway)
+    gateway = convert(file, "[gateway]", text.one(file, tables, "gateway"), Gateway)
     if not GATEWAY.fullmatch(gateway.id):
         raise ConfigError(file, "[gateway] id", "gateway_id", value=shown(gateway.id))
-    broker = convert(file, "[broker]", _beside(file, tables.get("broker", {})), Broker)
-    checks.check_host(file, broker.host)
+    broker = convert(file, "[broker]", text.beside(file, text.one(file, tables, "broker")), Broker)
     credentials.check(file, broker, running=running)
-    spool = convert(file, "[spool]", tables.get("spool", {}), SpoolConfig)
+    spool = convert(file, "[spool]", text.one(file, tables, "spool"), SpoolConfig)
     if Path(spool.path).suffix != ".db":  # it lies beside others of its name: .lock, .ballast
         raise ConfigError(file, "[spool] path", "spool_path", value=shown(spool.path))
     buses = [convert(file, f"[[bus]] {number}", table, Bus) for number, table in _each(file, tables, "bus")]
@@ -51,21 +61,8 @@ def load(file: Path, *, running: bool = True) -> Config:
     return Config(gateway, broker, spool, sped, sensors, hashlib.sha256(raw).hexdigest()[:12])
 
 
-def _beside(file: Path, table: object) -> object:
-    """Return the table with relative names of files taken from the folder of devices.toml."""
-    if not isinstance(table, dict):
-        return table
-    return {
-        key: str(file.parent / value) if key.endswith("_file") and isinstance(value, str) and value else value
-        for key, value in table.items()
-    }
-
-
-def _each(file: Path, tables: dict[str, Any], name: str) -> list[tuple[int, object]]:
-    found = tables.get(name, [])
-    if not isinstance(found, list):
-        raise ConfigError(file, name, "not_a_table" if not isinstance(found, dict) else "single_table",
-                          value=shown(found), head=f"[[{name}]]")  # fmt: skip
+def _each(file: File, tables: dict[str, Any], name: str) -> list[tuple[int, object]]:
+    found = text.each(file, tables, name)
     if not found:
         raise ConfigError(file, f"[[{name}]]", "there_is_none", head=f"[[{name}]]")
-    return list(enumerate(found, 1))
+    return found

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edge import drivers
-from edge.config.expected import contradiction, convert, unknown
-from edge.config.finding import ConfigError, shown, suggestion
 from edge.config.tables import Bus, Sensor, SensorTable
-from edge.driver import Unknown
+from settings.expected import convert, placed
+from settings.finding import ConfigError, File, shown, suggestion, unknown
 from wire.quantities import QUANTITIES
 from wire.topics import CHANNEL
 
@@ -25,7 +22,7 @@ BAUDS = (
 FORMATS = tuple(f"{bits}{parity}{stop}" for bits in "78" for parity in "NEO" for stop in "12")
 
 
-def sensor(file: Path, number: int, table: object, buses: list[Bus]) -> Sensor:
+def sensor(file: File, number: int, table: object, buses: list[Bus]) -> Sensor:
     """Return one checked sensor: the shared keys by their struct, the others by its driver's. Raises ConfigError."""
     if not isinstance(table, dict):
         raise ConfigError(file, f"[[sensor]] {number}", "not_a_table", value=shown(table), head="[[sensor]]")
@@ -34,7 +31,7 @@ def sensor(file: Path, number: int, table: object, buses: list[Bus]) -> Sensor:
     common = {key: value for key, value in table.items() if key in shared}
     name = table.get("driver")
     if isinstance(name, str) and name not in drivers.names():
-        raise unknown(file, place, Unknown("driver", name, drivers.names()))
+        raise placed(file, place, unknown("driver", name, drivers.names()))
     if name is None:
         raise ConfigError(file, f"{place} driver", "no_driver", known=", ".join(drivers.names()))
     checked = convert(file, place, common, SensorTable)
@@ -49,7 +46,7 @@ def sensor(file: Path, number: int, table: object, buses: list[Bus]) -> Sensor:
     return Sensor(checked, driver, config, _mapped(file, place, driver, config))
 
 
-def _named(file: Path, place: str, table: SensorTable, buses: list[Bus]) -> None:
+def _named(file: File, place: str, table: SensorTable, buses: list[Bus]) -> None:
     if not CHANNEL.fullmatch(table.channel):
         raise ConfigError(file, f"{place} channel", "channel", value=shown(table.channel))
     names = [bus.name for bus in buses]
@@ -57,12 +54,12 @@ def _named(file: Path, place: str, table: SensorTable, buses: list[Bus]) -> None
         raise ConfigError(file, f"{place} bus", "unknown_bus", value=shown(table.bus), **suggestion(table.bus, names))
 
 
-def _mapped(file: Path, place: str, driver: Any, config: Any) -> dict[str, str]:
+def _mapped(file: File, place: str, driver: Any, config: Any) -> dict[str, str]:
     try:
         quantities: dict[str, str] = driver.quantities(config)
         driver.habits_of(config)
     except (ValueError, KeyError, OSError) as error:
-        raise contradiction(file, place, str(error.args[0] if error.args else error)) from error
+        raise placed(file, place, error) from error
     for name, quantity in quantities.items():
         if quantity not in QUANTITIES:
             facts = suggestion(quantity, QUANTITIES)
@@ -70,20 +67,7 @@ def _mapped(file: Path, place: str, driver: Any, config: Any) -> dict[str, str]:
     return quantities
 
 
-def check_host(file: Path, host: str) -> None:
-    """Refuse what no name service can be asked for: a URL, host and port in one, blanks."""
-    with suppress(ValueError):
-        ip_address(host.partition("%")[0])
-        return
-    if re.search(r"[\s/:@\[\]]", host):
-        plain = host.rpartition("//")[2].rpartition("@")[2]
-        better = re.search(r"(?<=\[)[^\]]+(?=\])|[\w-]+(\.[\w-]+)*", plain)
-        raise ConfigError(
-            file, "[broker] host", "host", value=shown(host), better=better[0] if better else "mqtt.example.org"
-        )
-
-
-def check_buses(file: Path, buses: list[Bus], sensors: list[Sensor]) -> None:
+def check_buses(file: File, buses: list[Bus], sensors: list[Sensor]) -> None:
     """Refuse two buses of one name or port, a speed or format that no port has, a bus without sensors."""
     ports: dict[str, str] = {}
     captures: dict[str, str] = {}
@@ -106,7 +90,7 @@ def check_buses(file: Path, buses: list[Bus], sensors: list[Sensor]) -> None:
             raise ConfigError(file, f"{place} name", "bus_without_sensor", value=shown(bus.name))
 
 
-def _check_port(file: Path, place: str, bus: Bus) -> None:
+def _check_port(file: File, place: str, bus: Bus) -> None:
     if re.fullmatch(r"tty\w+|COM\d+", bus.port):
         better = f"/dev/{bus.port}" if bus.port.startswith("tty") else "/dev/serial/by-id/…"
         raise ConfigError(file, f"{place} port", "port_name", value=shown(bus.port), better=shown(better))
@@ -118,7 +102,7 @@ def _check_port(file: Path, place: str, bus: Bus) -> None:
         raise ConfigError(file, f"{place} format", "format", value=shown(bus.format), allowed=", ".join(FORMATS))
 
 
-def check_sensors(file: Path, sensors: list[Sensor]) -> None:
+def check_sensors(file: File, sensors: list[Sensor]) -> None:
     """Refuse two sensors of one channel, and two that are one device."""
     channels: set[str] = set()
     seats: dict[tuple[str, object], str] = {}
@@ -136,7 +120,7 @@ def check_sensors(file: Path, sensors: list[Sensor]) -> None:
         seats[seat] = name
 
 
-def with_usual_speed(file: Path, number: int, bus: Bus, sensors: list[Sensor]) -> Bus:
+def with_usual_speed(file: File, number: int, bus: Bus, sensors: list[Sensor]) -> Bus:
     """Return the bus with what it leaves out: the speed and format that its sensors are shipped with."""
     own = [sensor for sensor in sensors if sensor.table.bus == bus.name]
     usual = {(habits.baud, habits.format) for habits in (sensor.habits for sensor in own)}

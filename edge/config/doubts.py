@@ -10,21 +10,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.config import credentials
-from edge.config.finding import Finding
+from settings import credentials
+from settings.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from edge.config.tables import Bus, Config, Sensor
+    from settings.finding import File
 
 STABLE = ("/dev/gocche", "/dev/serial/by-path", "/dev/serial/by-id")  # cheap adapters share one id, so it comes last
 _TURN_S = 0.02  # a probe seldom answers faster
 _LEAST_ANSWER = 5  # bytes
 
 
-def advice(file: Path, config: Config, now: datetime | None = None) -> list[Finding]:
+def doubted(file: File, config: Config, now: datetime | None = None) -> list[Finding]:
     """Return what should be looked at; dates of certificates only where `now` is known."""
     found = list(credentials.advice(file, config.broker, now))
     for number, bus in enumerate(config.buses, 1):
@@ -44,7 +45,7 @@ def stable_names(port: str = "") -> list[str]:
     return [str(link) for link in links if not port or link.resolve() == Path(port).resolve()]
 
 
-def _port(file: Path, number: int, bus: Bus) -> Iterator[Finding]:
+def _port(file: File, number: int, bus: Bus) -> Iterator[Finding]:
     place = f"[[bus]] {number} port"
     if re.fullmatch(r"/dev/tty(USB|ACM)\d+", bus.port):
         names = stable_names(bus.port) or ["/dev/serial/by-path/…"]
@@ -54,7 +55,7 @@ def _port(file: Path, number: int, bus: Bus) -> Iterator[Finding]:
         yield Finding(file, place, "port_absent", {"value": bus.port, "found": found})
 
 
-def _full(file: Path, number: int, bus: Bus, sensors: list[Sensor]) -> Iterator[Finding]:
+def _full(file: File, number: int, bus: Bus, sensors: list[Sensor]) -> Iterator[Finding]:
     """Compare how long the first question of each sensor takes at the least with how often it is to be asked."""
     asked = [(one, _takes_s(bus, one)) for one in sensors]
     share = sum(need_s / one.table.every_s for one, need_s in asked)

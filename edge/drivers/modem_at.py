@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Unknown, Value
+from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
 from edge.framing import at
 from edge.framing.at_generic import RADIO_OF_ACT, REGISTRATIONS, registered
 from edge.framing.cells import Units, absent, number
 from edge.plausible import judged, ranges
+from settings.finding import unknown
 from wire.reading import Reason
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a vendor that is not there. Raises ValueError naming it."""
         if self.vendor not in at.vendors():
-            raise Unknown("vendor", self.vendor, list(at.vendors()))
+            raise unknown("vendor", self.vendor, list(at.vendors()))
 
     @property
     def asked(self) -> tuple[str, ...]:

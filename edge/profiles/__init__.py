@@ -17,8 +17,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge.driver import Habits, Unknown
+from edge.driver import Habits
 from edge.plausible import same_unit
+from settings.finding import unknown
 from wire.quantities import QUANTITIES
 
 Register = Annotated[int, Meta(ge=0, le=0xFFFF)]
@@ -183,7 +184,7 @@ def names() -> list[str]:
 def load(name: str) -> Profile:
     """Return the profile `<name>.toml`. Raises ValueError naming the file and the key that is wrong."""
     if name not in names():
-        raise Unknown("profile", name, names())
+        raise unknown("profile", name, names())
     data = resources.files(__name__).joinpath(f"{name}.toml").read_bytes()
     return decode(data, f"edge/profiles/{name}.toml")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.keep.spool import rows, schema
+from settings.words import Taken
 from wire.codec import GAP
 
 if TYPE_CHECKING:
@@ -182,15 +183,13 @@ def machine() -> str:
 
 
 def lock(path: Path) -> int:
-    """Make the spool ours alone; return the descriptor that holds it. Raises RuntimeError when it is somebody's."""
+    """Make the spool ours alone; return the descriptor that holds it. Raises Taken when it is somebody's."""
     held = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(held)
-        raise RuntimeError(
-            f"{path} belongs to a running agent; stop that one first (systemctl stop gocche-agent)"
-        ) from error
+        raise Taken("settings", "file", "in_use", path=path, unit="gocche-agent") from error
     return held
 
 

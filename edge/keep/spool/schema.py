@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from edge.keep.spool import rows
+from settings.words import Taken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,14 +85,11 @@ def _columns(db: sqlite3.Connection) -> dict[str, set[str]]:
 def prepare(db: sqlite3.Connection, path: Path, machine: str) -> None:
     """Bring an open file to this version: create it, or go the steps from its own; one transaction each.
 
-    Raises RuntimeError for a file of a newer version.
+    Raises Taken for a file of a newer version.
     """
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        raise RuntimeError(
-            f"{path} was written by a newer gocche (schema {version}, this one knows {VERSION});"
-            " install that version again"
-        )
+        raise Taken("settings", "file", "newer", path=path, version=version, known=VERSION)
     if version == 0:
         _run(db, TABLES, FIGURES | {"epoch": secrets.token_hex(8), "machine": machine, "boot": ""})
     for step in range(version or VERSION, VERSION):

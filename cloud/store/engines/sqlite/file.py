@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.store import Retry
 from cloud.store.engines.sqlite.schema import MIGRATIONS, check_version, migrate
+from settings.words import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ class Readers:
 
 
 def take_lock(path: Path) -> int:
-    """Return the open lock file. Raises RuntimeError, naming the other process, when it is taken."""
+    """Return the open lock file. Raises Taken, naming the other process, when it is taken."""
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,10 +107,7 @@ def take_lock(path: Path) -> int:
         other = os.pread(lock, 20, 0).decode(errors="replace").strip()
         os.close(lock)
         who = f"process {other}" if other else "another process"
-        raise RuntimeError(
-            f"{who} already writes {path}, and SQLite has exactly one ingester: "
-            "stop that one first, or give this one another path in [store]"
-        ) from None
+        raise Taken("cloud", "store", "in_use", path=path, who=who) from None
     with suppress(OSError):  # the name is a courtesy: a full disk must not cost the lock
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

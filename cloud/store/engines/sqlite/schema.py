@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from settings.words import Taken
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -59,13 +61,10 @@ SPAN = "WITH RECURSIVE span (h) AS (SELECT :low WHERE :low <= :high UNION ALL SE
 
 
 def check_version(db: sqlite3.Connection, path: Path, *, least: int) -> None:
-    """Raise RuntimeError for a file of a newer gocche, sqlite3.OperationalError for one that is not prepared yet."""
+    """Raise Taken for a file of a newer gocche, sqlite3.OperationalError for one that is not prepared yet."""
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
-        raise RuntimeError(
-            f"{path} has version {version} and this gocche knows {len(MIGRATIONS)}: a newer gocche wrote it. "
-            "Install that version again, or restore the backup from before the upgrade"
-        )
+        raise Taken("settings", "file", "newer", path=path, version=version, known=len(MIGRATIONS))
     if version < least:
         raise sqlite3.OperationalError("the ingester has not prepared this file yet")
 

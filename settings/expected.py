@@ -1,4 +1,4 @@
-"""A table of devices.toml against its struct; and what a key must be, in words, from the struct's own schema."""
+"""A table of a settings file against its struct; and what a key must be, in words, from the struct's own schema."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from edge.config.finding import ConfigError, shown, suggestion, words
-from edge.driver import Unknown
+from settings.finding import ConfigError, Unfit, shown, suggestion
+from settings.words import words
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from settings.finding import File
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 _BOUNDS = {
@@ -27,21 +27,21 @@ _BOUNDS = {
 }
 
 
-def convert(file: Path, place: str, table: object, to: type[_S]) -> _S:
+def convert(file: File, place: str, table: object, to: type[_S]) -> _S:
     """Return the table as a struct. Raises ConfigError naming place, key, value, what is expected and what it means."""
     if not isinstance(table, dict):
         raise ConfigError(file, place, "not_a_table", value=shown(table), head=place.partition(" ")[0])
     try:
         return msgspec.convert(table, type=to)
     except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, Unknown):
-            raise unknown(file, place, error.__cause__) from error
+        if isinstance(error.__cause__, Unfit):
+            raise placed(file, place, error.__cause__) from error
         raise _explained(file, place, table, str(error), to) from error
 
 
 def kind(field: dict[str, Any], definitions: dict[str, Any], language: str = "en") -> str:
     """Return the type and bounds of one field of a schema in words."""
-    names = words()["types"][language]
+    names = words("settings")["types"][language]
     if "$ref" in field:
         inner = definitions[field["$ref"].rpartition("/")[2]]
         return "{ " + ", ".join(inner["properties"]) + " }"
@@ -59,7 +59,7 @@ def kind(field: dict[str, Any], definitions: dict[str, Any], language: str = "en
     return ", ".join([said, *(text.format(field[key], **names) for key, text in _BOUNDS.items() if key in field)])
 
 
-def _explained(file: Path, place: str, table: dict[str, Any], said: str, to: type[msgspec.Struct]) -> ConfigError:
+def _explained(file: File, place: str, table: dict[str, Any], said: str, to: type[msgspec.Struct]) -> ConfigError:
     text, _, path = said.partition(" - at `")
     keys = re.findall(r"\.(\w+)|\[(\d+)\]", path)
     at = f"{place} {path.rstrip('`').removeprefix('key` in `').removeprefix('$').removeprefix('.')}".strip()
@@ -72,24 +72,27 @@ def _explained(file: Path, place: str, table: dict[str, Any], said: str, to: typ
     if missing := re.search(r"missing required field `(\w+)`", text):
         field = properties.get(missing[1], {})
         return ConfigError(
-            file, f"{at} {missing[1]}", "missing", key=missing[1], **_facts(field, schema, to, missing[1])
+            file, f"{at} {missing[1]}", "missing", key=missing[1], **_facts(file, field, schema, to, missing[1])
         )
     if re.match(r"Expected |Invalid |Integer |Object ", text):
         named = next((step for step in reversed(steps) if isinstance(step, str)), "")
-        return ConfigError(file, at, "wrong_value", value=shown(value), **_facts(node, schema, to, named))
+        return ConfigError(file, at, "wrong_value", value=shown(value), **_facts(file, node, schema, to, named))
     return contradiction(file, at, text)
 
 
-def unknown(file: Path, place: str, error: Unknown) -> ConfigError:
-    """Return what is said against a word that names nothing: the nearest, and all that there are."""
-    facts = {"key": error.key, "value": shown(error.word), **suggestion(error.word, error.known, listed=True)}
-    return ConfigError(file, f"{place} {error.key}", "unknown_word", **facts)
+def placed(file: File, place: str, error: Exception) -> ConfigError:
+    """Return what a struct, a driver or a rule itself says against a table, now that file and place are known."""
+    if isinstance(error, Unfit):
+        return ConfigError(file, f"{place} {error.key}".strip(), error.kind, **error.facts)
+    return contradiction(file, place, str(error.args[0] if error.args else error))
 
 
-def contradiction(file: Path, place: str, text: str) -> ConfigError:
+def contradiction(file: File, place: str, text: str) -> ConfigError:
     """Return what a struct or a driver itself says against a table: "rule", or "rule; remedy"."""
     rule, _, remedy = text.partition("; ")
-    return ConfigError(file, place, "contradiction", words=rule, remedy=remedy or words()["types"]["en"]["reference"])
+    return ConfigError(
+        file, place, "contradiction", words=rule, remedy=remedy or file.words["types"]["en"]["reference"]
+    )
 
 
 def _walked(schema: dict[str, Any], path: list[str | int], value: Any) -> tuple[dict[str, Any], Any]:
@@ -111,14 +114,16 @@ def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _facts(field: dict[str, Any], schema: dict[str, Any], to: type[msgspec.Struct], key: str) -> dict[str, str]:
-    """Return what a key must be and what it means: a driver's own in Vietnamese too where words.toml has it."""
+def _facts(
+    file: File, field: dict[str, Any], schema: dict[str, Any], to: type[msgspec.Struct], key: str
+) -> dict[str, str]:
+    """Return what a key must be and what it means: a plug-in's own in Vietnamese too where a words.toml has it."""
     definitions = schema.get("$defs", {})
-    types, meaning = words()["types"], words()["meaning"]
+    types, meaning = file.words["types"], file.words["meaning"]
     top = _resolved(schema, schema).get("properties", {}).get(key, {})
     return {
         "what": field.get("description") or top.get("description") or types["en"]["reference"],
-        "what_vi": meaning.get(to.__name__, meaning["driver"]).get(key) or types["vi"]["reference"],
+        "what_vi": meaning.get(to.__name__, meaning["further"]).get(key) or types["vi"]["reference"],
         "expected": kind(field, definitions),
         "expected_vi": kind(field, definitions, "vi"),
     }

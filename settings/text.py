@@ -7,10 +7,11 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from edge.config.finding import SHOWN, ConfigError, shown
+from settings.finding import SHOWN, ConfigError, shown, suggestion
+from settings.words import because
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from settings.finding import File
 
 LIMIT_BYTES = 256 * 1024
 LONGEST_LINE = 2_000  # the parser's time grows with the square of a key's parts
@@ -18,21 +19,20 @@ _DEEPEST = 8
 _TYPOGRAPHIC = str.maketrans("“”„‘’", '"""\'\'')
 
 
-def read(file: Path) -> bytes:
+def read(file: File) -> bytes:
     """Return the file's bytes. Raises ConfigError."""
     try:
-        with file.open("rb") as source:
+        with file.path.open("rb") as source:
             raw = source.read(LIMIT_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(file, "", "unreadable", why=why) from error
+        raise ConfigError(file, "", "unreadable", **because(error)) from error
     if len(raw) > LIMIT_BYTES:
         raise ConfigError(file, "", "too_big", limit=LIMIT_BYTES // 1024)
     return raw
 
 
-def tables(file: Path, raw: bytes) -> dict[str, Any]:
-    """Return what the file says, every value one that a program can use. Raises ConfigError naming the line."""
+def tables(file: File, raw: bytes) -> dict[str, Any]:
+    """Return its tables, of which it has all, every value one that a program can use. Raises ConfigError."""
     if raw.startswith(b"\xef\xbb\xbf"):
         raise ConfigError(file, "line 1", "byte_order_mark")
     try:
@@ -52,26 +52,58 @@ def tables(file: Path, raw: bytes) -> dict[str, Any]:
     except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
         raise _mistyped(file, text, str(error)) from error
     _usable(file, told)
+    known = file.single + file.several
+    for key in told:
+        if key in file.gone:
+            raise ConfigError(file, f"[{key}]", file.gone[key])
+        if key not in known:
+            raise ConfigError(file, key, "unknown_table", **suggestion(key, known))
     return told
 
 
-def _mistyped(file: Path, text: str, why: str) -> ConfigError:
+def one(file: File, tables: dict[str, Any], name: str) -> object:
+    """Return what stands under [name]; an empty table where nothing does."""
+    if isinstance(found := tables.get(name, {}), list) and found:
+        raise ConfigError(file, f"[[{name}]]", "double_table", head=f"[{name}]")
+    return found
+
+
+def each(file: File, tables: dict[str, Any], name: str) -> list[tuple[int, object]]:
+    """Return what stands under each [[name]], counted from 1. Raises ConfigError."""
+    found = tables.get(name, [])
+    if not isinstance(found, list):
+        kind = "single_table" if isinstance(found, dict) else "not_a_table"
+        raise ConfigError(file, name, kind, value=shown(found), head=f"[[{name}]]")
+    return list(enumerate(found, 1))
+
+
+def beside(file: File, table: object) -> object:
+    """Return the table with relative names of files taken from the folder of the file itself."""
+    if not isinstance(table, dict):
+        return table
+    return {
+        key: str(file.path.parent / value) if key.endswith("_file") and isinstance(value, str) and value else value
+        for key, value in table.items()
+    }
+
+
+def _mistyped(file: File, text: str, why: str) -> ConfigError:
     place = re.search(r" \(at line (\d+), column (\d+)\)$", why)
     lines = text.splitlines()
     number = int(place[1]) if place else len(lines)
     line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    kind, better = _slip(line, why)
+    kind, better = _slip(line, why, file.several)
     said = why.partition(" (at ")[0]
     seen = "".join(filter(str.isprintable, line))[:SHOWN]
     return ConfigError(file, f"line {number}", kind, line=seen, why=said, better=better)
 
 
-def _slip(line: str, why: str) -> tuple[str, str]:
+def _slip(line: str, why: str, several: tuple[str, ...]) -> tuple[str, str]:
     """Return which common slip this line is, and the line without it."""
     key, _, value = (part.strip() for part in re.sub(r"\s#[^\"']*$", "", line).partition("="))
     if re.match(r"Cannot (declare|overwrite|mutate)", why):
-        again = re.fullmatch(r"\[?\[(bus|sensor)\]\]?\s*(#.*)?", line)
-        return ("syntax_list", f"[[{again[1]}]]") if again else ("syntax_twice", "")
+        again = re.fullmatch(r"\[?\[(\w+)\]\]?\s*(#.*)?", line)
+        return ("syntax_list", f"[[{again[1]}]]") if again and again[1] in several else ("syntax_twice", "")
     if line != line.translate(_TYPOGRAPHIC):
         return "syntax_curly", line.translate(_TYPOGRAPHIC)
     if re.fullmatch(r"-?\d+,\d+", value):
@@ -85,7 +117,7 @@ def _slip(line: str, why: str) -> tuple[str, str]:
     return "syntax", ""
 
 
-def _usable(file: Path, told: dict[str, Any]) -> None:
+def _usable(file: File, told: dict[str, Any]) -> None:
     """Refuse what TOML allows and no setting can mean: infinity, endless numbers and texts, depth."""
     waiting: list[tuple[str, object, int]] = [("", told, 0)]
     while waiting:
@@ -106,6 +138,6 @@ def _usable(file: Path, told: dict[str, Any]) -> None:
             raise ConfigError(file, place, "too_large", value=shown(value))
 
 
-def _printable(file: Path, place: str, text: str) -> None:
+def _printable(file: File, place: str, text: str) -> None:
     if not text.isprintable():
         raise ConfigError(file, place, "unprintable", value=shown(text))

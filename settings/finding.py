@@ -1,16 +1,16 @@
-"""What is found wrong in devices.toml: file, place, and in words that are data (words.toml) the rule and the remedy."""
+"""What is found wrong in a file of settings: file, place, and in words that are data the rule and the remedy."""
 
 from __future__ import annotations
 
 import difflib
 import json
-import tomllib
-from functools import cache
-from importlib import resources
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from settings.words import LANGUAGES, Refused, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,36 +18,61 @@ if TYPE_CHECKING:
 SHOWN = 80  # characters of a value: enough to find it again
 
 
+class File(msgspec.Struct, frozen=True):
+    """A file of settings: which tables it has, and how people are told what is wrong with it."""
+
+    path: Path
+    told_by: tuple[str, ...]  # the packages whose words.toml have the sentences
+    unit: str  # the service that reads it
+    single: tuple[str, ...]  # [table]
+    several: tuple[str, ...]  # [[table]]
+    gone: dict[str, str] = {}  # what a table of an earlier gocche is called now: the kind of finding
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """The sentences: [rule, remedy] by kind and language."""
+        return words(*self.told_by)
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One thing that must be mended, or looked at."""
 
-    file: Path
+    file: File
     place: str
     kind: str  # a row of words.toml
     facts: dict[str, Any]
 
     def told(self, language: str) -> str:
         """Return it as one sentence: file, place, rule; remedy."""
-        rule, remedy = (text.format(**self.facts) for text in words()[self.kind][language])
-        return ": ".join(filter(None, (str(self.file), self.place, rule))) + f"; {remedy}"
+        rule, remedy = (text.format(unit=self.file.unit, **self.facts) for text in self.file.words[self.kind][language])
+        place = re.sub(r"^line (?=\d+$)", self.file.words["types"][language]["line"] + " ", self.place)
+        return ": ".join(filter(None, (str(self.file), place, rule))) + f"; {remedy}"
 
 
-class ConfigError(Exception):
+class ConfigError(Refused):
     """The configuration cannot be used: nothing is started, exit code 2. Its text is English, for the log."""
 
-    def __init__(self, file: Path, place: str, kind: str, **facts: Any) -> None:
+    def __init__(self, file: File, place: str, kind: str, **facts: Any) -> None:
         self.finding = Finding(file, place, kind, facts)
-        super().__init__(self.finding.told("en"))
+        RuntimeError.__init__(self, self.finding.told("en"))
 
     def told(self, language: str) -> str:
         """Return it in one language."""
         return self.finding.told(language)
 
 
-@cache
-def words() -> dict[str, dict[str, Any]]:
-    """Return words.toml."""
-    return tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text(encoding="utf-8"))
+class Unfit(ValueError):
+    """What a struct, a driver or a rule says against its own table: the key, a sentence, its facts.
+
+    It knows neither file nor place: whoever knows them makes a ConfigError of it (expected.py).
+    """
+
+    def __init__(self, key: str, kind: str, **facts: Any) -> None:
+        super().__init__(f"{key}: {kind} {facts}")
+        self.key, self.kind, self.facts = key, kind, facts
 
 
 def shown(value: object) -> str:
@@ -71,6 +96,13 @@ def suggestion(word: str, known: Iterable[str], *, listed: bool = False) -> dict
     every = sorted(known)
     close = difflib.get_close_matches(word[:64], every, 1, 0.5)
     parts = [0, 1] if close and listed else [0] if close else [1]
-    said = {language: " ".join(words()["suggestion"][language][part] for part in parts) for language in ("vi", "en")}
+    said = {
+        language: " ".join(words("settings")["suggestion"][language][part] for part in parts) for language in LANGUAGES
+    }
     facts = {"close": shown(close[0]) if close else "", "known": ", ".join(every)}
     return {"suggestion": said["en"].format(**facts), "suggestion_vi": said["vi"].format(**facts)}
+
+
+def unknown(key: str, word: str, known: Iterable[str]) -> Unfit:
+    """Return what is said against a word that names nothing: the nearest, and all that there are."""
+    return Unfit(key, "unknown_word", name=key, value=shown(word), **suggestion(word, known, listed=True))

@@ -1,57 +1,114 @@
-"""How the gateway shows who it is: whether the files of `[broker]` are what they are taken for.
+"""Who is at the other end and how we show who we are: whether hosts and files are what they are taken for.
 
 A certificate's last day is told, never enforced: a gateway in the field may not know the date.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from edge.config.finding import ConfigError, Finding
+from settings.finding import ConfigError, Finding, shown
+from settings.words import because
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.config.tables import Broker
+    from settings.finding import File
 
 GIVEN = "/run/credentials/"  # where systemd puts what only the service may read
 SOON_DAYS = 60
 _UNSET = b"unset"  # what the unit gives for a credential that is not there
 
 
-def check(file: Path, broker: Broker, *, running: bool) -> None:
+class Broker(Protocol):
+    """`[broker]` as both sides have it."""
+
+    @property
+    def host(self) -> str: ...  # noqa: D102
+    @property
+    def port(self) -> int: ...  # noqa: D102
+    @property
+    def user(self) -> str: ...  # noqa: D102
+    @property
+    def password_file(self) -> str: ...  # noqa: D102
+    @property
+    def ca_file(self) -> str: ...  # noqa: D102
+    @property
+    def cert_file(self) -> str: ...  # noqa: D102
+    @property
+    def key_file(self) -> str: ...  # noqa: D102
+
+
+def check(file: File, broker: Broker, *, running: bool) -> None:
     """Read the files. What only the running service has is passed over unless `running`. Raises ConfigError."""
-    for have, want in (("cert_file", "key_file"), ("key_file", "cert_file"), ("user", "password_file"),
-                       ("password_file", "user")):  # fmt: skip
-        if getattr(broker, have) and not getattr(broker, want):
-            raise ConfigError(file, f"[broker] {want}", "half_a_pair", have=have)
+    check_host(file, "[broker] host", broker.host)
+    check_pair(file, "[broker]", broker, "cert_file", "key_file")
+    check_pair(file, "[broker]", broker, "user", "password_file")
     if broker.cert_file and not broker.ca_file:
         raise ConfigError(file, "[broker] ca_file", "no_authority")
     if broker.port == 8883 and not broker.ca_file:
         raise ConfigError(file, "[broker] port", "tls_port")
-    contents = {
-        field: _content(file, field, name)
-        for field in ("password_file", "ca_file", "cert_file", "key_file")
-        if (name := getattr(broker, field)) and (running or not later(name))
+    there = {
+        field
+        for field in ("ca_file", "cert_file", "key_file")
+        if (name := getattr(broker, field)) and _content(file, f"[broker] {field}", name, running=running) is not None
     }
-    if "password_file" in contents:
-        _password(file, broker.password_file, contents["password_file"])
-    for field in ("ca_file", "cert_file"):
-        if field in contents:
-            _certificate(file, field, getattr(broker, field))
-    if "cert_file" in contents and "key_file" in contents:
+    if broker.password_file:
+        secret(file, "[broker] password_file", broker.password_file, running=running)
+    for field in {"ca_file", "cert_file"} & there:
+        _certificate(file, f"[broker] {field}", getattr(broker, field))
+    if {"cert_file", "key_file"} <= there:
         _pair(file, broker)
+
+
+def check_pair(file: File, place: str, table: object, one: str, other: str) -> None:
+    """Refuse one of two keys without the other. Raises ConfigError."""
+    for have, want in ((one, other), (other, one)):
+        if getattr(table, have) and not getattr(table, want):
+            raise ConfigError(file, f"{place} {want}", "half_a_pair", have=have)
+
+
+def check_host(file: File, place: str, host: str) -> None:
+    """Refuse what no name service can be asked for: a URL, host and port in one, blanks. Raises ConfigError."""
+    with suppress(ValueError):
+        ip_address(host.partition("%")[0])
+        return
+    if re.search(r"[\s/:@\[\]]", host):
+        plain = host.rpartition("//")[2].rpartition("@")[2]
+        better = re.search(r"(?<=\[)[^\]]+(?=\])|[\w-]+(\.[\w-]+)*", plain)
+        raise ConfigError(file, place, "host", value=shown(host), better=better[0] if better else "mqtt.example.org")
+
+
+def secret(file: File, place: str, name: str, *, running: bool) -> str:
+    """Return the password or token that a file holds: one line of text. Raises ConfigError.
+
+    Empty for what only the running service has, unless `running`.
+    """
+    content = _content(file, place, name, running=running)
+    if content is None:
+        return ""
+    try:
+        text = content.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        _unusable(file, place, name, "not_text")
+    if not text or not text.isprintable():
+        _unusable(file, place, name, "lines" if text else "empty")
+    return text
 
 
 def later(name: str) -> bool:
     """Tell whether this is a file that systemd gives to the service, and that is not there now."""
-    return name.startswith(GIVEN) and not Path(name).exists()
+    return name.startswith(GIVEN) and not os.access(name, os.R_OK)
 
 
-def advice(file: Path, broker: Broker, now: datetime | None) -> Iterator[Finding]:
+def advice(file: File, broker: Broker, now: datetime | None) -> Iterator[Finding]:
     """Yield what should be looked at: files to come, dates of certificates, a password in the open."""
     for field in ("password_file", "ca_file", "cert_file", "key_file"):
         name = getattr(broker, field)
@@ -63,43 +120,34 @@ def advice(file: Path, broker: Broker, now: datetime | None) -> Iterator[Finding
         yield Finding(file, "[broker] ca_file", "password_in_the_open", {})
 
 
-def _content(file: Path, field: str, name: str) -> bytes:
-    place = f"[broker] {field}"
+def _content(file: File, place: str, name: str, *, running: bool) -> bytes | None:
+    """Return what a file holds; None for what only the running service has, unless `running`. Raises ConfigError."""
+    if later(name) and not running:
+        return None
     if Path(name).exists() and not Path(name).is_file():
-        raise ConfigError(file, place, "file_unreadable", value=name, why="it is not a file")
+        raise ConfigError(file, place, "file_unreadable", value=name, **because("not_a_file"))
     try:
         content = Path(name).read_bytes()
     except OSError as error:
-        raise ConfigError(file, place, "file_unreadable", value=name, why=error.strerror) from error
+        raise ConfigError(file, place, "file_unreadable", value=name, **because(error)) from error
     if name.startswith(GIVEN) and content.strip() == _UNSET:
         raise ConfigError(file, place, "credential_unset", value=name, name=Path(name).name)
     return content
 
 
-def _password(file: Path, name: str, content: bytes) -> None:
-    try:
-        text = content.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        _unusable(file, name, "it is not UTF-8 text")
-    if not text:
-        _unusable(file, name, "it is empty")
-    if not text.isprintable():
-        _unusable(file, name, "it has more than one line")
+def _unusable(file: File, place: str, name: str, why: str) -> NoReturn:
+    raise ConfigError(file, place, "password_unusable", value=name, **because(why))
 
 
-def _unusable(file: Path, name: str, why: str) -> NoReturn:
-    raise ConfigError(file, "[broker] password_file", "password_unusable", value=name, why=why)
-
-
-def _certificate(file: Path, field: str, name: str) -> None:
+def _certificate(file: File, place: str, name: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
         validity(name)
     except (OSError, ValueError, IndexError) as error:  # SSLError is an OSError
-        raise ConfigError(file, f"[broker] {field}", "no_certificate", value=name, why=_said(error)) from error
+        raise ConfigError(file, place, "no_certificate", value=name, **because(error)) from error
 
 
-def _pair(file: Path, broker: Broker) -> None:
+def _pair(file: File, broker: Broker) -> None:
     asked: list[str] = []
 
     def nobody_types() -> str:
@@ -111,16 +159,11 @@ def _pair(file: Path, broker: Broker) -> None:
     except (OSError, ValueError) as error:
         mismatch = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
         kind = "key_has_pass_phrase" if asked else "not_a_pair" if mismatch else "no_key"
-        facts = {"value": broker.key_file, "other": broker.cert_file, "why": _said(error)}
+        facts = {"value": broker.key_file, "other": broker.cert_file, **because(error)}
         raise ConfigError(file, "[broker] key_file", kind, **facts) from error
 
 
-def _said(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return str(reason).lower().replace("_", " ")
-
-
-def _dates(file: Path, field: str, name: str, now: datetime) -> Iterator[Finding]:
+def _dates(file: File, field: str, name: str, now: datetime) -> Iterator[Finding]:
     begins, ends = validity(name)
     kind, date = "", ends
     if now < begins:

@@ -1,0 +1,107 @@
+"""cloud.toml → frozen structs. Whatever is wrong stops the start, with a sentence naming the place and the remedy.
+
+The tables that a room, an engine or a rule reads are handed on as they are: each checks its own against its own struct
+(settings/expected.py). The sentences are data: settings/words.toml, and what is the server's alone in cloud/words.toml.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cloud.config.tables import Broker, Data, Garden, Health, Http
+from settings import credentials, text
+from settings.expected import convert
+from settings.finding import ConfigError, File, Finding, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOOPBACK = "127.0.0.1", "::1", "localhost"
+__all__ = ["Broker", "CloudConfig", "ConfigError", "Data", "Finding", "Garden", "Health", "Http", "load"]
+
+
+class CloudConfig(msgspec.Struct, frozen=True):
+    """The whole of cloud.toml. `store`, `alerts`, `rules` and `channels` are checked by their own rooms' structs."""
+
+    data: Data
+    broker: Broker
+    http: Http
+    health: Health
+    garden: Garden
+    store: dict[str, Any]
+    alerts: dict[str, Any]
+    rules: list[dict[str, Any]]
+    channels: list[dict[str, Any]]
+    file: File
+
+    @property
+    def folder(self) -> Path:
+        """Where cloud.toml stands: relative garden paths begin here."""
+        return self.file.path.parent
+
+
+def cloud_toml(path: Path) -> File:
+    """Return the file as what it is, for whoever has something to say about it."""
+    single = ("data", "broker", "http", "health", "garden", "store", "alerts")
+    return File(path, ("settings", "cloud"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
+
+
+def load(path: Path, *, running: bool = True) -> CloudConfig:
+    """Read and check cloud.toml, and the files that it names. Raises ConfigError and nothing else.
+
+    Without `running` the credentials that systemd gives to the service alone may be absent.
+    """
+    file = cloud_toml(path)
+    tables = text.tables(file, text.read(file))
+    broker = convert(file, "[broker]", text.beside(file, text.one(file, tables, "broker")), Broker)
+    credentials.check(file, broker, running=running)
+    http = convert(file, "[http]", text.one(file, tables, "http"), Http)
+    _http(file, http)
+    return CloudConfig(
+        convert(file, "[data]", text.one(file, tables, "data"), Data),
+        broker,
+        http,
+        _health(file, text.beside(file, text.one(file, tables, "health")), running=running),
+        convert(file, "[garden]", text.one(file, tables, "garden"), Garden),
+        _table(file, "store", text.beside(file, text.one(file, tables, "store"))),
+        _table(file, "alerts", text.one(file, tables, "alerts")),
+        _tables(file, tables, "rule"),
+        _tables(file, tables, "channel"),
+        file,
+    )
+
+
+def _http(file: File, http: Http) -> None:
+    credentials.check_host(file, "[http] host", http.host)
+    if http.public_url:
+        parts = urlsplit(http.public_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            host = http.public_url.rpartition("//")[2].split("?")[0].split("#")[0]
+            better = f"https://{host}" if host else "https://goc.che.example"
+            raise ConfigError(file, "[http] public_url", "public_url", value=shown(http.public_url), better=better)
+
+
+def _health(file: File, table: object, *, running: bool) -> Health:
+    health = convert(file, "[health]", table, Health)
+    credentials.check_host(file, "[health] host", health.host)
+    if health.token_file:
+        credentials.secret(file, "[health] token_file", health.token_file, running=running)
+    elif health.host not in LOOPBACK:
+        raise ConfigError(file, "[health] host", "health_open", value=shown(health.host), known=", ".join(LOOPBACK))
+    return health
+
+
+def _tables(file: File, tables: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [
+        _table(file, f"[{name}]] {number}", text.beside(file, one)) for number, one in text.each(file, tables, name)
+    ]
+
+
+def _table(file: File, name: str, table: object) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        head = f"[{name}]" if "]" not in name else f"[{name}"
+        raise ConfigError(file, head, "not_a_table", value=shown(table), head=head.partition(" ")[0])
+    return table

@@ -1,0 +1,65 @@
+"""What may stand in cloud.toml: one struct a table. Sample, reference and refusals are made from these.
+
+`[store]`, `[alerts]` and `[[rule]]` have theirs in the rooms that read them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+_Listening = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Data(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the server keeps its own files: `[data]`."""
+
+    path: Annotated[str, msgspec.Meta(description="folder for quarantine, alerts and the embedded store")] = "."
+
+
+class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the broker is and how we show who we are: `[broker]`."""
+
+    host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)] = "127.0.0.1"
+    port: Annotated[_Port, msgspec.Meta(description="1883 plain, 8883 with TLS")] = 1883
+    user: Annotated[str, msgspec.Meta(description="user name, where the broker asks for one")] = ""
+    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
+    ca_file: Annotated[
+        str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")
+    ] = ""
+    cert_file: Annotated[str, msgspec.Meta(description="this server's certificate")] = ""
+    key_file: Annotated[str, msgspec.Meta(description="this server's private key")] = ""
+
+
+class Http(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the pages are served: `[http]`. A reverse proxy with TLS stands before them in production."""
+
+    host: Annotated[str, msgspec.Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[_Listening, msgspec.Meta(description="port to listen on; 0 takes any")] = 8080
+    public_url: Annotated[str, msgspec.Meta(description="how the world reaches the pages, as printed on tags")] = ""
+
+
+class Health(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the operator asks how the server is: `[health]`, `/healthz` and `/metrics`. Not for the world."""
+
+    host: Annotated[str, msgspec.Meta(description="address to listen on; beyond loopback only with a token")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[_Listening, msgspec.Meta(description="port to listen on; 0 takes any")] = 8081
+    token_file: Annotated[
+        str, msgspec.Meta(description="file with the token that who asks must show (Authorization: Bearer …)")
+    ] = ""
+
+
+class Garden(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the registry is: `[garden]`."""
+
+    path: Annotated[
+        str, msgspec.Meta(description="folder with zones, trees, stories, hamlets, contacts and bindings")
+    ] = "garden"

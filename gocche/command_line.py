@@ -1,0 +1,202 @@
+"""What may be typed after `gocche`: the commands and their options. What each means is data (words.toml)."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gocche.words import LANGUAGES, Refused, said, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Add = Callable[..., argparse.Action]
+
+
+ROOMS = ("ingest", "alerts", "pages")  # as cloud.rooms has them, which an agent does not install
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, in Vietnamese and English. A wrong command line is Refused, below how it is written."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(add_help=False, formatter_class=_Formatter, **settings)
+        self._positionals.title = _both("heading", "positionals")
+        self._optionals.title = _both("heading", "options")
+        self.add_argument("--help", "-h", action="help", help=_option("", "help"))
+
+    def error(self, message: str) -> NoReturn:
+        """Print how the command is written. Raises Refused with what is wrong."""
+        self.print_usage(sys.stderr)
+        why = {language: _told(message, language) for language in LANGUAGES}
+        raise Refused("command", "usage", why=why["en"], why_vi=why["vi"], prog=self.prog)
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def add_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, f"{_both('heading', 'usage')}: " if prefix is None else prefix)
+
+
+def parser() -> Parser:
+    """Return the grammar of the command line. `options.command` says which command was given."""
+    whole = Parser(prog="gocche", description="\n".join(said("command", "gocche", language) for language in LANGUAGES))
+    whole.add_argument("--verbose", action="store_true", help=_option("", "verbose"))
+    commands = whole.add_subparsers(
+        required=True, metavar=_both("heading", "command"), title=_both("heading", "commands")
+    )
+    for name, arguments in _COMMANDS.items():
+        arguments(_command(commands, name))
+    grafana = commands.add_parser("grafana", help=_both("help", "grafana"), description=_both("help", "grafana"))
+    _export(
+        _command(grafana.add_subparsers(required=True, metavar=_both("heading", "command")), "export", "grafana export")
+    )
+    return whole
+
+
+def _command(commands: Any, word: str, name: str = "") -> _Add:
+    name = name or word
+    described = "\n".join(said("help", name, language) for language in LANGUAGES)
+    made = commands.add_parser(word, help=_both("help", name), description=described, epilog=_example(name))
+    made.set_defaults(command=name)
+
+    def add(*flags: str, **settings: Any) -> argparse.Action:
+        action: argparse.Action = made.add_argument(*flags, **settings)
+        action.help = _option(name, action.dest)
+        return action
+
+    return add
+
+
+def _up(add: _Add) -> None:
+    add("--data", type=Path, metavar="DIR")
+    add("--http", metavar="HOST:PORT")
+    add("--config", type=Path, metavar="DIR")
+    add("garden", nargs="*", metavar="-- WORD")
+
+
+def _agent(add: _Add) -> None:
+    add("--config", type=Path, metavar="devices.toml")
+    add("--data", type=Path, metavar="DIR")
+    add("--broker", metavar="HOST:PORT")
+
+
+def _cloud(add: _Add) -> None:
+    _of_the_server(add)
+    add("--broker", metavar="HOST:PORT")
+    add("--http", metavar="HOST:PORT")
+    add("--health", metavar="HOST:PORT")
+    add("--room", choices=ROOMS)
+    add("--http-fd", type=int).help = argparse.SUPPRESS  # the socket that the supervisor holds
+
+
+def _of_the_server(add: _Add) -> None:
+    add("--config", type=Path, metavar="cloud.toml")
+    add("--data", type=Path, metavar="DIR")
+
+
+def _check_config(add: _Add) -> None:
+    add("config", type=Path, nargs="?", metavar="devices.toml")
+
+
+def _status(add: _Add) -> None:
+    add("--data", type=Path, metavar="DIR")
+    add("--json", action="store_true")
+
+
+def _read(add: _Add) -> None:
+    add("where", nargs="+", metavar="BUS ADDRESS|CHANNEL")
+    add("--config", type=Path, metavar="devices.toml")
+    add("--data", type=Path, metavar="DIR")
+    add("--profile", metavar="NAME")
+
+
+def _audit(add: _Add) -> None:
+    _of_the_server(add)
+    add("--json", action="store_true")
+
+
+def _quarantine(add: _Add) -> None:
+    _of_the_server(add)
+    add("--retry", action="store_true")
+
+
+def _export(add: _Add) -> None:
+    add("folder", type=Path, metavar="DIR")
+    add("--url", default="http://127.0.0.1:8086", metavar="URL")
+    add("--database", default="gocche", metavar="NAME")
+    add("--generation", type=int, choices=(1, 2, 3), default=1)
+    add("--user", metavar="NAME")
+    add("--installed-at", default="", metavar="DIR")
+
+
+def _new_driver(add: _Add) -> None:
+    add("name", metavar="NAME")
+
+
+def _devices(add: _Add) -> None:
+    add("--ports", type=Path, required=True, metavar="DIR")
+    add("--log", type=Path, metavar="FILE")
+    add("--control", type=Path, metavar="FILE")
+    add("--seed", type=int, default=1, metavar="N")
+    add("--pace", type=float, default=1.0, metavar="SECONDS")
+    add("--unique", action="store_true")
+
+
+def _broker(add: _Add) -> None:
+    add("--listen", required=True, metavar="HOST:PORT")
+
+
+_COMMANDS: dict[str, Callable[[_Add], None]] = {
+    "up": _up,
+    "agent": _agent,
+    "cloud": _cloud,
+    "check-config": _check_config,
+    "status": _status,
+    "read": _read,
+    "audit": _audit,
+    "quarantine": _quarantine,
+    "new-driver": _new_driver,
+    "devices": _devices,
+    "broker": _broker,
+}
+
+
+def _both(part: str, name: str) -> str:
+    return " · ".join(said(part, name, language) for language in LANGUAGES)
+
+
+def _option(command: str, dest: str) -> str:
+    """Return what an option means: to this command, else to all that have it."""
+    table = words()["option"]
+    told = table.get(command, {}).get(dest) or table["any"][dest]
+    return " · ".join(told[language] for language in LANGUAGES).replace("%", "%%")
+
+
+def _example(name: str) -> str:
+    """Return the examples of a command, as they are typed, and what each does."""
+    lines = [_both("heading", "example") + ":"]
+    for one in words()["example"][name]:
+        lines += [f"  {one['type']}", *(f"      {one[language]}" for language in LANGUAGES)]
+    return "\n".join(lines)
+
+
+def _told(message: str, language: str) -> str:
+    """Return what argparse says in one language; as it came where it says something new."""
+    for row in words()["usage"]:
+        if found := re.fullmatch(row["found"], message, re.DOTALL):
+            facts = found.groupdict()
+            if "known" in facts:
+                facts["close"] = _close(facts["given"], facts["known"], language)
+            text: str = row[language]
+            return text.format(**facts)
+    return message
+
+
+def _close(given: str, known: str, language: str) -> str:
+    from settings.finding import suggestion
+
+    every = re.split(r"'?, '?", known.strip("'"))
+    return suggestion(given, every, listed=True)["suggestion_vi" if language == "vi" else "suggestion"]

@@ -1,0 +1,56 @@
+"""What people are told is data: a words.toml in the package that tells it, Vietnamese first and English beside it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+LANGUAGES = ("vi", "en")
+
+
+@cache
+def words(*packages: str) -> dict[str, Any]:
+    """Return what the words.toml of these packages say as one; where two have the same part, the later's counts."""
+    told: dict[str, Any] = {}
+    for package in packages:
+        told |= tomllib.loads(resources.files(package).joinpath("words.toml").read_text("utf-8"))
+    return told
+
+
+class Refused(RuntimeError):
+    """A person must act before it can work: said in a words.toml, exit code 2. Its own text is English, for the log."""
+
+    def __init__(self, package: str, part: str, name: str, /, **facts: Any) -> None:
+        self._said = package, part, name
+        self._facts = facts
+        super().__init__(self.told("en"))
+
+    def told(self, language: str) -> str:
+        """Return it in one language."""
+        package, part, name = self._said
+        return said(package, part, name, language, **self._facts)
+
+
+class Taken(Refused):
+    """A file or an address is somebody else's: another process, a newer gocche. Who waits may yet get it."""
+
+
+def said(package: str, part: str, name: str, language: str, /, **facts: Any) -> str:
+    """Return one sentence in one language. A fact that is itself refused in words is told in that language."""
+    text: str = words(package)[part][name][language]
+    return text.format(**{key: fact.told(language) if hasattr(fact, "told") else fact for key, fact in facts.items()})
+
+
+def because(why: Exception | str) -> dict[str, str]:
+    """Return the facts `why` and `why_vi`: the words of [because] for ours, or for what the system says."""
+    text = why
+    if isinstance(why, Exception):
+        number = getattr(why, "errno", None) or 0
+        text = os.strerror(number) if number > 0 else str(getattr(why, "strerror", None) or why)
+        if isinstance(reason := getattr(why, "reason", None), str):  # OpenSSL's
+            text = reason.lower().replace("_", " ")
+    told = words(__package__)["because"].get(text, {})
+    return {"why": told.get("en", text), "why_vi": told.get("vi", text)}
