@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -217,8 +217,9 @@ class Hook:
                 for name, value in hook.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(words)))
-                self.end_headers()
-                self.wfile.write(words)
+                with suppress(OSError):  # whoever asked has lost patience
+                    self.end_headers()
+                    self.wfile.write(words)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the library
                 pass

@@ -1,0 +1,332 @@
+"""The post office beside servers that hang, refuse, fill up and come back, and a clock that is put right."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud.alerts import deliver, office
+from cloud.alerts.channels import Message, Named, open_channels
+from cloud.clock import SystemClock
+from cloud.registry import Binding, Contact, load
+from tests.rules.garden import (
+    DAY,
+    SILENT,
+    SMOKE,
+    Bench,
+    Hook,
+    Post,
+    batch,
+    free_port,
+    mail_table,
+    registry,
+    serving,
+    until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FIRE = [(60.0 * n, 80.0) for n in range(6)]
+CALM = [(360.0 + 60.0 * n, 10.0) for n in range(6)]
+LU = Contact("Lử", "fire-watch", "lu@example.vn", addresses={"sms": "+84900"})
+OP = Contact("Op", "operator", "op@example.vn")
+ONSET, OVER, END = "[gocche] NGHI CÓ KHÓI", "[gocche] ĐÃ QUA", "[gocche] ĐÃ HẾT"
+
+
+class Room(Bench):
+    """A bench whose channels are given: a mail server, and a hook for SMS where there is one."""
+
+    def __init__(self, folder: Path, rules: list[dict[str, Any]], channels: list[Named], **settings: Any) -> None:
+        self.named = channels
+        super().__init__(folder, rules, None, **settings)
+
+    def _channels(self) -> list[Named]:
+        return self.named
+
+
+@pytest.fixture
+def post() -> Iterator[Post]:
+    with serving(Post(free_port())) as server:
+        yield server
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        yield server
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
+    made: list[Room] = []
+
+    def build(rules: list[dict[str, Any]], *tables: dict[str, Any], **settings: Any) -> Room:
+        people = settings.pop("contacts", [LU, OP])
+        settings.setdefault("registry", registry(contacts=people))
+        made.append(Room(tmp_path, rules, open_channels(tables), **settings))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.close()
+
+
+def sms(hook: Hook) -> dict[str, Any]:
+    return {"kind": "webhook", "name": "sms", "url": hook.url, "deadline_s": 5.0}
+
+
+def test_a_smoke_mail_that_is_refused_goes_by_the_other_channel_and_is_said(
+    room: Callable[..., Room], post: Post, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.refuse[LU.email] = "550 no such user"
+    bench = room([SMOKE], mail_table(post.port), sms(hook))
+    bench.live(FIRE)
+    ((_, message),) = hook.got
+    assert (message["to"], message["level"]) == ("+84900", "life")
+    assert message["subject"].startswith(ONSET)
+    health = bench.alerts.health()
+    assert (health["given_up"], health["untold"], health["channels_ill"]) == (1, 0, [])
+    assert any("not-told letter=1 level=life channel=email why='given up: 550" in line for line in caplog.messages)
+    assert not any(LU.email in line for line in caplog.messages), "no address on the log"
+    bench.idle(600, 10)
+    bench.live(CALM)
+    assert len(hook.got) == 2, "the end comes the same way"
+    bench.idle(25 * 3_600, 600)
+    assert bench.alerts.health()["given_up"] == 0, "a bad address makes nobody ill for ever"
+
+
+def test_an_address_that_works_again_is_well(room: Callable[..., Room], post: Post) -> None:
+    post.refuse[LU.email] = "550 no such user"
+    bench = room([SMOKE], mail_table(post.port))
+    bench.live(FIRE)
+    assert bench.alerts.health()["given_up"] == 1
+    post.refuse.clear()
+    bench.live(CALM)
+    assert post.subjects() == [f"{OVER}: nghi có khói / Now over: suspected smoke: cây 7K3MQ2, Suối Giàng"]
+    assert bench.alerts.health()["given_up"] == 0
+
+
+def test_within_a_minute_smoke_that_cannot_be_told_is_ill_and_logged(
+    room: Callable[..., Room], post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.refuse[LU.email] = "452 4.2.2 mailbox full"
+    bench = room([SMOKE], mail_table(post.port))
+    bench.live(FIRE)
+    bench.idle(60, 5)
+    assert bench.alerts.health()["untold"] == 1
+    assert sum("untold letter=1" in line for line in caplog.messages) == 1
+    bench.idle(2 * 3_600, 120)
+    assert bench.alerts.health()["given_up"] == 0, "a full mailbox is not given up"
+    post.refuse.clear()
+    bench.idle(120, 5)
+    assert len(post.mails) == 1
+    assert bench.alerts.health()["untold"] == 0
+
+
+def test_a_channel_is_tried_at_the_start_and_its_fault_told_before_anything_burns(
+    room: Callable[..., Room], tmp_path: Path, post: Post, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = tmp_path / "password"
+    hook.answer = 401
+    table = mail_table(post.port) | {"user": "u", "password_file": str(secret)}
+    bench = room([SMOKE], table, sms(hook))
+    bench.step()
+    health = bench.alerts.health()
+    assert health["channels_ill"] == ["email", "sms"]
+    assert str(secret) in health["channels"]["email"]["why"]
+    assert "401" in health["channels"]["sms"]["why"]
+    bench.idle(600, 5)
+    assert sum("channel-ill channel=email" in line for line in caplog.messages) == 1, "a change, not each try"
+    hook.answer = 200
+    bench.idle(120, 5)
+    assert bench.alerts.health()["channels_ill"] == ["email"]
+    assert any("channel-well channel=sms" in line for line in caplog.messages)
+    assert post.mails == hook.got == []
+
+
+@pytest.mark.parametrize("step_s", [-86_400, 86_400])
+def test_a_clock_that_is_put_right_by_a_day_does_not_stop_mail(
+    room: Callable[..., Room], post: Post, step_s: int
+) -> None:
+    post.refuse[LU.email] = "450 busy"
+    bench = room([SMOKE], mail_table(post.port))
+    bench.live(FIRE)
+    bench.idle(30, 5)
+    bench.clock._utc_ms += 1_000 * step_s
+    post.refuse.clear()
+    bench.idle(120, 5)
+    assert len(post.mails) == 1
+    for n in range(12):  # and what comes afterwards is told, too
+        bench.clock.advance(60)
+        bench.send([((bench.clock.utc_ms() - bench.at(0)) / 1000, 80.0 if n < 6 else 10.0)])
+    bench.idle(900, 60)
+    assert len(post.mails) >= 2
+
+
+def test_what_is_over_before_it_could_be_told_is_told_as_over(room: Callable[..., Room]) -> None:
+    post = Post(free_port())
+    bench = room([SMOKE], mail_table(post.port))
+    bench.live(FIRE)
+    bench.live(CALM)
+    bench.idle(3 * 3_600, 600)  # nobody listens on the port all the while
+    with serving(post):
+        bench.idle(300, 5)
+    (subject,) = post.subjects()
+    assert subject.startswith(OVER)
+    text = post.mails[0][1].get_content()
+    assert re.search(r"Tin này đến chậm 1[89]\d phút", text)
+    assert re.search(r"This message is 1[89]\d min late", text)
+
+
+def test_a_gateway_heard_every_six_minutes_is_told_less_and_less_often(room: Callable[..., Room], post: Post) -> None:
+    bench = room([SILENT], mail_table(post.port))
+    bench.alerts.listening(True)
+    bench.alerts.heard("sg-01", bench.clock.utc_ms())
+    for _ in range(6 * 10):
+        bench.idle(360, 180)
+        bench.alerts.heard("sg-01", bench.clock.utc_ms())
+    assert 7 <= len(post.mails) <= 8, "of a hundred and twenty changes in six hours"
+    assert "lần trong 24 giờ qua" in post.mails[-1][1].get_content()
+
+
+def test_fifty_nodes_of_a_zone_make_two_letters(room: Callable[..., Room], post: Post) -> None:
+    hung = [Binding(f"sg-{k:02d}", "smoke-1", "zone", "suoi-giang", DAY) for k in range(50)]
+    whole = registry(contacts=[LU])
+    whole.bindings[:] = hung
+    bench = room([SMOKE], mail_table(post.port), registry=whole)
+    for n in range(6):
+        bench.clock.advance(60)
+        for k in range(50):
+            at_s = (bench.clock.utc_ms() - bench.at(0)) / 1000
+            bench.send([(at_s, 400.0)], gateway=f"sg-{k:02d}", step=k == 0 and n > 3)
+        bench.step()
+    bench.idle(60, 5)
+    assert len(bench.alerts.incidents(200)) == 50
+    assert 1 <= len(post.mails) <= 2
+    text = post.mails[-1][1].get_content()
+    assert "Nghi có khói: " in text
+    assert "sg-49/smoke-1" in text
+
+
+class Hung:
+    """A channel that comes back when a test lets it: a name server that does not answer, say."""
+
+    deadline_s = 0.2
+
+    def __init__(self) -> None:
+        self.go_on, self.calls = threading.Event(), 0
+
+    def send(self, message: Message) -> None:
+        self.calls += 1
+        self.go_on.wait(30)
+
+    def check(self) -> None:
+        self.send(Message("", 0, "", "", ""))
+
+
+def test_a_channel_that_never_comes_back_costs_no_other_and_few_threads(
+    tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "GRACE_S", 0.1)
+    monkeypatch.setattr(deliver, "FIRST_S", 0.05)
+    monkeypatch.setattr(office, "IDLE_S", 0.05)
+    hung = Hung()
+    named = [Named("email", "email", hung), *open_channels([sms(hook)])]
+    bench = Room(tmp_path, [SMOKE], named, clock=SystemClock(), registry=registry(contacts=[LU]))
+    with bench.running():
+        now_ms = bench.clock.utc_ms()
+        bench.alerts.offer(batch(1, [(now_ms - 240_000 + 60_000 * n, 80.0) for n in range(5)]), now_ms)
+        until(lambda: hook.got, within_s=5)
+        assert bench.alerts.health()["channels"]["email"]["why"].startswith("it has not come back")
+        until(lambda: hung.calls == deliver.LEFT_BEHIND + 1)
+        assert sum(one.name == "channel-email" for one in threading.enumerate()) == deliver.LEFT_BEHIND + 1
+        hung.go_on.set()
+        until(lambda: not bench.alerts.health()["channels_ill"])
+    bench.close()
+
+
+def test_a_faulty_channel_is_ill_and_costs_only_itself(tmp_path: Path, hook: Hook) -> None:
+    class Faulty(Hung):
+        def send(self, message: Message) -> None:
+            raise KeyError("a defect")
+
+    named = [Named("email", "email", Faulty()), *open_channels([sms(hook)])]
+    bench = Room(tmp_path, [SMOKE], named, registry=registry(contacts=[LU]))
+    bench.live(FIRE)
+    assert len(hook.got) == 1
+    assert "KeyError" in bench.alerts.health()["channels"]["email"]["why"]
+    bench.close()
+
+
+def test_the_most_urgent_letter_is_carried_first(room: Callable[..., Room], post: Post) -> None:
+    """Three hundred letters about comfort wait when smoke comes; the server takes one at a time."""
+    people = [LU, *(Contact(f"o{n}", "operator", f"o{n}@example.vn") for n in range(30))]
+    bench = room([SMOKE, SILENT], mail_table(post.port), contacts=people)
+    bench.alerts.listening(True)
+    bench.alerts.heard("gw-1", bench.clock.utc_ms())
+    post.refuse = {person.email: "421 closing" for person in people}
+    bench.idle(305, 5)
+    assert bench.alerts.health()["waiting"] == 30
+    bench.send([(200.0 + 45 * n, 90.0) for n in range(5)])
+    assert post.mails == []
+    post.refuse.clear()
+    bench.idle(70, 5)
+    assert post.mails[0][0] == LU.email
+    assert len(post.mails) == 31
+
+
+def test_a_letter_for_a_channel_that_is_gone_is_given_up_or_goes_elsewhere(
+    room: Callable[..., Room], post: Post, hook: Hook
+) -> None:
+    post.refuse[LU.email] = "450 busy"
+    bench = room([SMOKE], mail_table(post.port))
+    bench.live(FIRE)
+    bench.named = open_channels([sms(hook)])
+    bench.restart()
+    bench.step()
+    assert [message["to"] for _, message in hook.got] == ["+84900"]
+    assert bench.alerts.health()["waiting"] == 0
+
+
+def test_contacts_have_addresses_by_channel(tmp_path: Path) -> None:
+    for name, header in (
+        ("zones.csv", "code,name_vi,name_en,lat,lon"),
+        ("trees.csv", "code,label_no,name_vi,name_en,zone,lat,lon,alt_m,age_low,age_high,age_method_vi,age_method_en"),
+        ("hamlets.csv", "code,name,commune,province,lat,lon,households,valid_from,valid_to"),
+        ("bindings.csv", "gateway,channel,place,code,valid_from,valid_to"),
+    ):
+        (tmp_path / name).write_text(header + "\n", encoding="utf-8")
+    rows = (
+        "name,role,email,lang,addresses",
+        "A,fire-watch,a@example.org,,sms:+849 zalo:47",
+        "B,fire-watch,,,sms:+848",
+        "C,fire-watch,,,",
+        "D,fire-watch,d@example.org,,sms",
+        "E,fire-watch,e@example.org,,sms:1 sms:2",
+    )
+    (tmp_path / "contacts.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    garden = load(tmp_path)
+    assert [(one.name, one.email, one.addresses) for one in garden.contacts] == [
+        ("A", "a@example.org", {"sms": "+849", "zalo": "47"}),
+        ("B", "", {"sms": "+848"}),
+    ]
+    assert [problem.line for problem in garden.problems] == [4, 5, 6]
+    assert "channel:address, each channel once" in garden.problems[-1].words
+
+
+def test_who_was_told_by_one_channel_is_not_told_again_by_the_other(
+    room: Callable[..., Room], post: Post, hook: Hook
+) -> None:
+    post.refuse[LU.email] = "450 busy"
+    bench = room([SMOKE], mail_table(post.port), sms(hook))
+    bench.live(FIRE)
+    assert len(hook.got) == 1
+    post.refuse.clear()
+    bench.idle(600, 5)
+    assert post.mails == []
+    assert bench.alerts.health()["waiting"] == 0
