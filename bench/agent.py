@@ -33,6 +33,7 @@ SECONDS, BATCH_S = 60, 60  # a whole minute, so that a batch and a heartbeat are
 WARM_UP_S, LONGEST_S = 12, 90
 GATEWAYS = {"one bus": ("sg-01", 1), "20 buses": ("sg-20", PROBES)}
 LIMIT_MIB, LIMIT_PERCENT = 32, 0.3  # what this project aims at
+PARTS = ("buses", "keeper", "uplink", "main")  # main: the watchdog and the status file
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ class Use(msgspec.Struct, frozen=True):
     threads: int
     percent: float
     stored: int
+    parts: dict[str, float]  # of that, which part of the agent took how much
 
 
 def run(*, quick: bool = False) -> str:
@@ -67,9 +69,14 @@ def run(*, quick: bool = False) -> str:
     if theirs:
         rows.append(_beside("one bus", used["one bus"], theirs))
     head = ("agent", "RSS MiB", "of that its own", "threads", "CPU % of a core", "CPU µs a poll", "readings stored")
-    return f"{report.table(head, rows)}\n\n- {seconds} s after a warm-up, batches of {batch_s} s; broker: {name}" + (
-        f"\n- {absent}" if absent else ""
-    )
+    tables = f"{report.table(head, rows)}\n\n{_by_part(used)}"
+    said = f"- {seconds} s after a warm-up, batches of {batch_s} s; broker: {name}"
+    return f"{tables}\n\n{said}" + (f"\n- {absent}" if absent else "")
+
+
+def _by_part(used: dict[str, Use]) -> str:
+    rows = [(title, *(f"{use.parts.get(part, 0.0):.3f}" for part in PARTS)) for title, use in used.items()]
+    return report.table(("CPU % of a core, by thread", *PARTS), rows)
 
 
 def _figures(memory: process.Memory) -> tuple[str, str]:
@@ -112,15 +119,28 @@ def _measured(
         pids[peer.NAME] = stack.enter_context(peer.running(folder, running.port, link, PROBES, EVERY_S))
     time.sleep(WARM_UP_S)
     before, started = {gateway: process.cpu_s(pid) for gateway, pid in pids.items()}, time.monotonic()
+    threads = {gateway: process.by_thread(pid) for gateway, pid in pids.items()}
     time.sleep(seconds)
     taken = time.monotonic() - started
     percent = {gateway: 100 * (process.cpu_s(pid) - before[gateway]) / taken for gateway, pid in pids.items()}
+    parts = {name: _parts(threads[name], process.by_thread(pid), taken) for name, pid in pids.items()}
     stored = _stored(stack, table, [name for name, _ in GATEWAYS.values()], folder)
     uses = {
-        name: Use(process.memory(pid), process.threads(pid), percent[name], stored.get(name, 0))
+        name: Use(process.memory(pid), process.threads(pid), percent[name], stored.get(name, 0), parts[name])
         for name, pid in pids.items()
     }
     return {title: uses[name] for title, (name, _) in GATEWAYS.items()}, uses.get(peer.NAME), running.name, absent
+
+
+def _parts(
+    before: dict[int, tuple[str, float]], after: dict[int, tuple[str, float]], seconds: float
+) -> dict[str, float]:
+    """Return how much of a core each part took; all buses are one, and what has no name of its own is main."""
+    taken = dict.fromkeys(PARTS, 0.0)
+    for number, (name, cpu_s) in after.items():
+        part = "buses" if name.startswith("bus-") else name if name in taken else "main"
+        taken[part] += 100 * (cpu_s - before.get(number, ("", 0.0))[1]) / seconds
+    return taken
 
 
 def _stored(stack: ExitStack, table: dict[str, str], gateways: Iterable[str], folder: Path) -> dict[str, int]:

@@ -22,6 +22,7 @@ from edge.sense.overseer import Overseer
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
 from edge.status import Own, StatusFile, compose, encoded, status_file
+from edge.threads import share_heap, started
 from wire import VERSION
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class Agent:
         self._spool = Spool(folder / spool.path, spool.quota_mib * 1024 * 1024, boot=clock.boot)
         for note in self._spool.notes:
             log.error("spool note=%r", note)
-        self._inbox, dating = Inbox(clock), Dating(clock, self._spool.dates, self._board, _pace_s(config))
+        self._inbox, dating = (
+            Inbox(clock, spool.commit_s),
+            Dating(clock, self._spool.dates, self._board, _pace_s(config)),
+        )
         self._uplink = Uplink(
             config.broker,
             gateway,
@@ -71,9 +75,9 @@ class Agent:
 
         `notify` is told READY=1, WATCHDOG=1 while all makes progress, and STOPPING=1 (sd_notify(3)).
         """
+        share_heap()
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
-        keeper = threading.Thread(target=self._keeper.run, args=(no_more,), name="keeper")
-        keeper.start()
+        keeper = started(partial(self._keeper.run, no_more), "keeper")
         self._overseer.start()
         self._uplink.start()
         notify("READY=1")
@@ -91,6 +95,7 @@ class Agent:
             log.error("agent ends for a new start why=%r", stuck)
         self._overseer.stop(LAST_POLL_S)
         no_more.set()
+        self._inbox.wake()
         keeper.join()
         stopped = self._status("stopped")
         self._uplink.stop(encoded(stopped))

@@ -31,7 +31,8 @@ class Ask(msgspec.Struct, frozen=True):
     Whole are `size` bytes; or what comes up to and including `until`, which may be a compiled pattern where several
     endings are possible (AT result codes); or what `find` says. `check(reply)` raises BadReply where a whole answer is
     not true (its checksum). `find(came, quiet)` is for frames that must be looked for: it returns the answer, or how
-    many bytes it needs at least, or raises BadReply; when `quiet`, nothing more comes.
+    many bytes it needs at least, or raises BadReply; when `quiet`, nothing more comes. `size` beside it is how long an
+    undisturbed answer is: the line is read once for so much, not piece by piece.
 
     What the driver gets at the `yield` is whole and checked. Before that the exchange asks again after silence or
     damage; when that does not help it raises the BadReply at the `yield`, where a driver may catch it and go on.

@@ -136,20 +136,20 @@ class StatusFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._last: Status | None = None
+        self._last: tuple[Status, Status] | None = None  # as it was written, and what of it was news
         self._fault = ""
 
     def write(self, status: Status) -> None:
         """Write the status where it says something new, or has not been written for a while."""
-        last = self._last
-        if last and news(status) == news(last) and status.mono_ms - last.mono_ms < AGAIN_MS:
+        told = news(status)
+        if self._last and told == self._last[1] and status.mono_ms - self._last[0].mono_ms < AGAIN_MS:
             return
         try:
             self._write(msgspec.json.encode(status))
         except OSError as error:
             self._say(str(error))
         else:
-            self._last = status
+            self._last = status, told
             self._say("")
 
     def read(self) -> Status | None:

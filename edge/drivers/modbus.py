@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import struct
-from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from functools import cache, partial
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from msgspec import Meta
 
@@ -23,9 +23,10 @@ from wire.reading import Reason
 
 if TYPE_CHECKING:
     from edge.driver import Habits, Io
-    from edge.profiles import Point, Profile
+    from edge.profiles import Must, Point
 
 _FORMATS = {"u16": ">H", "i16": ">h", "sm16": ">H", "u32": ">I", "i32": ">i", "sm32": ">I", "f32": ">f"}
+_NUMBER = {kind: struct.Struct(form).unpack for kind, form in _FORMATS.items()}
 _MOST_DECIMALS = 6  # a "number of decimals" register beyond that holds something else
 
 
@@ -46,20 +47,13 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
 def poll(config: Config) -> Io:
     """Ask for each block of registers and return the values that they hold."""
-    profile = profiles.load(config.profile)
-    blocks = config.read or profile.read
+    plan = _plan(config)
     registers: dict[tuple[int, int], bytes] = {}
-    for block in blocks:
-        request = rtu.request(config.address, block.fc, block.at, block.count)
-        data = yield Ask(request, find=partial(rtu.find, request))
+    for block, ask in plan.asks:
+        data = yield ask
         registers |= {(block.fc, block.at + i): data[2 * i : 2 * i + 2] for i in range(block.count)}
-    _check(profile, registers)
-    points = profile.points(blocks)
-    within = ranges(_mapped(points))
-    for point in points:
-        if point.range:
-            within[point.name] = Range(*point.range, within[point.name].ends if point.quantity else ())
-    return judged([_value(point, registers) for point in points], within)
+    _check(plan.must, registers)
+    return judged([_value(point, registers) for point in plan.points], plan.within)
 
 
 def quantities(config: Config) -> dict[str, str]:
@@ -68,12 +62,38 @@ def quantities(config: Config) -> dict[str, str]:
     return _mapped(profile.points(config.read or profile.read))
 
 
+class _Plan(NamedTuple):
+    """What is the same in every poll of one slave."""
+
+    asks: tuple[tuple[Block, Ask], ...]
+    must: tuple[Must, ...]
+    points: tuple[Point, ...]
+    within: dict[str, Range]
+
+
+@cache
+def _plan(config: Config) -> _Plan:
+    profile = profiles.load(config.profile)
+    blocks = config.read or profile.read
+    points = profile.points(blocks)
+    within = ranges(_mapped(points))
+    for point in points:
+        if point.range:
+            within[point.name] = Range(*point.range, within[point.name].ends if point.quantity else ())
+    return _Plan(tuple((block, _ask(config.address, block)) for block in blocks), profile.must, points, within)
+
+
+def _ask(address: int, block: Block) -> Ask:
+    request = rtu.request(address, block.fc, block.at, block.count)
+    return Ask(request, size=rtu.answer_size(request), find=partial(rtu.find, request))
+
+
 def _mapped(points: tuple[Point, ...]) -> dict[str, str]:
     return {point.name: point.quantity for point in points if point.quantity}
 
 
-def _check(profile: Profile, registers: dict[tuple[int, int], bytes]) -> None:
-    for must in profile.must:
+def _check(musts: tuple[Must, ...], registers: dict[tuple[int, int], bytes]) -> None:
+    for must in musts:
         word = registers.get((must.fc, must.at))
         if word is not None and int.from_bytes(word) not in must.equal:
             known = " or ".join(map(str, must.equal))
@@ -84,20 +104,23 @@ def _check(profile: Profile, registers: dict[tuple[int, int], bytes]) -> None:
 
 
 def _value(point: Point, registers: dict[tuple[int, int], bytes]) -> Value:
-    words = [registers[point.fc, point.at + i] for i in range(point.width)]
+    data = b"".join([registers[point.fc, point.at + i] for i in range(point.width)])
     if point.type == "text":
-        text = b"".join(words).partition(b"\0")[0].decode("ascii", "replace").strip()
+        text = data.partition(b"\0")[0].decode("ascii", "replace").strip()
         return Value(point.name, point.unit, text or None, None if text else Reason.NOT_REPORTED)
-    raw = point.big_endian(b"".join(words))
-    (number,) = struct.unpack(_FORMATS[point.type], raw)
+    raw = point.big_endian(data)
+    (number,) = _NUMBER[point.type](raw)
     if int.from_bytes(raw) in point.none or not math.isfinite(number):
         return Value(point.name, point.unit, None, Reason.SENTINEL)
     if point.type.startswith("sm"):
         sign = 1 << (8 * len(raw) - 1)
         number = sign - number if number & sign else number
-    decimals, (low, high) = _decimals(point, registers), point.within
-    scaled = [round(number * scale / 10**decimals + point.offset, 9) for scale in point.scales]
-    return Value(point.name, point.unit, next((value for value in scaled if low <= value <= high), scaled[0]))
+    shift = 10 ** _decimals(point, registers)
+    value, *others = [round(number * scale / shift + point.offset, 9) for scale in point.scales]
+    if others:
+        low, high = point.within
+        value = next((one for one in (value, *others) if low <= one <= high), value)
+    return Value(point.name, point.unit, value)
 
 
 def _decimals(point: Point, registers: dict[tuple[int, int], bytes]) -> int:

@@ -86,15 +86,15 @@ def find(asked: bytes, came: bytes, quiet: bool) -> bytes | int:
             return _data(frame[:length])
         else:
             damaged = True
-    if quiet or len(came) > REQUEST_SIZE + 2 * _full(asked) + 32:
+    if quiet or len(came) > REQUEST_SIZE + 2 * answer_size(asked) + 32:
         raise _verdict(came, asked)
     if damaged and not needs:
         raise _verdict(came, asked)
     return min(needs, default=SHORTEST)
 
 
-def _full(asked: bytes) -> int:
-    """Return the length of the answer: a write is answered with itself, a read with two bytes a register."""
+def answer_size(asked: bytes) -> int:
+    """Return the length of the answer in bytes: a write is answered with itself, a read with two bytes a register."""
     return REQUEST_SIZE if asked[1] == _WRITE_COIL else SHORTEST + 2 * asked[5]
 
 
@@ -105,10 +105,10 @@ def _length(frame: bytes, asked: bytes) -> int | None:
     if len(frame) == 1 or frame[1] == asked[1] | 0x80:
         return SHORTEST
     if asked[1] == _WRITE_COIL:
-        return _full(asked) if frame[:6] == asked[: min(len(frame), 6)] else None
+        return answer_size(asked) if frame[:6] == asked[: min(len(frame), 6)] else None
     if frame[1] != asked[1] or (len(frame) > 2 and frame[2] != 2 * asked[5]):
         return None
-    return _full(asked)
+    return answer_size(asked)
 
 
 def _data(frame: bytes) -> bytes:
@@ -120,7 +120,7 @@ def _data(frame: bytes) -> bytes:
 
 
 def _verdict(came: bytes, asked: bytes) -> BadReply:
-    full = _full(asked)
+    full = answer_size(asked)
     if not came:
         return BadReply("silence", f"slave {asked[0]} did not answer")
     for start in range(len(came) - SHORTEST + 1):
@@ -145,7 +145,7 @@ def _begun(came: bytes, asked: bytes) -> tuple[bytes, int]:
         length = _length(came[start:], asked)
         if length is not None:
             return came[start:], length
-    return b"", _full(asked)
+    return b"", answer_size(asked)
 
 
 def _valid(frame: bytes) -> bytes | None:

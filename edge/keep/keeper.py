@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from wire.batch import AckItem
 
 log = logging.getLogger(__name__)
-LOOK_S = 2.0  # how old the board's line may be
+LOOK_S = 2.0  # how often the board's line is written at most
+PULSE_S = 5.0  # where nothing happens and nothing fails
 AGAIN_S = 1.0  # after the spool took nothing
 
 
@@ -144,7 +145,7 @@ class Keeper:
         match item:
             case Reading():
                 if not self._held.readings:
-                    self._commit_due.rest(self._clock.mono_ms())
+                    self._commit_due.rest(item.mono_ms)
                 if self._held.put(item):
                     self._commit_due.hurry()
             case Answer():
@@ -265,7 +266,7 @@ class Keeper:
 
     def _pause_s(self) -> float:
         now = self._clock.mono_ms()
-        due = [now + 1_000]
+        due = [now + round(1000 * (AGAIN_S if self._faults.words() else PULSE_S))]
         if self._out.up:  # without a link nothing is cut when it is due
             due.append(self._cut_due.at_ms)
         if self._held.readings:

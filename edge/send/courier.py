@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 WINDOW = 8
 URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
+FULL_MS = 1_000  # after the uplink had no room
 LONGEST_PATIENCE_MS = 600_000
 LONGEST_LATER_S = 3_600  # whatever the cloud asks for: one wrong number must not silence a gateway for years
 
@@ -81,7 +82,8 @@ class Courier:
         self._flights: dict[int, _Flight] = {}
         self._tries: dict[int, int] = {}
         self._first_ms: dict[int, int] = {}  # of what is not answered: when it was sent first on this connection
-        self._later_ms = 0
+        self._later_ms = 0  # until when the cloud asks the backlog to rest
+        self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
         self._settled = 0  # batches that the cloud has answered for good
         self._round_trip_ms = 0.0
         self.up = False
@@ -145,7 +147,8 @@ class Courier:
                 del self._flights[number]
                 if self._settled > flight.settled_before and self._spool.refused(number):
                     log.error("batch set aside after vain sendings first=%s n=%s", *flight.identity[1:])
-        if now < self._later_ms:
+        self._again_ms = self._later_ms if now < self._later_ms else None
+        if self._again_ms is not None:
             return
         for number in self._spool.waiting(2 * WINDOW):
             if len(self._flights) >= WINDOW:
@@ -153,6 +156,7 @@ class Courier:
             if number not in self._flights:
                 batch = self._spool.get(number)
                 if batch is not None and not self.launch(batch, now):
+                    self._again_ms = now + FULL_MS
                     return
 
     def launch(self, batch: Cut, now: int) -> bool:
@@ -170,4 +174,5 @@ class Courier:
         """Return when something is to be sent next, None while nothing can be."""
         if not self.up:
             return None
-        return min([self._heartbeat.due_ms(), *(flight.again_ms for flight in self._flights.values())])
+        times = [self._heartbeat.due_ms(), *(flight.again_ms for flight in self._flights.values())]
+        return min(times if self._again_ms is None else [*times, self._again_ms])

@@ -51,6 +51,7 @@ class Heartbeat:
         self._beat_due, self._look_due = Due(BEAT_S), Due(LOOK_S)
         self._allowance = Allowance(DAY_BYTES, MOST_BYTES)
         self._said: Status | None = None  # the last whole one on this connection
+        self._news: Status | None = None  # and what of it was news
         self._alarm_ms = 0  # the newest class change that it said
 
     def connected(self) -> None:
@@ -82,7 +83,7 @@ class Heartbeat:
         return bool(self._board.keeping.urgent) and self._board.keeping.alarm_ms != self._alarm_ms
 
     def _changed(self, status: Status) -> bool:
-        return self._said is not None and news(status) != news(self._said)
+        return self._said is not None and news(status) != self._news
 
     def _whole(self, status: Status, now: int, *, must: bool) -> bool:
         """Send the whole status as far as the allowance reaches, or where it must be; tell whether it went out."""
@@ -94,7 +95,7 @@ class Heartbeat:
             return False
         if not must:
             self._allowance.spend(size)
-        self._said, self._alarm_ms = status, self._board.keeping.alarm_ms
+        self._said, self._news, self._alarm_ms = status, news(status), self._board.keeping.alarm_ms
         return True
 
     def _publish(self, topic: str, payload: bytes, now: int, *, asks: bool) -> bool:

@@ -38,7 +38,8 @@ HANDSHAKE_S = 10.0  # for each step of TLS
 ANSWER_S = 15.0  # for the broker to say yes to us, and to our subscription
 RECEIPT_S = 120.0  # without any confirmation, while some are owed; on a thin link one packet may take a minute
 AGAIN_S = 60.0  # before a refused subscription is asked for again
-PULSE_S = 1.0
+PULSE_S = 1.0  # between two looks at a connection that owes us something
+REST_S = 5.0  # and at one that owes nothing
 
 
 class _Client(mqtt.Client):
@@ -66,6 +67,7 @@ class Session:
         self._client.on_connect, self._client.on_subscribe = self._welcomed, self._subscribed
         self._client.on_publish, self._client.on_disconnect = self._confirmed, self._lost
         self._client.on_message, self._client.on_log = self._message, self._overheard
+        self._rest_s = min(REST_S, broker.keepalive_s / 4)  # paho pings when it is looked after
         self._attempt = 0
         self._handle: socket.socket | None = None  # of the connection, for other threads: TLS takes the socket itself
         self._trust: ssl.SSLContext | None = None
@@ -125,8 +127,10 @@ class Session:
         """Whether the broker keeps the cloud's answers from us."""
         return self._answers is False
 
-    def turn(self, wait_s: float = PULSE_S) -> None:
+    def turn(self, wait_s: float | None = None) -> None:
         """Send what was handed over and take what came, waiting at most so long for either."""
+        if wait_s is None:
+            wait_s = PULSE_S if self._owed or self.deaf else self._rest_s
         sock = self._client.socket()
         if sock is None or self._aborted:
             raise self._ended or Ended("lost", self._last_words)

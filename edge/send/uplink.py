@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edge.send.carrier import Carrier
 from edge.send.causes import Ended
 from edge.send.logbook import Logbook
+from edge.threads import started
 
 if TYPE_CHECKING:
     from edge.board import Board
@@ -39,8 +40,7 @@ class Uplink:
     def start(self) -> None:
         """Begin connecting, and go on for ever, in a thread of its own."""
         self._carrier = Carrier(self._broker, self._gateway, self._ends, self._logbook, self._clock)
-        self._thread = threading.Thread(target=self._carrier.run, name="uplink", daemon=True)  # may hang for good
-        self._thread.start()
+        self._thread = started(self._carrier.run, "uplink")
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand a message over at QoS 1; tell whether it was taken. Never waits. Without a connection it is refused."""

@@ -42,7 +42,7 @@ class Line(Protocol):
         ...
 
     def read(self, size: int, patience_s: float, /) -> bytes:
-        """Return what is there, up to `size` bytes, as soon as there is any; none when the patience is over."""
+        """Return what is there, up to `size` bytes, soon after there is any; none when the patience is over."""
         ...
 
     def drain(self) -> None:
@@ -136,11 +136,12 @@ class Exchange:
         self.faults = []
         self._hear_out()
         self._ahead, self._deaf = b"", 0
-        self._line.drain()
         self._end_ms = self._timer.mono_ms() + round(1000 * terms.budget_s)
         heard_ms = self._timer.mono_ms()
         try:
             ask = next(poll)
+            if not ask.frame:  # before a question this is done anyway
+                self._line.drain()
             while True:
                 try:
                     reply = self._asked(ask, terms)
@@ -223,7 +224,7 @@ class Exchange:
 
     def _read(self, ask: Ask, terms: Terms) -> bytes:
         """Read until the answer is whole: time-outs are silences, and the whole has the time that its bytes take."""
-        longest = ask.size or LONGEST_ANSWER
+        longest = LONGEST_ANSWER if ask.find else ask.size or LONGEST_ANSWER
         longest_s = terms.timeout_s + 1.5 * (len(ask.frame) + longest) * self._byte_s
         end_ms = min(self._end_ms, self._timer.mono_ms() + round(1000 * longest_s)) if self._byte_s else self._end_ms
         came, self._ahead = self._ahead, b""
@@ -235,7 +236,11 @@ class Exchange:
             if quiet or found < 1:
                 raise RuntimeError(f"`find` for {terms.device} must answer or refuse when nothing more comes: {found}")
             patience_s = min(terms.timeout_s, (end_ms - self._timer.mono_ms()) / 1000)
-            more = self._line.read(min(found, READ_AHEAD), patience_s) if patience_s > 0 else b""
+            more = (
+                self._line.read(min(max(found, ask.size - len(came)), READ_AHEAD), patience_s)
+                if patience_s > 0
+                else b""
+            )
             if self._stopped:
                 raise Stopped
             came += more

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.sense.sampler import Sampler
+from edge.threads import started
 
 if TYPE_CHECKING:
     from edge.clock import Clock
@@ -86,6 +87,4 @@ class Overseer:
 
 def _started(name: str, make: Callable[[], Sampler]) -> tuple[Sampler, threading.Thread]:
     sampler = make()
-    thread = threading.Thread(target=sampler.run, name=f"bus-{name}", daemon=True)  # one that hangs ends with us
-    thread.start()
-    return sampler, thread
+    return sampler, started(sampler.run, f"bus-{name}")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edge.config import Bus
 
 LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter
+GATHER_S = 0.03  # for what follows the first byte; an adapter may hold it back for 16 ms anyway
 WRITE_S = 2.0  # beyond the time that the bytes take: a port that takes nothing for so long is hung
 
 
@@ -45,7 +46,7 @@ class Line(Protocol):
         ...
 
     def read(self, size: int, patience_s: float, /) -> bytes:
-        """Return what is there, up to `size` bytes, as soon as there is any; none when the patience is over."""
+        """Return what is there, up to `size` bytes, soon after there is any; none when the patience is over."""
         ...
 
     def drain(self) -> None:
@@ -85,7 +86,7 @@ class SerialLine:
                 port, bus.baud, bytesize=int(form[0]), parity=form[1], stopbits=float(form[2:]), exclusive=True,
                 write_timeout=WRITE_S + 10 * LONGEST_FRAME / bus.baud,
             )  # fmt: skip
-            self._fd = self._serial.fileno()
+            self._fd, self._byte_s = self._serial.fileno(), 10 / bus.baud
             self._woken, self._wake = socket.socketpair()
             self._wake.setblocking(False)
         if bus.rts_on_send:
@@ -114,11 +115,18 @@ class SerialLine:
             raise
 
     def read(self, size: int, patience_s: float) -> bytes:
-        """Return what is there, up to `size` bytes."""
+        """Return what is there, up to `size` bytes.
+
+        A chip hands bytes on eight by eight, and each time that a thread is woken costs more than all that it does
+        then: so once the first have come, the rest is given its time on the wire.
+        """
         with _losing(self._port):
-            ready, _, _ = select.select([self._fd, self._woken.fileno()], [], [], patience_s)
-            if self._fd not in ready:
+            woken = self._woken.fileno()
+            if self._fd not in select.select([self._fd, woken], [], [], patience_s)[0]:
                 return b""
+            missing = size - self._serial.in_waiting
+            if missing > 0:
+                select.select([woken], [], [], min(missing * self._byte_s, GATHER_S))
             got = os.read(self._fd, size)
         if not got:
             raise PortLost(f"{self._port}: the device is gone")

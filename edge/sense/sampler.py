@@ -13,6 +13,8 @@ import random
 import threading
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from edge.clock import Anchor, device_date
 from edge.driver import BadReply
 from edge.sense.exchange import LATE, LONGEST_OWED_MS, Exchange, Stopped, Terms
@@ -63,7 +65,9 @@ class Sampler:
             clock, byte_s=10 / bus.baud if bus.baud else 0, quiet_s=bus.quiet_ms / 1000, echo=bus.echo
         )
         self._health = {sensor.table.channel: Health(board, sensor.table.channel) for sensor in sensors}
-        self._order_s = max(_budget_s(sensor) for sensor in sensors)
+        self._given = {sensor.table.channel: _given(bus, sensor) for sensor in sensors}
+        self._warmup_ms = {sensor.table.channel: round(1000 * sensor.habits.warmup_s) for sensor in sensors}
+        self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: Line | None = None
         self._opened_ms = 0
         self._reopen_ms = 0
@@ -165,15 +169,8 @@ class Sampler:
         self.ends_ms = self._clock.mono_ms() + round(1000 * (seconds + self._order_s + SLACK_S)) + LONGEST_OWED_MS
 
     def _terms(self, sensor: Sensor) -> Terms:
-        habits, channel = sensor.habits, sensor.table.channel
-        resting = self._health[channel].failures >= FAILURES_BEFORE_REST
-        return Terms(
-            device=channel,
-            timeout_s=habits.timeout_s,
-            retries=0 if resting else sensor.table.retries,
-            budget_s=_budget_s(sensor),
-            settle_ms=habits.settle_ms if self._bus.settle_ms is None else self._bus.settle_ms,
-        )
+        given, channel = self._given[sensor.table.channel], sensor.table.channel
+        return given if self._health[channel].failures < FAILURES_BEFORE_REST else replace(given, retries=0)
 
     def _orders(self) -> None:
         """Carry out orders between two polls; without a line they are refused, as nobody can wait for one."""
@@ -231,7 +228,7 @@ class Sampler:
         scaled: dict[str, int] = {}
         reasons: dict[str, int] = {}
         raw: dict[str, int] = {}
-        warming = heard.mono_ms - self._opened_ms < sensor.habits.warmup_s * 1000
+        warming = heard.mono_ms - self._opened_ms < self._warmup_ms[sensor.table.channel]
         for value in heard.values:
             name = sensor.quantities.get(value.name)
             if isinstance(value.value, str):
@@ -279,5 +276,12 @@ class Sampler:
         return at + step * (1 + max(late, 0) // step)
 
 
-def _budget_s(sensor: Sensor) -> float:
-    return max((LATE + 2) * sensor.habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S))
+def _given(bus: Bus, sensor: Sensor) -> Terms:
+    habits = sensor.habits
+    return Terms(
+        device=sensor.table.channel,
+        timeout_s=habits.timeout_s,
+        retries=sensor.table.retries,
+        budget_s=max((LATE + 2) * habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S)),
+        settle_ms=habits.settle_ms if bus.settle_ms is None else bus.settle_ms,
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ from edge.framing import rtu
 from edge.keep.spool import Spool
 from gocche.garden.line import Line
 from gocche.notify import notify
-from tests.servers import free_port
+from tests.servers import free_port, until
 
 CONFIG = """
 [gateway]
@@ -94,6 +96,18 @@ def test_what_is_being_asked_when_the_stop_comes_is_kept(tmp_path, line):
     spool.close()
 
 
+def test_the_machine_knows_its_threads_by_their_names(tmp_path, line):
+    with Running(tmp_path, CONFIG.format(port=free_port())):
+        assert line.receive(20) == QUESTION
+
+        def told() -> set[str]:
+            with contextlib.suppress(OSError):  # another test's thread that just ended
+                return {(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
+            return set()
+
+        until(lambda: {"bus-rs485", "keeper", "uplink"} <= told(), 20, "top -H shows them")
+
+
 def test_a_hanging_name_service_holds_up_neither_a_reading_nor_a_stop(tmp_path, monkeypatch, line):
     answered = threading.Event()
 
@@ -149,6 +163,7 @@ class Noise:
 def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch):
     """A talker of other sentences, noise at a wrong speed, a modem that only echoes, a silent probe."""
     monkeypatch.setattr("edge.agent.LOOK_S", 0.2)
+    monkeypatch.setattr("edge.keep.keeper.PULSE_S", 0.2)
     heard, words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
     heard.bind(str(tmp_path / "notify"))
     heard.settimeout(5)

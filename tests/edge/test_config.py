@@ -307,7 +307,7 @@ def test_patience_beyond_the_interval_and_a_bus_that_is_too_full(file):
         for n in range(2, 60)
     )
     (said,) = advised(file, RIGHT + many)
-    assert said.startswith("[[bus]] 1 (rs485): one round of its sensors takes about 2 s")
+    assert said.startswith("[[bus]] 1 (rs485): one round of its sensors takes about 2.8 s")
     assert "write every_s = " in said
 
 

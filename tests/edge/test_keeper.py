@@ -62,7 +62,7 @@ class World:
         self.clock, self.cloud, self.board = HandClock(boot), Cloud(), Board()
         self.spool = Spool(tmp_path / "spool.db", 1 << 22)
         settings = SpoolConfig(**{"commit_s": 1.0, "batch_s": 2.0, "resend_s": 5.0} | config)
-        self.inbox, dating = Inbox(self.clock), Dating(self.clock, self.spool.dates, self.board)
+        self.inbox, dating = Inbox(self.clock, settings.commit_s), Dating(self.clock, self.spool.dates, self.board)
         self._own = Own(boot, settings.commit_s, settings.batch_s, "1", "c")
         heartbeat = Heartbeat(self.cloud, "sg-01", self.board, self.status, dating.asked)
         way_out = Courier(self.spool, self.cloud, heartbeat, self.board, boot, "sg-01", settings.resend_s)
@@ -281,6 +281,25 @@ def test_later_pauses_and_frees_nothing(world):
     assert "wait" in world.status().why
     world.go(15)
     assert len(world.cloud.take()) == 1
+
+
+def test_the_keeper_wakes_when_the_cloud_s_wait_is_over(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read()
+    world.go(3)
+    world.answer(world.cloud.take(), Verdict.LATER, seconds=12)
+    asked_ms, publish, sent_ms = world.clock.now, world.cloud.publish, []
+
+    def publish_when(topic, payload, **how):
+        if topic.endswith("/up"):
+            sent_ms.append(world.clock.now - asked_ms)
+        return publish(topic, payload, **how)
+
+    world.cloud.publish = publish_when
+    world.keeper.run(Awhile(world.clock, 14))
+    assert sent_ms
+    assert 12_000 <= sent_ms[0] <= 12_100
 
 
 def test_no_wait_that_the_cloud_asks_for_lasts_for_years(world):
@@ -717,6 +736,54 @@ class Awhile:
 
     def is_set(self) -> bool:
         return self._clock.now >= self._end
+
+
+class Garden:
+    """Twenty probes that hand over what they read while the keeper waits; how long each reading then was not safe."""
+
+    def __init__(self, world, seconds: int, values) -> None:
+        self._world, self._append, self.late_ms = world, world.spool.append, []
+        start = world.clock.now
+        polls = sorted(start + random.randrange(1000 * seconds) for _ in range(2 * seconds))
+        self.readings = [Reading("soil-1", at, values, {}) for at in polls]
+        self._left = iter([*self.readings, None])
+        self._next = next(self._left)
+        world.clock.wait, world.spool.append = self.wait, self.append
+
+    def wait(self, event, seconds: float) -> bool:
+        clock = self._world.clock
+        end = clock.now + round(1000 * seconds)
+        while self._next is not None and self._next.mono_ms <= end and not event.is_set():
+            clock.now = max(clock.now, self._next.mono_ms)
+            self._world.inbox.put(self._next)
+            self._next = next(self._left)
+        if not event.is_set():
+            clock.now = end
+        return event.is_set()
+
+    def append(self, readings, boot):
+        self.late_ms += [self._world.clock.now - reading.mono_ms for reading in readings]
+        return self._append(readings, boot)
+
+
+@pytest.mark.parametrize("commit_s", [0.0, 0.3, 3.0, 10.0, 120.0])
+def test_what_can_wait_does_not_wake_the_keeper_and_is_safe_in_time_all_the_same(tmp_path, commit_s):
+    world = World(tmp_path, commit_s=commit_s, batch_s=60.0)
+    garden = Garden(world, 120, {"soil_ec": 5})
+    world.keeper.run(Awhile(world.clock, 120 + commit_s))
+    assert len(garden.late_ms) == len(garden.readings) == 240
+    assert max(garden.late_ms) <= 1000 * commit_s + 1
+    if commit_s >= 3:
+        assert world.keeper.turns < (120 + commit_s) * (1 / 5 + 2 / commit_s) + 15, (
+            "as often as there is something to do"
+        )
+
+
+def test_what_is_urgent_wakes_the_keeper(tmp_path):
+    world = World(tmp_path, commit_s=120.0, batch_s=600.0)
+    garden = Garden(world, 10, {"pm2_5": 400})
+    world.keeper.run(Awhile(world.clock, 5))
+    assert garden.late_ms[0] <= 1
 
 
 @pytest.mark.parametrize("link", ["none", "takes nothing"])

@@ -174,6 +174,31 @@ def test_a_late_answer_is_never_taken_for_the_next_one(tmp_path):
     pty.close()
 
 
+def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path):
+    """A chip hands on eight bytes at a time; each waking costs more than what is done with them."""
+
+    def respond(number, frame, send):
+        whole = answer(1, 300 + number, 200)
+        for at in range(0, len(whole), 3):
+            send(whole[at : at + 3])
+            time.sleep(0.003)  # as a wire at 9600 baud
+
+    class Counted(SerialLine):
+        reads = 0
+
+        def read(self, size, patience_s):
+            Counted.reads += 1
+            return super().read(size, patience_s)
+
+    pty = Pty(tmp_path, respond)
+    one = sensor()
+    room, _ = sampler(lambda: Counted(bus(), str(pty.port)), one, clock=RealClock())
+    assert [room.poll(one).values["soil_moisture"] for _ in range(10)] == [10 * (300 + n) for n in range(1, 11)]
+    assert Counted.reads < 20, "of 3 pieces each"
+    room.close()
+    pty.close()
+
+
 def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 300, 200)))
     one = sensor()
