@@ -13,8 +13,6 @@ import random
 import threading
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from edge.clock import Anchor, device_date
 from edge.driver import BadReply
 from edge.sense.exchange import LATE, LONGEST_OWED_MS, Exchange, Stopped, Terms
@@ -65,7 +63,8 @@ class Sampler:
             clock, byte_s=10 / bus.baud if bus.baud else 0, quiet_s=bus.quiet_ms / 1000, echo=bus.echo
         )
         self._health = {sensor.table.channel: Health(board, sensor.table.channel) for sensor in sensors}
-        self._given = {sensor.table.channel: _given(bus, sensor) for sensor in sensors}
+        self._given = {sensor.table.channel: _given(bus, sensor, sensor.table.retries) for sensor in sensors}
+        self._resting = {sensor.table.channel: _given(bus, sensor, 0) for sensor in sensors}
         self._warmup_ms = {sensor.table.channel: round(1000 * sensor.habits.warmup_s) for sensor in sensors}
         self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: Line | None = None
@@ -169,8 +168,8 @@ class Sampler:
         self.ends_ms = self._clock.mono_ms() + round(1000 * (seconds + self._order_s + SLACK_S)) + LONGEST_OWED_MS
 
     def _terms(self, sensor: Sensor) -> Terms:
-        given, channel = self._given[sensor.table.channel], sensor.table.channel
-        return given if self._health[channel].failures < FAILURES_BEFORE_REST else replace(given, retries=0)
+        channel = sensor.table.channel
+        return (self._given if self._health[channel].failures < FAILURES_BEFORE_REST else self._resting)[channel]
 
     def _orders(self) -> None:
         """Carry out orders between two polls; without a line they are refused, as nobody can wait for one."""
@@ -276,12 +275,12 @@ class Sampler:
         return at + step * (1 + max(late, 0) // step)
 
 
-def _given(bus: Bus, sensor: Sensor) -> Terms:
+def _given(bus: Bus, sensor: Sensor, retries: int) -> Terms:
     habits = sensor.habits
     return Terms(
         device=sensor.table.channel,
         timeout_s=habits.timeout_s,
-        retries=sensor.table.retries,
+        retries=retries,
         budget_s=max((LATE + 2) * habits.timeout_s, min(sensor.table.every_s, LONGEST_BUDGET_S)),
         settle_ms=habits.settle_ms if bus.settle_ms is None else bus.settle_ms,
     )
