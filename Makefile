@@ -38,8 +38,8 @@ journeys: $(VENV)/dev ## slow: outages, kills, full disks, real servers; keeps p
 bench: $(VENV)/dev ## figures against peers and limits, as ratios
 	$(BIN)/python -m bench $(ARGS)
 
-servers: ## as root: Debian's Mosquitto and Chromium, InfluxDB 1.8.10 where Go is
-	apt-get install -y --no-install-recommends mosquitto chromium fonts-noto-core
+servers: ## as root: Debian's Mosquitto, Chromium and wrk, InfluxDB 1.8.10 where Go is
+	apt-get install -y --no-install-recommends mosquitto chromium fonts-noto-core wrk
 	-systemctl disable --now mosquitto.service 2>/dev/null
 	@if command -v go >/dev/null; then \
 	  GOBIN=$(CURDIR)/.servers go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10; \

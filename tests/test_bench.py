@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import __main__ as door
-from bench import decode, field, report, size
+from bench import decode, field, report, size, visits
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -54,3 +54,19 @@ def test_an_unknown_part_is_refused_by_name(capsys: pytest.CaptureFixture[str]) 
 )
 def test_a_figure_has_three_digits_that_count(value: float, said: str) -> None:
     assert report.figure(value) == said
+
+
+def test_what_wrk_says_is_read() -> None:
+    told = """Running 3s test @ http://127.0.0.1:40681/T/7K3MQP
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     5.95ms    6.71ms  68.24ms   90.53%
+    Req/Sec     6.57k     1.04k    8.31k    70.00%
+  Latency Distribution
+     50%    4.21ms
+     99%  870.00us
+  19619 requests in 3.00s, 304.90MB read
+Requests/sec:   6533.24
+Transfer/sec:    101.53MB
+"""
+    assert visits.parsed(told, 0.25) == visits.Visits(6533.24, 0.87, 0.25)

@@ -19,6 +19,7 @@ import pytest
 
 from cloud.rooms import ROOMS, life
 from cloud.rooms.listener import listen, url
+from cloud.rooms.pages import NICE
 from cloud.store import Retry, open_store
 from gocche.health import AT_ONCE, Desk, metrics
 from tests.rules.garden import HandClock
@@ -107,6 +108,21 @@ def test_the_door_says_of_each_room_why_it_is_not_well_and_the_world_only_that_i
     figures = ask(f"http://127.0.0.1:{server.desk}/metrics")[1].decode()
     assert "gocche_up 0\n" in figures
     assert 'gocche_room_restarts_total{room="ingest"} 0\n' in figures
+
+
+def nice_of(pid: int) -> list[int]:
+    """Return the nice values of all threads of a process (proc_pid_stat(5), field 19): Linux keeps one for each."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sorted(int((task / "stat").read_text().rpartition(")")[2].split()[16]) for task in tasks)
+
+
+def test_pages_step_back_for_the_rooms_that_keep_and_tell(server: Server) -> None:
+    assert ask(f"http://127.0.0.1:{server.http}/canh-bao")[0] in {200, 503}
+    pids = server.pids()
+    assert set(nice_of(pids["ingest"]) + nice_of(pids["alerts"])) == {0}
+    pages = nice_of(pids["pages"])
+    assert set(pages) == {0, NICE}
+    assert pages.count(0) == 1, "only the thread that looks how the room is has the priority of the others"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,38 @@
+"""Child process: the room of the pages as the server runs it, on the sample garden."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import msgspec
+
+from cloud.clock import SystemClock
+from cloud.config import load
+from cloud.rooms.life import live
+from cloud.rooms.listener import listen
+from cloud.rooms.pages import build
+
+SAMPLE = Path(__file__).parent.parent / "config" / "cloud.toml"
+
+
+def main(folder: str, port: int, broker: int) -> int:
+    """Serve until SIGTERM what lies in a data folder; say `ready` once visitors are let in."""
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+    sample = load(SAMPLE)
+    config = msgspec.structs.replace(
+        sample,
+        data=msgspec.structs.replace(sample.data, path=folder),
+        broker=msgspec.structs.replace(sample.broker, port=broker),
+    )
+
+    def notify(words: str) -> None:
+        if words == "READY=1":
+            print("ready", flush=True)
+
+    return live(build(config, SystemClock(), listen("127.0.0.1", port)), SystemClock(), notify)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
