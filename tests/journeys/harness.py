@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import msgspec
 
+from cloud.rooms import ROOMS
 from cloud.store import Retry
 from tests.journeys import accounting
 from tests.journeys.observer import Observer
@@ -141,10 +142,14 @@ class Victim:
 
     def strike(self) -> None:
         """Kill it now; may be called from any thread."""
-        if self._part.process:
+        pid = self._pid()
+        if pid:
             self._killed_ms = _now_ms()  # first: the other thread must not see it dead of nobody
             with suppress(ProcessLookupError):
-                os.kill(self._part.process.pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
+
+    def _pid(self) -> int | None:
+        return self._part.process.pid if self._part.process else None
 
     def turn(self) -> None:
         """Do what is due: arm the trap, kill, start again."""
@@ -161,7 +166,7 @@ class Victim:
         elif now >= self._due:
             self._due = now + self._random.uniform(*UP_S)
             self._turn += 1
-            if self._turn % 3 == 0:
+            if self._turn % 3 == 0 or not self.traps:
                 self._kill(now)
             else:  # its traps in turn
                 self._trap = self.traps[self._turn % len(self.traps)]
@@ -202,6 +207,27 @@ class Victim:
         self.come_back()
 
 
+class Room(Victim):
+    """One room of the server, killed alone: it is the supervisor that starts it again."""
+
+    def __init__(self, world: World, name: str, random_of: random.Random, tally: Tally) -> None:
+        super().__init__(world, "cloud", random_of, tally)
+        self.name = name
+
+    def _pid(self) -> int | None:
+        rooms: dict[str, Any] = self._world.health().get("rooms", {})
+        return rooms.get(self.name, {}).get("pid")
+
+    def _kill(self, now: float) -> None:
+        self.strike()
+        self._tally.kills[self.name] += bool(self._killed_ms)
+        self._disarm()
+        self._killed_ms, self._due = 0, now + self._random.uniform(*UP_S)
+
+    def come_back(self) -> None:
+        """Nothing is to be done for it."""
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -225,9 +251,11 @@ def run(folder: Path, engine: str, broker: str, seed: int, seconds: float) -> tu
         store = world.store()
         names = [name for name in ("agent", "broker", "cloud", "influxd") if name in world.parts]
         victims = {name: Victim(world, name, random.Random(dice.random()), tally) for name in names}
+        victims |= {name: Room(world, name, random.Random(dice.random()), tally) for name in ROOMS}
         victims["agent"].traps = [Seen(observer, "ack", victims["agent"])]
         victims["broker"].traps = [Seen(observer, "up", victims["broker"])]
-        victims["cloud"].traps = [Swallowed(proxy, "up", store), Seen(observer, "ack", victims["cloud"])]
+        for name in ("cloud", "ingest"):
+            victims[name].traps = [Swallowed(proxy, "up", store), Seen(observer, "ack", victims[name])]
         if world.database:
             victims["influxd"].traps = [Swallowed(to_database, "down", store)]
         _torment(list(victims.values()), seconds)
