@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import re
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
-from cloud.alerts import deliver, office
+from cloud.alerts import deliver, office, words
 from cloud.alerts.channels import Message, Named, open_channels
+from cloud.alerts.listing import events
+from cloud.alerts.rules import open_rules
 from cloud.clock import SystemClock
+from cloud.config import load as load_config
 from cloud.registry import Binding, Contact, load
+from cloud.rooms import open_room
 from tests.rules.garden import (
     DAY,
     SILENT,
     SMOKE,
     Bench,
+    HandClock,
     Hook,
     Post,
     batch,
@@ -26,11 +33,12 @@ from tests.rules.garden import (
     serving,
     until,
 )
+from tests.test_alerts_route import incident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+GARDEN = Path(__file__).parents[1] / "config" / "garden"
 FIRE = [(60.0 * n, 80.0) for n in range(6)]
 CALM = [(360.0 + 60.0 * n, 10.0) for n in range(6)]
 LU = Contact("Lử", "fire-watch", "lu@example.vn", addresses={"sms": "+84900"})
@@ -331,3 +339,91 @@ def test_who_was_told_by_one_channel_is_not_told_again_by_the_other(
     bench.idle(600, 5)
     assert post.mails == []
     assert bench.alerts.health()["waiting"] == 0
+
+
+def test_somebody_whom_no_channel_reaches_is_an_illness_until_a_letter_does(
+    room: Callable[..., Room], post: Post, hook: Hook
+) -> None:
+    post.refuse[LU.email] = "550 no such user"
+    hook.answer = 422
+    bench = room([SMOKE], mail_table(post.port), sms(hook))
+    bench.live(FIRE)
+    health = bench.alerts.health()
+    assert (health["unreached"], health["given_up"], health["waiting"]) == (1, 2, 0)
+    hook.answer = 200
+    bench.live(CALM)
+    assert hook.got[0][1]["subject"].startswith(OVER)
+    assert bench.alerts.health()["unreached"] == 0
+
+
+def test_who_cannot_be_reached_is_known_before_anything_burns(room: Callable[..., Room], hook: Hook) -> None:
+    people = [Contact("Lử", "fire-watch", "", addresses={"smss": "+84900"}), OP]
+    bench = room([SMOKE, SILENT], sms(hook), contacts=people)
+    bench.step()
+    health = bench.alerts.health()
+    assert health["roles_unreached"] == ["fire-watch", "operator"]
+    assert health["contacts_unreached"] == ["Lử", "Op"]
+
+
+def test_a_letter_whose_words_are_wrong_is_sent_in_bare_facts(
+    room: Callable[..., Room], post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: Any) -> str:
+        raise KeyError("a word that is not there")
+
+    bench = room([SMOKE], mail_table(post.port))
+    monkeypatch.setattr(words, "text", wrong)
+    bench.live(FIRE)
+    assert post.mails[0][1]["Subject"] == "[gocche] nghi có khói / suspected smoke (1)"
+    assert "event=onset incident=1 rule=smoke" in post.mails[0][1].get_content()
+
+
+def test_a_letter_about_many_has_one_line_in_the_journal(room: Callable[..., Room], post: Post) -> None:
+    bench = room([SILENT], mail_table(post.port))
+    bench.alerts.listening(True)
+    for number in range(60):
+        bench.alerts.heard(f"gw-{number:02d}", bench.clock.utc_ms())
+    bench.idle(310, 5)
+    (mail,) = post.subjects()
+    assert mail.endswith("gw-00 (+59)")
+    told = [row for row in events(bench.path, 0) if row[1] == "told"]
+    assert len(told) == 1
+    text = post.mails[0][1].get_content()
+    assert "Trạm im lặng: 60 sự việc." in text
+    assert text.count("gw-") == 2 * words.LISTED * 2, "place and device, in two languages"
+    assert "… và 10 sự việc nữa" in text
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("lang", ["vi", "en"])
+@pytest.mark.parametrize("tell", words.TELLS)
+@pytest.mark.parametrize("rule", [SMOKE, SILENT, {"name": "off", "kind": "sensor", "quantity": "pm2_5"}])
+def test_whatever_is_told_has_its_words(rule: dict[str, Any], tell: str, lang: str, n: int) -> None:
+    (opened,) = open_rules([rule])
+    said = {**opened.what}
+    bases = {"limit": "readings", "absence": "absence", "sensor": "dead"}
+    one = incident(1, rule=opened.name, kind=opened.kind, quantity=opened.quantity, basis=bases[opened.kind])
+    one = replace(one, what_vi=said["vi"], what_en=said["en"], silent_ms=one.since_ms, until_ms=one.since_ms)
+    items = [words.Item(one, opened, tell, 5)] * n
+    subject, text = words.subject(items), words.text(items, lang, 600.0)
+    assert "{" not in subject + text
+    assert said[lang].casefold() in text.split("———")[0].casefold()
+    assert text.count("5 ") >= 1
+    assert len(text.split("\n———\n")) == 2
+
+
+def test_the_room_is_ill_while_a_channel_cannot_tell(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text(
+        f'[data]\npath = "{tmp_path}"\n[garden]\npath = "{GARDEN}"\n[store]\nengine = "sqlite"\npath = "s.db"\n'
+        f'[[channel]]\nkind = "email"\nhost = "127.0.0.1"\nport = {free_port()}\n',
+        encoding="utf-8",
+    )
+    room = open_room("alerts", load_config(file), HandClock())
+    alerts = room._alerts  # type: ignore[attr-defined]
+    alerts.step()
+    alerts._office.step()
+    assert alerts._office.wait(10)
+    alerts._office.step()
+    assert "channels that cannot tell: email" in room.health()["why"]
+    room.close()

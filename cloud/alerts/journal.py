@@ -116,7 +116,10 @@ CREATE TABLE sensor (
 CREATE INDEX sensor_heard ON sensor (quantity, heard_at);
 ALTER TABLE incident ADD COLUMN silent_ms INTEGER;
 """
-_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5)  # version n is reached by the n-th; they are only ever added
+_V6 = """
+CREATE INDEX incident_ended ON incident (ended_ms);
+"""
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6)  # version n is reached by the n-th; they are only ever added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
@@ -143,10 +146,11 @@ class Journal:
         """Whether the file exists as this gocche wants it; only then may a journal that joins be used."""
         if "db" in self.__dict__:
             return True
-        if not self._path.exists():
+        try:
+            with reading(self._path) as db:
+                return _version(db) == len(_MIGRATIONS)
+        except sqlite3.Error:  # not there yet, or just being made
             return False
-        with reading(self._path) as db:
-            return _version(db) == len(_MIGRATIONS)
 
     @cached_property
     def db(self) -> sqlite3.Connection:

@@ -14,9 +14,18 @@ if TYPE_CHECKING:
 
 # Addresses to which a letter was lost in the last day, and none was delivered since.
 _LOST = """
-SELECT count(DISTINCT channel || address) FROM letter AS lost WHERE state = 'given up' AND done_ms > {day_ms}
-AND NOT EXISTS (SELECT 1 FROM letter AS got WHERE got.id > lost.id AND got.state = 'told'
-  AND got.channel = lost.channel AND got.address = lost.address)"""
+SELECT count(*) FROM (
+  SELECT max(CASE WHEN state = 'given up' AND done_ms > {day_ms} THEN id END) AS lost,
+    max(CASE WHEN state = 'told' THEN id END) AS got
+  FROM letter GROUP BY channel, address)
+WHERE lost > coalesce(got, 0)"""
+# People whom a letter about life has reached by no channel, in the last day, and no letter since.
+_UNREACHED = """
+SELECT count(*) FROM (
+  SELECT max(CASE WHEN state = 'given up' AND done_ms > {day_ms} AND level = 0 THEN coalesce(copy_of, id) END) AS lost,
+    max(CASE WHEN state IN ('told', 'waiting', 'sending') THEN coalesce(copy_of, id) END) AS got
+  FROM letter GROUP BY person)
+WHERE lost > coalesce(got, 0)"""
 
 
 def health(path: Path, now_ms: int) -> dict[str, Any]:
@@ -42,6 +51,7 @@ def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
     day_ms = now_ms - DAY_MS
     recent = f"(ended_ms IS NULL OR ended_ms > {day_ms})"
     oldest_ms = _one(db, f"SELECT min(at_ms) FROM letter WHERE {WAITS}")
+    lost = _one(db, f"SELECT count(*) FROM letter WHERE state = 'given up' AND done_ms > {day_ms}")
     last = db.execute("SELECT words FROM letter WHERE words != '' ORDER BY id DESC LIMIT 1").fetchone()
     return {
         "journal": "ok",
@@ -50,7 +60,8 @@ def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
         "without_contact": _one(db, f"SELECT count(*) FROM incident WHERE untold AND {recent}"),
         "waiting": _one(db, f"SELECT count(*) FROM letter WHERE {WAITS}"),
         "oldest_waiting_s": 0 if oldest_ms is None else max(0, (now_ms - oldest_ms) // 1000),
-        "given_up": _one(db, _LOST.format(day_ms=day_ms)),
+        "given_up": lost and _one(db, _LOST.format(day_ms=day_ms)),
+        "unreached": lost and _one(db, _UNREACHED.format(day_ms=day_ms)),
         "last_refusal": last[0] if last else "",
         "ledger_read_to_ms": int(_one(db, "SELECT max(value) FROM meta WHERE key = 'cursor'") or 0),
     }

@@ -35,6 +35,7 @@ IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 END_S = 2.0  # for what is being carried when the server ends
 STAND_IN_S = {"life": 20.0, "service": 900.0, "upkeep": 900.0}  # then another channel is asked, too
+MANY = 10  # incidents of a letter from which the journal has one line for all of them
 UNTOLD_S = 45.0  # from which an undelivered letter about life makes the alerts ill
 
 
@@ -123,8 +124,14 @@ class Office:
             one.name: {"kind": one.kind, "why": one.why, "tried": one.well_once or bool(one.why)}
             for one in self._couriers.values()
         }
-        ill = sorted(name for name, how in channels.items() if how["why"])
-        return {"channels": channels, "channels_ill": ill, "untold": len(self._untold), "post_faults": self.faults}
+        return {
+            "channels": channels,
+            "channels_ill": sorted(name for name, how in channels.items() if how["why"]),
+            "untold": len(self._untold),
+            "roles_unreached": self._sorter.roles_unreached,
+            "contacts_unreached": self._sorter.contacts_unreached,
+            "post_faults": self.faults,
+        }
 
     def close(self) -> None:
         """Wait a little for what is being carried, and let go of the journal. May be called twice."""
@@ -192,20 +199,20 @@ class Office:
                 self._outbox.set(row, "overtaken", done_ms=now_ms)
                 return None
             self._outbox.begin(row, {item.incident.id: item.tell for item in items}, waited_s)
-        return Message(
-            id=row.name,
-            at_ms=now_ms,
-            to=row.address,
-            subject=words.subject(items),
-            text=words.text(items, row.lang, waited_s),
-            level=LEVELS[row.level],
-        )
+        subject, text = self._words(row, items, waited_s)
+        return Message(row.name, now_ms, row.address, subject, text, LEVELS[row.level])
+
+    def _words(self, row: Row, items: list[words.Item], waited_s: float) -> tuple[str, str]:
+        try:
+            return words.subject(items), words.text(items, row.lang, waited_s)
+        except Exception:  # a kind of rule whose words are wrong: better bare facts than silence
+            LOG.exception("no-words letter=%d", row.id)
+            return words.bare(items)
 
     def _items(self, row: Row) -> list[words.Item]:
         items = []
-        for number, tell in self._outbox.about(row):
-            incident = self._journal.incident(number)
-            said = say(tell, self._outbox.knows(row.person, number), incident)
+        for incident, tell in ((self._journal.incident(number), tell) for number, tell in self._outbox.about(row)):
+            said = say(tell, self._outbox.knows(row.person, incident.id), incident)
             if said:
                 times = self._outbox.times(incident, self._clock.utc_ms())
                 items.append(words.Item(incident, self._rules.get(incident.rule), said, times))
@@ -215,14 +222,15 @@ class Office:
     def _settle(self, row: Row, failure: Retry | GiveUp | None) -> None:
         if failure is None:
             with self._journal.transaction():
-                last = 0
-                for number, _ in self._outbox.about(row):
-                    last = self._event(row, number, "told", f"{row.channel} accepted")
-                self._outbox.told(row, last, self._clock.utc_ms())
+                event = self._event(row, "told", f"{row.channel} accepted")
+                self._outbox.told(row, event, self._clock.utc_ms())
         elif isinstance(failure, GiveUp):
             self._give_up(row, str(failure))
         elif self._retries.waited_s(row) > row.lifetime_s:
             self._give_up(row, f"still not accepted after {row.lifetime_s:g} s: {failure}")
+        elif self._outbox.told_elsewhere(row):
+            with self._journal.transaction():
+                self._outbox.set(row, "overtaken", words=str(failure), done_ms=self._clock.utc_ms())
         else:
             self._retries.later(row, failure)
             with self._journal.transaction():
@@ -238,12 +246,16 @@ class Office:
 
     def _failed(self, row: Row, what: str) -> None:
         LOG.error("not-told letter=%d level=%s channel=%s why=%r", row.id, LEVELS[row.level], row.channel, what)
-        for number, _ in self._outbox.about(row):
-            self._event(row, number, "tell-failed", what)
+        self._event(row, "tell-failed", what)
 
-    def _event(self, row: Row, incident: int, event: str, what: str) -> int:
+    def _event(self, row: Row, event: str, what: str) -> int:
+        """Write one line for each incident of a letter, or one for all where they are many; return the last number."""
+        incidents = [number for number, _ in self._outbox.about(row)]
         inputs = {"channel": row.channel, "to": row.address, "message_id": row.name, "attempts": row.attempts + 1}
-        return self._journal.event(self._clock.utc_ms(), incident, event, what, **inputs)
+        now_ms = self._clock.utc_ms()
+        if len(incidents) > MANY:
+            return self._journal.event(now_ms, 0, event, what, **inputs, incidents=incidents)
+        return max(self._journal.event(now_ms, number, event, what, **inputs) for number in incidents)
 
     def _complain(self, rows: Sequence[Row]) -> None:
         """Log once, and keep for the health, what about life is not told in time."""

@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from cloud.alerts.route import Letter, Notice
 
 WAITS = "state IN ('waiting', 'sending')"
-KEPT = 100_000  # finished letters; by number and not by age, so that a wrong clock forgets nobody
+KEPT = 20_000  # finished letters; by number and not by age, so that a wrong clock forgets nobody
 _NEW = """
 INSERT INTO letter (at_ms, grp, level, person, lang, channel, address, state, attempts, waited_s, lifetime_s, name)"""
 _SERIES = """
 FROM incident JOIN about ON about.incident = incident.id JOIN letter ON letter.id = about.letter
-WHERE rule = ? AND gateway = ? AND incident.channel = ? AND late = ? AND letter.at_ms > ?"""
-_GROUP = "FROM letter WHERE grp = ? AND at_ms > ?"
+WHERE rule = ? AND gateway = ? AND incident.channel = ? AND (ended_ms IS NULL OR ended_ms >= ?) AND late = ?
+AND letter.at_ms BETWEEN ? AND ?"""
+_GROUP = "FROM letter WHERE grp = ? AND at_ms BETWEEN ? AND ?"
 _ON = """
 SELECT count(*) FROM letter JOIN about ON about.letter = letter.id JOIN incident ON incident.id = about.incident
-WHERE grp = ? AND letter.at_ms > ? AND state != 'given up' AND ended_ms IS NULL"""
+WHERE grp = ? AND letter.at_ms BETWEEN ? AND ? AND state != 'given up' AND ended_ms IS NULL"""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -128,10 +129,18 @@ class Outbox:
         )
         self._journal.db.execute(overtaken, (now_ms, row.root, row.root))
 
+    def told_elsewhere(self, row: Row) -> bool:
+        """Tell whether the same letter has reached its reader by another channel."""
+        query = "SELECT count(*) FROM letter WHERE state = 'told' AND (id = ? OR copy_of = ?)"
+        return bool(self._journal.db.execute(query, (row.root, row.root)).fetchone()[0])
+
     def times(self, incident: Incident, now_ms: int) -> int:
         """Return how often what an incident shows has come in the last day."""
-        query = "SELECT count(*) FROM incident WHERE rule = ? AND gateway = ? AND channel = ? AND opened_ms > ?"
-        key = (incident.rule, incident.gateway, incident.channel, now_ms - DAY_MS)
+        query = (
+            "SELECT count(*) FROM incident WHERE rule = ? AND gateway = ? AND channel = ?"
+            " AND (ended_ms IS NULL OR ended_ms >= ?) AND opened_ms > ?"
+        )
+        key = (incident.rule, incident.gateway, incident.channel, now_ms - DAY_MS, now_ms - DAY_MS)
         return int(self._journal.db.execute(query, key).fetchone()[0])
 
     def set(self, row: Row, state: str, **columns: Any) -> None:
@@ -141,8 +150,9 @@ class Outbox:
         self._journal.db.execute(f"UPDATE letter SET {settings} WHERE id = ?", (*columns.values(), row.id))
 
     def series(self, notice: Notice, now_ms: int) -> Past:
-        """Return what was written in the last day of what may come and go."""
-        key = (*notice.series, now_ms - DAY_MS)
+        """Return what was written in the last day of what may come and go; what has a date to come is passed over."""
+        *which, late = notice.series
+        key = (*which, now_ms - DAY_MS, late, now_ms - DAY_MS, now_ms)
         db = self._journal.db
         letters = db.execute(f"SELECT count(DISTINCT letter.at_ms) {_SERIES}", key).fetchone()[0]
         newest = f"SELECT letter.at_ms, tell, said, state {_SERIES} ORDER BY letter.id DESC LIMIT 1"
@@ -154,7 +164,7 @@ class Outbox:
 
     def group(self, name: str, now_ms: int) -> Past:
         """Return what was written in the last day of what shares letters."""
-        db, key = self._journal.db, (name, now_ms - DAY_MS)
+        db, key = self._journal.db, (name, now_ms - DAY_MS, now_ms)
         letters = db.execute(f"SELECT count(DISTINCT at_ms) {_GROUP}", key).fetchone()[0]
         last = db.execute(f"SELECT at_ms {_GROUP} ORDER BY id DESC LIMIT 1", key).fetchone()
         return Past(letters, last[0] if last else None, on=bool(db.execute(_ON, key).fetchone()[0]))

@@ -52,6 +52,19 @@ class Sorter:
         self._look_ms: int | None = None  # when something that is held back may go
         self._last_ms = 0
 
+    @property
+    def roles_unreached(self) -> list[str]:
+        """The roles that a rule wants told, and that no channel reaches: found before anything burns."""
+        reached = {role for _, role in self._people}
+        return sorted({rule.role for rule in self._rules.values()} - reached) if self._reaches else []
+
+    @property
+    def contacts_unreached(self) -> list[str]:
+        """The contacts without an address for any channel of cloud.toml: a channel's name is mistyped, perhaps."""
+        reached = {reader.person for reader, _ in self._people}
+        people_ = [contact for contact in self._registry.contacts if _person(contact) not in reached]
+        return sorted(contact.name for contact in people_) if self._reaches else []
+
     def sort(self) -> None:
         """Turn what is new, or was held back until now, into letters."""
         now_ms = self._clock.utc_ms()
@@ -110,6 +123,9 @@ def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple
         ways = [(one.name, book.get(one.name) or book.get(one.kind, "")) for one in channels]
         reached = tuple(way for way in ways if way[1])
         if reached:
-            person = contact.email or contact.name
-            found.append((Reader(person, contact.lang, reached), contact.role))
+            found.append((Reader(_person(contact), contact.lang, reached), contact.role))
     return found
+
+
+def _person(contact: Contact) -> str:
+    return contact.email or f"{contact.name} ({contact.role})"

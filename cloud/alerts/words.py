@@ -67,6 +67,13 @@ def text(items: Sequence[Item], lang: str, late_s: float = 0.0) -> str:
     return "\n\n———\n\n".join(parts) + "\n"
 
 
+def bare(items: Sequence[Item]) -> tuple[str, str]:
+    """Return subject and text without any words of a rule, for when those cannot be used."""
+    first = items[0].incident
+    text_ = "\n".join(line(item.incident, item.tell) for item in items[:LISTED])
+    return f"[gocche] {first.what_vi} / {first.what_en} ({len(items)})", f"{text_}\n"
+
+
 def line(incident: Incident, tell: str) -> str:
     """Return one key=value line; foreign text is quoted."""
     facts: dict[str, object] = {
@@ -119,6 +126,8 @@ def _filled(item: Item, lang: str) -> Fields:
         fields["until"] = ""
     elif item.tell in ("end", "end_unknown", "was", "late_end"):
         fields["clears"] = ""
+    silent_ms = incident.silent_ms if item.tell in ("silent", "end_unknown") else None
+    fields["silent"] = "" if silent_ms is None else hanoi(silent_ms).strftime(words["time"])
     fields["flaps"] = words["flaps"].format(n=item.times) if item.times >= FLAPS else ""
     return fields
 

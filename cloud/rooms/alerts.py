@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.config import CloudConfig
 
-LOOK_AT = ("without_place", "without_contact", "given_up")
+LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached")
 
 
 class AlertsRoom:
@@ -64,6 +64,8 @@ class AlertsRoom:
             told["ledger_fault"] and f"ledger: {told['ledger_fault']}",
             told["rules_failed"] and f"rules failed: {', '.join(sorted(told['rules_failed']))}",
             told["channels_ill"] and f"channels that cannot tell: {', '.join(told['channels_ill'])}",
+            told.get("unreached") and f"people whom no letter about life has reached: {told['unreached']}",
+            told["roles_unreached"] and f"no contact that a channel reaches: {', '.join(told['roles_unreached'])}",
             told["untold"] and f"letters about life that nobody has got: {told['untold']}",
         )
         return told | {
