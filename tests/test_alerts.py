@@ -286,7 +286,7 @@ def test_undated_readings_are_judged_by_arrival_and_say_so(bench: Bench, post: P
     (incident,) = bench.alerts.incidents()
     assert incident.undated
     assert incident.since_ms == bench.at(60)
-    assert "Trạm chưa có giờ" in post.mails[0][1].get_content()
+    assert "Giờ của trạm chưa có" in post.mails[0][1].get_content()
     dated = batch(1, [(bench.at(60 * n + 60), 80.0) for n in range(4)])
     bench.store.commit([dated], bench.clock.utc_ms())
     bench.idle(60, 60)

@@ -104,5 +104,28 @@ def test_smoke_is_seen_by_a_sensor_that_is_slower_than_the_rule_allows(bench: Be
     assert bench.alerts.health()["rules_slow"] == {"smoke: sg-01/smoke-1": 600.0}
     bench.live([(3_600 + 600.0 * n, 400.0) for n in range(3)])
     assert [incident.rule for incident in bench.alerts.incidents() if incident.open] == ["smoke"]
-    bench.live([(5_400 + 10.0 * n, 400.0) for n in range(9)])
+    bench.hear(1_000)
+    assert [tell for _, tell in told(bench)] == ["onset"], "its next reading is not due for long"
+    bench.live([(5_900 + 10.0 * n, 400.0) for n in range(9)])
     assert bench.alerts.health()["rules_slow"] == {}
+
+
+def test_a_rule_slower_than_a_sensor_is_refused_when_it_is_written_and_not_in_the_night(bench: Bench) -> None:
+    bench.live([(600.0 * n, 5.0) for n in range(6)])
+    bench.restart()  # the rules are as they were
+    bench.rules = [SMOKE | {"gap_s": 500}, SILENT]
+    with pytest.raises(
+        ValueError, match=r"\[\[rule\]\] 'smoke': gap_s = 500 is shorter than the pace of sg-01/smoke-1"
+    ) as caught:
+        bench.restart()
+    assert "a reading each 600 s" in str(caught.value)
+    assert str(caught.value).endswith("set gap_s to 1500 or more")
+    bench.rules = [SMOKE, SILENT, SMOKE | {"name": "haze", "over": 100.0, "gap_s": 60}]
+    with pytest.raises(ValueError, match=r"'haze': gap_s = 60"):
+        bench.restart()
+    bench.rules = [SMOKE | {"gap_s": 1_500}, SILENT]
+    bench.restart()
+    bench.step()
+    bench.clock.advance(8 * DAY_S)  # the sensor was taken down
+    bench.rules = [SMOKE, SILENT]
+    bench.restart()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from cloud.alerts import evidence, listing
+from cloud.alerts import evidence, listing, pace
 from cloud.alerts.catchup import CatchUp
 from cloud.alerts.desk import Desk
 from cloud.alerts.ear import Ear
@@ -55,9 +55,9 @@ class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ledger_s: Annotated[
         _Positive, msgspec.Meta(description="how often the ledger is read for what the stream did not bring")
     ] = 60.0
-    overlap_s: Annotated[_Positive, msgspec.Meta(description="how far back each of these looks beyond the last")] = (
-        300.0
-    )
+    overlap_s: Annotated[
+        _Positive, msgspec.Meta(description="how far back each of these looks: longer than ingesters' clocks differ")
+    ] = 300.0
     tick_s: Annotated[_Positive, msgspec.Meta(description="how often silence is counted")] = 5.0
     give_up_s: Annotated[
         _Positive, msgspec.Meta(description="how long a message is tried before it is given up and said so")
@@ -88,7 +88,10 @@ class Alerts:
         clock: Clock,
         journal_path: Path,
     ) -> None:
-        opened = open_rules(rules)
+        tables = list(rules)
+        opened = open_rules(tables)
+        pace.refuse(journal_path, opened, tables, clock.utc_ms())
+        self._written = pace.written(tables)
         by_name = {rule.name: rule for rule in opened}
         self._clock, self._path = clock, journal_path
         self._journal = Journal(journal_path)
@@ -108,7 +111,7 @@ class Alerts:
         self._sensors = Sensors(opened, self._journal, self._progress, self._desk, self._late_ms)
         self._judge = Judge(opened, self._journal, self._progress, self._desk, self._sensors, self._late_ms)
         self._silence = Silence(opened, self._journal, self._progress, self._desk)
-        self._dates = evidence.BootDates()
+        self._dates = evidence.BootDates(clock, self._late_ms)
         self._intake = Intake(config.queue)
         self._wake = threading.Event()
         self._ledger = CatchUp(
@@ -118,21 +121,22 @@ class Alerts:
             self._intake,
             clock,
             every_s=config.ledger_s,
-            overlap_ms=round(config.overlap_s * 1000),
+            overlap_ms=round(1000 * (config.overlap_s + store.settle_s)),
         )
         self._keep_ms = round(config.keep_days * 86_400_000)
         self._prune_s = clock.monotonic()
         self._faults = 0
+        self._begun = False
 
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take a decoded batch from the stream; never blocks. What finds no room is brought by the ledger."""
         self._ear.hear(batch.gateway, arrival_ms)
-        self._intake.offer(Arrived(batch, arrival_ms))
+        self._intake.offer(Arrived(batch))
         self._wake.set()
 
     def unstored(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Take what a gateway says that it could not make safe; never blocks. It says it again each minute."""
-        self._intake.offer(evidence.from_status(gateway, status, arrival_ms, self._judge.follows))
+        self._intake.offer(evidence.from_status(gateway, status, self._dates, arrival_ms, self._judge.follows))
         self._wake.set()
 
     def heard(self, gateway: str, arrival_ms: int) -> None:
@@ -141,6 +145,10 @@ class Alerts:
         A last will ("offline") is the broker's word, not the gateway's: do not pass it on.
         """
         self._ear.hear(gateway, arrival_ms)
+
+    def lives(self, boot: str, mono_ms: int) -> None:
+        """Note how old a boot is, as its beat or status just said: that dates it where its own date cannot be."""
+        self._dates.lives(boot, mono_ms)
 
     def listening(self, connected: bool) -> None:
         """Note that the stream is joined or lost; silence counts only in between."""
@@ -178,13 +186,22 @@ class Alerts:
     def _work(self) -> None:
         """Judge what has come, listen for silence; then the post office has something to tell."""
         self._wake.clear()
-        if self._progress.cursor() is None:  # a new journal does not judge the history before it
-            self._write(self._progress.save_cursor, self._clock.utc_ms() - self._late_ms)
+        if not self._begun:
+            self._begin()
+        ticks = self._listen()
         if self._intake.take(self._journal, self._judge_one):
             self._wake.set()
-        self._listen()
+        if ticks:  # only now: what waited to be judged was heard
+            self._write(self._judge_silence, self._clock.utc_ms())
         self._look_after()
         self._office.wake()
+
+    def _begin(self) -> None:
+        with self._journal.transaction():
+            if self._progress.cursor() is None:  # a new journal does not judge the history before it
+                self._progress.save_cursor(self._clock.utc_ms() - self._late_ms)
+            self._journal.set_meta(pace.ACCEPTED, self._written)
+        self._begun = True
 
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return the newest incidents, newest first."""
@@ -213,8 +230,8 @@ class Alerts:
     def _judge_one(self, what: Item) -> None:
         now_ms = self._clock.utc_ms()
         match what:
-            case Arrived(batch, arrival_ms):
-                self._judge.take(evidence.from_batch(batch, arrival_ms, self._dates, self._judge.follows), now_ms)
+            case Arrived(batch):
+                self._judge.take(evidence.from_batch(batch, self._dates, self._judge.follows), now_ms)
             case Evidence():
                 self._judge.take(what, now_ms)
             case Heard(gateway, arrival_ms):
@@ -225,23 +242,26 @@ class Alerts:
             case ReadTo(arrival_ms):  # an ingester whose clock is ahead must not hide later rows
                 self._progress.save_cursor(min(arrival_ms, now_ms))
 
-    def _listen(self) -> None:
-        """Write down who was heard and for how long we listened, and what that means."""
+    def _listen(self) -> bool:
+        """Write down who was heard and for how long we listened; tell whether it is time to judge silence by that."""
         news, counted_ms = self._ear.collect()
         if not news and counted_ms is None:
-            return
+            return False
         now_ms = self._clock.utc_ms()
         try:
             with self._journal.transaction():
                 at_ms = self._progress.listen(counted_ms or 0)
                 for gateway, arrival_ms in news.items():
                     self._silence.heard(gateway, arrival_ms, at_ms, now_ms)
-                if counted_ms is not None:
-                    self._silence.tick(at_ms, now_ms)
-                    self._sensors.tick(at_ms, now_ms, self._silence.unbroken_ms)
         except BaseException:
             self._ear.give_back(news, counted_ms)
             raise
+        return counted_ms is not None
+
+    def _judge_silence(self, now_ms: int) -> None:
+        at_ms = self._progress.listened_ms()
+        self._silence.tick(at_ms, now_ms)
+        self._sensors.tick(at_ms, now_ms, self._silence.unbroken_ms)
 
     def _look_after(self) -> None:
         """Judge again what was held back, end what is over, and once a day forget what is old."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
     from cloud.alerts.spans import Point
+    from cloud.clock import Clock
     from cloud.store import LedgerRow
     from wire.batch import Batch, Dated, Status
 
@@ -23,45 +25,71 @@ MOST_UNSTORED = 64  # of one status
 
 
 class BootDates:
-    """A guess at the date of boots that have none yet: the smallest difference between arrival and boot time.
+    """When the boots of gateways began, by this server's monotonic clock: the least that any of their messages says.
 
-    Transport only ever adds to that difference, so the smallest one is the nearest to the truth. In memory: after a
-    restart the next message gives a new guess, and messages say that their times are those of arrival.
+    A message says how old its boot is, and transport only ever adds to that, so the least is the nearest to the truth.
+    It dates boots that have no date yet, and those whose date cannot be: a gateway may have its date from a server
+    whose clock was wrong, or this server's own clock may be wrong now. Whoever lives now and says how old its boot is
+    is judged by that. In memory: after a restart the next message says it again. From any thread.
     """
 
-    def __init__(self) -> None:
-        self._offsets: OrderedDict[str, int] = OrderedDict()
+    def __init__(self, clock: Clock, late_ms: int) -> None:
+        self._clock, self._late_ms = clock, late_ms
+        self._lock = threading.Lock()
+        self._began: OrderedDict[str, int] = OrderedDict()  # boot → monotonic ms of this server
+        self._alive: set[str] = set()
 
-    def offset_ms(self, boot: str, newest_ms: int, arrival_ms: int) -> int:
-        """Return UTC minus the boot's own time, after a message whose newest reading is `newest_ms` old in the boot."""
-        offset_ms = min(arrival_ms - newest_ms, self._offsets.get(boot, arrival_ms - newest_ms))
-        self._offsets[boot] = offset_ms
-        self._offsets.move_to_end(boot)
-        while len(self._offsets) > BOOTS:
-            self._offsets.popitem(last=False)
-        return offset_ms
+    def lives(self, boot: str, mono_ms: int) -> None:
+        """Note that a boot lives and how old it is, as its beat or status says."""
+        self._saw(boot, mono_ms)
+        with self._lock:
+            self._alive.add(boot)
 
+    def guess_ms(self, boot: str, mono_ms: int) -> int:
+        """Return UTC minus the boot's own time, after a message that holds something of that time of the boot."""
+        return self._clock.utc_ms() - self._now_ms() + self._saw(boot, mono_ms)
 
-def from_batch(batch: Batch, arrival_ms: int, dates: BootDates, follows: Follows) -> Evidence:
-    """Return what a batch of the stream says; an undated one is dated by its arrival and marked so."""
-    undated = batch.offset_ms is None
-    shift_ms = 0
-    if undated:
+    def shift_ms(self, batch: Batch) -> int | None:
+        """Return what to add to the times of a batch; None where they can be believed."""
         newest_ms = max((time for block in batch.blocks for time in block.times_ms), default=0)
-        shift_ms = dates.offset_ms(batch.boot, newest_ms, arrival_ms)
+        if batch.offset_ms is None:
+            return self.guess_ms(batch.boot, newest_ms)
+        guess_ms = self.guess_ms(batch.boot, newest_ms - batch.offset_ms)
+        ahead = newest_ms > self._clock.utc_ms() + FUTURE_MS
+        behind = batch.boot in self._alive and guess_ms - batch.offset_ms > self._late_ms
+        return guess_ms - batch.offset_ms if ahead or behind else None
+
+    def _saw(self, boot: str, mono_ms: int) -> int:
+        with self._lock:
+            began = min(self._now_ms() - mono_ms, self._began.get(boot, 2**62))
+            self._began[boot] = began
+            self._began.move_to_end(boot)
+            while len(self._began) > BOOTS:
+                self._alive.discard(self._began.popitem(last=False)[0])
+            return began
+
+    def _now_ms(self) -> int:
+        return round(1000 * self._clock.monotonic())
+
+
+def from_batch(batch: Batch, dates: BootDates, follows: Follows) -> Evidence:
+    """Return what a batch of the stream says; one whose date is missing or cannot be is dated by arrival, marked so."""
+    shift_ms = dates.shift_ms(batch)
     points: dict[tuple[str, str], list[Point]] = {}
     for block in batch.blocks:
         for quantity, column in zip(block.quantities, block.columns, strict=True):
             if follows(quantity):
                 rows = zip(block.times_ms, block.seqs, column, strict=True)
-                points[block.channel, quantity] = [(ms + shift_ms, seq, float(text)) for ms, seq, text in rows if text]
-    return Evidence(batch.gateway, batch.epoch, batch.first, batch.n, points, undated)
+                found = [(ms + (shift_ms or 0), seq, float(text)) for ms, seq, text in rows if text]
+                points[block.channel, quantity] = [point for point in found if point[0] >= EARLIEST_MS]
+    return Evidence(batch.gateway, batch.epoch, batch.first, batch.n, points, shift_ms is not None)
 
 
-def from_status(gateway: str, status: Status, arrival_ms: int, follows: Follows) -> Evidence:
-    """Return what a gateway tells of values that it could not make safe; an undated one is dated by its arrival.
+def from_status(gateway: str, status: Status, dates: BootDates, arrival_ms: int, follows: Follows) -> Evidence:
+    """Return what a gateway tells of values that it could not make safe.
 
-    What cannot be believed is passed over: an unknown quantity, an implausible value, a time that cannot be.
+    Its status says how long ago they were: where their date is missing or disagrees with that, they are dated by it.
+    What cannot be believed is passed over: an unknown quantity, an implausible value.
     """
     points: dict[tuple[str, str], list[Point]] = {}
     undated = False
@@ -69,10 +97,14 @@ def from_status(gateway: str, status: Status, arrival_ms: int, follows: Follows)
         row = QUANTITIES.get(told.quantity)
         if row is None or not follows(told.quantity) or not CHANNEL.fullmatch(told.channel):
             continue
-        utc_ms = arrival_ms - max(status.mono_ms - told.mono_ms, 0) if told.utc_ms is None else told.utc_ms
-        if row.plausible(told.value) and EARLIEST_MS <= utc_ms <= arrival_ms + FUTURE_MS:
-            points.setdefault((told.channel, told.quantity), []).append((utc_ms, 0, told.value))
-            undated |= told.utc_ms is None
+        if not row.plausible(told.value):
+            continue
+        age_ms = max(status.mono_ms - told.mono_ms, 0)
+        utc_ms = told.utc_ms
+        if utc_ms is None or abs(arrival_ms - age_ms - utc_ms) > FUTURE_MS:
+            utc_ms, undated = dates.guess_ms(status.boot, status.mono_ms) + told.mono_ms, True
+            utc_ms -= utc_ms % 1000  # it is told again each minute, and the same second is the same point
+        points.setdefault((told.channel, told.quantity), []).append((utc_ms, 0, told.value))
     return Evidence(gateway, status.epoch, 0, 0, points, undated, unstored=True)
 
 

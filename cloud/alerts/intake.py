@@ -30,10 +30,9 @@ SLICE = 50  # from the ledger in one step: the stream never waits for more than 
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A batch of the stream, and when it came."""
+    """A batch of the stream."""
 
     batch: Batch
-    arrival_ms: int
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -1,22 +1,32 @@
-"""How far apart the readings of a series are, and the patience that a rule needs with it. Pure.
+"""How far apart the readings of a series are, and the patience that a rule needs with it. Pure but for `refuse`.
 
 A rule whose `gap_s` is shorter than that would never see two readings that add up: smoke for hours would be no alert.
-So the gap is widened for such a series, and said: whoever writes the rule has to set it.
+Whoever writes such a rule is refused at start, as far as the journal knows the pace. Where a sensor becomes slower
+later, nobody has written anything: then the gap is widened for its series and the health says so, and a restart in the
+night does not end alerts for everybody.
 """
 
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from cloud.alerts.journal import reading
+from cloud.alerts.progress import Series
+from cloud.alerts.rules import DAY_MS
 
-    from cloud.alerts.progress import Series
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Patience, Point
 
+ACCEPTED = "rules"  # in the journal: the rules as they were when alerts last started
+RECENT_MS = 7 * DAY_MS
 KEPT, ENOUGH = 9, 4
 WIDER = 2.5  # one reading may be missing
 
@@ -40,3 +50,36 @@ def patience_with(patience: Patience, state: Series) -> Patience:
     """Return the patience with a gap that its readings can bridge; the very same where the gap is wide enough."""
     pace = pace_ms(state)
     return patience if pace <= patience.gap_ms else replace(patience, gap_ms=round(WIDER * pace))
+
+
+def written(tables: Iterable[dict[str, Any]]) -> str:
+    """Return the tables of the rules as the journal remembers them."""
+    return msgspec.json.encode({str(table.get("name")): table for table in tables}, order="deterministic").decode()
+
+
+def refuse(path: Path, rules: Sequence[Rule], tables: Sequence[dict[str, Any]], now_ms: int) -> None:
+    """Raise ValueError, with place and remedy, for a rule that is new or changed and slower than a sensor of its kind.
+
+    Only what the journal has seen in the last week counts; where there is no journal yet, nothing is refused.
+    """
+    if not path.exists():
+        return
+    with reading(path) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'series'").fetchone():
+            return
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (ACCEPTED,)).fetchone()
+        accepted = msgspec.json.decode(row[0]) if row else {}
+        series = db.execute("SELECT rule, gateway, channel, state FROM series").fetchall()
+    quantities = {rule.name: rule.quantity for rule in rules}
+    for rule, table in zip(rules, tables, strict=True):
+        if accepted.get(rule.name) == table or rule.silence.of == "sensor":
+            continue
+        for name, gateway, channel, text in series:
+            state = msgspec.json.decode(text, type=Series)
+            same = rule.quantity and quantities.get(name) == rule.quantity
+            if same and now_ms - state.newest_ms < RECENT_MS and pace_ms(state) > rule.patience.gap_ms:
+                raise ValueError(
+                    f"[[rule]] {rule.name!r}: gap_s = {rule.patience.gap_ms / 1000:g} is shorter than the pace of"
+                    f" {gateway}/{channel}, a reading each {pace_ms(state) / 1000:g} s: no two of them would add up;"
+                    f" set gap_s to {WIDER * pace_ms(state) / 1000:g} or more"
+                )

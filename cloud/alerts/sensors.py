@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cloud.alerts.incident import Basis, Change, Incident, span_of
+from cloud.alerts.pace import WIDER, pace_ms
 from cloud.alerts.progress import Sensor
 from cloud.alerts.spans import Span
 from wire.codec import FUTURE_MS
@@ -125,9 +126,14 @@ class Sensors:
             self._progress.save_sensor(Sensor(*key, incident.bad_ms, incident.value, now_ms, now_ms, at_ms, at_ms))
             return
         silent_ms = at_ms - sensor.heard_at
+        slow_ms = round(WIDER * pace_ms(self._progress.series(rule.name, incident.gateway, incident.channel)))
         if silent_ms >= rule.silence.forget_ms:
             self._desk.lose(incident, now_ms)
             if incident.basis == "dead":
                 self._progress.forget_sensor(*key)
-        elif rule.silence.of == "incident" and silent_ms >= rule.silence.after_ms and incident.silent_ms is None:
+        elif (
+            rule.silence.of == "incident"
+            and silent_ms >= max(rule.silence.after_ms, slow_ms)
+            and incident.silent_ms is None
+        ):
             self._desk.fell_silent(incident, max(sensor.value_ms, incident.bad_ms), now_ms)

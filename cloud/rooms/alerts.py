@@ -32,7 +32,7 @@ class AlertsRoom:
         self._garden = registry.load(config.folder / config.garden.path)
         self._store = store_of(config, writer=False)
         self._alerts = wiring.build(config, folder, self._store, self._garden, clock)
-        self._follower = Follower([self._alerts.offer], self._alerts.heard, self._alerts.unstored)
+        self._follower = Follower(self._alerts)
         self._stream = Stream(
             config.broker, "gocche-alerts", topics.FROM_GATEWAYS, clock, self._follower.offer, self._alerts.listening
         )

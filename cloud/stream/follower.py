@@ -1,6 +1,7 @@
-"""Follows the stream beside ingest, unshared: what alerts and pages see at once, before the store has it.
+"""Follows the stream beside ingest, unshared: what alerts hear at once, before the store has it.
 
-It promises nothing: what it misses the ledger brings. Messages that ingest will quarantine are passed over here.
+It promises nothing: what it misses the ledger brings. Messages that ingest will quarantine are passed over here, except
+for those dated in the future: a server whose clock is slow must not take smoke for a fault.
 """
 
 from __future__ import annotations
@@ -8,32 +9,43 @@ from __future__ import annotations
 import logging
 import queue
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from wire import beat, codec, status
 from wire.batch import Batch
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
 
     from cloud.stream.connection import Arrival
     from wire.batch import Status
 
 log = logging.getLogger(__name__)
 QUEUE = 1_000
+ANY_TIME_MS = 2**52
+
+
+class Listener(Protocol):
+    """Who is told what is heard. Every method must only note or queue."""
+
+    def offer(self, batch: Batch, arrival_ms: int) -> None:
+        """Take a batch, which may be dated in the future."""
+
+    def heard(self, gateway: str, arrival_ms: int) -> None:
+        """Note that a gateway lives."""
+
+    def lives(self, boot: str, mono_ms: int) -> None:
+        """Note how old a boot says that it is, now."""
+
+    def unstored(self, gateway: str, status: Status, arrival_ms: int) -> None:
+        """Take the values that a gateway could not make safe."""
 
 
 class Follower:
-    """`offer` may be called from any thread; `run` belongs to one and calls the listeners."""
+    """`offer` may be called from any thread; `run` belongs to one and calls the listener."""
 
-    def __init__(
-        self,
-        on_batch: list[Callable[[Batch, int], None]],
-        on_heard: Callable[[str, int], None],
-        on_unstored: Callable[[str, Status, int], None],
-    ) -> None:
-        self._on_batch, self._on_heard, self._on_unstored = on_batch, on_heard, on_unstored
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
         self.missed = 0
 
@@ -65,17 +77,17 @@ class Follower:
             return
         if arrival.kind == "beat":
             with suppress(ValueError):
-                beat.decode(arrival.payload)
-                self._on_heard(arrival.gateway, arrival.arrival_ms)
+                told = beat.decode(arrival.payload)
+                self._listener.lives(told.boot.hex(), 1000 * told.mono_s)
+                self._listener.heard(arrival.gateway, arrival.arrival_ms)
             return
         try:
-            batch = codec.decode_message(arrival.gateway, arrival.payload, arrival.arrival_ms)
+            batch = codec.decode_message(arrival.gateway, arrival.payload, ANY_TIME_MS)
         except (codec.Damaged, codec.Rejected):
             return
-        self._on_heard(arrival.gateway, arrival.arrival_ms)
+        self._listener.heard(arrival.gateway, arrival.arrival_ms)
         if isinstance(batch, Batch):
-            for listener in self._on_batch:
-                listener(batch, arrival.arrival_ms)
+            self._listener.offer(batch, arrival.arrival_ms)
 
     def _status(self, arrival: Arrival) -> None:
         """Pass on what a gateway says of itself: a last will is the broker's word."""
@@ -84,6 +96,8 @@ class Follower:
         except ValueError:
             return
         if said.state == "online":
-            self._on_heard(arrival.gateway, arrival.arrival_ms)
+            if said.mono_ms:
+                self._listener.lives(said.boot, said.mono_ms)
+            self._listener.heard(arrival.gateway, arrival.arrival_ms)
             if said.urgent:
-                self._on_unstored(arrival.gateway, said, arrival.arrival_ms)
+                self._listener.unstored(arrival.gateway, said, arrival.arrival_ms)

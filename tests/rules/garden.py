@@ -112,6 +112,7 @@ def batch(
     quantity: str = "pm2_5",
     channel: str = "smoke-1",
     undated: bool = False,
+    offset_ms: int = 0,
     gateway: str = "sg-01",
 ) -> Batch:
     """Return a batch of one channel from (UTC ms, value); None where the poll brought none."""
@@ -129,7 +130,7 @@ def batch(
         first=first,
         n=len(readings),
         boot="b0",
-        offset_ms=None if undated else 0,
+        offset_ms=None if undated else offset_ms,
         source=Source.NONE if undated else Source.NTP,
         uncertainty_ms=0,
         blocks=[block],
