@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from influxdb_client import Point
 
 from bench import field, report
+from cloud.store.engines.influx.lines import SEQ
 from cloud.store.engines.influx.parcels import parcels
 from wire.codec import decode_message
 
@@ -105,4 +106,5 @@ def _same(jobs: dict[str, Callable[[], str]]) -> None:
 
 def _numbers(text: str) -> list[float]:
     fields = [line.split(" ")[1] for line in text.splitlines() if line.startswith("reading,")]
-    return [float(pair.partition("=")[2].removesuffix("i")) for own in fields for pair in own.split(",")]
+    pairs = [pair.partition("=") for own in fields for pair in own.split(",")]
+    return [float(value.removesuffix("i")) for name, _, value in pairs if name != SEQ]  # nobody else has that

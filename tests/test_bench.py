@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import __main__ as door
-from bench import decode, field, report, size, visits
+from bench import decode, disk, field, report, size, visits
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -29,6 +29,14 @@ def test_what_the_bench_measures_on_is_what_the_cloud_stores() -> None:
     lines = decode.lines(field.packed(readings)).splitlines()
     assert sum(line.startswith("missing,") for line in lines) == sum(bool(reading.reasons) for reading in readings)
     assert sum(line.startswith("reading,") for line in lines) == sum(bool(reading.values) for reading in readings)
+
+
+def test_what_lies_on_disk_is_compared_with_the_same_values_under_whole_milliseconds() -> None:
+    batches = list(disk._batches(field.five(1), 0.01))
+    plain = list(disk._plain(batches))
+    assert len(plain) == sum(batch.n for batch in batches)
+    assert all("seq=" not in line and line.endswith("000000") for line in plain)
+    assert disk._sqlite(batches) > 0
 
 
 def test_the_document_has_its_markers_and_only_the_figures_between_them_change() -> None:
