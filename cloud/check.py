@@ -18,5 +18,5 @@ def check(config: CloudConfig, *, running: bool = True) -> None:
     Raises Refused: ConfigError for the file, TableError for one of the garden's.
     """
     check_store(config.file, config.store, running=running)
-    wiring.check(config)
+    wiring.check(config, running=running)
     registry.load(config.folder / config.garden.path)

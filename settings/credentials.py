@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from settings.finding import ConfigError, Finding, shown
 from settings.words import because
@@ -101,6 +101,15 @@ def secret(file: File, place: str, name: str, *, running: bool) -> str:
     if not text or not text.isprintable():
         _unusable(file, place, name, "lines" if text else "empty")
     return text
+
+
+def check_files(file: File, place: str, table: dict[str, Any], *, running: bool) -> None:
+    """Read the files that a table names: `ca_file` is a certificate, any other a secret. Raises ConfigError."""
+    for key, name in table.items():
+        if key.endswith("_file") and key != "ca_file" and name:
+            secret(file, f"{place} {key}", name, running=running)
+        elif key == "ca_file" and name and _content(file, f"{place} {key}", name, running=running) is not None:
+            _certificate(file, f"{place} {key}", name)
 
 
 def later(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from settings.finding import ConfigError, Unfit, shown, suggestion
+from settings.finding import ConfigError, Unfit, shown, suggestion, unknown
 from settings.words import words
 
 if TYPE_CHECKING:
@@ -78,6 +78,16 @@ def _explained(file: File, place: str, table: dict[str, Any], said: str, to: typ
         named = next((step for step in reversed(steps) if isinstance(step, str)), "")
         return ConfigError(file, at, "wrong_value", value=shown(value), **_facts(file, node, schema, to, named))
     return contradiction(file, at, text)
+
+
+def chosen(file: File, place: str, table: dict[str, Any], key: str, known: list[str]) -> str:
+    """Return the word of a table that chooses one of the known. Raises ConfigError."""
+    word = table.get(key)
+    if word is None:
+        raise ConfigError(file, f"{place} {key}", "not_chosen", key=key, known=", ".join(known))
+    if word not in known:
+        raise placed(file, place, unknown(key, word if isinstance(word, str) else shown(word), known))
+    return str(word)
 
 
 def placed(file: File, place: str, error: Exception) -> ConfigError:

@@ -423,7 +423,10 @@ clear_below = 35.0
     ("more", "words"),
     [
         ("[alerts]\nlate = 5\n", r"\[alerts\] late: unknown key; did you mean \"late_s\"\?"),
-        ('[[rule]]\nname = "x"\nkind = "limt"\n', r"\[\[rule\]\] 'x': kind = 'limt' is unknown"),
+        (
+            '[[rule]]\nname = "x"\nkind = "limt"\n',
+            r'\[\[rule\]\] 1 \(x\) kind: "limt" is not a kind; did you mean "limit"\?',
+        ),
     ],
 )
 def test_wrong_tables_are_refused_with_their_remedy(tmp_path: Path, bench: Bench, more: str, words: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cloud.alerts.channels import Named, open_channels
 from cloud.alerts.engine import Alerts, AlertsConfig
 from cloud.alerts.rules import Rule, open_rules
-from settings.expected import contradiction, convert
+from settings.expected import convert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 JOURNAL = "alerts.db"
 
 
-def check(config: CloudConfig) -> tuple[AlertsConfig, list[Rule], list[Named]]:
+def check(config: CloudConfig, *, running: bool = True) -> tuple[AlertsConfig, list[Rule], list[Named]]:
     """Return `[alerts]`, the rules and the channels. Raises ConfigError naming table, key and rule."""
-    try:
-        rules, channels = open_rules(config.rules), open_channels(config.channels)
-    except ValueError as error:
-        raise contradiction(config.file, "", str(error)) from error
-    return convert(config.file, "[alerts]", config.alerts, AlertsConfig), rules, channels
+    return (
+        convert(config.file, "[alerts]", config.alerts, AlertsConfig),
+        open_rules(config.rules, config.file),
+        open_channels(config.channels, config.file, running=running),
+    )
 
 
 def build(config: CloudConfig, folder: Path, store: Store, registry: Registry, clock: Clock) -> Alerts:

@@ -6,7 +6,8 @@ The tables that a room, an engine or a rule reads are handed on as they are: eac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,11 +17,8 @@ from settings import credentials, text
 from settings.expected import convert
 from settings.finding import ConfigError, File, Finding, shown
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 LOOPBACK = "127.0.0.1", "::1", "localhost"
-__all__ = ["Broker", "CloudConfig", "ConfigError", "Data", "Finding", "Garden", "Health", "Http", "load"]
+__all__ = ["CLOUD_TOML", "Broker", "CloudConfig", "ConfigError", "Data", "Finding", "Garden", "Health", "Http", "load"]
 
 
 class CloudConfig(msgspec.Struct, frozen=True):
@@ -47,6 +45,9 @@ def cloud_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
     single = ("data", "broker", "http", "health", "garden", "store", "alerts")
     return File(path, ("settings", "cloud"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
+
+
+CLOUD_TOML = cloud_toml(Path("cloud.toml"))  # for tables that came from no file
 
 
 def load(path: Path, *, running: bool = True) -> CloudConfig:

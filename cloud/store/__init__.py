@@ -17,8 +17,7 @@ from cloud.store.history import Absent, History, Hour, Sample
 from cloud.store.ledger import TWICE, Ledger, LedgerRow, Refusal, Refused, each_row
 from cloud.store.statuses import Statuses, StatusRow
 from settings import credentials
-from settings.expected import convert, placed
-from settings.finding import unknown
+from settings.expected import chosen, convert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,13 +79,11 @@ def engines() -> list[str]:
 
 def check_store(file: File, table: dict[str, Any], *, running: bool = True) -> None:
     """Refuse a `[store]` table that `open_store` could not use, and the files that it names. Raises ConfigError."""
-    name = table.get("engine", "sqlite")
-    if name not in engines():
-        raise placed(file, "[store]", unknown("engine", str(name), engines()))
+    name = chosen(file, "[store]", {"engine": "sqlite"} | table, "engine", engines())
     config = convert(file, "[store]", table, _engine(name).CONFIG)
-    for key in ("password_file", "token_file"):
-        if secret_file := getattr(config, key, None):
-            credentials.secret(file, f"[store] {key}", secret_file, running=running)
+    if hasattr(config, "user"):
+        credentials.check_pair(file, "[store]", config, "user", "password_file")
+    credentials.check_files(file, "[store]", table, running=running)
 
 
 def open_store(table: dict[str, Any], *, writer: bool, folder: Path | None = None) -> Store:

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 
+from cloud.config import CLOUD_TOML, ConfigError
+from settings import credentials
+from settings.expected import chosen, convert, placed
+from settings.finding import File, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -85,27 +90,32 @@ def channels() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def open_channels(tables: Iterable[dict[str, Any]]) -> list[Named]:
-    """Return the channels that the tables describe, in their order. Raises ValueError naming table, key and remedy."""
+def open_channels(tables: Iterable[dict[str, Any]], file: File = CLOUD_TOML, *, running: bool = True) -> list[Named]:
+    """Return the channels that the tables of a file describe, in their order. Raises ConfigError.
+
+    Without `running` the secrets that systemd gives to the service alone may be absent.
+    """
     opened: list[Named] = []
     for number, table in enumerate(tables, 1):
-        kind = table.get("kind")
-        where = f"[[channel]] {table.get('name', kind or f'number {number}')!r}"
-        if kind not in channels():
-            raise ValueError(f"{where}: kind = {kind!r} is unknown; there are: {', '.join(channels())}")
-        one = Named(table.get("name") or kind, kind, open_channel(table, where))
+        kind = chosen(file, f"[[channel]] {number}", table, "kind", channels())
+        name = table.get("name") or kind
+        place = f"[[channel]] {number}" + (f" ({name})" if isinstance(name, str) else "")
+        one = Named(name, kind, open_channel(table, file, place))
         if one.name in [other.name for other in opened]:
-            raise ValueError(f'{where}: another channel has this name; give each its own with name = "…"')
+            raise ConfigError(file, f"{place} name", "name_taken", value=shown(one.name))
         opened.append(one)
+        credentials.check_files(file, place, table, running=running)
     return opened
 
 
-def open_channel(table: dict[str, Any], where: str = "[[channel]]") -> Channel:
-    """Return the channel of one table with a known kind. Raises ValueError for a wrong key or value."""
+def open_channel(table: dict[str, Any], file: File = CLOUD_TOML, place: str = "[[channel]]") -> Channel:
+    """Return the channel of one table with a known kind. Raises ConfigError."""
     module = importlib.import_module(f"{__name__}.{table['kind']}")
+    config = convert(file, place, table, module.CONFIG)
+    if hasattr(config, "user"):
+        credentials.check_pair(file, place, config, "user", "password_file")
     try:
-        channel: Channel = module.CHANNEL(msgspec.convert(table, type=module.CONFIG))
-    except (msgspec.ValidationError, ValueError) as error:
-        keys = ", ".join(field.encode_name for field in msgspec.structs.fields(module.CONFIG))
-        raise ValueError(f"{where}: {error} (keys of kind {table['kind']!r}: {keys})") from error
+        channel: Channel = module.CHANNEL(config)
+    except ValueError as error:
+        raise placed(file, place, error) from error
     return channel

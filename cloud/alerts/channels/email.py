@@ -48,8 +48,6 @@ class CHANNEL:
     """A mail server that relays for us."""
 
     def __init__(self, config: CONFIG) -> None:
-        if bool(config.user) != bool(config.password_file):
-            raise ValueError("user and password_file belong together; give both or none")
         self._config = config
         self._domain = config.sender.rpartition("@")[2]  # also our EHLO name: asking DNS for our own would stall
 

@@ -19,6 +19,7 @@ import msgspec
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Retry
 from cloud.alerts.deadline import Deadline
 from cloud.clock import hanoi
+from settings.finding import Unfit, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ class CHANNEL:
     def __init__(self, config: CONFIG) -> None:
         url = urlsplit(config.url)
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError(f"url = {config.url!r} must begin with http:// or https:// and name a host")
+            raise Unfit("url", "url", value=shown(config.url))
         self._config, self._url, self._port = config, url, url.port
         self._fields(Message("", 0, "", "", ""))
 
@@ -89,7 +90,9 @@ class CHANNEL:
         try:
             return {key: template.format_map(known) for key, template in self._config.fields.items()} or known
         except (KeyError, ValueError, IndexError, AttributeError) as error:
-            raise ValueError(f"fields: {error} cannot be filled in; there are {', '.join(known)}") from error
+            raise Unfit(
+                "fields", "unfilled", value=str(error), known=", ".join(f"{{{key}}}" for key in known)
+            ) from error
 
     def _ask(self, method: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, str, float]:
         """Return status, words and Retry-After in seconds. Raises Retry."""

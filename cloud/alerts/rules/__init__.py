@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from cloud.config import CLOUD_TOML, ConfigError
+from settings.expected import chosen, convert, placed
+from settings.finding import File, Unfit, shown, unknown
 from wire.quantities import QUANTITIES, Quantity
 
 if TYPE_CHECKING:
@@ -87,24 +90,25 @@ def kinds() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def open_rules(tables: Iterable[dict[str, Any]]) -> list[Rule]:
-    """Return the rules that the tables describe. Raises ValueError naming rule, key and remedy."""
+def open_rules(tables: Iterable[dict[str, Any]], file: File = CLOUD_TOML) -> list[Rule]:
+    """Return the rules that the tables of a file describe. Raises ConfigError."""
     rules: list[Rule] = []
     for number, table in enumerate(tables, 1):
-        rule = _open(table, f"[[rule]] {table.get('name', f'number {number}')!r}")
+        place = f"[[rule]] {number}" + (f" ({table['name']})" if isinstance(table.get("name"), str) else "")
+        rule = _open(file, place, table)
         if rule.name in [other.name for other in rules]:
-            raise ValueError(f"[[rule]] {rule.name!r}: another rule has this name; give each its own")
+            raise ConfigError(file, f"{place} name", "name_taken", value=shown(rule.name))
         rules.append(rule)
     return rules
 
 
 def quantity_for(name: str) -> Quantity:
-    """Return a quantity that may stand behind an alert. Raises ValueError with the remedy."""
+    """Return a quantity that may stand behind an alert. Raises Unfit."""
     row = QUANTITIES.get(name)
     if row is None:
-        raise ValueError(f"quantity {name!r} is unknown; docs/reference lists what there is")
+        raise unknown("quantity", name, QUANTITIES)
     if row.trust == "low":
-        raise ValueError(f'quantity {name!r} has trust "low" and can never be behind an alert; choose another')
+        raise Unfit("quantity", "low_trust", value=shown(name))
     return row
 
 
@@ -113,23 +117,19 @@ STAKES: dict[str, Grade] = {"fire-watch": "life", "telecom": "service", "operato
 
 
 def check_what(**texts: str) -> None:
-    """Raise ValueError for words that claim more than a rule can know: only a person confirms."""
+    """Raise Unfit for words that claim more than a rule can know: only a person confirms."""
     for key, text in texts.items():
         if "confirm" in text.lower() or "xác nhận" in text.lower():
-            raise ValueError(f'{key} = {text!r}: a rule only suspects, a person confirms; say "suspected"')
+            raise Unfit(key, "claims_to_know", value=shown(text))
 
 
-def _open(table: dict[str, Any], where: str) -> Rule:
-    kind = table.get("kind")
-    if kind not in kinds():
-        raise ValueError(f"{where}: kind = {kind!r} is unknown; there are: {', '.join(kinds())}")
-    module = importlib.import_module(f"{__name__}.{kind}")
+def _open(file: File, place: str, table: dict[str, Any]) -> Rule:
+    module = importlib.import_module(f"{__name__}.{chosen(file, place, table, 'kind', kinds())}")
     for key, value in table.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{where}: {key} = {value} is no number to compare with; write one, such as 55.0")
+            raise ConfigError(file, f"{place} {key}", "not_finite", value=shown(value))
     try:
-        rule: Rule = module.RULE(msgspec.convert(table, type=module.CONFIG))
-    except (msgspec.ValidationError, ValueError) as error:
-        keys = ", ".join(field.encode_name for field in msgspec.structs.fields(module.CONFIG))
-        raise ValueError(f"{where}: {error} (keys of kind {kind!r}: {keys})") from error
+        rule: Rule = module.RULE(convert(file, place, table, module.CONFIG))
+    except ValueError as error:
+        raise placed(file, place, error) from error
     return rule

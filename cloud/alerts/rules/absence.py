@@ -17,6 +17,7 @@ import msgspec
 
 from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
 from cloud.alerts.spans import BAD, GOOD, Patience
+from settings.finding import Unfit, shown
 from wire.quantities import Groups
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
@@ -99,11 +100,9 @@ class RULE:
 def _inside(config: CONFIG) -> frozenset[int]:
     if config.of == "gateway":
         if config.quantity:
-            raise ValueError('quantity belongs to of = "service"; leave it out for of = "gateway"')
+            raise Unfit("quantity", "of_gateway", value=shown(config.quantity))
         return frozenset()
     urgency = quantity_for(config.quantity).urgency
     if not isinstance(urgency, Groups):
-        raise ValueError(  # noqa: TRY004 - what is wrong is the configured value
-            f"quantity = {config.quantity!r} has no in-service set; for example: registration"
-        )
+        raise Unfit("quantity", "no_service_set", value=shown(config.quantity))
     return urgency.inside

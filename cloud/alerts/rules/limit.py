@@ -20,6 +20,7 @@ import msgspec
 
 from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
 from cloud.alerts.spans import BAD, GOOD, MIDDLE, Patience
+from settings.finding import Unfit
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 SomeSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
@@ -50,7 +51,7 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class RULE:
-    """A limit with persistence and hysteresis. Raises ValueError for limits that cannot work."""
+    """A limit with persistence and hysteresis. Raises Unfit for limits that cannot work."""
 
     kind = "limit"
 
@@ -60,7 +61,8 @@ class RULE:
         self._at, self._clear = _limits(config)
         if not self._row.plausible(self._at):
             word = "under" if self._under else "over"
-            raise ValueError(f"{word} = {self._at:g} lies outside {self._row.low:g} to {self._row.high:g}")
+            range_ = {"low": f"{self._row.low:g}", "high": f"{self._row.high:g}", "unit": self._row.unit}
+            raise Unfit(word, "limit_outside", value=f"{self._at:g}", quantity=config.quantity, **range_)
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
@@ -107,10 +109,10 @@ def _limits(config: CONFIG) -> tuple[float, float]:
     match (config.over, config.clear_below, config.under, config.clear_above):
         case (float() as over, float() as clear, None, None):
             if clear > over:
-                raise ValueError(f"clear_below = {clear:g} is above over = {over:g}; it must not be")
+                raise Unfit("clear_below", "clears_above", value=f"{clear:g}", limit=f"{over:g}")
             return over, clear
         case (None, None, float() as under, float() as clear):
             if clear < under:
-                raise ValueError(f"clear_above = {clear:g} is below under = {under:g}; it must not be")
+                raise Unfit("clear_above", "clears_below", value=f"{clear:g}", limit=f"{under:g}")
             return under, clear
-    raise ValueError("a limit has one side: give over and clear_below, or under and clear_above")
+    raise Unfit("", "one_side")

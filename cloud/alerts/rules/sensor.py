@@ -14,6 +14,7 @@ import msgspec
 
 from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
 from cloud.alerts.spans import MIDDLE, Patience
+from settings.finding import Unfit
 
 SomeSeconds = Annotated[float, msgspec.Meta(ge=1, le=30 * 86_400)]
 FORGET_MS = 30 * DAY_MS  # a sensor that brings nothing for so long was taken down
@@ -43,7 +44,7 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class RULE:
-    """A sensor that guards no longer. Raises ValueError for a quantity that cannot stick."""
+    """A sensor that guards no longer. Raises Unfit for a quantity that cannot stick."""
 
     kind = "sensor"
     grade = STAKES["operator"]  # whoever is told: nothing burns, somebody has to go and look
@@ -51,9 +52,7 @@ class RULE:
     def __init__(self, config: CONFIG) -> None:
         codes = quantity_for(config.quantity).codes is not None
         if codes and config.stuck_s:
-            raise ValueError(
-                f"stuck_s = {config.stuck_s:g}: {config.quantity} is a code and may well stay; leave it out"
-            )
+            raise Unfit("stuck_s", "code_that_stays", value=f"{config.stuck_s:g}", quantity=config.quantity)
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         stuck_s = config.stuck_s if config.stuck_s is not None else STUCK_S * (not codes)
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
