@@ -337,7 +337,7 @@ def test_a_long_status_is_read_and_too_many_channels_are_cut(room):
     assert room.ingester.counts["status cut"] == 1
 
 
-def test_a_status_that_breaks_the_store_costs_only_itself(room):
+def test_a_status_that_rotted_in_the_store_is_written_anew(room):
     row = ("sg-01", EPOCH, NOW, b'{"v":"old"}')
     room.store._writer._db.execute("INSERT INTO status VALUES (?, ?, ?, ?)", row)
     room.published.clear()
@@ -349,8 +349,22 @@ def test_a_status_that_breaks_the_store_costs_only_itself(room):
     answers = {topic: codec.decode_ack(payload).items for topic, payload in room.published}
     assert [item.code for item in answers[topics.ack("sg-02")]] == [Verdict.STORED]
     assert [row.gateway for row in room.store.ledger()] == ["sg-02"]
+    assert room.ingester.counts["status not kept"] == 0
+    assert [(row.gateway, row.status.acquired) for row in room.store.statuses()] == [("sg-01", 10), ("sg-02", 10)]
+
+
+def test_a_status_that_breaks_the_store_costs_only_itself(room, monkeypatch):
+    def break_on(gateway, *rest, write=room.store.write_status):
+        if gateway == "sg-01":
+            raise ZeroDivisionError("a fault of ours")
+        write(gateway, *rest)
+
+    monkeypatch.setattr(room.store, "write_status", break_on)
+    arrivals = [Arrival(gateway, "status", status(), NOW, False) for gateway in ("sg-01", "sg-02")]
+    room.ingester.step(arrivals)
     assert room.ingester.counts["status not kept"] == 1
-    assert room.store._writer._db.execute("SELECT count(*) FROM status WHERE gateway = 'sg-02'").fetchone() == (1,)
+    assert [row.gateway for row in room.store.statuses()] == ["sg-02"]
+    assert len(room.published) == 2, "both births are answered with the time"
 
 
 def test_one_identity_with_other_readings_is_stored_and_raises_the_alarm(room, caplog):

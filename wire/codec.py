@@ -35,7 +35,8 @@ EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: no gocche gateway is older
 FUTURE_MS = 10 * 60 * 1000
 MAX_SEQ = 2**53
 
-_UNREADABLE = (msgspec.DecodeError, RecursionError)  # nested deeper than any format of ours, in what is passed over too
+# Not MessagePack, no text, or nested deeper than any format of ours, be it in an element that is passed over.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REASONS = frozenset(int(reason) for reason in Reason)
 
 

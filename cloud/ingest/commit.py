@@ -66,7 +66,7 @@ class Committer:
         elif len(fresh) == 1:
             self._failed(fresh.pop(), error)
         if fresh or doubted:
-            self._one_by_one(fresh, doubted, failed_before=isinstance(error, Retry))
+            self._one_by_one(fresh, doubted, failed_before=isinstance(error, Retry) and not self._lately())
 
     def _try(self, entries: list[Entry]) -> Exception | None:
         """Commit together; return what stands against it, or None when all are stored and answered."""
@@ -114,13 +114,16 @@ class Committer:
         if not isinstance(error, Retry):
             log.error("batch breaks the store gateway=%s batch=%s", entry.what.gateway, entry.identity, exc_info=error)
             self._condemn(entry, f"store failed on it: {type(error).__name__}: {error}")
-        elif self._clock.monotonic() - self._took_s > LATELY_S:
+        elif not self._lately():
             self._later(entry, error)
         elif (for_ms := self._clock.utc_ms() - self._suspected(entry, error)) < DAY_MS:
             self._complaints.counts["later"] += 1
             self._answers.later(entry.what.gateway, entry.identity, error)
         else:
             self._condemn(entry, f"for {for_ms / DAY_MS:.1f} days the store took others and not this: {error}")
+
+    def _lately(self) -> bool:
+        return self._clock.monotonic() - self._took_s <= LATELY_S
 
     def _suspected(self, entry: Entry, error: Retry) -> int:
         """Return since when, in ms UTC, an entry is a suspect: since now where it was none."""

@@ -41,11 +41,13 @@ class Complaints:
             self._alarmed.add(what)
             log.error("%s why=%r", what, why[:200])
 
-    def ill(self, part: str, why: str) -> None:
-        """Say that a part, the store or the quarantine, takes nothing, and each new reason for it."""
-        if why != self._ill.get(part):
-            log.error("%s takes nothing why=%r", part, why)
-            self._ill[part] = why
+    def ill(self, part: str, why: str) -> bool:
+        """Say that a part, the store or the quarantine, takes nothing; tell whether that, or the reason, is new."""
+        if why == self._ill.get(part):
+            return False
+        log.error("%s takes nothing why=%r", part, why)
+        self._ill[part] = why
+        return True
 
     def well(self, part: str) -> None:
         """Say that a part takes things again, where it did not."""

@@ -79,9 +79,8 @@ class Ingester:
         except Refused:
             raise
         except Exception as error:
-            if not isinstance(error, Retry):
+            if self._complaints.ill("store", str(error) or type(error).__name__) and not isinstance(error, Retry):
                 log.exception("the store cannot be prepared; tried again")
-            self._complaints.ill("store", str(error) or type(error).__name__)
             return False
         self._complaints.well("store")
         return True

@@ -19,11 +19,13 @@ AGAIN_S = 2.0
 
 def insist(what: Callable[[], None], clock: Clock, stop: threading.Event) -> None:
     """Do something that needs the store, again until it succeeds or `stop` is set. Belongs to a thread of its own."""
+    said = ""
     while not stop.is_set():
         try:
             what()
             break
         except Exception as error:
-            if not isinstance(error, Retry):
+            if not isinstance(error, Retry) and said != repr(error):
                 log.exception("what the store knows cannot be read; tried again")
+            said = repr(error)
             clock.wait(stop, AGAIN_S)

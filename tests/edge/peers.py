@@ -58,10 +58,11 @@ class Peer:
         """Return the bodies of the packets of a kind."""
         return [body for number, one, body in self.heard if one == kind and connection in {None, number}]
 
-    def tell(self, topic: str, payload: bytes) -> None:
+    def tell(self, topic: str | bytes, payload: bytes, *, retained: bool = False) -> None:
         """Publish to the newest connection."""
-        body = len(topic).to_bytes(2, "big") + topic.encode() + payload
-        self.connections[-1].sendall(bytes((0x30, len(body))) + body)
+        name = topic.encode() if isinstance(topic, str) else topic
+        body = len(name).to_bytes(2, "big") + name + payload
+        self.connections[-1].sendall(bytes((0x30 | retained,)) + _length(len(body)) + body)
 
     def cut(self) -> None:
         """Close the newest connection."""
@@ -106,6 +107,12 @@ class Peer:
             case 12:
                 return b"\xd0\x00"
         return b""
+
+
+def _length(size: int) -> bytes:
+    """Return a length as MQTT writes it: seven bits a byte, the lowest first."""
+    low, rest = size & 127, size >> 7
+    return bytes((low | 128,)) + _length(rest) if rest else bytes((low,))
 
 
 def _packets(sock: socket.socket) -> Iterator[tuple[int, bytes]]:

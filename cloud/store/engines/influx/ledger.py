@@ -35,7 +35,7 @@ def rows(server: Server, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]
         (ends,) = server.rows(last)
         where += "".join(f" AND time < {(int(row['arrival_ms']) + 1) * MS_NS}" for _, row in ends)
     (found,) = server.rows(f"SELECT * FROM batch {where} GROUP BY gateway, epoch")  # noqa: S608 - integers
-    return collapsed(_ledger_row(tags, row) for tags, row in found)
+    return collapsed(server.unreadable.each("ledger", found, lambda pair: _ledger_row(*pair)))
 
 
 def readings(server: Server, row: LedgerRow) -> list[Dated]:

@@ -15,6 +15,7 @@ import urllib3
 
 from cloud.store import Retry
 from cloud.store.engines.influx.bounded import bound
+from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from cloud.store.engines.influx.config import InfluxConfig
@@ -75,6 +76,7 @@ class Server:
         self._guarded = threading.Lock()
         self._client: Any = None
         self._faults: dict[str, str] = {}
+        self.unreadable = Unreadable()
 
     def __str__(self) -> str:
         """Return the faults that have not been followed by a success of the same kind."""

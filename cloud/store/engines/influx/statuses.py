@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from cloud.store import Retry
@@ -33,10 +35,12 @@ def newest(server: Server) -> list[StatusRow]:
         'SELECT max("acquired") FROM status GROUP BY gateway, epoch',
     )
     acquired = {(tags["gateway"], tags["epoch"]): int(row["max"]) for tags, row in highest}
-    out = []
-    for tags, row in newest:
+
+    def made(found: tuple[dict[str, str], dict[str, Any]]) -> StatusRow:
+        tags, row = found
         status = msgspec.json.decode(row["last"], type=Status)
         top = max(status.acquired, acquired.get((tags["gateway"], tags["epoch"]), 0))
-        status = msgspec.structs.replace(status, acquired=top)
-        out.append(StatusRow(tags["gateway"], row["time"] // MS_NS, status))
+        return StatusRow(tags["gateway"], row["time"] // MS_NS, msgspec.structs.replace(status, acquired=top))
+
+    out = server.unreadable.each("status", newest, made)
     return sorted(out, key=lambda found: (found.gateway, found.arrival_ms))

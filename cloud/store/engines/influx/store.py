@@ -95,6 +95,7 @@ class InfluxStore:
             "url": self._config.url,
             "database": self._config.database,
             "fault": str(self._server),
+            "unreadable": dict(self._server.unreadable.counts),
         }
 
     def close(self) -> None:

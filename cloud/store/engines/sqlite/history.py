@@ -9,10 +9,13 @@ from cloud.store.engines.sqlite.schema import SPAN
 from cloud.store.engines.sqlite.texts import present
 from cloud.store.history import Absent, Hour, Sample
 from cloud.store.keys import HOUR_MS, HOUR_NS
+from cloud.store.unreadable import ROTTEN
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
+
+    from cloud.store.unreadable import Unreadable
 
 _SERIES = f"""{SPAN}
     SELECT r.time, s.quantities, r.texts FROM span
@@ -35,30 +38,45 @@ _ROWS_BACKWARDS = """
 _DIRTY = f"{SPAN} SELECT h FROM span CROSS JOIN dirty_hour d ON d.hour = h AND d.channel = :channel"  # noqa: S608
 
 
-def latest(db: sqlite3.Connection) -> list[Sample]:
+def latest(db: sqlite3.Connection, unreadable: Unreadable) -> list[Sample]:
     """Return the newest value of every series."""
     rows = db.execute(
         "SELECT gateway, name, quantities, time, texts FROM latest JOIN channel ON id = channel ORDER BY time"
     ).fetchall()
     newest = {
         (gateway, channel, quantity): (time, value)
-        for gateway, channel, quantities, time, texts in rows
-        for quantity, value in present(quantities.split(","), texts)
+        for gateway, channel, time, values in unreadable.each("latest", rows, _latest)
+        for quantity, value in values
     }
     return [Sample(*series, *found) for series, found in sorted(newest.items())]
 
 
+def _latest(row: tuple[str, str, str, int, str]) -> tuple[str, str, int, list[tuple[str, float]]]:
+    gateway, channel, quantities, time, texts = row
+    return gateway, channel, time, present(quantities.split(","), texts)
+
+
 def series(
-    db: sqlite3.Connection, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int
+    db: sqlite3.Connection,
+    unreadable: Unreadable,
+    gateway: str,
+    channel: str,
+    quantity: str,
+    start_ns: int,
+    end_ns: int,
 ) -> list[tuple[int, float]]:
     """Return (stored time, value) of one series within [start, end), in order of time."""
     where = _range(db, "reading", (gateway, channel), (start_ns, end_ns))
     rows = db.execute(_SERIES, where).fetchall()
     out, names = [], dict[str, list[str]]()
-    for time, quantities, texts in rows:
+    for row in rows:
+        time, quantities, texts = row
         if quantities not in names:
             names[quantities] = quantities.split(",")
-        out += [(time, value) for name, value in present(names[quantities], texts) if name == quantity]
+        try:
+            out += [(time, value) for name, value in present(names[quantities], texts) if name == quantity]
+        except ROTTEN as error:
+            unreadable.pass_over("reading", row, error)
     return out
 
 
@@ -68,14 +86,22 @@ def missing(db: sqlite3.Connection, gateway: str, channel: str, start_ns: int, e
     return [Absent(*row) for row in db.execute(_MISSING, where)]
 
 
-def hourly(db: sqlite3.Connection, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
+def hourly(
+    db: sqlite3.Connection,
+    unreadable: Unreadable,
+    gateway: str,
+    channel: str,
+    quantity: str,
+    start_ms: int,
+    end_ms: int,
+) -> list[Hour]:
     """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
     where = _range(db, "reading", (gateway, channel), (start_ms * 1_000_000, end_ms * 1_000_000))
     where |= {"low": max(where["low"], -(-start_ms // HOUR_MS)), "quantity": quantity}
     hours = {hour: Hour(hour * HOUR_MS, *rest) for hour, *rest in db.execute(_HOURLY, where)}
     dirty = db.execute(_DIRTY, where).fetchall()
     for (hour,) in dirty:
-        found = count(db, hour, where["channel"]).get(quantity)
+        found = count(db, unreadable, hour, where["channel"]).get(quantity)
         hours.pop(hour, None)
         if found is not None:
             hours[hour] = Hour(hour * HOUR_MS, *found)

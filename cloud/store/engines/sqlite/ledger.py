@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,8 @@ from wire.reading import Reason
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from cloud.store.unreadable import Unreadable
 
 _LAST_ARRIVAL = "SELECT arrival_ms FROM ledger WHERE arrival_ms >= ? ORDER BY arrival_ms LIMIT 1 OFFSET ?"
 _BATCH_READINGS = f"""{SPAN}
@@ -30,7 +32,7 @@ _BATCH_MISSING = f"""{SPAN}
 """  # noqa: S608 - own constants
 
 
-def rows(db: sqlite3.Connection, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
+def rows(db: sqlite3.Connection, unreadable: Unreadable, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
     """Return the ledger rows that arrived at or after `since_ms`, in order of arrival."""
     last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone() if at_most else None
     found = db.execute(
@@ -39,13 +41,15 @@ def rows(db: sqlite3.Connection, since_ms: int = 0, at_most: int = 0) -> list[Le
         " ORDER BY arrival_ms, ledger.epoch, first",
         (since_ms, last[0] if last else 2**62),
     ).fetchall()
-    return [
-        LedgerRow(gateway, epoch, first, n, VERDICTS[verdict], at, start_ns=start, end_ns=end, words=words)
-        for gateway, epoch, first, n, verdict, at, start, end, words in found
-    ]
+    return unreadable.each("ledger", found, _row)
 
 
-def readings(db: sqlite3.Connection, row: LedgerRow) -> list[Dated]:
+def _row(found: tuple[Any, ...]) -> LedgerRow:
+    gateway, epoch, first, n, verdict, at, start, end, words = found
+    return LedgerRow(gateway, epoch, first + 0, n + 0, VERDICTS[verdict], at + 0, 0, start + 0, end + 0, words)
+
+
+def readings(db: sqlite3.Connection, unreadable: Unreadable, row: LedgerRow) -> list[Dated]:
     """Return the stored readings of one ledger row, with their sequence numbers, in order."""
     if not row.end_ns:
         return []
@@ -53,15 +57,23 @@ def readings(db: sqlite3.Connection, row: LedgerRow) -> list[Dated]:
     found = db.execute(_BATCH_READINGS, where).fetchall()
     absent = db.execute(_BATCH_MISSING, where).fetchall()
     reasons: dict[tuple[str, int], dict[str, Reason]] = {}
-    for channel, time, quantity, reason in absent:
-        reasons.setdefault((channel, time), {})[quantity] = Reason(reason)
+    for channel, time, quantity, reason in unreadable.each("reason", absent, _reason):
+        reasons.setdefault((channel, time), {})[quantity] = reason
     out = []
-    for channel, time, told, quantities, texts in found:
+    for channel, time, told, names, values in unreadable.each("reading", found, _values):
         seq = seq_of(time, told, row)
         if seq is not None:
-            names = quantities.split(",")
-            values = dict(present(names, texts))
             why, bounded = reasons.get((channel, time), {}), "clock_uncertainty" in names
-            ms = time // MS_NS
-            out.append(Dated(row.gateway, row.epoch, seq, channel, ms, values, why, bounded))
+            out.append(Dated(row.gateway, row.epoch, seq, channel, time // MS_NS, values, why, bounded))
     return sorted(out, key=lambda dated: dated.seq)
+
+
+def _reason(found: tuple[str, int, str, int]) -> tuple[str, int, str, Reason]:
+    channel, time, quantity, reason = found
+    return channel, time, quantity, Reason(reason)
+
+
+def _values(found: tuple[str, int, int | None, str, str]) -> tuple[str, int, int | None, list[str], dict[str, float]]:
+    channel, time, told, quantities, texts = found
+    names = quantities.split(",")
+    return channel, time, told, names, dict(present(names, texts))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cloud.store.engines.sqlite import history, ledger, statuses
 from cloud.store.engines.sqlite.file import Faults, Readers, size
 from cloud.store.engines.sqlite.writer import Writer
+from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ class SqliteStore:
         self._faults = Faults(self._path)
         self._readers = Readers(self._path, self._faults)
         self._writer: Writer | None = None
+        self._unreadable = Unreadable()
 
     def setup(self) -> None:
         """Take the writer's lock, create the file or migrate it. A reader only checks that it can read."""
@@ -40,7 +42,7 @@ class SqliteStore:
                 self._readers.connection()
             elif self._writer is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._writer = Writer(self._path, self._faults)
+                self._writer = Writer(self._path, self._faults, self._unreadable)
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
         """Store everything in one transaction. This engine itself refuses no reading: the lists are empty."""
@@ -63,27 +65,27 @@ class SqliteStore:
     def statuses(self) -> list[StatusRow]:
         """Return the newest status of every (gateway, epoch)."""
         with self._readers.read() as db:
-            return statuses.newest(db)
+            return statuses.newest(db, self._unreadable)
 
     def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival."""
         with self._readers.read() as db:
-            return ledger.rows(db, since_ms, at_most)
+            return ledger.rows(db, self._unreadable, since_ms, at_most)
 
     def batch_readings(self, row: LedgerRow) -> list[Dated]:
         """Return the stored readings of one ledger row, with their sequence numbers, in order."""
         with self._readers.read() as db:
-            return ledger.readings(db, row)
+            return ledger.readings(db, self._unreadable, row)
 
     def latest(self) -> list[Sample]:
         """Return the newest value of every series."""
         with self._readers.read() as db:
-            return history.latest(db)
+            return history.latest(db, self._unreadable)
 
     def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
         """Return (stored time, value) of one series within [start, end), in order of time."""
         with self._readers.read() as db:
-            return history.series(db, gateway, channel, quantity, start_ns, end_ns)
+            return history.series(db, self._unreadable, gateway, channel, quantity, start_ns, end_ns)
 
     def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
         """Return the absent values of a channel within [start, end), in order of time and quantity."""
@@ -93,7 +95,7 @@ class SqliteStore:
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
         with self._readers.read() as db:
-            return history.hourly(db, gateway, channel, quantity, start_ms, end_ms)
+            return history.hourly(db, self._unreadable, gateway, channel, quantity, start_ms, end_ms)
 
     def last_held(
         self, series: Sequence[tuple[str, str]], quantity: str, values: Sequence[float], start_ns: int, end_ns: int
@@ -119,6 +121,7 @@ class SqliteStore:
             "log_bytes": wal,
             "free_bytes": disk.f_bavail * disk.f_frsize,
             "fault": str(self._faults),
+            "unreadable": dict(self._unreadable.counts),
         }
 
     def close(self) -> None:

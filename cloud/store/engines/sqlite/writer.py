@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cloud.store.engines.sqlite.file import Faults
     from cloud.store.ledger import Refusal
+    from cloud.store.unreadable import Unreadable
     from wire.batch import Block, Gap, Status
 
 _KNOWN = "SELECT verdict, start_ns, end_ns FROM ledger WHERE (epoch, first, n) = (?, ?, ?)"
@@ -38,9 +39,9 @@ _PUT_DIRTY = "INSERT INTO dirty_hour VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET 
 class Writer:
     """The one connection that writes, with the lock that makes it the one."""
 
-    def __init__(self, path: Path, faults: Faults) -> None:
+    def __init__(self, path: Path, faults: Faults, unreadable: Unreadable) -> None:
         self._path = path
-        self._faults = faults
+        self._faults, self._unreadable = faults, unreadable
         self._turn = threading.Lock()  # a status may come from another thread than the commits
         self._lock = take_lock(path)
         try:
@@ -118,7 +119,7 @@ class Writer:
         self._folded_ms = arrival_ms
         try:
             with self._faults.guard("fold"):
-                fold(self._db, arrival_ms)
+                fold(self._db, self._unreadable, arrival_ms)
                 if size(Path(f"{self._path}-wal")) > WAL_BYTES:
                     self._db.execute("PRAGMA busy_timeout = 500")
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
