@@ -11,7 +11,7 @@ import pytest
 from cloud.store import Retry, Sample, open_store
 from cloud.store.patience import AGAIN_S
 from cloud.stream.connection import Arrival
-from cloud.stream.latest import FILL_S, UNREAD_BYTES, Latest, Value
+from cloud.stream.latest import FILL_S, MOST_UNREAD, UNREAD_BYTES, Latest, Value
 from tests.build import START_MS, batch, packet, soil
 from wire import codec
 from wire.batch import Source
@@ -214,6 +214,13 @@ def test_of_a_gateway_that_nobody_looks_at_little_is_kept_and_the_store_brings_t
     asked = latest._wanted.is_set()
     store.close()
     assert not asked, "nothing is missing any more"
+
+
+def test_names_without_end_do_not_fill_the_memory() -> None:
+    latest = Latest()
+    for number in range(MOST_UNREAD + 100):
+        latest.hear(heard(b"x" * 100, gateway=f"stranger-{number}"))
+    assert len(latest._unread) == MOST_UNREAD
 
 
 def test_a_store_that_is_away_is_asked_until_it_answers_and_complained_of_once(

@@ -358,6 +358,7 @@ def test_the_box_takes_a_code_to_its_tree(world: World) -> None:
     asked = client(world)
     answer = asked.get("/?ma=7k3-mqp&lang=en", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/T/{TREE}?lang=en")
+    assert asked.get("/?x=1&ma=7k3-mqp", follow_redirects=False).status_code == 303
     wrong = asked.get("/", params={"ma": '"><script>'})
     assert wrong.status_code == 200
     assert "không phải mã cây" in wrong.text
@@ -592,9 +593,11 @@ def test_visitors_of_one_second_are_shown_what_was_made_once(world: World) -> No
     assert len(once) == 1
     for _ in range(20):
         asked.get(f"/T/{TREE}")
-        asked.request("HEAD", f"/t/{TREE}/".replace("/t/", "/T/"))
+        asked.request("HEAD", f"/T/{TREE}/")
+        asked.get(f"/T/{TREE}?fbclid={looked}&x")
     assert counted.looked == looked
-    assert "Sample tree 1" in asked.get(f"/T/{TREE}", headers={"Accept-Language": "en"}).text.partition("</h1>")[0]
+    for how in ({"headers": {"Accept-Language": "en"}}, {"params": "fbclid=1&lang=en"}):
+        assert '<html lang="en">' in asked.get(f"/T/{TREE}", **how).text
     world.tell({"soil-1": {"soil_moisture": 12.5}}, age_s=1)
     world.clock.now_ms += 2_001
     assert "12,5" in asked.get(f"/T/{TREE}").text

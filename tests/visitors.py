@@ -139,6 +139,7 @@ class Site:
     """The pages on a real socket, served as the server serves them, in a thread of this process."""
 
     def __init__(self, garden: Garden) -> None:
+        self.garden: Any = garden
         self._listener = listen("127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

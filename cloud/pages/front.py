@@ -29,7 +29,8 @@ MOST_KEPT = 256  # pages of some 20 kB
 AT_ONCE = 1_000  # pages in the making: each waits a moment for the store at most
 CACHE = b"public, max-age=60"
 PACK_FROM = 500  # bytes; below that gzip gains nothing
-_LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept; others are made anew
+_LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept
+_TYPED = b"ma="  # what stands in the box of the first page: made anew each time
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -76,10 +77,12 @@ class Front:
                 compares = value
             elif name == b"accept-language":
                 languages = value
-        method, query = scope["method"], scope["query_string"]
+        method, path, query = scope["method"], "/" + scope["path"].strip("/"), scope["query_string"]
         head = method == "HEAD"
+        if query not in _LANGS:
+            query = _meant(path, query)
         lang = _LANGS.get(query) or _first(languages)
-        asked = Asked("GET" if head else method, "/" + scope["path"].strip("/"), query, lang)
+        asked = Asked("GET" if head else method, path, query, lang)
         if query in _LANGS and asked.method == "GET":
             page = (await self._pages.get(asked)).value
         else:
@@ -140,6 +143,14 @@ def _page(status: int, headers: Headers, body: bytes) -> Page:
 
 def _length(body: bytes) -> tuple[bytes, bytes]:
     return b"content-length", str(len(body)).encode()
+
+
+def _meant(path: str, query: bytes) -> bytes:
+    """Return what a query says to us: links that were shared carry words of others (fbclid=…) that mean nothing."""
+    words_of_it = query.split(b"&")
+    if path == "/" and any(one.startswith(_TYPED) for one in words_of_it):
+        return query
+    return next((one for one in words_of_it if one in _LANGS), b"")
 
 
 @lru_cache(maxsize=1_024)

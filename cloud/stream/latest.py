@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wire.batch import Block
 
 UNREAD_BYTES = 16 * 1024  # of one gateway, the newest message beside: a quarter of an hour of thirty values a minute
+MOST_UNREAD = 4_096  # gateways: of more than that the store alone tells
 FILL_S = 300.0  # the store is not asked more often for what was let go of
 _NS = 1_000_000
 
@@ -110,7 +111,13 @@ class Latest:
         if arrival.kind != "up" or arrival.retained or len(arrival.payload) > codec.MAX_PACKET:
             return
         with self._lock:
-            self._unread.setdefault(arrival.gateway, _Unread()).put(arrival)
+            unread = self._unread.get(arrival.gateway)
+            if unread is None:
+                if len(self._unread) >= MOST_UNREAD:
+                    self._wanted.set()
+                    return
+                unread = self._unread[arrival.gateway] = _Unread()
+            unread.put(arrival)
 
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take what is newer in a batch. An undated batch changes nothing: nobody knows how old it is."""
