@@ -37,7 +37,19 @@ class Flood:
     def __init__(self, url: str, seconds: float, headers: Mapping[str, str] | None = None, nice: int = 0) -> None:
         self._seconds = seconds
         said = [word for name, value in (headers or {}).items() for word in ("-H", f"{name}: {value}")]
-        command = ["nice", f"-n{nice}", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", *said, url]
+        command = [
+            "nice",
+            f"-n{nice}",
+            "wrk",
+            "-t1",
+            f"-c{CONNECTIONS}",
+            f"-d{seconds:g}s",
+            "--timeout",
+            "60s",
+            "--latency",
+            *said,
+            url,
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def end(self) -> Visits:
