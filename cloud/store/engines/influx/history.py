@@ -73,11 +73,11 @@ def last_held(
         return {}
     field = field_of(quantity)
     held = " OR ".join(f"{field} = {float(value)}" for value in codes)
-    statements = ";".join(
+    statements = [
         f"SELECT {field} FROM reading {where_of(*one, *span)} AND ({held}) ORDER BY time DESC LIMIT 1"  # noqa: S608
         for one in series
-    )
-    replies = zip(series, server.rows(statements), strict=True)
+    ]
+    replies = zip(series, server.rows(*statements), strict=True)
     return {one: row["time"] for one, rows in replies for _, row in rows}
 
 
