@@ -258,6 +258,22 @@ def _audit(options: argparse.Namespace) -> int:
     return audit(_cloud_config(options, running=False), as_json=options.json)
 
 
+def _backup(options: argparse.Namespace) -> int:
+    from gocche.backup import backup
+
+    config = _cloud_config(options, running=False)
+    try:
+        return backup(config, _file(options.config, "cloud.toml"), options.folder)
+    except sqlite3.Error as error:
+        return _failed(error, config.data.path)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from gocche.backup import restore
+
+    return restore(_cloud_config(options, running=False), options.folder)
+
+
 def _quarantine(options: argparse.Namespace) -> int:
     from gocche.audit import quarantine
 
@@ -311,6 +327,8 @@ _COMMANDS = {
     "status": _status,
     "read": _read,
     "audit": _audit,
+    "backup": _backup,
+    "restore": _restore,
     "quarantine": _quarantine,
     "grafana export": _grafana_export,
     "new-driver": _new_driver,

@@ -118,6 +118,11 @@ def _audit(add: _Add) -> None:
     add("--json", action="store_true")
 
 
+def _backup(add: _Add) -> None:
+    add("folder", type=Path, metavar="DIR")
+    _of_the_server(add)
+
+
 def _quarantine(add: _Add) -> None:
     _of_the_server(add)
     add("--retry", action="store_true")
@@ -157,6 +162,8 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {
     "status": _status,
     "read": _read,
     "audit": _audit,
+    "backup": _backup,
+    "restore": _backup,
     "quarantine": _quarantine,
     "new-driver": _new_driver,
     "devices": _devices,

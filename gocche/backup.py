@@ -1,0 +1,157 @@
+"""`gocche backup` and `gocche restore`: the server's own files, copied while it runs, and put back, each time audited.
+
+Each SQLite file is copied by SQLite's own backup, in one read transaction: a copy is one moment of that file, whatever
+is written meanwhile. The journal and the quarantine are copied after the store, so they may know a little more than
+it, never less. InfluxDB's data is its maker's to copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from cloud.clock import SystemClock, hanoi
+from gocche.audit import audit
+from gocche.words import Refused, both
+from wire import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloud.config import CloudConfig
+
+MANIFEST = "backup.json"
+DATA, SETTINGS, GARDEN = "data", "cloud.toml", "garden"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """One file of a backup."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a backup holds; written last, so that a folder without it is none."""
+
+    version: str
+    made: str
+    engine: str
+    files: dict[str, Kept]
+
+
+def backup(config: CloudConfig, settings: Path, folder: Path) -> int:
+    """Copy the server's files, cloud.toml and the garden into a new folder; return 0 when the copy's sum comes out.
+
+    Secrets are not copied. Raises Refused for a folder that has something in it, OSError or sqlite3.Error for what the
+    machine refuses: then the folder holds no backup.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise Refused("backup", "not_empty", folder=folder)
+    (folder / DATA).mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for name in _databases(config):
+        _copy_database(Path(config.data.path) / name, folder / DATA / name)
+        print(both("backup", "copied", name=name, size=_size(folder / DATA / name)))
+    shutil.copyfile(settings, folder / SETTINGS)
+    shutil.copytree(config.folder / config.garden.path, folder / GARDEN)
+    engine = str(config.store.get("engine", "sqlite"))
+    if engine == "sqlite":
+        unknown = audit(replace(config, data=replace(config.data, path=str(folder / DATA))), as_json=False)
+    else:
+        unknown = 0
+        print(both("backup", "makers", database=config.store.get("database", "gocche"), folder=folder))
+    files = {str(path.relative_to(folder)): _kept(path) for path in _files(folder)}
+    _write(folder / MANIFEST, Manifest(VERSION, hanoi(SystemClock().utc_ms()).isoformat(), engine, files))
+    print(both("backup", "made", folder=folder, files=len(files)))
+    return unknown
+
+
+def restore(config: CloudConfig, folder: Path) -> int:
+    """Put a backup's databases into the data folder of a server that does not run; return 0 when their sum comes out.
+
+    cloud.toml and the garden are not put back: they lie in the backup, for a person to compare. Raises Refused for a
+    folder that is no backup or is damaged, and where a file would be overwritten.
+    """
+    manifest = _manifest(folder)
+    data = Path(config.data.path)
+    wanted = [name for name in manifest.files if name.startswith(f"{DATA}/")]
+    for name in wanted:
+        target = data / Path(name).name
+        if target.exists():
+            raise Refused("restore", "exists", file=target)
+        if not (folder / name).is_file() or _kept(folder / name) != manifest.files[name]:
+            raise Refused("restore", "damaged", file=folder / name)
+    data.mkdir(parents=True, exist_ok=True)
+    for name in wanted:
+        target = data / Path(name).name
+        new = target.with_suffix(".restoring")
+        shutil.copyfile(folder / name, new)
+        _flush(new)
+        new.rename(target)
+        print(both("backup", "copied", name=target.name, size=_size(target)))
+    _flush(data)
+    print(both("restore", "done", data=data, made=manifest.made))
+    return audit(config, as_json=False) if manifest.engine == "sqlite" else 0
+
+
+def _databases(config: CloudConfig) -> Iterator[str]:
+    """Yield the names of the server's SQLite files, the store first."""
+    found = sorted(path.name for path in Path(config.data.path).glob("*.db"))
+    if not found:
+        raise Refused("backup", "nothing", data=config.data.path)
+    store = str(config.store.get("path", ""))
+    yield from sorted(found, key=lambda name: (name != store, name))
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as old,
+        closing(sqlite3.connect(target)) as new,
+    ):
+        old.backup(new)
+        if (told := new.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(f"{source}: {told}")
+    _flush(target)
+
+
+def _manifest(folder: Path) -> Manifest:
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise Refused("restore", "no_backup", folder=folder, file=MANIFEST) from error
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _kept(path: Path) -> Kept:
+    with path.open("rb") as file:
+        return Kept(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _write(path: Path, manifest: Manifest) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+    _flush(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 2**20:.1f} MiB"

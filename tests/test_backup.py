@@ -1,0 +1,124 @@
+"""A server's files copied while it writes, lost, and put back: nothing is unknown, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from cloud.alerts.journal import Journal
+from cloud.clock import SystemClock
+from cloud.config import load
+from cloud.ingest.quarantine import Quarantine
+from cloud.rooms import store_of
+from cloud.store import each_row
+from gocche.backup import DATA, MANIFEST, backup, restore
+from gocche.words import Refused
+from tests.build import batch, soil
+from tests.servers import until
+
+SAMPLE = Path(__file__).parents[1] / "config" / "cloud.toml"
+BOUND_S = 20.0
+
+
+def settings(folder: Path):
+    """Return the sample's configuration with its data in a folder."""
+    config = load(SAMPLE)
+    return replace(config, data=replace(config.data, path=str(folder)))
+
+
+class Writing:
+    """A store that goes on taking batches, as ingest's does."""
+
+    def __init__(self, config) -> None:
+        self._store = store_of(config, writer=True)
+        self._store.setup()
+        self.n, self._stop = 0, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._store.commit([batch(first=self.n * 3 + 1, rows=soil(3))], SystemClock().utc_ms())
+            self.n += 1
+
+    def __enter__(self):
+        self._thread.start()
+        until(lambda: self.n > 5, BOUND_S, "some batches are stored")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(BOUND_S)
+        self._store.close()
+
+
+def rows(config) -> list:
+    store = store_of(config, writer=False)
+    try:
+        return list(each_row(store))
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    config = settings(tmp_path / "live")
+    (tmp_path / "live").mkdir()
+    Quarantine(tmp_path / "live" / "quarantine.db").close()
+    with Writing(config) as writing:
+        before = writing.n
+        assert backup(config, SAMPLE, tmp_path / "copy") == 0
+        assert before <= len(rows(settings(tmp_path / "copy" / DATA)))
+    assert "không rõ 0" in capsys.readouterr().out
+    return tmp_path / "copy"
+
+
+def test_what_was_copied_while_it_was_written_comes_back_whole(tmp_path: Path, copied: Path) -> None:
+    lost = settings(tmp_path / "new" / "data")
+    assert restore(lost, copied) == 0
+    assert rows(lost) == rows(settings(copied / DATA))
+    assert {path.name for path in (tmp_path / "new" / "data").glob("*.db")} == {"store.db", "quarantine.db"}
+    with Writing(lost):
+        pass  # and goes on from there
+
+
+def test_nothing_is_overwritten(tmp_path: Path, copied: Path) -> None:
+    with pytest.raises(Refused, match="has something in it"):
+        backup(settings(tmp_path / "live"), SAMPLE, copied)
+    with pytest.raises(Refused, match="will not be overwritten"):
+        restore(settings(tmp_path / "live"), copied)
+
+
+def test_half_a_backup_and_a_damaged_one_are_refused_before_anything_is_written(tmp_path: Path, copied: Path) -> None:
+    new = settings(tmp_path / "new")
+    file = copied / DATA / "store.db"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    with pytest.raises(Refused, match=r"store.db is not what was backed up"):
+        restore(new, copied)
+    file.unlink()
+    with pytest.raises(Refused, match=r"store.db is not what was backed up"):
+        restore(new, copied)
+    (copied / MANIFEST).unlink()
+    with pytest.raises(Refused, match="no whole backup"):
+        restore(new, copied)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_without_a_server_is_no_backup(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="holds no file of the server"):
+        backup(settings(tmp_path), SAMPLE, tmp_path / "copy")
+    assert not (tmp_path / "copy" / MANIFEST).exists()
+
+
+def test_the_journal_of_alerts_comes_along(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "alerts.db")
+    journal.db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', 7)")
+    config = replace(settings(tmp_path), store={"engine": "influx", "database": "gocche"})
+    assert backup(config, SAMPLE, tmp_path / "copy") == 0, "the readings are InfluxDB's to copy"
+    journal.close()
+    again = Journal(tmp_path / "copy" / DATA / "alerts.db")
+    assert again.db.execute("SELECT value FROM meta WHERE key = 'cursor'").fetchone() == ("7",)
+    again.close()
