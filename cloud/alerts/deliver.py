@@ -68,6 +68,16 @@ class Courier:
         return self._job is not None
 
     @property
+    def carries(self) -> Row | None:
+        """The letter that is being carried."""
+        return self._job.row if self._job else None
+
+    @property
+    def carries_for_s(self) -> float:
+        """For how long it has carried what it carries."""
+        return self._clock.monotonic() - self._began_s
+
+    @property
     def open(self) -> bool:
         """Whether a message may be given to it now."""
         return not self.busy and self._clock.monotonic() >= self._closed_until_s and len(self._left) <= LEFT_BEHIND

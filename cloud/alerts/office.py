@@ -35,6 +35,7 @@ IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 END_S = 2.0  # for what is being carried when the server ends
 STAND_IN_S = {"life": 20.0, "service": 900.0, "upkeep": 900.0}  # then another channel is asked, too
+PATIENCE_S = 5.0  # with a channel that tells somebody something, before another one tells them the same
 MANY = 10  # incidents of a letter from which the journal has one line for all of them
 UNTOLD_S = 45.0  # from which an undelivered letter about life makes the alerts ill
 
@@ -180,7 +181,7 @@ class Office:
             courier = self._couriers.get(row.channel)
             if courier is None or lane in waits:
                 continue
-            if not courier.open or not self._retries.due(row):
+            if not courier.open or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
             elif message := self._compose(row):
                 courier.give(Job(row, message))
@@ -189,6 +190,15 @@ class Office:
         for courier in self._couriers.values():
             if courier.wants_check:
                 courier.give(Job(None, None))
+
+    def _flies(self, row: Row) -> bool:
+        """Tell whether its reader is just being told the same by another channel, which has not taken long yet."""
+        near = [one.carries for one in self._couriers.values() if one.carries and one.carries_for_s < PATIENCE_S]
+        incidents = {number for number, _ in self._outbox.about(row)} if near else set()
+        return any(
+            other.person == row.person and not incidents.isdisjoint(number for number, _ in self._outbox.about(other))
+            for other in near
+        )
 
     def _compose(self, row: Row) -> Message | None:
         """Put a letter on paper and mark it as being sent; None where it says nothing new."""
