@@ -88,6 +88,25 @@ def test_a_disk_that_takes_nothing_costs_no_message(bench: Bench) -> None:
     assert len(bench.alerts.incidents()) == 1
 
 
+def test_a_journal_that_takes_nothing_is_an_illness_while_it_lasts(tmp_path: Path) -> None:
+    clock = SystemClock()
+    bench = Bench(tmp_path, [SMOKE], None, clock=clock)
+    bench.alerts.step()
+    db = bench.alerts._journal.db
+    db.execute("PRAGMA query_only=1")
+    stop = threading.Event()
+    thread = threading.Thread(target=bench.alerts.run, args=(stop,), name="alerts")
+    thread.start()
+    now_ms = clock.utc_ms()
+    bench.alerts.offer(batch(1, [(now_ms - 240_000 + 60_000 * n, 80.0) for n in range(5)]), now_ms)
+    until(lambda: "readonly" in bench.alerts.health()["fault"], within_s=10)
+    db.execute("PRAGMA query_only=0")
+    until(lambda: not bench.alerts.health()["fault"] and bench.alerts.incidents(), within_s=10)
+    stop.set()
+    thread.join(10)
+    bench.close()
+
+
 def test_a_hundred_messages_are_one_commit(bench: Bench) -> None:
     bench.clock.advance(301)
     commits: list[str] = []

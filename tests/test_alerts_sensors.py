@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud.alerts.pace import refuse
+from cloud.alerts.rules import open_rules
+from cloud.config import ConfigError
 from tests.rules.garden import SILENT, SMOKE, Bench
 
 if TYPE_CHECKING:
@@ -112,20 +115,19 @@ def test_smoke_is_seen_by_a_sensor_that_is_slower_than_the_rule_allows(bench: Be
 
 def test_a_rule_slower_than_a_sensor_is_refused_when_it_is_written_and_not_in_the_night(bench: Bench) -> None:
     bench.live([(600.0 * n, 5.0) for n in range(6)])
-    bench.restart()  # the rules are as they were
-    bench.rules = [SMOKE | {"gap_s": 500}, SILENT]
-    with pytest.raises(
-        ValueError, match=r"\[\[rule\]\] 'smoke': gap_s = 500 is shorter than the pace of sg-01/smoke-1"
-    ) as caught:
-        bench.restart()
-    assert "a reading each 600 s" in str(caught.value)
-    assert str(caught.value).endswith("set gap_s to 1500 or more")
-    bench.rules = [SMOKE, SILENT, SMOKE | {"name": "haze", "over": 100.0, "gap_s": 60}]
-    with pytest.raises(ValueError, match=r"'haze': gap_s = 60"):
-        bench.restart()
-    bench.rules = [SMOKE | {"gap_s": 1_500}, SILENT]
-    bench.restart()
-    bench.step()
+
+    def start(*tables: dict[str, Any]) -> None:
+        refuse(bench.path, open_rules(tables), tables, bench.clock.utc_ms())
+
+    start(SMOKE, SILENT, GUARD)  # as they were, and the sensor has become slow since
+    with pytest.raises(ConfigError) as caught:
+        start(SMOKE | {"gap_s": 500}, SILENT)
+    assert str(caught.value) == (
+        "cloud.toml: [[rule]] 1 (smoke) gap_s: 500 is shorter than the pace of sg-01/smoke-1, a reading each 600 s:"
+        " no two of them would add up; write gap_s = 1500 or more"
+    )
+    with pytest.raises(ConfigError, match=r"2 \(haze\) gap_s: 60"):
+        start(SMOKE, SMOKE | {"name": "haze", "over": 100.0, "gap_s": 60})
+    start(SMOKE | {"gap_s": 1_500})
     bench.clock.advance(8 * DAY_S)  # the sensor was taken down
-    bench.rules = [SMOKE, SILENT]
-    bench.restart()
+    start(SMOKE | {"gap_s": 500})

@@ -90,7 +90,6 @@ class Alerts:
     ) -> None:
         tables = list(rules)
         opened = open_rules(tables)
-        pace.refuse(journal_path, opened, tables, clock.utc_ms())
         self._written = pace.written(tables)
         by_name = {rule.name: rule for rule in opened}
         self._clock, self._path = clock, journal_path
@@ -125,7 +124,7 @@ class Alerts:
         )
         self._keep_ms = round(config.keep_days * 86_400_000)
         self._prune_s = clock.monotonic()
-        self._faults = 0
+        self._faults, self._fault = 0, ""
         self._begun = False
 
     def offer(self, batch: Batch, arrival_ms: int) -> None:
@@ -167,10 +166,11 @@ class Alerts:
         while not stop.is_set():
             try:
                 self._work()
-                pause_s = IDLE_S
+                pause_s, self._fault = IDLE_S, ""
                 self._clock.wait(self._wake, IDLE_S)
-            except Exception:
+            except Exception as fault:
                 self._faults += 1
+                self._fault = f"{type(fault).__name__}: {fault}"
                 LOG.exception("alerts-failed pause_s=%g", pause_s)
                 self._clock.wait(stop, pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -216,6 +216,7 @@ class Alerts:
             "poisoned": self._intake.counts["poisoned"],
             "unreadable": self._ledger.unreadable,
             "faults": self._faults,
+            "fault": self._fault,
             "rules_failed": dict(self._judge.failed),
             "rules_slow": dict(self._judge.slow),
             "ledger_fault": self._ledger.fault,

@@ -8,6 +8,7 @@ night does not end alerts for everybody.
 
 from __future__ import annotations
 
+import sqlite3
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from cloud.alerts.journal import reading
 from cloud.alerts.progress import Series
 from cloud.alerts.rules import DAY_MS
+from cloud.config import CLOUD_TOML, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Patience, Point
+    from settings.finding import File
 
 ACCEPTED = "rules"  # in the journal: the rules as they were when alerts last started
 RECENT_MS = 7 * DAY_MS
@@ -57,29 +60,35 @@ def written(tables: Iterable[dict[str, Any]]) -> str:
     return msgspec.json.encode({str(table.get("name")): table for table in tables}, order="deterministic").decode()
 
 
-def refuse(path: Path, rules: Sequence[Rule], tables: Sequence[dict[str, Any]], now_ms: int) -> None:
-    """Raise ValueError, with place and remedy, for a rule that is new or changed and slower than a sensor of its kind.
+def refuse(
+    path: Path, rules: Sequence[Rule], tables: Sequence[dict[str, Any]], now_ms: int, file: File = CLOUD_TOML
+) -> None:
+    """Raise ConfigError for a rule that is new or changed and slower than a sensor of its quantity.
 
     Only what the journal has seen in the last week counts; where there is no journal yet, nothing is refused.
     """
     if not path.exists():
         return
-    with reading(path) as db:
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'series'").fetchone():
-            return
-        row = db.execute("SELECT value FROM meta WHERE key = ?", (ACCEPTED,)).fetchone()
-        accepted = msgspec.json.decode(row[0]) if row else {}
-        series = db.execute("SELECT rule, gateway, channel, state FROM series").fetchall()
+    try:
+        accepted, series = _known(path)
+    except sqlite3.Error:
+        return  # the room itself says what is wrong with its journal
     quantities = {rule.name: rule.quantity for rule in rules}
-    for rule, table in zip(rules, tables, strict=True):
+    for number, (rule, table) in enumerate(zip(rules, tables, strict=True), 1):
         if accepted.get(rule.name) == table or rule.silence.of == "sensor":
             continue
+        gap_ms = rule.patience.gap_ms
         for name, gateway, channel, text in series:
             state = msgspec.json.decode(text, type=Series)
             same = rule.quantity and quantities.get(name) == rule.quantity
-            if same and now_ms - state.newest_ms < RECENT_MS and pace_ms(state) > rule.patience.gap_ms:
-                raise ValueError(
-                    f"[[rule]] {rule.name!r}: gap_s = {rule.patience.gap_ms / 1000:g} is shorter than the pace of"
-                    f" {gateway}/{channel}, a reading each {pace_ms(state) / 1000:g} s: no two of them would add up;"
-                    f" set gap_s to {WIDER * pace_ms(state) / 1000:g} or more"
-                )
+            if same and now_ms - state.newest_ms < RECENT_MS and pace_ms(state) > gap_ms:
+                facts = {"pace": f"{pace_ms(state) / 1000:g}", "better": f"{WIDER * pace_ms(state) / 1000:g}"}
+                place, sensor = f"[[rule]] {number} ({rule.name}) gap_s", f"{gateway}/{channel}"
+                raise ConfigError(file, place, "slower_than_sensor", value=f"{gap_ms / 1000:g}", sensor=sensor, **facts)
+
+
+def _known(path: Path) -> tuple[dict[str, Any], list[tuple[str, str, str, str]]]:
+    with reading(path) as db:
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (ACCEPTED,)).fetchone()
+        series = db.execute("SELECT rule, gateway, channel, state FROM series").fetchall()
+    return (msgspec.json.decode(row[0]) if row else {}), series

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.alerts.channels import Named, open_channels
 from cloud.alerts.engine import Alerts, AlertsConfig
+from cloud.alerts.pace import refuse
 from cloud.alerts.rules import Rule, open_rules
+from cloud.clock import SystemClock
 from settings.expected import convert
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cloud.clock import Clock
     from cloud.config import CloudConfig
     from cloud.registry import Registry
@@ -22,9 +23,11 @@ JOURNAL = "alerts.db"
 
 def check(config: CloudConfig, *, running: bool = True) -> tuple[AlertsConfig, list[Rule], list[Named]]:
     """Return `[alerts]`, the rules and the channels. Raises ConfigError naming table, key and rule."""
+    rules = open_rules(config.rules, config.file)
+    refuse(Path(config.data.path) / JOURNAL, rules, config.rules, SystemClock().utc_ms(), config.file)
     return (
         convert(config.file, "[alerts]", config.alerts, AlertsConfig),
-        open_rules(config.rules, config.file),
+        rules,
         open_channels(config.channels, config.file, running=running),
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.config import CloudConfig
 
-LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached")
+LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached", "rules_slow")
 
 
 class AlertsRoom:
@@ -61,6 +61,7 @@ class AlertsRoom:
         why = (
             "" if self._stream.connected else f"broker: {self._stream.why}",
             "" if told["journal"] in ("ok", "not yet begun") else f"journal: {told['journal']}",
+            told["fault"] and f"judging: {told['fault']}",
             told["ledger_fault"] and f"ledger: {told['ledger_fault']}",
             told["rules_failed"] and f"rules failed: {', '.join(sorted(told['rules_failed']))}",
             told["channels_ill"] and f"channels that cannot tell: {', '.join(told['channels_ill'])}",
