@@ -294,6 +294,18 @@ def _grafana_export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _store_copy(options: argparse.Namespace) -> int:
+    from cloud.clock import HANOI
+    from gocche.store_copy import copy
+
+    config = _cloud_config(options, running=False)
+    try:
+        since = datetime.fromisoformat(options.since).replace(tzinfo=HANOI) if options.since else None
+    except ValueError as error:
+        raise Refused("store", "no_day", since=options.since) from error
+    return copy(config, options.from_, options.to, round(since.timestamp() * 1000) if since else 0)
+
+
 def _new_driver(options: argparse.Namespace) -> int:
     from gocche.new_driver import new_driver
 
@@ -331,6 +343,7 @@ _COMMANDS = {
     "restore": _restore,
     "quarantine": _quarantine,
     "grafana export": _grafana_export,
+    "store copy": _store_copy,
     "new-driver": _new_driver,
     "devices": _devices,
     "broker": _broker,

@@ -49,10 +49,11 @@ def parser() -> Parser:
     )
     for name, arguments in _COMMANDS.items():
         arguments(_command(commands, name))
-    grafana = commands.add_parser("grafana", help=_both("help", "grafana"), description=_both("help", "grafana"))
-    _export(
-        _command(grafana.add_subparsers(required=True, metavar=_both("heading", "command")), "export", "grafana export")
-    )
+    for word, parts in _GROUPS.items():
+        group = commands.add_parser(word, help=_both("help", word), description=_both("help", word))
+        below = group.add_subparsers(required=True, metavar=_both("heading", "command"))
+        for part, arguments in parts.items():
+            arguments(_command(below, part, f"{word} {part}"))
     return whole
 
 
@@ -137,6 +138,13 @@ def _export(add: _Add) -> None:
     add("--installed-at", default="", metavar="DIR")
 
 
+def _copy(add: _Add) -> None:
+    add("--from", required=True, dest="from_", metavar="STORE")
+    add("--to", required=True, metavar="STORE")
+    add("--since", metavar="YYYY-MM-DD")
+    _of_the_server(add)
+
+
 def _new_driver(add: _Add) -> None:
     add("name", metavar="NAME")
 
@@ -169,6 +177,7 @@ _COMMANDS: dict[str, Callable[[_Add], None]] = {
     "devices": _devices,
     "broker": _broker,
 }
+_GROUPS: dict[str, dict[str, Callable[[_Add], None]]] = {"grafana": {"export": _export}, "store": {"copy": _copy}}
 
 
 def _both(part: str, name: str) -> str:

@@ -30,6 +30,11 @@ class Intervals:
         at = bisect_right(self._starts, number) - 1
         return at >= 0 and number < self._ends[at]
 
+    def covers(self, start: int, end: int) -> bool:
+        """Tell whether all of start, start + 1, … end − 1 is in the set."""
+        at = bisect_right(self._starts, start) - 1
+        return at >= 0 and end <= self._ends[at]
+
     def add(self, start: int, end: int) -> None:
         """Add start, start + 1, … end − 1."""
         if start >= end:
