@@ -91,7 +91,7 @@ def sms(hook: Hook) -> dict[str, Any]:
 def test_a_smoke_mail_that_is_refused_goes_by_the_other_channel_and_is_said(
     room: Callable[..., Room], post: Post, hook: Hook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    post.refuse[LU.email] = "550 no such user"
+    post.refuse[LU.email] = f"550 no such user <{LU.email}>"
     bench = room([SMOKE], mail_table(post.port), sms(hook))
     bench.live(FIRE)
     ((_, message),) = hook.got

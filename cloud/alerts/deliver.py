@@ -152,8 +152,15 @@ class Courier:
             else:
                 self._channel.send(job.message)
         except (Retry, GiveUp) as failure:
-            return failure
+            return _discreet(failure, job)
         except Exception as error:
             LOG.exception("channel-failed channel=%s", self.name)
             return Retry(f"{type(error).__name__}: {error}", everybody=True)
         return None
+
+
+def _discreet(failure: Retry | GiveUp, job: Job) -> Retry | GiveUp:
+    """Take the address out of what a server says, which likes to repeat it: these words stand on the log."""
+    if job.message is not None:
+        failure.args = (str(failure).replace(job.message.to, "…"),)
+    return failure

@@ -21,7 +21,7 @@ from cloud.alerts.route import LEVELS, LIFE, Reader, elsewhere, say
 from cloud.alerts.sorting import Sorter, people
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
@@ -148,11 +148,11 @@ class Office:
         self._outcomes.put(outcome)
         self._wake.set()
 
-    def _returned(self) -> list[Outcome]:
-        found = []
+    def _returned(self) -> Iterator[Outcome]:
+        """Give what came back, one after the other: what follows one that cannot be written down stays there."""
         while not self._outcomes.empty():
-            found.append(self._outcomes.get())
-        return found + [late for courier in self._couriers.values() if (late := courier.overdue())]
+            yield self._outcomes.get()
+        yield from (late for courier in self._couriers.values() if (late := courier.overdue()))
 
     def _stand_in(self, rows: Sequence[Row]) -> None:
         """Give a letter that is not delivered to the next channel of the same person as well."""

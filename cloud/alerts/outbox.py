@@ -2,8 +2,8 @@
 
 A row is `waiting`, marked `sending` before each try, then `told`, `given up` or `overtaken` (when its turn came there
 was nothing new to say). A crash between acceptance and our commit leaves `sending`, which is tried again: at most one
-repeat per crash, under the same id. An ordered restart finds no such row and repeats nothing. Everything here happens
-within the caller's transaction, on the post office's own connection.
+repeat per crash, under the same id. An ordered restart waits a little for what is being sent and repeats nothing else.
+Everything here happens within the caller's transaction, on the post office's own connection.
 """
 
 from __future__ import annotations
