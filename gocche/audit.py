@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cloud.clock import SystemClock, hanoi
+from cloud.inbox import Asker
 from cloud.ingest.audit import books
-from cloud.ingest.quarantine import Quarantine
+from cloud.ingest.quarantine import listing
+from cloud.ingest.retrial import RETRY
 from cloud.rooms import store_of
 from cloud.store import Retry, each_row
 from gocche.words import LANGUAGES, both, said
-from wire import codec
-from wire.batch import Batch
 
 if TYPE_CHECKING:
     from cloud.config import CloudConfig
-    from cloud.ingest.quarantine import Case
-    from cloud.store import Store
+
+PATIENCE_S = 600.0  # for a full quarantine, while the server stores what comes meanwhile
+LOOK_S = 0.2
 
 
 def audit(config: CloudConfig, *, as_json: bool) -> int:
@@ -47,54 +49,56 @@ def audit(config: CloudConfig, *, as_json: bool) -> int:
     return int(any(one.unknown for one in accounts))
 
 
-def quarantine(config: CloudConfig, *, retry: bool) -> int:
-    """Print what lies in quarantine; with `retry` store what this version understands, under its old identity."""
-    cases = Quarantine(Path(config.data.path) / "quarantine.db")
-    clock = SystemClock()
-    store = store_of(config, writer=True) if retry else None
-    try:
-        if store is not None:
-            store.setup()
-        found = False
-        for case in cases.cases():
-            found = True
-            print(
-                f"{hanoi(case.arrival_ms).isoformat()} gateway={case.gateway} epoch={case.epoch or '-'}"
-                f" first={case.first} n={case.n} bytes={case.size} why={case.reason!r}"
-            )
-            if store is not None:
-                fate, facts = _retry(store, case, cases.payload(case.id), clock.utc_ms())
-                if fate == "stored":
-                    cases.release([case.id])
-                print("  →", " · ".join(said("quarantine", fate, language, **facts) for language in LANGUAGES))
-        if not found:
-            print(both("quarantine", "empty"))
-    except Retry as error:
-        print(both("audit", "no_store", why=error), file=sys.stderr)
+def quarantine(config: CloudConfig, *, retry: bool, patience_s: float = PATIENCE_S) -> int:
+    """Print what lies in quarantine; with `retry` have ingest store what it understands now, and print what it says.
+
+    Ingest alone writes the store and the quarantine: it is asked by a row in its inbox, and answers while it runs.
+    """
+    folder = Path(config.data.path)
+    cases = list(listing(folder / "quarantine.db"))
+    told = _asked(folder, patience_s) if retry and cases else {}
+    if told is None:
         return 1
-    finally:
-        cases.close()
-        if store is not None:
-            store.close()
+    for case in cases:
+        print(
+            f"{hanoi(case.arrival_ms).isoformat()} gateway={case.gateway} epoch={case.epoch or '-'}"
+            f" first={case.first} n={case.n} bytes={case.size} why={case.reason!r}"
+        )
+        if retry and (fate := _fate(told, case.id)):
+            print("  →", " · ".join(said("quarantine", fate[0], language, **fate[1]) for language in LANGUAGES))
+    if not cases:
+        print(both("quarantine", "empty"))
+    if told.get("stopped"):
+        print(both("audit", "no_store", why=told["stopped"]), file=sys.stderr)
+        return 1
     return 0
 
 
-def _retry(store: Store, case: Case, payload: bytes, now_ms: int) -> tuple[str, dict[str, Any]]:
-    """Store a case; return "stored" when all of it is, else what stands against it, with its facts. Raises Retry."""
+def _asked(folder: Path, patience_s: float) -> dict[str, Any] | None:
+    """Ask ingest to try the cases again; return what became of them, or None where it does not answer, and say so."""
+    clock = SystemClock()
+    asker = Asker(folder, "ingest", clock)
     try:
-        message = codec.decode_message(case.gateway, payload, now_ms)
-    except codec.Damaged as error:
-        return ("text", {}) if case.epoch else ("damaged", {"why": error})
-    except codec.Rejected as error:
-        return "refused", {"why": error}
-    if isinstance(message, Batch) and message.offset_ms is None:
-        return "undated", {}
-    try:
-        (refused,) = store.commit([message], now_ms)
-    except Retry:
-        raise
-    except Exception as error:  # noqa: BLE001 - a batch that breaks the store must not cost the others their turn
-        return "breaks", {"kind": type(error).__name__, "why": error}
-    if refused:
-        return "partly", {"count": len(refused), "n": message.n, "why": refused[0].reason}
-    return "stored", {}
+        number = asker.ask(RETRY, {})
+        until_s = clock.monotonic() + patience_s
+        while asker.attended() and clock.monotonic() < until_s:
+            outcome = asker.outcome(number)
+            if outcome is not None:
+                return outcome
+            clock.wait(threading.Event(), LOOK_S)
+        print(both("quarantine", "busy" if asker.attended() else "waits"), file=sys.stderr)
+    except Retry as error:
+        print(both("quarantine", "not_asked", why=error), file=sys.stderr)
+    finally:
+        asker.close()
+    return None
+
+
+def _fate(told: dict[str, Any], number: int) -> tuple[str, dict[str, Any]] | None:
+    """Return what became of a case; None where its turn did not come, or too many are left to tell each."""
+    if number > told["after"]:
+        return None
+    left = told["left"].get(str(number))
+    if left is None:
+        return None if told["more"] else ("stored", {})
+    return left[0], left[1]

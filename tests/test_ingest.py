@@ -44,10 +44,13 @@ class Room:
         self.clock = Clock()
         self.ingester = self.ingests_into(self.store, self.quarantine)
 
-    def ingests_into(self, store, quarantine):
+    def ingests_into(self, store, quarantine, inbox=None):
         """Let another ingester take over, as after a start."""
-        self.ingester = Ingester(store, quarantine, self.books, self.clock, lambda *said: self.published.append(said))
+        self.ingester = Ingester(store, quarantine, self.books, self.clock, self.publish, inbox)
         return self.ingester
+
+    def publish(self, topic, payload):
+        self.published.append((topic, payload))
 
     def kept(self):
         """Everything in quarantine, with its bytes."""

@@ -12,7 +12,7 @@ from cloud.clock import SystemClock
 from cloud.config import Broker
 from cloud.stream import connection as module
 from cloud.stream.connection import Stream
-from tests.edge.peers import PUBLISH, SUBSCRIBE, Peer
+from tests.edge.peers import CONNECT, PUBLISH, SUBSCRIBE, Peer
 from tests.servers import free_port, until
 from wire import topics
 
@@ -78,6 +78,53 @@ def test_an_exception_behind_a_message_costs_a_connection_and_no_more(follow, ca
         until(lambda: got == [b"second"], BOUND_S, "goes on")
         assert one.connected
     assert "Traceback" in caplog.text
+
+
+def test_a_refused_subscription_is_no_connection_and_is_told(follow):
+    with Peer(grant=0x80) as peer:
+        one = follow(peer.port)
+        until(lambda: "refuses the subscription to gocche/v1/+/up" in one.why, BOUND_S, "it says so")
+        until(lambda: len(peer.connections) > 2, BOUND_S, "it goes on trying")
+        assert not one.connected
+        peer.grant = 1
+        until(lambda: one.connected and not one.why, BOUND_S, "once it is allowed")
+
+
+def test_a_subscription_that_is_never_granted_is_given_up(follow, monkeypatch):
+    monkeypatch.setattr(module, "GRANT_S", 0.2)
+    monkeypatch.setattr(module, "PULSE_S", 0.1)
+    with Peer(mute={SUBSCRIBE}) as peer:
+        one = follow(peer.port)
+        until(lambda: len(peer.connections) > 1, BOUND_S, "another try")
+        assert (one.connected, "has not granted" in one.why) == (False, True)
+        peer.mute.clear()
+        until(lambda: one.connected, BOUND_S, "it hears")
+
+
+def test_each_process_has_an_id_of_its_own_that_every_broker_takes(follow):
+    with Peer() as peer:
+        for _ in range(2):
+            follow(peer.port)
+        until(lambda: len(peer.seen(CONNECT)) == 2, BOUND_S, "two connections")
+    ids = [body[12:] for body in peer.seen(CONNECT)]  # after protocol, flags, keep-alive and length
+    assert len(set(ids)) == 2
+    assert all(one.startswith(b"gocche-test-") for one in ids)
+    assert len(b"gocche-ingest-") + 8 <= 23
+
+
+def test_what_is_too_long_never_reaches_a_queue(follow, caplog):
+    """Three packets of 20 MB once waited in memory until somebody looked."""
+    got = []
+    with Peer() as peer:
+        one = follow(peer.port, got.append)
+        until(lambda: one.connected, BOUND_S, "connected")
+        for size in [65_537] * 7 + [2_000_000]:
+            peer.tell(topics.up("sg-01"), bytes(size))
+        peer.tell(topics.up("sg-01"), bytes(65_536))
+        until(lambda: got, BOUND_S, "the one that is as long as may be")
+    assert [len(message.payload) for message in got] == [65_536]
+    assert one.too_long == 8
+    assert sum("dropped where it arrived" in record.message for record in caplog.records) == 4, "1, 2, 4, 8"
 
 
 def test_answers_of_many_threads_leave_whole_and_at_once(follow, monkeypatch):

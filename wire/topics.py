@@ -14,6 +14,14 @@ ALL_BEATS = f"{PREFIX}/+/beat"
 FROM_GATEWAYS = (ALL_UP, ALL_STATUS, ALL_BEATS)
 
 
+def shared(group: str) -> tuple[str, ...]:
+    """Return what one of several ingesters of a group subscribes to: each batch goes to one, every status to all.
+
+    A beat is joined to the whole status before it, and the broker keeps nothing for a shared subscription.
+    """
+    return (f"$share/{group}/{ALL_UP}", ALL_STATUS, ALL_BEATS) if group else FROM_GATEWAYS
+
+
 def up(gateway: str) -> str:
     """Batches and gap records of a gateway, QoS 1."""
     return f"{PREFIX}/{gateway}/up"

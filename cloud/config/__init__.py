@@ -59,6 +59,9 @@ def load(path: Path, *, running: bool = True) -> CloudConfig:
     tables = text.tables(file, text.read(file))
     broker = convert(file, "[broker]", text.beside(file, text.one(file, tables, "broker")), Broker)
     credentials.check(file, broker, running=running)
+    store = _table(file, "store", text.beside(file, text.one(file, tables, "store")))
+    if broker.share and store.get("engine", "sqlite") == "sqlite":
+        raise ConfigError(file, "[broker] share", "share_alone", value=shown(broker.share))
     http = convert(file, "[http]", text.one(file, tables, "http"), Http)
     _http(file, http)
     return CloudConfig(
@@ -67,7 +70,7 @@ def load(path: Path, *, running: bool = True) -> CloudConfig:
         http,
         _health(file, text.beside(file, text.one(file, tables, "health")), running=running),
         convert(file, "[garden]", text.one(file, tables, "garden"), Garden),
-        _table(file, "store", text.beside(file, text.one(file, tables, "store"))),
+        store,
         _table(file, "alerts", text.one(file, tables, "alerts")),
         _tables(file, tables, "rule"),
         _tables(file, tables, "channel"),

@@ -35,6 +35,13 @@ class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     cert_file: Annotated[str, msgspec.Meta(description="this server's certificate")] = ""
     key_file: Annotated[str, msgspec.Meta(description="this server's private key")] = ""
+    share: Annotated[
+        str,
+        msgspec.Meta(
+            description="name that the servers give which share the batches; only on a broker that knows $share",
+            pattern=r"^[A-Za-z0-9_-]{0,32}$",
+        ),
+    ] = ""
 
 
 class Http(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from cloud.ingest.audit import books
 from cloud.ingest.commit import DAY_MS, Committer
 from cloud.ingest.complaints import Complaints
 from cloud.ingest.reading import Reader
+from cloud.ingest.retrial import Retrial
 from cloud.ingest.statuses import Statuses
 from cloud.store import Retry, each_row
 from settings.words import Refused
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloud.clock import Clock
+    from cloud.inbox import Inbox
     from cloud.ingest.audit import Books
     from cloud.ingest.quarantine import Quarantine
     from cloud.store import Store
@@ -46,6 +48,7 @@ class Ingester:
         books: Books,
         clock: Clock,
         publish: Callable[[str, bytes], None],
+        inbox: Inbox | None = None,
     ) -> None:
         self._store, self._quarantine, self._books, self._clock = store, quarantine, books, clock
         self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
@@ -54,6 +57,7 @@ class Ingester:
         self._reader = Reader(quarantine, self._answers, self._complaints)
         self._committer = Committer(store, quarantine, self._reader, self._answers, self._complaints, clock, books.row)
         self._statuses = Statuses(store, books, self._answers, self._complaints)
+        self._retrial = Retrial(inbox, store, quarantine, self._complaints, clock, books.row)
         self._twice: dict[str, int] = {}
         self.recalled = False
 
@@ -98,10 +102,10 @@ class Ingester:
             pass
         while not stop.is_set():
             arrivals = self._next()
-            if not arrivals:
-                continue
             try:
-                self.step(arrivals)
+                if arrivals:
+                    self.step(arrivals)
+                self._retrial.turn()
             except Exception:
                 log.exception("ingest stumbled; these messages will be sent again n=%s", len(arrivals))
                 self.counts["stumbled"] += 1
@@ -136,7 +140,7 @@ class Ingester:
     def _next(self) -> list[Arrival]:
         arrivals: list[Arrival] = []
         try:
-            arrivals.append(self._queue.get(timeout=0.5))
+            arrivals.append(self._queue.get(block=not self._retrial.busy, timeout=0.5))
             while len(arrivals) < GROUP:
                 arrivals.append(self._queue.get_nowait())
         except queue.Empty:

@@ -229,6 +229,20 @@ def opened(path: Path, limit_bytes: int = LIMIT_BYTES) -> Quarantine:
         return Quarantine(path, limit_bytes)
 
 
+def listing(path: Path) -> Iterator[Case]:
+    """Yield all cases in a file that another process writes, oldest first; nothing where there is none."""
+    if not path.exists():
+        return
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        after = 0
+        while rows := db.execute(_CASES, (after, 1_000)).fetchall():
+            yield from (Case(*row) for row in rows)
+            after = rows[-1][0]
+    finally:
+        db.close()
+
+
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(_MIGRATIONS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud.inbox import Inbox
 from cloud.ingest import quarantine
 from cloud.ingest.audit import Books
 from cloud.ingest.ingester import Ingester
@@ -30,10 +31,11 @@ class Ingest:
         folder = Path(config.data.path)
         folder.mkdir(parents=True, exist_ok=True)
         self._store = store_of(config, writer=True)
+        self._inbox = Inbox(folder, "ingest", clock)  # a second ingest on this folder ends here, in words
         self._quarantine = quarantine.opened(folder / "quarantine.db")
         self._books = Books()
-        self._stream = Stream(config.broker, "gocche-ingest", topics.FROM_GATEWAYS, clock, self._arrived)
-        self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._stream.publish)
+        self._stream = Stream(config.broker, "gocche-ingest", topics.shared(config.broker.share), clock, self._arrived)
+        self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._stream.publish, self._inbox)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
@@ -51,6 +53,7 @@ class Ingest:
     def close(self) -> None:
         """Close the store and the quarantine."""
         self._quarantine.close()
+        self._inbox.close()
         self._store.close()
 
     def health(self) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from cloud.lock import take_lock
 from cloud.store import Retry
 from cloud.store.engines.sqlite.schema import MIGRATIONS, check_version, migrate
-from settings.words import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,20 +96,9 @@ class Readers:
                 reader.db.close()
 
 
-def take_lock(path: Path) -> int:
-    """Return the open lock file. Raises Taken, naming the other process, when it is taken."""
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        other = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        os.close(lock)
-        who = f"process {other}" if other else "another process"
-        raise Taken("cloud", "store", "in_use", path=path, who=who) from None
-    with suppress(OSError):  # the name is a courtesy: a full disk must not cost the lock
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+def writers_lock(path: Path) -> int:
+    """Return the lock of the one that writes the file. Raises Taken, naming the other process."""
+    return take_lock(path, "store")
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cloud.store import Retry
 from cloud.store.engines.sqlite import statuses
-from cloud.store.engines.sqlite.file import WAL_BYTES, open_writer, size, take_lock
+from cloud.store.engines.sqlite.file import WAL_BYTES, open_writer, size, writers_lock
 from cloud.store.engines.sqlite.ids import Ids
 from cloud.store.engines.sqlite.rollup import FOLD_EVERY_MS, fold
 from cloud.store.keys import HOUR_NS, same_span, span_ns
@@ -43,7 +43,7 @@ class Writer:
         self._path = path
         self._faults, self._unreadable = faults, unreadable
         self._turn = threading.Lock()  # a status may come from another thread than the commits
-        self._lock = take_lock(path)
+        self._lock = writers_lock(path)
         try:
             self._db = open_writer(path)
         except BaseException:

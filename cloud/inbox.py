@@ -1,0 +1,177 @@
+"""What one room asks of another: a durable row that the other takes when it can, never a call.
+
+One SQLite file for each room that is asked, `inbox-<room>.db` in the data folder. Any process on the machine may ask: a
+command, another room. Each writes one row in one short transaction, and SQLite lets one write at a time; the room alone
+takes and answers, and holds a lock while it lives, so a question is never in two hands. A question that was taken and
+not answered, because the room died, is taken again: what is asked must bear being done twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.lock import is_held, take_lock
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cloud.clock import Clock
+
+MOST_OPEN = 1_000  # questions that wait: beyond it nobody takes them
+MAX_BYTES = 64 * 1024  # of a question
+KEPT_MS = 86_400_000  # an answered one, for whoever asked
+BUSY_S = 5.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS question(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, asked_ms INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+    done_ms INTEGER, outcome BLOB
+);
+CREATE INDEX IF NOT EXISTS waiting ON question(id) WHERE done_ms IS NULL;
+"""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked, and when."""
+
+    id: int
+    kind: str
+    body: dict[str, Any]
+    asked_ms: int
+
+
+def path_of(folder: Path, room: str) -> Path:
+    """Return the file of a room's inbox in a data folder."""
+    return folder / f"inbox-{room}.db"
+
+
+class Asker:
+    """Asks a room. May be used from any thread; raises Retry where SQLite cannot now, or too much waits already."""
+
+    def __init__(self, folder: Path, room: str, clock: Clock) -> None:
+        self._path, self._clock = path_of(folder, room), clock
+        self._db: _File | None = None
+
+    def attended(self) -> bool:
+        """Tell whether the room runs on this machine now. It answers what waits at its next start too."""
+        return is_held(self._path)
+
+    def ask(self, kind: str, body: dict[str, Any]) -> int:
+        """Leave a question, durably; return the number under which its outcome will be found."""
+        packed = msgspec.json.encode(body)
+        if len(packed) > MAX_BYTES:
+            raise ValueError(f"a question of {len(packed)} bytes, more than {MAX_BYTES}")
+        with self._file().changing() as db:
+            waiting = db.execute("SELECT count(*) FROM question WHERE done_ms IS NULL").fetchone()[0]
+            if waiting >= MOST_OPEN:
+                raise Retry(f"{self._path}: {waiting} questions wait already; does the room run?", 60)
+            row = (self._clock.utc_ms(), kind, packed)
+            added = db.execute("INSERT INTO question(asked_ms, kind, body) VALUES (?, ?, ?)", row)
+            return int(added.lastrowid or 0)
+
+    def outcome(self, number: int) -> dict[str, Any] | None:
+        """Return what became of a question, or None while it waits. Raises LookupError for one that is forgotten."""
+        with self._file().changing() as db:
+            row = db.execute("SELECT outcome FROM question WHERE id = ?", (number,)).fetchone()
+        if row is None:
+            raise LookupError(f"{self._path}: question {number} is not there; answers are kept for a day")
+        return None if row[0] is None else dict(msgspec.json.decode(row[0]))
+
+    def _file(self) -> _File:
+        """Open the file when it is first needed; the room alone makes it. Raises Retry where it never ran here."""
+        if self._db is None:
+            if not self._path.exists():
+                raise Retry(f"{self._path} is not there: the room has never run with this data folder", 5)
+            self._db = _File(self._path)
+        return self._db
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        if self._db is not None:
+            self._db.close()
+
+
+class Inbox:
+    """The room's own side: takes and answers. Raises Taken where another process takes from it already."""
+
+    def __init__(self, folder: Path, room: str, clock: Clock) -> None:
+        self._path, self._clock = path_of(folder, room), clock
+        self._lock = take_lock(self._path, "inbox")
+        try:
+            self._file = _File(self._path)
+            with self._file.changing() as db:
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def take(self, at_most: int = 1) -> list[Question]:
+        """Return the oldest questions that wait; they wait until they are done. Raises Retry.
+
+        One that cannot be read is answered with that, and costs nobody else.
+        """
+        query = "SELECT id, kind, body, asked_ms FROM question WHERE done_ms IS NULL ORDER BY id LIMIT ?"
+        with self._file.changing() as db:
+            rows = db.execute(query, (at_most,)).fetchall()
+        questions = []
+        for number, kind, body, asked_ms in rows:
+            try:
+                questions.append(Question(number, kind, dict(msgspec.json.decode(body)), asked_ms))
+            except (ValueError, TypeError, RecursionError) as error:
+                self.done(number, {"error": f"unreadable question: {error}"})
+        return questions
+
+    def done(self, number: int, outcome: dict[str, Any]) -> None:
+        """Note what became of a question, durably, and forget old ones. Raises Retry."""
+        now = self._clock.utc_ms()
+        with self._file.changing() as db:
+            row = (now, msgspec.json.encode(outcome), number)
+            db.execute("UPDATE question SET done_ms = ?, outcome = ? WHERE id = ?", row)
+            db.execute("DELETE FROM question WHERE abs(done_ms - ?) > ?", (now, KEPT_MS))
+
+    def close(self) -> None:
+        """Close the file and let the lock go. May be called twice."""
+        self._file.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+class _File:
+    """A connection whose commits survive a power cut, for any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._turn = path, threading.Lock()
+        self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            self._db.close()
+            raise
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection in one transaction. Raises Retry for what SQLite says."""
+        with self._turn:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise Retry(f"{self._path}: {error}", BUSY_S) from error
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._db.close()
