@@ -52,9 +52,8 @@ def _run(argv: list[str] | None) -> int:
     try:
         options = parser().parse_args(argv)
         command = options.command
-        # what the agent would log, `read` prints
-        level = logging.DEBUG if options.verbose else logging.ERROR if command == "read" else logging.INFO
-        _log_to_stderr(level)
+        told = command == "read" or getattr(options, "tried", False)  # what would be logged is printed
+        _log_to_stderr(logging.DEBUG if options.verbose else logging.ERROR if told else logging.INFO)
         return _COMMANDS[command](options)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
@@ -192,6 +191,10 @@ def _cloud(options: argparse.Namespace) -> int:
     from cloud.rooms.listener import listen
     from gocche.server import serve
 
+    if options.check or options.tried:
+        from gocche.check import check_cloud
+
+        return check_cloud(_cloud_config(options, running=False), tried_too=options.tried)
     config = _cloud_config(options)
     if options.room:
         return _room(options, config)

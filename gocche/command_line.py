@@ -90,6 +90,8 @@ def _cloud(add: _Add) -> None:
     add("--http", metavar="HOST:PORT")
     add("--health", metavar="HOST:PORT")
     add("--room", choices=ROOMS)
+    add("--check", action="store_true")
+    add("--try", action="store_true", dest="tried")
     add("--http-fd", type=int).help = argparse.SUPPRESS  # the socket that the supervisor holds
 
 

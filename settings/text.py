@@ -63,7 +63,7 @@ def tables(file: File, raw: bytes) -> dict[str, Any]:
 
 def one(file: File, tables: dict[str, Any], name: str) -> object:
     """Return what stands under [name]; an empty table where nothing does."""
-    if isinstance(found := tables.get(name, {}), list) and found:
+    if isinstance(found := tables.get(name, {}), list) and found and isinstance(found[0], dict):
         raise ConfigError(file, f"[[{name}]]", "double_table", head=f"[{name}]")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from functools import cache
 from importlib import resources
@@ -46,11 +47,12 @@ def said(package: str, part: str, name: str, language: str, /, **facts: Any) -> 
 
 def because(why: Exception | str) -> dict[str, str]:
     """Return the facts `why` and `why_vi`: the words of [because] for ours, or for what the system says."""
-    text = why
+    text = str(why)
     if isinstance(why, Exception):
         number = getattr(why, "errno", None) or 0
         text = os.strerror(number) if number > 0 else str(getattr(why, "strerror", None) or why)
         if isinstance(reason := getattr(why, "reason", None), str):  # OpenSSL's
             text = reason.lower().replace("_", " ")
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text)
     told = words(__package__)["because"].get(text, {})
     return {"why": told.get("en", text), "why_vi": told.get("vi", text)}

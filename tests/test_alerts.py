@@ -425,7 +425,7 @@ clear_below = 35.0
         ("[alerts]\nlate = 5\n", r"\[alerts\] late: unknown key; did you mean \"late_s\"\?"),
         (
             '[[rule]]\nname = "x"\nkind = "limt"\n',
-            r'\[\[rule\]\] 1 \(x\) kind: "limt" is not a kind; did you mean "limit"\?',
+            r'\[\[rule\]\] 1 \(x\) kind: "limt" is no kind; did you mean "limit"\?',
         ),
     ],
 )

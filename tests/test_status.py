@@ -237,7 +237,7 @@ def test_what_the_machine_refuses_is_1_in_words(command, monkeypatch, capsys):
         ("agent --config config/devices.toml --broker nonsense", "'nonsense' is not HOST:PORT"),
         ("read soil-99 --config config/devices.toml", "there are: soil-1 (rs485 1)"),
         ("read rs999 1 --config config/devices.toml", "there is no bus rs999; there are: rs485"),
-        ("read rs485 77 --config config/devices.toml --profile nix", '"nix" is not a profile'),
+        ("read rs485 77 --config config/devices.toml --profile nix", '"nix" is no profile'),
         ("read rs485 77 --config config/devices.toml --profile nix", "gocche read rs485 77: profile: "),
         ("agent --config config/devices.toml --broker x:70000", "the port being from 0 to 65535"),
         ("statsu", 'there is no command "statsu": did you mean "status"?'),

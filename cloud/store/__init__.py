@@ -1,7 +1,8 @@
 """What a store promises, and how one is opened by its name: three protocols, one package per engine.
 
-An engine is `cloud/store/engines/<name>/` with a frozen struct `CONFIG` (its keys under `[store]` in cloud.toml) and
-a class `STORE`; it is proved by `tests/contracts/test_store.py`, which runs on every engine.
+An engine is `cloud/store/engines/<name>/` with a frozen struct `CONFIG` (its keys under `[store]` in cloud.toml), a
+class `STORE`, and `COST`, what it takes on disk; it is proved by `tests/contracts/test_store.py`, which runs on every
+engine.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TWICE",
     "Absent",
+    "Cost",
     "History",
     "Hour",
     "Ledger",
@@ -53,6 +55,14 @@ class Retry(Exception):
         self.after_s = after_s
 
 
+class Cost(msgspec.Struct, frozen=True):
+    """Bytes on disk, as measured: what an engine takes for a reading, each of its values, and a batch's ledger row."""
+
+    a_reading: float
+    a_value: float
+    a_batch: float
+
+
 class Store(Ledger, History, Statuses, Protocol):
     """Where readings and the ledger live. Reading methods may be called from any thread; `commit` from one.
 
@@ -77,13 +87,17 @@ def engines() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(found.__path__))
 
 
-def check_store(file: File, table: dict[str, Any], *, running: bool = True) -> None:
-    """Refuse a `[store]` table that `open_store` could not use, and the files that it names. Raises ConfigError."""
+def check_store(file: File, table: dict[str, Any], *, running: bool = True) -> Any:
+    """Return the engine of a `[store]` table that `open_store` can use, and whose files can be read.
+
+    Raises ConfigError. Without `running` what only the service may read is passed over.
+    """
     name = chosen(file, "[store]", {"engine": "sqlite"} | table, "engine", engines())
     config = convert(file, "[store]", table, _engine(name).CONFIG)
     if hasattr(config, "user"):
         credentials.check_pair(file, "[store]", config, "user", "password_file")
     credentials.check_files(file, "[store]", table, running=running)
+    return _engine(name)
 
 
 def open_store(table: dict[str, Any], *, writer: bool, folder: Path | None = None) -> Store:

@@ -153,7 +153,7 @@ def test_no_peer_holds_it_longer_than_its_deadline(
 def test_tables_of_one_name_or_of_no_kind_are_refused() -> None:
     with pytest.raises(ConfigError, match=r'\[\[channel\]\] 2 \(email\) name: "email" is taken'):
         open_channels([mail_table(25), mail_table(26)])
-    with pytest.raises(ConfigError, match=r'\[\[channel\]\] 1 kind: "pager" is not a kind; there are: email, webhook'):
+    with pytest.raises(ConfigError, match=r'\[\[channel\]\] 1 kind: "pager" is no kind; there are: email, webhook'):
         open_channels([{"kind": "pager"}])
     assert [one.name for one in open_channels([mail_table(25), mail_table(26) | {"name": "spare"}])] == [
         "email",

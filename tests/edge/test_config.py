@@ -32,7 +32,7 @@ from settings import credentials
 from settings.words import words
 
 ROOT = Path(__file__).parents[2]
-MISTAKES = sorted(folder for folder in (ROOT / "tests" / "config").iterdir() if folder.is_dir())
+MISTAKES = sorted(file.parent for file in (ROOT / "tests" / "config").glob("*/devices.toml"))
 RIGHT = """[gateway]
 id = "sg-01"
 [broker]
@@ -132,9 +132,9 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ("count = 4", "count = 400", "read[0].count: 400 does not do: it must be a whole number, ≥ 1, ≤ 125"),
         ("count = 4", "cuont = 4", 'read[0] cuont: unknown key; did you mean "count"?'),
         (", count = 4", "", "read[0] count: is missing; add count = … (how many registers; a whole number"),
-        ('profile = "soil-0000"', 'profile = "soil-000"', 'profile: "soil-000" is not a profile; did you mean "'),
+        ('profile = "soil-0000"', 'profile = "soil-000"', 'profile: "soil-000" is no profile; did you mean "'),
         ('profile = "soil-0000"', 'profile = "soil-000"', "there are: air-0000, "),
-        ('"modbus"', '"zigbee"', 'driver: "zigbee" is not a driver; there are: modbus, modem_at'),
+        ('"modbus"', '"zigbee"', 'driver: "zigbee" is no driver; there are: modbus, modem_at'),
         ("commit_s = 10", 'path = "/"', '[spool] path: "/" is not the name of a spool file; leave it out'),
         ("commit_s = 10", 'path = "spool.lock"', '[spool] path: "spool.lock" is not the name of a spool file'),
         ('"127.0.0.1"', '"mqtt://u@mqtt.example.org:1883/x"', 'write host = "mqtt.example.org", and its port in port'),

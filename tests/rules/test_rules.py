@@ -130,7 +130,5 @@ def test_two_rules_of_one_name_are_refused() -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r'kind: "limt" is not a kind; did you mean "limit"\? there are: absence, limit'
-    ):
+    with pytest.raises(ConfigError, match=r'kind: "limt" is no kind; did you mean "limit"\? there are: absence, limit'):
         open_rules([{"name": "x", "kind": "limt"}])

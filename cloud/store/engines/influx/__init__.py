@@ -14,8 +14,10 @@ the key in their times. Only what is ours is read: a foreign program's fields an
 
 from __future__ import annotations
 
+from cloud.store import Cost
 from cloud.store.engines.influx.config import InfluxConfig
 from cloud.store.engines.influx.store import InfluxStore
 
+COST = Cost(a_reading=0, a_value=5.4, a_batch=100)  # docs/decisions/0019; the ledger believed
 CONFIG = InfluxConfig
 STORE = InfluxStore

@@ -10,8 +10,12 @@ power cut, as far as the disk tells the truth about flushing.
 
 from __future__ import annotations
 
+from cloud.store import Cost
 from cloud.store.engines.sqlite.config import SqliteConfig
 from cloud.store.engines.sqlite.store import SqliteStore
 
+COST = Cost(
+    a_reading=35, a_value=5, a_batch=90
+)  # five kinds of gateway, 2 to 6 values a reading, each 10 and 60 s: 47 to 122 bytes a reading
 CONFIG = SqliteConfig
 STORE = SqliteStore
