@@ -16,7 +16,7 @@ from edge.board import Board
 from edge.clock import SystemClock
 from edge.config import ConfigError, checks, devices_toml, load
 from edge.sense.ports import open_line
-from edge.sense.sampler import Sampler
+from edge.sense.sampler import NO_VALUE, Sampler
 from gocche.status import remedy
 from gocche.words import LANGUAGES, Refused, said, words
 from wire.quantities import QUANTITIES
@@ -59,23 +59,34 @@ def read(file: Path, folder: Path, where: list[str], profile: str | None) -> int
 def chosen(file: Path, config: Config, where: list[str], profile: str | None) -> tuple[Bus, Sensor]:
     """Return the bus and the sensor that the words mean. Its warm-up is passed over: who asks, looks."""
     named = {bus.name: bus for bus in config.buses}
+    if len(where) > 2:
+        raise Refused("read", "too_many", name=" ".join(where))
     if len(where) == 2 and where[0] not in named:
         raise Refused("read", "no_bus", name=where[0], known=", ".join(named))
     own = [one for one in config.sensors if len(where) == 1 or one.table.bus == where[0]]
     wanted = where[-1]
     for one in own:
-        if one.table.channel == wanted or (len(where) == 2 and str(getattr(one.config, "address", "")) == wanted):
-            return named[one.table.bus], replace(one, table=replace(one.table, warmup_s=0.0))
+        address = str(getattr(one.config, "address", ""))
+        if one.table.channel == wanted or (len(where) == 2 and address == wanted):
+            if profile is None:
+                return named[one.table.bus], replace(one, table=replace(one.table, warmup_s=0.0))
+            if address:
+                return named[one.table.bus], _asked(file, config, where, one.table.bus, int(address), profile)
     if len(where) == 2 and wanted.isdecimal() and profile:
-        table = {"channel": "asked", "bus": where[0], "driver": "modbus", "address": int(wanted), "profile": profile}
-        try:
-            return named[where[0]], checks.sensor(devices_toml(file), 0, table, config.buses)
-        except ConfigError as error:
-            wrong = error.finding
-            asked = replace(wrong.file, path=Path(f"gocche read {' '.join(where)}"))
-            raise ConfigError(asked, wrong.place.rpartition(" ")[2], wrong.kind, **wrong.facts) from error
+        return named[where[0]], _asked(file, config, where, where[0], int(wanted), profile)
     known = ", ".join(f"{one.table.channel} ({_seat(one)})" for one in own)
     raise Refused("read", "no_sensor", name=" ".join(where), known=known)
+
+
+def _asked(file: Path, config: Config, where: list[str], bus: str, address: int, profile: str) -> Sensor:
+    """Return a Modbus probe that devices.toml does not name, or names with another profile."""
+    table = {"channel": "asked", "bus": bus, "driver": "modbus", "address": address, "profile": profile}
+    try:
+        return checks.sensor(devices_toml(file), 0, table, config.buses)
+    except ConfigError as error:
+        wrong = error.finding
+        asked = replace(wrong.file, path=Path(f"gocche read {' '.join(where)}"))
+        raise ConfigError(asked, wrong.place.rpartition(" ")[2], wrong.kind, **wrong.facts) from error
 
 
 def _seat(sensor: Sensor) -> str:
@@ -89,7 +100,8 @@ def _lines(
     if why:
         yield said("read", "nothing", language, why=why)
         yield remedy(why, again, language)
-        return
+        if not why.startswith(NO_VALUE):
+            return
     for name in sensor.quantities.values():
         row = QUANTITIES[name]
         symbol = words()["symbol"].get(row.unit, row.unit)

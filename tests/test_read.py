@@ -129,6 +129,13 @@ def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(garden):
     assert "air_temperature" in said
 
 
+def test_what_was_asked_for_is_asked_or_refused(garden):
+    said = read(garden, "rs485", "1", "--profile", "xy-md02")[1]
+    assert "\n> 01 04 00 01 " in said, "with the profile that was named, not with that of the file"
+    assert read(garden, "soil-1", "--profile", "xy-md02")[1].splitlines()[1:2] == said.splitlines()[1:2]
+    assert read(garden, "rs485", "1", "2")[0] == 2
+
+
 def test_beside_the_agent_and_what_its_status_says(garden, monkeypatch, capsys):
     agent = started("agent", "--config", garden / "devices.toml", "--data", garden, RUNTIME_DIRECTORY=str(garden))
     try:

@@ -36,6 +36,8 @@ def doubted(file: File, config: Config, now: datetime | None = None) -> list[Fin
         if said.timeout_s is not None and said.timeout_s >= said.every_s:
             facts = {"value": f"{said.timeout_s:g}", "every": f"{said.every_s:g}"}
             found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) timeout_s", "patience", facts))
+        if not sensor.quantities:
+            found.append(Finding(file, f"[[sensor]] {number} ({said.channel})", "no_quantity", {}))
     return found
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_LEAST = 4  # characters of a sentence: the shortest address and something
 _DEGREES = re.compile(r"(\d{1,3})(\d{2}(?:\.\d*)?)")
 
 
@@ -25,15 +26,23 @@ class Damaged(ValueError):
 def sentences(line: bytes, *, checksum_required: bool = True) -> Iterator[list[str] | Damaged]:
     """Yield the fields of each sentence in this line, address first (`GPGGA`), or in its place what is wrong with it.
 
-    What stands before the first `$` is the rest of another sentence and is skipped. Two sentences may share a line
+    What stands before the first `$` is the rest of another sentence and is skipped, and so is noise: at a wrong speed
+    every 256th byte is a `$`, and nobody must look for a disturbed line then. Two sentences may share a line
     where the talker lost a line end; one that has neither checksum nor line end was cut off, whatever is demanded.
     """
     begun = line.split(b"$")[1:]
     for number, text in enumerate(begun, 1):
+        if _is_noise(text):
+            continue
         try:
             yield _whole(text.rstrip(), checksum_required=checksum_required or number < len(begun))
         except Damaged as error:
             yield error
+
+
+def _is_noise(text: bytes) -> bool:
+    plain = sum(0x20 <= byte < 0x7F for byte in text.rstrip())
+    return plain < _LEAST or 4 * plain < 3 * len(text)
 
 
 def _whole(text: bytes, *, checksum_required: bool) -> list[str]:

@@ -39,6 +39,11 @@ class Block(_Strict, frozen=True):
     count: Annotated[int, Meta(ge=1, le=125, description="how many registers")]
     fc: Annotated[Function, Meta(description="3 holding registers, 4 input registers")] = 3
 
+    def __post_init__(self) -> None:
+        """Refuse registers that no device can have. Raises ValueError."""
+        if self.at + self.count > 0x10000:
+            raise ValueError(f"{self.count} registers from {self.at} end beyond 65535")
+
     def holds(self, fc: int, at: int, width: int) -> bool:
         """Tell whether this block reads all `width` registers from `at`."""
         return fc == self.fc and self.at <= at and at + width <= self.at + self.count

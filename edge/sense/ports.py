@@ -9,6 +9,7 @@ OSError) becomes PortLost here.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter
 GATHER_S = 0.03  # for what follows the first byte; an adapter may hold it back for 16 ms anyway
+_NO_TERMINAL = os.strerror(errno.ENOTTY)
 WRITE_S = 2.0  # beyond the time that the bytes take: a port that takes nothing for so long is hung
 
 
@@ -67,12 +69,15 @@ def _losing(port: str) -> Iterator[None]:
     try:
         yield
     except (OSError, termios.error, ValueError) as error:  # serial.SerialException is an OSError
+        if _NO_TERMINAL in str(error):
+            raise PortLost(f"{port}: it is no serial port") from error
         raise PortLost(f"{port}: {_said_once(port, error)}") from error
 
 
 def _said_once(port: str, error: Exception) -> str:
     """Return an error's words: pyserial names port and number twice, and an installer reads them on a small screen."""
-    return re.sub(rf"\[Errno -?\d+\] |:? '?{re.escape(port)}'?", "", str(error))
+    named = re.escape(port.removeprefix("replay:"))
+    return re.sub(rf"\[Errno -?\d+\] |:? '{named}'| {named}(?=: )", "", str(error))
 
 
 class SerialLine:
@@ -198,6 +203,8 @@ class ReplayLine:
 
     def __init__(self, file: Path) -> None:
         with _losing(f"replay:{file}"):
+            if file.exists() and not file.is_file():  # a pipe would block for ever
+                raise OSError("it is not a file")
             self._talk = parse(file.read_text(encoding="utf-8"))
         self._replay = Replay(self._talk)
 

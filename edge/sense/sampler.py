@@ -39,6 +39,7 @@ FAILURES_BEFORE_REST = 3
 LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
 LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
+NO_VALUE = "no value"  # the device answers, and has reasons only
 _STOPS = PortLost("the bus is being stopped or opened again")
 
 
@@ -156,6 +157,8 @@ class Sampler:
             return self._failed(sensor, error.reason, f"{error.kind}: {error}{self._late(terms)}")
         except BaseException as error:  # noqa: BLE001 - the runner's one catch-all; even SystemExit is no thread's end
             return self._failed(sensor, Reason.FAULTY, f"faulty: {type(error).__name__}: {error}", error)
+        if not reading.values and set(reading.reasons.values()) - {Reason.WARMING_UP}:
+            return self._valueless(sensor, reading)
         lost_ms = health.well(reading.mono_ms)
         if lost_ms is not None:
             self._log.info("channel=%s back after_s=%s", sensor.table.channel, lost_ms // 1000)
@@ -205,6 +208,18 @@ class Sampler:
         reading = self._failed(sensor, Reason.PORT_LOST, str(error))
         health = self._health[sensor.table.channel]
         health.failures = min(health.failures, FAILURES_BEFORE_REST)  # a returned port is to be noticed soon
+        return reading
+
+    def _valueless(self, sensor: Sensor, reading: Reading) -> Reading:
+        """Return the reading of a device that answers and has no value: an installer must not take it for well.
+
+        It is asked as often as before, and again with all its tries: nothing is wrong with the talk.
+        """
+        reasons = ", ".join(sorted({Reason(reason).name.lower() for reason in reading.reasons.values()}))
+        health = self._health[sensor.table.channel]
+        if health.failed(f"{NO_VALUE}: {reasons}", reading.mono_ms):
+            self._log.warning("channel=%s answers without a value reasons=%s", sensor.table.channel, reasons)
+        health.failures = 0
         return reading
 
     def _failed(self, sensor: Sensor, reason: Reason, words: str, error: BaseException | None = None) -> Reading:

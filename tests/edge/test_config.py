@@ -311,6 +311,17 @@ def test_patience_beyond_the_interval_and_a_bus_that_is_too_full(file):
     assert "write every_s = " in said
 
 
+READS = RIGHT.replace("{", "{{").replace("}", "}}").replace("at = 0, count = 4", "at = {}, count = 4")
+
+
+def test_a_sensor_of_which_nothing_would_be_stored(file):
+    (said,) = advised(file, READS.format(1000))
+    assert "nothing of what this sensor is asked for is a value" in said
+    file.write_text(READS.format(65535))
+    with pytest.raises(ConfigError, match="4 registers from 65535 end beyond 65535"):
+        load(file)
+
+
 # --- credentials
 
 

@@ -24,6 +24,7 @@ from edge.sense.health import KINDS, TEXTS, Health
 from edge.sense.ports import WRITE_S, CapturedLine, PortLost, SerialLine, SimulatedLine, open_line
 from edge.sense.sampler import Sampler
 from edge.sense.transcript import parse
+from gocche.status import remedy
 from tests.edge.clock import HandClock
 from wire.reading import Reading, Reason
 
@@ -81,6 +82,38 @@ def test_a_value_out_of_range_is_a_reason_and_zero_is_a_value():
     assert reading.values == {"soil_moisture": 0}
     assert reading.reasons == {"soil_temperature": Reason.OUT_OF_RANGE}
     assert reading.raw == {"soil_temperature": 9000}, "the number stays beside its reason"
+
+
+def registers(*words):
+    body = bytes([1, 3, 2 * len(words)]) + b"".join(word.to_bytes(2, "big") for word in words)
+    return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+
+
+def test_a_device_that_answers_without_a_value_is_not_well(caplog):
+    """A probe whose head is unplugged answers 0x7FFF for years; it must not pass the check before leaving."""
+    one, said = sensor(), [0x7FFF, 0x7FFF]
+    room, health = sampler(SimulatedLine(lambda frame: registers(*said) if frame else b""), one)
+    for _ in range(5):
+        assert room.poll(one).reasons == dict.fromkeys(("soil_moisture", "soil_temperature"), Reason.SENTINEL)
+    assert health["soil-1"].why == "no value: sentinel"
+    assert "docs/operate" not in remedy(health["soil-1"].why, "soil-1", "en")
+    assert room._terms(one).retries == 2, "it answers: it is not asked with less care"
+    assert len([record for record in caplog.records if "without a value" in record.message]) == 1
+    said[:] = [312, 0x7FFF]
+    assert room.poll(one).values == {"soil_moisture": 3120}
+    assert health["soil-1"].why == ""
+
+
+def test_a_device_that_warms_up_or_is_asked_for_nothing_that_is_stored_is_well():
+    one = sensor(warmup_s=30)
+    room, health = sampler(SimulatedLine(lambda frame: answer(1, 312, 225) if frame else b""), one)
+    assert set(room.poll(one).reasons.values()) == {Reason.WARMING_UP}
+    assert health["soil-1"].why == ""
+    read = {"profile": "soil-0012", "address": 1, "read": [{"at": 256, "count": 2}]}
+    config = msgspec.convert(read, one.driver.config)
+    plain = msgspec.structs.replace(sensor(), config=config, quantities=one.driver.quantities(config))
+    room, health = sampler(SimulatedLine(lambda frame: registers(1, 2) if frame else b""), plain)
+    assert (room.poll(plain).reasons, health["soil-1"].why) == ({}, "")
 
 
 @pytest.mark.parametrize("said", [float("nan"), float("inf"), -1.7e308, 3.4e38, pytest.param(10**400, id="10^400")])
@@ -179,9 +212,9 @@ def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path)
 
     def respond(number, frame, send):
         whole = answer(1, 300 + number, 200)
-        for at in range(0, len(whole), 3):
-            send(whole[at : at + 3])
-            time.sleep(0.003)  # as a wire at 9600 baud
+        for at in range(len(whole)):
+            send(whole[at : at + 1])
+            time.sleep(0.001)  # as a wire at 9600 baud
 
     class Counted(SerialLine):
         reads = 0
@@ -194,7 +227,7 @@ def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path)
     one = sensor()
     room, _ = sampler(lambda: Counted(bus(), str(pty.port)), one, clock=RealClock())
     assert [room.poll(one).values["soil_moisture"] for _ in range(10)] == [10 * (300 + n) for n in range(1, 11)]
-    assert Counted.reads < 20, "of 3 pieces each"
+    assert Counted.reads < 45, "of 9 pieces each"
     room.close()
     pty.close()
 
@@ -226,6 +259,20 @@ def test_a_port_is_ours_alone(tmp_path):
     first.close()
     first.close()
     pty.close()
+
+
+@pytest.mark.parametrize("port", ["dir", "file", "pipe", "loop", "/dev/null", "replay:dir", "replay:pipe"])
+def test_a_port_that_is_none_is_told_in_whole_words_and_what_to_do(tmp_path, port):
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PortLost) as caught:
+        open_line(bus(port=port), tmp_path)
+    why = str(caught.value)
+    whole = ("no serial port", "could not open port: Is a directory", "not a file", "Too many levels of symbolic links")
+    assert why.endswith(whole), why
+    assert "what port names is no serial port" in remedy(why, "soil-1", "en")
 
 
 def test_a_port_that_cannot_switch_the_direction_says_what_to_do_and_is_let_go(tmp_path):
