@@ -150,8 +150,14 @@ def test_every_why_has_its_own_remedy_in_both_languages():
     ports = (
         "Could not exclusively lock port /dev/x", "[Errno 2] No such file or directory", "the device is gone",
         "[Errno 13] Permission denied: '/dev/x'", "takes no more bytes: is the device hung?", "rts_on_send: cannot",
+        "it is no serial port",
     )  # fmt: skip
     assert len({remedy(f"/dev/x: {text}", "soil-1", "vi") for text in ports}) == len(ports) - 1
+    assert "unplugged" in remedy("/dev/x: Input/output error", "a", "en"), "what a pulled USB adapter says"
+    assert "ask more seldom" in remedy("exception:6: slave 1 refuses function 3: 6 (server device busy)", "a", "en")
+    assert "ModemManager" in remedy("silence: AT+CEREG?: no answer", "a", "en")
+    assert "open sky" in remedy("no value: no_fix", "a", "en")
+    assert "probe head" in remedy("no value: out_of_range, sentinel", "a", "en")
     assert "baud or format is wrong" in remedy(
         "garbled: 90 bytes came, none ends an answer: is the speed right?", "a", "en"
     )
