@@ -152,7 +152,7 @@ def test_a_channel_is_tried_at_the_start_and_its_fault_told_before_anything_burn
     bench.idle(600, 5)
     assert sum("channel-ill channel=email" in line for line in caplog.messages) == 1, "a change, not each try"
     hook.answer = 200
-    bench.idle(120, 5)
+    bench.idle(900, 30)
     assert bench.alerts.health()["channels_ill"] == ["email"]
     assert any("channel-well channel=sms" in line for line in caplog.messages)
     assert post.mails == hook.got == []

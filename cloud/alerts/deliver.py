@@ -17,6 +17,7 @@ import msgspec
 
 from cloud.alerts.channels import GiveUp, Message, Named, Retry
 from cloud.alerts.outbox import Row
+from cloud.alerts.route import LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 GRACE_S = 2.0  # beyond a channel's own deadline
 LEFT_BEHIND = 3  # threads that may hang at once; with more, the channel waits until one comes back
-FIRST_S, LONGEST_S = 2.0, 60.0  # back-off of a channel that takes nothing: full jitter up to 2, 4, 8 … 60 s
+# Back-off of a channel that takes nothing, full jitter up to 2, 4, 8 … s: a letter about life asks again within a
+# minute, a mere check leaves alone for longer a server that bans whoever fails to log in too often.
+FIRST_S, LIFE_S, CALM_S, CHECK_AGAIN_S = 2.0, 60.0, 300.0, 900.0
 CHECK_S = 3_600.0  # how often an idle channel is tried without a message
 
 
@@ -54,7 +57,7 @@ class Courier:
         self.why = ""  # what keeps every message from getting through; empty when well
         self.well_once = False
         self._fails = 0
-        self._closed_until_s = 0.0
+        self._life_s = self._calm_s = 0.0  # until when it is left alone by letters about life, by others
         self._check_s = 0.0  # tried at the start
         self._job: Job | None = None
         self._began_s = 0.0
@@ -77,15 +80,15 @@ class Courier:
         """For how long it has carried what it carries."""
         return self._clock.monotonic() - self._began_s
 
-    @property
-    def open(self) -> bool:
-        """Whether a message may be given to it now."""
-        return not self.busy and self._clock.monotonic() >= self._closed_until_s and len(self._left) <= LEFT_BEHIND
+    def takes(self, level: int) -> bool:
+        """Tell whether a letter of this level may be given to it now."""
+        closed_s = self._life_s if level == LIFE else self._calm_s
+        return not self.busy and self._clock.monotonic() >= closed_s and len(self._left) <= LEFT_BEHIND
 
     @property
     def wants_check(self) -> bool:
         """Whether it is to be tried without a message: at the start, after a fault, and each hour."""
-        return self.open and self._clock.monotonic() >= self._check_s
+        return self.takes(LIFE) and self._clock.monotonic() >= self._check_s
 
     def give(self, job: Job) -> None:
         """Let it carry this; the outcome is told, from its own thread."""
@@ -132,13 +135,17 @@ class Courier:
             if not self.why:
                 LOG.error("channel-ill channel=%s why=%r", self.name, str(failure))
             self.why = str(failure)
-            pause_s = random.uniform(0, min(LONGEST_S, FIRST_S * 2.0 ** min(self._fails, 16)))
+            grown_s, dice = FIRST_S * 2.0 ** min(self._fails, 16), random.random()
+            self._life_s, self._calm_s, self._check_s = (
+                now_s + max(failure.after_s, dice * min(longest_s, grown_s))
+                for longest_s in (LIFE_S, CALM_S, CHECK_AGAIN_S)
+            )
             self._fails += 1
-            self._closed_until_s = self._check_s = now_s + max(failure.after_s, pause_s)
             return
         if self.why:
             LOG.warning("channel-well channel=%s", self.name)
         self.why, self.well_once, self._fails = "", True, 0
+        self._life_s = self._calm_s = 0.0
         self._check_s = now_s + CHECK_S
 
     def _work(self, jobs: queue.SimpleQueue[Job | None]) -> None:

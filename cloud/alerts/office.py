@@ -181,7 +181,7 @@ class Office:
             courier = self._couriers.get(row.channel)
             if courier is None or lane in waits:
                 continue
-            if not courier.open or not self._retries.due(row) or self._flies(row):
+            if not courier.takes(row.level) or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
             elif message := self._compose(row):
                 courier.give(Job(row, message))
