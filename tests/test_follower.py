@@ -27,6 +27,9 @@ class Told:
         self.boots: list[tuple[str, int]] = []
         self.values: list[Unstored] = []
 
+    def follows(self, quantity: str) -> bool:
+        return quantity != "soil_ec"
+
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         self.batches.append(batch)
 
@@ -65,6 +68,9 @@ def test_a_batch_is_passed_on_and_damaged_bytes_are_not() -> None:
     for payload in (packet(rows=soil(2)), b"damaged"):
         follower.step(Arrival("sg-01", "up", payload, START_MS, False))
     assert [batch.n for batch in told.batches] == [2]
+    (block,) = told.batches[0].blocks
+    assert "soil_moisture" in block.quantities
+    assert "soil_ec" not in block.quantities, "what nobody follows is not decoded"
     assert told.who == [("sg-01", START_MS)]
 
 

@@ -21,7 +21,7 @@ from wire.reading import Reading, Reason
 from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 VERSION = 1
 BATCH, GAP = 1, 2
@@ -220,9 +220,12 @@ def decode_ack(packet: bytes) -> Ack:
     return ack
 
 
-def decode_message(gateway: str, packet: bytes, now_ms: int) -> Batch | Gap:
+def decode_message(
+    gateway: str, packet: bytes, now_ms: int, follows: Callable[[str], bool] | None = None
+) -> Batch | Gap:
     """Return the checked batch or gap record in a packet that came from `gateway` at `now_ms` (UTC).
 
+    Who `follows` only some quantities gets no others, nor raw numbers: they are neither decoded nor checked.
     Raises Damaged for bytes without a trustworthy identity, Rejected for a batch that must be quarantined
     whole: unknown version, kind or quantity, a value out of its range, a time before 2020 or over ten minutes ahead.
     """
@@ -239,7 +242,7 @@ def decode_message(gateway: str, packet: bytes, now_ms: int) -> Batch | Gap:
             return Gap(gateway, *identity, _gaps.decode(envelope.body).reason[:MAX_NAME])
         if envelope.kind != BATCH:
             raise Rejected(identity, f"kind {envelope.kind} is unknown here")
-        return _batch(gateway, identity, envelope, now_ms)
+        return _batch(gateway, identity, envelope, now_ms, follows)
     except _UNREADABLE as error:
         raise Rejected(identity, f"body: {error}") from error
 
@@ -258,7 +261,9 @@ def _check_identity(epoch: bytes, first: int, n: int) -> Identity:
     return epoch.hex(), first, n
 
 
-def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) -> Batch:
+def _batch(
+    gateway: str, identity: Identity, envelope: Envelope, now_ms: int, follows: Callable[[str], bool] | None
+) -> Batch:
     if envelope.n > MAX_READINGS:
         raise Rejected(identity, f"{envelope.n} readings, more than {MAX_READINGS}")
     try:
@@ -266,6 +271,8 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
     except ValueError as error:
         raise Rejected(identity, f"clock source {envelope.source} is unknown here") from error
     body = _bodies.decode(envelope.body)
+    if follows is not None:
+        body = _only(body, follows)
     shift, key = body.start_ms + (envelope.offset_ms or 0), _key(envelope)
     uncertainty = _uncertainty(identity, envelope.uncertainty_ms) if source is Source.BOUNDED else None
     beside = _by_series(identity, body)
@@ -288,6 +295,14 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
 
 def _key(envelope: Envelope) -> int:
     return 0 if envelope.offset_ms is None else key_of(envelope.epoch.hex(), envelope.offset_ms)
+
+
+def _only(body: _Body, follows: Callable[[str], bool]) -> _Body:
+    series = [
+        _Series(one.channel, one.seqs, one.times, [column for column in one.columns if follows(column.quantity)])
+        for one in body.series
+    ]
+    return _Body(body.start_ms, series)
 
 
 def _uncertainty(identity: Identity, uncertainty_ms: int) -> str:

@@ -145,6 +145,10 @@ class Alerts:
         """
         self._ear.hear(gateway, arrival_ms)
 
+    def follows(self, quantity: str) -> bool:
+        """Tell whether any rule needs this quantity."""
+        return self._judge.follows(quantity)
+
     def lives(self, boot: str, mono_ms: int) -> None:
         """Note how old a boot is, as its beat or status just said: that dates it where its own date cannot be."""
         self._dates.lives(boot, mono_ms)

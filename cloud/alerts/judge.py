@@ -17,7 +17,7 @@ from cloud.alerts.compare import View, compare
 from cloud.alerts.incident import Change, Incident, span_of
 from cloud.alerts.pace import pace_ms, patience_with, with_pace
 from cloud.alerts.rules import Rule
-from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle
+from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle, stirs
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
@@ -88,13 +88,14 @@ class Judge:
 
     def take(self, evidence: Evidence, now_ms: int) -> None:
         """Judge what was not judged before, within the caller's transaction."""
-        done = self._progress.processed(evidence.gateway, evidence.epoch, evidence.first, evidence.n)
+        key = (evidence.gateway, evidence.epoch, evidence.first, evidence.n)
+        done = self._progress.processed(*key)
         for (channel, quantity), points in evidence.points.items():
             for rule in self._followers.get(quantity, ()) if points else ():
                 case = _Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
                 self._series(case, sorted(points), done)
             self._sensors.note(evidence.gateway, channel, quantity, points, now_ms)
-        self._progress.add_processed(evidence.gateway, evidence.epoch, evidence.first, evidence.n, now_ms)
+        self._progress.add_processed(*key, now_ms)
 
     def look_again(self, now_ms: int) -> None:
         """Open what was held back to be told with its end, but whose end did not come.
@@ -149,6 +150,7 @@ class Judge:
             return state
         state = with_pace(state, points)
         patience = self._patience(case, state)
+        lane = replace(lane, stirred=lane.stirred or stirs(points, case.rule.mark))
         held = self._reconcile(case, lane, View(late=False, base_ms=lane.base_ms, patience=patience))
         look_ms = case.now_ms + _held_ms(patience) if held else None
         live = settle(lane, case.now_ms - self._late_ms, case.rule.mark, patience)
@@ -161,6 +163,7 @@ class Judge:
         if points[0][0] <= lane.base_ms or not (lane.points or lane.base_ms):
             lane = Lane(base=Tracker(good_seen=_good_seen(rule, state.live)))
         lane, patience = add(lane, points), patience_with(rule.patience, state)
+        lane = replace(lane, stirred=lane.stirred or stirs(points, rule.mark))
         self._reconcile(case, lane, View(late=True, base_ms=lane.base_ms, patience=patience))
         horizon_ms = lane.points[-1][0] - self._late_ms
         return replace(state, late=settle(lane, horizon_ms, rule.mark, patience))
@@ -177,6 +180,8 @@ class Judge:
 
     def _reconcile(self, case: _Case, lane: Lane, view: View) -> bool:
         """Make the journal say what the lane says; tell whether an unfinished span was held back."""
+        if not lane.stirred:
+            return False  # as calm as before: the usual case costs nothing
         rule, now_ms = case.rule, case.now_ms
         _, spans = scan(lane.base, lane.points, rule.mark, view.patience)
         start_ms = min([span.since_ms for span in spans] + [point[0] for point in lane.points[:1]], default=now_ms)

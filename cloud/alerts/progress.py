@@ -1,8 +1,8 @@
 """What alerts have already seen: rule states per series, processed sequence numbers, gateways heard, ledger cursor.
 
-Nothing is kept in memory between steps: reading it back from SQLite costs microseconds, and a rolled back transaction
-then needs no second thought. Processed numbers are a row a range, so that a batch touches only its neighbours however
-many holes there are.
+Nothing but the listening time is kept in memory between steps: reading it back from SQLite costs microseconds, and a
+rolled back transaction then needs no second thought. Processed numbers are a row a range, so that a batch touches only
+its neighbours however many holes there are.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class Progress:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._listened_ms: int | None = None
 
     def series(self, rule: str, gateway: str, channel: str) -> Series:
         """Return the state of a series, a new one if there is none."""
@@ -125,12 +126,15 @@ class Progress:
 
     def listened_ms(self) -> int:
         """Return how long alerts have listened, ever."""
-        return int(self._journal.meta("listened_ms", "0"))
+        if self._listened_ms is None:
+            self._listened_ms = int(self._journal.meta("listened_ms", "0"))
+        return self._listened_ms
 
     def listen(self, counted_ms: int) -> int:
         """Keep that alerts have listened for some more time, and return for how long in all."""
-        at_ms = self.listened_ms() + counted_ms
+        at_ms = int(self._journal.meta("listened_ms", "0")) + counted_ms
         self._journal.set_meta("listened_ms", str(at_ms))
+        self._listened_ms = at_ms
         return at_ms
 
     def presence(self, gateway: str) -> Presence | None:

@@ -39,6 +39,8 @@ class Sensors:
             if rule.silence.of == "sensor":
                 self._guards[rule.quantity].append(rule)
         self._by_name = {rule.name: rule for rule in rules}
+        of_incidents = [rule.silence.after_ms for rule in rules if rule.silence.of == "incident"]
+        self._shortest_ms = min(of_incidents, default=0)  # nothing is told as unseen before
         self._journal, self._progress, self._desk = journal, progress, desk
         self._late_ms = late_ms
 
@@ -56,8 +58,9 @@ class Sensors:
         self._progress.save_sensor(after)
         for rule in self._guards[quantity]:
             self._judge(rule, after, now_ms)
-        for incident in self._journal.unseen(gateway, channel, quantity):
-            self._desk.note(replace(incident, silent_ms=None), "seen", "its sensor brings values again", now_ms)
+        if at_ms - before.heard_at >= self._shortest_ms:
+            for incident in self._journal.unseen(gateway, channel, quantity):
+                self._desk.note(replace(incident, silent_ms=None), "seen", "its sensor brings values again", now_ms)
 
     def tick(self, at_ms: int, now_ms: int, unbroken_ms: int) -> None:
         """Open what is dead; tell what cannot be seen any more; end what nobody will ever know of."""

@@ -70,6 +70,7 @@ class Lane(msgspec.Struct, frozen=True):
     base_ms: int = 0  # readings up to here are folded into `base`
     points: list[Point] = []
     guessed: list[int] = []  # sequence numbers of points whose time is a guess: the dated reading takes their place
+    stirred: bool = True  # False: `base` is quiet and no point is BAD, so there is nothing to scan
 
 
 def scan(start: Tracker, points: Iterable[Point], mark: Mark, patience: Patience) -> tuple[Tracker, list[Span]]:
@@ -109,14 +110,26 @@ def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
 
 def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
     """Fold what is older than the horizon, or beyond the bound, into the lane's base."""
-    old = sum(point[0] < horizon_ms for point in lane.points)
+    old = bisect_left(lane.points, (horizon_ms,))
     old = max(old, len(lane.points) - MAX_POINTS)
     if old <= 0:
-        return lane
+        return _calmed(lane, mark)
     base, _ = scan(lane.base, lane.points[:old], mark, patience)
     points = lane.points[old:]
     guessed = sorted({point[1] for point in points}.intersection(lane.guessed))
-    return Lane(base=base, base_ms=max(lane.base_ms, lane.points[old - 1][0]), points=points, guessed=guessed)
+    base_ms = max(lane.base_ms, lane.points[old - 1][0])
+    return _calmed(replace(lane, base=base, base_ms=base_ms, points=points, guessed=guessed), mark)
+
+
+def stirs(points: Iterable[Point], mark: Mark) -> bool:
+    """Tell whether any of the points is BAD."""
+    return any(mark(value) == BAD for _, _, value in points)
+
+
+def _calmed(lane: Lane, mark: Mark) -> Lane:
+    if not lane.stirred or lane.base.phase != "quiet" or stirs(lane.points, mark):
+        return lane
+    return replace(lane, stirred=False)
 
 
 def _advance(tracker: Tracker, utc_ms: int, value: float, mark: int, patience: Patience) -> tuple[Tracker, Span | None]:

@@ -28,6 +28,9 @@ ANY_TIME_MS = 2**52
 class Listener(Protocol):
     """Who is told what is heard. Every method must only note or queue."""
 
+    def follows(self, quantity: str) -> bool:
+        """Tell whether this quantity is wanted: others are not decoded."""
+
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take a batch, which may be dated in the future."""
 
@@ -82,7 +85,7 @@ class Follower:
                 self._listener.heard(arrival.gateway, arrival.arrival_ms)
             return
         try:
-            batch = codec.decode_message(arrival.gateway, arrival.payload, ANY_TIME_MS)
+            batch = codec.decode_message(arrival.gateway, arrival.payload, ANY_TIME_MS, self._listener.follows)
         except (codec.Damaged, codec.Rejected):
             return
         self._listener.heard(arrival.gateway, arrival.arrival_ms)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from cloud.alerts.rules import Rule, kinds, open_rules
-from cloud.alerts.spans import Lane, Span, Tracker, add, scan, settle
+from cloud.alerts.spans import Lane, Span, Tracker, add, scan, settle, stirs
 from cloud.config import ConfigError
 from tests.rules.garden import START_MS, Bench, free_port
 
@@ -88,6 +89,27 @@ def test_folding_the_window_changes_nothing(case: Path) -> None:
         last = scan(lane.base, lane.points, rule.mark, rule.patience)[1]
     still = [span for span in _expected(case) if span["ended_s"] is None]
     assert [_seconds(span) for span in last or [] if span.ended_ms is None] == still
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_calm_lane_has_nothing_to_scan(seed: int) -> None:
+    """What is not scanned because nothing in it is bad would have given nothing."""
+    (rule,) = open_rules([_rule(HERE / "limit" / "normal_day")])
+    chance, lane, skipped = random.Random(seed), Lane(), 0
+    for n in range(300):
+        utc_ms = START_MS + 20_000 * n - chance.choice((0, 0, 0, 60_000))
+        point = (utc_ms, n, chance.choice((5.0, 45.0, 80.0)) if n // 60 % 2 else 5.0)
+        lane = add(lane, [point])
+        lane = replace(lane, stirred=lane.stirred or stirs([point], rule.mark))
+        if not lane.stirred:
+            skipped += 1
+            assert _spans_of(rule, lane) == []
+        lane = settle(lane, utc_ms - 300_000, rule.mark, rule.patience)
+    assert 50 < skipped < 250
+
+
+def _spans_of(rule: Rule, lane: Lane) -> list[Span]:
+    return scan(lane.base, lane.points, rule.mark, rule.patience)[1]
 
 
 @pytest.mark.parametrize("case", SILENCE_CASES, ids=_name)
