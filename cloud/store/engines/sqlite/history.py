@@ -117,9 +117,15 @@ def last_held(
 ) -> int | None:
     """Return the newest stored time within [start, end) at which a series had one of these values."""
     where = _range(db, "reading", series, span) | {"quantity": quantity}
+    places: dict[str, int | None] = {}  # where a row of a shape has the quantity: every row is looked at, not read
     for hour in _hours_that_may_hold(db, where, values):
         for time, quantities, texts in db.execute(_ROWS_BACKWARDS, where | {"hour": hour}):
-            if any(name == quantity and value in values for name, value in present(quantities.split(","), texts)):
+            if quantities not in places:
+                names = quantities.split(",")
+                places[quantities] = names.index(quantity) if quantity in names else None
+            place = places[quantities]
+            text = "" if place is None else texts.split(",")[place]
+            if text and float(text) in values:
                 found: int = time
                 return found
     return None
