@@ -79,9 +79,9 @@ def _served(stack: ExitStack, folder: Path, *, quick: bool) -> str:
     urls["tree page, compressed"] = (urls["tree page"][0], {"Accept-Encoding": "gzip"}, site.pid)
     notes = [f"{len(body):,} bytes a tree page; generator: wrk, one thread"]
     if NGINX:
-        url, worker = stack.enter_context(_nginx(folder, body))
-        urls["nginx, a file"] = url, {}, worker
-        urls["nginx, unchanged (304)"] = url, {"If-Modified-Since": formatdate(usegmt=True)}, worker
+        url, pid = stack.enter_context(_nginx(folder, body))
+        urls["nginx, a file"] = url, {}, pid
+        urls["nginx, unchanged (304)"] = url, {"If-Modified-Since": formatdate(usegmt=True)}, pid
     else:
         notes.append("nginx absent: apt-get install nginx-light")
     parts = ("rate", "p99", "generator", "cpu")
@@ -155,7 +155,7 @@ def _fetch(port: int, path: str) -> tuple[str, bytes]:
 
 @contextmanager
 def _nginx(folder: Path, body: bytes) -> Iterator[tuple[str, int]]:
-    """Serve a file by one worker of nginx, without a log; yield its address and the worker's process id."""
+    """Serve a file by one process of nginx, without a log; yield its address and its id."""
     home = folder / "nginx"
     home.mkdir()
     (home / "page.html").write_bytes(body)
@@ -164,7 +164,7 @@ def _nginx(folder: Path, body: bytes) -> Iterator[tuple[str, int]]:
         f"{kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (home / "nginx.conf").write_text(
-        f"daemon off; worker_processes 1; pid {home}/pid; error_log {home}/error.log; user root;\n"
+        f"daemon off; master_process off; pid {home}/pid; error_log {home}/error.log; user root;\n"
         f"events {{ worker_connections 512; }}\nhttp {{ access_log off; {temporary} types {{ text/html html; }}\n"
         f"keepalive_requests 100000000; sendfile on; tcp_nopush on;\n"
         f"server {{ listen 127.0.0.1:{port}; root {home}; }} }}\n",
@@ -174,8 +174,7 @@ def _nginx(folder: Path, body: bytes) -> Iterator[tuple[str, int]]:
     server = subprocess.Popen([*niced, "-e", str(home / "error.log"), "-p", str(home), "-c", str(home / "nginx.conf")])
     try:
         _until_open(port)
-        (worker,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text("ascii").split()
-        yield f"http://127.0.0.1:{port}/page.html", int(worker)
+        yield f"http://127.0.0.1:{port}/page.html", server.pid
     finally:
         server.terminate()
         server.wait(process.STOP_S)

@@ -32,6 +32,7 @@ def server(app: ASGIApp, turn: Callable[[], Awaitable[None]] | None = None) -> u
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here depends on who asks, or by which way
             callback_notify=turn,
             timeout_notify=1,
             timeout_keep_alive=KEEP_ALIVE_S,
