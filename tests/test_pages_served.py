@@ -15,7 +15,7 @@ import pytest
 
 from cloud.clock import SystemClock
 from cloud.coverage.hamlets import Coverage
-from cloud.pages.bounded import LONGEST_HEAD
+from cloud.pages.protocol import LONGEST_HEAD
 from cloud.pages.words import catalogue
 from cloud.rooms.listener import listen
 from cloud.store import open_store
@@ -149,6 +149,56 @@ def test_an_unchanged_page_costs_a_head_only_and_connections_are_kept(world: Wor
         again = connection.getresponse()
         assert (again.status, again.read(), connection.sock is peer) == (304, b"", True)
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("GET", {}), ("HEAD", {}), ("GET", {"Accept-Encoding": "gzip"}), ("GET", {"Accept-Language": "en"}), ("POST", {})],
+)
+def test_what_was_made_for_others_is_the_same_answer(world: World, method: str, headers: dict[str, str]) -> None:
+    world.tell(ALL)
+    with Site(world.garden()) as site:
+        first, again, *rest = (asked(site.port, method, f"/T/{TREE}", headers) for _ in range(4))
+        unchanged = [asked(site.port, "GET", f"/T/{TREE}", headers | {"If-None-Match": first[1].get("etag", "-")})]
+        world.clock.now_ms += 2_500
+        unchanged += [asked(site.port, "GET", f"/T/{TREE}", headers | {"If-None-Match": first[1].get("etag", "-")})]
+    assert [again, *rest] == [first] * 3
+    assert first[0] == (405 if method == "POST" else 200)
+    assert unchanged[0] == unchanged[1]
+    if method != "POST":
+        assert unchanged[0][0] == 304
+
+
+def asked(port: int, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers (but for the second of the answer) and body of one request."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    told = {name.lower(): value for name, value in answer.getheaders() if name.lower() != "date"}
+    seen = answer.status, told, answer.read()
+    connection.close()
+    return seen
+
+
+def test_requests_in_one_breath_are_answered_in_their_order(world: World) -> None:
+    paths = ["/icon.svg", f"/T/{TREE}.json", "/nowhere", "/healthz", "/phu-song.json"] * 400
+    with Site(world.garden()) as site, socket.create_connection(("127.0.0.1", site.port), 20) as peer:
+        wanted = [asked(site.port, "GET", path, {})[2] for path in paths[:5]] * 400
+        breath = b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths)
+        sender = threading.Thread(target=peer.sendall, args=(breath,), name="breath")
+        sender.start()
+        with peer.makefile("rb") as heard:
+            bodies = [body_of(heard) for _ in paths]
+        sender.join(20)
+    assert bodies == wanted
+
+
+def body_of(heard: Any) -> bytes:
+    length = 0
+    while (line := heard.readline()) not in {b"\r\n", b""}:
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+    return bytes(heard.read(length))
 
 
 @pytest.mark.parametrize("name", ["/", "X-Long: "])

@@ -1,5 +1,7 @@
 """The way out of the pages: bytes kept for a second, a tag to compare them by, and the headers that all answers carry.
 
+A kept answer is given in one piece where the server can take it so (`cloud.pages.protocol`), by ASGI everywhere else.
+
 A hundred visitors of one tree within a second are shown the same bytes, so they are made once. What is made depends on
 the path, the query and the language alone: the application behind is asked with nothing else of a visitor's request,
 so no header of one visitor can end up in what another is shown. Path and language are read here in one way: slashes
@@ -12,6 +14,7 @@ from __future__ import annotations
 import gzip
 import logging
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.pages import headers as above
@@ -32,6 +35,7 @@ PACK_FROM = 500  # bytes; below that gzip gains nothing
 _LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept
 _TYPED = b"ma="  # what stands in the box of the first page: made anew each time
 
+_GZIP = (b"content-encoding", b"gzip")
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -44,14 +48,40 @@ class Asked(NamedTuple):
     lang: str
 
 
+class Form(NamedTuple):
+    """An answer in one form. `head` is status and headers as they go over the wire, without the server's own."""
+
+    status: int
+    headers: Headers
+    head: bytes
+    body: bytes
+
+
 class Page(NamedTuple):
     """An answer in the forms in which it may be asked for. `tag` is empty where it is not to be compared."""
 
-    status: int
     tag: bytes
-    plain: tuple[Headers, bytes]
-    packed: tuple[Headers, bytes]
-    unchanged: Headers
+    plain: Form
+    packed: Form
+    unchanged: Form
+
+
+class Visit(NamedTuple):
+    """One request: what its answer depends on, and the form in which it is wanted."""
+
+    asked: Asked
+    kept: bool  # may it be answered with what was made for others?
+    packed: bool
+    compares: bytes
+    head: bool
+
+    def form(self, page: Page) -> Form:
+        """Return the page as this visitor wants it."""
+        if page.tag and self.compares and page.tag in self.compares.replace(b",", b" ").split():
+            form = page.unchanged
+        else:
+            form = page.packed if self.packed else page.plain
+        return form._replace(body=b"") if self.head else form
 
 
 class Front:
@@ -69,31 +99,17 @@ class Front:
         if scope["type"] != "http":
             await self._site(scope, receive, send)
             return
-        accepts = compares = languages = b""
-        for name, value in scope["headers"]:
-            if name == b"accept-encoding":
-                accepts = value
-            elif name == b"if-none-match":
-                compares = value
-            elif name == b"accept-language":
-                languages = value
-        method, path, query = scope["method"], "/" + scope["path"].strip("/"), scope["query_string"]
-        head = method == "HEAD"
-        if query not in _LANGS:
-            query = _meant(path, query)
-        lang = _LANGS.get(query) or _first(languages)
-        asked = Asked("GET" if head else method, path, query, lang)
-        if query in _LANGS and asked.method == "GET":
-            page = (await self._pages.get(asked)).value
-        else:
-            page = await self._made(asked)
-        if page.tag and compares and page.tag in compares.replace(b",", b" ").split():
-            status, headers, body = 304, page.unchanged, b""
-        else:
-            headers, body = page.packed if b"gzip" in accepts else page.plain
-            status = page.status
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if head else body})
+        visit = _visit(scope)
+        page = (await self._pages.get(visit.asked)).value if visit.kept else await self._made(visit.asked)
+        form = visit.form(page)
+        await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
+        await send({"type": "http.response.body", "body": form.body})
+
+    def at_once(self, scope: Scope) -> Form | None:
+        """Return an answer that is there and fresh, None where one must be made or waited for."""
+        visit = _visit(scope)
+        page = self._pages.fresh(visit.asked) if visit.kept else None
+        return None if page is None else visit.form(page)
 
     async def _made(self, asked: Asked) -> Page:
         """Have the site make an answer."""
@@ -111,8 +127,27 @@ class Front:
         return _page(status, [*headers, *self._security], body)
 
 
+def _visit(scope: Scope) -> Visit:
+    accepts = compares = languages = b""
+    for name, value in scope["headers"]:
+        if name == b"accept-encoding":
+            accepts = value
+        elif name == b"if-none-match":
+            compares = value
+        elif name == b"accept-language":
+            languages = value
+    method, path, query = scope["method"], "/" + scope["path"].strip("/"), scope["query_string"]
+    head = method == "HEAD"
+    if head:
+        method = "GET"
+    if query not in _LANGS:
+        query = _meant(path, query)
+    asked = Asked(method, path, query, _LANGS.get(query) or _first(languages))
+    return Visit(asked, query in _LANGS and method == "GET", b"gzip" in accepts, compares, head)
+
+
 def _is_kept(page: Page) -> bool:
-    return page.status == 200 and bool(page.tag)
+    return bool(page.tag)
 
 
 def _page(status: int, headers: Headers, body: bytes) -> Page:
@@ -131,14 +166,19 @@ def _page(status: int, headers: Headers, body: bytes) -> Page:
         vary.append(b"Accept-Encoding")
     if vary:
         rest.append((b"vary", b", ".join(vary)))
-    plain = ([*rest, _length(body)], body)
+    plain = _form(status, [*rest, _length(body)], body)
     return Page(
-        status=status,
         tag=tag,
         plain=plain,
-        packed=plain if packed is body else ([*rest, (b"content-encoding", b"gzip"), _length(packed)], packed),
-        unchanged=[pair for pair in rest if pair[0] != b"content-type"],
+        packed=plain if packed is body else _form(status, [*rest, _GZIP, _length(packed)], packed),
+        unchanged=_form(304, [pair for pair in rest if pair[0] != b"content-type"], b""),
     )
+
+
+def _form(status: int, headers: Headers, body: bytes) -> Form:
+    lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
+    lines += [name + b": " + value for name, value in headers]
+    return Form(status, headers, b"\r\n".join([*lines, b""]), body)
 
 
 def _length(body: bytes) -> tuple[bytes, bytes]:

@@ -81,6 +81,11 @@ class Remembered(Generic[K, V]):
             raise Retry(self._why, max(0.0, self._rest_until_s - self._clock.monotonic()))
         return fresh
 
+    def fresh(self, key: K) -> V | None:
+        """Return an answer that nobody needs to be asked for; None where there is none."""
+        value, asked_s = self._kept.get(key, (None, 0.0))
+        return value if self._clock.monotonic() - asked_s < self._keep_s else None
+
     def _asked(self, key: K) -> asyncio.Task[Known[V] | None] | None:
         """Return the question that is under way, begun here if need be; None while there is none to be asked."""
         if self._resting():

@@ -10,12 +10,12 @@ import uvicorn
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.types import ASGIApp
+    from cloud.pages.front import Front
 
 KEEP_ALIVE_S = 5
 
 
-def server(app: ASGIApp, turn: Callable[[], Awaitable[None]] | None = None) -> uvicorn.Server:
+def server(app: Front, turn: Callable[[], Awaitable[None]] | None = None) -> uvicorn.Server:
     """Return a server to `serve(sockets=[…])`, which asks for `turn` each second.
 
     Run in the main thread, it takes SIGINT and SIGTERM for the order to end.
@@ -26,7 +26,7 @@ def server(app: ASGIApp, turn: Callable[[], Awaitable[None]] | None = None) -> u
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http="cloud.pages.bounded:Bounded" if importlib.util.find_spec("httptools") else "auto",
+            http="cloud.pages.protocol:Protocol" if importlib.util.find_spec("httptools") else "auto",
             ws="none",
             lifespan="off",
             log_level="warning",
