@@ -200,7 +200,7 @@ class InfluxD1(Server):
             f'[meta]\ndir = "{self.folder}/meta"\n'
             f'[data]\ndir = "{self.folder}/data"\nwal-dir = "{self.folder}/wal"\nindex-version = "tsi1"\n'
             f'query-log-enabled = false\n[monitor]\nstore-enabled = false\n[logging]\nlevel = "warn"\n'
-            f'[http]\nbind-address = "127.0.0.1:{self.port}"\nlog-enabled = false\nflux-enabled = true\n'
+            f'[http]\nbind-address = "127.0.0.1:{self.port}"\nlog-enabled = false\n'
             f"auth-enabled = {'true' if self.auth else 'false'}\n"
         )
         return [str(binary(self.name)), "-config", str(config)]
