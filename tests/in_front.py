@@ -36,13 +36,20 @@ class InFront:
         """Where it listens."""
         return f"http://127.0.0.1:{self._listener.server_port}"
 
-    def settle(self, n: int | None = None) -> None:
-        """Let the first `n` writes that are held, or all of them, be seen."""
+    def settle(self, only: str = "") -> None:
+        """Let what is held be seen: all of it, or the lines that begin with `only`, as shards settle on their own."""
         with self._guarded:
-            seen, self._writes = self._writes[:n], self._writes[n:] if n is not None else []
-        for path, headers, body in seen:
-            status, words, _ = self._asked("POST", path, headers, body)
-            assert status == 204, words
+            held, self._writes = self._writes, []
+        for path, headers, body in held:
+            lines = body.split(b"\n")
+            seen = [line for line in lines if line.startswith(only.encode())]
+            rest = [line for line in lines if not line.startswith(only.encode())]
+            if seen:
+                status, words, _ = self._asked("POST", path, headers, b"\n".join(seen))
+                assert status == 204, words
+            if rest:
+                with self._guarded:
+                    self._writes.append((path, headers, b"\n".join(rest)))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,8 +63,9 @@ class InFront:
     def _asked(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes, list[Any]]:
         host = self._target.hostname or ""
         connection = http.client.HTTPConnection(host, self._target.port, timeout=10)
+        passed = {key: value for key, value in headers.items() if key.lower() not in {"host", "content-length"}}
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body, passed)
             reply = connection.getresponse()
             return reply.status, reply.read(), reply.getheaders()
         finally:
@@ -81,8 +89,7 @@ class InFront:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                passed = {key: value for key, value in self.headers.items() if key.lower() != "host"}
-                status, words, told = front._answer(self.command, self.path, passed, body)
+                status, words, told = front._answer(self.command, self.path, dict(self.headers.items()), body)
                 self.send_response(status)
                 for key, value in told:
                     if key.lower() not in {"content-length", "transfer-encoding", "connection", "date"}:

@@ -3,8 +3,9 @@
 It is read in a thread of its own, a page at a time, and handed over to be judged: a store that is slow or hangs holds
 up nobody but itself. It is read from a little before the cursor, because rows may become visible in another order than
 they arrived, and the processed sequence numbers tell what is new. A row costs a read of its readings only where some of
-them are. Only what is stored counts as seen: what lies in quarantine or was declared lost may yet be stored. A row that
-cannot be read is passed over, said and counted: it costs only itself.
+them are; one whose readings cannot all be seen yet is left for the next time. Only what is stored counts as seen: what
+lies in quarantine or was declared lost may yet be stored. A row that cannot be read is passed over, said and counted:
+it costs only itself.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class CatchUp:
     ) -> None:
         self._store, self._path, self._follows, self._intake = store, journal_path, follows, intake
         self._clock = clock
-        self._every_s, self._overlap_ms, self._rows_a_page = every_s, overlap_ms, rows_a_page
+        self._every_s, self._rows_a_page = every_s, rows_a_page
+        self._overlap_ms = overlap_ms + round(2_000 * store.settle_s)
         self._due_s = clock.monotonic()
         self._next_ms: int | None = None  # where this reading of the ledger goes on; None between two of them
         self._said: OrderedDict[tuple[str, str, int, int], None] = OrderedDict()
@@ -109,13 +111,19 @@ class CatchUp:
             return
         if row.verdict == "stored":
             try:
-                yield evidence.from_readings(row, self._store.batch_readings(row), self._follows)
+                readings = self._store.batch_readings(row)
+                if len(readings) == row.n - row.refused or not self._is_young(row):
+                    yield evidence.from_readings(row, readings, self._follows)
             except Retry:
                 raise
             except Exception as fault:  # noqa: BLE001 - whatever it is, the rows after it are judged
                 if self._first_time(row):
                     yield Unreadable(row, f"{type(fault).__name__}: {fault}")
         yield Heard(row.gateway, row.arrival_ms)
+
+    def _is_young(self, row: LedgerRow) -> bool:
+        """Tell whether readings that are not seen yet may still be, when the row is read again."""
+        return row.arrival_ms > self._clock.utc_ms() - self._overlap_ms // 2
 
     def _first_time(self, row: LedgerRow) -> bool:
         key = (row.gateway, row.epoch, row.first, row.n)

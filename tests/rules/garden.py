@@ -251,7 +251,8 @@ class Bench:
         self.clock = settings.pop("clock", None) or HandClock()
         self.registry = settings.pop("registry", None) or registry()
         self._tells = settings.pop("tells", True)
-        self.store: Store = open_store({"engine": "sqlite", "path": str(folder / "store.db")}, writer=True)
+        table = settings.pop("store", None) or {"engine": "sqlite", "path": str(folder / "store.db")}
+        self.store: Store = open_store(table, writer=True)
         self.store.setup()
         self.path = folder / "alerts.db"
         self.rules, self._port, self._settings = rules, port, settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
+NEAR = 10_000  # sequence numbers
 MAX_LINES, MAX_BYTES = 5_000, 1_000_000  # of one body: 5,000 lines is where influxd is fastest, 1 MB far from its 25
 
 
@@ -66,11 +68,21 @@ def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> Iterat
             span = span_ns(times)
             blocks = zip(entry.blocks, times, strict=True)
             readings = "\n".join(text_of(entry.gateway, block, own) for block, own in blocks)
-        fraction = (entry.first * len(VERDICTS) + code(entry)) % MS_NS
+        fraction = _fraction(entry, span)
         content = (entry.first, entry.n, span)
         while taken.setdefault((entry.gateway, entry.epoch, fraction), content) != content:
             fraction = (fraction + len(VERDICTS)) % MS_NS
         yield Parcel(number, readings, Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span))
+
+
+def _fraction(entry: Batch | Gap | Refusal, span: tuple[int, int]) -> int:
+    """Return what tells ledger rows of one millisecond apart, whichever process writes them.
+
+    Batches that lie within 10,000 readings for sure; other readings under the same numbers but for chance, 1 in 33.
+    """
+    near = entry.first % NEAR * len(VERDICTS) + code(entry)
+    ways = MS_NS // (NEAR * len(VERDICTS))
+    return near + NEAR * len(VERDICTS) * (zlib.crc32(f"{entry.n} {span}".encode()) % ways)
 
 
 def groups(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:
