@@ -1,4 +1,4 @@
-"""`python -m bench [bytes decode pipeline drain disk pages thin agent wear] [--quick] [--write]`: print the figures.
+"""`python -m bench [PART …] [--quick] [--write]`: print the figures; the parts stand in `PARTS` below.
 
 `--write` puts them into docs/performance.md between its two markers; run it when nothing else runs. `--quick` only
 shows that everything still works: its figures mean little.
@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import agent, decode, disk, drain, pages, pipeline, report, size, thin, wear
+from bench import agent, decode, disk, drain, pages, pipeline, report, size, start, thin, wear
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 PARTS: dict[str, ModuleType] = {
-    part.NAME: part for part in (size, decode, pipeline, drain, disk, pages, thin, agent, wear)
+    part.NAME: part for part in (size, decode, pipeline, drain, disk, start, pages, thin, agent, wear)
 }
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: written by python -m bench --write -->", "<!-- end of figures -->"

@@ -11,11 +11,11 @@ import msgspec
 
 from cloud.clock import SystemClock, hanoi
 from cloud.inbox import Asker
-from cloud.ingest.audit import books
+from cloud.ingest.bookkeeper import accounts_of
 from cloud.ingest.quarantine import listing
 from cloud.ingest.retrial import RETRY
 from cloud.rooms import store_of
-from cloud.store import Retry, each_row
+from cloud.store import Retry
 from gocche.words import LANGUAGES, both, said
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def audit(config: CloudConfig, *, as_json: bool) -> int:
     """Print the contract's sum per gateway and epoch; return 0 when unknown is 0 everywhere, else 1."""
     store = store_of(config, writer=False)
     try:
-        accounts = books(each_row(store), store.statuses()).accounts()
+        accounts = accounts_of(store, SystemClock())
     except Retry as error:
         print(both("audit", "no_store", why=error), file=sys.stderr)
         return 1
@@ -41,7 +41,8 @@ def audit(config: CloudConfig, *, as_json: bool) -> int:
         for one in accounts:
             print(
                 f"gateway={one.gateway} epoch={one.epoch} acquired={one.acquired} stored={one.stored}"
-                f" quarantined={one.quarantined} declared={one.declared} spooled={one.spooled} unknown={one.unknown}"
+                f" quarantined={one.quarantined} declared={one.declared} expired={one.expired}"
+                f" spooled={one.spooled} unknown={one.unknown}"
             )
         unknown = sum(one.unknown for one in accounts)
         verdict = "unknown" if unknown else "well" if accounts else "nothing"

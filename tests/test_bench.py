@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import __main__ as door
-from bench import decode, disk, field, report, size, visits
+from bench import decode, disk, field, report, size, start, visits
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -37,6 +37,11 @@ def test_what_lies_on_disk_is_compared_with_the_same_values_under_whole_millisec
     assert len(plain) == sum(batch.n for batch in batches)
     assert all("seq=" not in line and line.endswith("000000") for line in plain)
     assert disk._sqlite(batches) > 0
+
+
+def test_the_start_of_the_books_is_measured_and_adds_up() -> None:
+    (row,) = rows(start.run(quick=True))
+    assert (row[0], row[-1][-1]) == ("20,000", "×")
 
 
 def test_the_document_has_its_markers_and_only_the_figures_between_them_change() -> None:

@@ -210,7 +210,8 @@ def test_storing_begins_when_the_store_is_prepared_and_waits_for_nothing_else(
     quarantine = Quarantine(tmp_path / "quarantine.db")
     said: list[bytes] = []
     clock = Clock()
-    ingester = Ingester(sick, quarantine, Books(), clock, lambda _, payload: said.append(payload))  # type: ignore[arg-type]
+    books = Books()
+    ingester = Ingester(sick, quarantine, books, clock, lambda _, payload: said.append(payload))  # type: ignore[arg-type]
     stop = threading.Event()
     room = threading.Thread(target=ingester.run, args=(stop,), name="ingest")
     room.start()
@@ -228,7 +229,7 @@ def test_storing_begins_when_the_store_is_prepared_and_waits_for_nothing_else(
         assert not ingester.recalled
         ways.clear()
         ingester.recall()
-        (account,) = ingester._books.accounts()
+        (account,) = books.accounts()
         assert (account.stored, account.unknown) == (3, 0)
     finally:
         stop.set()

@@ -461,7 +461,7 @@ def test_a_quarantine_that_rots_is_set_aside_and_ingest_goes_on(tmp_path, caplog
 class Halfway:
     """A ledger row that has the books read from another thread while it is being entered."""
 
-    gateway, epoch, verdict, first, n = "sg-01", EPOCH, "stored", 11, 10
+    gateway, epoch, verdict, first, n, end_ns = "sg-01", EPOCH, "stored", 11, 10, 0
 
     def __init__(self, made):
         self.told = []

@@ -134,8 +134,8 @@ class World:
 
     def sql(self, statement: str, *values: object) -> None:
         """Write into the store what no gocche would."""
-        with self.store._writer._turn:  # type: ignore[attr-defined]
-            self.store._writer._db.execute(statement, values)  # type: ignore[attr-defined]
+        with self.store._writer._pen.held("test") as db:  # type: ignore[attr-defined]
+            db.execute(statement, values)
 
     def read_everything(self) -> None:
         """Read all that rooms read of the store."""

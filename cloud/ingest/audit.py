@@ -1,22 +1,27 @@
-"""The sum that must come out: acquired = stored + quarantined + declared + still in the spool + unknown.
+"""The sum that must come out: acquired = stored + quarantined + declared + expired + still in the spool + unknown.
 
 Acquired is the edge's committed high-water sequence number, per gateway and epoch, as its status and its batches tell
-it. Unknown must be 0: it is what the edge once had and nobody can account for.
+it. Expired was stored and retention removed it. Unknown must be 0: it is what the edge once had and nobody can account
+for.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.store.intervals import Intervals
+from cloud.ingest.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cloud.store import LedgerRow, StatusRow
+
+Key = tuple[str, str]  # gateway and epoch
+SUMMED = ("acquired", "stored", "quarantined", "declared", "expired", "spooled", "unknown")
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -28,6 +33,7 @@ class Account(msgspec.Struct, frozen=True):
     stored: int
     quarantined: int
     declared: int
+    expired: int
     spooled: int
     unknown: int
     live: bool
@@ -41,10 +47,12 @@ class Books:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._verdicts: dict[tuple[str, str], dict[str, Intervals]] = {}
-        self._refused: dict[tuple[str, str], dict[int, int]] = {}
-        self._high: dict[tuple[str, str], int] = {}
-        self._spooled: dict[tuple[str, str], tuple[int, int]] = {}  # high-water and spooled, as the last status says
+        self._tallies: dict[Key, Tally] = {}
+        self._changed: set[Key] = set()  # since the summary was kept
+        self._accounts: dict[Key, Account] = {}
+        self._stale: set[Key] = set()  # whose account has changed since it was made
+        self._sum: Counter[str] = Counter()
+        self._spooled: dict[Key, tuple[int, int]] = {}  # high-water and spooled, as the last status says
         self._live: dict[str, tuple[int, str]] = {}
         self._earlier: dict[str, tuple[int, dict[str, int]]] = {}  # what waits of epochs before, by the newest status
 
@@ -52,19 +60,27 @@ class Books:
         """Take one ledger row."""
         key = (row.gateway, row.epoch)
         with self._turn:
-            verdicts = self._verdicts.setdefault(
-                key, {"stored": Intervals(), "quarantined": Intervals(), "declared": Intervals()}
-            )
-            verdicts[row.verdict].add(row.first, row.first + row.n)
-            if row.verdict == "stored" and (row.refused or row.first in self._refused.get(key, {})):
-                self._refused.setdefault(key, {})[row.first] = row.refused
-            self._high[key] = max(self._high.get(key, 0), row.first + row.n - 1)
+            if self._tally(key).row(row):
+                self._note(key)
+
+    def expire(self, rows: Iterable[LedgerRow], until_ms: int) -> None:
+        """Count as expired what retention has removed: these rows, and what came late and is older than `until_ms`."""
+        with self._turn:
+            for row in rows:
+                self._tally((row.gateway, row.epoch)).expire(row)
+                self._note((row.gateway, row.epoch))
+            for key, tally in self._tallies.items():
+                if tally.expire_late(until_ms):
+                    self._note(key)
 
     def high(self, gateway: str, epoch: str, acquired: int) -> None:
         """Take a high-water sequence number, whoever says it and however late: it can only rise."""
         if epoch and acquired:
             with self._turn:
-                self._high[gateway, epoch] = max(self._high.get((gateway, epoch), 0), acquired)
+                tally = self._tally((gateway, epoch))
+                if acquired > tally.high:
+                    tally.high = acquired
+                    self._note((gateway, epoch))
 
     def status(self, row: StatusRow) -> None:
         """Take one status. A last will was written when the gateway connected: it does not say what is spooled now.
@@ -76,26 +92,71 @@ class Books:
             return
         self.high(*key, row.status.acquired)
         with self._turn:
-            self._live[row.gateway] = max(self._live.get(row.gateway, (0, "")), (row.arrival_ms, row.status.epoch))
+            before = self._live.get(row.gateway, (0, ""))
+            self._live[row.gateway] = max(before, (row.arrival_ms, row.status.epoch))
+            self._stale |= {key, (row.gateway, before[1])}
             if row.status.state != "offline":
-                self._high.setdefault(key, 0)
+                self._tally(key)
                 self._spooled[key] = (row.status.acquired, row.status.spooled)
-                if row.arrival_ms >= self._earlier.get(row.gateway, (0, {}))[0]:
+                at_ms, earlier = self._earlier.get(row.gateway, (0, {}))
+                if row.arrival_ms >= at_ms:
                     self._earlier[row.gateway] = (row.arrival_ms, row.status.earlier)
+                    self._stale |= {(row.gateway, epoch) for epoch in {*earlier, *row.status.earlier}}
+
+    def add(self, gateway: str, epoch: str, text: str) -> None:
+        """Add a tally that was kept. Raises msgspec.DecodeError for what is none."""
+        with self._turn:
+            self._tally((gateway, epoch)).add(text)
+            self._stale.add((gateway, epoch))
+
+    def changed(self) -> list[tuple[str, str, str]]:
+        """Return gateway, epoch and text of each tally that changed since this was last asked."""
+        with self._turn:
+            changed, self._changed = self._changed, set()
+            return [(*key, self._tallies[key].text()) for key in sorted(changed)]
+
+    def unkept(self, changed: Iterable[tuple[str, str, str]]) -> None:
+        """Take back what `changed` returned: it was not kept."""
+        with self._turn:
+            self._changed |= {(gateway, epoch) for gateway, epoch, _ in changed}
 
     def accounts(self) -> list[Account]:
         """Return the sum of every epoch, by gateway."""
         with self._turn:
-            return [self._account(*key) for key in sorted(self._high)]
+            self._bring_up()
+            return [self._accounts[key] for key in sorted(self._accounts)]
+
+    def total(self) -> dict[str, int]:
+        """Return the sum of all epochs. Costs what has changed since it was asked last, however many there are."""
+        with self._turn:
+            self._bring_up()
+            return {name: self._sum[name] for name in SUMMED}
+
+    def _bring_up(self) -> None:
+        for key in self._stale & self._tallies.keys():
+            made = self._account(*key)
+            old = self._accounts.get(key)
+            self._accounts[key] = made
+            self._sum.update({name: getattr(made, name) - (getattr(old, name) if old else 0) for name in SUMMED})
+        self._stale.clear()
+
+    def _tally(self, key: Key) -> Tally:
+        if key not in self._tallies:
+            self._tallies[key] = Tally()
+            self._stale.add(key)
+        return self._tallies[key]
+
+    def _note(self, key: Key) -> None:
+        self._changed.add(key)
+        self._stale.add(key)
 
     def _account(self, gateway: str, epoch: str) -> Account:
         key = (gateway, epoch)
-        verdicts = self._verdicts.get(key, {})
-        stored = verdicts.get("stored", Intervals())
-        quarantined = verdicts.get("quarantined", Intervals()).minus(stored)
-        declared = verdicts.get("declared", Intervals()).minus(stored).minus(quarantined)
-        refused = sum(self._refused.get(key, {}).values())
-        missing = self._high[key] - len(stored) - len(quarantined) - len(declared)
+        tally = self._tallies[key]
+        stored, expired, refused = tally.stored, len(tally.expired), tally.refused
+        quarantined = tally.quarantined.minus(stored)
+        declared = tally.declared.minus(stored).minus(quarantined)
+        missing = tally.high - len(stored) - len(quarantined) - len(declared)
         live = self._live.get(gateway, (0, ""))[1] == epoch
         if live:
             spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing)
@@ -104,16 +165,17 @@ class Books:
         return Account(
             gateway,
             epoch,
-            self._high[key],
-            len(stored) - refused,
+            tally.high,
+            len(stored) - refused - expired,
             len(quarantined) + refused,
             len(declared),
+            expired,
             spooled,
             missing - spooled,
             live,
         )
 
-    def _on_its_way(self, key: tuple[str, str], told: list[tuple[int, int]], missing: int) -> int:
+    def _on_its_way(self, key: Key, told: list[tuple[int, int]], missing: int) -> int:
         """Return how much of what is missing a live gateway can still bring.
 
         Up to the sequence number of its last status it holds no more than that status says; what lies above was

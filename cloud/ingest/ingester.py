@@ -11,13 +11,12 @@ import queue
 from typing import TYPE_CHECKING, Any
 
 from cloud.ingest.answers import Answers
-from cloud.ingest.audit import books
 from cloud.ingest.commit import DAY_MS, Committer
 from cloud.ingest.complaints import Complaints
 from cloud.ingest.reading import Reader
 from cloud.ingest.retrial import Retrial
 from cloud.ingest.statuses import Statuses
-from cloud.store import Retry, each_row
+from cloud.store import Retry
 from settings.words import Refused
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Ingester:
         publish: Callable[[str, bytes], None],
         inbox: Inbox | None = None,
     ) -> None:
-        self._store, self._quarantine, self._books, self._clock = store, quarantine, books, clock
+        self._store, self._quarantine, self._clock = store, quarantine, clock
         self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
         self._complaints = Complaints(clock)
         self._answers = Answers(publish)
@@ -90,10 +89,8 @@ class Ingester:
         return True
 
     def recall(self) -> None:
-        """Take what the store knows of the time before this process; `run` does not wait for it. Raises Retry."""
-        statuses = self._store.statuses()
-        self._statuses.remember(statuses)
-        books(each_row(self._store), statuses, self._books)
+        """Take what gateways said before this process began; `run` does not wait for it. Raises Retry."""
+        self._statuses.remember(self._store.statuses())
         self.recalled = True
 
     def run(self, stop: threading.Event) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloud.inbox import Inbox
 from cloud.ingest import quarantine
 from cloud.ingest.audit import Books
+from cloud.ingest.bookkeeper import Bookkeeper
 from cloud.ingest.ingester import Ingester
 from cloud.rooms import store_of
 from cloud.store.patience import insist
@@ -34,13 +35,14 @@ class Ingest:
         self._inbox = Inbox(folder, "ingest", clock)  # a second ingest on this folder ends here, in words
         self._quarantine = quarantine.opened(folder / "quarantine.db")
         self._books = Books()
+        self._bookkeeper = Bookkeeper(self._store, self._books, clock)
         self._stream = Stream(config.broker, "gocche-ingest", topics.shared(config.broker.share), clock, self._arrived)
         self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._stream.publish, self._inbox)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"ingest": self._ingester.run, "recall": self._recall}
+        return {"ingest": self._ingester.run, "recall": self._recall, "books": self._bookkeeper.run}
 
     def start(self) -> None:
         """Connect to the broker."""
@@ -59,16 +61,13 @@ class Ingest:
     def health(self) -> dict[str, Any]:
         """Return what became of messages, the audit's sum, and what keeps readings from being stored."""
         told = self._ingester.health()
-        accounts = self._books.accounts()
         why = (told["why"], "" if self._stream.connected else f"broker: {self._stream.why}")
         signs = {"clones": "clones", "quarantined": "quarantined_24h"}
         return told | {
             "why": "; ".join(filter(None, why)),
             "look_at": [name for name, sign in signs.items() if told[sign]],
-            "audit": {
-                name: sum(getattr(account, name) for account in accounts)
-                for name in ("acquired", "stored", "quarantined", "declared", "spooled", "unknown")
-            },
+            "audit": self._books.total(),
+            "books": self._bookkeeper.why or ("" if self._bookkeeper.ready else "being read"),
             "broker": {name: getattr(self._stream, name) for name in ("connected", "why", "strangers", "too_long")},
             "store": self._store.health(),
         }
@@ -77,7 +76,7 @@ class Ingest:
         self._ingester.offer(arrival)
 
     def _recall(self, stop: threading.Event) -> None:
-        """Take what the store knows of the time before: nothing waits for it, however long it takes."""
+        """Take what gateways said before: nothing waits for it, however long it takes."""
         insist(self._ingester.recall, self._clock, stop)
         stop.wait()
 

@@ -1,4 +1,4 @@
-"""What a store promises, and how one is opened by its name: three protocols, one package per engine.
+"""What a store promises, and how one is opened by its name: a protocol for each use, one package per engine.
 
 An engine is `cloud/store/engines/<name>/` with a frozen struct `CONFIG` (its keys under `[store]` in cloud.toml), a
 class `STORE`, and `COST`, what it takes on disk; it is proved by `tests/contracts/test_store.py`, which runs on every
@@ -17,6 +17,7 @@ from cloud.store import engines as found
 from cloud.store.history import Absent, History, Hour, Sample
 from cloud.store.ledger import TWICE, Ledger, LedgerRow, Refusal, Refused, each_row
 from cloud.store.statuses import Statuses, StatusRow
+from cloud.store.summary import Mark, Summaries, Tallied
 from settings import credentials
 from settings.expected import chosen, convert
 
@@ -33,6 +34,7 @@ __all__ = [
     "Hour",
     "Ledger",
     "LedgerRow",
+    "Mark",
     "Refusal",
     "Refused",
     "Retry",
@@ -40,6 +42,8 @@ __all__ = [
     "StatusRow",
     "Statuses",
     "Store",
+    "Summaries",
+    "Tallied",
     "check_store",
     "each_row",
     "engines",
@@ -63,7 +67,7 @@ class Cost(msgspec.Struct, frozen=True):
     a_batch: float
 
 
-class Store(Ledger, History, Statuses, Protocol):
+class Store(Ledger, History, Statuses, Summaries, Protocol):
     """Where readings and the ledger live. Reading methods may be called from any thread; `commit` from one.
 
     Every method raises `Retry` when the database is out of reach, full or busy beyond its patience.

@@ -33,7 +33,7 @@ class Intervals:
     def covers(self, start: int, end: int) -> bool:
         """Tell whether all of start, start + 1, … end − 1 is in the set."""
         at = bisect_right(self._starts, start) - 1
-        return at >= 0 and end <= self._ends[at]
+        return start >= end or (at >= 0 and end <= self._ends[at])
 
     def add(self, start: int, end: int) -> None:
         """Add start, start + 1, … end − 1."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TWICE = "identity used twice: other readings came under it as well"
+LATE = "later than single readings are kept: counted in their hours, as far as the ledger goes back"
 VERDICTS = ("stored", "quarantined", "declared")  # in order of precedence; the index is what engines keep
 PAGE = 5_000  # ledger rows in memory at once, where all of them are read
 
@@ -62,6 +63,13 @@ class Ledger(Protocol):
 
     settle_s: float
 
+    def kept_since_ms(self, now_ms: int) -> int:
+        """Return from when on single readings are kept, 0 where all are. Older ones live on in their hours.
+
+        A batch that comes later than that is stored in its hours or, older than the ledger, not at all; it is not
+        refused. The audit counts it as expired, with all that was stored and is gone.
+        """
+
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
         """Store the readings and a ledger row for each entry, durably, before returning.
 
@@ -94,9 +102,8 @@ def code(entry: Batch | Gap | Refusal) -> int:
     return 0 if isinstance(entry, Batch) else 1 if isinstance(entry, Refusal) else 2
 
 
-def each_row(ledger: Ledger, page: int = PAGE) -> Iterator[LedgerRow]:
-    """Yield the whole ledger in order of arrival, a page in memory at a time. A batch may come more than once."""
-    since_ms = 0
+def each_row(ledger: Ledger, page: int = PAGE, since_ms: int = 0) -> Iterator[LedgerRow]:
+    """Yield the ledger from `since_ms` in order of arrival, a page in memory at a time. A batch may come twice."""
     while rows := ledger.ledger(since_ms, page):
         yield from rows
         since_ms = rows[-1].arrival_ms + 1

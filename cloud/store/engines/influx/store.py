@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cloud.store import Retry
-from cloud.store.engines.influx import history, ledger, statuses
+from cloud.store.engines.influx import history, ledger, statuses, summary
 from cloud.store.engines.influx.create import create
 from cloud.store.engines.influx.server import BodyRefused, Server
 from cloud.store.engines.influx.writing import Writing
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from cloud.store.history import Absent, Hour, Sample
     from cloud.store.ledger import LedgerRow, Refusal, Refused
     from cloud.store.statuses import StatusRow
+    from cloud.store.summary import Mark, Tallied
     from wire.batch import Batch, Dated, Gap, Status
+
+DAY_MS = 86_400_000
 
 
 class InfluxStore:
@@ -58,6 +61,11 @@ class InfluxStore:
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival, each batch once."""
         return ledger.rows(self._server, since_ms, at_most)
 
+    def kept_since_ms(self, now_ms: int) -> int:
+        """Return from when on the database keeps readings, 0 for ever."""
+        days = self._config.retention_days
+        return now_ms - days * DAY_MS if days else 0
+
     def batch_readings(self, row: LedgerRow) -> list[Dated]:
         """Return the stored readings of one ledger row, with their sequence numbers, in order."""
         return ledger.readings(self._server, row)
@@ -83,6 +91,14 @@ class InfluxStore:
     ) -> dict[tuple[str, str], int]:
         """Return by (gateway, channel) the newest stored time within [start, end) that had one of these values."""
         return history.last_held(self._server, series, quantity, values, (start_ns, end_ns))
+
+    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark) -> None:
+        """Keep what the ledger adds up to."""
+        summary.keep(self._server, tallies, mark)
+
+    def summary(self) -> tuple[Mark, list[Tallied]]:
+        """Return how far the summary goes, and what was kept of each epoch."""
+        return summary.read(self._server)
 
     def health(self) -> dict[str, Any]:
         """Return engine, version as the server tells it, address and the last fault; never raises."""

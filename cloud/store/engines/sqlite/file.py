@@ -12,7 +12,7 @@ from cloud.store import Retry
 from cloud.store.engines.sqlite.schema import MIGRATIONS, check_version, migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 WAL_BYTES = 16 * 2**20  # readers back to back keep SQLite from resetting its log: beyond this the writer insists
@@ -44,6 +44,34 @@ class _Reader(NamedTuple):
     thread: threading.Thread
     db: sqlite3.Connection
     busy: threading.Lock
+
+
+class Pen:
+    """The connection that writes, held by one thread at a time; a transaction is whole or not at all."""
+
+    def __init__(self, db: sqlite3.Connection, faults: Faults, undone: Callable[[], None]) -> None:
+        self._db, self._faults, self._undone = db, faults, undone
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def held(self, what: str) -> Iterator[sqlite3.Connection]:
+        """Give the connection, without a transaction."""
+        with self._turn, self._faults.guard(what):
+            yield self._db
+
+    @contextmanager
+    def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
+        """Give the connection within one transaction; `undone` is called where it does not come to its end."""
+        with self.held(what) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                self._undone()
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
 
 
 class Readers:
@@ -119,6 +147,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write. Raises sqlite3.OperationalError while nobody has prepared the file."""
+    if not path.exists():
+        raise sqlite3.OperationalError("the ingester, which alone may, has not made it yet")
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None, check_same_thread=False
     )
@@ -128,6 +158,11 @@ def open_reader(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def lacks_room(error: Retry) -> bool:
+    """Tell whether a disk that is full, or a limit, stands behind it."""
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 def _words(error: Exception, path: Path) -> tuple[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cloud.store.engines.sqlite.retention import kept_since_hour
 from cloud.store.engines.sqlite.rollup import count
 from cloud.store.engines.sqlite.schema import SPAN
 from cloud.store.engines.sqlite.texts import present
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cloud.store.unreadable import Unreadable
+
+Where = dict[str, Any]
+SLICE_HOURS = 48  # of one series: 172,800 readings where it tells one a second
+COUNTED = "(SELECT hour FROM hourly UNION ALL SELECT hour FROM dirty_hour)"
 
 _SERIES = f"""{SPAN}
     SELECT r.time, s.quantities, r.texts FROM span
@@ -56,17 +61,8 @@ def _latest(row: tuple[str, str, str, int, str]) -> tuple[str, str, int, list[tu
     return gateway, channel, time, present(quantities.split(","), texts)
 
 
-def series(
-    db: sqlite3.Connection,
-    unreadable: Unreadable,
-    gateway: str,
-    channel: str,
-    quantity: str,
-    start_ns: int,
-    end_ns: int,
-) -> list[tuple[int, float]]:
-    """Return (stored time, value) of one series within [start, end), in order of time."""
-    where = _range(db, "reading", (gateway, channel), (start_ns, end_ns))
+def series(db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantity: str) -> list[tuple[int, float]]:
+    """Return (stored time, value) of one series in a slice, in order of time."""
     rows = db.execute(_SERIES, where).fetchall()
     out, names = [], dict[str, list[str]]()
     for row in rows:
@@ -80,24 +76,14 @@ def series(
     return out
 
 
-def missing(db: sqlite3.Connection, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
-    """Return the absent values of a channel within [start, end), in order of time and quantity."""
-    where = _range(db, "missing", (gateway, channel), (start_ns, end_ns))
+def missing(db: sqlite3.Connection, where: Where) -> list[Absent]:
+    """Return the absent values of a channel in a slice, in order of time and quantity."""
     return [Absent(*row) for row in db.execute(_MISSING, where)]
 
 
-def hourly(
-    db: sqlite3.Connection,
-    unreadable: Unreadable,
-    gateway: str,
-    channel: str,
-    quantity: str,
-    start_ms: int,
-    end_ms: int,
-) -> list[Hour]:
-    """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
-    where = _range(db, "reading", (gateway, channel), (start_ms * 1_000_000, end_ms * 1_000_000))
-    where |= {"low": max(where["low"], -(-start_ms // HOUR_MS)), "quantity": quantity}
+def hourly(db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantity: str) -> list[Hour]:
+    """Return the hours of one series in a slice that begin within its range; those not yet at rest are counted now."""
+    where = where | {"low": max(where["low"], -(-where["start_ns"] // HOUR_NS)), "quantity": quantity}
     hours = {hour: Hour(hour * HOUR_MS, *rest) for hour, *rest in db.execute(_HOURLY, where)}
     dirty = db.execute(_DIRTY, where).fetchall()
     for (hour,) in dirty:
@@ -116,7 +102,7 @@ def last_held(
     span: tuple[int, int],
 ) -> int | None:
     """Return the newest stored time within [start, end) at which a series had one of these values."""
-    where = _range(db, "reading", series, span) | {"quantity": quantity}
+    where = whole(db, "reading", series, span) | {"quantity": quantity}
     places: dict[str, int | None] = {}  # where a row of a shape has the quantity: every row is looked at, not read
     for hour in _hours_that_may_hold(db, where, values):
         for time, quantities, texts in db.execute(_ROWS_BACKWARDS, where | {"hour": hour}):
@@ -141,17 +127,23 @@ def _hours_that_may_hold(db: sqlite3.Connection, where: dict[str, Any], values: 
     yield from (hour for (hour,) in db.execute(query, where | {f"v{at}": value for at, value in enumerate(values)}))
 
 
-def _range(db: sqlite3.Connection, table: str, series: tuple[str, str], span: tuple[int, int]) -> dict[str, Any]:
-    """Return the parameters of a read in time, its hours cut to those that the table has."""
+def whole(db: sqlite3.Connection, table: str, series: tuple[str, str], span: tuple[int, int]) -> Where:
+    """Return the parameters of a read in time, its hours cut to those that the table has and that are kept."""
     found = db.execute("SELECT id FROM channel WHERE (gateway, name) = (?, ?)", series).fetchone()
-    query = f"SELECT (SELECT min(hour) FROM {table}), (SELECT max(hour) FROM {table})"  # noqa: S608 - own constants
-    low, high = db.execute(query).fetchone()
+    ends = f"SELECT (SELECT min(hour) FROM {table}), (SELECT max(hour) FROM {table})"  # noqa: S608 - own constants
+    low, high = db.execute(ends).fetchone()
     if found is None or low is None:
         return {"channel": -1, "start_ns": 0, "end_ns": 0, "low": 0, "high": -1}
     return {
         "channel": found[0],
         "start_ns": span[0],
         "end_ns": span[1],
-        "low": max(low, span[0] // HOUR_NS),
+        "low": max(low, span[0] // HOUR_NS, 0 if table == COUNTED else kept_since_hour(db)),
         "high": min(high, (span[1] - 1) // HOUR_NS),
     }
+
+
+def sliced(where: Where, hours: int = SLICE_HOURS) -> Iterator[Where]:
+    """Yield the parts of a read, each so small that its transaction is over within a second."""
+    for low in range(where["low"], where["high"] + 1, hours):
+        yield where | {"low": low, "high": min(low + hours - 1, where["high"])}

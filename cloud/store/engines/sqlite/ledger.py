@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.store.engines.sqlite.retention import kept_since_hour
 from cloud.store.engines.sqlite.schema import SPAN
 from cloud.store.engines.sqlite.texts import present
 from cloud.store.keys import HOUR_NS, MS_NS, seq_of
@@ -32,9 +33,9 @@ _BATCH_MISSING = f"""{SPAN}
 """  # noqa: S608 - own constants
 
 
-def rows(db: sqlite3.Connection, unreadable: Unreadable, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
-    """Return the ledger rows that arrived at or after `since_ms`, in order of arrival."""
-    last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone() if at_most else None
+def rows(db: sqlite3.Connection, unreadable: Unreadable, since_ms: int, at_most: int) -> list[LedgerRow]:
+    """Return about `at_most` ledger rows that arrived at or after `since_ms`, in order of arrival."""
+    last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone()
     found = db.execute(
         "SELECT e.gateway, e.name, first, n, verdict, arrival_ms, start_ns, end_ns, words"
         " FROM ledger JOIN epoch e ON e.id = ledger.epoch WHERE arrival_ms BETWEEN ? AND ?"
@@ -49,11 +50,8 @@ def _row(found: tuple[Any, ...]) -> LedgerRow:
     return LedgerRow(gateway, epoch, first + 0, n + 0, VERDICTS[verdict], at + 0, 0, start + 0, end + 0, words)
 
 
-def readings(db: sqlite3.Connection, unreadable: Unreadable, row: LedgerRow) -> list[Dated]:
-    """Return the stored readings of one ledger row, with their sequence numbers, in order."""
-    if not row.end_ns:
-        return []
-    where = msgspec.structs.asdict(row) | {"low": row.start_ns // HOUR_NS, "high": row.end_ns // HOUR_NS}
+def readings(db: sqlite3.Connection, unreadable: Unreadable, where: dict[str, Any], row: LedgerRow) -> list[Dated]:
+    """Return the stored readings of one ledger row in a slice of its hours, with their sequence numbers."""
     found = db.execute(_BATCH_READINGS, where).fetchall()
     absent = db.execute(_BATCH_MISSING, where).fetchall()
     reasons: dict[tuple[str, int], dict[str, Reason]] = {}
@@ -65,7 +63,7 @@ def readings(db: sqlite3.Connection, unreadable: Unreadable, row: LedgerRow) -> 
         if seq is not None:
             why, bounded = reasons.get((channel, time), {}), "clock_uncertainty" in names
             out.append(Dated(row.gateway, row.epoch, seq, channel, time // MS_NS, values, why, bounded))
-    return sorted(out, key=lambda dated: dated.seq)
+    return out
 
 
 def _reason(found: tuple[str, int, str, int]) -> tuple[str, int, str, Reason]:
@@ -77,3 +75,9 @@ def _values(found: tuple[str, int, int | None, str, str]) -> tuple[str, int, int
     channel, time, told, quantities, texts = found
     names = quantities.split(",")
     return channel, time, told, names, dict(present(names, texts))
+
+
+def whole(db: sqlite3.Connection, row: LedgerRow) -> dict[str, Any]:
+    """Return the parameters of the read of one ledger row, its hours cut to those that are kept."""
+    low = max(row.start_ns // HOUR_NS, kept_since_hour(db))
+    return msgspec.structs.asdict(row) | {"low": low, "high": row.end_ns // HOUR_NS}

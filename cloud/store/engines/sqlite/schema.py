@@ -54,6 +54,15 @@ MIGRATIONS = (
     """,
     "ALTER TABLE missing ADD COLUMN raw REAL",  # the number that stood beside the reason
     "ALTER TABLE reading ADD COLUMN seq INTEGER",  # what an older version wrote has it in the time: keys.seq_of
+    """
+    CREATE TABLE tally (epoch INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), until_ms INTEGER NOT NULL, expired_ms INTEGER NOT NULL);
+    INSERT INTO mark VALUES (1, 0, 0)
+    """,  # what the ledger adds up to
+    """
+    CREATE TABLE horizon (id INTEGER PRIMARY KEY CHECK (id = 1), hour INTEGER NOT NULL, seen_ms INTEGER NOT NULL);
+    INSERT INTO horizon VALUES (1, 0, 0)
+    """,  # which single readings are kept
 )
 
 # All full hours of a range, so that each is one seek in a table whose key begins with the hour.

@@ -13,7 +13,7 @@ from wire.batch import Status
 if TYPE_CHECKING:
     import sqlite3
 
-    from cloud.store.unreadable import Unreadable
+PAGE = 500  # in one read transaction
 
 
 def write(db: sqlite3.Connection, gateway: str, status: Status, arrival_ms: int) -> None:
@@ -28,9 +28,16 @@ def write(db: sqlite3.Connection, gateway: str, status: Status, arrival_ms: int)
     db.execute("INSERT OR REPLACE INTO status VALUES (?, ?, ?, ?)", row)
 
 
-def newest(db: sqlite3.Connection, unreadable: Unreadable) -> list[StatusRow]:
-    """Return the newest status of every (gateway, epoch)."""
-    rows = db.execute("SELECT gateway, arrival_ms, body FROM status ORDER BY gateway, arrival_ms").fetchall()
-    return unreadable.each(
-        "status", rows, lambda row: StatusRow(row[0], row[1], msgspec.json.decode(row[2], type=Status))
-    )
+def page(db: sqlite3.Connection, after: tuple[str, str]) -> list[tuple[str, str, int, bytes]]:
+    """Return some rows (gateway, epoch, arrival in ms, body) that follow a key, in the order of theirs."""
+    return db.execute(
+        "SELECT gateway, epoch, arrival_ms, body FROM status WHERE (gateway, epoch) > (?, ?)"
+        " ORDER BY gateway, epoch LIMIT ?",
+        (*after, PAGE),
+    ).fetchall()
+
+
+def row(found: tuple[str, str, int, bytes]) -> StatusRow:
+    """Return a status as it was told. Raises msgspec.DecodeError for one that rotted."""
+    gateway, _, arrival_ms, body = found
+    return StatusRow(gateway, arrival_ms, msgspec.json.decode(body, type=Status))

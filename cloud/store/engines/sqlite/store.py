@@ -5,21 +5,27 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from cloud.store.engines.sqlite import history, ledger, statuses
+from cloud.store import Retry
+from cloud.store.engines.sqlite import history, ledger, retention, statuses, summary
 from cloud.store.engines.sqlite.file import Faults, Readers, size
 from cloud.store.engines.sqlite.writer import Writer
+from cloud.store.keys import HOUR_MS, MS_NS
+from cloud.store.ledger import each_row
 from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cloud.store.engines.sqlite.config import SqliteConfig
     from cloud.store.history import Absent, Hour, Sample
     from cloud.store.ledger import LedgerRow, Refusal, Refused
     from cloud.store.statuses import StatusRow
+    from cloud.store.summary import Mark, Tallied
     from wire.batch import Batch, Dated, Gap, Status
+
+_T = TypeVar("_T")
 
 
 class SqliteStore:
@@ -28,6 +34,7 @@ class SqliteStore:
     settle_s = 0.0
 
     def __init__(self, config: SqliteConfig, *, writer: bool) -> None:
+        self._config = config
         self._path = Path(config.path)
         self._is_writer = writer
         self._faults = Faults(self._path)
@@ -42,7 +49,7 @@ class SqliteStore:
                 self._readers.connection()
             elif self._writer is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._writer = Writer(self._path, self._faults, self._unreadable)
+                self._writer = Writer(self._path, self._config, self._faults, self._unreadable)
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
         """Store everything in one transaction. This engine itself refuses no reading: the lists are empty."""
@@ -58,24 +65,49 @@ class SqliteStore:
         return dict(self._writer.twice) if self._writer else {}
 
     def _open(self) -> Writer:
+        if self._writer is None and self._is_writer:
+            raise Retry(f"{self._path} is not open for writing yet")
         if self._writer is None:
             raise RuntimeError("this store is not open for writing: open it with writer=True and call setup() first")
         return self._writer
 
     def statuses(self) -> list[StatusRow]:
-        """Return the newest status of every (gateway, epoch)."""
+        """Return the newest status of every (gateway, epoch), without those of epochs that ended a month ago."""
+        found: list[tuple[str, str, int, bytes]] = []
+        after = ("", "")
+        while True:
+            with self._readers.read() as db:
+                page = statuses.page(db, after)
+            if not page:
+                return sorted(
+                    self._unreadable.each("status", found, statuses.row), key=lambda row: (row.gateway, row.arrival_ms)
+                )
+            found += page
+            after = page[-1][:2]
+
+    def kept_since_ms(self, now_ms: int) -> int:  # noqa: ARG002 - this engine knows what it let go
+        """Return from when on single readings are kept."""
         with self._readers.read() as db:
-            return statuses.newest(db, self._unreadable)
+            return retention.kept_since_hour(db) * HOUR_MS
 
     def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival."""
+        if not at_most:
+            return list(each_row(self, since_ms=since_ms))
         with self._readers.read() as db:
             return ledger.rows(db, self._unreadable, since_ms, at_most)
 
     def batch_readings(self, row: LedgerRow) -> list[Dated]:
         """Return the stored readings of one ledger row, with their sequence numbers, in order."""
+        if not row.end_ns:
+            return []
         with self._readers.read() as db:
-            return ledger.readings(db, self._unreadable, row)
+            where = ledger.whole(db, row)
+        found: list[Dated] = []
+        for part in history.sliced(where):
+            with self._readers.read() as db:
+                found += ledger.readings(db, self._unreadable, part, row)
+        return sorted(found, key=lambda dated: dated.seq)
 
     def latest(self) -> list[Sample]:
         """Return the newest value of every series."""
@@ -84,18 +116,39 @@ class SqliteStore:
 
     def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
         """Return (stored time, value) of one series within [start, end), in order of time."""
-        with self._readers.read() as db:
-            return history.series(db, self._unreadable, gateway, channel, quantity, start_ns, end_ns)
+        return self._read(
+            "reading",
+            (gateway, channel),
+            (start_ns, end_ns),
+            lambda db, at: history.series(db, self._unreadable, at, quantity),
+        )
 
     def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
         """Return the absent values of a channel within [start, end), in order of time and quantity."""
-        with self._readers.read() as db:
-            return history.missing(db, gateway, channel, start_ns, end_ns)
+        return self._read("missing", (gateway, channel), (start_ns, end_ns), history.missing)
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
+        span = (start_ms * MS_NS, end_ms * MS_NS)
+        return self._read(
+            history.COUNTED, (gateway, channel), span, lambda db, at: history.hourly(db, self._unreadable, at, quantity)
+        )
+
+    def _read(
+        self,
+        table: str,
+        series: tuple[str, str],
+        span: tuple[int, int],
+        of: Callable[[sqlite3.Connection, history.Where], list[_T]],
+    ) -> list[_T]:
+        """Return what a range holds, read in slices: no read transaction outlives a second, so the log stays short."""
         with self._readers.read() as db:
-            return history.hourly(db, self._unreadable, gateway, channel, quantity, start_ms, end_ms)
+            where = history.whole(db, table, series, span)
+        found: list[_T] = []
+        for part in history.sliced(where):
+            with self._readers.read() as db:
+                found += of(db, part)
+        return found
 
     def last_held(
         self, series: Sequence[tuple[str, str]], quantity: str, values: Sequence[float], start_ns: int, end_ns: int
@@ -109,6 +162,15 @@ class SqliteStore:
                 found[one] = time_ns
         return found
 
+    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark) -> None:
+        """Keep what the ledger adds up to. A commit waits for some of it at most."""
+        self._open().keep_summary(tallies, mark)
+
+    def summary(self) -> tuple[Mark, list[Tallied]]:
+        """Return how far the summary goes, and what was kept of each epoch."""
+        with self._readers.read() as db:
+            return summary.read(db)
+
     def health(self) -> dict[str, Any]:
         """Return engine, version, sizes in bytes and the last fault of each kind; never raises."""
         wal = size(Path(f"{self._path}-wal"))
@@ -118,7 +180,7 @@ class SqliteStore:
             "version": sqlite3.sqlite_version,
             "path": str(self._path),
             "size_bytes": size(self._path) + wal,
-            "log_bytes": wal,
+            "wal_bytes": wal,
             "free_bytes": disk.f_bavail * disk.f_frsize,
             "fault": str(self._faults),
             "unreadable": dict(self._unreadable.counts),

@@ -1,0 +1,134 @@
+"""Keeps the books in step with the ledger, whoever writes it, and keeps their summary in the store.
+
+A start reads the summary and the rows after it, not the whole ledger (4 µs a row: two million rows a day are 8 s). Rows
+may be read again at will, so the cursor stays behind by more than a row needs to be seen. Nothing of committing or
+acknowledging waits for this.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.ingest.audit import Books
+from cloud.store import Mark, Retry, Tallied, each_row
+from cloud.store.ledger import PAGE
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from cloud.clock import Clock
+    from cloud.ingest.audit import Account
+    from cloud.store import Store
+
+log = logging.getLogger(__name__)
+FOLLOW_S = 60.0
+KEEP_MS = 300_000  # how far the mark may be behind: a start reads the rows of this time, and of `TRAIL_MS`
+TRAIL_MS = 150_000  # more than two turns: the clock that dates arrivals may be set back meanwhile
+
+
+def accounts_of(store: Store, clock: Clock) -> list[Account]:
+    """Return the sum of every epoch as a store knows it now, by gateway. Raises Retry."""
+    books = Books()
+    Bookkeeper(store, books, clock).open()
+    return books.accounts()
+
+
+class Bookkeeper:
+    """`run` belongs to one thread; `ready` may be asked from any."""
+
+    def __init__(self, store: Store, books: Books, clock: Clock) -> None:
+        self._store, self._books, self._clock = store, books, clock
+        self._trail_ms = TRAIL_MS + round(store.settle_s * 1000)
+        self._mark = Mark()  # how far the books go
+        self._kept_ms = 0  # when their summary was kept last
+        self.ready = False  # whether the books know all that the store knew at the start
+        self.why = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Read what the store knows, then follow it, until `stop`."""
+        while not self.ready:
+            self._try(self.open)
+            if not self.ready and self._clock.wait(stop, 2.0):
+                return
+        while not self._clock.wait(stop, FOLLOW_S):
+            self._try(self.step)
+        with suppress(Retry):  # what is not kept is read from the ledger by the next start
+            self.keep()
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """Do one turn; whatever goes wrong with it is said once and tried again at the next."""
+        try:
+            work()
+        except Retry as error:
+            why = str(error)
+        except Exception as error:
+            log.exception("books stumbled")
+            why = f"{type(error).__name__}: {error}"
+        else:
+            why = ""
+        if why and why != self.why:
+            log.warning("books are behind the ledger why=%r", why)
+        self.why = why
+
+    def open(self) -> None:
+        """Read the summary, the rows after it and what gateways said last. Raises Retry."""
+        mark, tallies = self._store.summary()
+        now, rotten = self._clock.utc_ms(), 0
+        for one in tallies:
+            try:
+                self._books.add(one.gateway, one.epoch, one.text)
+            except msgspec.DecodeError:
+                rotten += 1
+        if rotten:
+            log.error("summary unreadable, the whole ledger is read n=%s", rotten)
+        ahead = mark.until_ms > now  # a clock that was ahead hides rows
+        self._mark = Mark(0, mark.expired_ms) if rotten or ahead else mark
+        self._follow(now)
+        for status in self._store.statuses():
+            self._books.status(status)
+        self.ready = True
+
+    def step(self) -> None:
+        """Take what came since, expire what retention removed, keep the summary when it is due. Raises Retry."""
+        now = self._clock.utc_ms()
+        self._follow(now)
+        self._expire(now)
+        if abs(now - self._kept_ms) >= KEEP_MS:
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep what changed, once the books know what was kept before. What fails waits for the next turn: Retry."""
+        if not self.ready:
+            return
+        mark, changed = self._mark, self._books.changed()
+        try:
+            self._store.keep_summary([Tallied(*one) for one in changed], mark)
+        except BaseException:
+            self._books.unkept(changed)
+            raise
+        self._kept_ms = self._clock.utc_ms()
+
+    def _follow(self, now_ms: int) -> None:
+        behind_ms = max(now_ms - self._trail_ms, 0)
+        for row in each_row(self._store, since_ms=min(self._mark.until_ms, behind_ms)):
+            self._books.row(row)
+        self._mark = Mark(behind_ms, self._mark.expired_ms)
+
+    def _expire(self, now_ms: int) -> None:
+        """Follow the ledger a second time, as far behind as readings are kept."""
+        horizon_ms = self._store.kept_since_ms(now_ms)
+        if not horizon_ms:
+            return
+        self._books.expire([], horizon_ms)  # what came late
+        while self._mark.expired_ms < horizon_ms and (rows := self._store.ledger(self._mark.expired_ms, PAGE)):
+            old = [row for row in rows if row.arrival_ms < horizon_ms]
+            self._books.expire(old, horizon_ms)
+            if len(old) < len(rows):
+                break
+            self._mark = Mark(self._mark.until_ms, old[-1].arrival_ms + 1)
+        self._mark = Mark(self._mark.until_ms, horizon_ms)
