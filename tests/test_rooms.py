@@ -93,8 +93,14 @@ def test_a_room_that_is_killed_costs_only_itself_and_no_visitor_is_refused(serve
         os.kill(before[name], signal.SIGKILL)
         if name == "pages":
             assert ask(f"http://127.0.0.1:{server.http}/")[0] == 200, "visitors queue while their room starts anew"
-        until(lambda old=before: server.all_live() and server.pids() != old, BOUND_S, f"{name} lives again")
-        after = server.pids()
+        after = dict[str, int]()
+
+        def lives_again(old: dict[str, int] = before, new: dict[str, int] = after) -> bool:
+            new.clear()
+            new.update(server.pids())
+            return set(new) == set(ROOMS) and new != old
+
+        until(lives_again, BOUND_S, f"{name} lives again")
         assert [other for other in ROOMS if after[other] != before[other]] == [name]
 
 
