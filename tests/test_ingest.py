@@ -166,9 +166,6 @@ class Picky:
         self._store.commit(entries, arrival_ms)
         return [[Refused(entry.first, "the line", "type conflict")] if entry.first == 1 else [] for entry in entries]
 
-    def twice(self):
-        return self._store.twice()
-
 
 def test_one_poisoned_batch_does_not_cost_its_neighbours(room):
     room.ingests_into(Picky(room.store), room.quarantine)

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud.ingest.audit import Books
+from cloud.ingest.bookkeeper import FOLLOW_S, Bookkeeper
+from cloud.store import LedgerRow, open_store
+from tests.build import START_MS as MADE_MS
+from tests.build import batch as made_of
+from tests.build import soil
 from tests.in_front import InFront
-from tests.rules.garden import SMOKE, Bench, Post, batch, free_port, serving
+from tests.rules.garden import SMOKE, Bench, HandClock, Post, batch, free_port, serving
 from tests.servers import influx_table
 
 if TYPE_CHECKING:
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.influx
 SETTLE_S = 10.0
+DAY_MS = 86_400_000
 
 
 @pytest.fixture(params=["influxd1", "influxd2"])
@@ -46,3 +53,87 @@ def test_alerts_judge_once_what_is_seen_late_and_in_pieces(server: Any, front: I
         bench.idle(195, 65)
         assert len(bench.alerts.incidents()) == len(post.mails) == 1
         bench.close()
+
+
+class Process:
+    """One ingester of several: its store, and the books that it keeps of the ledger."""
+
+    def __init__(self, table: dict[str, Any], clock: HandClock) -> None:
+        self.store = open_store(table, writer=True)
+        self.store.setup()
+        self.books, self._clock = Books(), clock
+        self.keeper = Bookkeeper(self.store, self.books, clock)
+        self.keeper.open()
+
+    def commit(self, whole: Any) -> None:
+        """Store as the ingester does, which tells the books."""
+        at_ms = self._clock.utc_ms()
+        self.store.commit([whole], at_ms)
+        self.books.row(LedgerRow(whole.gateway, *whole.identity, "stored", at_ms))
+
+
+@pytest.mark.parametrize("later_s", [0, 30, 86_400])
+def test_two_ingesters_find_an_identity_that_both_together_were_given_twice(
+    server: Any, tmp_path: Path, later_s: int
+) -> None:
+    clock = HandClock()
+    clock.advance((MADE_MS + DAY_MS - clock.utc_ms()) / 1000)
+    table = influx_table(server, tmp_path)
+    one, other = Process(table, clock), Process(table, clock)
+    good = [made_of(first=1 + 3 * n, start_ms=MADE_MS + 60_000 * n, rows=soil(3)) for n in range(3)]
+    for whole in good:
+        one.commit(whole)
+    turn(clock, later_s, one, other)
+    one.commit(good[0])  # asked again, because its acknowledgement was lost
+    other.commit(made_of(first=4, start_ms=MADE_MS + 3_600_000, rows=soil(3, base=80)))
+    turn(clock, FOLLOW_S, one, other)
+    turn(clock, FOLLOW_S, one, other)
+    assert one.books.clones.found() == other.books.clones.found() == {"sg-01": 1}
+    assert len(one.store.series("sg-01", "soil-1", "soil_moisture", 0, 2**62)) == 12
+    one.store.close()
+    other.store.close()
+
+
+def test_an_ingester_that_was_away_asks_the_ledger(server: Any, tmp_path: Path) -> None:
+    """It knows from the summary that these numbers are stored, and not which readings stood under them."""
+    clock = HandClock()
+    clock.advance((MADE_MS + DAY_MS - clock.utc_ms()) / 1000)
+    table = influx_table(server, tmp_path)
+    before = Process(table, clock)
+    good = [made_of(first=1 + 3 * n, start_ms=MADE_MS + 60_000 * n, rows=soil(3)) for n in range(3)]
+    for whole in good:
+        before.commit(whole)
+    turn(clock, 3_600, before)
+    before.keeper.keep()
+    after = Process(table, clock)
+    after.commit(good[0])
+    after.commit(made_of(first=4, start_ms=MADE_MS + 3_600_000, rows=soil(3, base=80)))
+    turn(clock, FOLLOW_S, after)
+    assert after.books.clones.found() == {"sg-01": 1}
+    before.store.close()
+    after.store.close()
+
+
+def turn(clock: HandClock, seconds: float, *processes: Process) -> None:
+    clock.advance(seconds)
+    for process in processes:
+        process.keeper.step()
+
+
+def test_the_books_count_once_what_is_seen_late(server: Any, front: InFront, tmp_path: Path) -> None:
+    clock = HandClock()
+    clock.advance((MADE_MS + DAY_MS - clock.utc_ms()) / 1000)
+    table = influx_table(server, tmp_path, settle_s=SETTLE_S)
+    writer, reader = Process(table | {"url": front.url}, clock), Process(table, clock)
+    front.held = True
+    writer.commit(made_of(rows=soil(3)))
+    turn(clock, FOLLOW_S, reader)
+    assert reader.books.accounts() == []
+    front.settle()
+    for _ in range(4):
+        turn(clock, FOLLOW_S, reader)
+        (account,) = reader.books.accounts()
+        assert (account.stored, account.unknown) == (3, 0)
+    assert reader.books.clones.found() == {}
+    writer.store.close()
+    reader.store.close()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cloud.ingest.clones import Clones
 from cloud.ingest.tally import Tally
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Books:
     """
 
     def __init__(self) -> None:
+        self.clones = Clones()
         self._turn = threading.Lock()
         self._tallies: dict[Key, Tally] = {}
         self._changed: set[Key] = set()  # since the summary was kept
@@ -60,8 +62,10 @@ class Books:
         """Take one ledger row."""
         key = (row.gateway, row.epoch)
         with self._turn:
-            if self._tally(key).row(row):
+            news = self._tally(key).row(row)
+            if news:
                 self._note(key)
+        self.clones.row(row, news=news)
 
     def expire(self, rows: Iterable[LedgerRow], until_ms: int) -> None:
         """Count as expired what retention has removed: these rows, and what came late and is older than `until_ms`."""

@@ -97,6 +97,7 @@ class Bookkeeper:
         """Take what came since, expire what retention removed, keep the summary when it is due. Raises Retry."""
         now = self._clock.utc_ms()
         self._follow(now)
+        self._books.clones.judge(self._store)
         self._expire(now)
         if abs(now - self._kept_ms) >= KEEP_MS:
             self.keep()

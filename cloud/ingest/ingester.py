@@ -49,7 +49,7 @@ class Ingester:
         publish: Callable[[str, bytes], None],
         inbox: Inbox | None = None,
     ) -> None:
-        self._store, self._quarantine, self._clock = store, quarantine, clock
+        self._store, self._quarantine, self._books, self._clock = store, quarantine, books, clock
         self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
         self._complaints = Complaints(clock)
         self._answers = Answers(publish)
@@ -146,10 +146,7 @@ class Ingester:
 
     def _watch_identities(self) -> None:
         """Raise the alarm when other readings came under a known identity: two gateways share one spool's numbers."""
-        try:
-            told = self._store.twice()
-        except Retry:
-            return  # asked again after the next commit
+        told = self._books.clones.found()
         for gateway, n in told.items():
             self.counts["identity used twice"] += n - self._twice.get(gateway, 0)
             why = "same numbers, other readings: a copied spool"

@@ -81,11 +81,8 @@ class Ledger(Protocol):
         same: its readings have keys of their own. The ledger row stays that of the first, with the words `TWICE`.
         """
 
-    def twice(self) -> dict[str, int]:
-        """Return by gateway how many batches since the start came under an identity that stood for other readings.
-
-        An engine that cannot ask its ledger while it writes compares with what it remembers. From any thread.
-        """
+    def rows_of(self, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:
+        """Return the ledger rows of one epoch that begin with these sequence numbers, each batch once."""
 
     def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival.

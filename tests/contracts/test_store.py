@@ -343,7 +343,7 @@ def test_one_identity_with_other_readings_is_stored_as_well_and_said(store: Stor
     one, other = batch(rows=soil(3)), batch(start_ms=START_MS + 600_000, rows=soil(3, base=80))
     store.commit([one], START_MS)
     store.commit([one], START_MS + 1)
-    assert store.twice() == {}
+    assert [row.words for row in store.rows_of("sg-01", EPOCH, [1, 2])] == [""]
     for number in range(2):
         for later, entries in enumerate([[other, one]] if together else [[other], [one]]):
             store.commit(entries, START_MS + 10 + 2 * number + later)
@@ -351,7 +351,8 @@ def test_one_identity_with_other_readings_is_stored_as_well_and_said(store: Stor
     (row,) = store.ledger()
     assert (row.verdict, row.words, row.arrival_ms) == ("stored", TWICE, START_MS)
     assert store.batch_readings(row) == list(one.readings())
-    assert store.twice() == {"sg-01": 2}
+    assert store.rows_of("sg-01", EPOCH, [1]) == [row]
+    assert store.rows_of("sg-01", "11" * 8, [1]) == store.rows_of("sg-02", EPOCH, [1]) == []
 
 
 def test_the_ledger_comes_in_pages_of_whole_milliseconds(store: Store) -> None:
@@ -690,7 +691,8 @@ def test_a_file_of_an_older_gocche_is_brought_forward(tmp_path: Path, version: i
     assert [(one.reason, one.raw) for one in reader.missing("sg-01", "soil-1", *ALL)] == [(7, None), *[(1, None)] * 6]
     before = moisture(reader)
     store.commit([whole], START_MS + 60_000)  # its acknowledgement was lost with the old server
-    assert (moisture(reader), store.twice(), read(reader)[:8]) == (before, {}, list(whole.readings()))
+    assert (moisture(reader), read(reader)[:8]) == (before, list(whole.readings()))
+    assert store.ledger()[0].words == ""
     store.commit([batch(first=14 + first, start_ms=START_MS + 60_000, rows=WILD)], START_MS + 60_000)
     assert [one.raw for one in reader.missing("sg-01", "soil-1", *ALL)] == [*[None] * 7, 19.1, -32_768.0, None]
     reader.close()

@@ -14,7 +14,7 @@ from wire.batch import Dated
 from wire.reading import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from cloud.store.engines.influx.server import Server
 
@@ -36,6 +36,15 @@ def rows(server: Server, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]
         where += "".join(f" AND time < {(int(row['arrival_ms']) + 1) * MS_NS}" for _, row in ends)
     (found,) = server.rows(f"SELECT * FROM batch {where} GROUP BY gateway, epoch")  # noqa: S608 - integers
     return collapsed(server.unreadable.each("ledger", found, lambda pair: _ledger_row(*pair)))
+
+
+def rows_of(server: Server, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:
+    """Return the ledger rows of one epoch that begin with these sequence numbers, each batch once."""
+    where = (
+        f"gateway = {quote(gateway)} AND epoch = {quote(epoch)} AND ({' OR '.join(f'first = {n:d}' for n in firsts)})"
+    )
+    (found,) = server.rows(f"SELECT * FROM batch WHERE {where} GROUP BY gateway, epoch")  # noqa: S608 - quoted
+    return collapsed(_ledger_row(tags, row) for tags, row in found)
 
 
 def readings(server: Server, row: LedgerRow) -> list[Dated]:

@@ -45,10 +45,6 @@ class InfluxStore:
         """Store each batch and its ledger line in one request, several batches to a request, oldest first."""
         return self._writing.commit(entries, arrival_ms)
 
-    def twice(self) -> dict[str, int]:
-        """Return by gateway how many batches came under an identity of other readings, as far as is remembered."""
-        return self._writing.twice()
-
     def write_status(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Keep a heartbeat: its figures as fields for panels, all of it as the text `body`."""
         statuses.write(self._server, gateway, status, arrival_ms)
@@ -60,6 +56,10 @@ class InfluxStore:
     def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival, each batch once."""
         return ledger.rows(self._server, since_ms, at_most)
+
+    def rows_of(self, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:
+        """Return the ledger rows of one epoch that begin with these sequence numbers, each batch once."""
+        return ledger.rows_of(self._server, gateway, epoch, firsts)
 
     def kept_since_ms(self, now_ms: int) -> int:
         """Return from when on the database keeps readings, 0 for ever."""

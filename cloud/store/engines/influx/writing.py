@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock
@@ -10,28 +9,25 @@ from cloud.store import Retry
 from cloud.store.engines.influx.parcels import groups, parcels
 from cloud.store.engines.influx.server import BodyRefused
 from cloud.store.ledger import Refused
-from wire.batch import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from cloud.store.engines.influx.parcels import Parcel, Row
+    from cloud.store.engines.influx.parcels import Parcel
     from cloud.store.engines.influx.server import Server
     from cloud.store.ledger import Refusal
-    from wire.batch import Gap
+    from wire.batch import Batch, Gap
 
 MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unknown then is refused as a whole
 MAX_S = 60.0  # and time: a server that is slower than that refuses nothing, it is in trouble
 _CLOCK = SystemClock()
-REMEMBERED = 10_000  # identities of this process, to notice one that is used twice
 
 
 class Writing:
-    """The commits of one process, and what it remembers of them."""
+    """The commits of one process. It remembers nothing of them: several may write."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._memory = _Memory()
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
         """Store each batch and its ledger line in one request, several batches to a request, oldest first."""
@@ -42,12 +38,7 @@ class Writing:
             except BodyRefused as error:
                 for parcel, own in self._bisected(group, error):
                     refused[parcel.number] = own
-            self._memory.note(parcel.row for parcel in group)
         return refused
-
-    def twice(self) -> dict[str, int]:
-        """Return by gateway how many batches came under an identity of other readings, as far as is remembered."""
-        return dict(self._memory.twice)
 
     def _bisected(self, group: list[Parcel], why: BodyRefused) -> list[tuple[Parcel, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
@@ -90,20 +81,3 @@ class Writing:
                     middle = (low + high) // 2
                     spans += [(middle, high), (low, middle)]
         return bad
-
-
-class _Memory:
-    """The times of the identities written last: asking the ledger for each batch would cost a query a commit."""
-
-    def __init__(self) -> None:
-        self._spans: OrderedDict[tuple[str, str, int, int], tuple[int, int]] = OrderedDict()
-        self.twice: Counter[str] = Counter()
-
-    def note(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            entry = row.entry
-            if isinstance(entry, Batch):
-                known = self._spans.setdefault((entry.gateway, *entry.identity), row.span)
-                self.twice.update([entry.gateway] * (known != row.span))
-        while len(self._spans) > REMEMBERED:
-            self._spans.popitem(last=False)

@@ -36,7 +36,6 @@ class Entries:
 
     Ledger rows are written as they come, so that an identity is known when it comes again; rows of all batches are
     written at the end by one statement a table, which is where the time goes when batches are small.
-    `again` names the gateways whose identities were found twice.
     """
 
     def __init__(self, db: sqlite3.Connection, horizon: Horizon) -> None:
@@ -46,7 +45,6 @@ class Entries:
 
     def begin(self) -> None:
         """Forget what was gathered in a transaction that is over, or undone."""
-        self.again: list[str] = []
         self._readings: list[tuple[int, int, int, int, str, int]] = []
         self._missing: list[tuple[int, int, int, str, int, float | None]] = []
         self._latest: list[tuple[int, str, int, str]] = []
@@ -82,7 +80,6 @@ class Entries:
         for block in batch.blocks:
             self._put(batch.gateway, key[0], block, once=False)
         self._db.execute("UPDATE ledger SET words = ? WHERE (epoch, first, n) = (?, ?, ?)", (TWICE, *key))
-        self.again.append(batch.gateway)
 
     def _put(self, gateway: str, epoch: int, block: Block, *, once: bool) -> tuple[int, int]:
         """Write the rows of a block and what follows from them; return its lowest and highest stored time.

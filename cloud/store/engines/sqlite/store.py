@@ -60,10 +60,6 @@ class SqliteStore:
         """Keep the newest status of the epoch, with the highest `acquired` ever told: a last will is older than it."""
         self._open().write_status(gateway, status, arrival_ms)
 
-    def twice(self) -> dict[str, int]:
-        """Return by gateway how many batches since the start came under an identity of other readings."""
-        return dict(self._writer.twice) if self._writer else {}
-
     def _open(self) -> Writer:
         if self._writer is None and self._is_writer:
             raise Retry(f"{self._path} is not open for writing yet")
@@ -96,6 +92,11 @@ class SqliteStore:
             return list(each_row(self, since_ms=since_ms))
         with self._readers.read() as db:
             return ledger.rows(db, self._unreadable, since_ms, at_most)
+
+    def rows_of(self, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:
+        """Return the ledger rows of one epoch that begin with these sequence numbers, each batch once."""
+        with self._readers.read() as db:
+            return ledger.rows_of(db, gateway, epoch, firsts)
 
     def batch_readings(self, row: LedgerRow) -> list[Dated]:
         """Return the stored readings of one ledger row, with their sequence numbers, in order."""

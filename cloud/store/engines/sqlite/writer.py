@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from cloud.store import Retry
@@ -42,7 +41,6 @@ class Writer:
         self._pen = Pen(self._db, faults, self._entries.ids.forget)
         self._upkeep = Upkeep(path, self._pen, horizon, unreadable)
         self._mark = summary.mark(self._db)
-        self.twice: Counter[str] = Counter()
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> None:
         """Store everything in one transaction, then do a little of what is due. A full disk may find room in that."""
@@ -54,7 +52,6 @@ class Writer:
                 self._entries.finish(arrival_ms)
                 if arrival_ms < self._mark.until_ms:  # a clock was set back: the summary must not hide these rows
                     summary.lower(db, arrival_ms)
-            self.twice.update(self._entries.again)
         except Retry as error:
             if lacks_room(error):
                 self._upkeep.shorten()
