@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from enum import IntEnum
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from wire.reading import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 Identity = tuple[str, int, int]  # (epoch, first, n): what is sent, stored, ledgered and acknowledged as one
 MS_NS = 1_000_000
@@ -78,6 +79,18 @@ class Block(msgspec.Struct, frozen=True):
         """
         times = [ms * MS_NS + self.key for ms in self.times_ms]
         return times if len(set(times)) == len(times) else self._apart()
+
+    def picked(self, kept: Sequence[bool]) -> Block:
+        """Return the rows for which `kept` is true."""
+        place = {row: at for at, row in enumerate(compress(range(len(kept)), kept))}
+        return msgspec.structs.replace(
+            self,
+            seqs=list(compress(self.seqs, kept)),
+            times_ms=list(compress(self.times_ms, kept)),
+            columns=[list(compress(column, kept)) for column in self.columns],
+            absent=[[(place[row], code) for row, code in pairs if row in place] for pairs in self.absent],
+            raw=[(place[row], quantity, text) for row, quantity, text in self.raw if row in place],
+        )
 
     def _apart(self) -> list[int]:
         near, far = divmod(self.key, FAR)

@@ -101,6 +101,7 @@ class Bookkeeper:
         self._expire(now)
         if abs(now - self._kept_ms) >= KEEP_MS:
             self.keep()
+        self._store.tidy(now)
 
     def keep(self) -> None:
         """Keep what changed, once the books know what was kept before. What fails waits for the next turn: Retry."""

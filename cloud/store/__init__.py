@@ -79,6 +79,9 @@ class Store(Ledger, History, Statuses, Summaries, Protocol):
         Raises Refused, with the remedy in its words, when another writer holds the lock.
         """
 
+    def tidy(self, now_ms: int) -> None:
+        """Do what is due beside committing. Called each minute, from one thread, by who keeps the books."""
+
     def health(self) -> dict[str, Any]:
         """Return what an operator must know: engine, version, size, last fault."""
 

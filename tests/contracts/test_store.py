@@ -906,10 +906,8 @@ def test_2_7_with_a_narrow_or_wrong_token(influxd2: Any, tmp_path: Path) -> None
     assert narrow.commit([batch(rows=soil(3))], START_MS) == [[]]
     assert len(moisture(narrow)) == 3
     narrow.close()
-    elsewhere = open_store(
-        table | {"token_file": str(tmp_path / "narrow"), "database": "absent", "retention_days": 90}, writer=True
-    )
-    with pytest.raises(Retry, match=r"influx bucket create --org ORG --name absent --retention 2160h"):
+    elsewhere = open_store(table | {"token_file": str(tmp_path / "narrow"), "database": "absent"}, writer=True)
+    with pytest.raises(Retry, match=r"influx bucket create --org ORG --name absent --retention 0h"):
         elsewhere.setup()
     with pytest.raises(Retry, match="no database or bucket 'absent': create it"):
         elsewhere.commit([batch(rows=soil(3))], START_MS)
@@ -955,37 +953,19 @@ def test_1_8_with_users(influxd1: Any, tmp_path: Path) -> None:
             stranger.commit([batch(rows=soil(3))], START_MS)
         stranger.close()
         locked.query("CREATE USER \"plain\" WITH PASSWORD 'p:w ü'")
-        plain = open_store(table | {"user": "plain", "database": "absent", "retention_days": 90}, writer=True)
-        with pytest.raises(Retry, match="influx -execute 'CREATE DATABASE \"absent\" WITH DURATION 90d'"):
+        plain = open_store(table | {"user": "plain", "database": "absent"}, writer=True)
+        with pytest.raises(Retry, match="influx -execute 'CREATE DATABASE \"absent\"'"):
             plain.setup()
         plain.close()
 
 
 def test_the_summary_outlives_retention(server: Any, tmp_path: Path) -> None:
-    opened = open_store(influx_table(server, tmp_path, retention_days=30), writer=True)
+    opened = open_store(influx_table(server, tmp_path, keep_days=30), writer=True)
     opened.setup()
     for number in range(2):
         opened.keep_summary([Tallied("sg-01", EPOCH, f"text {number}")], Mark(START_MS, number))
         assert opened.summary() == (Mark(START_MS, number), [Tallied("sg-01", EPOCH, f"text {number}")])
     opened.close()
-
-
-def test_points_beyond_retention_are_refused_one_by_one(server: Any, tmp_path: Path) -> None:
-    opened = open_store(influx_table(server, tmp_path, retention_days=30), writer=True)
-    opened.setup()
-    now = int(influx_now(server))
-    mixed = batch(rows=soil(3), start_ms=now - 400 * DAY_MS, step_ms=200 * DAY_MS, now_ms=now)
-    (refused,) = opened.commit([mixed], now)
-    assert [one.seq for one in refused] == [1, 2]
-    assert "retention policy" in refused[0].reason
-    assert len(moisture(opened)) == 1
-    opened.close()
-
-
-def influx_now(server: Any) -> float:
-    from cloud.clock import SystemClock
-
-    return SystemClock().utc_ms()
 
 
 def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path) -> None:

@@ -31,10 +31,10 @@ def rows(server: Server, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]
     """Return the ledger rows that arrived at or after `since_ms`, in order of arrival, each batch once."""
     where = f"WHERE time >= {since_ms * MS_NS}"
     if at_most:
-        last = f"SELECT arrival_ms FROM batch {where} LIMIT 1 OFFSET {at_most - 1}"  # noqa: S608 - integers
+        last = f"SELECT arrival_ms FROM {server.places.ledger} {where} LIMIT 1 OFFSET {at_most - 1}"  # noqa: S608 - integers
         (ends,) = server.rows(last)
         where += "".join(f" AND time < {(int(row['arrival_ms']) + 1) * MS_NS}" for _, row in ends)
-    (found,) = server.rows(f"SELECT * FROM batch {where} GROUP BY gateway, epoch")  # noqa: S608 - integers
+    (found,) = server.rows(f"SELECT * FROM {server.places.ledger} {where} GROUP BY gateway, epoch")  # noqa: S608 - integers
     return collapsed(server.unreadable.each("ledger", found, lambda pair: _ledger_row(*pair)))
 
 
@@ -43,8 +43,8 @@ def rows_of(server: Server, gateway: str, epoch: str, firsts: Sequence[int]) -> 
     where = (
         f"gateway = {quote(gateway)} AND epoch = {quote(epoch)} AND ({' OR '.join(f'first = {n:d}' for n in firsts)})"
     )
-    (found,) = server.rows(f"SELECT * FROM batch WHERE {where} GROUP BY gateway, epoch")  # noqa: S608 - quoted
-    return collapsed(_ledger_row(tags, row) for tags, row in found)
+    (found,) = server.rows(f"SELECT * FROM {server.places.ledger} WHERE {where} GROUP BY gateway, epoch")  # noqa: S608 - quoted
+    return collapsed(server.unreadable.each("ledger", found, lambda pair: _ledger_row(*pair)))
 
 
 def readings(server: Server, row: LedgerRow) -> list[Dated]:

@@ -10,13 +10,14 @@ import msgspec
 from cloud.store.engines.influx.lines import lines, quoted, tagged, text_of
 from cloud.store.keys import MS_NS, span_ns
 from cloud.store.ledger import VERDICTS, Refusal, code
-from wire.batch import Batch, Gap
+from wire.batch import Batch, Block, Gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
 NEAR = 10_000  # sequence numbers
+EXPIRED = "later than single readings are kept"
 MAX_LINES, MAX_BYTES = 5_000, 1_000_000  # of one body: 5,000 lines is where influxd is fastest, 1 MB far from its 25
 
 
@@ -27,11 +28,12 @@ class Row(msgspec.Struct, frozen=True):
     arrival_ms: int
     time_ns: int
     span: tuple[int, int]
+    words: str = ""
 
     def line(self, refused: int) -> str:
         """Return the row in line protocol; `refused` readings of it stand in quarantine."""
         entry, (low, high) = self.entry, self.span
-        words = "" if isinstance(entry, Batch) else entry.reason
+        words = self.words if isinstance(entry, Batch) else entry.reason
         return (
             f"batch,{tagged(entry.gateway, epoch=entry.epoch)} first={entry.first},n={entry.n},"
             f"verdict={code(entry)},refused={refused},arrival_ms={self.arrival_ms},"
@@ -43,6 +45,7 @@ class Parcel(msgspec.Struct, frozen=True):
     """What one entry becomes: the lines of its readings as one text, and its ledger row."""
 
     number: int
+    blocks: list[Block]
     readings: str
     row: Row
 
@@ -53,26 +56,37 @@ class Parcel(msgspec.Struct, frozen=True):
 
     def lines(self) -> list[tuple[int, str]]:
         """Return the lines again, each with its sequence number: asked for only when some of them were refused."""
-        entry = self.row.entry
-        blocks = entry.blocks if isinstance(entry, Batch) else []
-        return [line for block in blocks for line in lines(entry.gateway, block, block.stored_ns())]
+        gateway = self.row.entry.gateway
+        return [line for block in self.blocks for line in lines(gateway, block, block.stored_ns())]
 
 
-def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> Iterator[Parcel]:
-    """Yield the entries as lines, each ledger row under a time of its own within its millisecond."""
+def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int, since_ms: int = 0) -> Iterator[Parcel]:
+    """Yield the entries as lines, each ledger row under a time of its own within its millisecond.
+
+    Readings of before `since_ms` have expired: the ledger tells of them, and they are not written.
+    """
     taken: dict[tuple[str, str, int], tuple[int, int, tuple[int, int]]] = {}
     for number, entry in enumerate(entries):
-        readings, span = "", (0, 0)
+        blocks: list[Block] = []
+        span, words = (0, 0), ""
         if isinstance(entry, Batch):
-            times = [block.stored_ns() for block in entry.blocks]
-            span = span_ns(times)
-            blocks = zip(entry.blocks, times, strict=True)
-            readings = "\n".join(text_of(entry.gateway, block, own) for block, own in blocks)
+            span = span_ns([block.stored_ns() for block in entry.blocks])
+            blocks = entry.blocks
+            if span[0] < since_ms * MS_NS:
+                blocks = _since(blocks, since_ms)
+                words = EXPIRED if not blocks else ""
+        readings = "\n".join(text_of(entry.gateway, block, block.stored_ns()) for block in blocks)
         fraction = _fraction(entry, span)
         content = (entry.first, entry.n, span)
         while taken.setdefault((entry.gateway, entry.epoch, fraction), content) != content:
             fraction = (fraction + len(VERDICTS)) % MS_NS
-        yield Parcel(number, readings, Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span))
+        row = Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span, words)
+        yield Parcel(number, blocks, readings, row)
+
+
+def _since(blocks: list[Block], since_ms: int) -> list[Block]:
+    kept = [block.picked([ms >= since_ms for ms in block.times_ms]) for block in blocks]
+    return [block for block in kept if block.seqs]
 
 
 def _fraction(entry: Batch | Gap | Refusal, span: tuple[int, int]) -> int:

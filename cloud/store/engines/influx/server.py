@@ -15,6 +15,7 @@ import urllib3
 
 from cloud.store import Retry
 from cloud.store.engines.influx.bounded import bound
+from cloud.store.engines.influx.places import places_of
 from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -77,18 +78,22 @@ class Server:
         self._client: Any = None
         self._faults: dict[str, str] = {}
         self.unreadable = Unreadable()
+        self.places = places_of(config)
 
     def __str__(self) -> str:
         """Return the faults that have not been followed by a success of the same kind."""
         return "; ".join(dict.fromkeys(self._faults.values()))
 
-    def write(self, body: str) -> None:
-        """Store lines. Raises BodyRefused where the database refuses the body for what stands in it."""
+    def write(self, body: str, policy: str = "") -> None:
+        """Store lines, in another retention policy where one is named.
+
+        Raises BodyRefused where the database refuses the body for what stands in it.
+        """
         data = body.encode()
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._config.gzip:
             data, headers["Content-Encoding"] = gzip.compress(data, 1), "gzip"
-        query = [("db", self._config.database), ("precision", "ns")]
+        query = [("db", self._config.database), ("precision", "ns"), *([("rp", policy)] if policy else [])]
         said, status, _ = self.call("POST", "/write", query_params=query, header_params=headers, body=data)
         if status != STORED:
             raise self._stranger("/write", f"{status} {_words(said)!r}")

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cloud.store import Retry
-from cloud.store.engines.influx import history, ledger, statuses, summary
-from cloud.store.engines.influx.create import create
+from cloud.store.engines.influx import create, history, ledger, statuses, summary
+from cloud.store.engines.influx.hours import Hours
 from cloud.store.engines.influx.server import BodyRefused, Server
 from cloud.store.engines.influx.writing import Writing
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from cloud.store.summary import Mark, Tallied
     from wire.batch import Batch, Dated, Gap, Status
 
-DAY_MS = 86_400_000
-
 
 class InfluxStore:
     """A `Store` in one InfluxDB database (1.x) or bucket (2.x). Several may write: nothing here keeps a lock."""
@@ -32,12 +30,13 @@ class InfluxStore:
         self._is_writer = writer
         self.settle_s = config.settle_s
         self._server = Server(config)
-        self._writing = Writing(self._server)
+        self._writing = Writing(self._server, config.keep_ms)
+        self._hours = Hours(self._server, config.settle_s, config.keep_ms) if config.keep_ms else None
 
     def setup(self) -> None:
         """Create the database or bucket where it is missing and the credential may; else Retry says the command."""
         if self._is_writer:
-            create(self._server, self._config)
+            create.create(self._server, self._config)
         else:
             self._server.rows("SHOW DATABASES")
 
@@ -62,9 +61,14 @@ class InfluxStore:
         return ledger.rows_of(self._server, gateway, epoch, firsts)
 
     def kept_since_ms(self, now_ms: int) -> int:
-        """Return from when on the database keeps readings, 0 for ever."""
-        days = self._config.retention_days
-        return now_ms - days * DAY_MS if days else 0
+        """Return from when on single readings are kept, 0 for ever: the database lets them go by whole shards."""
+        return now_ms - self._config.keep_ms if self._config.keep_ms else 0
+
+    def tidy(self, now_ms: int) -> None:
+        """Count hours that are over; once all are, have the database let old readings go."""
+        if self._hours and self._hours.roll(now_ms) and not self._hours.is_limited():
+            create.limit(self._server, self._config)
+            self._hours.limit()
 
     def batch_readings(self, row: LedgerRow) -> list[Dated]:
         """Return the stored readings of one ledger row, with their sequence numbers, in order."""
@@ -83,8 +87,15 @@ class InfluxStore:
         return history.missing(self._server, gateway, channel, start_ns, end_ns)
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
-        """Return the hours of one series that begin within [start, end), counted by the database when asked."""
-        return history.hourly(self._server, gateway, channel, quantity, start_ms, end_ms)
+        """Return the hours of one series that begin within [start, end): counted when asked, or written down before."""
+        counted = history.hourly(self._server, gateway, channel, quantity, start_ms, end_ms)
+        if self._hours is None:
+            return counted
+        found = self._hours.read((gateway, channel), quantity, start_ms, end_ms)
+        for hour in counted:
+            if hour.start_ms not in found or hour.n >= found[hour.start_ms].n:  # else some of it is gone already
+                found[hour.start_ms] = hour
+        return [found[start] for start in sorted(found)]
 
     def last_held(
         self, series: Sequence[tuple[str, str]], quantity: str, values: Sequence[float], start_ns: int, end_ns: int

@@ -20,25 +20,40 @@ if TYPE_CHECKING:
 
 MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unknown then is refused as a whole
 MAX_S = 60.0  # and time: a server that is slower than that refuses nothing, it is in trouble
+TOO_OLD = "retention policy"
 _CLOCK = SystemClock()
 
 
 class Writing:
     """The commits of one process. It remembers nothing of them: several may write."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, server: Server, keep_ms: int = 0) -> None:
+        self._server, self._keep_ms = server, keep_ms
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
-        """Store each batch and its ledger line in one request, several batches to a request, oldest first."""
+        """Store each batch and its ledger line, several batches to a request, oldest first.
+
+        In one request where both lie in one place; else the ledger's lines follow what they tell of.
+        """
         refused: list[list[Refused]] = [[] for _ in entries]
-        for group in groups(parcels(entries, arrival_ms)):
+        since_ms = arrival_ms - self._keep_ms if self._keep_ms else 0
+        for group in groups(parcels(entries, arrival_ms, since_ms)):
             try:
-                self._server.write("\n".join(parcel.text() for parcel in group))
+                self._write(group)
             except BodyRefused as error:
                 for parcel, own in self._bisected(group, error):
                     refused[parcel.number] = own
         return refused
+
+    def _write(self, group: list[Parcel]) -> None:
+        policy = self._server.places.ledger_policy
+        if not policy:
+            self._server.write("\n".join(parcel.text() for parcel in group))
+            return
+        readings = "\n".join(parcel.readings for parcel in group if parcel.readings)
+        if readings:
+            self._server.write(readings)
+        self._server.write("\n".join(parcel.row.line(0) for parcel in group), policy)
 
     def _bisected(self, group: list[Parcel], why: BodyRefused) -> list[tuple[Parcel, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
@@ -51,7 +66,8 @@ class Writing:
             text = f"{before.text}\n{line}" if before else line
             found[parcel.number][seq] = Refused(seq, text, reason)
         try:
-            self._server.write("\n".join(parcel.row.line(len(found[parcel.number])) for parcel in group))
+            told = "\n".join(parcel.row.line(len(found[parcel.number])) for parcel in group)
+            self._server.write(told, self._server.places.ledger_policy)
         except BodyRefused as error:
             raise Retry(f"InfluxDB refuses the ledger itself, measurement `batch`: {error}", 60.0) from error
         return [(parcel, [own[seq] for seq in sorted(own)]) for parcel in group for own in [found[parcel.number]]]
@@ -76,7 +92,8 @@ class Writing:
             except BodyRefused as error:
                 why = error
                 if high - low == 1:
-                    bad[low] = str(error)
+                    if not (self._keep_ms and TOO_OLD in str(error)):  # by the database's clock: expired, not bad
+                        bad[low] = str(error)
                 else:
                     middle = (low + high) // 2
                     spans += [(middle, high), (low, middle)]

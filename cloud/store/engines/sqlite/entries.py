@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import compress, repeat
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cloud.store.engines.sqlite import rollup
 from cloud.store.engines.sqlite.ids import Ids
 from cloud.store.keys import HOUR_MS, HOUR_NS, same_span, span_ns
@@ -96,7 +94,7 @@ class Entries:
             if once:
                 self._add_late(block, channel, hours)
             kept = [hour >= self._horizon.hour for hour in hours]
-            block = _picked(block, kept)
+            block = block.picked(kept)
             times, hours, texts = list(compress(times, kept)), list(compress(hours, kept)), list(compress(texts, kept))
         shape = self.ids.shape(epoch, ",".join(block.quantities))
         self._readings += zip(hours, repeat(channel), times, repeat(shape), texts, block.seqs)
@@ -123,19 +121,6 @@ class Entries:
 
 def _span(batch: Batch) -> tuple[int, int]:
     return span_ns([block.stored_ns() for block in batch.blocks])
-
-
-def _picked(block: Block, kept: list[bool]) -> Block:
-    """Return some rows of a block."""
-    place = {row: at for at, row in enumerate(compress(range(len(kept)), kept))}
-    return msgspec.structs.replace(
-        block,
-        seqs=list(compress(block.seqs, kept)),
-        times_ms=list(compress(block.times_ms, kept)),
-        columns=[list(compress(column, kept)) for column in block.columns],
-        absent=[[(place[row], code) for row, code in pairs if row in place] for pairs in block.absent],
-        raw=[(place[row], quantity, text) for row, quantity, text in block.raw if row in place],
-    )
 
 
 def _missing_rows(

@@ -38,16 +38,18 @@ def rows(db: sqlite3.Connection, unreadable: Unreadable, since_ms: int, at_most:
     """Return about `at_most` ledger rows that arrived at or after `since_ms`, in order of arrival."""
     last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone()
     where = "arrival_ms BETWEEN ? AND ? ORDER BY arrival_ms, ledger.epoch, first"
-    return _rows(db, where, (since_ms, last[0] if last else 2**62))
+    return _rows(db, unreadable, where, (since_ms, last[0] if last else 2**62))
 
 
-def rows_of(db: sqlite3.Connection, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:
+def rows_of(
+    db: sqlite3.Connection, unreadable: Unreadable, gateway: str, epoch: str, firsts: Sequence[int]
+) -> list[LedgerRow]:
     """Return the ledger rows of one epoch that begin with these sequence numbers."""
     where = f"e.gateway = ? AND e.name = ? AND first IN ({', '.join('?' * len(firsts))})"
-    return _rows(db, where, (gateway, epoch, *firsts))
+    return _rows(db, unreadable, where, (gateway, epoch, *firsts))
 
 
-def _rows(db: sqlite3.Connection, where: str, which: tuple[object, ...]) -> list[LedgerRow]:
+def _rows(db: sqlite3.Connection, unreadable: Unreadable, where: str, which: tuple[object, ...]) -> list[LedgerRow]:
     found = db.execute(
         "SELECT e.gateway, e.name, first, n, verdict, arrival_ms, start_ns, end_ns, words"  # noqa: S608 - own constants
         f" FROM ledger JOIN epoch e ON e.id = ledger.epoch WHERE {where}",

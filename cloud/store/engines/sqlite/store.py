@@ -96,7 +96,7 @@ class SqliteStore:
     def rows_of(self, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:
         """Return the ledger rows of one epoch that begin with these sequence numbers, each batch once."""
         with self._readers.read() as db:
-            return ledger.rows_of(db, gateway, epoch, firsts)
+            return ledger.rows_of(db, self._unreadable, gateway, epoch, firsts)
 
     def batch_readings(self, row: LedgerRow) -> list[Dated]:
         """Return the stored readings of one ledger row, with their sequence numbers, in order."""
@@ -171,6 +171,9 @@ class SqliteStore:
         """Return how far the summary goes, and what was kept of each epoch."""
         with self._readers.read() as db:
             return summary.read(db)
+
+    def tidy(self, now_ms: int) -> None:
+        """Do nothing: this engine does a little of what is due with each commit."""
 
     def health(self) -> dict[str, Any]:
         """Return engine, version, sizes in bytes and the last fault of each kind; never raises."""
