@@ -104,7 +104,7 @@ def yearly(config: CloudConfig) -> Yearly:
 
 
 def _kept_days(config: CloudConfig) -> int:
-    return int(config.store.get("keep_days") or config.store.get("retention_days") or A_YEAR_OF_DAYS)
+    return int(config.store.get("keep_days") or A_YEAR_OF_DAYS)
 
 
 def _within(ask: Callable[[], str | None]) -> str:
