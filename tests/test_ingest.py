@@ -499,6 +499,26 @@ def test_two_copies_of_one_sd_card_are_noticed_by_their_boots(room):
     assert room.ingester.health()["clones"] == ["sg-01"]
 
 
+def test_two_under_one_id_are_found_after_a_start_too(room):
+    """Process memory is gone, and with several ingesters there is more than one: the store's statuses know."""
+    for boot in ("01" * 8, "02" * 8):
+        room.take(status(boot=boot, epoch=boot), kind="status")
+    room.ingests_into(room.store, room.quarantine).recall()
+    room.take(status(boot="02" * 8, epoch="02" * 8), kind="status")
+    assert room.ingester.health()["clones"] == [], "the newer boot goes on speaking"
+    room.take(status(boot="01" * 8, epoch="01" * 8), kind="status")
+    assert room.ingester.health()["clones"] == ["sg-01"]
+
+
+def test_what_the_store_knew_comes_before_what_was_heard_since_the_start(room):
+    room.take(status(boot="01" * 8, epoch="01" * 8), kind="status")
+    ingester = room.ingests_into(room.store, room.quarantine)
+    room.take(status(boot="02" * 8, epoch="02" * 8), kind="status")
+    room.take(status(state="offline", boot="01" * 8, epoch="01" * 8), kind="status")
+    ingester.recall()
+    assert ingester.health()["clones"] == [], "a restart, and the last will of the life before it"
+
+
 def row(first, n, verdict="stored", refused=0, epoch=EPOCH):
     return LedgerRow("sg-01", epoch, first, n, verdict, NOW, refused)
 

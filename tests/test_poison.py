@@ -21,9 +21,10 @@ import pytest
 from cloud import registry
 from cloud.clock import SystemClock
 from cloud.config import Broker
+from cloud.inbox import Asker, Inbox
 from cloud.ingest.audit import Books, books
 from cloud.ingest.ingester import Ingester
-from cloud.ingest.quarantine import Quarantine
+from cloud.ingest.quarantine import Kept, Quarantine
 from cloud.store import Retry, each_row, open_store
 from cloud.stream.connection import Stream
 from tests.build import EPOCH, batch, packet, soil
@@ -104,7 +105,9 @@ class World:
     def __enter__(self) -> Self:
         clock = SystemClock()
         self.peer.__enter__()
-        self.ingester = Ingester(self.store, self.quarantine, Books(), clock, self._publish)
+        self.inbox = Inbox(self.folder, "ingest", clock)
+        self.asker = Asker(self.folder, "ingest", clock)
+        self.ingester = Ingester(self.store, self.quarantine, Books(), clock, self._publish, self.inbox)
         self.stream = Stream(
             Broker(port=self.peer.port),
             "gocche-test",
@@ -129,6 +132,8 @@ class World:
         self.stream.close()
         self.thread.join(BOUND_S)
         self.peer.__exit__()
+        self.asker.close()
+        self.inbox.close()
         self.quarantine.close()
         self.store.close()
 
@@ -150,7 +155,10 @@ class World:
         """Return everything that is counted anywhere."""
         stream = {name: getattr(self.stream, name) for name in ("strangers", "too_long")}
         unreadable = {f"unreadable {what}": n for what, n in self.store.health()["unreadable"].items()}
-        return stream | unreadable | dict(self.ingester.counts) | {"registry": self.problems}
+        with self.inbox._file.changing() as db:
+            outcomes = [str(outcome) for (outcome,) in db.execute("SELECT outcome FROM question")]
+        asked = {name: sum(name in outcome for outcome in outcomes) for name in ("unreadable question", "breaks")}
+        return stream | unreadable | asked | dict(self.ingester.counts) | {"registry": self.problems}
 
     def answers(self, gateway: str) -> list[tuple[int, int]]:
         """Return (first, verdict) of what a gateway was told; (0, 0) where it was told the time alone."""
@@ -222,6 +230,26 @@ def planted(table: str, line: bytes) -> Callable[[World], None]:
         shutil.rmtree(folder)
 
     return strike
+
+
+def asked_badly(world: World) -> None:
+    """Leave a question that is none, and one that is well after it."""
+    with world.inbox._file.changing() as db:
+        db.execute("INSERT INTO question(asked_ms, kind, body) VALUES (0, 'retry', x'ff')")
+    number = world.asker.ask("retry", {})
+    until(lambda: world.asker.outcome(number), BOUND_S, "the one after it is answered")
+
+
+def rotten_case(world: World) -> None:
+    """Spoil a case of the quarantine and keep a good one after it, and have both tried again."""
+    bad, well = (Kept("sg-97", (EPOCH, n, 3), "strange once", good(n), NOW_MS) for n in (501, 504))
+    world.quarantine.keep([bad])
+    world.quarantine._db.execute("UPDATE quarantine SET payload = 'abc' WHERE first = 501")
+    world.quarantine.keep([well])
+    number = world.asker.ask("retry", {})
+    until(lambda: world.asker.outcome(number), BOUND_S, "it is answered")
+    firsts = {case.first for case in world.quarantine.cases()}
+    assert (501 in firsts, 504 in firsts) == (True, False), "the good one is stored"
 
 
 def quantity(name: str) -> list[list[object]]:
@@ -301,6 +329,8 @@ TABLE: dict[str, tuple[Callable[[World], None], str]] = {
         "unreadable reason",
     ),
     "status row: no JSON": (rotten("UPDATE status SET body = 'x' WHERE gateway = 'sg-99'"), "unreadable status"),
+    "quarantine row: a text for the bytes": (rotten_case, "breaks"),
+    "inbox row: no question": (asked_badly, "unreadable question"),
     "registry: too few columns": (planted("trees.csv", b"Q,1\n"), "registry"),
     "registry: no number": (planted("trees.csv", b"9K3MQP,x,a,b,z01,north,104,1,1,2,,,\n"), "registry"),
     "registry: a code twice": (planted("zones.csv", b"z01,a,b,21.6,104.5\n"), "registry"),
