@@ -279,3 +279,15 @@ def test_a_command_starts_without_the_libraries_of_others():
     program = "import sys, gocche.__main__ as door; door.parser(); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert not {"msgspec", "paho", "starlette", "amqtt", "serial"} & set(ran.stdout.split())
+
+
+# --- the two documents of the field
+
+
+@pytest.mark.parametrize("name", ["install.md", "add-a-sensor.md"])
+def test_every_paragraph_of_a_field_document_is_in_vietnamese_or_follows_one_that_is(name):
+    text = re.sub(r"^```.*?^```$", "", (ROOT / "docs" / name).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    before = ""
+    for paragraph in filter(str.strip, re.split(r"\n\s*\n", text)):
+        assert VIETNAMESE.search(before + paragraph), f"{name}: {paragraph[:80]}"
+        before = paragraph
