@@ -41,6 +41,7 @@ def test_a_copied_spool_is_to_be_looked_at(room: Ingest) -> None:
     up(room, packet(rows=soil(3)))
     assert room.health()["look_at"] == []
     up(room, packet(rows=soil(3), start_ms=START_MS + 600_000))
+    room._bookkeeper.step()  # the ledger tells, at the next turn of the books
     assert room.health()["look_at"] == ["clones"]
 
 

@@ -131,7 +131,7 @@ class Ingester:
             "suspects": self._committer.suspects(),
             "quarantine": self._quarantine.reasons(),
             "quarantined_24h": self._quarantine.newer(self._clock.utc_ms() - DAY_MS),
-            "clones": sorted(self._statuses.clones() | self._twice.keys()),
+            "clones": sorted(self._statuses.clones() | self._books.clones.found().keys()),
         }
 
     def _next(self) -> list[Arrival]:

@@ -141,7 +141,7 @@ def test_the_next_vendor_is_a_new_file_and_nothing_else(tmp_path: Path, monkeypa
 
 
 def test_a_vendor_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(msgspec.ValidationError, match=r'"acme" is not a vendor; there are generic, quectel, simcom'):
+    with pytest.raises(msgspec.ValidationError, match=r'"acme".*there are: generic, quectel, simcom'):
         msgspec.convert({"vendor": "acme"}, type=modem_at.Config)
 
 
