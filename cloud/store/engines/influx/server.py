@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloud.store.engines.influx.config import InfluxConfig
 
 STORED = 204  # what all generations say of a body that is stored; any other success is not theirs
+NOT_EXECUTED = "not executed"  # what follows an error; of several in a database that is missing, all that is said
 NOTHING_THERE = "measurement not found"  # openGemini's word for what nobody wrote to yet
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_WORDS = 300  # a server repeats the whole line in its error
@@ -107,8 +108,8 @@ class Server:
     def rows(self, *statements: str) -> list[list[tuple[dict[str, str], dict[str, Any]]]]:
         """Return, for each statement, its rows as (tags, {column: value}). A measurement that is not there has none."""
         results = self.results(";".join(statements))
-        if len(statements) > 1 and any(NOTHING_THERE in result.error for result in results):
-            return [self.rows(statement)[0] for statement in statements]  # what follows an error is not executed
+        if len(statements) > 1 and any(NOTHING_THERE in one.error or one.error == NOT_EXECUTED for one in results):
+            return [self.rows(statement)[0] for statement in statements]  # alone, each says what is wrong with it
         out = []
         for result in results:
             if result.error and NOTHING_THERE not in result.error:
