@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 ROWS_A_PAGE = 200
+AGAIN_S = 5.0  # until a database out of reach is asked again
 IDLE_S = 0.5
 REMEMBERED = 1_000  # rows that cannot be read are said once
 
@@ -76,7 +77,7 @@ class CatchUp:
     def fetch(self) -> bool:
         """Read a page of the ledger when one is due and the one before is judged; tell whether it was.
 
-        A database out of reach is said in `fault` and asked again when it is due next.
+        A database out of reach is said in `fault` and asked again soon.
         """
         going_on = self._next_ms is not None
         if not self._intake.page_taken or (not going_on and self._clock.monotonic() < self._due_s):
@@ -90,6 +91,7 @@ class CatchUp:
             if not self.fault:
                 LOG.warning("alerts-ledger-unreachable words=%r", str(fault))
             self.fault = str(fault)
+            self._due_s = self._clock.monotonic() + min(AGAIN_S, self._every_s)
             return True
 
     def _read(self, db: sqlite3.Connection) -> bool:
