@@ -31,7 +31,7 @@ def name(file):
     return str(file.relative_to(ROOT))
 
 
-@pytest.fixture(params=MODULES, ids=name)
+@pytest.fixture(params=MODULES, ids=name, scope="module")  # each is read once for all rules
 def module(request):
     return request.param, ast.parse(request.param.read_text(encoding="utf-8"))
 

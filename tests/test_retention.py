@@ -159,21 +159,6 @@ def live(garden, days, seed=1):
             garden.store.commit([wrong], garden.now_ms)
 
 
-def test_weeks_with_kills_backlogs_and_wrong_clocks(tmp_path):
-    garden = Garden(tmp_path, keep_days=1, ledger_days=3)
-    live(garden, 7)
-    garden.now_ms += HOUR_MS
-    while garden.waiting:
-        garden.commit(*garden.waiting.pop())
-    garden.beat()
-    account = garden.account()
-    assert account.unknown == 0, account
-    assert account.expired > account.stored > 0, account
-    assert garden.rows("reading") < 2 * 24 * 4
-    assert garden.rows("ledger") < 24 * 6
-    garden.store.close()
-
-
 def test_readings_go_hours_stay_and_nothing_becomes_unknown(garden):
     for days in (3, 10, 20):
         grown(garden, days)
