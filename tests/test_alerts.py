@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.alerts.catchup import ROWS_A_PAGE
+from cloud.alerts.decide.catchup import ROWS_A_PAGE
 from cloud.alerts.journal import Journal
 from cloud.alerts.listing import events
 from cloud.alerts.wiring import build

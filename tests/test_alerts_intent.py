@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloud.alerts.decide.progress import Progress
 from cloud.alerts.journal import _V1, Journal
-from cloud.alerts.outbox import Outbox
-from cloud.alerts.progress import Progress
+from cloud.alerts.tell.outbox import Outbox
 from tests.rules.garden import SMOKE, Bench
 
 if TYPE_CHECKING:

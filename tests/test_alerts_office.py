@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from cloud.alerts import deliver, office, words
+from cloud.alerts import words
 from cloud.alerts.channels import Message, Named, open_channels
 from cloud.alerts.listing import events
 from cloud.alerts.rules import open_rules
+from cloud.alerts.tell import deliver, office
 from cloud.clock import SystemClock
 from cloud.config import load as load_config
 from cloud.registry import Binding, Contact, load

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloud.alerts.progress import Progress
+    from cloud.alerts.decide.progress import Progress
 
 FIRE = [(60.0 * n, 80.0) for n in range(6)]
 DAY_S = 86_400

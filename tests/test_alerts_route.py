@@ -9,7 +9,7 @@ import pytest
 
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import FRESH_S, Intent
-from cloud.alerts.route import DAY_MS, Book, Notice, Past, Reader, elsewhere, route, say
+from cloud.alerts.tell.route import DAY_MS, Book, Notice, Past, Reader, elsewhere, route, say
 
 NOW = 1_763_875_200_000
 LU, MY, OP = (Reader(f"{name}@example.vn", "vi", (("email", f"{name}@example.vn"),)) for name in ("lu", "my", "op"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud.alerts.pace import refuse
+from cloud.alerts.decide.pace import refuse
 from cloud.alerts.rules import open_rules
 from cloud.config import ConfigError
 from tests.rules.garden import SILENT, SMOKE, Bench

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from cloud.alerts.channels import GiveUp, Message, Named, Retry
 from cloud.alerts.intent import of_rule
 from cloud.alerts.journal import Journal, reading
-from cloud.alerts.office import Office
-from cloud.alerts.route import ENDS
 from cloud.alerts.rules import open_rules
+from cloud.alerts.tell.office import Office
+from cloud.alerts.tell.route import ENDS
 from cloud.registry import Contact
 from tests.rules.garden import SILENT, SMOKE, HandClock, registry
 from tests.test_alerts_route import incident

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from cloud.alerts import evidence, listing, pace
-from cloud.alerts.catchup import CatchUp
-from cloud.alerts.desk import Desk
-from cloud.alerts.ear import Ear
-from cloud.alerts.intake import Arrived, Heard, Intake, Item, ReadTo, Unreadable
+from cloud.alerts import listing
+from cloud.alerts.decide import evidence, pace
+from cloud.alerts.decide.catchup import CatchUp
+from cloud.alerts.decide.desk import Desk
+from cloud.alerts.decide.ear import Ear
+from cloud.alerts.decide.intake import Arrived, Heard, Intake, Item, ReadTo, Unreadable
+from cloud.alerts.decide.judge import Evidence, Judge
+from cloud.alerts.decide.progress import Progress
+from cloud.alerts.decide.sensors import Sensors
+from cloud.alerts.decide.silence import Silence
 from cloud.alerts.journal import Journal, read_incidents
-from cloud.alerts.judge import Evidence, Judge
-from cloud.alerts.office import Office
-from cloud.alerts.progress import Progress
 from cloud.alerts.rules import open_rules
-from cloud.alerts.sensors import Sensors
-from cloud.alerts.silence import Silence
+from cloud.alerts.tell.office import Office
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

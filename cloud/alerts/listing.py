@@ -6,8 +6,8 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from cloud.alerts.journal import reading
-from cloud.alerts.outbox import WAITS
-from cloud.alerts.route import DAY_MS
+from cloud.alerts.tell.outbox import WAITS
+from cloud.alerts.tell.route import DAY_MS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.alerts.channels import Named, open_channels
+from cloud.alerts.decide.pace import refuse
 from cloud.alerts.engine import Alerts, AlertsConfig
-from cloud.alerts.pace import refuse
 from cloud.alerts.rules import Rule, open_rules
 from cloud.clock import SystemClock
 from settings.expected import convert

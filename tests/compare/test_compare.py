@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud.alerts.compare import LATE, LIVE, View, compare
+from cloud.alerts.decide.compare import LATE, LIVE, View, compare
 from cloud.alerts.incident import Incident
 from cloud.alerts.spans import Patience, Span
 

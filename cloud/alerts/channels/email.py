@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Retry
-from cloud.alerts.deadline import Deadline
+from cloud.alerts.tell.deadline import Deadline
 from cloud.clock import hanoi
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Retry
-from cloud.alerts.deadline import Deadline
+from cloud.alerts.tell.deadline import Deadline
 from cloud.clock import hanoi
 from settings.finding import Unfit, shown
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.alerts.judge import Evidence
+from cloud.alerts.decide.judge import Evidence
 from cloud.store import LedgerRow
 from wire.batch import Batch
 

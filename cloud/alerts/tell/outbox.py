@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.alerts.route import DAY_MS, ENDS, Past, Reader
+from cloud.alerts.tell.route import DAY_MS, ENDS, Past, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cloud.alerts.incident import Incident
     from cloud.alerts.journal import Journal
-    from cloud.alerts.route import Letter, Notice
+    from cloud.alerts.tell.route import Letter, Notice
 
 WAITS = "state IN ('waiting', 'sending')"
 KEPT = 20_000  # finished letters; by number and not by age, so that a wrong clock forgets nobody

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import words
 from cloud.alerts.channels import GiveUp, Message, Retry
-from cloud.alerts.deliver import Courier, Job, Outcome
-from cloud.alerts.outbox import Outbox
-from cloud.alerts.retries import Retries
-from cloud.alerts.route import LEVELS, LIFE, Reader, elsewhere, say
-from cloud.alerts.sorting import Sorter, people
+from cloud.alerts.tell.deliver import Courier, Job, Outcome
+from cloud.alerts.tell.outbox import Outbox
+from cloud.alerts.tell.retries import Retries
+from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere, say
+from cloud.alerts.tell.sorting import Sorter, people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
-    from cloud.alerts.outbox import Row
     from cloud.alerts.rules import Rule
+    from cloud.alerts.tell.outbox import Row
     from cloud.clock import Clock
     from cloud.registry import Registry
 

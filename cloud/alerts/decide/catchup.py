@@ -15,10 +15,10 @@ import sqlite3
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from cloud.alerts import evidence
-from cloud.alerts.intake import Heard, Item, ReadTo, Unreadable
+from cloud.alerts.decide import evidence
+from cloud.alerts.decide.intake import Heard, Item, ReadTo, Unreadable
+from cloud.alerts.decide.progress import kept_cursor, ranges
 from cloud.alerts.journal import reading
-from cloud.alerts.progress import kept_cursor, ranges
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from cloud.alerts.intake import Intake
+    from cloud.alerts.decide.intake import Intake
     from cloud.clock import Clock
     from cloud.store import LedgerRow, Store
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cloud.alerts.decide.progress import Presence
 from cloud.alerts.incident import Basis, Change, span_of
 from cloud.alerts.places import way_outs
-from cloud.alerts.progress import Presence
 from cloud.alerts.rules import DAY_MS
 from cloud.alerts.spans import Span
 from cloud.clock import hanoi
@@ -21,9 +21,9 @@ from cloud.clock import hanoi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cloud.alerts.desk import Desk
+    from cloud.alerts.decide.desk import Desk
+    from cloud.alerts.decide.progress import Progress
     from cloud.alerts.journal import Journal
-    from cloud.alerts.progress import Progress
     from cloud.alerts.rules import Rule
 
 UNBROKEN_MS = 300_000  # pauses below this do not interrupt a gateway's presence, where no rule says otherwise

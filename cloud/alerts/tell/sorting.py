@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from cloud.alerts import words
 from cloud.alerts.places import area_of
-from cloud.alerts.route import Book, Notice, Reader, route
+from cloud.alerts.tell.route import Book, Notice, Reader, route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
-    from cloud.alerts.outbox import Outbox
     from cloud.alerts.rules import Rule
+    from cloud.alerts.tell.outbox import Outbox
     from cloud.clock import Clock
     from cloud.registry import Contact, Registry
 

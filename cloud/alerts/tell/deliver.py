@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.alerts.channels import GiveUp, Message, Named, Retry
-from cloud.alerts.outbox import Row
-from cloud.alerts.route import LIFE
+from cloud.alerts.tell.outbox import Row
+from cloud.alerts.tell.route import LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

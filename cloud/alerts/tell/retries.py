@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from cloud.alerts.route import LIFE
+from cloud.alerts.tell.route import LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloud.alerts.channels import Retry
-    from cloud.alerts.outbox import Row
+    from cloud.alerts.tell.outbox import Row
     from cloud.clock import Clock
 
 FIRST_S = 2.0  # back-off: full jitter up to 2, 4, 8 … s

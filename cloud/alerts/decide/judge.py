@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.compare import View, compare
+from cloud.alerts.decide.compare import View, compare
+from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace
 from cloud.alerts.incident import Change, Incident, span_of
-from cloud.alerts.pace import pace_ms, patience_with, with_pace
 from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle, stirs
 from wire.codec import FUTURE_MS
@@ -23,10 +23,10 @@ from wire.codec import FUTURE_MS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cloud.alerts.desk import Desk
+    from cloud.alerts.decide.desk import Desk
+    from cloud.alerts.decide.progress import Progress, Series
+    from cloud.alerts.decide.sensors import Sensors
     from cloud.alerts.journal import Journal
-    from cloud.alerts.progress import Progress, Series
-    from cloud.alerts.sensors import Sensors
     from cloud.alerts.spans import Patience
     from cloud.store.intervals import Intervals
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cloud.alerts.decide.pace import WIDER, pace_ms
+from cloud.alerts.decide.progress import Sensor
 from cloud.alerts.incident import Basis, Change, Incident, span_of
-from cloud.alerts.pace import WIDER, pace_ms
-from cloud.alerts.progress import Sensor
 from cloud.alerts.spans import Span
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cloud.alerts.desk import Desk
+    from cloud.alerts.decide.desk import Desk
+    from cloud.alerts.decide.progress import Progress
     from cloud.alerts.journal import Journal
-    from cloud.alerts.progress import Progress
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Point
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from cloud.alerts.judge import Evidence
+from cloud.alerts.decide.judge import Evidence
 from cloud.store.intervals import Intervals
 from wire.codec import EARLIEST_MS, FUTURE_MS
 from wire.quantities import QUANTITIES

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from cloud.alerts.decide.progress import Series
 from cloud.alerts.journal import reading
-from cloud.alerts.progress import Series
 from cloud.alerts.rules import DAY_MS
 from cloud.config import CLOUD_TOML, ConfigError
 

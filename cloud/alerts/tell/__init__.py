@@ -1,0 +1,1 @@
+"""Tell: intents become letters, the most urgent first; a courier for each channel carries them in time."""
