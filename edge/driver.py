@@ -66,7 +66,7 @@ class Value(msgspec.Struct, frozen=True):
 class BadReply(Exception):
     """The answer cannot be used. `kind` is short and stable (crc, short, address, exception:2, cme:13 …).
 
-    `came` is what the line brought of it.
+    `came` is what the line brought instead, where that is no answer at all: the true one may still be on its way.
     """
 
     def __init__(self, kind: str, words: str, came: bytes = b"") -> None:

@@ -128,7 +128,7 @@ def _verdict(came: bytes, asked: bytes) -> BadReply:
         if other and other[0] != asked[0]:
             return BadReply("address", f"slave {other[0]} answered where slave {asked[0]} was asked")
         if other:
-            return BadReply("garbled", f"slave {asked[0]} answered another question: {other.hex(' ')}")
+            return BadReply("garbled", f"slave {asked[0]} answered another question: {other.hex(' ')}", other)
     frame, length = _begun(came, asked)
     if not frame:
         words = f"{len(came)} bytes came, none begins an answer of slave {asked[0]}: is the speed right?"

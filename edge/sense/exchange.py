@@ -273,12 +273,13 @@ class Exchange:
     # --- what may still come
 
     def _owe(self, ask: Ask, terms: Terms, error: BadReply) -> None:
-        """After silence the answer may come late; after damage it has come, and the line need only fall quiet."""
+        """After silence, or noise that is no answer, it may come late; a damaged one has come: the line falls quiet."""
         if error.reason == Reason.REFUSED:
             return
         late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._late_ms(terms.device) // 2)
-        late_ms = 0 if error.reason in _CAME else min(late_ms, LONGEST_OWED_MS)
-        owed = int(error.reason == Reason.SILENCE)
+        has_come = error.reason in _CAME and not error.came
+        late_ms = 0 if has_come else min(late_ms, LONGEST_OWED_MS)
+        owed = int(error.reason == Reason.SILENCE or (error.reason in _CAME and not has_come))
         self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + late_ms, owed)
 
     def _owes_beyond(self, end_ms: int) -> bool:

@@ -145,6 +145,34 @@ def test_an_answer_later_than_was_waited_for_does_not_shift_all_that_follow(cloc
     assert heard or every == 1
 
 
+NOISE = bytes((0xFE, 0xF0, 0xF8, 0xFE, 0xFF, 0xF0, 0xE0, 0xFE, 0xF0, 0xF1, 0xF2))
+
+
+@pytest.mark.parametrize("noise", [NOISE[:2], NOISE])
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+@pytest.mark.parametrize("late_ms", [510, 900, 1_000, 1_500, 1_900])
+def test_noise_before_a_late_answer_does_not_make_it_the_next_ones(clock, noise, every, late_ms):
+    """As many bytes as an answer has are not yet the answer: it was taken for that of the next block of registers."""
+    asked = []
+
+    def respond(frame):
+        asked.append(frame[3])
+        late = [(20, noise), (late_ms, answer(frame[3]))]
+        return late if len(asked) % every == 0 else [(20, answer(frame[3]))]
+
+    one = exchange(clock, TimedLine(clock, respond))
+    heard = wrong = 0
+    for _ in range(12):
+        yield_value.clear()
+        with suppress(BadReply):
+            one.run(asking(10, 20, 30), TERMS)
+        got = list(zip(yield_value, (10, 20, 30), strict=False))
+        heard, wrong = heard + len(got), wrong + sum(told != at for told, at in got)
+        clock.now += 10_000
+    assert not wrong
+    assert heard or every == 1
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_answers_that_come_whenever_they_like_are_never_mixed_up(clock, seed):
     """Up to twelve time-outs late: one that came less late once made the exchange forget how late they can be."""
