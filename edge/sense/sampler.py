@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge.sense.exchange import Heard
     from edge.sense.ports import Line
 
-LONGEST_REOPEN_S = 60.0
+LONGEST_REOPEN_S = 5.0  # who plugs an adapter in again stands beside it; asking for a file costs nothing
 LONGEST_REST_S = 300.0
 FAILURES_BEFORE_REST = 3
 LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
