@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import serial
 from serial.rs485 import RS485Settings
 
+from edge.sense import exchange
 from edge.sense.capture import Capture
 from edge.sense.transcript import Replay, parse
 
@@ -40,20 +41,8 @@ class PortLost(Exception):
     """The port is not there, not ours, or went away: close, back off, open again by its stable name."""
 
 
-class Line(Protocol):
-    """One open line. Every method may raise PortLost; `cancel` alone may be called from another thread."""
-
-    def write(self, frame: bytes) -> None:
-        """Send all bytes, within their time and two seconds."""
-        ...
-
-    def read(self, size: int, patience_s: float, /) -> bytes:
-        """Return what is there, up to `size` bytes, soon after there is any; none when the patience is over."""
-        ...
-
-    def drain(self) -> None:
-        """Forget what has come in."""
-        ...
+class Line(exchange.Line, Protocol):
+    """One open line, for the bus that owns it. Every method may raise PortLost; others may only call `cancel`."""
 
     def cancel(self) -> None:
         """Make a call that waits in another thread return."""
