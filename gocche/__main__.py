@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gocche.command_line import parser
+from gocche.command_line import address, parser
 from gocche.words import Refused, both
 from settings import words as sentences
 from settings.words import because
@@ -109,13 +109,6 @@ def _stopping() -> threading.Event:
     return stop
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise Refused("command", "not_an_address", text=repr(text))
-    return host.strip("[]"), int(port)
-
-
 def _refused(error: sentences.Refused) -> int:
     """Say what a person must mend, in Vietnamese first."""
     print(f"gocche: {error.told('vi')}\n        {error}", file=sys.stderr)
@@ -145,7 +138,7 @@ def _agent(options: argparse.Namespace) -> int:
     file, data = _file(options.config, "devices.toml"), options.data or _state_folder()
     config = load(file)
     if options.broker:
-        host, port = _address(options.broker)
+        host, port = address(options.broker)
         config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
     for finding in advice(file, config):
         logging.getLogger("gocche").warning("config advice=%r", finding.told("en"))
@@ -178,10 +171,10 @@ def _cloud_config(options: argparse.Namespace, *, running: bool = True) -> Cloud
     if options.data:
         config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=str(options.data)))
     if getattr(options, "broker", None):
-        host, port = _address(options.broker)
+        host, port = address(options.broker)
         config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
     if getattr(options, "http", None):
-        host, port = _address(options.http)
+        host, port = address(options.http)
         config = msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, host=host, port=port))
     return config
 
@@ -211,7 +204,7 @@ def _cloud(options: argparse.Namespace) -> int:
 
 
 def _desk(options: argparse.Namespace, config: CloudConfig) -> tuple[str, int]:
-    return _address(options.health) if options.health else (config.health.host, config.health.port)
+    return address(options.health) if options.health else (config.health.host, config.health.port)
 
 
 def _words(options: argparse.Namespace) -> list[str]:
@@ -330,7 +323,7 @@ def _devices(options: argparse.Namespace) -> int:
 def _broker(options: argparse.Namespace) -> int:
     from gocche.broker import run
 
-    run(*_address(options.listen), _stopping())
+    run(*address(options.listen), _stopping())
     return 0
 
 

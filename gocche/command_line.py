@@ -57,6 +57,14 @@ def parser() -> Parser:
     return whole
 
 
+def address(text: str) -> tuple[str, int]:
+    """Return host and port of HOST:PORT; an IPv6 address may stand in brackets. Raises Refused."""
+    host, _, port = text.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 65_536):
+        raise Refused("command", "not_an_address", text=repr(text))
+    return host.strip("[]"), int(port)
+
+
 def _command(commands: Any, word: str, name: str = "") -> _Add:
     name = name or word
     described = "\n".join(said("help", name, language) for language in LANGUAGES)

@@ -98,11 +98,15 @@ def _families(health: dict[str, Any]) -> Iterator[tuple[str, str, str, _Samples]
     yield "gocche_ingest_queued", "gauge", "Messages that wait to be stored.", [({}, ingest.get("queued"))]
     yield "gocche_quarantined", "gauge", "Put into quarantine in 24 h.", [({}, ingest.get("quarantined_24h"))]
     store = ingest.get("store", {})
-    yield "gocche_store_bytes", "gauge", "Size of the store's files.", [({}, store.get("bytes"))]
+    yield "gocche_store_bytes", "gauge", "Size of the store's files.", [({}, store.get("size_bytes"))]
     yield "gocche_store_wal_bytes", "gauge", "Of them, not yet folded in.", [({}, store.get("wal_bytes"))]
-    for name in ("open", "waiting", "oldest_waiting_s", "given_up"):
-        full = f"gocche_alerts_{name}".replace("_s", "_seconds") if name.endswith("_s") else f"gocche_alerts_{name}"
-        yield full, "gauge", f"Alerts: {name.replace('_', ' ')}.", [({}, alerts.get(name))]
+    for name, help_text, key in (
+        ("gocche_alerts_open", "Incidents that have not ended.", "open"),
+        ("gocche_alerts_waiting", "Letters that wait to be delivered.", "waiting"),
+        ("gocche_alerts_oldest_waiting_seconds", "How long the oldest of them has waited.", "oldest_waiting_s"),
+        ("gocche_alerts_given_up", "Letters given up within a day.", "given_up"),
+    ):
+        yield name, "gauge", help_text, [({}, alerts.get(key))]
     yield (
         "gocche_follower_missed_total",
         "counter",

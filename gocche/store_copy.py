@@ -71,7 +71,7 @@ def _table(config: CloudConfig, name: str) -> CloudConfig:
 def _copy(source: Store, target: Store, since_ms: int) -> None:
     there = _known(target)
     done, told_s = 0, CLOCK.monotonic()
-    for arrival_ms, rows in _groups(row for row in each_row(source) if row.arrival_ms >= since_ms):
+    for arrival_ms, rows in _groups(each_row(source, since_ms=since_ms)):
         wanted = [row for row in rows if not there.has(row)]
         if wanted:
             _insist(target, [entry(source, row) for row in wanted], arrival_ms)
@@ -148,7 +148,7 @@ def _compare(source: Store, target: Store, since_ms: int) -> int:
 
 def _sums(store: Store, since_ms: int) -> dict[str, dict[str, int]]:
     sums: dict[str, dict[str, int]] = {}
-    for account in books((row for row in each_row(store) if row.arrival_ms >= since_ms), ()).accounts():
+    for account in books(each_row(store, since_ms=since_ms), ()).accounts():
         own: dict[str, Any] = sums.setdefault(account.gateway, dict.fromkeys(("stored", "quarantined", "declared"), 0))
         for name in own:
             own[name] += getattr(account, name)

@@ -22,6 +22,7 @@ from cloud import registry
 from cloud.clock import SystemClock, hanoi
 from cloud.rooms.listener import listen, url
 from gocche.child import Child, Log
+from gocche.command_line import address
 from gocche.garden import PORTS
 from gocche.health import Desk, told
 from gocche.server import GOCCHE, keep, rooms
@@ -147,7 +148,7 @@ def commands(
 
 def choose(http: str | None, log: Log) -> socket.socket:
     """Return the socket of the pages. Without a wish a taken port is passed over; else a wish is Refused."""
-    wish = Address(*DEFAULT_HTTP) if http is None else _parsed(http)
+    wish = Address(*DEFAULT_HTTP) if http is None else Address(*address(http))
     try:
         return listen(wish.host, wish.port)
     except sentences.Taken:
@@ -157,13 +158,6 @@ def choose(http: str | None, log: Log) -> socket.socket:
     for language in LANGUAGES:
         log.say("up", said("up", "elsewhere", language, wish=wish, other=url(other)))
     return other
-
-
-def _parsed(http: str) -> Address:
-    host, colon, port = http.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65_536):
-        raise Refused("command", "not_an_address", text=repr(http))
-    return Address(host.strip("[]"), int(port))
 
 
 def _free_port(host: str) -> int:

@@ -12,7 +12,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import msgspec
 
 from settings.finding import ConfigError, Finding, shown
 from settings.words import because
@@ -27,23 +29,18 @@ SOON_DAYS = 60
 _UNSET = b"unset"  # what the unit gives for a credential that is not there
 
 
-class Broker(Protocol):
-    """`[broker]` as both sides have it."""
+class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `[broker]` of both sides says of the broker and of us."""
 
-    @property
-    def host(self) -> str: ...  # noqa: D102
-    @property
-    def port(self) -> int: ...  # noqa: D102
-    @property
-    def user(self) -> str: ...  # noqa: D102
-    @property
-    def password_file(self) -> str: ...  # noqa: D102
-    @property
-    def ca_file(self) -> str: ...  # noqa: D102
-    @property
-    def cert_file(self) -> str: ...  # noqa: D102
-    @property
-    def key_file(self) -> str: ...  # noqa: D102
+    host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535, description="1883 plain, 8883 with TLS")] = 1883
+    user: Annotated[str, msgspec.Meta(description="user name, where the broker asks for one")] = ""
+    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
+    ca_file: Annotated[
+        str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")
+    ] = ""
+    cert_file: Annotated[str, msgspec.Meta(description="our own certificate")] = ""
+    key_file: Annotated[str, msgspec.Meta(description="our own private key")] = ""
 
 
 def check(file: File, broker: Broker, *, running: bool) -> None:

@@ -343,7 +343,7 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
 
 def test_a_journal_has_one_writer(bench: Bench) -> None:
     bench.live(FIRE)
-    with pytest.raises(RuntimeError, match="in use by another process"):
+    with pytest.raises(RuntimeError, match="already writes the journal of alerts"):
         Journal(bench.path).db.execute("SELECT 1")
 
 

@@ -8,7 +8,6 @@ decided must survive a power cut before anybody is told.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from functools import cached_property
@@ -18,6 +17,7 @@ import msgspec
 
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import Intent
+from cloud.lock import take_lock
 from settings.words import Taken
 
 if TYPE_CHECKING:
@@ -286,12 +286,7 @@ class Journal:
 
     def _hold(self) -> None:
         if self._lock is None:
-            self._lock = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it, even after kill -9
-        except OSError as error:
-            self._release()
-            raise Taken("settings", "file", "in_use", path=self._path, unit="gocche-cloud") from error
+            self._lock = take_lock(self._path, "journal")
 
     def _release(self) -> None:
         if self._lock is not None:

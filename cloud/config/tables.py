@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from settings import credentials
+
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _Listening = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
@@ -23,18 +25,10 @@ class Data(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: Annotated[str, msgspec.Meta(description="folder for quarantine, alerts and the embedded store")] = "."
 
 
-class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Broker(credentials.Broker, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the broker is and how we show who we are: `[broker]`."""
 
     host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)] = "127.0.0.1"
-    port: Annotated[_Port, msgspec.Meta(description="1883 plain, 8883 with TLS")] = 1883
-    user: Annotated[str, msgspec.Meta(description="user name, where the broker asks for one")] = ""
-    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
-    ca_file: Annotated[
-        str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")
-    ] = ""
-    cert_file: Annotated[str, msgspec.Meta(description="this server's certificate")] = ""
-    key_file: Annotated[str, msgspec.Meta(description="this server's private key")] = ""
     share: Annotated[
         str,
         msgspec.Meta(

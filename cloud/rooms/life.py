@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from cloud.store import Retry
+from settings.words import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,7 @@ class Life:
         try:
             run(turns)
         except Exception as error:
-            if type(error) is RuntimeError:  # said for a person who must act: another server, a newer gocche
+            if isinstance(error, Refused):  # said for a person who must act: another server, a newer gocche
                 log.error("cannot go on loop=%s why=%r", name, str(error))  # noqa: TRY400
             else:
                 log.exception("loop ended by a fault loop=%s", name)

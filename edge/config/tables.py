@@ -7,13 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from edge.driver import Driver, DriverConfig, Habits
+from settings import credentials
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
-
-
-_Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
 class Gateway(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,18 +20,9 @@ class Gateway(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: Annotated[str, msgspec.Meta(description="3 to 32 of a-z, 0-9 and -; unique in the whole network")]
 
 
-class Broker(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Broker(credentials.Broker, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the broker is and how we show who we are: `[broker]`. Production: TLS and one certificate a gateway."""
 
-    host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)]
-    port: Annotated[_Port, msgspec.Meta(description="1883 plain, 8883 with TLS")] = 1883
-    user: Annotated[str, msgspec.Meta(description="user name, where the broker asks for one")] = ""
-    password_file: Annotated[str, msgspec.Meta(description="file that holds the password, nothing else")] = ""
-    ca_file: Annotated[
-        str, msgspec.Meta(description="certificate of the authority that signed the broker's; turns TLS on")
-    ] = ""
-    cert_file: Annotated[str, msgspec.Meta(description="this gateway's certificate")] = ""
-    key_file: Annotated[str, msgspec.Meta(description="this gateway's private key")] = ""
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=300, description="longest silence on the connection")] = 30
     spread_s: Annotated[
         float,

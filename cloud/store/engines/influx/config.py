@@ -6,12 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from settings.finding import Unfit
-
-DAY_MS = 86_400_000
+from cloud.store.retention import Retention
 
 
-class InfluxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class InfluxConfig(Retention, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[store]` of cloud.toml for this engine: `user` and `password_file` for 1.x, `token_file` for 2.x."""
 
     engine: Annotated[str, msgspec.Meta(description="this engine")] = "influx"
@@ -50,27 +48,3 @@ class InfluxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     gzip: Annotated[
         bool, msgspec.Meta(description="compress what is written: worth it over a thin link, not on loopback")
     ] = False
-    keep_days: (
-        Annotated[
-            int,
-            msgspec.Meta(description="how long single readings are kept; their hours stay. Not given: for ever", ge=1),
-        ]
-        | None
-    ) = None
-    ledger_days: (
-        Annotated[
-            int,
-            msgspec.Meta(description="how long it is kept what became of each batch. Not given: twice keep_days", ge=2),
-        ]
-        | None
-    ) = None
-
-    def __post_init__(self) -> None:
-        """Raise Unfit where the ledger would go before the readings that it tells of."""
-        if self.ledger_days is not None and (self.keep_days is None or self.ledger_days <= self.keep_days):
-            raise Unfit("ledger_days", "ledger_short", days=self.ledger_days, keep=self.keep_days or "-")
-
-    @property
-    def keep_ms(self) -> int:
-        """How long readings are kept, 0 for ever."""
-        return (self.keep_days or 0) * DAY_MS

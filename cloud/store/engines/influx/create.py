@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from cloud.store import Retry
-from cloud.store.engines.influx.config import DAY_MS
 from cloud.store.engines.influx.places import HOURS, LEDGER
 from cloud.store.engines.influx.server import BodyRefused, Server
+from cloud.store.retention import DAY_MS
 
 if TYPE_CHECKING:
     from cloud.store.engines.influx.config import InfluxConfig
