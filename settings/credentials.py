@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,11 +22,13 @@ from settings.words import because
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from urllib.parse import SplitResult
 
     from settings.finding import File
 
 GIVEN = "/run/credentials/"  # where systemd puts what only the service may read
 SOON_DAYS = 60
+_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 _UNSET = b"unset"  # what the unit gives for a credential that is not there
 
 
@@ -77,10 +80,19 @@ def check_host(file: File, place: str, host: str) -> None:
     with suppress(ValueError):
         ip_address(host.partition("%")[0])
         return
-    if re.search(r"[\s/:@\[\]]", host):
+    if host and (len(host) > 253 or not _NAME.fullmatch(host)):
         plain = host.rpartition("//")[2].rpartition("@")[2]
         better = re.search(r"(?<=\[)[^\]]+(?=\])|[\w-]+(\.[\w-]+)*", plain)
         raise ConfigError(file, place, "host", value=shown(host), better=better[0] if better else "mqtt.example.org")
+
+
+def web_address(url: str) -> SplitResult | None:
+    """Return the parts of an address that begins with http:// or https:// and names a host; None for any other."""
+    with suppress(ValueError):  # half a bracket, a port beyond 65,535
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    return None
 
 
 def secret(file: File, place: str, name: str, *, running: bool) -> str:
@@ -130,9 +142,9 @@ def _content(file: File, place: str, name: str, *, running: bool) -> bytes | Non
     """Return what a file holds; None for what only the running service has, unless `running`. Raises ConfigError."""
     if later(name) and not running:
         return None
-    if Path(name).exists() and not Path(name).is_file():
-        raise ConfigError(file, place, "file_unreadable", value=name, **because("not_a_file"))
     try:
+        if Path(name).exists() and not Path(name).is_file():
+            raise ConfigError(file, place, "file_unreadable", value=name, **because("not_a_file"))
         content = Path(name).read_bytes()
     except OSError as error:
         raise ConfigError(file, place, "file_unreadable", value=name, **because(error)) from error

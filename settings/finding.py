@@ -47,7 +47,8 @@ class Finding(msgspec.Struct, frozen=True):
 
     def told(self, language: str) -> str:
         """Return it as one sentence: file, place, rule; remedy."""
-        rule, remedy = (text.format(unit=self.file.unit, **self.facts) for text in self.file.words[self.kind][language])
+        facts = {"unit": self.file.unit} | self.facts
+        rule, remedy = (text.format(**facts) for text in self.file.words[self.kind][language])
         place = re.sub(r"^line (?=\d+$)", self.file.words["types"][language]["line"] + " ", self.place)
         return ": ".join(filter(None, (str(self.file), place, rule))) + f"; {remedy}"
 

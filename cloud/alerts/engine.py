@@ -43,32 +43,35 @@ IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 LEDGER_END_S = 2.0
 PRUNE_S = 86_400.0
-_Positive = Annotated[float, msgspec.Meta(gt=0)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=2_592_000)]
 
 
 class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[alerts]` of cloud.toml, in seconds. Readings older than `late_s` never wake anybody."""
 
     late_s: Annotated[
-        _Positive, msgspec.Meta(description="readings older than this open a late incident and wake nobody")
+        _Seconds, msgspec.Meta(description="readings older than this open a late incident and wake nobody")
     ] = 900.0
     mail_late: Annotated[bool, msgspec.Meta(description="mail late incidents all the same")] = False
     ledger_s: Annotated[
-        _Positive, msgspec.Meta(description="how often the ledger is read for what the stream did not bring")
+        _Seconds, msgspec.Meta(description="how often the ledger is read for what the stream did not bring")
     ] = 60.0
     overlap_s: Annotated[
-        _Positive, msgspec.Meta(description="how far back each of these looks: longer than ingesters' clocks differ")
+        _Seconds, msgspec.Meta(description="how far back each of these looks: longer than ingesters' clocks differ")
     ] = 300.0
-    tick_s: Annotated[_Positive, msgspec.Meta(description="how often silence is counted")] = 5.0
+    tick_s: Annotated[_Seconds, msgspec.Meta(description="how often silence is counted")] = 5.0
     give_up_s: Annotated[
-        _Positive, msgspec.Meta(description="how long a message is tried before it is given up and said so")
+        _Seconds, msgspec.Meta(description="how long a message is tried before it is given up and said so")
     ] = 86_400.0
     keep_days: Annotated[
-        _Positive,
+        Annotated[float, msgspec.Meta(gt=0, le=36_500)],
         msgspec.Meta(description="how long is remembered what was judged; incidents and the journal stay for ever"),
     ] = 90.0
     queue: Annotated[
-        int, msgspec.Meta(description="batches that may wait to be judged; beyond, the ledger brings them", ge=1)
+        int,
+        msgspec.Meta(
+            description="batches that may wait to be judged; beyond, the ledger brings them", ge=1, le=100_000
+        ),
     ] = 1_000
 
 

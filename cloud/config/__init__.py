@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -81,10 +80,10 @@ def load(path: Path, *, running: bool = True) -> CloudConfig:
 def _http(file: File, http: Http) -> None:
     credentials.check_host(file, "[http] host", http.host)
     if http.public_url:
-        parts = urlsplit(http.public_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        parts = credentials.web_address(http.public_url)
+        if parts is None or parts.query or parts.fragment:
             host = http.public_url.rpartition("//")[2].split("?")[0].split("#")[0]
-            better = f"https://{host}" if host else "https://goc.che.example"
+            better = f"https://{host}" if credentials.web_address(f"https://{host}") else "https://goc.che.example"
             raise ConfigError(file, "[http] public_url", "public_url", value=shown(http.public_url), better=better)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from cloud.store.statuses import Statuses, StatusRow
 from cloud.store.summary import Mark, Summaries, Tallied
 from settings import credentials
 from settings.expected import chosen, convert
+from settings.finding import ConfigError, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,8 @@ __all__ = [
     "engines",
     "open_store",
 ]
+
+FILE = re.compile(r"[^/]+\.db")  # beside the server's other files, where `gocche backup` finds it
 
 
 class Retry(Exception):
@@ -101,6 +105,8 @@ def check_store(file: File, table: dict[str, Any], *, running: bool = True) -> A
     """
     name = chosen(file, "[store]", {"engine": "sqlite"} | table, "engine", engines())
     config = convert(file, "[store]", table, _engine(name).CONFIG)
+    if hasattr(config, "path") and not FILE.fullmatch(config.path):
+        raise ConfigError(file, "[store] path", "store_elsewhere", value=shown(config.path))
     if hasattr(config, "user"):
         credentials.check_pair(file, "[store]", config, "user", "password_file")
     credentials.check_files(file, "[store]", table, running=running)

@@ -15,11 +15,11 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """The keys that all engines share."""
 
     keep_days: Annotated[
-        Annotated[int, msgspec.Meta(ge=1)] | None,
+        Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None,
         msgspec.Meta(description="how long single readings are kept; their hours stay. Not given: for ever"),
     ] = None
     ledger_days: Annotated[
-        Annotated[int, msgspec.Meta(ge=2)] | None,
+        Annotated[int, msgspec.Meta(ge=2, le=73_000)] | None,
         msgspec.Meta(description="how long it is kept what became of each batch. Not given: twice keep_days"),
     ] = None
 

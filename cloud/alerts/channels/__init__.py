@@ -112,6 +112,8 @@ def open_channel(table: dict[str, Any], file: File = CLOUD_TOML, place: str = "[
     """Return the channel of one table with a known kind. Raises ConfigError."""
     module = importlib.import_module(f"{__name__}.{table['kind']}")
     config = convert(file, place, table, module.CONFIG)
+    if hasattr(config, "host"):
+        credentials.check_host(file, f"{place} host", config.host)
     if hasattr(config, "user"):
         credentials.check_pair(file, place, config, "user", "password_file")
     try:

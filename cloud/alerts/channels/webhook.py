@@ -12,13 +12,14 @@ import http.client
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Retry
 from cloud.alerts.tell.deadline import Deadline
 from cloud.clock import hanoi
+from settings.credentials import web_address
 from settings.finding import Unfit, shown
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class CHANNEL:
     """An address that takes messages by HTTP."""
 
     def __init__(self, config: CONFIG) -> None:
-        url = urlsplit(config.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        url = web_address(config.url)
+        if url is None:
             raise Unfit("url", "url", value=shown(config.url))
         self._config, self._url, self._port = config, url, url.port
         self._fields(Message("", 0, "", "", ""))

@@ -27,7 +27,7 @@ SilenceSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "absence"; times in seconds. `quantity` to `gap_s` are for of = "service"."""
 
-    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal")]
+    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal", min_length=1)]
     kind: Annotated[Literal["absence"], msgspec.Meta(description="which kind of rule")]
     of: Annotated[
         Literal["gateway", "service"],
@@ -45,8 +45,8 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Literal["", "fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = ""
-    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese")] = ""
-    what_en: Annotated[str, msgspec.Meta(description="what is said, in English")] = ""
+    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese", min_length=1)] = ""
+    what_en: Annotated[str, msgspec.Meta(description="what is said, in English", min_length=1)] = ""
 
 
 FORGET_MS = 30 * DAY_MS  # a gateway that is not heard for so long was taken down

@@ -29,7 +29,7 @@ SomeSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "limit". Values are in the quantity's unit, times in seconds."""
 
-    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal")]
+    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal", min_length=1)]
     kind: Annotated[Literal["limit"], msgspec.Meta(description="which kind of rule")]
     quantity: Annotated[str, msgspec.Meta(description="the quantity that it watches")]
     over: Annotated[float | None, msgspec.Meta(description="above this it counts")] = None
@@ -46,8 +46,8 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Literal["fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = "fire-watch"
-    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese")] = "nghi có khói"
-    what_en: Annotated[str, msgspec.Meta(description="what is said, in English")] = "suspected smoke"
+    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese", min_length=1)] = "nghi có khói"
+    what_en: Annotated[str, msgspec.Meta(description="what is said, in English", min_length=1)] = "suspected smoke"
 
 
 class RULE:

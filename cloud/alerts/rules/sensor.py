@@ -24,7 +24,7 @@ STUCK_S = 86_400.0
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "sensor"; times in seconds."""
 
-    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal")]
+    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal", min_length=1)]
     kind: Annotated[Literal["sensor"], msgspec.Meta(description="which kind of rule")]
     quantity: Annotated[str, msgspec.Meta(description="the quantity whose sensors are guarded")]
     after_s: Annotated[
@@ -39,8 +39,8 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Literal["fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = "operator"
-    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese")] = "mất canh đo"
-    what_en: Annotated[str, msgspec.Meta(description="what is said, in English")] = "protection off"
+    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese", min_length=1)] = "mất canh đo"
+    what_en: Annotated[str, msgspec.Meta(description="what is said, in English", min_length=1)] = "protection off"
 
 
 class RULE:

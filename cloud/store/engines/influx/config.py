@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 
 from cloud.store.retention import Retention
+from settings.credentials import web_address
+from settings.finding import Unfit, shown
 
 
 class InfluxConfig(Retention, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,3 +50,9 @@ class InfluxConfig(Retention, frozen=True, forbid_unknown_fields=True, kw_only=T
     gzip: Annotated[
         bool, msgspec.Meta(description="compress what is written: worth it over a thin link, not on loopback")
     ] = False
+
+    def __post_init__(self) -> None:
+        """Raise Unfit for an address that is none, and for what all engines refuse."""
+        Retention.__post_init__(self)
+        if web_address(self.url) is None:
+            raise Unfit("url", "url", value=shown(self.url))
