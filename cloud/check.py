@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 DEADLINE_S = 15.0  # for each address
+RETAINED_S = 1.0  # for the first retained status, once the broker has granted the subscription
 LATE = "timed out"
 # What a year is reckoned with where nothing better is known: a channel tells VALUES values each minute in one batch.
 VALUES, A_YEAR_OF_MINUTES, A_YEAR_OF_DAYS = 4, 525_600, 365
@@ -39,7 +40,7 @@ VALUES, A_YEAR_OF_MINUTES, A_YEAR_OF_DAYS = 4, 525_600, 365
 class Trial(msgspec.Struct, frozen=True):
     """What came of trying one address: `why` is empty where it took us."""
 
-    part: str  # broker | store | channel
+    part: str  # broker | broker_mute: it grants the subscription and brings no gateway's status | store | channel
     where: str
     why: str
 
@@ -82,8 +83,9 @@ def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
 
 def tried(config: CloudConfig, clock: Clock) -> Iterator[Trial]:
     """Try the broker, the store and each channel, one after another, each no longer than DEADLINE_S."""
-    broker = config.broker
-    yield Trial("broker", f"{broker.host}:{broker.port}", _within(lambda: _broker(config, clock)))
+    broker, heard = config.broker, threading.Event()
+    why = _within(lambda: _broker(config, clock, heard))
+    yield Trial("broker" if why or heard.is_set() else "broker_mute", f"{broker.host}:{broker.port}", why)
     where = str(config.store.get("url") or Path(config.data.path) / config.store.get("path", "store.db"))
     yield Trial("store", where, _within(lambda: _store(config)))
     for named in wiring.check(config, running=False)[2]:
@@ -123,14 +125,19 @@ def _within(ask: Callable[[], str | None]) -> str:
     return said[0] if said else LATE
 
 
-def _broker(config: CloudConfig, clock: Clock) -> str:
-    """Connect and subscribe as the rooms do; return what the broker has against it."""
-    stream = Stream(config.broker, "gocche-check", topics.FROM_GATEWAYS, clock, lambda _: None)
+def _broker(config: CloudConfig, clock: Clock, heard: threading.Event) -> str:
+    """Connect and subscribe as the rooms do; return what the broker has against it. `heard` is set where it brings any.
+
+    Mosquitto grants a subscription that its access list forbids, and then brings nothing: only what comes is a proof.
+    """
+    stream = Stream(config.broker, "gocche-check", topics.FROM_GATEWAYS, clock, lambda _: heard.set())
     first, ends_s, nobody = stream.why, clock.monotonic() + DEADLINE_S, threading.Event()
     stream.start()
     while not stream.connected and stream.why == first and clock.monotonic() < ends_s:
         clock.wait(nobody, 0.05)
     why = "" if stream.connected else stream.why
+    if stream.connected:
+        clock.wait(heard, RETAINED_S)
     stream.close()
     return LATE if why == first else why
 

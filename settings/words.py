@@ -10,6 +10,8 @@ from importlib import resources
 from typing import Any
 
 LANGUAGES = ("vi", "en")
+# What Python puts around the words of the system.
+_AROUND = re.compile(r"\[(?:Errno -?\d+|SSL: \w+)\] |, certificate is not valid for '[^']*'\.| ?\(_ssl\.c:\d+\)")
 
 
 @cache
@@ -46,13 +48,20 @@ def said(package: str, part: str, name: str, language: str, /, **facts: Any) -> 
 
 
 def because(why: Exception | str) -> dict[str, str]:
-    """Return the facts `why` and `why_vi`: the words of [because] for ours, or for what the system says."""
+    """Return the facts `why` and `why_vi`: the words of [because] for ours, or for what the system says.
+
+    What the system says may stand behind a place (`host:587: timed out`): each part between colons that has a row is
+    told by it, the rest as it came.
+    """
     text = str(why)
     if isinstance(why, Exception):
         number = getattr(why, "errno", None) or 0
         text = os.strerror(number) if number > 0 else str(getattr(why, "strerror", None) or why)
         if isinstance(reason := getattr(why, "reason", None), str):  # OpenSSL's
             text = reason.lower().replace("_", " ")
-    text = re.sub(r"^\[Errno -?\d+\] ", "", text)
-    told = words(__package__)["because"].get(text, {})
-    return {"why": told.get("en", text), "why_vi": told.get("vi", text)}
+    text = _AROUND.sub("", text)
+    rows = words(__package__)["because"]
+    why_en, why_vi = (
+        ": ".join(rows.get(one, {}).get(language, one) for one in text.split(": ")) for language in ("en", "vi")
+    )
+    return {"why": why_en, "why_vi": why_vi}

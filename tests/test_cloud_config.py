@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields
+from paho.mqtt import publish
 
 from cloud import check as checks
 from cloud.alerts.engine import AlertsConfig
@@ -26,7 +27,9 @@ from cloud.store.engines.sqlite import SqliteConfig
 from gocche import broker
 from gocche.__main__ import main
 from settings.words import words
+from tests.edge.peers import Peer
 from tests.servers import free_port
+from wire import topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +131,7 @@ def test_the_check_says_what_is_there_and_how_the_disk_fills(folder: Path, capsy
     assert main(["cloud", "--check", "--config", str(written(folder, SAMPLE)), "--data", str(folder)]) == 0
     told = capsys.readouterr().out
     assert "chưa có kênh nào" in told
-    assert "well; store sqlite, 7 rules, 0 channels to tell people" in told
+    assert "well; store sqlite, rules: 7, ways to tell people: 0" in told
     assert re.search(r"disk: 7 channels .* 365 days kept: about 2\d\d MB a year; .* are free", told)
     assert not list(folder.glob("*.db"))
 
@@ -181,15 +184,27 @@ def embedded() -> Iterator[int]:
 def tried(folder: Path, capsys: pytest.CaptureFixture[str], text: str) -> tuple[int, list[str]]:
     code = main(["cloud", "--check", "--try", "--config", str(written(folder, text)), "--data", str(folder)])
     out = capsys.readouterr().out.splitlines()
-    return code, [line for line in out if re.match(r"✗? ?(broker|store|channel) \S+: ", line)]
+    return code, [line for line in out if re.match(r"[✗!]? ?(broker|store|channel) \S+: ", line)]
 
 
 def test_all_that_answers_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with embedded() as port:
+        publish.single(topics.status("sg-01"), b"{}", qos=1, retain=True, port=port)
         code, told = tried(folder, capsys, f"[broker]\nport = {port}\n")
     assert code == 0
-    assert told[0] == f"broker 127.0.0.1:{port}: takes us, and lets us hear every gateway"
+    assert told[0] == f"broker 127.0.0.1:{port}: takes us, and lets us hear gateways"
     assert told[1].endswith("store.db: can be read")
+
+
+def test_a_broker_that_grants_a_subscription_and_brings_nothing_is_not_called_well(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Mosquitto does where its access list forbids to read."""
+    monkeypatch.setattr(checks, "RETAINED_S", 0.1)
+    with Peer() as peer:
+        code, told = tried(folder, capsys, f"[broker]\nport = {peer.port}\n")
+    assert code == 0
+    assert told[0].startswith(f"! broker 127.0.0.1:{peer.port}: takes us, and has no gateway's word for us yet")
 
 
 def test_who_is_not_there_and_who_hangs_is_named_with_a_remedy(

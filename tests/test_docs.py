@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cloud.check import check
 from cloud.clock import SystemClock
 from cloud.config import Broker as CloudBroker
+from cloud.config import load as load_cloud
 from cloud.stream.connection import Stream
 from edge.board import Board
 from edge.clock import SystemClock as EdgeClock
@@ -379,6 +381,48 @@ def test_the_broker_table_of_the_page_is_understood(tmp_path: Path) -> None:
     changed = re.sub(r"\[broker\].*?(?=\[spool\])", broker.replace("\\", "/") + "\n", sample, flags=re.DOTALL)
     (tmp_path / "devices.toml").write_text(changed, encoding="utf-8")
     assert load(tmp_path / "devices.toml").broker.port == 8883
+
+
+def test_the_tables_of_the_server_are_understood(tmp_path: Path) -> None:
+    """Those of install.md in place of the sample's, which keeps its rules; each store; what is in /etc is not here."""
+    page = (DOCS / "install.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    tables = next(block for block in blocks if "gocche-cloud.pem" in block)
+    stores = [block for block in blocks if block.startswith("[store]")]
+    issued(tmp_path)
+    tables = tables.replace("/etc/gocche", str(tmp_path))
+    shutil.copytree(ROOT / "config" / "garden", tmp_path / "garden")
+    sample = (ROOT / "config" / "cloud.toml").read_text(encoding="utf-8")
+    rules = sample[sample.index("[[rule]]") :]
+    assert len(stores) == 2
+    for store in ("", *stores):
+        (tmp_path / "cloud.toml").write_text(f"{tables}\n{store}\n{rules}", encoding="utf-8")
+        check(load_cloud(tmp_path / "cloud.toml", running=False), running=False)
+
+
+def printed() -> str:
+    """Return the code and its files of words, without comments: whatever is printed stands in there."""
+    packages = ("edge", "cloud", "gocche", "settings", "wire")
+    files = sorted(file for package in packages for file in (ROOT / package).rglob("*.[pt][yo]*"))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files if file.suffix in {".py", ".toml"})
+    return re.sub(" +", " ", re.sub(r"(?m)(^| ) *# .*$", "", text))
+
+
+def test_what_operators_are_told_to_look_for_is_what_they_will_see() -> None:
+    """The first column quotes status, log and health: each quotation is said by the code, in one piece or in two."""
+    code, unsaid = printed(), []
+
+    def is_said(words: str) -> bool:
+        parts = words.split()
+        cuts = ((" ".join(parts[:at]), " ".join(parts[at:])) for at in range(len(parts) + 1))
+        return any(all(half in code for half in halves) for halves in cuts)
+
+    for row in re.findall(r"^\|(.+?[^\\])\|", prose(DOCS / "operate.md"), re.MULTILINE):
+        for quoted in re.findall(r"`([^`]+)`", row):
+            for part in re.split(r"…|<\w+>|: false", quoted):  # what differs each time
+                plain = re.sub(r"spool\.(db|damaged-1)|'|^.*\.(?=\w+$)", "", part)
+                unsaid += [quoted] * (not is_said(plain.strip(" :=")))
+    assert unsaid == []
 
 
 def test_the_table_of_the_link_has_every_cause_in_both_languages() -> None:

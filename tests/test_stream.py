@@ -61,6 +61,24 @@ def test_a_lasting_fault_is_told_once_and_ends_with_the_broker(follow, caplog):
         assert one.why == ""
 
 
+def test_a_broker_that_closes_before_it_answers_is_told_once(follow, caplog):
+    """As a broker does that wants a certificate, or TLS, and gets none."""
+    with Peer(shuts=True) as peer:
+        one = follow(peer.port)
+        until(lambda: one._failures > 2, BOUND_S, "it goes on trying")
+    assert ["closes before it answers" in record.message for record in caplog.records] == [True]
+    assert "cert_file" in one.why
+
+
+def test_leaving_is_no_loss(follow, caplog):
+    with Peer() as peer:
+        one = follow(peer.port)
+        until(lambda: one.connected, BOUND_S, "connected")
+        one._client.disconnect()  # as close() does, before it has told the thread to stop
+        until(lambda: peer.seen(SUBSCRIBE, 2), BOUND_S, "the connection ended, and a new one was made")
+        assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_an_exception_behind_a_message_costs_a_connection_and_no_more(follow, caplog):
     got, defects = [], [RuntimeError("defect")]
 

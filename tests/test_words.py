@@ -20,6 +20,7 @@ import pytest
 from gocche.__main__ import main
 from gocche.command_line import parser
 from gocche.words import both, words
+from settings.words import because
 from settings.words import words as words_of
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +95,22 @@ def test_no_finding_stands_there_that_nobody_raises():
     said = {text for tree in CODE.values() for text in literals(tree)}
     for package in FINDINGS:
         assert findings(package).keys() <= said
+
+
+@pytest.mark.parametrize(
+    ("said", "vi", "en"),
+    [
+        (FileNotFoundError(2, "x"), "không có tệp hay thư mục này", "No such file or directory"),
+        ("mail.vn:587: [Errno -2] Name or service not known", "mail.vn:587: không có máy nào tên như vậy",
+         "mail.vn:587: Name or service not known"),
+        (("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not valid for"
+         " 'a.vn'. (_ssl.c:1006)"), "chứng thư không được tin: nó mang tên khác",
+         "certificate verify failed: it is for another name"),
+        ("said by nobody: before", "said by nobody: before", "said by nobody: before"),
+    ],
+)  # fmt: skip
+def test_what_a_system_says_is_told_without_what_stands_around_it(said, vi, en):
+    assert because(said) == {"why": en, "why_vi": vi}
 
 
 # --- sentences of commands

@@ -68,6 +68,7 @@ class Stream:
         self._on_arrival, self._on_link = on_arrival, on_link
         self._failures = 0
         self._asked_s = 0.0  # when the subscriptions were asked for, by the monotonic clock
+        self._answered = False  # whether this connection was taken or refused in words
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stream-{name}", daemon=True)  # a name may hang
         self.connected = False
@@ -102,6 +103,7 @@ class Stream:
         self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
         while not self._stop.is_set():
             try:
+                self._answered = False
                 self._client.reconnect()
                 self._asked_s = self._clock.monotonic()
                 while self._client.loop(PULSE_S) == mqtt.MQTT_ERR_SUCCESS and not self._stop.is_set():
@@ -124,6 +126,7 @@ class Stream:
             self.why = why
 
     def _welcomed(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+        self._answered = True
         if code.is_failure:
             self._tell(f"broker refused: {code}")
             return
@@ -147,8 +150,14 @@ class Stream:
             self._client.disconnect()
 
     def _lost(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+        if not code.is_failure:
+            return  # we left
         if self.connected:
             self._tell(f"connection lost: {code}")
+        elif not self._answered:
+            self._tell(
+                "broker closes before it answers: does that port want TLS (ca_file), or a certificate (cert_file)?"
+            )
 
     def _down(self) -> None:
         if self.connected:
