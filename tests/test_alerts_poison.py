@@ -291,6 +291,25 @@ def test_a_row_that_is_seen_later_than_those_after_it_is_read(tmp_path: Path) ->
     bench.close()
 
 
+def test_a_page_of_the_ledger_that_is_short_of_a_row_is_not_the_last(tmp_path: Path) -> None:
+    """A row that nobody can read: what stands behind its page comes all the same."""
+    bench = Bench(tmp_path, [SMOKE], None)
+    real = bench.store.ledger
+
+    def ledger(since_ms: int = 0, at_most: int = 0) -> list[Any]:
+        return [row for row in real(since_ms, at_most) if row.first != 1]
+
+    bench.store = _Store(bench.store, ledger=ledger)  # type: ignore[assignment]
+    bench.restart()
+    bench.alerts._ledger._rows_a_page = 3
+    now_ms = bench.clock.utc_ms()
+    for n in range(12):
+        bench.store.commit([batch(1 + n, [(now_ms - 5_000 + n, 5.0)])], now_ms + n)
+    bench.idle(65, 5)
+    assert list(bench.alerts._progress.processed("sg-01", batch(1, []).epoch)) == [(2, 13)]
+    bench.close()
+
+
 def test_processed_numbers_are_a_set(bench: Bench) -> None:
     chance = random.Random(7)
     progress: Progress = bench.alerts._progress

@@ -183,6 +183,44 @@ def test_a_summary_that_rotted_costs_a_reading_of_the_ledger_and_nothing_else(wo
     assert world.sums() == {("sg-01", EPOCH): (0, 0, 10, 0, 0), ("sg-02", EPOCH): (0, 0, 7, 0, 0)}
 
 
+def test_an_older_tally_of_another_ingester_is_kept_over_before_the_mark_passes_what_it_lacks(world):
+    """Of two, the one that did not see the newest row yet keeps its tally last, and is killed then."""
+    world.keeper.open()
+    world.store.commit([Gap("sg-01", EPOCH, 1, 10, "quota")], world.clock.now_ms)
+    world.keeper.step()
+    mark, older = world.store.summary()
+    world.clock.now_ms += KEEP_MS
+    world.store.commit([Gap("sg-01", EPOCH, 11, 10, "quota")], world.clock.now_ms)
+    for row in world.store.ledger(world.clock.now_ms):
+        world.books.row(row)
+    world.keeper.keep()
+    world.store.keep_summary(older, mark)
+    for _ in range(2 * KEEP_MS // MINUTE_MS):  # the gateway says nothing more
+        world.clock.now_ms += MINUTE_MS
+        world.keeper.step()
+    assert world.store.summary()[0].until_ms > mark.until_ms + KEEP_MS
+    world.restart()
+    assert world.sums() == {("sg-01", EPOCH): (0, 0, 20, 0, 0)} == world.truth()
+
+
+def test_an_older_tally_of_another_ingester_hides_nothing_that_expired(world):
+    keep = world.store.keep_summary
+    world.store.kept_since_ms = lambda now_ms: now_ms - DAY_MS
+    world.keeper.open()
+    world.store.commit([batch(rows=soil(20))], world.clock.now_ms)
+    world.keeper.step()
+    older = world.store.summary()[1]
+    world.clock.now_ms += DAY_MS + 1
+    world.store.keep_summary = lambda tallies, mark: (keep(tallies, mark), keep(older, Mark()), keep([], mark))
+    world.keeper.step()
+    world.store.keep_summary = keep
+    for _ in range(2 * KEEP_MS // MINUTE_MS):
+        world.clock.now_ms += MINUTE_MS
+        world.keeper.step()
+    world.restart()
+    assert world.sums() == {("sg-01", EPOCH): (0, 0, 0, 20, 0)}
+
+
 def test_what_could_not_be_kept_is_kept_the_next_time(world):
     world.keeper.open()
     world.store.commit([Gap("sg-01", EPOCH, 1, 10, "quota")], world.clock.now_ms)

@@ -59,12 +59,17 @@ class Books:
         self._earlier: dict[str, tuple[int, dict[str, int]]] = {}  # what waits of epochs before, by the newest status
 
     def row(self, row: LedgerRow) -> None:
-        """Take one ledger row."""
+        """Take one ledger row. Its tally is to be kept even where it says nothing new.
+
+        Of several ingesters one that sees less may have kept an older tally over ours: as long as the summary's mark
+        has not passed this row, the row is read again, and with it the tally is kept again before the mark passes it.
+        """
         key = (row.gateway, row.epoch)
         with self._turn:
             news = self._tally(key).row(row)
+            self._changed.add(key)
             if news:
-                self._note(key)
+                self._stale.add(key)
         self.clones.row(row, news=news)
 
     def expire(self, rows: Iterable[LedgerRow], until_ms: int) -> None:

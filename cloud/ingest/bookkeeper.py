@@ -122,15 +122,18 @@ class Bookkeeper:
         self._mark = Mark(behind_ms, self._mark.expired_ms)
 
     def _expire(self, now_ms: int) -> None:
-        """Follow the ledger a second time, as far behind as readings are kept."""
+        """Follow the ledger a second time, as far behind as readings are kept; this mark trails as the other does."""
         horizon_ms = self._store.kept_since_ms(now_ms)
         if not horizon_ms:
             return
         self._books.expire([], horizon_ms)  # what came late
-        while self._mark.expired_ms < horizon_ms and (rows := self._store.ledger(self._mark.expired_ms, PAGE)):
+        since_ms = self._mark.expired_ms
+        while since_ms < horizon_ms and (rows := self._store.ledger(since_ms, PAGE)):
             old = [row for row in rows if row.arrival_ms < horizon_ms]
             self._books.expire(old, horizon_ms)
-            if len(old) < len(rows):
-                break
-            self._mark = Mark(self._mark.until_ms, old[-1].arrival_ms + 1)
-        self._mark = Mark(self._mark.until_ms, horizon_ms)
+            since_ms = rows[-1].arrival_ms + 1
+            self._expired(min(since_ms, horizon_ms))
+        self._expired(horizon_ms)
+
+    def _expired(self, until_ms: int) -> None:
+        self._mark = Mark(self._mark.until_ms, max(self._mark.expired_ms, until_ms - self._trail_ms))

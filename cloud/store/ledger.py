@@ -88,6 +88,8 @@ class Ledger(Protocol):
         """Return the ledger rows that arrived at or after `since_ms`, in order of arrival.
 
         With `at_most` about so many, and always all of the last one's millisecond: what follows begins 1 ms later.
+        Fewer say nothing (a batch that lies there twice comes once, what cannot be read is passed over); only none
+        says that there are no more.
         """
 
     def batch_readings(self, row: LedgerRow) -> list[Dated]:

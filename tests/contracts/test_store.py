@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import urllib.parse
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -364,6 +365,25 @@ def test_the_ledger_comes_in_pages_of_whole_milliseconds(store: Store) -> None:
     assert len(store.ledger(at_most=10)) == 9
     for page in (1, 2, 3, 4, 8, 9, 10):
         assert [row.first for row in each_row(store, page)] == list(range(1, 10))
+
+
+def test_a_page_that_says_less_is_not_the_last(store: Any) -> None:
+    """A batch that came twice, rows that nobody can read, and one that says to come from the year 9999."""
+    entries = [batch(gateway=f"sg-0{number}", first=1 + number, rows=soil(1)) for number in range(9)]
+    for number, one in enumerate(entries):
+        store.commit([one], START_MS + 10 * number)
+    store.commit(entries[:1], START_MS + 5)
+    if hasattr(store, "_server"):
+        far = f'first=1,n=1,verdict=0,refused=0,arrival_ms={2**53},start_ns="0",end_ns="0",words=""'
+        lines = [f"batch,gateway=sg-98,epoch=e{n} verdict=99,arrival_ms=1 {START_MS + 31 + n}000000" for n in range(8)]
+        store._server.write("\n".join([*lines, f"batch,gateway=sg-99,epoch=e {far} {START_MS + 1}000000"]))
+    else:
+        with closing(sqlite3.connect(store._path)) as db:
+            spoilt = "INSERT INTO ledger SELECT epoch, 900 + ?, 1, 99, ?, 0, 0, '' FROM ledger LIMIT 1"
+            db.executemany(spoilt, [(n, START_MS + 31 + n) for n in range(8)])
+            db.commit()
+    for page in (1, 2, 3, 8, 20):
+        assert {row.first for row in each_row(store, page)} == set(range(1, 10)), page
 
 
 def test_batches_that_overlap_in_time_are_told_apart(store: Store) -> None:

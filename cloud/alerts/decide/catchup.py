@@ -82,7 +82,8 @@ class CatchUp:
         going_on = self._next_ms is not None
         if not self._intake.page_taken or (not going_on and self._clock.monotonic() < self._due_s):
             return False
-        self._due_s = self._clock.monotonic() + self._every_s
+        if not going_on:
+            self._due_s = self._clock.monotonic() + self._every_s
         try:
             with reading(self._path) as db:
                 return self._read(db)
@@ -102,7 +103,8 @@ class CatchUp:
         rows = self._store.ledger(since_ms, self._rows_a_page)
         page: list[Item] = [what for row in rows for what in self._taken(db, row)]
         page.append(ReadTo(max([cursor, *(row.arrival_ms for row in rows[-1:])])))
-        self._next_ms = rows[-1].arrival_ms + 1 if len(rows) >= self._rows_a_page else None
+        more = bool(rows) and rows[-1].arrival_ms < self._clock.utc_ms()  # a row of the future is the last for now
+        self._next_ms = rows[-1].arrival_ms + 1 if more else None
         self.fault = ""
         self._intake.hand_over(page)
         return True

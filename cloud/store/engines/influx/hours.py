@@ -51,8 +51,8 @@ class Hours:
             for hour_ms in sorted(touched):
                 if first_ms <= hour_ms < end_ms:
                     self._count(hour_ms, sorted(touched[hour_ms]))
-            full = len(rows) >= PAGE and rows[-1].arrival_ms < end_ms
-            until_ms = rows[-1].arrival_ms + 1 if full else end_ms
+            more = bool(rows) and rows[-1].arrival_ms < end_ms
+            until_ms = rows[-1].arrival_ms + 1 if more else end_ms
             self._keep(until_ms, limited=limited)
             if len(touched) > AT_ONCE:
                 return False

@@ -29,13 +29,23 @@ class _Point(msgspec.Struct):
 
 def rows(server: Server, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
     """Return the ledger rows that arrived at or after `since_ms`, in order of arrival, each batch once."""
-    where = f"WHERE time >= {since_ms * MS_NS}"
-    if at_most:
-        last = f"SELECT arrival_ms FROM {server.places.ledger} {where} LIMIT 1 OFFSET {at_most - 1}"  # noqa: S608 - integers
-        (ends,) = server.rows(last)
-        where += "".join(f" AND time < {(int(row['arrival_ms']) + 1) * MS_NS}" for _, row in ends)
-    (found,) = server.rows(f"SELECT * FROM {server.places.ledger} {where} GROUP BY gateway, epoch")  # noqa: S608 - integers
-    return collapsed(server.unreadable.each("ledger", found, lambda pair: _ledger_row(*pair)))
+    while True:
+        where = f"WHERE time >= {since_ms * MS_NS}"
+        ends = _end_ms(server, where, at_most) if at_most else None
+        until = "" if ends is None else f" AND time < {(ends + 1) * MS_NS}"
+        query = f"SELECT * FROM {server.places.ledger} {where}{until} GROUP BY gateway, epoch"  # noqa: S608 - integers
+        (found,) = server.rows(query)
+        told = collapsed(server.unreadable.each("ledger", found, lambda pair: _ledger_row(*pair)))
+        if told or ends is None:
+            return told
+        since_ms = ends + 1  # none of these can be read: what follows them can
+
+
+def _end_ms(server: Server, where: str, at_most: int) -> int | None:
+    """Return when the last of so many rows arrived; None where there are not so many."""
+    last = f"SELECT arrival_ms::float FROM {server.places.ledger} {where} LIMIT 1 OFFSET {at_most - 1}"  # noqa: S608 - integers
+    (found,) = server.rows(last)
+    return next((row["time"] // MS_NS for _, row in found), None)
 
 
 def rows_of(server: Server, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:
@@ -74,6 +84,12 @@ def readings(server: Server, row: LedgerRow) -> list[Dated]:
 
 
 def _ledger_row(tags: dict[str, str], row: dict[str, Any]) -> LedgerRow:
+    """Return a row. Raises what `unreadable` passes over; one that says another arrival than its time is none of ours.
+
+    Who follows the ledger goes on behind the last arrival: a year 9999 would hide all that comes.
+    """
+    if int(row["arrival_ms"]) != row["time"] // MS_NS:
+        raise ValueError("arrival_ms is not the row's own time")
     return LedgerRow(
         tags["gateway"],
         tags["epoch"],

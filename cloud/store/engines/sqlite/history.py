@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Where = dict[str, Any]
 SLICE_HOURS = 48  # of one series: 172,800 readings where it tells one a second
+HELD_HOURS = 20 * SLICE_HOURS  # of these most are passed over by their lowest and highest
 COUNTED = "(SELECT hour FROM hourly UNION ALL SELECT hour FROM dirty_hour)"
 
 _SERIES = f"""{SPAN}
@@ -94,15 +95,9 @@ def hourly(db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantit
     return [hours[hour] for hour in sorted(hours)]
 
 
-def last_held(
-    db: sqlite3.Connection,
-    series: tuple[str, str],
-    quantity: str,
-    values: Sequence[float],
-    span: tuple[int, int],
-) -> int | None:
-    """Return the newest stored time within [start, end) at which a series had one of these values."""
-    where = whole(db, "reading", series, span) | {"quantity": quantity}
+def last_held(db: sqlite3.Connection, where: Where, quantity: str, values: Sequence[float]) -> int | None:
+    """Return the newest stored time in a slice at which a series had one of these values."""
+    where = where | {"quantity": quantity}
     places: dict[str, int | None] = {}  # where a row of a shape has the quantity: every row is looked at, not read
     for hour in _hours_that_may_hold(db, where, values):
         for time, quantities, texts in db.execute(_ROWS_BACKWARDS, where | {"hour": hour}):
@@ -143,7 +138,8 @@ def whole(db: sqlite3.Connection, table: str, series: tuple[str, str], span: tup
     }
 
 
-def sliced(where: Where, hours: int = SLICE_HOURS) -> Iterator[Where]:
+def sliced(where: Where, hours: int = SLICE_HOURS, *, newest_first: bool = False) -> Iterator[Where]:
     """Yield the parts of a read, each so small that its transaction is over within a second."""
-    for low in range(where["low"], where["high"] + 1, hours):
+    starts = range(where["low"], where["high"] + 1, hours)
+    for low in reversed(starts) if newest_first else starts:
         yield where | {"low": low, "high": min(low + hours - 1, where["high"])}

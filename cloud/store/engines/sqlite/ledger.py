@@ -36,9 +36,13 @@ _BATCH_MISSING = f"""{SPAN}
 
 def rows(db: sqlite3.Connection, unreadable: Unreadable, since_ms: int, at_most: int) -> list[LedgerRow]:
     """Return about `at_most` ledger rows that arrived at or after `since_ms`, in order of arrival."""
-    last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone()
     where = "arrival_ms BETWEEN ? AND ? ORDER BY arrival_ms, ledger.epoch, first"
-    return _rows(db, unreadable, where, (since_ms, last[0] if last else 2**62))
+    while True:
+        last = db.execute(_LAST_ARRIVAL, (since_ms, at_most - 1)).fetchone()
+        found = _rows(db, unreadable, where, (since_ms, last[0] if last else 2**62))
+        if found or last is None:
+            return found
+        since_ms = last[0] + 1  # none of these can be read: what follows them can
 
 
 def rows_of(

@@ -158,9 +158,13 @@ class SqliteStore:
         found = {}
         for one in series:  # a read transaction each: none outlives the reading of one series
             with self._readers.read() as db:
-                time_ns = history.last_held(db, one, quantity, values, (start_ns, end_ns))
-            if time_ns is not None:
-                found[one] = time_ns
+                whole = history.whole(db, "reading", one, (start_ns, end_ns))
+            for where in history.sliced(whole, history.HELD_HOURS, newest_first=True):
+                with self._readers.read() as db:
+                    time_ns = history.last_held(db, where, quantity, values)
+                if time_ns is not None:
+                    found[one] = time_ns
+                    break
         return found
 
     def keep_summary(self, tallies: Sequence[Tallied], mark: Mark) -> None:
