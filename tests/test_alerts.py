@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import socket
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,7 @@ from cloud.alerts.wiring import build
 from cloud.clock import SystemClock
 from cloud.config import ConfigError, load
 from cloud.registry import Contact
+from cloud.rooms.pages import Pages
 from cloud.store import Refusal
 from tests.rules.garden import (
     SIGNAL,
@@ -30,11 +33,11 @@ from tests.rules.garden import (
     serving,
     until,
 )
+from tests.test_alerts_route import incident
 from wire.batch import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cloud.config import CloudConfig
 
@@ -451,3 +454,21 @@ def test_it_runs_in_threads_of_its_own(tmp_path: Path, post: Post) -> None:
     assert len({who for who, _ in post.mails}) == 20
     assert len({mail["Message-ID"] for _, mail in post.mails}) == 20
     bench.close()
+
+
+def test_the_world_sees_what_concerns_people_and_only_the_operator_our_own_machines(tmp_path: Path) -> None:
+    garden = Path(__file__).parents[1] / "config" / "garden"
+    more = f'[garden]\npath = "{garden}"\n[[rule]]\nname = "silent"\nkind = "absence"\nof = "gateway"\n' + "".join(
+        f'[[rule]]\nname = "{name}"\nkind = "limit"\nquantity = "{quantity}"\nrole = "{role}"\n'
+        "over = 30.0\nclear_below = 20.0\n"
+        for name, quantity, role in (("smoke", "pm2_5", "fire-watch"), ("heat", "air_temperature", "operator"))
+    )
+    journal = Journal(tmp_path / "alerts.db")
+    with journal.transaction():
+        for rule in ("smoke", "silent", "heat", "a rule that is gone"):
+            journal.save(incident(0, rule=rule))
+    journal.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        room = Pages(_config(tmp_path, more), HandClock(), listener)
+        assert [one.rule for one in room._garden().incidents()] == ["smoke"]
+        room.close()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud.alerts.decide.pace import refuse
 from cloud.alerts.listing import events
+from cloud.alerts.rules import open_rules
 from cloud.clock import SystemClock
 from cloud.store.intervals import Intervals
 from tests.rules.garden import SMOKE, START_MS, Bench, batch, until
@@ -75,36 +76,6 @@ def test_a_message_that_cannot_be_judged_costs_itself(bench: Bench) -> None:
     bench.step()
     assert len(bench.alerts.incidents()) == 1
     assert (bench.alerts.health()["poisoned"], bench.alerts.health()["faults"]) == (2, 0)
-
-
-def test_a_disk_that_takes_nothing_costs_no_message(bench: Bench) -> None:
-    bench.clock.advance(301)
-    db = bench.alerts._journal.db
-    db.execute("PRAGMA query_only=1")
-    with pytest.raises(sqlite3.OperationalError):
-        bench.send(FIRE)
-    db.execute("PRAGMA query_only=0")
-    bench.step()
-    assert len(bench.alerts.incidents()) == 1
-
-
-def test_a_journal_that_takes_nothing_is_an_illness_while_it_lasts(tmp_path: Path) -> None:
-    clock = SystemClock()
-    bench = Bench(tmp_path, [SMOKE], None, clock=clock)
-    bench.alerts.step()
-    db = bench.alerts._journal.db
-    db.execute("PRAGMA query_only=1")
-    stop = threading.Event()
-    thread = threading.Thread(target=bench.alerts.run, args=(stop,), name="alerts")
-    thread.start()
-    now_ms = clock.utc_ms()
-    bench.alerts.offer(batch(1, [(now_ms - 240_000 + 60_000 * n, 80.0) for n in range(5)]), now_ms)
-    until(lambda: "readonly" in bench.alerts.health()["fault"], within_s=10)
-    db.execute("PRAGMA query_only=0")
-    until(lambda: not bench.alerts.health()["fault"] and bench.alerts.incidents(), within_s=10)
-    stop.set()
-    thread.join(10)
-    bench.close()
 
 
 def test_a_hundred_messages_are_one_commit(bench: Bench) -> None:
@@ -373,3 +344,13 @@ def test_what_was_judged_long_ago_is_forgotten_and_history_is_kept(bench: Bench)
     assert bench.alerts._journal.intents(0) == []
     assert len(bench.alerts.incidents()) == 1
     assert "opened" in bench.events()
+
+
+def test_a_state_that_cannot_be_read_costs_its_own_past_and_no_smoke(bench: Bench) -> None:
+    bench.live(FIRE[:2])
+    with bench.alerts._journal.transaction() as db:
+        db.execute("UPDATE series SET state = '{'")
+    refuse(bench.path, open_rules([SMOKE]), [SMOKE], bench.clock.utc_ms())
+    bench.live([(120.0 + at_s, value) for at_s, value in FIRE])
+    assert [incident.rule for incident in bench.alerts.incidents()] == ["smoke"]
+    assert bench.alerts.health()["poisoned"] == 0

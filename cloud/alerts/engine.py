@@ -8,6 +8,7 @@ never holds up judging what the stream brings.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ from cloud.alerts.decide.judge import Evidence, Judge
 from cloud.alerts.decide.progress import Progress
 from cloud.alerts.decide.sensors import Sensors
 from cloud.alerts.decide.silence import Silence
-from cloud.alerts.journal import Journal, read_incidents
+from cloud.alerts.journal import Journal, newest
 from cloud.alerts.rules import open_rules
 from cloud.alerts.tell.office import Office
 
@@ -43,6 +44,7 @@ IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 LEDGER_END_S = 2.0
 PRUNE_S = 86_400.0
+BACK_S = 10.0  # how often a journal that is in memory tries its file
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=2_592_000)]
 
 
@@ -96,7 +98,7 @@ class Alerts:
         opened = open_rules(tables)
         self._written = pace.written(tables)
         by_name = {rule.name: rule for rule in opened}
-        self._clock, self._path = clock, journal_path
+        self._clock = clock
         self._journal = Journal(journal_path)
         self._progress = Progress(self._journal)
         self._office = Office(
@@ -119,7 +121,7 @@ class Alerts:
         self._wake = threading.Event()
         self._ledger = CatchUp(
             store,
-            journal_path,
+            self._journal,
             self._judge.follows,
             self._intake,
             clock,
@@ -127,7 +129,7 @@ class Alerts:
             overlap_ms=round(1000 * (config.overlap_s + store.settle_s)),
         )
         self._keep_ms = round(config.keep_days * 86_400_000)
-        self._prune_s = clock.monotonic()
+        self._prune_s = self._back_s = clock.monotonic()
         self._faults, self._fault = 0, ""
         self._begun = False
 
@@ -192,9 +194,23 @@ class Alerts:
             self._work()
 
     def _work(self) -> None:
-        """Judge what has come, listen for silence; then the post office has something to tell."""
+        """Do what is due, and do it again at once in memory where the journal's file takes nothing."""
         self._wake.clear()
-        if not self._begun:
+        if self._journal.in_memory and self._clock.monotonic() >= self._back_s:
+            self._back_s = self._clock.monotonic() + BACK_S
+            self._journal.come_back()
+        try:
+            self._decide()
+        except (sqlite3.Error, OSError) as fault:
+            if not self._journal.leave_file(fault):
+                raise
+            self._back_s = self._clock.monotonic() + BACK_S
+            self._decide()
+        self._office.wake()
+
+    def _decide(self) -> None:
+        """Judge what has come, and listen for silence."""
+        if not self._begun or self._progress.cursor() is None:
             self._begin()
         ticks = self._listen()
         if self._intake.take(self._journal, self._judge_one):
@@ -202,7 +218,6 @@ class Alerts:
         if ticks:  # only now: what waited to be judged was heard
             self._write(self._judge_silence, self._clock.utc_ms())
         self._look_after()
-        self._office.wake()
 
     def _begin(self) -> None:
         with self._journal.transaction():
@@ -213,7 +228,11 @@ class Alerts:
 
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return the newest incidents, newest first."""
-        return read_incidents(self._path, limit)
+        try:
+            with self._journal.reading() as db:
+                return newest(db, limit)
+        except sqlite3.Error:  # not yet begun
+            return []
 
     def health(self) -> dict[str, Any]:
         """Return what an operator must know: whether alerts listen, what waits, what could not be told and why."""
@@ -229,7 +248,7 @@ class Alerts:
             "rules_slow": dict(self._judge.slow),
             "ledger_fault": self._ledger.fault,
         }
-        return own | self._office.health() | listing.health(self._path, self._clock.utc_ms())
+        return own | self._office.health() | listing.health(self._journal, self._clock.utc_ms())
 
     def close(self) -> None:
         """Let go of the journal. May be called twice."""

@@ -8,16 +8,15 @@ decided must survive a power cut before anybody is told.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import Intent
-from cloud.lock import take_lock
+from cloud.alerts.site import Site
 from settings.words import Taken
 
 if TYPE_CHECKING:
@@ -130,63 +129,81 @@ _INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s FROM intent 
 class Journal:
     """The file, written by one process. Each of its threads that writes has a `Journal` of its own.
 
-    The first holds and migrates the file; one made by `beside` joins it, and is `ready` once that has happened.
+    The first holds and migrates the file; one made by `beside` joins it, and is `ready` once that has happened. While
+    the file takes nothing they are all in memory (see site.py).
     """
 
-    def __init__(self, path: Path, *, joins: bool = False) -> None:
-        self._path, self._joins = path, joins
-        self._lock: int | None = None
+    def __init__(self, path: Path, *, site: Site | None = None) -> None:
+        self._path, self._joins = path, site is not None
+        self._site = site or Site(path, partial(_migrate, path=path))
+        self._db: sqlite3.Connection | None = None
+        self._at = ""  # where that connection leads
 
     def beside(self) -> Journal:
         """Return another one on the same file, for another thread."""
-        return Journal(self._path, joins=True)
+        return Journal(self._path, site=self._site)
 
     @property
     def ready(self) -> bool:
         """Whether the file exists as this gocche wants it; only then may a journal that joins be used."""
-        if "db" in self.__dict__:
+        if self._db is not None:
             return True
         try:
-            with reading(self._path) as db:
+            with self.reading() as db:
                 return _version(db) == len(_MIGRATIONS)
         except sqlite3.Error:  # not there yet, or just being made
             return False
 
-    @cached_property
+    @property
     def db(self) -> sqlite3.Connection:
-        """The one writing connection, opened and migrated at first use.
+        """The one writing connection, opened and migrated at first use, and again after the journal has moved.
 
         Raises Taken for a file that a newer gocche has written, or that another process writes now: two
         would tell everybody twice.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._joins:
-            self._hold()
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10.0)
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE cannot delete journal rows either
-            if not self._joins:
-                _migrate(db, self._path)
-        except BaseException:
-            db.close()
-            self._release()
-            raise
-        return db
+        if self._db is None or self._at != self._site.uri:
+            self._let_go()
+            self._at = self._site.uri
+            self._db = self._site.open(joins=self._joins)
+        return self._db
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit at the end, undo everything on an error."""
-        db = self.db
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._site.lock:
+            db = self.db
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a read-only connection, for any thread. Raises sqlite3.Error if there is no journal yet."""
+        with _opened(self._site.uri) as db:
             yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+
+    def leave_file(self, fault: Exception) -> bool:
+        """Go on in memory where a fault shows that the file takes nothing; tell whether to try again what failed."""
+        return self._site.leave(fault, self._at or self._site.uri)
+
+    def come_back(self) -> bool:
+        """Go on in the file if it takes what memory holds; tell whether it did."""
+        return self._site.come_back()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self.in_memory) or self._path.exists()
+
+    @property
+    def in_memory(self) -> str:
+        """What keeps the file from being written, while the journal is in memory; empty when well."""
+        return self._site.why
 
     def event(self, at_ms: int, incident: int, event: str, words: str = "", **inputs: Any) -> int:
         """Append one event, what happened to which incident and the values that it rests on; return its number."""
@@ -279,19 +296,14 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file. May be called twice."""
-        db = self.__dict__.pop("db", None)
-        if db is not None:
-            db.close()
-        self._release()
+        self._let_go()
+        if not self._joins:
+            self._site.close()
 
-    def _hold(self) -> None:
-        if self._lock is None:
-            self._lock = take_lock(self._path, "journal")
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    def _let_go(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     def _incidents(self, query: str, *values: object) -> list[Incident]:
         return [_incident(row) for row in self.db.execute(query, values)]
@@ -299,20 +311,33 @@ class Journal:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Give a read-only connection, for other threads and processes. Raises sqlite3.Error if there is no journal."""
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    """Give a read-only connection, for other processes. Raises sqlite3.Error if there is no journal."""
+    with _opened(path.absolute().as_uri()) as db:
+        yield db
+
+
+def read_incidents(path: Path, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
+    """Return the newest incidents of a journal file; none where there is no journal yet."""
+    if not path.exists():
+        return []
+    with reading(path) as db:
+        return newest(db, limit, rules)
+
+
+def newest(db: sqlite3.Connection, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
+    """Return the newest incidents, newest first; with `rules` only theirs."""
+    of_rules = "" if rules is None else f"WHERE rule IN ({', '.join('?' * len(rules))})"
+    query = f"{_ROW} {of_rules} ORDER BY id DESC LIMIT ?"
+    return [_incident(row) for row in db.execute(query, (*(rules or ()), limit))]
+
+
+@contextlib.contextmanager
+def _opened(uri: str) -> Iterator[sqlite3.Connection]:
+    db = sqlite3.connect(f"{uri}{'&' if '?' in uri else '?'}mode=ro", uri=True, timeout=5.0)
     try:
         yield db
     finally:
         db.close()
-
-
-def read_incidents(path: Path, limit: int) -> list[Incident]:
-    """Return the newest incidents of a journal file, newest first; none where there is no journal yet."""
-    if not path.exists():
-        return []
-    with reading(path) as db:
-        return [_incident(row) for row in db.execute(f"{_ROW} ORDER BY id DESC LIMIT ?", (limit,))]
 
 
 def _incident(row: tuple[Any, ...]) -> Incident:
@@ -323,7 +348,7 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
+def _migrate(db: sqlite3.Connection, *, path: Path) -> None:
     version = _version(db)
     if version > len(_MIGRATIONS):
         raise Taken("settings", "file", "newer", path=path, version=version, known=len(_MIGRATIONS))

@@ -12,6 +12,8 @@ from cloud.alerts.tell.route import DAY_MS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cloud.alerts.journal import Journal
+
 # Addresses to which a letter was lost in the last day, and none was delivered since.
 _LOST = """
 SELECT count(*) FROM (
@@ -28,13 +30,14 @@ SELECT count(*) FROM (
 WHERE lost > coalesce(got, 0)"""
 
 
-def health(path: Path, now_ms: int) -> dict[str, Any]:
-    """Return counts of incidents and messages, and how old the oldest waiting message is."""
-    if not path.exists():
+def health(journal: Journal, now_ms: int) -> dict[str, Any]:
+    """Return counts of incidents and messages, how old the oldest waiting message is, and how the journal is."""
+    if not journal.begun:
         return {"journal": "not yet begun"}
+    why = journal.in_memory
     try:
-        with reading(path) as db:
-            return _counts(db, now_ms)
+        with journal.reading() as db:
+            return _counts(db, now_ms) | {"journal": f"in memory, its file takes nothing: {why}" if why else "ok"}
     except sqlite3.Error as error:
         return {"journal": f"cannot be read: {error}"}
 
@@ -54,7 +57,6 @@ def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
     lost = _one(db, f"SELECT count(*) FROM letter WHERE state = 'given up' AND done_ms > {day_ms}")
     last = db.execute("SELECT words FROM letter WHERE words != '' ORDER BY id DESC LIMIT 1").fetchone()
     return {
-        "journal": "ok",
         "open": _one(db, "SELECT count(*) FROM incident WHERE ended_ms IS NULL"),
         "without_place": _one(db, f"SELECT count(*) FROM incident WHERE place = '' AND {recent}"),
         "without_contact": _one(db, f"SELECT count(*) FROM incident WHERE untold AND {recent}"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud import registry
 from cloud.alerts.journal import read_incidents
+from cloud.alerts.rules import open_rules
 from cloud.alerts.wiring import JOURNAL
 from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build as build_app
@@ -78,6 +79,8 @@ class Pages:
 
     def _garden(self) -> Garden:
         journal = Path(self._config.data.path) / JOURNAL
+        # which of our own machines is silent or broken is for the operator, not for the world
+        of_people = [rule.name for rule in open_rules(self._config.rules) if rule.grade != "upkeep"]
         return Garden(
             registry=self._registry,
             latest=self._latest,
@@ -85,7 +88,7 @@ class Pages:
             clock=self._clock,
             public_url=self._config.http.public_url or url(self._socket),
             coverage=Coverage(self._registry, self._latest, self._store, self._clock),
-            incidents=lambda: read_incidents(journal, SHOWN),
+            incidents=lambda: read_incidents(journal, SHOWN, of_people),
         )
 
     def _fill(self, stop: threading.Event) -> None:

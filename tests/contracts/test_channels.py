@@ -113,6 +113,13 @@ def dribble(peer: socket.socket) -> None:
             time.sleep(0.1)
 
 
+def endless(peer: socket.socket) -> None:
+    """Begin an answer that has no end."""
+    with contextlib.suppress(OSError), peer:
+        while True:
+            peer.sendall(b"220-and\r\n" * 1_000)
+
+
 def dumb(peer: socket.socket) -> None:
     """Say nothing at all."""
     with contextlib.suppress(OSError), peer:
@@ -150,6 +157,12 @@ def test_no_peer_holds_it_longer_than_its_deadline(
     assert time.monotonic() - began < DEADLINE_S + 1.0
 
 
+def test_a_server_that_never_ends_its_answer_fills_no_memory() -> None:
+    with strange(endless) as port, pytest.raises(Retry, match="more than 65536 bytes") as caught:
+        open_channel(table_to("email", port) | {"deadline_s": 20.0}).send(MESSAGE)
+    assert caught.value.everybody
+
+
 def test_tables_of_one_name_or_of_no_kind_are_refused() -> None:
     with pytest.raises(ConfigError, match=r'\[\[channel\]\] 2 \(email\) name: "email" is taken'):
         open_channels([mail_table(25), mail_table(26)])
@@ -185,6 +198,11 @@ def test_a_mail_arrives_word_for_word(post: Post) -> None:
         ("554 5.2.2 mailbox full", Retry, False),
         ("550 5.4.5 daily sending limit exceeded", Retry, False),
         ("421 closing", Retry, True),
+        ("530 5.7.0 must log in first", Retry, True),
+        ("535 5.7.8 credentials invalid", Retry, True),
+        ("500 what do you say", Retry, True),
+        ("222 222222", Retry, True),
+        ("hmm, nonsense", Retry, True),
     ],
 )
 def test_the_servers_answer_decides(post: Post, answer: str, outcome: type[Exception], everybody: bool) -> None:
@@ -238,6 +256,12 @@ def test_the_hooks_answer_decides(hook: Hook, answer: int, outcome: type[Excepti
         poster(hook).send(MESSAGE)
     assert getattr(caught.value, "everybody", False) is everybody
     assert getattr(caught.value, "after_s", 30.0) == 30.0
+
+
+def test_an_answer_of_200_may_still_mean_no(hook: Hook) -> None:
+    poster(hook, accepted="said so").send(MESSAGE)
+    with pytest.raises(Retry, match=r"^200 OK said so"):
+        poster(hook, accepted="OK").send(MESSAGE)
 
 
 def test_a_token_that_is_refused_is_found_by_the_check(hook: Hook) -> None:

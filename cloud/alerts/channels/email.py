@@ -15,7 +15,7 @@ from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import msgspec
 
@@ -30,6 +30,12 @@ SUBMISSIONS = 465
 # Said with 5xx and over tomorrow: mailbox full (552; RFC 3463 X.2.2) and a sender's limit of the day (X.4.5, X.7.28
 # at large providers).
 _PASSES = (" 5.2.2 ", " 5.4.5 ", " 5.7.28 ")
+
+
+# Says nothing about the message: the service is closing (421), it does not know what all of ours say (500, 502 to 504),
+# it wants another login (530, 534, 535, 538). What is no answer of RFC 5321 at all says as little.
+_OF_THE_SERVER = (421, 500, 502, 503, 504, 530, 534, 535, 538)
+MOST_SAID = 65_536  # bytes of one talk: a server that never ends its answer must not fill the memory
 
 
 class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,13 +122,37 @@ class CHANNEL:
                     _leave(server)
 
 
-class _Plain(smtplib.SMTP):
+class _Brief:
+    """The answers of a server, up to `MOST_SAID` in all."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers, self._left = answers, MOST_SAID
+
+    def readline(self, at_most: int) -> bytes:
+        line = self._answers.readline(at_most)
+        self._left -= len(line)
+        if self._left < 0:
+            raise OSError(f"it says more than {MOST_SAID} bytes")
+        return line
+
+    def close(self) -> None:
+        self._answers.close()
+
+
+class _Listens(smtplib.SMTP):
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:  # made anew after STARTTLS
+            self.file = _Brief(self.sock.makefile("rb"))
+        return super().getreply()
+
+
+class _Plain(_Listens):
     def __init__(self, config: CONFIG, own_name: str, deadline: Deadline) -> None:
         deadline.watch(self)  # before it connects: the greeting may already dribble
         super().__init__(config.host, config.port, own_name, timeout=config.deadline_s + 1)
 
 
-class _Tls(smtplib.SMTP_SSL):
+class _Tls(_Listens, smtplib.SMTP_SSL):
     def __init__(self, config: CONFIG, own_name: str, deadline: Deadline) -> None:
         deadline.watch(self)
         context = ssl.create_default_context()
@@ -131,7 +161,7 @@ class _Tls(smtplib.SMTP_SSL):
 
 def _judge(code: int, words: bytes | str) -> Retry | GiveUp:
     text = f"{code} {_text(words)}"
-    if code == 421:  # the service is closing: nobody gets through
+    if code in _OF_THE_SERVER or not 400 <= code < 600:
         return Retry(text, everybody=True)
     return Retry(text) if 400 <= code < 500 or code == 552 or any(mark in text for mark in _PASSES) else GiveUp(text)
 

@@ -11,7 +11,7 @@ import contextlib
 import http.client
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -42,12 +42,29 @@ class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     )
     scheme: Annotated[str, msgspec.Meta(description="the word before the token; may be empty")] = "Bearer"
     body: Annotated[Literal["json", "form"], msgspec.Meta(description="how the fields are written")] = "json"
+    accepted: Annotated[
+        str,
+        msgspec.Meta(
+            description="words that stand in an answer of 2xx that means yes; some gateways answer 200 to all"
+        ),
+    ] = ""
     fields: Annotated[
         dict[str, str],
         msgspec.Meta(
             description="what is posted; {id} {to} {level} {subject} {text} {at} are filled in, and are the default"
         ),
     ] = msgspec.field(default_factory=dict)
+
+
+class _Answer(NamedTuple):
+    status: int
+    reason: str
+    said: str
+    after_s: float  # Retry-After
+
+    @property
+    def words(self) -> str:
+        return f"{self.status} {self.reason} {self.said[:200]}".strip()
 
 
 class CHANNEL:
@@ -72,18 +89,20 @@ class CHANNEL:
             kind, body = "application/json", json.dumps(fields, ensure_ascii=False)
         else:
             kind, body = "application/x-www-form-urlencoded", urlencode(fields)
-        status, words, after_s = self._ask("POST", body.encode("utf-8", "replace"), {"Content-Type": kind})
-        if 200 <= status < 300:
+        answer = self._ask("POST", body.encode("utf-8", "replace"), {"Content-Type": kind})
+        if 200 <= answer.status < 300:
+            if self._config.accepted not in answer.said:
+                raise Retry(answer.words)
             return
-        if status in FOR_GOOD:
-            raise GiveUp(words)
-        raise Retry(words, after_s, everybody=status != 408)
+        if answer.status in FOR_GOOD:
+            raise GiveUp(answer.words)
+        raise Retry(answer.words, answer.after_s, everybody=answer.status != 408)
 
     def check(self) -> None:
         """Connect and show the token with HEAD, which posts nothing; what does not know HEAD is well. Raises Retry."""
-        status, words, after_s = self._ask("HEAD", None, {})
-        if status in (401, 403, 407) or 300 <= status < 400 or status >= 500:
-            raise Retry(words, after_s, everybody=True)
+        answer = self._ask("HEAD", None, {})
+        if answer.status in (401, 403, 407) or 300 <= answer.status < 400 or answer.status >= 500:
+            raise Retry(answer.words, answer.after_s, everybody=True)
 
     def _fields(self, message: Message) -> dict[str, str]:
         at = hanoi(message.at_ms).isoformat(timespec="seconds")
@@ -95,16 +114,16 @@ class CHANNEL:
                 "fields", "unfilled", value=str(error), known=", ".join(f"{{{key}}}" for key in known)
             ) from error
 
-    def _ask(self, method: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, str, float]:
-        """Return status, words and Retry-After in seconds. Raises Retry."""
+    def _ask(self, method: str, body: bytes | None, headers: dict[str, str]) -> _Answer:
+        """Return what the other side answers. Raises Retry."""
         path = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
         with self._connection() as connection:
             connection.request(method, path, body, headers | self._token())
             answer = connection.getresponse()
-            words = " ".join(answer.read(ANSWER).decode("utf-8", "replace").split())[:200]
+            said = " ".join(answer.read(ANSWER).decode("utf-8", "replace").split())
             after = answer.headers.get("Retry-After", "")
             after_s = min(float(after), LONGEST_WAIT_S) if after.isdecimal() else 0.0
-            return answer.status, f"{answer.status} {answer.reason} {words}".strip(), after_s
+            return _Answer(answer.status, answer.reason, said, after_s)
 
     def _token(self) -> dict[str, str]:
         if not self._config.token_file:

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING
 from cloud.alerts.decide import evidence
 from cloud.alerts.decide.intake import Heard, Item, ReadTo, Unreadable
 from cloud.alerts.decide.progress import kept_cursor, ranges
-from cloud.alerts.journal import reading
 from cloud.store import Retry
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from cloud.alerts.decide.intake import Intake
+    from cloud.alerts.journal import Journal
     from cloud.clock import Clock
     from cloud.store import LedgerRow, Store
 
@@ -43,7 +42,7 @@ class CatchUp:
     def __init__(
         self,
         store: Store,
-        journal_path: Path,
+        journal: Journal,
         follows: Callable[[str], bool],
         intake: Intake,
         clock: Clock,
@@ -52,7 +51,7 @@ class CatchUp:
         overlap_ms: int,
         rows_a_page: int = ROWS_A_PAGE,
     ) -> None:
-        self._store, self._path, self._follows, self._intake = store, journal_path, follows, intake
+        self._store, self._journal, self._follows, self._intake = store, journal, follows, intake
         self._clock = clock
         self._every_s, self._rows_a_page = every_s, rows_a_page
         self._overlap_ms = overlap_ms + round(2_000 * store.settle_s)
@@ -85,7 +84,7 @@ class CatchUp:
         if not going_on:
             self._due_s = self._clock.monotonic() + self._every_s
         try:
-            with reading(self._path) as db:
+            with self._journal.reading() as db:
                 return self._read(db)
         except (Retry, sqlite3.Error) as fault:
             self._next_ms = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.decide.progress import Series
+from cloud.alerts.decide.progress import Series, read_series
 from cloud.alerts.journal import reading
 from cloud.alerts.rules import DAY_MS
 from cloud.config import CLOUD_TOML, ConfigError
@@ -71,7 +71,7 @@ def refuse(
         return
     try:
         accepted, series = _known(path)
-    except sqlite3.Error:
+    except (sqlite3.Error, msgspec.DecodeError):
         return  # the room itself says what is wrong with its journal
     quantities = {rule.name: rule.quantity for rule in rules}
     for number, (rule, table) in enumerate(zip(rules, tables, strict=True), 1):
@@ -79,7 +79,7 @@ def refuse(
             continue
         gap_ms = rule.patience.gap_ms
         for name, gateway, channel, text in series:
-            state = msgspec.json.decode(text, type=Series)
+            state = read_series(text) or Series()
             same = rule.quantity and quantities.get(name) == rule.quantity
             if same and now_ms - state.newest_ms < RECENT_MS and pace_ms(state) > gap_ms:
                 facts = {"pace": f"{pace_ms(state) / 1000:g}", "better": f"{WIDER * pace_ms(state) / 1000:g}"}

@@ -7,6 +7,7 @@ its neighbours however many holes there are.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloud.alerts.journal import Journal
+
+LOG = logging.getLogger(__name__)
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -64,6 +67,15 @@ class Sensor(msgspec.Struct, frozen=True):
     back_at: int
 
 
+def read_series(text: str) -> Series | None:
+    """Return a state as it was written; None for one that cannot be read: it costs its own past, and no smoke."""
+    try:
+        return msgspec.json.decode(text, type=Series)
+    except msgspec.DecodeError as fault:
+        LOG.error("series-forgotten why=%r", str(fault))  # noqa: TRY400 - no traceback is wanted of what was read
+        return None
+
+
 _OVERLAPPING = """
 SELECT first, past FROM processed WHERE gateway = :gateway AND epoch = :epoch AND past > :first AND first < :past
 AND first >= coalesce(
@@ -97,7 +109,7 @@ class Progress:
         """Return the state of a series, a new one if there is none."""
         query = "SELECT state FROM series WHERE rule = ? AND gateway = ? AND channel = ?"
         row = self._journal.db.execute(query, (rule, gateway, channel)).fetchone()
-        return msgspec.json.decode(row[0], type=Series) if row else Series()
+        return (read_series(row[0]) if row else None) or Series()
 
     def save_series(self, rule: str, gateway: str, channel: str, state: Series) -> None:
         """Keep the state of a series."""

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import random
 import threading
@@ -137,8 +138,8 @@ class Courier:
             self.why = str(failure)
             grown_s, dice = FIRST_S * 2.0 ** min(self._fails, 16), random.random()
             self._life_s, self._calm_s, self._check_s = (
-                now_s + max(failure.after_s, dice * min(longest_s, grown_s))
-                for longest_s in (LIFE_S, CALM_S, CHECK_AGAIN_S)
+                now_s + max(min(failure.after_s, most_s), dice * min(longest_s, grown_s))
+                for longest_s, most_s in ((LIFE_S, LIFE_S), (CALM_S, math.inf), (CHECK_AGAIN_S, math.inf))
             )
             self._fails += 1
             return

@@ -1,27 +1,29 @@
 """The post office: a thread that turns intents into letters and has couriers carry them, the most urgent first.
 
 It never waits for a channel, and judging never waits for it: what it needs it reads from the journal, by a connection
-of its own. Words are put on paper when a letter leaves, from the incident as it then is and from what its reader knows;
-a letter with nothing new is not sent. What one channel does not deliver goes to the next of the same person.
+of its own. A letter with nothing new is not sent. What one channel does not deliver goes to the next one of the same
+person.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
+import sqlite3
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from cloud.alerts import words
-from cloud.alerts.channels import GiveUp, Message, Retry
+from cloud.alerts.channels import GiveUp, Retry
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
+from cloud.alerts.tell.paper import Paper
 from cloud.alerts.tell.retries import Retries
-from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere, say
+from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere
 from cloud.alerts.tell.sorting import Sorter, people
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
@@ -55,9 +57,11 @@ class Office:
         mail_late: bool,
     ) -> None:
         self._journal, self._outbox = journal, Outbox(journal)
-        self._rules, self._clock = rules, clock
+        self._paper = Paper(journal, self._outbox, rules, clock)
+        self._clock = clock
         self._wake = threading.Event()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._returned: deque[tuple[Row, Retry | GiveUp | None]] = deque()  # and not written down yet
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._retries = Retries(clock)
         readers = people(registry.contacts, channels)
@@ -92,13 +96,20 @@ class Office:
         self.close()
 
     def step(self) -> None:
-        """Do once all that is due: outcomes, routing, standing in, handing out."""
+        """Do once all that is due, and again at once in memory where the journal's file takes nothing."""
         self._wake.clear()
         if not self._journal.ready:  # the alerts' own thread opens and migrates it
             return
-        for outcome in self._returned():
-            if outcome.courier.take_back(outcome) and outcome.job.row is not None:
-                self._settle(outcome.job.row, outcome.failure)
+        try:
+            self._tell()
+        except (sqlite3.Error, OSError) as fault:
+            if not self._journal.leave_file(fault):
+                raise
+            self._tell()
+
+    def _tell(self) -> None:
+        """Write down what came back; route, stand in, hand out."""
+        self._settle_all()
         self._sorter.sort()
         rows = self._outbox.waiting()
         self._retries.meet(rows)
@@ -139,20 +150,31 @@ class Office:
         for courier in self._couriers.values():
             courier.close(END_S)
         if self._journal.ready:
-            for outcome in self._returned():
-                if outcome.courier.take_back(outcome) and outcome.job.row is not None:
-                    self._settle(outcome.job.row, outcome.failure)
+            self._settle_all()
         self._journal.close()
 
     def _told(self, outcome: Outcome) -> None:
         self._outcomes.put(outcome)
         self._wake.set()
 
-    def _returned(self) -> Iterator[Outcome]:
-        """Give what came back, one after the other: what follows one that cannot be written down stays there."""
+    def _settle_all(self) -> None:
+        """Write down what came back; what cannot be written down now stays to be."""
         while not self._outcomes.empty():
-            yield self._outcomes.get()
-        yield from (late for courier in self._couriers.values() if (late := courier.overdue()))
+            self._take_back(self._outcomes.get())
+        for courier in self._couriers.values():
+            if late := courier.overdue():
+                self._take_back(late)
+        while self._returned:
+            row, failure = self._returned.popleft()
+            try:
+                self._settle(row, failure)
+            except (sqlite3.Error, OSError):
+                self._returned.appendleft((row, failure))
+                raise
+
+    def _take_back(self, outcome: Outcome) -> None:
+        if outcome.courier.take_back(outcome) and outcome.job.row is not None:
+            self._returned.append((outcome.job.row, outcome.failure))
 
     def _stand_in(self, rows: Sequence[Row]) -> None:
         """Give a letter that is not delivered to the next channel of the same person as well."""
@@ -183,7 +205,7 @@ class Office:
                 continue
             if not courier.takes(row.level) or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
-            elif message := self._compose(row):
+            elif message := self._paper.compose(row, self._retries.waited_s(row)):
                 courier.give(Job(row, message))
             else:
                 self._wake.set()  # the next one may have something to say
@@ -199,35 +221,6 @@ class Office:
             other.person == row.person and not incidents.isdisjoint(number for number, _ in self._outbox.about(other))
             for other in near
         )
-
-    def _compose(self, row: Row) -> Message | None:
-        """Put a letter on paper and mark it as being sent; None where it says nothing new."""
-        now_ms, waited_s = self._clock.utc_ms(), self._retries.waited_s(row)
-        with self._journal.transaction():
-            items = self._items(row)
-            if not items:
-                self._outbox.set(row, "overtaken", done_ms=now_ms)
-                return None
-            self._outbox.begin(row, {item.incident.id: item.tell for item in items}, waited_s)
-        subject, text = self._words(row, items, waited_s)
-        return Message(row.name, now_ms, row.address, subject, text, LEVELS[row.level])
-
-    def _words(self, row: Row, items: list[words.Item], waited_s: float) -> tuple[str, str]:
-        try:
-            return words.subject(items), words.text(items, row.lang, waited_s)
-        except Exception:  # a kind of rule whose words are wrong: better bare facts than silence
-            LOG.exception("no-words letter=%d", row.id)
-            return words.bare(items)
-
-    def _items(self, row: Row) -> list[words.Item]:
-        items = []
-        for incident, tell in ((self._journal.incident(number), tell) for number, tell in self._outbox.about(row)):
-            said = say(tell, self._outbox.knows(row.person, incident.id), incident)
-            if said:
-                times = self._outbox.times(incident, self._clock.utc_ms())
-                items.append(words.Item(incident, self._rules.get(incident.rule), said, times))
-        order = list(words.TELLS)
-        return sorted(items, key=lambda item: (order.index(item.tell), item.incident.since_ms))
 
     def _settle(self, row: Row, failure: Retry | GiveUp | None) -> None:
         if failure is None:

@@ -43,8 +43,10 @@ class Retries:
 
     def later(self, row: Row, failure: Retry) -> None:
         """Put the next try off; one that nobody gets through with is held by its channel instead."""
-        longest_s = LONGEST_LIFE_S if row.level == LIFE else LONGEST_S
+        life = row.level == LIFE
+        longest_s = LONGEST_LIFE_S if life else LONGEST_S
         pause_s = (
             0.0 if failure.everybody else random.uniform(0, min(longest_s, FIRST_S * 2.0 ** min(row.attempts, 16)))
         )
-        self._due_s[row.id] = self._clock.monotonic() + max(pause_s, failure.after_s)
+        after_s = min(failure.after_s, longest_s) if life else failure.after_s  # whatever it asks for: it burns
+        self._due_s[row.id] = self._clock.monotonic() + max(pause_s, after_s)

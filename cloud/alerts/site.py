@@ -1,0 +1,202 @@
+"""Where the journal is: in its file, or in memory while the file takes nothing.
+
+A disk that is full or read-only, a file that is damaged or held by somebody else must not keep smoke from being told.
+Then what the journal holds, all but its history, moves into memory, and judging and telling go on there as if nothing
+had happened: nobody is told again what was told. The file is tried again and again, and what has changed is written
+back in one transaction; a damaged file is set aside. If the process ends before, what was decided in memory is lost:
+the ledger brings the readings again, and people are told once more.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import logging
+import os
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from cloud.lock import take_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+LOG = logging.getLogger(__name__)
+BUSY_S = 5.0  # for whoever else holds the file
+AGAIN_S = 1.0  # the same, when it is only tried whether it takes something again
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_TAKES_NOTHING = _DAMAGED | {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
+_NO_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+_TOLD = ("incident", "intent", "letter", "about", "sqlite_sequence")  # they name each other's rows
+_episodes = itertools.count(1)
+
+
+class Site:
+    """Shared by the threads of one process, each with a connection of its own; whoever writes holds `lock`.
+
+    `lay_out` brings a database to the present version. `why` says what keeps the file from taking anything, and is
+    empty while the journal is there.
+    """
+
+    def __init__(self, path: Path, lay_out: Callable[[sqlite3.Connection], None]) -> None:
+        self._path, self._lay_out = path, lay_out
+        self.lock = threading.RLock()
+        self.uri = self._file = path.absolute().as_uri()
+        self.why = ""
+        self._held: int | None = None
+        self._memory: sqlite3.Connection | None = None
+        self._damaged = self._complete = False
+
+    def open(self, timeout_s: float = BUSY_S, *, joins: bool = False) -> sqlite3.Connection:
+        """Return a connection for writing; the first one holds and lays out the file, others join it.
+
+        Raises Taken where another process writes the file or a newer gocche has written it, sqlite3.Error, OSError.
+        """
+        if not joins and self.uri == self._file:
+            self._hold()
+        db = sqlite3.connect(self.uri, timeout_s, isolation_level=None, check_same_thread=False, uri=True)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE cannot delete journal rows either
+            if not joins:
+                self._lay_out(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def leave(self, fault: Exception, uri: str) -> bool:
+        """Move into memory where `fault` shows that the file takes nothing; tell whether it is worth trying again.
+
+        `uri` is where it was met: the journal may have moved since.
+        """
+        with self.lock:
+            if self.uri != uri:
+                return True
+            if self.why or not _takes_nothing(fault):
+                return False
+            name = f"file:/gocche-alerts-{os.getpid()}-{next(_episodes)}?vfs=memdb"  # one for all threads, no file
+            memory = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
+            self._lay_out(memory)
+            self._complete = self._fill(memory)
+            self._memory, self.uri = memory, name
+            self._damaged = _code(fault) in _DAMAGED
+            self.why = str(fault)
+            LOG.error("journal-in-memory file=%s complete=%s why=%r", self._path, self._complete, self.why)
+            return True
+
+    def come_back(self) -> bool:
+        """Write what has changed in memory to the file and go on there; tell whether it took it."""
+        with self.lock:
+            if not self.why or self._memory is None:
+                return False
+            memory, self.uri = self.uri, self._file
+            try:
+                if self._damaged:
+                    self._set_aside()
+                with closing(self.open(AGAIN_S)) as db:
+                    if self._complete:
+                        self._write_back(db, memory)
+            except (sqlite3.Error, OSError) as fault:
+                self.uri, self.why = memory, str(fault)
+                self._damaged |= _code(fault) in _DAMAGED
+                return False
+            LOG.warning("journal-in-its-file-again file=%s was=%r", self._path, self.why)
+            self._memory.close()
+            self._memory, self.why = None, ""
+            return True
+
+    def close(self) -> None:
+        """Let go of the file; what is in memory is written there if it can be. May be called twice."""
+        if self.why and not self.come_back():
+            LOG.error("journal-lost-what-was-in-memory file=%s why=%r", self._path, self.why)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def _hold(self) -> None:
+        if self._held is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._held = take_lock(self._path, "journal")
+
+    def _fill(self, memory: sqlite3.Connection) -> bool:
+        """Copy what can be read of the file, and of its history the newest row; tell whether that was all."""
+        try:
+            memory.execute("ATTACH ? AS file", (f"{self._file}?mode=ro&vfs=unix",))  # not the memory's own
+            version = _version(memory, "file")
+        except sqlite3.Error:
+            return not self._path.exists()
+        if version != _version(memory, "main"):
+            return version == 0  # nothing was written yet
+        complete = True
+        for part in (_TOLD, *((table,) for table in _tables(memory) if table not in _TOLD)):
+            try:
+                memory.execute("BEGIN")
+                for table in part:
+                    memory.execute(f"DELETE FROM main.{table}")
+                    memory.execute(f"INSERT INTO main.{table} SELECT * FROM file.{table}")
+                memory.execute("COMMIT")
+            except sqlite3.Error as fault:
+                memory.execute("ROLLBACK")
+                LOG.error("journal-part-lost tables=%s why=%r", ",".join(part), str(fault))  # noqa: TRY400
+                complete = False
+        with suppress(sqlite3.Error):  # so that its numbers go on
+            memory.execute("INSERT INTO main.journal SELECT * FROM file.journal ORDER BY id DESC LIMIT 1")
+        memory.execute("DETACH file")
+        return complete
+
+    def _write_back(self, db: sqlite3.Connection, memory: str) -> None:
+        db.execute("ATTACH ? AS memory", (memory,))
+        db.execute("BEGIN IMMEDIATE")
+        for table in _tables(db):
+            keys = ", ".join(name for _, name, *_, key in db.execute(f"PRAGMA main.table_info({table})") if key)
+            gone = f"({keys}) IN (SELECT {keys} FROM main.{table} EXCEPT SELECT {keys} FROM memory.{table})"
+            news = f"SELECT * FROM memory.{table} EXCEPT SELECT * FROM main.{table}"
+            db.execute(f"DELETE FROM main.{table} WHERE {gone}")
+            db.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM ({news})")
+        db.execute("DELETE FROM main.sqlite_sequence")
+        db.execute("INSERT INTO main.sqlite_sequence SELECT * FROM memory.sqlite_sequence")
+        past = "id > (SELECT coalesce(max(id), 0) FROM main.journal)"
+        db.execute(f"INSERT INTO main.journal SELECT * FROM memory.journal WHERE {past} ORDER BY id")
+        db.execute("COMMIT")
+
+    def _set_aside(self) -> None:
+        """Give a damaged file another name: a new one takes its place, with what was read of it."""
+        names = (self._path.with_name(f"{self._path.name}.damaged-{n}") for n in itertools.count(1))
+        aside = next(name for name in names if not name.exists())
+        for end in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self._path.with_name(f"{self._path.name}{end}").replace(f"{aside}{end}")
+        LOG.error("journal-set-aside file=%s as=%s: read it with sqlite3 .recover", self._path, aside)
+        self._damaged, self._complete = False, True
+
+
+def _takes_nothing(fault: Exception) -> bool:
+    return _code(fault) in _TAKES_NOTHING or (isinstance(fault, OSError) and fault.errno in _NO_DISK)
+
+
+def _code(fault: Exception) -> int:
+    """Return the primary code of SQLite, 0 for another fault."""
+    return getattr(fault, "sqlite_errorcode", 0) & 0xFF if isinstance(fault, sqlite3.Error) else 0
+
+
+def _version(db: sqlite3.Connection, schema: str) -> int:
+    return int(db.execute(f"PRAGMA {schema}.user_version").fetchone()[0])
+
+
+def _tables(db: sqlite3.Connection) -> Iterator[str]:
+    """Give the tables that are written back as they are: history only grows, and has a way of its own."""
+    kept = "type = 'table' AND name NOT IN ('journal', 'sqlite_sequence')"
+    return iter([name for (name,) in db.execute(f"SELECT name FROM main.sqlite_master WHERE {kept}")])
