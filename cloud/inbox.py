@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.lock import is_held, take_lock
 from cloud.store import Retry
+from disk.lock import is_held, lock_of, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ class Asker:
 
     def attended(self) -> bool:
         """Tell whether the room runs on this machine now. It answers what waits at its next start too."""
-        return is_held(self._path)
+        return is_held(lock_of(self._path))
 
     def ask(self, kind: str, body: dict[str, Any]) -> int:
         """Leave a question, durably; return the number under which its outcome will be found."""
@@ -104,7 +104,7 @@ class Inbox:
 
     def __init__(self, folder: Path, room: str, clock: Clock) -> None:
         self._path, self._clock = path_of(folder, room), clock
-        self._lock = take_lock(self._path, "inbox")
+        self._lock = take_lock(lock_of(self._path), "cloud.config", "inbox", path=self._path)
         try:
             self._file = _File(self._path)
             with self._file.changing() as db:

@@ -8,7 +8,6 @@ it, never less. InfluxDB's data is its maker's to copy.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -19,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
+from disk.flush import flush
 from gocche.audit import audit
 from gocche.words import Refused, both
 from wire import VERSION
@@ -95,10 +95,10 @@ def restore(config: CloudConfig, folder: Path) -> int:
         target = data / Path(name).name
         new = target.with_suffix(".restoring")
         shutil.copyfile(folder / name, new)
-        _flush(new)
+        flush(new)
         new.rename(target)
         print(both("backup", "copied", name=target.name, size=_size(target)))
-    _flush(data)
+    flush(data)
     print(both("restore", "done", data=data, made=manifest.made))
     return audit(config, as_json=False) if manifest.engine == "sqlite" else 0
 
@@ -120,7 +120,7 @@ def _copy_database(source: Path, target: Path) -> None:
         old.backup(new)
         if (told := new.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(f"{source}: {told}")
-    _flush(target)
+    flush(target)
 
 
 def _manifest(folder: Path) -> Manifest:
@@ -141,16 +141,8 @@ def _kept(path: Path) -> Kept:
 
 def _write(path: Path, manifest: Manifest) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-    _flush(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(path)
+    flush(path.parent)
 
 
 def _size(path: Path) -> str:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cloud import registry
-from cloud.check import VALUES, check, doubts, tried, yearly
 from cloud.clock import SystemClock
+from cloud.rooms.check import VALUES, check, doubts, tried, yearly
 from gocche.words import both
 from settings.words import because
 

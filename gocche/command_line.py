@@ -1,4 +1,4 @@
-"""What may be typed after `gocche`: the commands and their options. What each means is data (words.toml)."""
+"""What may be typed after `gocche`: the one table of commands and options. What each means is data (words.toml)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gocche import commands
 from gocche.words import LANGUAGES, Refused, said, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     _Add = Callable[..., argparse.Action]
+    _Run = Callable[[argparse.Namespace], int]
 
 
 ROOMS = ("ingest", "alerts", "pages")  # as cloud.rooms has them, which an agent does not install
@@ -44,32 +46,25 @@ def parser() -> Parser:
     """Return the grammar of the command line. `options.command` says which command was given."""
     whole = Parser(prog="gocche", description="\n".join(said("command", "gocche", language) for language in LANGUAGES))
     whole.add_argument("--verbose", action="store_true", help=_option("", "verbose"))
-    commands = whole.add_subparsers(
-        required=True, metavar=_both("heading", "command"), title=_both("heading", "commands")
-    )
-    for name, arguments in _COMMANDS.items():
-        arguments(_command(commands, name))
-    for word, parts in _GROUPS.items():
-        group = commands.add_parser(word, help=_both("help", word), description=_both("help", word))
-        below = group.add_subparsers(required=True, metavar=_both("heading", "command"))
-        for part, arguments in parts.items():
-            arguments(_command(below, part, f"{word} {part}"))
+    top = whole.add_subparsers(required=True, metavar=_both("heading", "command"), title=_both("heading", "commands"))
+    groups = {"": top}
+    for name, (arguments, run) in _COMMANDS.items():
+        group, _, word = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = _group(top, group)
+        arguments(_command(groups[group], word, name, run))
     return whole
 
 
-def address(text: str) -> tuple[str, int]:
-    """Return host and port of HOST:PORT; an IPv6 address may stand in brackets. Raises Refused."""
-    host, _, port = text.rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and int(port) < 65_536):
-        raise Refused("command", "not_an_address", text=repr(text))
-    return host.strip("[]"), int(port)
+def _group(commands: Any, word: str) -> Any:
+    made = commands.add_parser(word, help=_both("help", word), description=_both("help", word))
+    return made.add_subparsers(required=True, metavar=_both("heading", "command"))
 
 
-def _command(commands: Any, word: str, name: str = "") -> _Add:
-    name = name or word
+def _command(commands: Any, word: str, name: str, run: _Run) -> _Add:
     described = "\n".join(said("help", name, language) for language in LANGUAGES)
     made = commands.add_parser(word, help=_both("help", name), description=described, epilog=_example(name))
-    made.set_defaults(command=name)
+    made.set_defaults(command=name, run=run)
 
     def add(*flags: str, **settings: Any) -> argparse.Action:
         action: argparse.Action = made.add_argument(*flags, **settings)
@@ -172,22 +167,23 @@ def _broker(add: _Add) -> None:
     add("--listen", required=True, metavar="HOST:PORT")
 
 
-_COMMANDS: dict[str, Callable[[_Add], None]] = {
-    "up": _up,
-    "agent": _agent,
-    "cloud": _cloud,
-    "check-config": _check_config,
-    "status": _status,
-    "read": _read,
-    "audit": _audit,
-    "backup": _backup,
-    "restore": _backup,
-    "quarantine": _quarantine,
-    "new-driver": _new_driver,
-    "devices": _devices,
-    "broker": _broker,
+_COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
+    "up": (_up, commands.up),
+    "agent": (_agent, commands.agent),
+    "cloud": (_cloud, commands.cloud),
+    "check-config": (_check_config, commands.check_config),
+    "status": (_status, commands.status),
+    "read": (_read, commands.read),
+    "audit": (_audit, commands.audit),
+    "backup": (_backup, commands.backup),
+    "restore": (_backup, commands.restore),
+    "quarantine": (_quarantine, commands.quarantine),
+    "new-driver": (_new_driver, commands.new_driver),
+    "devices": (_devices, commands.devices),
+    "broker": (_broker, commands.broker),
+    "grafana export": (_export, commands.grafana_export),
+    "store copy": (_copy, commands.store_copy),
 }
-_GROUPS: dict[str, dict[str, Callable[[_Add], None]]] = {"grafana": {"export": _export}, "store": {"copy": _copy}}
 
 
 def _both(part: str, name: str) -> str:

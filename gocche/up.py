@@ -6,8 +6,8 @@ All of them keep their state in one data folder; the ports of the simulated devi
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 import shutil
 import socket
 import sys
@@ -16,13 +16,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import msgspec
-
 from cloud import registry
 from cloud.clock import SystemClock, hanoi
 from cloud.rooms.listener import listen, url
+from disk.lock import take_lock
+from gocche.address import Address, address
 from gocche.child import Child, Log
-from gocche.command_line import address
 from gocche.garden import PORTS
 from gocche.health import Desk, told
 from gocche.server import GOCCHE, keep, rooms
@@ -40,21 +39,6 @@ ASK_S = 1.0  # a look whether the broker answers
 HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"  # MQTT 3.1.1 §3.1: clean session, no name, 60 s
 WELCOME, GOOD_BYE = b"\x20\x02\x00\x00", b"\xe0\x00"
 COUNTED = ("acquired", "stored", "spooled", "unknown")
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a server listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def near(self) -> Address:
-        """The same server as this machine reaches it."""
-        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)  # noqa: S104
 
 
 def up(
@@ -148,7 +132,7 @@ def commands(
 
 def choose(http: str | None, log: Log) -> socket.socket:
     """Return the socket of the pages. Without a wish a taken port is passed over; else a wish is Refused."""
-    wish = Address(*DEFAULT_HTTP) if http is None else Address(*address(http))
+    wish = Address(*DEFAULT_HTTP) if http is None else address(http)
     try:
         return listen(wish.host, wish.port)
     except sentences.Taken:
@@ -223,15 +207,9 @@ def _held(folder: Path) -> TextIO:
     """Return the folder's lock file, locked until it is closed or we die."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "up.lock").open("a")
+        return os.fdopen(take_lock(folder / "up.lock", "gocche", "up", folder=folder))
     except OSError as error:
         raise Refused("up", "no_folder", folder=folder, **because(error)) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise Refused("up", "in_use", folder=folder) from error
-    return lock
 
 
 def _note(file: Path, told: dict[str, object]) -> None:

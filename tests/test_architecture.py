@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("wire", "settings", "edge", "cloud", "gocche")
+PACKAGES = ("wire", "settings", "disk", "edge", "cloud", "gocche")
 MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 WIRING = {
     "edge/agent.py",
     "cloud/rooms/ingest.py",
     "cloud/rooms/alerts.py",
     "cloud/rooms/pages.py",
-    "gocche/__main__.py",
     "cloud/alerts/engine.py",
     "cloud/pages/app.py",
     "gocche/reference.py",

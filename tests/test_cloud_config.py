@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from msgspec.structs import fields
 from paho.mqtt import publish
 
-from cloud import check as checks
 from cloud.alerts.engine import AlertsConfig
 from cloud.config import Broker, ConfigError, Data, Garden, Health, Http, load
+from cloud.rooms import check as checks
 from cloud.store.engines.influx import InfluxConfig
 from cloud.store.engines.sqlite import SqliteConfig
 from gocche import broker
@@ -117,7 +117,7 @@ def test_anything_loads_or_is_a_config_error(folder: Path, text: str) -> None:
 
 
 def test_every_key_has_its_meaning_in_vietnamese() -> None:
-    meaning = words("settings", "cloud")["meaning"]
+    meaning = words("settings", "cloud.config")["meaning"]
     for table in (Data, Broker, Http, Health, Garden):
         assert meaning[table.__name__].keys() == {field.name for field in fields(table)}, table
     for table in (AlertsConfig, InfluxConfig, SqliteConfig):  # of rooms and engines, which may come without

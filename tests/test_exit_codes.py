@@ -133,7 +133,7 @@ def test_a_spool_in_use_is_2(tmp_path: Path, devices: Path) -> None:
     code, said = run("agent", "--config", devices, "--data", tmp_path)
     spool.close()
     assert code == 2
-    assert one_sentence(said, "spool.db"), said
+    assert one_sentence(said, "spool.db", f"in use by process {os.getpid()}"), said
 
 
 def test_a_password_file_that_cannot_be_read_is_2_for_the_gateway(tmp_path: Path, devices: Path) -> None:

@@ -80,8 +80,9 @@ def test_it_survives_who_asked_and_who_took_it(tmp_path: Path, clock: Clock) -> 
 
 
 def test_one_takes_and_the_second_is_told_who_was_first(inbox: Inbox, asker: Asker, tmp_path: Path) -> None:
-    with pytest.raises(Taken, match=rf"process {os.getpid()} already takes what is asked in .*inbox-alerts.db"):
+    with pytest.raises(Taken, match=rf"process {os.getpid()} already takes what is asked in .*alerts.db") as second:
         Inbox(tmp_path, "alerts", SystemClock())
+    assert second.value.told("vi").startswith(f"tiến trình {os.getpid()} đang")
     Inbox(tmp_path, "pages", SystemClock()).close()
     assert asker.attended()
     inbox.close()

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from edge.driver import _REASONS
 from gocche import __main__ as door
+from gocche import commands
 from gocche.status import STALE_S, remedy, span, status
 from gocche.words import words
 from wire.batch import Source, Status
@@ -135,7 +136,7 @@ def test_the_folder_of_the_unit_is_found_by_anybody(monkeypatch):
     """Below DynamicUser /var/lib/gocche leads to where only root may look; asking must not end in a traceback."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setattr("os.path.lexists", lambda path: path == "/var/lib/gocche")
-    assert door._agents_folder() == Path("/var/lib/gocche")
+    assert commands._agents_folder() == Path("/var/lib/gocche")
     unit = (ROOT / "systemd" / "gocche-agent.service").read_text(encoding="utf-8")
     assert "StateDirectory=gocche\n" in unit
     assert "RuntimeDirectory=gocche\n" in unit

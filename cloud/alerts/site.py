@@ -18,7 +18,7 @@ import threading
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from cloud.lock import take_lock
+from disk.lock import lock_of, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +129,7 @@ class Site:
     def _hold(self) -> None:
         if self._held is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._held = take_lock(self._path, "journal")
+            self._held = take_lock(lock_of(self._path), "cloud.config", "journal", path=self._path)
 
     def _fill(self, memory: sqlite3.Connection) -> bool:
         """Copy what can be read of the file, and of its history the newest row; tell whether that was all."""

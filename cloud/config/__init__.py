@@ -1,7 +1,7 @@
 """cloud.toml → frozen structs. Whatever is wrong stops the start, with a sentence naming the place and the remedy.
 
 The tables that a room, an engine or a rule reads are handed on as they are: each checks its own against its own struct
-(settings/expected.py). The sentences are data: settings/words.toml, and what is the server's alone in cloud/words.toml.
+(settings/expected.py). The sentences are data: settings/words.toml, and what is the server's alone in words.toml here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
 def cloud_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
     single = ("data", "broker", "http", "health", "garden", "store", "alerts")
-    return File(path, ("settings", "cloud"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
+    return File(path, ("settings", "cloud.config"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
 
 
 CLOUD_TOML = cloud_toml(Path("cloud.toml"))  # for tables that came from no file

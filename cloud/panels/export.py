@@ -54,9 +54,9 @@ def export(
 def _source(url: str, database: str, generation: int, user: str | None, secret_env: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise Refused("cloud", "grafana", "url", url=repr(url))
+        raise Refused("cloud.config", "grafana", "url", url=repr(url))
     if parts.username or parts.password or parts.query:
-        raise Refused("cloud", "grafana", "secret")
+        raise Refused("cloud.config", "grafana", "secret")
     source: dict[str, Any] = {"name": "gocche", "uid": SOURCE["uid"], "type": SOURCE["type"], "access": "proxy"}
     source |= {"url": _literal(url), "isDefault": False, "editable": False}
     # GET: a real Grafana 10 cut every third reply to the page's POSTs short, and showed empty panels.

@@ -29,7 +29,7 @@ class TableError(Refused, ValueError):
     """The table as a whole cannot be read: the file is missing, or its header is not ours."""
 
     def __init__(self, name: str, **facts: Any) -> None:
-        super().__init__("cloud", "registry", name, **facts)
+        super().__init__("cloud.config", "registry", name, **facts)
 
 
 class Bad(Exception):

@@ -18,7 +18,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         made = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise Taken("cloud", "listen", "taken", host=host, port=port, **because(error)) from error
+        raise Taken("cloud.config", "listen", "taken", host=host, port=port, **because(error)) from error
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 

@@ -7,15 +7,14 @@ exclusive, and the index of the WAL lies in memory: as a file beside the spool i
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from disk.lock import take_lock
 from edge.keep.spool import rows, schema
-from settings.words import Taken
 from wire.codec import GAP
 
 if TYPE_CHECKING:
@@ -184,13 +183,7 @@ def machine() -> str:
 
 def lock(path: Path) -> int:
     """Make the spool ours alone; return the descriptor that holds it. Raises Taken when it is somebody's."""
-    held = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(held)
-        raise Taken("settings", "file", "in_use", path=path, unit="gocche-agent") from error
-    return held
+    return take_lock(path.with_suffix(".lock"), "settings", "file", path=path, unit="gocche-agent")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from typing import TYPE_CHECKING
 
+from disk.flush import flush
 from edge.keep.spool import rows, schema
 from edge.keep.spool.file import connect
 
@@ -92,7 +92,7 @@ def set_aside(path: Path) -> Path:
     for part, renamed in zip(parts(path), parts(aside), strict=True):
         if part.exists():
             part.rename(renamed)
-            _sync(path.parent)
+            flush(path.parent)
     return aside
 
 
@@ -106,7 +106,7 @@ def _finish(path: Path) -> None:
         aside = wal.with_name(wal.name.removesuffix("-wal"))
         if not aside.exists() and path.exists():
             path.rename(aside)
-            _sync(path.parent)
+            flush(path.parent)
 
 
 def _bring_back(path: Path) -> list[str]:
@@ -119,17 +119,9 @@ def _bring_back(path: Path) -> list[str]:
         return []
     with path.open("wb") as file:
         file.write(bytes(4096))
-        os.fsync(file.fileno())
-    _sync(path.parent)
+    flush(path)
+    flush(path.parent)
     return [f"{path.name} was empty or missing beside its log; what the log has was brought back"]
-
-
-def _sync(folder: Path) -> None:
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(held)
-    finally:
-        os.close(held)
 
 
 def try_again(file: File) -> None:

@@ -7,9 +7,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cloud.lock import take_lock
 from cloud.store import Retry
 from cloud.store.engines.sqlite.schema import MIGRATIONS, check_version, migrate
+from disk.lock import lock_of, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,7 +126,7 @@ class Readers:
 
 def writers_lock(path: Path) -> int:
     """Return the lock of the one that writes the file. Raises Taken, naming the other process."""
-    return take_lock(path, "store")
+    return take_lock(lock_of(path), "cloud.config", "store", path=path)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

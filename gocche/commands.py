@@ -1,0 +1,290 @@
+"""What each command of `gocche` does. What it needs, it imports when it is asked; how it is typed: command_line.py."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gocche.address import address
+from gocche.words import Refused, both
+from settings import words as sentences
+from settings.words import because
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cloud.config import CloudConfig
+
+EXIT_FAILED, EXIT_CONFIG = 1, 2
+
+
+def refused(error: sentences.Refused) -> int:
+    """Say what a person must mend, in Vietnamese first."""
+    print(f"gocche: {error.told('vi')}\n        {error}", file=sys.stderr)
+    return EXIT_CONFIG
+
+
+def failed(error: Exception, folder: object) -> int:
+    """Say what the machine refuses; systemd tries again after this code, and not after that of `refused`."""
+    refused(Refused("command", "machine", folder=folder, why=error, why_vi=because(error)["why_vi"]))
+    return EXIT_FAILED
+
+
+def up(options: argparse.Namespace) -> int:
+    """Run a garden until a signal comes."""
+    from gocche.up import up
+
+    return up(options.data, options.http, options.config, garden=options.garden)
+
+
+def agent(options: argparse.Namespace) -> int:
+    """Run the gateway until a signal comes; 1 where only a new process helps."""
+    import msgspec
+
+    from edge.agent import Agent
+    from edge.clock import SystemClock
+    from edge.config import advice, load
+    from gocche.notify import notify
+
+    file, data = _file(options.config, "devices.toml"), options.data or _state_folder()
+    config = load(file)
+    if options.broker:
+        host, port = address(options.broker)
+        config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
+    for finding in advice(file, config):
+        logging.getLogger("gocche").warning("config advice=%r", finding.told("en"))
+    try:
+        agent = Agent(config, data, SystemClock())
+    except (OSError, sqlite3.Error) as error:
+        return failed(error, data)
+    return 0 if agent.run(_stopping(), notify) else EXIT_FAILED
+
+
+def check_config(options: argparse.Namespace) -> int:
+    """Say whether devices.toml can be used, and what is seldom meant."""
+    from edge.config import advice, load
+
+    file = _file(options.config, "devices.toml")
+    config = load(file, running=False)
+    now = datetime.now(UTC)  # noqa: TID251 - the dates of certificates are wall-clock time
+    for finding in advice(file, config, now):
+        print(f"! {finding.told('vi')}\n  {finding.told('en')}")
+    facts = {"buses": len(config.buses), "sensors": len(config.sensors), "hash": config.hash}
+    print(both("check_config", "well", file=file, **facts))
+    return 0
+
+
+def _cloud_config(options: argparse.Namespace, *, running: bool = True) -> CloudConfig:
+    import msgspec
+
+    from cloud.config import load
+
+    config = load(_file(options.config, "cloud.toml"), running=running)
+    if options.data:
+        config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=str(options.data)))
+    if getattr(options, "broker", None):
+        host, port = address(options.broker)
+        config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
+    if getattr(options, "http", None):
+        host, port = address(options.http)
+        config = msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, host=host, port=port))
+    return config
+
+
+def cloud(options: argparse.Namespace) -> int:
+    """Run the server or one of its rooms until a signal comes; with `check` or `tried` only say what it would meet."""
+    from cloud.rooms.check import check
+    from cloud.rooms.listener import listen
+    from gocche.server import serve
+
+    if options.check or options.tried:
+        from gocche.check import check_cloud
+
+        return check_cloud(_cloud_config(options, running=False), tried_too=options.tried)
+    config = _cloud_config(options)
+    if options.room:
+        return _room(options, config)
+    check(config)
+    token = Path(config.health.token_file).read_text("utf-8").strip() if config.health.token_file else ""
+    try:
+        with listen(config.http.host, config.http.port) as pages, listen(*_desk(options, config)) as desk:
+            return serve(_words(options), pages, desk, token)
+    except sentences.Taken as error:
+        refused(error)
+        return EXIT_FAILED
+    except OSError as error:
+        return failed(error, config.data.path)
+
+
+def _desk(options: argparse.Namespace, config: CloudConfig) -> tuple[str, int]:
+    return address(options.health) if options.health else (config.health.host, config.health.port)
+
+
+def _words(options: argparse.Namespace) -> list[str]:
+    """Return what tells a room the same configuration."""
+    words = ["--config", str(_file(options.config, "cloud.toml"))]
+    for name in ("data", "broker", "http"):
+        if getattr(options, name):
+            words += [f"--{name}", str(getattr(options, name))]
+    return words
+
+
+def _room(options: argparse.Namespace, config: CloudConfig) -> int:
+    import socket
+
+    from cloud.clock import SystemClock
+    from cloud.rooms import open_room
+    from cloud.rooms.life import live
+    from gocche.notify import notify
+
+    clock = SystemClock()
+    listener = None if options.http_fd is None else socket.socket(fileno=options.http_fd)
+    try:
+        room = open_room(options.room, config, clock, listener)
+    except sentences.Taken as error:  # whoever has it may let it go: the supervisor tries again
+        refused(error)
+        return EXIT_FAILED
+    except (OSError, sqlite3.Error) as error:
+        return failed(error, config.data.path)
+    return live(room, clock, notify)
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say how this gateway is; 1 where something needs a person."""
+    from gocche.status import status
+
+    return status(options.data or _agents_folder(), as_json=options.json)
+
+
+def read(options: argparse.Namespace) -> int:
+    """Ask one sensor once; 1 where no value came."""
+    from gocche.read import read
+
+    return read(_file(options.config, "devices.toml"), options.data or _agents_folder(), options.where, options.profile)
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Print the sum; 1 where it does not come out."""
+    from gocche.audit import audit
+
+    return audit(_cloud_config(options, running=False), as_json=options.json)
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Copy the server's files; 1 where the copy's sum does not come out."""
+    from gocche.backup import backup
+
+    config = _cloud_config(options, running=False)
+    try:
+        return backup(config, _file(options.config, "cloud.toml"), options.folder)
+    except sqlite3.Error as error:
+        return failed(error, config.data.path)
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Put a backup back; 1 where its sum does not come out."""
+    from gocche.backup import restore
+
+    return restore(_cloud_config(options, running=False), options.folder)
+
+
+def quarantine(options: argparse.Namespace) -> int:
+    """List what could not be stored, or have it tried again."""
+    from gocche.audit import quarantine
+
+    try:
+        return quarantine(_cloud_config(options, running=False), retry=options.retry)
+    except sqlite3.Error as error:
+        return failed(error, options.data or "[data] path")
+
+
+def grafana_export(options: argparse.Namespace) -> int:
+    """Write Grafana's files and print their names."""
+    from cloud.panels.export import export
+
+    files = export(
+        options.folder, url=options.url, database=options.database, user=options.user,
+        generation=options.generation, installed_at=options.installed_at,
+    )  # fmt: skip
+    print(*files, sep="\n")
+    return 0
+
+
+def store_copy(options: argparse.Namespace) -> int:
+    """Copy one store into another; 1 where their sums differ."""
+    from cloud.clock import HANOI
+    from gocche.store_copy import copy
+
+    config = _cloud_config(options, running=False)
+    try:
+        since = datetime.fromisoformat(options.since).replace(tzinfo=HANOI) if options.since else None
+    except ValueError as error:
+        raise Refused("store", "no_day", since=options.since) from error
+    return copy(config, options.from_, options.to, round(since.timestamp() * 1000) if since else 0)
+
+
+def new_driver(options: argparse.Namespace) -> int:
+    """Write a driver and its case folders here, and print their names."""
+    from gocche.new_driver import new_driver
+
+    for file in new_driver(options.name, Path.cwd()):
+        print(file)
+    return 0
+
+
+def devices(options: argparse.Namespace) -> int:
+    """Run the simulated devices until a signal comes."""
+    from gocche.garden import run
+
+    run(
+        options.ports, options.log, options.control, options.seed,
+        unique=options.unique, pace_s=options.pace, stop=_stopping(),
+    )  # fmt: skip
+    return 0
+
+
+def broker(options: argparse.Namespace) -> int:
+    """Run the embedded broker until a signal comes."""
+    from gocche.broker import run
+
+    run(*address(options.listen), _stopping())
+    return 0
+
+
+def _file(given: Path | None, name: str) -> Path:
+    """Return the configuration that is meant: a file, or `name` in a folder; else in GOCCHE_CONFIG, else /etc/gocche.
+
+    Raises Refused where none was named and none is there.
+    """
+    place = given or Path(os.environ.get("GOCCHE_CONFIG") or "/etc/gocche")
+    file = place / name if place.is_dir() else place
+    if given is None and not os.path.lexists(place / name):
+        raise Refused("command", "no_config", name=name, looked=place / name)
+    return file
+
+
+def _state_folder() -> Path:
+    return Path(os.environ.get("STATE_DIRECTORY", "."))
+
+
+def _agents_folder() -> Path:
+    """Return the folder that systemd gives, that of its unit where there is one, else this one.
+
+    The unit's folder leads below /var/lib/private, where only root may look: that it is there is enough.
+    """
+    unit = "/var/lib/gocche"
+    return Path(os.environ.get("STATE_DIRECTORY") or (unit if os.path.lexists(unit) else "."))
+
+
+def _stopping() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
