@@ -1,8 +1,8 @@
 """Asks on one line: the one place that turns an Ask into bytes sent and bytes read, and that spends a poll's budget.
 
 Sampler, case tests and `tests/frames.py` share it, so what a test has shown is what the field does. It owns the time
-of a poll and of each ask, the stop, the echo of half-duplex adapters (which belongs to the line, whatever is spoken
-on it), and the retry of one ask, never of a whole poll.
+of a poll and of each ask, the stop, what is echoed (edge/sense/echo.py), and the retry of one ask, never of a whole
+poll.
 
 The fault that it must not let through is the late answer: same device, same length, right checksum, another question.
 With replies a poll late, ready-made masters took 22 to 25 of 60 stale answers as good. So after a time-out the line
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from edge.driver import Ask, BadReply, Reply, Value
+from edge.sense.echo import Echo
 from edge.sense.orders import Orders
 from wire.reading import Reason
 
@@ -92,14 +93,14 @@ class _Owed(msgspec.Struct):
 class Exchange:
     """All talk on one bus, whatever line it is on now. All but `orders` and `stop` belongs to the bus's own thread.
 
-    `byte_s` is how long one byte takes; `quiet_s` the silence that must lie before each frame. `echo` says whether
-    the adapter repeats what is sent: None until the line has shown it.
+    `byte_s` is how long one byte takes; `quiet_s` the silence that must lie before each frame; `echo` what somebody
+    has said of the adapter.
     """
 
     def __init__(self, timer: Timer, *, byte_s: float = 0.0, quiet_s: float = 0.0, echo: bool | None = None) -> None:
         self._timer, self._byte_s, self._quiet_s = timer, byte_s, quiet_s
         self._line: Line = _Nowhere()
-        self._told_echo = self.echo = echo
+        self.echo = Echo(echo)
         self._ahead = b""  # read and not asked for yet, of this poll
         self._owed: _Owed | None = None
         self._slowest: dict[str, tuple[int, int]] = {}  # by device: the latest answer of a day, and when it came
@@ -112,9 +113,10 @@ class Exchange:
     def attach(self, line: Line) -> None:
         """Talk on this line from now on. What the last one owed may still come: the device is the same.
 
-        The adapter need not be: whether this one echoes it must show again, where nobody has said so.
+        The adapter need not be.
         """
-        self._line, self.echo = line, self._told_echo
+        self._line = line
+        self.echo.forget()
 
     # --- from other threads
 
@@ -197,6 +199,8 @@ class Exchange:
             except BadReply as error:
                 self.faults.append(error.kind)
                 if not tries or self._finishing or error.reason == Reason.REFUSED or self._owes_beyond(self._end_ms):
+                    if self._owed is not None:
+                        self._owed.answers += missing
                     raise
             tries -= 1
             missing += self._hear_out()
@@ -232,6 +236,7 @@ class Exchange:
         while True:
             found = self._found(ask, came, quiet=quiet)
             if isinstance(found, bytes):
+                self.echo.learn(ask.frame, ask.size, came)
                 return found
             if quiet or found < 1:
                 raise RuntimeError(f"`find` for {terms.device} must answer or refuse when nothing more comes: {found}")
@@ -248,14 +253,8 @@ class Exchange:
 
     def _found(self, ask: Ask, came: bytes, *, quiet: bool) -> bytes | int:
         """Return the whole answer in what came, or how many bytes to read next. Raises BadReply."""
-        echoed = bool(ask.frame) and self.echo is not False and came.startswith(ask.frame)
-        if ask.frame and not quiet and len(came) < len(ask.frame) and ask.frame.startswith(came) and came:
-            return len(ask.frame) - len(came)  # so far it may be our own echo
-        rest = came[len(ask.frame) :] if echoed else came
-        found = self._whole(ask, rest, quiet=quiet)
-        if isinstance(found, bytes) and ask.frame and (echoed or (self.echo is None and ask.frame not in came)):
-            self.echo = echoed
-        return found
+        missing = 0 if quiet else self.echo.missing(ask.frame, came)
+        return missing or self._whole(ask, self.echo.without(ask.frame, came), quiet=quiet)
 
     def _whole(self, ask: Ask, came: bytes, *, quiet: bool) -> bytes | int:
         if ask.find is not None:
@@ -266,7 +265,11 @@ class Exchange:
                 raise _broken(ask, came)
             return READ_AHEAD if end is None else end - len(came)
         if ask.check is not None:
-            ask.check(came[:end])
+            try:
+                ask.check(came[:end])
+            except BadReply as error:  # noise of an answer's length fails too, and the answer is still on its way
+                error.came = error.came or came[:end]
+                raise
         self._ahead = came[end:]
         return came[:end]
 
@@ -279,7 +282,7 @@ class Exchange:
         late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._late_ms(terms.device) // 2)
         has_come = error.reason in _CAME and not error.came
         late_ms = 0 if has_come else min(late_ms, LONGEST_OWED_MS)
-        owed = int(error.reason in {Reason.SILENCE, *_CAME} and not has_come)
+        owed = int(error.reason in {Reason.SILENCE, Reason.WRONG_DEVICE} or bool(error.came))
         self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + late_ms, owed)
 
     def _owes_beyond(self, end_ms: int) -> bool:

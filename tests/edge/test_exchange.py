@@ -13,39 +13,10 @@ from edge.driver import Ask, BadReply, Value
 from edge.framing import rtu
 from edge.sense.exchange import DEAF_ASKS, LONGEST_ANSWER, REMEMBERED_MS, Exchange, Stopped, Terms
 from tests.edge.clock import HandClock
+from tests.edge.line import TimedLine
 from wire.reading import Reason
 
 TERMS = Terms(device="probe", timeout_s=0.5, retries=2, budget_s=10.0, settle_ms=200)
-
-
-class TimedLine:
-    """A far end in simulated time: `respond(frame)` says what comes how many milliseconds later."""
-
-    def __init__(self, clock: HandClock, respond=lambda _: [], talk=()) -> None:
-        self._clock, self._respond = clock, respond
-        self.due: list[tuple[int, bytes]] = [(clock.now + at, data) for at, data in talk]
-        self.sent: list[tuple[int, bytes]] = []
-        self.on_read = lambda: None
-
-    def write(self, frame: bytes) -> None:
-        self.sent.append((self._clock.now, frame))
-        self.due += [(self._clock.now + after, data) for after, data in self._respond(frame)]
-
-    def read(self, size: int, patience_s: float) -> bytes:
-        self.on_read()
-        end = self._clock.now + round(1000 * patience_s)
-        self.due.sort(key=lambda item: item[0])
-        if not self.due or self.due[0][0] > end:
-            self._clock.now = end
-            return b""
-        at, data = self.due.pop(0)
-        self._clock.now = max(self._clock.now, at)
-        if data[size:]:
-            self.due.insert(0, (at, data[size:]))
-        return data[:size]
-
-    def drain(self) -> None:
-        self.due = [item for item in self.due if item[0] > self._clock.now]
 
 
 def answer(n: int, *, address: int = 1, count: int = 1) -> bytes:
@@ -57,7 +28,7 @@ def asking(*ats: int, count: int = 1):
     """A driver that reads registers one by one; its values are what each ask brought."""
     for at in ats or (0,):
         request = rtu.request(1, 3, at, count)
-        reply = yield Ask(request, find=partial(rtu.find, request))
+        reply = yield Ask(request, size=rtu.answer_size(request), find=partial(rtu.find, request))
         yield_value.append(int.from_bytes(reply[:2]))
     return [Value(f"r{i}", "1", one) for i, one in enumerate(yield_value)]
 
@@ -348,7 +319,59 @@ def test_echo_belongs_to_the_line_whatever_is_spoken(clock, until):
     one = exchange(clock, TimedLine(clock, respond))
     one.run(asks(), TERMS)
     assert yield_value == [b"\r\n" if until == b"\r\n" else b"\r\nOK\r\n", b"abcd"]
-    assert one.echo is True
+    assert one.echo.heard is True
+
+
+@pytest.mark.parametrize("echo", [b"\xa0", None], ids=["behind a glitch", "damaged"])
+def test_a_disturbed_echo_neither_passes_for_an_answer_nor_hides_that_the_line_echoes(clock, echo):
+    """A dead siren was taken for one that wails: its coil is confirmed by the very words that were sent."""
+    coil = rtu.write_coil(1, 0, on=True)
+
+    def respond(frame):
+        first = frame[1:] if echo is None else echo + frame  # its first bits are lost while the direction is switched
+        return [(1, first if len(line.sent) == 1 else frame)] + ([(20, answer(7))] if frame[1] == 3 else [])
+
+    line = TimedLine(clock, respond)
+    one = exchange(clock, line)
+    if echo is None:
+        one.run(asking(0), TERMS)
+    refused = order(one, coil, Terms())
+    one.serve()
+    assert isinstance(refused.exception(0), BadReply)
+
+
+def test_an_answer_that_comes_late_does_not_hide_that_the_line_echoes(clock):
+    """Heard out, it comes without the echo before it; from then on a coil's echo was its confirmation."""
+    coil = rtu.write_coil(1, 0, on=True)
+    line = TimedLine(clock, lambda frame: [(1, frame)] + [(900, answer(7))] * (frame[1] == 3))
+    one = exchange(clock, line)
+    with pytest.raises(BadReply):
+        one.run(asking(0), Terms())
+    refused = order(one, coil, Terms())
+    one.serve()
+    assert isinstance(refused.exception(0), BadReply)
+
+
+def test_noise_of_an_answers_length_is_not_yet_a_damaged_answer(clock):
+    """Its check refused it, and the line was believed quiet: the true answer became that to the next question."""
+
+    def checked(reply):
+        if reply[:1] != b">":
+            raise BadReply("checksum", f"{reply!r}")
+
+    def asks(frame):
+        yield_value.append((yield Ask(frame, size=4, check=checked)))
+        return []
+
+    def respond(frame):
+        return [(20, b"\xfe" * 4), (650, b">%b\r" % frame)] if len(line.sent) == 1 else [(300, b">%b\r" % frame)]
+
+    line = TimedLine(clock, respond)
+    one = exchange(clock, line)
+    with pytest.raises(BadReply):
+        one.run(asks(b"#A"), Terms())
+    one.run(asks(b"#B"), Terms())
+    assert yield_value == [b">#B\r"]
 
 
 def order(one, frame, terms=TERMS):
