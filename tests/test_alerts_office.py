@@ -111,7 +111,7 @@ def test_a_smoke_mail_that_is_refused_goes_by_the_other_channel_and_is_said(
 
 def test_an_address_that_works_again_is_well(room: Callable[..., Room], post: Post) -> None:
     post.refuse[LU.email] = "550 no such user"
-    bench = room([SMOKE], mail_table(post.port))
+    bench = room([SMOKE], mail_table(post.port), contacts=[LU])
     bench.live(FIRE)
     assert bench.alerts.health()["given_up"] == 1
     post.refuse.clear()
@@ -124,7 +124,7 @@ def test_within_a_minute_smoke_that_cannot_be_told_is_ill_and_logged(
     room: Callable[..., Room], post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
     post.refuse[LU.email] = "452 4.2.2 mailbox full"
-    bench = room([SMOKE], mail_table(post.port))
+    bench = room([SMOKE], mail_table(post.port), contacts=[LU])
     bench.live(FIRE)
     bench.idle(60, 5)
     assert bench.alerts.health()["untold"] == 1
@@ -164,7 +164,7 @@ def test_a_clock_that_is_put_right_by_a_day_does_not_stop_mail(
     room: Callable[..., Room], post: Post, step_s: int
 ) -> None:
     post.refuse[LU.email] = "450 busy"
-    bench = room([SMOKE], mail_table(post.port))
+    bench = room([SMOKE], mail_table(post.port), contacts=[LU])
     bench.live(FIRE)
     bench.idle(30, 5)
     bench.clock._utc_ms += 1_000 * step_s
@@ -180,7 +180,7 @@ def test_a_clock_that_is_put_right_by_a_day_does_not_stop_mail(
 
 def test_what_is_over_before_it_could_be_told_is_told_as_over(room: Callable[..., Room]) -> None:
     post = Post(free_port())
-    bench = room([SMOKE], mail_table(post.port))
+    bench = room([SMOKE], mail_table(post.port), contacts=[LU])
     bench.live(FIRE)
     bench.live(CALM)
     bench.idle(3 * 3_600, 600)  # nobody listens on the port all the while
@@ -356,6 +356,30 @@ def test_somebody_whom_no_channel_reaches_is_an_illness_until_a_letter_does(
     bench.live(CALM)
     assert hook.got[0][1]["subject"].startswith(OVER)
     assert bench.alerts.health()["unreached"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "people", "told"),
+    [
+        ("550 no such user", [LU, OP], [OP.email]),  # at once
+        ("452 4.2.2 mailbox full", [LU, OP], [OP.email]),  # within a minute
+        ("550 no such user", [LU, replace(OP, role="telecom")], [OP.email]),  # whoever there is
+        ("550 no such user", [LU, replace(LU, email="my@example.vn"), OP], ["my@example.vn"]),  # one of its role knows
+    ],
+)
+def test_smoke_that_reaches_nobody_of_its_role_is_told_to_others_once(
+    room: Callable[..., Room], post: Post, answer: str, people: list[Contact], told: list[str]
+) -> None:
+    post.refuse[LU.email] = answer
+    bench = room([SMOKE, SILENT], mail_table(post.port), contacts=people)
+    bench.live(FIRE)
+    bench.idle(60, 20)
+    assert [to for to, _ in post.mails] == told
+    bench.restart()
+    bench.idle(120, 60)
+    assert [to for to, _ in post.mails] == told
+    bench.live(CALM)
+    assert [to for to, _ in post.mails] == 2 * told, "and its end"
 
 
 def test_who_cannot_be_reached_is_known_before_anything_burns(room: Callable[..., Room], hook: Hook) -> None:

@@ -166,6 +166,13 @@ def test_who_cannot_be_told_is_named() -> None:
     assert (routed.letters, routed.done, [one.incident.id for one in routed.nobody]) == ([], [1], [1])
 
 
+def test_a_fire_of_which_nobody_of_its_role_can_be_told_is_told_to_others() -> None:
+    other = Reader("op@example.vn", "vi", (("email", "op@example.vn"),))
+    book = msgspec.structs.replace(BOOK, readers={}, others=[other])
+    assert told([smoke(1)], book=book) == [("op", [1])]
+    assert told([silent(2)], book=book) == []
+
+
 OPEN, OVER = incident(1), incident(1, ended=True)
 LATE, LATE_OVER = incident(1, late=True), incident(1, late=True, ended=True)
 

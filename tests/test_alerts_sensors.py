@@ -131,3 +131,21 @@ def test_a_rule_slower_than_a_sensor_is_refused_when_it_is_written_and_not_in_th
     start(SMOKE | {"gap_s": 1_500})
     bench.clock.advance(8 * DAY_S)  # the sensor was taken down
     start(SMOKE | {"gap_s": 500})
+
+
+def test_a_sensor_slower_than_its_guard_is_not_called_dead_between_two_values(bench: Bench) -> None:
+    """Its gateway sends each hour, and the guard's patience is half an hour."""
+    for _ in range(8):
+        bench.hear(3_600, 200)
+        bench.send([((bench.clock.utc_ms() - bench.at(0)) / 1000, float(bench.seq))])
+    tables = [GUARD | {"after_s": 2_000}]
+    assert bench.alerts.health()["rules_slow"]["guard: sg-01/smoke-1"] == 3_600.0
+    assert told(bench)[2:] == [], "called dead while its pace was not known, once"
+    with pytest.raises(
+        ConfigError, match=r"1 \(guard\) after_s: 2000 is shorter than the pace of sg-01/smoke-1, which"
+    ):
+        refuse(bench.path, open_rules(tables), tables, bench.clock.utc_ms())
+    bench.hear(8_800, 200)
+    before = len(told(bench))
+    bench.hear(600, 200)
+    assert told(bench)[before:] == [("guard", "onset")]

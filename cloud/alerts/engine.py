@@ -245,7 +245,7 @@ class Alerts:
             "faults": self._faults,
             "fault": self._fault,
             "rules_failed": dict(self._judge.failed),
-            "rules_slow": dict(self._judge.slow),
+            "rules_slow": self._judge.slow | self._sensors.slow,
             "ledger_fault": self._ledger.fault,
         }
         return own | self._office.health() | listing.health(self._journal, self._clock.utc_ms())

@@ -118,7 +118,10 @@ ALTER TABLE incident ADD COLUMN silent_ms INTEGER;
 _V6 = """
 CREATE INDEX incident_ended ON incident (ended_ms);
 """
-_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6)  # version n is reached by the n-th; they are only ever added
+_V7 = """
+ALTER TABLE sensor ADD COLUMN intervals TEXT NOT NULL DEFAULT '[]';
+"""
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)  # version n is reached by the n-th; they are only ever added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608

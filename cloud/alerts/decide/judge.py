@@ -174,7 +174,7 @@ class Judge:
         if patience is case.rule.patience:
             self.slow.pop(name, None)
         elif name not in self.slow:
-            self.slow[name] = pace_ms(state) / 1000
+            self.slow[name] = pace_ms(state.intervals) / 1000
             LOG.warning("rule-slower-than-its-gap series=%r pace_s=%g", name, self.slow[name])
         return patience
 

@@ -1,21 +1,21 @@
-"""How far apart the readings of a series are, and the patience that a rule needs with it. Pure but for `refuse`.
+"""How far apart the readings of a sensor are, and the patience that a rule needs with it. Pure but for `refuse`.
 
-A rule whose `gap_s` is shorter than that would never see two readings that add up: smoke for hours would be no alert.
-Whoever writes such a rule is refused at start, as far as the journal knows the pace. Where a sensor becomes slower
-later, nobody has written anything: then the gap is widened for its series and the health says so, and a restart in the
-night does not end alerts for everybody.
+A rule whose `gap_s` is shorter than that would never see two readings that add up: smoke for hours would be no alert;
+one whose `after_s` is would call a sensor dead between any two. Whoever writes such a rule is refused at start, as far
+as the journal knows the pace. Where a sensor becomes slower later, nobody has written anything: then the rule is given
+patience with it and the health says so, and a restart in the night does not end alerts for everybody.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.decide.progress import Series, read_series
+from cloud.alerts.decide.progress import Sensor, Series, read_sensors, read_series
 from cloud.alerts.journal import reading
 from cloud.alerts.rules import DAY_MS
 from cloud.config import CLOUD_TOML, ConfigError
@@ -44,14 +44,20 @@ def with_pace(state: Series, points: Sequence[Point]) -> Series:
     return replace(state, newest_ms=newest_ms, intervals=intervals[-KEPT:])
 
 
-def pace_ms(state: Series) -> int:
-    """Return how far apart its readings usually are, in ms; 0 while that is not known. A cut does not count."""
-    return round(median(state.intervals)) if len(state.intervals) >= ENOUGH else 0
+def pace_ms(intervals: Sequence[int]) -> int:
+    """Return how far apart they usually are, in ms; 0 while that is not known. A cut does not count."""
+    return round(median(intervals)) if len(intervals) >= ENOUGH else 0
+
+
+def patient_ms(after_ms: int, sensor: Sensor) -> int:
+    """Return how long this sensor may bring nothing before that is news: at least `after_ms`."""
+    pace = pace_ms(sensor.intervals)
+    return after_ms if pace < after_ms else round(WIDER * pace)
 
 
 def patience_with(patience: Patience, state: Series) -> Patience:
     """Return the patience with a gap that its readings can bridge; the very same where the gap is wide enough."""
-    pace = pace_ms(state)
+    pace = pace_ms(state.intervals)
     return patience if pace <= patience.gap_ms else replace(patience, gap_ms=round(WIDER * pace))
 
 
@@ -70,25 +76,44 @@ def refuse(
     if not path.exists():
         return
     try:
-        accepted, series = _known(path)
+        accepted, seen = _known(path)
     except (sqlite3.Error, msgspec.DecodeError):
         return  # the room itself says what is wrong with its journal
     quantities = {rule.name: rule.quantity for rule in rules}
     for number, (rule, table) in enumerate(zip(rules, tables, strict=True), 1):
-        if accepted.get(rule.name) == table or rule.silence.of == "sensor":
+        if accepted.get(rule.name) == table or not rule.quantity:
             continue
-        gap_ms = rule.patience.gap_ms
-        for name, gateway, channel, text in series:
-            state = read_series(text) or Series()
-            same = rule.quantity and quantities.get(name) == rule.quantity
-            if same and now_ms - state.newest_ms < RECENT_MS and pace_ms(state) > gap_ms:
-                facts = {"pace": f"{pace_ms(state) / 1000:g}", "better": f"{WIDER * pace_ms(state) / 1000:g}"}
-                place, sensor = f"[[rule]] {number} ({rule.name}) gap_s", f"{gateway}/{channel}"
-                raise ConfigError(file, place, "slower_than_sensor", value=f"{gap_ms / 1000:g}", sensor=sensor, **facts)
+        guards = rule.silence.of == "sensor"
+        key, limit_ms = ("after_s", rule.silence.after_ms) if guards else ("gap_s", rule.patience.gap_ms)
+        for one in seen:
+            same = rule.quantity == (one.of if guards else quantities.get(one.of)) and guards == one.arrivals
+            if same and now_ms - one.newest_ms < RECENT_MS and one.pace_ms > limit_ms:
+                pace, better = f"{one.pace_ms / 1000:g}", f"{WIDER * one.pace_ms / 1000:g}"
+                facts = {"value": f"{limit_ms / 1000:g}", "sensor": one.sensor, "pace": pace, "better": better}
+                word = "slower_than_arrivals" if guards else "slower_than_sensor"
+                raise ConfigError(file, f"[[rule]] {number} ({rule.name}) {key}", word, **facts)
 
 
-def _known(path: Path) -> tuple[dict[str, Any], list[tuple[str, str, str, str]]]:
+class _Seen(NamedTuple):
+    """The pace of a sensor: of its readings to a rule (`of` is the rule), or of its arrivals (`of` is the quantity)."""
+
+    of: str
+    arrivals: bool
+    sensor: str
+    newest_ms: int
+    pace_ms: int
+
+
+def _known(path: Path) -> tuple[dict[str, Any], list[_Seen]]:
     with reading(path) as db:
         row = db.execute("SELECT value FROM meta WHERE key = ?", (ACCEPTED,)).fetchone()
         series = db.execute("SELECT rule, gateway, channel, state FROM series").fetchall()
-    return (msgspec.json.decode(row[0]) if row else {}), series
+        sensors = read_sensors(db)
+    seen = [
+        _Seen(one.quantity, True, f"{one.gateway}/{one.channel}", one.value_ms, pace_ms(one.intervals))
+        for one in sensors
+    ]
+    for rule, gateway, channel, text in series:
+        state = read_series(text) or Series()
+        seen.append(_Seen(rule, False, f"{gateway}/{channel}", state.newest_ms, pace_ms(state.intervals)))
+    return (msgspec.json.decode(row[0]) if row else {}), seen

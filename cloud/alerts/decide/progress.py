@@ -8,10 +8,10 @@ its neighbours however many holes there are.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
@@ -53,7 +53,8 @@ class Presence(msgspec.Struct, frozen=True):
 class Sensor(msgspec.Struct, frozen=True):
     """The last value of one channel's quantity, since when it is the same, and since when they come without a break.
 
-    `_ms` is UTC (0 before the first value), `_at` listening time.
+    `_ms` is UTC (0 before the first value), `_at` listening time, and so are the `intervals` between its last arrivals:
+    how often it is read and how often its gateway sends, together.
     """
 
     gateway: str
@@ -65,6 +66,7 @@ class Sensor(msgspec.Struct, frozen=True):
     back_ms: int
     heard_at: int
     back_at: int
+    intervals: list[int] = []
 
 
 def read_series(text: str) -> Series | None:
@@ -74,6 +76,11 @@ def read_series(text: str) -> Series | None:
     except msgspec.DecodeError as fault:
         LOG.error("series-forgotten why=%r", str(fault))  # noqa: TRY400 - no traceback is wanted of what was read
         return None
+
+
+def read_sensors(db: sqlite3.Connection) -> list[Sensor]:
+    """Return all sensors that are known."""
+    return [_sensor(row) for row in db.execute("SELECT * FROM sensor")]
 
 
 _OVERLAPPING = """
@@ -168,17 +175,18 @@ class Progress:
     def sensor(self, gateway: str, channel: str, quantity: str) -> Sensor | None:
         """Return what is known of a sensor; None for one that never answered."""
         query = "SELECT * FROM sensor WHERE gateway = ? AND channel = ? AND quantity = ?"
-        return next((Sensor(*row) for row in self._journal.db.execute(query, (gateway, channel, quantity))), None)
+        return next(map(_sensor, self._journal.db.execute(query, (gateway, channel, quantity))), None)
 
     def dead(self, quantity: str, at_ms: int, after_ms: int, unbroken_ms: int) -> list[Sensor]:
         """Return the sensors without a value for so long in which their gateway was there all the time."""
         where = {"quantity": quantity, "since": at_ms - after_ms, "there": at_ms - unbroken_ms}
-        return [Sensor(*row) for row in self._journal.db.execute(_DEAD, where)]
+        return [_sensor(row) for row in self._journal.db.execute(_DEAD, where)]
 
     def save_sensor(self, sensor: Sensor) -> None:
         """Keep what is known of a sensor."""
-        row = astuple(sensor)
-        self._journal.db.execute("INSERT OR REPLACE INTO sensor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        *row, intervals = astuple(sensor)
+        values = (*row, msgspec.json.encode(intervals).decode())
+        self._journal.db.execute("INSERT OR REPLACE INTO sensor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def forget_sensor(self, gateway: str, channel: str, quantity: str) -> None:
         """Forget a sensor: when it comes again it is a new one."""
@@ -196,3 +204,7 @@ class Progress:
     def _presences(self, where: str, value: str | int) -> Iterator[Presence]:
         rows = self._journal.db.execute(f"SELECT * FROM presence WHERE {where}", (value,)).fetchall()  # noqa: S608
         return (Presence(*row) for row in rows)
+
+
+def _sensor(row: tuple[Any, ...]) -> Sensor:
+    return replace(Sensor(*row[:-1]), intervals=msgspec.json.decode(row[-1], type=list[int]))

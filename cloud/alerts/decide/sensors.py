@@ -7,12 +7,13 @@ know how it ended. All silence is counted in listening time.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cloud.alerts.decide.pace import WIDER, pace_ms
+from cloud.alerts.decide.pace import KEPT, WIDER, pace_ms, patient_ms
 from cloud.alerts.decide.progress import Sensor
 from cloud.alerts.incident import Basis, Change, Incident, span_of
 from cloud.alerts.spans import Span
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Point
 
+LOG = logging.getLogger(__name__)
 UNBROKEN_MS = 1_800_000  # pauses below this do not interrupt a sensor, where no rule says otherwise
 
 
@@ -43,6 +45,7 @@ class Sensors:
         self._shortest_ms = min(of_incidents, default=0)  # nothing is told as unseen before
         self._journal, self._progress, self._desk = journal, progress, desk
         self._late_ms = late_ms
+        self.slow: dict[str, float] = {}  # sensors that come less often than their rule allows, in seconds
 
     def note(self, gateway: str, channel: str, quantity: str, points: Iterable[Point], now_ms: int) -> None:
         """Note what a channel brought; no points where it answered for this quantity without a value."""
@@ -68,7 +71,8 @@ class Sensors:
             for rule in rules:
                 told = self._journal.open_keys(rule.name)
                 for sensor in self._progress.dead(quantity, at_ms, rule.silence.after_ms, unbroken_ms):
-                    if (sensor.gateway, sensor.channel) not in told:
+                    overdue = at_ms - sensor.heard_at >= patient_ms(rule.silence.after_ms, sensor)
+                    if overdue and (sensor.gateway, sensor.channel) not in told:
                         since_ms = sensor.value_ms or sensor.changed_ms
                         words = f"no value for {(at_ms - sensor.heard_at) / 1000:g} s of listening; its gateway lives"
                         self._open(rule, sensor, "dead", since_ms, words, now_ms)
@@ -77,8 +81,9 @@ class Sensors:
 
     def _with(self, sensor: Sensor, points: list[Point], at_ms: int) -> Sensor:
         """Return the sensor after new values in order of time."""
-        pause_ms = min([rule.silence.after_ms for rule in self._guards[sensor.quantity]], default=UNBROKEN_MS)
-        back = at_ms - sensor.heard_at >= pause_ms or sensor.value is None
+        guards, pace = self._guards[sensor.quantity], at_ms - sensor.heard_at
+        pause_ms = min([patient_ms(rule.silence.after_ms, sensor) for rule in guards], default=UNBROKEN_MS)
+        back = pace >= pause_ms or sensor.value is None
         changed_ms, value = sensor.changed_ms, sensor.value
         stuck_ms = sensor.value_ms - changed_ms
         if points[0][0] - sensor.value_ms > pause_ms:
@@ -87,13 +92,16 @@ class Sensors:
             if number != value:
                 back |= self._is_stuck(sensor.quantity, stuck_ms)
                 changed_ms, value, stuck_ms = utc_ms, number, 0
+        intervals = [*sensor.intervals, *([pace] if pace and sensor.value_ms else [])][-KEPT:]
         after = replace(sensor, value_ms=points[-1][0], value=value, changed_ms=changed_ms, heard_at=at_ms)
+        after = replace(after, intervals=intervals)
         return replace(after, back_ms=points[0][0], back_at=at_ms) if back else after
 
     def _is_stuck(self, quantity: str, same_ms: int) -> bool:
         return any(0 < rule.silence.stuck_ms <= same_ms for rule in self._guards[quantity])
 
     def _judge(self, rule: Rule, sensor: Sensor, now_ms: int) -> None:
+        self._measure(rule, sensor)
         same_ms = sensor.value_ms - sensor.changed_ms
         stuck = 0 < rule.silence.stuck_ms <= same_ms
         known = [i for i in self._journal.known(rule.name, sensor.gateway, sensor.channel, now_ms) if i.open]
@@ -104,6 +112,14 @@ class Sensors:
                 span = replace(span_of(incident), until_ms=sensor.back_ms, ended_ms=now_ms)
                 words = "it brings values again" if incident.basis == "dead" else "its values change again"
                 self._desk.write(Change("ended", span, incident.id, words, "end", incident.basis), incident, now_ms)
+
+    def _measure(self, rule: Rule, sensor: Sensor) -> None:
+        name, pace = f"{rule.name}: {sensor.gateway}/{sensor.channel}", pace_ms(sensor.intervals)
+        if pace <= rule.silence.after_ms:
+            self.slow.pop(name, None)
+        elif name not in self.slow:
+            self.slow[name] = pace / 1000
+            LOG.warning("rule-slower-than-its-sensor sensor=%r pace_s=%g", name, self.slow[name])
 
     def _open(self, rule: Rule, sensor: Sensor, basis: Basis, since_ms: int, words: str, now_ms: int) -> None:
         incident = self._desk.draft(rule, sensor.gateway, sensor.channel, since_ms, now_ms)
@@ -129,7 +145,7 @@ class Sensors:
             self._progress.save_sensor(Sensor(*key, incident.bad_ms, incident.value, now_ms, now_ms, at_ms, at_ms))
             return
         silent_ms = at_ms - sensor.heard_at
-        slow_ms = round(WIDER * pace_ms(self._progress.series(rule.name, incident.gateway, incident.channel)))
+        slow_ms = round(WIDER * pace_ms(sensor.intervals))
         if silent_ms >= rule.silence.forget_ms:
             self._desk.lose(incident, now_ms)
             if incident.basis == "dead":

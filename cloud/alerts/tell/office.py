@@ -77,7 +77,7 @@ class Office:
             lifetime_s=lifetime_s,
             mail_late=mail_late,
         )
-        self._untold: dict[int, str] = {}  # letters about life that wait too long, and why
+        self._untold: set[int] = set()  # letters about life that wait too long
         self.faults = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -187,13 +187,16 @@ class Office:
             ):
                 self._ask_another(row, self._readers.get(row.person))
 
-    def _ask_another(self, row: Row, reader: Reader | None) -> None:
+    def _ask_another(self, row: Row, reader: Reader | None) -> bool:
+        """Have the next channel of the same person carry it; tell whether there was one."""
         way = elsewhere(reader, self._outbox.tried(row)) if reader else None
-        if way is not None:
-            with self._journal.transaction():
-                self._outbox.copy(row, *way, self._clock.utc_ms())
-            LOG.warning("stands-in letter=%d channel=%s for=%s", row.id, way[0], row.channel)
-            self._wake.set()
+        if way is None:
+            return False
+        with self._journal.transaction():
+            self._outbox.copy(row, *way, self._clock.utc_ms())
+        LOG.warning("stands-in letter=%d channel=%s for=%s", row.id, way[0], row.channel)
+        self._wake.set()
+        return True
 
     def _hand_out(self, rows: Sequence[Row]) -> None:
         """Give each free courier its most urgent letter; letters of one level reach a person in their order."""
@@ -245,7 +248,16 @@ class Office:
         with self._journal.transaction():
             self._outbox.set(row, "given up", words=why, done_ms=self._clock.utc_ms())
             self._failed(row, f"given up: {why}")
-        self._ask_another(row, self._readers.get(row.person))
+        if not self._ask_another(row, self._readers.get(row.person)) and row.level == LIFE:
+            self._ask_others(row)
+
+    def _ask_others(self, row: Row) -> None:
+        """Tell somebody of another role what is about life and has reached nobody: they can call."""
+        with self._journal.transaction():
+            asked = self._outbox.forward(row, self._sorter.others, self._clock.utc_ms())
+        if asked:
+            LOG.error("nobody-reached letter=%d asked_instead=%d", row.id, asked)
+            self._wake.set()
 
     def _failed(self, row: Row, what: str) -> None:
         LOG.error("not-told letter=%d level=%s channel=%s why=%r", row.id, LEVELS[row.level], row.channel, what)
@@ -261,8 +273,9 @@ class Office:
         return max(self._journal.event(now_ms, number, event, what, **inputs) for number in incidents)
 
     def _complain(self, rows: Sequence[Row]) -> None:
-        """Log once, and keep for the health, what about life is not told in time."""
-        late = {row.id: row.words for row in rows if row.level == LIFE and self._retries.waited_s(row) > UNTOLD_S}
-        for number in late.keys() - self._untold.keys():
-            LOG.error("untold letter=%d for_s=%g why=%r", number, UNTOLD_S, late[number])
-        self._untold = late
+        """Log once, keep for the health, and tell others, what about life is not told in time."""
+        late = {row.id: row for row in rows if row.level == LIFE and self._retries.waited_s(row) > UNTOLD_S}
+        for number in late.keys() - self._untold:
+            LOG.error("untold letter=%d for_s=%g why=%r", number, UNTOLD_S, late[number].words)
+            self._ask_others(late[number])
+        self._untold = set(late)

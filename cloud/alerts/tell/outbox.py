@@ -15,7 +15,7 @@ import msgspec
 from cloud.alerts.tell.route import DAY_MS, ENDS, Past, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cloud.alerts.incident import Incident
     from cloud.alerts.journal import Journal
@@ -80,12 +80,35 @@ class Outbox:
 
     def copy(self, row: Row, channel: str, address: str, now_ms: int) -> None:
         """Write the same letter down for another channel of the same person."""
+        number = self._again(row, Reader(row.person, row.lang, ((channel, address),)), now_ms)
+        self._journal.db.execute("UPDATE letter SET copy_of = ? WHERE id = ?", (row.root, number))
+
+    def forward(self, row: Row, others: Sequence[Reader], now_ms: int) -> int:
+        """Write a letter down for others, once, where some of it has reached nobody; return how many of them get it.
+
+        One that is given up waits for what may still reach somebody else; one that has waited too long does not.
+        """
+        db = self._journal.db
+        hope = f"state = 'told' OR ({WAITS} AND EXISTS (SELECT 1 FROM letter WHERE id = ? AND state = 'given up'))"
+        reached = f"SELECT 1 FROM about JOIN letter ON id = letter WHERE incident = this.incident AND ({hope})"
+        query = f"SELECT count(*) FROM about AS this WHERE letter = ? AND NOT EXISTS ({reached})"
+        if not db.execute(query, (row.id, row.id)).fetchone()[0]:
+            return 0
+        have = {one.person for number, _ in self.about(row) for one in self.readers(number)}
+        missing = [other for other in others if other.person not in have]
+        for other in missing:
+            self._again(row, other, now_ms)
+        return len(missing)
+
+    def _again(self, row: Row, reader: Reader, now_ms: int) -> int:
+        """Write the same letter down for another address, and return its number."""
         db, uid = self._journal.db, self._journal.meta("uid")
-        fields = "grp, level, person, lang, ?, ?, 'waiting', 0, 0, lifetime_s, ''"
-        values = (now_ms, channel, address, row.id)
+        fields = "grp, level, ?, ?, ?, ?, 'waiting', 0, 0, lifetime_s, ''"
+        values = (now_ms, reader.person, reader.lang, *reader.addresses[0], row.id)
         number = int(db.execute(f"{_NEW} SELECT ?, {fields} FROM letter WHERE id = ?", values).lastrowid or 0)
-        db.execute("UPDATE letter SET name = ?, copy_of = ? WHERE id = ?", (f"{uid}.{number}", row.root, number))
+        db.execute("UPDATE letter SET name = ? WHERE id = ?", (f"{uid}.{number}", number))
         db.execute("INSERT INTO about SELECT ?, incident, tell, '' FROM about WHERE letter = ?", (number, row.id))
+        return number
 
     def tried(self, row: Row) -> list[str]:
         """Return the channels that have this letter, or have given it up."""

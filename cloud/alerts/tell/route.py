@@ -92,12 +92,16 @@ class Routed(msgspec.Struct, frozen=True):
 
 
 class Book(msgspec.Struct, frozen=True):
-    """Who reads what: by role, and by incident who was told of it before; `mail_late` tells history, too."""
+    """Who reads what: by role, and by incident who was told of it before; `mail_late` tells history, too.
+
+    `others` are told of what is about life where a role has nobody whom a channel reaches: they can call somebody.
+    """
 
     readers: Mapping[str, Sequence[Reader]]
     told: Mapping[int, Sequence[Reader]]
     lifetime_s: float
     mail_late: bool = False
+    others: Sequence[Reader] = ()
 
 
 def route(
@@ -170,4 +174,6 @@ def _left_ms(holds_s: Sequence[int], past: Past, now_ms: int) -> int:
 def _readers(notice: Notice, book: Book) -> Sequence[Reader]:
     """Return who is told: the end goes to those who were told the beginning, whoever has the role today."""
     before = book.told.get(notice.incident.id, ())
-    return before if before and not notice.incident.open else book.readers.get(notice.role, ())
+    if before and not notice.incident.open:
+        return before
+    return book.readers.get(notice.role) or (book.others if notice.level == LIFE else ())

@@ -65,6 +65,12 @@ class Sorter:
         people_ = [contact for contact in self._registry.contacts if _person(contact) not in reached]
         return sorted(contact.name for contact in people_) if self._reaches else []
 
+    @property
+    def others(self) -> list[Reader]:
+        """Who is told of a fire of which nobody of its role can be told: operators, or whoever there is."""
+        of_operator = [reader for reader, role in self._people if role == "operator"]
+        return of_operator or list({reader.person: reader for reader, _ in self._people}.values())
+
     def sort(self) -> None:
         """Turn what is new, or was held back until now, into letters."""
         now_ms = self._clock.utc_ms()
@@ -76,7 +82,7 @@ class Sorter:
             notices = self._notices()
             told = {one.incident.id: self._before(one) for one in notices if not one.incident.open}
             by_role = {role: [reader for reader, of in self._people if of == role] for _, role in self._people}
-            book = Book(by_role, told, self._lifetime_s, self._mail_late)
+            book = Book(by_role, told, self._lifetime_s, self._mail_late, self.others)
             series = {one.series: self._outbox.series(one, now_ms) for one in notices}
             groups = {name: self._outbox.group(name, now_ms) for name in {one.group for one in notices}}
             routed = route(notices, book, series, groups, now_ms)
