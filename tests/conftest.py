@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# An example that a busy machine takes long for is no fault; what must be quick has a figure of its own.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
+# What is collected stays to the end: the garbage collector does not walk through it again and again.
+gc.disable()
+# The files that take longest, longest first. Begun last, one of them would run alone while the other workers are idle.
+LONGEST = (
+    "test_visitor.py",
+    "test_up_journey.py",
+    "test_rooms.py",
+    "test_add_a_sensor.py",
+    "test_up.py",
+    "test_store.py",
+    "test_spool.py",
+    "test_retention.py",
+    "test_commit.py",
+    "test_read.py",
+    "test_wheel.py",
+    "test_status.py",
+    "test_alerts_truth.py",
+    "test_exit_codes.py",
+    "test_dating.py",
+    "test_spool_repair.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def need(name: str) -> None:

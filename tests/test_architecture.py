@@ -32,7 +32,8 @@ def name(file):
 
 @pytest.fixture(params=MODULES, ids=name, scope="module")  # each is read once for all rules
 def module(request):
-    return request.param, ast.parse(request.param.read_text(encoding="utf-8"))
+    tree = ast.parse(request.param.read_text(encoding="utf-8"))
+    return request.param, tree, list(ast.walk(tree))
 
 
 def lines(node):
@@ -40,13 +41,13 @@ def lines(node):
 
 
 def test_a_module_says_in_a_sentence_what_it_is(module):
-    file, tree = module
+    file, tree, _ = module
     assert ast.get_docstring(tree) or not tree.body, name(file)
 
 
 def test_classes_and_functions_stay_readable(module):
-    file, tree = module
-    for node in ast.walk(tree):
+    file, _, nodes = module
+    for node in nodes:
         if isinstance(node, ast.ClassDef):
             assert lines(node) <= MAX_CLASS, f"{name(file)}: class {node.name} has {lines(node)} lines"
         elif isinstance(node, ast.FunctionDef) and node.name != "_parser":
@@ -54,7 +55,7 @@ def test_classes_and_functions_stay_readable(module):
 
 
 def test_a_module_leans_on_few_others(module):
-    file, tree = module
+    file, tree, _ = module
     if name(file) in WIRING:
         return
     used = set()
@@ -67,27 +68,24 @@ def test_a_module_leans_on_few_others(module):
 
 
 def test_a_catch_all_logs_and_stands_once_in_a_function(module):
-    file, tree = module
-    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
-        catch_alls = [
-            node
-            for node in ast.walk(function)
-            if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "Exception"
-        ]
+    file, _, nodes = module
+    for function in (node for node in nodes if isinstance(node, ast.FunctionDef)):
+        handlers = [node for node in ast.walk(function) if isinstance(node, ast.ExceptHandler)]
+        catch_alls = [one for one in handlers if isinstance(one.type, ast.Name) and one.type.id == "Exception"]
         assert len(catch_alls) <= 1, f"{name(file)}: {function.name}"
-        bare = [node for node in ast.walk(function) if isinstance(node, ast.ExceptHandler) and node.type is None]
+        bare = [one for one in handlers if one.type is None]
         assert not bare, f"{name(file)}: {function.name} has a bare except"
 
 
 def test_no_place_name_stands_in_code(module):
     """Places are data with dates of validity; a code, key, topic or URL that holds one would rot."""
-    file, tree = module
+    file, _, nodes = module
     docs = {
         ast.get_docstring(node, clean=False)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in docs:
             assert not re.search(r"Yên Bái|Lào Cai|Suối Giàng|Chế Tạo|Háng Tày", node.value), (
                 f"{name(file)}:{node.lineno}"

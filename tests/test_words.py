@@ -13,6 +13,7 @@ import re
 import string
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,28 +25,33 @@ from settings.words import because
 from settings.words import words as words_of
 
 ROOT = Path(__file__).parents[1]
-CODE = {
-    file: ast.parse(file.read_text("utf-8"))
-    for package in ("settings", "disk", "edge", "cloud", "gocche")
-    for file in sorted((ROOT / package).rglob("*.py"))
-}
 LANGUAGES = ("vi", "en")
 VIETNAMESE = re.compile("[àáâãèéêìíòóôõùúýăđĩũơưạ-ỹ]", re.IGNORECASE)
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 
 
+@cache
+def code():
+    """Return the nodes of each file."""
+    return {
+        file: list(ast.walk(ast.parse(file.read_text("utf-8"))))
+        for package in ("settings", "disk", "edge", "cloud", "gocche")
+        for file in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
 def calls(*names):
     """Yield (file, call) of each call of these names, as a name or as an attribute."""
-    for file, tree in CODE.items():
-        for node in ast.walk(tree):
+    for file, nodes in code().items():
+        for node in nodes:
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
                 if name in names:
                     yield file, node
 
 
-def literals(node):
-    return [one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+def strings(nodes):
+    return [one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, str)]
 
 
 def facts(text):
@@ -74,7 +80,7 @@ def test_every_finding_that_is_raised_has_both_languages_and_its_facts():
         if len(call.args) <= at:
             continue
         package = file.relative_to(ROOT).parts[0]
-        for kind in literals(call.args[at]) if not isinstance(call.args[at], ast.Attribute) else []:
+        for kind in strings(ast.walk(call.args[at])) if not isinstance(call.args[at], ast.Attribute) else []:
             rows = findings(package)
             assert kind in rows, f"{file.name}:{call.lineno}: {kind} stands in no words.toml"
             seen.add(kind)
@@ -92,7 +98,7 @@ def test_a_finding_is_a_rule_and_a_remedy_in_both_languages_with_the_same_facts(
 
 
 def test_no_finding_stands_there_that_nobody_raises():
-    said = {text for tree in CODE.values() for text in literals(tree)}
+    said = {text for nodes in code().values() for text in strings(nodes)}
     for package in FINDINGS:
         assert findings(package).keys() <= said
 
