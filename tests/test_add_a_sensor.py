@@ -20,9 +20,9 @@ BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A checkout as `make` leaves it."""
+    """A checkout as `make` leaves it, with what Python has compiled."""
     folder = tmp_path / "gocche"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "img", "dist", "__pycache__", "journeys"))
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "img", "dist", "journeys"))
     (folder / ".venv").symlink_to(sys.prefix)
     return folder
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloud.store import open_store
+from gocche.status import status
 from tests.journeys.world import ROOT, gocche
 from tests.servers import ask, until
 from tests.test_up import gone
@@ -84,12 +85,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         started.close()
 
 
-def gateway_says(data: Path, key: str) -> Any:
-    told = gocche("status", "--json", "--data", str(data), RUNTIME_DIRECTORY=str(data)).stdout
-    return json.loads(told)[key] if told else None
-
-
-def test_a_value_is_born_and_seen(run: Run) -> None:
+def test_a_value_is_born_and_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     until(lambda: len(run.urls) == 3 or run.process.poll() is not None, BOUND_S, "three addresses are printed")
     assert [at < PRINTED_S for at, line in run.lines if line.startswith("http://")] == [True] * 3, run.lines
     tree, index, coverage = run.urls
@@ -116,9 +112,11 @@ def test_a_value_is_born_and_seen(run: Run) -> None:
     # the other pages, the gateway itself, and the sum
     assert tree.rpartition("/")[2].encode() in ask(index)[1]
     assert "Háng Tày".encode() in ask(coverage)[1]
-    until(lambda: gateway_says(run.data, "acquired"), BOUND_S, "the agent leaves its status, with what it acquired")
-    until(lambda: not gocche("status", "--data", str(run.data), RUNTIME_DIRECTORY=str(run.data)).returncode, BOUND_S,
-          "every sensor brings values, the link is up")  # fmt: skip
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(run.data))
+    until(lambda: status(run.data, as_json=True) == 0, BOUND_S, "every sensor brings values, the link is up")
+    told = gocche("status", "--json", "--data", str(run.data))
+    assert told.returncode == 0, told.stdout
+    assert json.loads(told.stdout)["acquired"] > 0
     told = gocche("audit", "--config", str(CONFIG / "cloud.toml"), "--data", str(run.data))
     assert told.returncode == 0, told.stdout
     assert re.search(r"gateway=sg-01 epoch=\w{16} acquired=\d+ .*unknown=0$", told.stdout, re.MULTILINE)
