@@ -211,7 +211,7 @@ def test_an_older_tally_of_another_ingester_hides_nothing_that_expired(world):
     world.keeper.step()
     older = world.store.summary()[1]
     world.clock.now_ms += DAY_MS + 1
-    world.store.keep_summary = lambda tallies, mark: (keep(tallies, mark), keep(older, Mark()), keep([], mark))
+    world.store.keep_summary = lambda tallies, mark, by: (keep(tallies, mark), keep(older, Mark()), keep([], mark))
     world.keeper.step()
     world.store.keep_summary = keep
     for _ in range(2 * KEEP_MS // MINUTE_MS):

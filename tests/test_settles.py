@@ -9,9 +9,9 @@ import pytest
 from cloud.ingest.audit import Books
 from cloud.ingest.bookkeeper import FOLLOW_S, Bookkeeper
 from cloud.store import LedgerRow, open_store
+from tests.build import EPOCH, soil
 from tests.build import START_MS as MADE_MS
 from tests.build import batch as made_of
-from tests.build import soil
 from tests.in_front import InFront
 from tests.rules.garden import SMOKE, Bench, HandClock, Post, batch, free_port, serving
 from tests.servers import influx_table
@@ -58,11 +58,11 @@ def test_alerts_judge_once_what_is_seen_late_and_in_pieces(server: Any, front: I
 class Process:
     """One ingester of several: its store, and the books that it keeps of the ledger."""
 
-    def __init__(self, table: dict[str, Any], clock: HandClock) -> None:
+    def __init__(self, table: dict[str, Any], clock: HandClock, name: str = "one") -> None:
         self.store = open_store(table, writer=True)
         self.store.setup()
         self.books, self._clock = Books(), clock
-        self.keeper = Bookkeeper(self.store, self.books, clock)
+        self.keeper = Bookkeeper(self.store, self.books, clock, name)
         self.keeper.open()
 
     def commit(self, whole: Any) -> None:
@@ -92,6 +92,26 @@ def test_two_ingesters_find_an_identity_that_both_together_were_given_twice(
     assert len(one.store.series("sg-01", "soil-1", "soil_moisture", 0, 2**62)) == 12
     one.store.close()
     other.store.close()
+
+
+def test_what_one_ingester_keeps_hides_nothing_that_another_knew(server: Any, tmp_path: Path) -> None:
+    """One could not reach the database for a while, and on its return keeps what it knew before."""
+    clock = HandClock()
+    clock.advance((MADE_MS + DAY_MS - clock.utc_ms()) / 1000)
+    table = influx_table(server, tmp_path)
+    one, other = Process(table, clock), Process(table, clock, "other")
+    one.commit(made_of(rows=soil(3)))
+    turn(clock, FOLLOW_S, one, other)
+    other.commit(made_of(first=4, start_ms=MADE_MS + 60_000, rows=soil(3)))
+    turn(clock, 600, other)
+    one.books.high("sg-01", EPOCH, 6)
+    one.keeper.keep()
+    turn(clock, 600, other)
+    after = Process(table, clock)
+    (account,) = after.books.accounts()
+    assert (account.acquired, account.stored, account.unknown) == (6, 6, 0)
+    for process in (one, other, after):
+        process.store.close()
 
 
 def test_an_ingester_that_was_away_asks_the_ledger(server: Any, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cloud.alerts.incident import Incident
     from cloud.clock import Clock
     from cloud.registry import Registry
-    from cloud.store import Store
+    from cloud.store import Ledger
     from wire.batch import Batch, Status
 
 LOG = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Alerts:
         *,
         config: AlertsConfig,
         rules: Iterable[dict[str, Any]],
-        store: Store,
+        store: Ledger,
         registry: Registry,
         channels: Sequence[Named],
         clock: Clock,

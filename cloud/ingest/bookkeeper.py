@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from cloud.ingest.audit import Books
-from cloud.store import Mark, Retry, Tallied, each_row
+from cloud.store import Ledger, Mark, Retry, Statuses, Summaries, Tallied, each_row
 from cloud.store.ledger import PAGE
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.ingest.audit import Account
-    from cloud.store import Store
 
 log = logging.getLogger(__name__)
 FOLLOW_S = 60.0
@@ -31,7 +30,11 @@ KEEP_MS = 300_000  # how far the mark may be behind: a start reads the rows of t
 TRAIL_MS = 150_000  # more than two turns: the clock that dates arrivals may be set back meanwhile
 
 
-def accounts_of(store: Store, clock: Clock) -> list[Account]:
+class Kept(Ledger, Statuses, Summaries, Protocol):
+    """What the books are read from and kept in."""
+
+
+def accounts_of(store: Kept, clock: Clock) -> list[Account]:
     """Return the sum of every epoch as a store knows it now, by gateway. Raises Retry."""
     books = Books()
     Bookkeeper(store, books, clock).open()
@@ -41,8 +44,8 @@ def accounts_of(store: Store, clock: Clock) -> list[Account]:
 class Bookkeeper:
     """`run` belongs to one thread; `ready` may be asked from any."""
 
-    def __init__(self, store: Store, books: Books, clock: Clock) -> None:
-        self._store, self._books, self._clock = store, books, clock
+    def __init__(self, store: Kept, books: Books, clock: Clock, by: str = "-") -> None:
+        self._store, self._books, self._clock, self._by = store, books, clock, by
         self._trail_ms = TRAIL_MS + round(store.settle_s * 1000)
         self._mark = Mark()  # how far the books go
         self._kept_ms = 0  # when their summary was kept last
@@ -109,7 +112,7 @@ class Bookkeeper:
             return
         mark, changed = self._mark, self._books.changed()
         try:
-            self._store.keep_summary([Tallied(*one) for one in changed], mark)
+            self._store.keep_summary([Tallied(*one) for one in changed], mark, self._by)
         except BaseException:
             self._books.unkept(changed)
             raise

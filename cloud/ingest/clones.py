@@ -15,7 +15,7 @@ from cloud.store import TWICE
 from cloud.store.keys import same_span
 
 if TYPE_CHECKING:
-    from cloud.store import LedgerRow, Store
+    from cloud.store import Ledger, LedgerRow
 
 RECENT = 50_000  # identities: what a follower reads again, at 200 batches a second
 DOUBTS, AT_ONCE = 100, 50  # of one epoch, and epochs, asked for in one turn; of a copied card more will come
@@ -52,7 +52,7 @@ class Clones:
                 if len(self._recent) > RECENT:
                     self._recent.popitem(last=False)
 
-    def judge(self, store: Store) -> None:
+    def judge(self, store: Ledger) -> None:
         """Ask the ledger where a row alone does not tell. Raises Retry; the rest is asked at the next turn."""
         for key in list(self._doubts)[:AT_ONCE]:
             with self._turn:

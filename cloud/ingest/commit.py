@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cloud.ingest.complaints import Complaints
     from cloud.ingest.quarantine import Quarantine
     from cloud.ingest.reading import Entry, Reader
-    from cloud.store import Store
+    from cloud.store import Ledger
 
 log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
@@ -39,7 +39,7 @@ class Committer:
 
     def __init__(
         self,
-        store: Store,
+        store: Ledger,
         quarantine: Quarantine,
         reader: Reader,
         answers: Answers,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cloud.inbox import Inbox, Question
     from cloud.ingest.complaints import Complaints
     from cloud.ingest.quarantine import Case, Quarantine
-    from cloud.store import Store
+    from cloud.store import Ledger
 
 RETRY = "retry"  # the kind of question
 SLICE = 16  # cases between two groups of messages
@@ -36,7 +36,7 @@ class Retrial:
     def __init__(
         self,
         inbox: Inbox | None,
-        store: Store,
+        store: Ledger,
         quarantine: Quarantine,
         complaints: Complaints,
         clock: Clock,

@@ -94,13 +94,13 @@ class Tally:
             quarantined=list(self.quarantined),
             declared=list(self.declared),
             expired=list(self.expired),
-            refused={first: n for first, n in self._refused.items() if n},
+            refused=self._refused,
             late={day: list(late) for day, late in self._late.items()},
         )
         return msgspec.json.encode(kept).decode()
 
     def add(self, text: str) -> None:
-        """Add a tally that was kept. Raises msgspec.DecodeError for what is none."""
+        """Add a tally that was kept, perhaps by somebody who knew less. Raises msgspec.DecodeError for what is none."""
         kept = msgspec.json.decode(text, type=_Kept)
         self.high = max(self.high, kept.high)
         for verdict in ("stored", "quarantined", "declared", "expired"):
@@ -108,7 +108,8 @@ class Tally:
             for start, end in getattr(kept, verdict):
                 own.add(start, end)
         for first, n in kept.refused.items():
-            self._refused.setdefault(first, n)
+            if first not in self.expired:
+                self._refused[first] = min(n, self._refused.get(first, n))
         for day, late in kept.late.items():
             for start, end in late:
                 self._note_late(day, start, end)

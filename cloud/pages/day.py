@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.pages.readings import Figure
-    from cloud.store import Store
+    from cloud.store import History
 
 _DAY_MS = 86_400_000
 KEEP_S = 300.0
@@ -43,7 +43,7 @@ class Spans(NamedTuple):
 class Day:
     """Answers from memory for five minutes."""
 
-    def __init__(self, store: Store, clock: Clock, patience_s: float) -> None:
+    def __init__(self, store: History, clock: Clock, patience_s: float) -> None:
         self._store = store
         self._clock = clock
         self._spans = Remembered(aside("ask-day", self._ask), clock, KEEP_S, patience_s=patience_s, rest_s=REST_S)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.registry import Registry
-    from cloud.store import Store
+    from cloud.store import History
     from cloud.stream.latest import Latest
 
 
@@ -93,7 +93,7 @@ class Garden:
 
     registry: Registry
     latest: Latest
-    store: Store
+    store: History
     clock: Clock
     public_url: str
     coverage: Coverage

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,7 @@ class Ingest:
         self._inbox = Inbox(folder, "ingest", clock)  # a second ingest on this folder ends here, in words
         self._quarantine = quarantine.opened(folder / "quarantine.db")
         self._books = Books()
-        self._bookkeeper = Bookkeeper(self._store, self._books, clock)
+        self._bookkeeper = Bookkeeper(self._store, self._books, clock, _name_of(folder))
         self._stream = Stream(config.broker, "gocche-ingest", topics.shared(config.broker.share), clock, self._arrived)
         self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._stream.publish, self._inbox)
 
@@ -79,6 +81,11 @@ class Ingest:
         """Take what gateways said before: nothing waits for it, however long it takes."""
         insist(self._ingester.recall, self._clock, stop)
         stop.wait()
+
+
+def _name_of(folder: Path) -> str:
+    """Return what tells an ingester from others of the same store, on this machine or elsewhere, whenever it starts."""
+    return f"{zlib.crc32(f'{platform.node()} {folder.resolve()}'.encode()):08x}"
 
 
 def build(config: CloudConfig, clock: Clock, _listener: socket.socket | None) -> Ingest:

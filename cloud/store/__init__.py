@@ -72,8 +72,9 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Store(Ledger, History, Statuses, Summaries, Protocol):
-    """Where readings and the ledger live. Reading methods may be called from any thread; `commit` from one.
+    """Where readings and the ledger live, for who opens and closes it; who only uses it names the part that he needs.
 
+    Reading methods may be called from any thread; `commit` from one.
     Every method raises `Retry` when the database is out of reach, full or busy beyond its patience.
     """
 
@@ -82,9 +83,6 @@ class Store(Ledger, History, Statuses, Summaries, Protocol):
 
         Raises Refused, with the remedy in its words, when another writer holds the lock.
         """
-
-    def tidy(self, now_ms: int) -> None:
-        """Do what is due beside committing. Called each minute, from one thread, by who keeps the books."""
 
     def health(self) -> dict[str, Any]:
         """Return what an operator must know: engine, version, size, last fault."""

@@ -36,7 +36,11 @@ def seq_of(time_ns: int, told: int | None, row: LedgerRow) -> int | None:
     if told is None:
         place = (time_ns - row.first) % SEQ_MODULUS
         return row.first + place if place < row.n else None
+    return told if has_key(time_ns, row) and row.first <= told < row.first + row.n else None
+
+
+def has_key(time_ns: int, row: LedgerRow) -> bool:
+    """Tell whether a stored time has the key of a ledger row's batch, or one that was counted up from it."""
     near, far = divmod(time_ns % MS_NS, batch.FAR)
     own_near, own_far = divmod(row.start_ns % MS_NS, batch.FAR)
-    own = near == own_near and (far - own_far) % batch.FAR < row.n
-    return told if own and row.first <= told < row.first + row.n else None
+    return near == own_near and (far - own_far) % batch.FAR < row.n

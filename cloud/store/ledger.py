@@ -39,7 +39,8 @@ class LedgerRow(msgspec.Struct, frozen=True):
     """What became of one batch. `verdict` is stored, quarantined or declared (a gap record).
 
     `refused` of the `n` readings are in quarantine although the batch is stored. `start_ns` and `end_ns` are the
-    lowest and highest stored time of its readings, 0 where it has none. `words` is the reason, or `TWICE`.
+    lowest and highest stored time of its readings, 0 where it has none. `words` is the reason, or `TWICE`. `order` is
+    what an engine needs to find the numbers of the readings again, "" where it needs nothing.
     """
 
     gateway: str
@@ -52,6 +53,7 @@ class LedgerRow(msgspec.Struct, frozen=True):
     start_ns: int = 0
     end_ns: int = 0
     words: str = ""
+    order: str = ""
 
 
 class Ledger(Protocol):

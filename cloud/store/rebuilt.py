@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from cloud.store.ledger import Refusal
+from cloud.store.history import History
+from cloud.store.ledger import Ledger, Refusal
 from wire.batch import MS_NS, Batch, Block, Gap, Source
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cloud.store import Store
     from cloud.store.ledger import LedgerRow
     from wire.batch import Dated
 
 
-def entry(source: Store, row: LedgerRow) -> Batch | Gap | Refusal:
+class Kept(Ledger, History, Protocol):
+    """Where batches are read, with their raw numbers."""
+
+
+def entry(source: Kept, row: LedgerRow) -> Batch | Gap | Refusal:
     """Return the entry of a ledger row with its readings, raw numbers and stored times. Raises Retry.
 
     Boot, uncertainty and what dated a batch are not kept by stores: only whether its times are bounded.
@@ -41,7 +45,7 @@ def _shapes(readings: Iterable[Dated]) -> dict[tuple[str, tuple[str, ...]], list
     return shapes
 
 
-def _block(source: Store, row: LedgerRow, channel: str, names: tuple[str, ...], rows: list[Dated]) -> Block:
+def _block(source: Kept, row: LedgerRow, channel: str, names: tuple[str, ...], rows: list[Dated]) -> Block:
     times = [one.utc_ms or 0 for one in rows]
     absent = [[(at, int(one.reasons[name])) for at, one in enumerate(rows) if name in one.reasons] for name in names]
     block = Block(

@@ -31,11 +31,18 @@ class Tallied(msgspec.Struct, frozen=True):
 class Summaries(Protocol):
     """Where the summary is kept. What it says of an epoch may be newer than its mark, never older."""
 
-    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark) -> None:
+    def tidy(self, now_ms: int) -> None:
+        """Do what is due beside committing. Called each minute, from one thread, by who keeps the books."""
+
+    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark, by: str = "-") -> None:
         """Keep what has changed, and then how far it all goes. From any thread of the process that commits.
 
-        An epoch that is not named stays as it was kept last.
+        An epoch that is not named stays as it was kept last. `by` is who keeps it: where several may write, what others
+        kept stays beside it, so that who knows less writes over nothing.
         """
 
     def summary(self) -> tuple[Mark, list[Tallied]]:
-        """Return how far it goes and what was kept of each epoch; `Mark()` and nothing where none was kept."""
+        """Return how far it goes and what was kept of each epoch; `Mark()` and nothing where none was kept.
+
+        Of one epoch there may be several, to be added up.
+        """

@@ -798,6 +798,40 @@ def test_what_an_older_gocche_wrote_is_read_and_may_come_again(archive: Any, ser
     assert archive.batch_readings(row) == list(whole.readings())
 
 
+def test_an_epoch_makes_no_series(archive: Any) -> None:
+    """A gateway has a new one at each boot, and 1.8 refuses the 100,001st value of a tag, for good."""
+    for number in range(3):
+        epoch = f"{number:016x}"
+        archive.commit([batch(epoch=epoch, rows=soil(1)), Gap("sg-01", epoch, 2, 1, "quota")], START_MS + number)
+        archive.write_status("sg-01", Status(1, "online", epoch=epoch), START_MS + number)
+        archive.keep_summary([Tallied("sg-01", epoch, "{}")], Mark())
+    keys = {
+        row["tagKey"] for _, row in archive._server.rows("SHOW TAG KEYS FROM batch, reading, status, newest, tally")[0]
+    }
+    assert keys == {"gateway", "channel", "by"}
+    assert (len(archive.ledger()), len(archive.statuses()), len(archive.summary()[1])) == (6, 3, 3)
+
+
+def test_what_the_last_version_wrote_is_read_and_may_come_again(archive: Any, server: Any) -> None:
+    """It had a number in each reading, and a field for each part of a ledger row."""
+    whole = batch(rows=[{"soil-1": {"soil_ph": 4.5}}, {"soil-1": {"soil_ph": Reason.SHORT}}])
+    first, last = (time for block in whole.blocks for time in block.stored_ns())
+    row = f'first=1,n=2,verdict=0,refused=0,arrival_ms={START_MS},start_ns="{first}",end_ns="{last}",words=""'
+    put(
+        server,
+        archive,
+        f"reading,channel=soil-1,gateway=sg-01 soil_ph=4.50,seq=1i {first}",
+        f"missing,channel=soil-1,gateway=sg-01 soil_ph=2,seq=2i {last}",
+        f"batch,epoch={EPOCH},gateway=sg-01 {row} {START_MS * 1_000_000}",
+    )
+    for again in range(2):
+        assert read(archive) == list(whole.readings())
+        assert [row.arrival_ms for row in archive.rows_of("sg-01", EPOCH, [1])] == [START_MS]
+        archive.commit([whole], START_MS + 1_000 + again)
+    assert [(row.arrival_ms, row.words) for row in archive.ledger()] == [(START_MS, "")]
+    assert read(archive) == list(whole.readings())
+
+
 def test_what_a_foreign_program_writes_costs_only_itself(archive: Any, server: Any) -> None:
     whole = batch(rows=MIXED)
     archive.commit([whole], START_MS)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cloud.alerts.decide.intake import Intake
     from cloud.alerts.journal import Journal
     from cloud.clock import Clock
-    from cloud.store import LedgerRow, Store
+    from cloud.store import Ledger, LedgerRow
 
 LOG = logging.getLogger(__name__)
 ROWS_A_PAGE = 200
@@ -41,7 +41,7 @@ class CatchUp:
 
     def __init__(
         self,
-        store: Store,
+        store: Ledger,
         journal: Journal,
         follows: Callable[[str], bool],
         intake: Intake,

@@ -7,9 +7,10 @@ bad lines are known, because neither generation names them: 1.8 keeps the good l
 after a syntax error. Asking again is harmless in both: the same line is the same point.
 
 Layout: `reading`, `missing` and `raw` (tags gateway, channel; a float field per quantity: its value, the code of the
-reason why there is none, the number that stood beside that reason; in the first two the integer `seq`), `batch` (the
-ledger: tags gateway, epoch) and `status` (tags gateway, epoch). Readings of two epochs of one gateway are told apart by
-the key in their times. Only what is ours is read: a foreign program's fields and lines are passed over.
+reason why there is none, the number that stood beside that reason; in the first two the integer `seq` where the ledger
+cannot give it), `batch` (the ledger: tag gateway, one text a batch), `status` and `newest` (tag gateway), `tally` and
+`mark` (the summary). Readings of two epochs of one gateway are told apart by the key in their times, and no epoch is a
+tag: each boot makes one. Only what is ours is read: a foreign program's fields and lines are passed over.
 """
 
 from __future__ import annotations
@@ -18,6 +19,6 @@ from cloud.store import Cost
 from cloud.store.engines.influx.config import InfluxConfig
 from cloud.store.engines.influx.store import InfluxStore
 
-COST = Cost(a_reading=0, a_value=5.4, a_batch=100)  # docs/decisions/0019; the ledger believed
+COST = Cost(a_reading=0, a_value=4.8, a_batch=45)  # docs/decisions/0025
 CONFIG = InfluxConfig
 STORE = InfluxStore

@@ -8,34 +8,40 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from wire.batch import Block
 
 NONE = "-"  # an empty tag value is a syntax error
-SEQ = "seq"  # the field of a reading's sequence number, an integer: as such it takes next to nothing on disk
+SEQ = "seq"  # the field of a reading's sequence number, an integer: written where the ledger's word cannot say it
 
 
-def text_of(gateway: str, block: Block, times: list[int]) -> str:
+def text_of(gateway: str, block: Block, times: list[int], *, numbered: bool) -> str:
     """Return the lines of a block: where nothing is absent in one formatting for all of its rows."""
     if any(block.absent) or not block.columns:
-        return "\n".join(line for _, line in lines(gateway, block, times))
-    values = chain.from_iterable(zip(*block.columns, block.seqs, times, strict=True))
-    return "\n".join([_template(gateway, block)] * len(times)) % tuple(values)
+        return "\n".join(line for _, line in lines(gateway, block, times, numbered=numbered))
+    values = chain.from_iterable(zip(*_columns(block, times, numbered=numbered), strict=True))
+    return "\n".join([_template(gateway, block, numbered=numbered)] * len(times)) % tuple(values)
 
 
-def _template(gateway: str, block: Block) -> str:
+def _columns(block: Block, times: list[int], *, numbered: bool) -> list[Sequence[object]]:
+    return [*block.columns, block.seqs, times] if numbered else [*block.columns, times]
+
+
+def _template(gateway: str, block: Block, *, numbered: bool) -> str:
     fields = ",".join(escaped(quantity).replace("%", "%%") + "=%s" for quantity in block.quantities)
-    return f"reading,{tagged(gateway, channel=block.channel).replace('%', '%%')} {fields},{SEQ}=%di %d"
+    number = f",{SEQ}=%di" if numbered else ""
+    return f"reading,{tagged(gateway, channel=block.channel).replace('%', '%%')} {fields}{number} %d"
 
 
-def lines(gateway: str, block: Block, times: list[int]) -> Iterator[tuple[int, str]]:
+def lines(gateway: str, block: Block, times: list[int], *, numbered: bool) -> Iterator[tuple[int, str]]:
     """Yield (seq, line) for the rows of a block: the texts of the wire, as they are, set into one template."""
     tags = tagged(gateway, channel=block.channel)
     holed = {row for pairs in block.absent for row, _ in pairs}
     if block.columns and len(holed) < len(times):
-        template = _template(gateway, block)
-        made = zip(block.seqs, map(template.__mod__, zip(*block.columns, block.seqs, times, strict=True)), strict=True)
+        template = _template(gateway, block, numbered=numbered)
+        rows = zip(*_columns(block, times, numbered=numbered), strict=True)
+        made = zip(block.seqs, map(template.__mod__, rows), strict=True)
         yield from made if not holed else (pair for row, pair in enumerate(made) if row not in holed)
     reasons: dict[int, list[str]] = {}
     for quantity, pairs in zip(block.quantities, block.absent, strict=True):
@@ -45,12 +51,12 @@ def lines(gateway: str, block: Block, times: list[int]) -> Iterator[tuple[int, s
     for row, quantity, text in block.raw:
         raw.setdefault(row, []).append(f"{escaped(quantity)}={text}")
     for row in sorted(holed):
-        last = f"{SEQ}={block.seqs[row]}i {times[row]}"
+        last = f",{SEQ}={block.seqs[row]}i {times[row]}" if numbered else f" {times[row]}"
         pairs_of = zip(block.quantities, block.columns, strict=True)
         present = [f"{escaped(quantity)}={column[row]}" for quantity, column in pairs_of if column[row]]
         if present:
-            yield block.seqs[row], f"reading,{tags} {','.join(present)},{last}"
-        yield block.seqs[row], f"missing,{tags} {','.join(reasons[row])},{last}"
+            yield block.seqs[row], f"reading,{tags} {','.join(present)}{last}"
+        yield block.seqs[row], f"missing,{tags} {','.join(reasons[row])}{last}"
         if row in raw:
             yield block.seqs[row], f"raw,{tags} {','.join(raw[row])} {times[row]}"
 
@@ -70,6 +76,6 @@ def quoted(text: str) -> str:
 
 
 def tagged(gateway: str, **second: str) -> str:
-    """Return gateway and a second tag in the order of their keys, which spares the database sorting them."""
+    """Return gateway and another tag in the order of their keys, which spares the database sorting them."""
     tags = {"gateway": gateway} | second
     return ",".join(f"{key}={escaped(tags[key] or NONE)}" for key in sorted(tags))

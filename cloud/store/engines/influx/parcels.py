@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.store.engines.influx.lines import lines, quoted, tagged, text_of
+from cloud.store.engines.influx.lines import NONE, lines, quoted, tagged, text_of
+from cloud.store.engines.influx.order import NUMBERED, word_of
 from cloud.store.keys import MS_NS, span_ns
 from cloud.store.ledger import VERDICTS, Refusal, code
 from wire.batch import Batch, Block, Gap
@@ -25,20 +26,23 @@ class Row(msgspec.Struct, frozen=True):
     """A ledger row on its way in."""
 
     entry: Batch | Gap | Refusal
-    arrival_ms: int
     time_ns: int
     span: tuple[int, int]
     words: str = ""
+    order: str = NUMBERED
 
-    def line(self, refused: int) -> str:
-        """Return the row in line protocol; `refused` readings of it stand in quarantine."""
+    def line(self, refused: int = 0, order: str = NUMBERED) -> str:
+        """Return the row in line protocol, all of it in one field: each would bring a time of its own.
+
+        The epoch is no tag: a gateway has a new one at each boot, and of one tag InfluxDB 1.8 takes 100,000 values.
+        `refused` readings stand in quarantine.
+        """
         entry, (low, high) = self.entry, self.span
         words = self.words if isinstance(entry, Batch) else entry.reason
-        return (
-            f"batch,{tagged(entry.gateway, epoch=entry.epoch)} first={entry.first},n={entry.n},"
-            f"verdict={code(entry)},refused={refused},arrival_ms={self.arrival_ms},"
-            f"start_ns={quoted(str(low))},end_ns={quoted(str(high))},words={quoted(words)} {self.time_ns}"
+        told = (
+            f"{entry.epoch or NONE} {entry.first} {entry.n} {code(entry)} {refused} {low} {high - low} {order} {words}"
         )
+        return f"batch,{tagged(entry.gateway)} row={quoted(told)} {self.time_ns}"
 
 
 class Parcel(msgspec.Struct, frozen=True):
@@ -51,13 +55,19 @@ class Parcel(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """Return all its lines, the ledger's last."""
-        ledger = self.row.line(0)
-        return f"{self.readings}\n{ledger}" if self.readings else ledger
+        return f"{self.readings}\n{self.told()}" if self.readings else self.told()
+
+    def told(self) -> str:
+        """Return its ledger line, where the database took all of its readings."""
+        return self.row.line(order=self.row.order)
 
     def lines(self) -> list[tuple[int, str]]:
-        """Return the lines again, each with its sequence number: asked for only when some of them were refused."""
+        """Return the lines again, each with its sequence number: asked for only when some of them were refused.
+
+        They are numbered, as nobody knows yet which of them will be there.
+        """
         gateway = self.row.entry.gateway
-        return [line for block in self.blocks for line in lines(gateway, block, block.stored_ns())]
+        return [line for block in self.blocks for line in lines(gateway, block, block.stored_ns(), numbered=True)]
 
 
 def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int, since_ms: int = 0) -> Iterator[Parcel]:
@@ -65,22 +75,29 @@ def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int, since_ms:
 
     Readings of before `since_ms` have expired: the ledger tells of them, and they are not written.
     """
-    taken: dict[tuple[str, str, int], tuple[int, int, tuple[int, int]]] = {}
+    taken: dict[tuple[str, int], tuple[str, int, int, tuple[int, int]]] = {}
     for number, entry in enumerate(entries):
         blocks: list[Block] = []
-        span, words = (0, 0), ""
+        times: list[list[int]] = []
+        span, words, order = (0, 0), "", NUMBERED
         if isinstance(entry, Batch):
-            span = span_ns([block.stored_ns() for block in entry.blocks])
-            blocks = entry.blocks
+            blocks, times = entry.blocks, [block.stored_ns() for block in entry.blocks]
+            span = span_ns(times)
             if span[0] < since_ms * MS_NS:
                 blocks = _since(blocks, since_ms)
+                times = [block.stored_ns() for block in blocks]
                 words = EXPIRED if not blocks else ""
-        readings = "\n".join(text_of(entry.gateway, block, block.stored_ns()) for block in blocks)
+            else:
+                order = word_of(blocks, times)
+        readings = "\n".join(
+            text_of(entry.gateway, block, own, numbered=order == NUMBERED)
+            for block, own in zip(blocks, times, strict=True)
+        )
         fraction = _fraction(entry, span)
-        content = (entry.first, entry.n, span)
-        while taken.setdefault((entry.gateway, entry.epoch, fraction), content) != content:
+        content = (entry.epoch, entry.first, entry.n, span)
+        while taken.setdefault((entry.gateway, fraction), content) != content:
             fraction = (fraction + len(VERDICTS)) % MS_NS
-        row = Row(entry, arrival_ms, arrival_ms * MS_NS + fraction, span, words)
+        row = Row(entry, arrival_ms * MS_NS + fraction, span, words, order)
         yield Parcel(number, blocks, readings, row)
 
 
@@ -92,11 +109,12 @@ def _since(blocks: list[Block], since_ms: int) -> list[Block]:
 def _fraction(entry: Batch | Gap | Refusal, span: tuple[int, int]) -> int:
     """Return what tells ledger rows of one millisecond apart, whichever process writes them.
 
-    Batches that lie within 10,000 readings for sure; other readings under the same numbers but for chance, 1 in 33.
+    Batches of one epoch that lie within 10,000 readings for sure; other readings under the same numbers, or those of
+    another epoch, but for chance, 1 in 33.
     """
     near = entry.first % NEAR * len(VERDICTS) + code(entry)
     ways = MS_NS // (NEAR * len(VERDICTS))
-    return near + NEAR * len(VERDICTS) * (zlib.crc32(f"{entry.n} {span}".encode()) % ways)
+    return near + NEAR * len(VERDICTS) * (zlib.crc32(f"{entry.epoch} {entry.n} {span}".encode()) % ways)
 
 
 def groups(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:

@@ -14,6 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from cloud.store.engines.influx.config import InfluxConfig
 
+AT_NS = 7_258_118_400_000_000_000  # 2200-01-01, for what is written over: no retention reaches it
 LEDGER, HOURS = "ledger", "hours"  # the names of the policies
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from wire.quantities import QUANTITIES
@@ -37,6 +38,11 @@ def where_of(gateway: str, channel: str, start_ns: int, end_ns: int) -> str:
 def quote(text: str) -> str:
     r"""Return an InfluxQL string: `\` and `'` escaped."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def pattern(text: str) -> str:
+    """Return what finds a text in an InfluxQL regular expression."""
+    return re.sub(r"([^0-9A-Za-z])", r"\\\1", text)
 
 
 def field_of(text: str) -> str:

@@ -49,7 +49,7 @@ class InfluxStore:
         statuses.write(self._server, gateway, status, arrival_ms)
 
     def statuses(self) -> list[StatusRow]:
-        """Return the newest status of every (gateway, epoch), with the highest `acquired` ever told in it."""
+        """Return the newest status of every gateway, and of epochs that ended lately."""
         return statuses.newest(self._server)
 
     def ledger(self, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]:
@@ -103,12 +103,12 @@ class InfluxStore:
         """Return by (gateway, channel) the newest stored time within [start, end) that had one of these values."""
         return history.last_held(self._server, series, quantity, values, (start_ns, end_ns))
 
-    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark) -> None:
-        """Keep what the ledger adds up to."""
-        summary.keep(self._server, tallies, mark)
+    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark, by: str = "-") -> None:
+        """Keep what the ledger adds up to, beside what other ingesters keep."""
+        summary.keep(self._server, tallies, mark, by)
 
     def summary(self) -> tuple[Mark, list[Tallied]]:
-        """Return how far the summary goes, and what was kept of each epoch."""
+        """Return how far the summary goes, and what each ingester kept of each epoch."""
         return summary.read(self._server)
 
     def health(self) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Writing:
         readings = "\n".join(parcel.readings for parcel in group if parcel.readings)
         if readings:
             self._server.write(readings)
-        self._server.write("\n".join(parcel.row.line(0) for parcel in group), policy)
+        self._server.write("\n".join(parcel.told() for parcel in group), policy)
 
     def _bisected(self, group: list[Parcel], why: BodyRefused) -> list[tuple[Parcel, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""

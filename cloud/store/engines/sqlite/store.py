@@ -167,7 +167,7 @@ class SqliteStore:
                     break
         return found
 
-    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark) -> None:
+    def keep_summary(self, tallies: Sequence[Tallied], mark: Mark, by: str = "-") -> None:  # noqa: ARG002 - one writer
         """Keep what the ledger adds up to. A commit waits for some of it at most."""
         self._open().keep_summary(tallies, mark)
 
