@@ -18,14 +18,13 @@ import msgspec
 from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
+from cloud.store import check_store
 from disk.flush import flush
 from gocche.audit import audit
 from gocche.words import Refused, both
 from wire import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cloud.config import CloudConfig
 
 MANIFEST = "backup.json"
@@ -66,6 +65,8 @@ def backup(config: CloudConfig, settings: Path, folder: Path) -> int:
     engine = str(config.store.get("engine", "sqlite"))
     if engine == "sqlite":
         unknown = audit(replace(config, data=replace(config.data, path=str(folder / DATA))), as_json=False)
+        for companion in (folder / DATA).glob("*.db-*"):  # of that reading: a copy is whole without them
+            companion.unlink()
     else:
         unknown = 0
         print(both("backup", "makers", database=config.store.get("database", "gocche"), folder=folder))
@@ -103,13 +104,15 @@ def restore(config: CloudConfig, folder: Path) -> int:
     return audit(config, as_json=False) if manifest.engine == "sqlite" else 0
 
 
-def _databases(config: CloudConfig) -> Iterator[str]:
-    """Yield the names of the server's SQLite files, the store first."""
-    found = sorted(path.name for path in Path(config.data.path).glob("*.db"))
+def _databases(config: CloudConfig) -> list[str]:
+    """Return the names of the server's SQLite files, the store first; a gateway's spool beside them is never copied."""
+    check_store(config.file, config.store, running=False)
+    data = Path(config.data.path)
+    own = (str(config.store.get("path", "store.db")), "quarantine.db", "alerts.db", "inbox-*.db")
+    found = [path.name for pattern in own for path in sorted(data.glob(pattern))]
     if not found:
-        raise Refused("backup", "nothing", data=config.data.path)
-    store = str(config.store.get("path", ""))
-    yield from sorted(found, key=lambda name: (name != store, name))
+        raise Refused("backup", "nothing", data=data)
+    return found
 
 
 def _copy_database(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from cloud.config import load
 from cloud.ingest.quarantine import Quarantine
 from cloud.rooms import store_of
 from cloud.store import each_row
+from edge.keep.spool import Spool
 from gocche.backup import DATA, MANIFEST, backup, restore
 from gocche.words import Refused
 from tests.build import batch, soil
@@ -26,7 +27,7 @@ BOUND_S = 20.0
 def settings(folder: Path):
     """Return the sample's configuration with its data in a folder."""
     config = load(SAMPLE)
-    return replace(config, data=replace(config.data, path=str(folder)))
+    return replace(config, data=replace(config.data, path=str(folder)), store={"engine": "sqlite"})
 
 
 class Writing:
@@ -67,11 +68,17 @@ def copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     config = settings(tmp_path / "live")
     (tmp_path / "live").mkdir()
     Quarantine(tmp_path / "live" / "quarantine.db").close()
+    Spool(tmp_path / "live" / "spool.db", 1 << 20).close()  # as under `gocche up`: its numbers must never come twice
     with Writing(config) as writing:
         before = writing.n
         assert backup(config, SAMPLE, tmp_path / "copy") == 0
+        assert {path.name for path in (tmp_path / "copy" / DATA).iterdir()} == {"store.db", "quarantine.db"}
         assert before <= len(rows(settings(tmp_path / "copy" / DATA)))
-    assert "không rõ 0" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.index("copied store.db") < told.index(
+        "copied quarantine.db"
+    )  # may know more, never less
+    assert "không rõ 0" in told
     return tmp_path / "copy"
 
 
