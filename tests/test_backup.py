@@ -75,9 +75,7 @@ def copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         assert {path.name for path in (tmp_path / "copy" / DATA).iterdir()} == {"store.db", "quarantine.db"}
         assert before <= len(rows(settings(tmp_path / "copy" / DATA)))
     told = capsys.readouterr().out
-    assert told.index("copied store.db") < told.index(
-        "copied quarantine.db"
-    )  # may know more, never less
+    assert told.index("copied store.db") < told.index("copied quarantine.db")  # may know more, never less
     assert "không rõ 0" in told
     return tmp_path / "copy"
 

@@ -171,11 +171,12 @@ class Alerts:
     def run(self, stop: threading.Event) -> None:
         """Work until stopped, in the caller's thread. A fault is logged and costs a pause, never the thread."""
         ledger = threading.Thread(target=self._ledger.run, args=(stop, self._wake), name="alerts-ledger", daemon=True)
-        ledger.start()
         pause_s = IDLE_S
         while not stop.is_set():
             try:
                 self._work()
+                if ledger.ident is None:  # it reads on from the cursor that the first turn began
+                    ledger.start()
                 pause_s, self._fault = IDLE_S, ""
                 self._clock.wait(self._wake, IDLE_S)
             except Exception as fault:
@@ -184,7 +185,8 @@ class Alerts:
                 LOG.exception("alerts-failed pause_s=%g", pause_s)
                 self._clock.wait(stop, pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        ledger.join(LEDGER_END_S)  # one that hangs in a database dies with the process: it writes nothing
+        if ledger.ident is not None:
+            ledger.join(LEDGER_END_S)  # one that hangs in a database dies with the process: it writes nothing
         self._journal.close()
 
     def step(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from typing import TYPE_CHECKING, Any
 
 from cloud.ingest.answers import Answers
@@ -20,7 +21,6 @@ from cloud.store import Retry
 from settings.words import Refused
 
 if TYPE_CHECKING:
-    import threading
     from collections import Counter
     from collections.abc import Callable
 
@@ -59,6 +59,7 @@ class Ingester:
         self._retrial = Retrial(inbox, store, quarantine, self._complaints, clock, books.row)
         self._twice: dict[str, int] = {}
         self.recalled = False
+        self.prepared = threading.Event()  # whether the store takes and tells
 
     @property
     def counts(self) -> Counter[str]:
@@ -86,6 +87,7 @@ class Ingester:
                 log.exception("the store cannot be prepared; tried again")
             return False
         self._complaints.well("store")
+        self.prepared.set()
         return True
 
     def recall(self) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.config import CloudConfig
 
+PREPARED_S = 0.2  # between two looks whether the store is prepared
+
 
 class Ingest:
     """The room. While the store is out of reach nothing is acknowledged; the books follow whenever they can be read."""
@@ -44,7 +46,7 @@ class Ingest:
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"ingest": self._ingester.run, "recall": self._recall, "books": self._bookkeeper.run}
+        return {"ingest": self._ingester.run, "recall": self._recall, "books": self._keep_books}
 
     def start(self) -> None:
         """Connect to the broker."""
@@ -76,6 +78,13 @@ class Ingest:
 
     def _arrived(self, arrival: Any) -> None:
         self._ingester.offer(arrival)
+
+    def _keep_books(self, stop: threading.Event) -> None:
+        """Follow the ledger once there is one: a store that is not prepared is told once, by who prepares it."""
+        while not self._ingester.prepared.is_set():
+            if self._clock.wait(stop, PREPARED_S):
+                return
+        self._bookkeeper.run(stop)
 
     def _recall(self, stop: threading.Event) -> None:
         """Take what gateways said before: nothing waits for it, however long it takes."""

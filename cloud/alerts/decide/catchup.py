@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 ROWS_A_PAGE = 200
 AGAIN_S = 5.0  # until a database out of reach is asked again
+TOLD_AT = 2  # a store that ingest is about to make is no fault
 IDLE_S = 0.5
 REMEMBERED = 1_000  # rows that cannot be read are said once
 
@@ -58,6 +59,7 @@ class CatchUp:
         self._due_s = clock.monotonic()
         self._next_ms: int | None = None  # where this reading of the ledger goes on; None between two of them
         self._said: OrderedDict[tuple[str, str, int, int], None] = OrderedDict()
+        self._failures = 0  # one after another
         self.unreadable = 0
         self.fault = ""
 
@@ -88,7 +90,8 @@ class CatchUp:
                 return self._read(db)
         except (Retry, sqlite3.Error) as fault:
             self._next_ms = None
-            if not self.fault:
+            self._failures += 1
+            if self._failures == TOLD_AT:
                 LOG.warning("alerts-ledger-unreachable words=%r", str(fault))
             self.fault = str(fault)
             self._due_s = self._clock.monotonic() + min(AGAIN_S, self._every_s)
@@ -104,7 +107,7 @@ class CatchUp:
         page.append(ReadTo(max([cursor, *(row.arrival_ms for row in rows[-1:])])))
         more = bool(rows) and rows[-1].arrival_ms < self._clock.utc_ms()  # a row of the future is the last for now
         self._next_ms = rows[-1].arrival_ms + 1 if more else None
-        self.fault = ""
+        self._failures, self.fault = 0, ""
         self._intake.hand_over(page)
         return True
 
