@@ -18,7 +18,6 @@ import msgspec
 from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
-from cloud.store import check_store
 from disk.flush import flush
 from gocche.audit import audit
 from gocche.words import Refused, both
@@ -106,9 +105,8 @@ def restore(config: CloudConfig, folder: Path) -> int:
 
 def _databases(config: CloudConfig) -> list[str]:
     """Return the names of the server's SQLite files, the store first; a gateway's spool beside them is never copied."""
-    check_store(config.file, config.store, running=False)
     data = Path(config.data.path)
-    own = (str(config.store.get("path", "store.db")), "quarantine.db", "alerts.db", "inbox-*.db")
+    own = (Path(config.store.get("path", "store.db")).name, "quarantine.db", "alerts.db", "inbox-*.db")
     found = [path.name for pattern in own for path in sorted(data.glob(pattern))]
     if not found:
         raise Refused("backup", "nothing", data=data)
