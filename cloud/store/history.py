@@ -41,6 +41,12 @@ class Hour(msgspec.Struct, frozen=True):
     low: float
     high: float
 
+    def plus(self, other: Hour) -> Hour:
+        """Return the hour with what another one counted of other readings in it."""
+        n = self.n + other.n
+        mean = (self.n * self.mean + other.n * other.mean) / n
+        return Hour(self.start_ms, n, mean, min(self.low, other.low), max(self.high, other.high))
+
 
 class History(Protocol):
     """Where values are read, from any thread."""

@@ -11,6 +11,7 @@ from cloud.clock import SystemClock
 from cloud.ingest.audit import Books
 from cloud.ingest.bookkeeper import Bookkeeper
 from cloud.store import Mark, Retry, Tallied, open_store
+from cloud.store.ledger import LATE
 from tests import servers
 from tests.build import EPOCH, batch, soil
 from tests.servers import influx_table
@@ -112,6 +113,35 @@ def test_what_comes_later_than_it_is_kept_has_expired_and_is_never_refused(
     (account,) = books.accounts()
     assert (account.quarantined, account.unknown) == (0, 0)
     store.close()
+
+
+def test_what_comes_later_than_it_is_kept_is_in_its_hours_once(server: Any, tmp_path: Path, now_ms: int) -> None:
+    store = opened(influx_table(server, tmp_path), keep_days=5)
+    first_ms = now_ms - 6 * DAY_MS
+    early = batch(rows=soil(2), start_ms=first_ms, now_ms=now_ms)
+    store.commit([early], first_ms + 60_000)  # in time: counted, and gone by now
+    forget(server, store._config.database)
+    store._server.write(
+        f"hour,channel=soil-1,gateway=sg-01 {counted(2, 30.005, 30.0, 30.01)} {first_ms}000000", "hours"
+    )
+    late = batch(first=3, rows=soil(3, base=50), start_ms=first_ms + 60_000, now_ms=now_ms)
+    part = batch(first=6, rows=soil(2), start_ms=first_ms + 180_000, step_ms=6 * DAY_MS - HOUR_MS, now_ms=now_ms)
+    old = batch(first=8, rows=soil(1), start_ms=now_ms - 10 * DAY_MS, now_ms=now_ms)
+    for again in range(3):
+        assert store.commit([late, part, early, old], now_ms + again) == [[]] * 4
+    assert [(row.first, row.words) for row in store.ledger()] == [(1, ""), (3, LATE), (6, ""), (8, LATE)]
+    assert [len(store.batch_readings(row)) for row in store.ledger()] == [0, 0, 1, 0]
+    (hour, fresh) = hours(store, now_ms)
+    assert hour == (-6 * DAY_MS, 2 + 3 + 1, 30.0, 50.02)
+    assert fresh[1] == 1
+    (mean,) = (one.mean for one in store.hourly("sg-01", "soil-1", "soil_moisture", first_ms, first_ms + 1))
+    assert mean == pytest.approx((2 * 30.005 + 50.0 + 50.01 + 50.02 + 30.0) / 6)
+    store.close()
+
+
+def counted(n: int, mean: float, low: float, high: float) -> str:
+    parts = {"count": n, "mean": mean, "min": low, "max": high}
+    return ",".join(f"soil_moisture.{part}={float(value)}" for part, value in parts.items())
 
 
 class Later(SystemClock):

@@ -54,12 +54,14 @@ def missing(server: Server, gateway: str, channel: str, start_ns: int, end_ns: i
     return [Absent(time, q, code, raw.get((time, q))) for time, q, code in found]
 
 
-def hourly(server: Server, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
+def hourly(
+    server: Server, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int, source: str = "reading"
+) -> list[Hour]:
     """Return the hours of one series that begin within [start, end), counted by the database when asked."""
     low, high = (-(-edge // HOUR_MS) * HOUR_MS for edge in (start_ms, end_ms))
     field, where = field_of(quantity), where_of(gateway, channel, low * MS_NS, high * MS_NS)
     (rows,) = server.rows(
-        f"SELECT count({field}), mean({field}), min({field}), max({field}) FROM reading {where}"  # noqa: S608
+        f"SELECT count({field}), mean({field}), min({field}), max({field}) FROM {source} {where}"  # noqa: S608
         " GROUP BY time(1h) fill(none)"
     )
     return hours(row for _, row in rows)

@@ -1,8 +1,9 @@
 """Hours for ever: counted from the readings while these are kept, and written down, in the measurement `hour`.
 
 Once an hour, when it is over, the ledger tells what came since the last time and for which hours; each of them is
-counted anew by the database and overwritten, so late data is in, and doing it twice changes nothing. Only when all is
-counted does the first start with `keep_days` let old readings go.
+counted anew by the database and overwritten, so late data is in, and doing it twice changes nothing: the database lets
+go of whole hours. Only when all is counted does the first start with `keep_days` let old readings go. What comes later
+than that lies in `late`, reading by reading and for ever, and is added when somebody asks for the hour.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloud.store import Retry
-from cloud.store.engines.influx import ledger
+from cloud.store.engines.influx import history, ledger
 from cloud.store.engines.influx.lines import escaped, tagged
 from cloud.store.engines.influx.places import HOURS
 from cloud.store.engines.influx.query import field_of, is_number, quote, where_of
@@ -47,7 +48,7 @@ class Hours:
                 if row.arrival_ms < end_ms and row.end_ns:
                     for hour in range(row.start_ns // HOUR_NS, row.end_ns // HOUR_NS + 1):
                         touched.setdefault(hour * HOUR_MS, set()).add(row.gateway)
-            first_ms = now_ms - self._keep_ms if limited else 0  # older ones may be going: counted for good
+            first_ms = until_ms - self._keep_ms if limited else 0  # what came then for older ones lies in `late`
             for hour_ms in sorted(touched):
                 if first_ms <= hour_ms < end_ms:
                     self._count(hour_ms, sorted(touched[hour_ms]))
@@ -76,6 +77,10 @@ class Hours:
             for _, row in rows
             if all(is_number(row[part]) for part in _PARTS)
         }
+
+    def late(self, series: tuple[str, str], quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
+        """Return what came for the hours of a series after they were counted for good."""
+        return history.hourly(self._server, *series, quantity, start_ms, end_ms, f'"{HOURS}".late')
 
     def _count(self, hour_ms: int, gateways: list[str]) -> None:
         wanted = ", ".join(f"{part}(*)" for part in _PARTS)

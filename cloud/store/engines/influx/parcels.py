@@ -10,7 +10,7 @@ import msgspec
 from cloud.store.engines.influx.lines import NONE, lines, quoted, tagged, text_of
 from cloud.store.engines.influx.order import NUMBERED, word_of
 from cloud.store.keys import MS_NS, span_ns
-from cloud.store.ledger import VERDICTS, Refusal, code
+from cloud.store.ledger import LATE, VERDICTS, Refusal, code
 from wire.batch import Batch, Block, Gap
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 NEAR = 10_000  # sequence numbers
-EXPIRED = "later than single readings are kept"
 MAX_LINES, MAX_BYTES = 5_000, 1_000_000  # of one body: 5,000 lines is where influxd is fastest, 1 MB far from its 25
 
 
@@ -73,7 +72,7 @@ class Parcel(msgspec.Struct, frozen=True):
 def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int, since_ms: int = 0) -> Iterator[Parcel]:
     """Yield the entries as lines, each ledger row under a time of its own within its millisecond.
 
-    Readings of before `since_ms` have expired: the ledger tells of them, and they are not written.
+    Readings of before `since_ms` have expired: the ledger tells of them, and they are not among the lines.
     """
     taken: dict[tuple[str, int], tuple[str, int, int, tuple[int, int]]] = {}
     for number, entry in enumerate(entries):
@@ -86,7 +85,7 @@ def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int, since_ms:
             if span[0] < since_ms * MS_NS:
                 blocks = _since(blocks, since_ms)
                 times = [block.stored_ns() for block in blocks]
-                words = EXPIRED if not blocks else ""
+                words = LATE if not blocks else ""
             else:
                 order = word_of(blocks, times)
         readings = "\n".join(

@@ -30,7 +30,7 @@ class InfluxStore:
         self._is_writer = writer
         self.settle_s = config.settle_s
         self._server = Server(config)
-        self._writing = Writing(self._server, config.keep_ms)
+        self._writing = Writing(self._server, config)
         self._hours = Hours(self._server, config.settle_s, config.keep_ms) if config.keep_ms else None
 
     def setup(self) -> None:
@@ -95,6 +95,8 @@ class InfluxStore:
         for hour in counted:
             if hour.start_ms not in found or hour.n >= found[hour.start_ms].n:  # else some of it is gone already
                 found[hour.start_ms] = hour
+        for hour in self._hours.late((gateway, channel), quantity, start_ms, end_ms):
+            found[hour.start_ms] = found[hour.start_ms].plus(hour) if hour.start_ms in found else hour
         return [found[start] for start in sorted(found)]
 
     def last_held(

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock
 from cloud.store import Retry
-from cloud.store.engines.influx.parcels import groups, parcels
+from cloud.store.engines.influx.late import kept_from_ms, late_lines
+from cloud.store.engines.influx.parcels import MAX_LINES, groups, parcels
+from cloud.store.engines.influx.places import HOURS
 from cloud.store.engines.influx.server import BodyRefused
 from cloud.store.ledger import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.engines.influx.parcels import Parcel
     from cloud.store.engines.influx.server import Server
     from cloud.store.ledger import Refusal
@@ -27,8 +30,8 @@ _CLOCK = SystemClock()
 class Writing:
     """The commits of one process. It remembers nothing of them: several may write."""
 
-    def __init__(self, server: Server, keep_ms: int = 0) -> None:
-        self._server, self._keep_ms = server, keep_ms
+    def __init__(self, server: Server, config: InfluxConfig) -> None:
+        self._server, self._config = server, config
 
     def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
         """Store each batch and its ledger line, several batches to a request, oldest first.
@@ -36,14 +39,23 @@ class Writing:
         In one request where both lie in one place; else the ledger's lines follow what they tell of.
         """
         refused: list[list[Refused]] = [[] for _ in entries]
-        since_ms = arrival_ms - self._keep_ms if self._keep_ms else 0
-        for group in groups(parcels(entries, arrival_ms, since_ms)):
+        if self._config.keep_ms:
+            self._keep_late(late_lines(self._server, self._config, entries, arrival_ms))
+        for group in groups(parcels(entries, arrival_ms, kept_from_ms(self._config, arrival_ms))):
             try:
                 self._write(group)
             except BodyRefused as error:
                 for parcel, own in self._bisected(group, error):
                     refused[parcel.number] = own
         return refused
+
+    def _keep_late(self, lines: list[str]) -> None:
+        """Write what only hours are kept of; a line that the database refuses has expired as its batch has."""
+        for part in (lines[at : at + MAX_LINES] for at in range(0, len(lines), MAX_LINES)):
+            try:
+                self._server.write("\n".join(part), HOURS)
+            except BodyRefused as error:
+                self._bad(part, error, HOURS)
 
     def _write(self, group: list[Parcel]) -> None:
         policy = self._server.places.ledger_policy
@@ -72,7 +84,7 @@ class Writing:
             raise Retry(f"InfluxDB refuses the ledger itself, measurement `batch`: {error}", 60.0) from error
         return [(parcel, [own[seq] for seq in sorted(own)]) for parcel in group for own in [found[parcel.number]]]
 
-    def _bad(self, lines: list[str], why: BodyRefused) -> dict[int, str]:
+    def _bad(self, lines: list[str], why: BodyRefused, policy: str = "") -> dict[int, str]:
         """Write lines by halves until each bad one stands alone; return {place: reason}."""
         bad: dict[int, str] = {}
         left, end_s = MAX_REQUESTS, _CLOCK.monotonic() + MAX_S
@@ -88,11 +100,13 @@ class Writing:
             if _CLOCK.monotonic() > end_s:
                 raise Retry(f"InfluxDB refuses lines, and is too slow to find them within {MAX_S:g} s: {why}", 60.0)
             try:
-                self._server.write("\n".join(lines[low:high]))
+                self._server.write("\n".join(lines[low:high]), policy)
             except BodyRefused as error:
                 why = error
                 if high - low == 1:
-                    if not (self._keep_ms and TOO_OLD in str(error)):  # by the database's clock: expired, not bad
+                    if not (
+                        self._config.keep_ms and TOO_OLD in str(error)
+                    ):  # by the database's clock: expired, not bad
                         bad[low] = str(error)
                 else:
                     middle = (low + high) // 2
