@@ -118,7 +118,7 @@ def test_a_batch_that_the_database_will_not_have_takes_nobody_along_and_is_judge
     assert case.reason.startswith("for 1.0 days the store took others and not this: InfluxDB is in trouble, 500: shard")
     assert bench.ingester.health()["suspects"] == 0
     assert bench.quarantine.suspects() == {}
-    assert b"verdict=1" in bench.portal.bodies[-1], "its ledger row"
+    assert b'row="0000000000000000 700 3 1 ' in bench.portal.bodies[-1], "its ledger row, with the verdict"
 
 
 def test_one_that_the_database_takes_after_all_is_no_suspect_any_more(bench: Bench) -> None:

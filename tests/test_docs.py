@@ -428,6 +428,12 @@ def test_what_operators_are_told_to_look_for_is_what_they_will_see() -> None:
     assert unsaid == []
 
 
+def test_what_the_page_of_the_board_quotes_stands_on_the_board() -> None:
+    code, page = printed(), prose(DOCS / "grafana.md")
+    quoted = re.findall(r"\*([^*\n]+)\*", page) + re.findall(r'"([^"\n]+)"', page.partition("## Đọc bảng")[2])
+    assert [words for words in quoted if words != "No data" and words not in code] == []  # Grafana's own
+
+
 def test_the_table_of_the_link_has_every_cause_in_both_languages() -> None:
     page = (DOCS / "operate.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)

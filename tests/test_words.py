@@ -304,10 +304,10 @@ def test_a_command_starts_without_the_libraries_of_others():
     assert not {"msgspec", "paho", "starlette", "amqtt", "serial"} & set(ran.stdout.split())
 
 
-# --- the two documents of the field
+# --- the documents of the field and of who runs the server
 
 
-@pytest.mark.parametrize("name", ["install.md", "add-a-sensor.md"])
+@pytest.mark.parametrize("name", ["install.md", "operate.md", "grafana.md", "add-a-sensor.md"])
 def test_every_paragraph_of_a_field_document_is_in_vietnamese_or_follows_one_that_is(name):
     text = re.sub(r"^```.*?^```$", "", (ROOT / "docs" / name).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     before = ""
