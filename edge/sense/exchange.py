@@ -93,8 +93,7 @@ class _Owed(msgspec.Struct):
 class Exchange:
     """All talk on one bus, whatever line it is on now. All but `orders` and `stop` belongs to the bus's own thread.
 
-    `byte_s` is how long one byte takes; `quiet_s` the silence that must lie before each frame; `echo` what somebody
-    has said of the adapter.
+    `byte_s` is how long one byte takes, `quiet_s` the silence before each frame, `echo` what is known of the adapter.
     """
 
     def __init__(self, timer: Timer, *, byte_s: float = 0.0, quiet_s: float = 0.0, echo: bool | None = None) -> None:
@@ -136,7 +135,7 @@ class Exchange:
         Raises the driver's BadReply, whatever the line raises, and Stopped.
         """
         self.faults = []
-        self._hear_out()
+        self.hear_out()
         self._ahead, self._deaf = b"", 0
         self._end_ms = self._timer.mono_ms() + round(1000 * terms.budget_s)
         heard_ms = self._timer.mono_ms()
@@ -190,7 +189,7 @@ class Exchange:
     def _tried(self, ask: Ask, terms: Terms) -> Reply:
         """Ask, and after silence or damage ask again: only this, not what the poll knows already."""
         tries = terms.retries if ask.frame else 0
-        self._hear_out()
+        self.hear_out()
         began_ms, missing = self._timer.mono_ms(), 0
         while True:
             try:
@@ -203,7 +202,7 @@ class Exchange:
                         self._owed.answers += missing
                     raise
             tries -= 1
-            missing += self._hear_out()
+            missing += self.hear_out()
         if missing:  # was this the answer to this try, or to one that was given up? as long again may the others take
             as_long_ms = 3 * (reply.heard_ms - began_ms) // 2
             self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + min(as_long_ms, LONGEST_OWED_MS), missing)
@@ -288,10 +287,11 @@ class Exchange:
     def _owes_beyond(self, end_ms: int) -> bool:
         return max(self._timer.mono_ms(), self._owed.until_ms if self._owed else 0) >= end_ms
 
-    def _hear_out(self) -> int:
+    def hear_out(self) -> int:
         """Listen until what is owed has come, or cannot come any more; then until the line is quiet.
 
-        Return how many answers never came. Raises Stopped.
+        Done before a question anyway; what comes while nobody listens seems as late as that. Return how many answers
+        never came. Raises Stopped.
         """
         owed, self._owed = self._owed, None
         if owed is None:

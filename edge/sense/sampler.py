@@ -134,6 +134,11 @@ class Sampler:
             sensor = self._sensors[number]
             self._put(self.poll(sensor))
             heapq.heapreplace(due, (self._next(at, sensor), number))
+            try:
+                self._exchange.hear_out()  # how late an answer is shows only while it comes
+            except PortLost as error:  # the next poll says so
+                self.close()
+                self._why_lost = str(error)
 
     def close(self) -> None:
         """Let go of the port. May be called twice."""

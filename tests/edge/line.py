@@ -36,3 +36,6 @@ class TimedLine:
 
     def drain(self) -> None:
         self.due = [item for item in self.due if item[0] > self._clock.now]
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -206,6 +206,8 @@ def test_a_value_is_of_its_own_question_whatever_befalls_the_line(framings, line
                 line.poll(rng.choice((1, 2, 3)), rng.randint(0, 2))
                 if rng.random() < 0.15:
                     line.order(rng.choice((1, 2, 3)))
+                if rng.random() < 0.5:
+                    line.exchange.hear_out()
                 line.clock.now += rng.choice((0, 1, 50, 3_000))
             line.far.share = dict.fromkeys(KINDS, 0)
             line.clock.now += LATE * TIMEOUT_MS  # what was on its way has come

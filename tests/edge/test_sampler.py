@@ -26,6 +26,7 @@ from edge.sense.sampler import Sampler
 from edge.sense.transcript import parse
 from gocche.status import remedy
 from tests.edge.clock import HandClock
+from tests.edge.line import TimedLine
 from wire.reading import Reading, Reason
 
 
@@ -146,6 +147,23 @@ def test_a_dead_probe_is_asked_ever_more_seldom_but_its_neighbour_is_not():
     polls = [sum(r.channel == name for r in got) for name in ("dead", "well")]
     assert polls[1] >= 115
     assert 5 <= polls[0] <= 20
+
+
+def test_an_answer_is_as_late_as_it_was_and_not_as_the_next_look_at_it():
+    """Found at the next poll it seemed later than it was: an installer was told so, and retries ran out of time."""
+    clock, got = HandClock(mono_ms=0), []
+    late = iter([True] * 2 + [True, False] * 9)  # what the first poll has time for, then each first try
+    line = TimedLine(clock, lambda frame: [(300 if next(late) else 10, answer(frame[0], 312, 225))])
+
+    def put(reading):
+        got.append(reading)
+        if len(got) == 6:
+            room.stop()
+
+    room = Sampler(bus(), [sensor(every_s=0.5)], lambda: line, put, Board(), clock)
+    room.run()
+    assert [bool(reading.values) for reading in got] == [False] + [True] * 5
+    assert "an answer came 0.30 s after its question" in room._late(room._terms(sensor()))
 
 
 class Pty:

@@ -1,103 +1,36 @@
 """Far ends of serial lines that misbehave: pymodbus answers as an independent slave, and a fault befalls its answer.
 
-A fault is a function: it takes the request, the true answer and the one before, and says which bytes the line brings
-after how many seconds. Every value that the slave drew is kept with its time, so that a test can tell a value that
-was never served, or not for this poll, from a right one.
+Every value that a device drew is kept with its time, so that a test can tell a value that was never served, or not for
+this poll, from a right one.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock as WallClock
+from gocche.garden.device import Answer
 from gocche.garden.line import Line
 from gocche.garden.modbus import READ_HOLDING, SOIL, Bus, Slave
 from gocche.garden.served import Served
 from gocche.garden.stage import Stage
+from tests.journeys.line_faults import RANDOM, well
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from edge.clock import Clock
+    from tests.journeys.line_faults import Fault, Pieces
 
-TIMEOUT_S = 0.3
-Pieces = list[tuple[float, bytes]]  # seconds of waiting before each, and the bytes
-RANDOM = random.Random(6)
 CYCLES = 100
 
 
-def well(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Bring the answer as it is."""
-    return [(0, frame)]
-
-
-def echo(request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Repeat the request first, as a half-duplex adapter does."""
-    return [(0, request), (0.01, frame)]
-
-
-def glitch(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Bring rubbish first, as when the driver of the line is switched on."""
-    return [(0, RANDOM.randbytes(RANDOM.randint(1, 3)) + frame)]
-
-
-def flipped(bits: int) -> Callable[[bytes, bytes, bytes], Pieces]:
-    """Flip so many bits of every second answer."""
-
-    def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-        number = int.from_bytes(frame)
-        for bit in RANDOM.sample(range(8 * len(frame)), bits * RANDOM.randint(0, 1)):
-            number ^= 1 << bit
-        return [(0, number.to_bytes(len(frame)))]
-
-    return fault
-
-
-def truncated(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Break every second answer off."""
-    return [(0, frame[: RANDOM.randrange(len(frame))] if RANDOM.randint(0, 1) else frame)]
-
-
-def split(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Bring it byte by byte, with pauses that a USB adapter makes."""
-    return [(0.016, bytes([byte])) for byte in frame]
-
-
-def glued(_request: bytes, frame: bytes, last: bytes) -> Pieces:
-    """Bring the answer to the question before once more, in the same breath."""
-    return [(0, frame + last)]
-
-
-def wrong_slave(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Let somebody else answer every second time, with a right checksum."""
-    return [(0, _of(2, frame) if RANDOM.randint(0, 1) else frame)]
-
-
-def late(time_outs: float) -> Callable[[bytes, bytes, bytes], Pieces]:
-    """Bring every second answer late by so many time-outs."""
-
-    def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-        return [(time_outs * TIMEOUT_S * RANDOM.randint(0, 1), frame)]
-
-    return fault
-
-
-def _of(address: int, frame: bytes) -> bytes:
-    body = bytes([address]) + frame[1:-2]
-    crc = 0xFFFF
-    for byte in body:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
-    return body + crc.to_bytes(2, "little")
-
-
-def draw(n: int, _utc_s: float) -> dict[str, float]:
+def draw(first: int, n: int, _utc_s: float) -> dict[str, float]:
     """Return values that no register shares with another, and that no two of a hundred draws in a row share."""
+    n += first
     return {
         "soil_moisture": 20 + n % 100 / 10,
         "soil_temperature": 30 + n % 100 / 10,
@@ -107,15 +40,41 @@ def draw(n: int, _utc_s: float) -> dict[str, float]:
     }
 
 
-class FarEnd:
-    """One pseudo-terminal with a slave behind it, served by a thread from `start` to `close`."""
+class Modem:
+    """What else may hang on a line: a modem that says how well it hears."""
 
-    def __init__(self, link: Path, clock: Clock, fault: Callable[[bytes, bytes, bytes], Pieces] = well) -> None:
-        self._line, self._clock, self._fault = Line(link), clock, fault
-        slave = Slave(link.name, 1, READ_HOLDING, SOIL, draw)
-        self._slave = Bus(link.name, [slave], Served(None, WallClock()), WallClock())
-        self.served: list[tuple[int, dict[str, float]]] = []
-        self.requests = 0
+    def __init__(self, channel: str) -> None:
+        self._channel, self._n = channel, 0
+
+    def hear(self, data: bytes, _stage: Stage) -> list[Answer]:
+        """Answer AT+CSQ."""
+        if data != b"AT+CSQ\r":
+            return []
+        self._n += 1
+        level = self._n % 31
+        return [Answer(b"\r\n+CSQ: %d,99\r\n\r\nOK\r\n" % level, self._channel, self._n, {"rssi": -113 + 2 * level})]
+
+
+class FarEnd:
+    """One pseudo-terminal with devices behind it, served by a thread from `start` to `close`.
+
+    They are probes at the addresses 1, 2 …, the first called as the line, and perhaps a `modem`; the fault befalls the
+    first one's answers. A `siren` confirms that its coil is set.
+    """
+
+    def __init__(
+        self, link: Path, clock: Clock, fault: Fault = well, *, probes: int = 1, modem: bool = False, siren: bool = True
+    ) -> None:
+        self._line, self._clock, self._fault, self._siren = Line(link), clock, fault, siren
+        self.probes = [f"{link.name}-{n}" if n else link.name for n in range(probes)]
+        self.modem = f"{link.name}-modem" if modem else ""
+        slaves = [
+            Slave(channel, address, READ_HOLDING, SOIL, partial(draw, 37 * address))
+            for address, channel in enumerate(self.probes, 1)
+        ]
+        self._devices = [Bus(link.name, slaves, Served(None, WallClock()), WallClock()), Modem(self.modem)]
+        self.served: dict[str, list[tuple[int, dict[str, float]]]] = {}
+        self.coils_set: list[int] = []
         self._last = b""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"far-{link.name}")
@@ -138,13 +97,25 @@ class FarEnd:
     def turn(self, wait_s: float) -> None:
         """Answer what comes within `wait_s`."""
         request = self._line.receive(wait_s)
-        for answer in self._slave.hear(request, Stage()):
-            self.requests += 1
-            self.served.append((self._clock.mono_ms(), answer.values))
-            for pause_s, piece in self._fault(request, answer.frame, self._last):
-                self._ended.wait(pause_s)
+        if request[1:2] == b"\x05":
+            self._set(request)
+            return
+        for answer in [one for device in self._devices for one in device.hear(request, Stage())]:
+            self.served.setdefault(answer.device, []).append((self._clock.mono_ms(), answer.values))
+            first = answer.device == self.probes[0]
+            self._bring(self._fault(request, answer.frame, self._last) if first else [(0, answer.frame)])
+            self._last = answer.frame if first else self._last
+
+    def _set(self, request: bytes) -> None:
+        if self._siren:
+            self.coils_set.append(self._clock.mono_ms())
+        self._bring(self._fault(request, request if self._siren else b"", b""))
+
+    def _bring(self, pieces: Pieces) -> None:
+        for pause_s, piece in pieces:
+            self._ended.wait(pause_s)
+            if piece:
                 self._line.send(piece)
-            self._last = answer.frame
 
 
 class Talker(FarEnd):

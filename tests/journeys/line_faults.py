@@ -1,0 +1,139 @@
+"""What befalls an answer on a serial line, alone and together.
+
+A fault is a function: it takes the request, the true answer and the one before, and says which bytes the line brings
+after how many seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import cycle
+
+TIMEOUT_S = 0.3
+RANDOM = random.Random(6)
+Pieces = list[tuple[float, bytes]]  # seconds of waiting before each, and the bytes
+Fault = Callable[[bytes, bytes, bytes], Pieces]
+Noise = Callable[[bytes, bytes], bytes]  # made from request and answer
+
+
+def well(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Bring the answer as it is."""
+    return [(0, frame)]
+
+
+def echo(request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Repeat the request first, as a half-duplex adapter does."""
+    return [(0, request), (0.01, frame)]
+
+
+def glitch(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Bring rubbish first, as when the driver of the line is switched on."""
+    return [(0, RANDOM.randbytes(RANDOM.randint(1, 3)) + frame)]
+
+
+def flipped(bits: int) -> Fault:
+    """Flip so many bits of every second answer."""
+
+    def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+        number = int.from_bytes(frame)
+        for bit in RANDOM.sample(range(8 * len(frame)), bits * RANDOM.randint(0, 1)):
+            number ^= 1 << bit
+        return [(0, number.to_bytes(len(frame)))]
+
+    return fault
+
+
+def truncated(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Break every second answer off."""
+    return [(0, frame[: RANDOM.randrange(len(frame))] if RANDOM.randint(0, 1) else frame)]
+
+
+def split(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Bring it byte by byte, with pauses that a USB adapter makes."""
+    return [(0.016, bytes([byte])) for byte in frame]
+
+
+def glued(_request: bytes, frame: bytes, last: bytes) -> Pieces:
+    """Bring the answer to the question before once more, in the same breath."""
+    return [(0, frame + last)]
+
+
+def wrong_slave(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Let somebody else answer every second time, with a right checksum."""
+    return [(0, _of(2, frame) if RANDOM.randint(0, 1) else frame)]
+
+
+def late(time_outs: float) -> Fault:
+    """Bring every second answer late by so many time-outs."""
+
+    def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+        return [(time_outs * TIMEOUT_S * RANDOM.randint(0, 1), frame)]
+
+    return fault
+
+
+def ever(time_outs: float) -> Fault:
+    """Bring every answer late by so many time-outs."""
+    return lambda _request, frame, _last: [(time_outs * TIMEOUT_S, frame)]
+
+
+def after(noise: Noise, fault: Fault) -> Fault:
+    """Bring some bytes at once, and after them what a fault brings."""
+    return lambda request, frame, last: [(0, noise(request, frame)), *fault(request, frame, last)]
+
+
+def before(fault: Fault, noise: Noise) -> Fault:
+    """Bring what a fault brings, and some bytes a moment later."""
+    return lambda request, frame, last: [*fault(request, frame, last), (0.02, noise(request, frame))]
+
+
+def delayed(fault: Fault, time_outs: float) -> Fault:
+    """Bring what another fault brings, every second time late by so many time-outs."""
+
+    def both(request: bytes, frame: bytes, last: bytes) -> Pieces:
+        ((pause_s, first), *rest) = fault(request, frame, last)
+        return [(pause_s + time_outs * TIMEOUT_S * RANDOM.randint(0, 1), first), *rest]
+
+    return both
+
+
+def in_turn(*faults: Fault) -> Fault:
+    """Let one fault befall the first answer, the next the second, and begin again."""
+    turns = cycle(faults)
+    return lambda request, frame, last: next(turns)(request, frame, last)  # noqa: PLW0108 - each time another
+
+
+def rubbish(_request: bytes, _frame: bytes) -> bytes:
+    """Return a few bytes."""
+    return RANDOM.randbytes(RANDOM.randint(1, 3))
+
+
+def of_its_length(_request: bytes, frame: bytes) -> bytes:
+    """Return as many bytes as the answer has."""
+    return RANDOM.randbytes(len(frame))
+
+
+def own_words(request: bytes, _frame: bytes) -> bytes:
+    """Return what was sent."""
+    return request
+
+
+def disturbed_words(request: bytes, frame: bytes) -> bytes:
+    """Return what was sent, behind a glitch or without its first byte, or as it was."""
+    return RANDOM.choice((rubbish(request, frame) + request, request[1:], request))
+
+
+def of_another(_request: bytes, frame: bytes) -> bytes:
+    """Return the answer as another slave would have given it."""
+    return _of(2, frame)
+
+
+def _of(address: int, frame: bytes) -> bytes:
+    body = bytes([address]) + frame[1:-2]
+    crc = 0xFFFF
+    for byte in body:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return body + crc.to_bytes(2, "little")
