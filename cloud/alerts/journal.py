@@ -273,7 +273,8 @@ class Journal:
 
     def open_keys(self, rule: str) -> set[tuple[str, str]]:
         """Return (gateway, channel) of a rule's open incidents that are not late."""
-        query = "SELECT gateway, channel FROM incident WHERE ended_ms IS NULL AND NOT late AND rule = ?"
+        # not by the index of rules, whose rows are mostly history: few are open
+        query = "SELECT gateway, channel FROM incident WHERE ended_ms IS NULL AND NOT late AND +rule = ?"
         return set(self.db.execute(query, (rule,)))
 
     def stale_late(self, touched_before_ms: int) -> list[Incident]:
@@ -329,7 +330,7 @@ def read_incidents(path: Path, limit: int, rules: Sequence[str] | None = None) -
 
 def newest(db: sqlite3.Connection, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
     """Return the newest incidents, newest first; with `rules` only theirs."""
-    of_rules = "" if rules is None else f"WHERE rule IN ({', '.join('?' * len(rules))})"
+    of_rules = "" if rules is None else f"WHERE +rule IN ({', '.join('?' * len(rules))})"
     query = f"{_ROW} {of_rules} ORDER BY id DESC LIMIT ?"
     return [_incident(row) for row in db.execute(query, (*(rules or ()), limit))]
 

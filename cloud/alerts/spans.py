@@ -91,7 +91,9 @@ def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
     A point is the same as another if number, time and value are: of two gateways that share the numbers of a copied
     card each has its own. The very same lane is returned where nothing is new.
     """
-    merged, guesses = list(lane.points), set(lane.guessed)
+    merged, guesses, points = list(lane.points), set(lane.guessed), sorted(set(points))
+    if points and not (guessed or guesses) and (not merged or merged[-1] < points[0]):
+        return replace(lane, points=merged + points)  # in order, as nearly always
     for point in points:
         at = bisect_left(merged, point)
         if merged[at : at + 1] == [point]:  # sent again, or told each minute because it cannot be stored

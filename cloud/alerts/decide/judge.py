@@ -18,6 +18,7 @@ from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace
 from cloud.alerts.incident import Change, Incident, span_of
 from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle, stirs
+from cloud.store.intervals import Intervals
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from cloud.alerts.decide.sensors import Sensors
     from cloud.alerts.journal import Journal
     from cloud.alerts.spans import Patience
-    from cloud.store.intervals import Intervals
 
 LOG = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ class Judge:
         """Judge what was not judged before, within the caller's transaction."""
         key = (evidence.gateway, evidence.epoch, evidence.first, evidence.n)
         done = self._progress.processed(*key)
+        if self._is_old_news(evidence, done, now_ms):
+            return
         for (channel, quantity), points in evidence.points.items():
             for rule in self._followers.get(quantity, ()) if points else ():
                 case = _Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
@@ -120,6 +122,12 @@ class Judge:
             words = "the end is not known; this is the last reading that shows it"
             change = Change("ended", span, incident.id, words, "late_end", incident.basis, late=True)
             self._desk.write(change, incident, now_ms)
+
+    def _is_old_news(self, evidence: Evidence, done: Intervals, now_ms: int) -> bool:
+        """Tell whether it is a backlog that is sent again: all of it known, and none of it young."""
+        if not evidence.n or Intervals([(evidence.first, evidence.first + evidence.n)]).minus(done):
+            return False
+        return all(utc_ms < now_ms - self._late_ms for points in evidence.points.values() for utc_ms, *_ in points)
 
     def _series(self, case: _Case, points: list[Point], done: Intervals) -> None:
         """Judge one series.
