@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from cloud.alerts.channels import Channel, GiveUp, Message, Retry, channels, open_channel, open_channels
+from cloud.alerts.tell import deadline
 from cloud.config import ConfigError
 from tests.rules.garden import START_MS, Hook, Post, free_port, mail_table, serving
 
@@ -30,10 +32,10 @@ MESSAGE = Message(
 DEADLINE_S = 0.6
 
 
-def table_to(kind: str, port: int) -> dict[str, Any]:
+def table_to(kind: str, port: int, *, tls: bool = False) -> dict[str, Any]:
     tables: dict[str, dict[str, Any]] = {
-        "email": mail_table(port),
-        "webhook": {"kind": "webhook", "url": f"http://127.0.0.1:{port}/send"},
+        "email": mail_table(port) | {"starttls": tls},
+        "webhook": {"kind": "webhook", "url": f"http{'s' * tls}://127.0.0.1:{port}/send"},
     }
     return tables[kind] | {"deadline_s": DEADLINE_S}
 
@@ -113,6 +115,25 @@ def dribble(peer: socket.socket) -> None:
             time.sleep(0.1)
 
 
+def dribble_tls(peer: socket.socket) -> None:
+    """Begin a record of TLS that never ends."""
+    with contextlib.suppress(OSError), peer:
+        peer.sendall(b"\x16\x03\x03\x40\x00")
+        dribble(peer)
+
+
+def dribble_starttls(peer: socket.socket) -> None:
+    """The same after STARTTLS."""
+    with contextlib.suppress(OSError), peer:
+        for line in (b"220 hello\r\n", b"250-me\r\n250 STARTTLS\r\n", b"220 go on\r\n"):
+            peer.sendall(line)
+            peer.recv(1_000)
+        dribble_tls(peer)
+
+
+TLS = {"email": dribble_starttls, "webhook": dribble_tls}
+
+
 def endless(peer: socket.socket) -> None:
     """Begin an answer that has no end."""
     with contextlib.suppress(OSError), peer:
@@ -144,15 +165,15 @@ def strange(behaviour: Callable[[socket.socket], None]) -> Iterator[int]:
         server.close()
 
 
-@pytest.mark.parametrize("behaviour", [dribble, dumb])
+@pytest.mark.parametrize("behaviour", [dribble, dumb, None], ids=["dribble", "dumb", "tls"])
 @pytest.mark.parametrize("call", ["send", "check"])
 @pytest.mark.parametrize("kind", channels())
 def test_no_peer_holds_it_longer_than_its_deadline(
-    kind: str, call: str, behaviour: Callable[[socket.socket], None]
+    kind: str, call: str, behaviour: Callable[[socket.socket], None] | None
 ) -> None:
     began = time.monotonic()
-    with strange(behaviour) as port, pytest.raises(Retry, match=r"within 0\.6 s") as caught:
-        ask(open_channel(table_to(kind, port)), call)
+    with strange(behaviour or TLS[kind]) as port, pytest.raises(Retry, match=r"within 0\.6 s") as caught:
+        ask(open_channel(table_to(kind, port, tls=behaviour is None)), call)
     assert caught.value.everybody
     assert time.monotonic() - began < DEADLINE_S + 1.0
 
@@ -161,6 +182,36 @@ def test_a_server_that_never_ends_its_answer_fills_no_memory() -> None:
     with strange(endless) as port, pytest.raises(Retry, match="more than 65536 bytes") as caught:
         open_channel(table_to("email", port) | {"deadline_s": 20.0}).send(MESSAGE)
     assert caught.value.everybody
+
+
+@pytest.mark.parametrize("kind", channels())
+def test_an_address_that_leads_nowhere_leaves_time_for_the_next(
+    kind: str, post: Post, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As IPv6 on a machine where it does not work: the first address answers nothing at all."""
+    where = {"email": post.port, "webhook": urlsplit(hook.url).port or 0}
+    real = socket.getaddrinfo("127.0.0.1", where[kind], type=socket.SOCK_STREAM)
+    with serving(post), nowhere() as port:
+        lost = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+        channel = open_channel(table_to(kind, where[kind]) | {"deadline_s": 2.0})
+        monkeypatch.setattr(deadline.socket, "getaddrinfo", lambda *_, **__: [*lost, *real])
+        began = time.monotonic()
+        channel.send(MESSAGE)
+        assert time.monotonic() - began < 2.0
+
+
+@contextlib.contextmanager
+def nowhere() -> Iterator[int]:
+    """Give a port that answers no connection: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(3):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
 
 
 def test_tables_of_one_name_or_of_no_kind_are_refused() -> None:

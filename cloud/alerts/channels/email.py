@@ -24,6 +24,7 @@ from cloud.alerts.tell.deadline import Deadline
 from cloud.clock import hanoi
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
 SUBMISSIONS = 465
@@ -107,7 +108,7 @@ class CHANNEL:
         server: smtplib.SMTP | None = None
         with Deadline(config.deadline_s) as deadline:
             try:
-                server = (_Tls if config.port == SUBMISSIONS else _Plain)(config, self._domain, deadline)
+                server = _Server(config, self._domain, deadline)
                 if config.starttls and config.port != SUBMISSIONS:
                     server.starttls(context=ssl.create_default_context())
                 server.ehlo_or_helo_if_needed()
@@ -139,24 +140,23 @@ class _Brief:
         self._answers.close()
 
 
-class _Listens(smtplib.SMTP):
+class _Server(smtplib.SMTP):
+    """A server that is reached, and listened to, within a deadline."""
+
+    def __init__(self, config: CONFIG, own_name: str, deadline: Deadline) -> None:
+        self._deadline = deadline
+        super().__init__(config.host, config.port, own_name)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - its thread cuts it
+        connection = self._deadline.connect(host, port)
+        if port != SUBMISSIONS:
+            return connection
+        return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:  # made anew after STARTTLS
             self.file = _Brief(self.sock.makefile("rb"))
         return super().getreply()
-
-
-class _Plain(_Listens):
-    def __init__(self, config: CONFIG, own_name: str, deadline: Deadline) -> None:
-        deadline.watch(self)  # before it connects: the greeting may already dribble
-        super().__init__(config.host, config.port, own_name, timeout=config.deadline_s + 1)
-
-
-class _Tls(_Listens, smtplib.SMTP_SSL):
-    def __init__(self, config: CONFIG, own_name: str, deadline: Deadline) -> None:
-        deadline.watch(self)
-        context = ssl.create_default_context()
-        super().__init__(config.host, config.port, own_name, timeout=config.deadline_s + 1, context=context)
 
 
 def _judge(code: int, words: bytes | str) -> Retry | GiveUp:

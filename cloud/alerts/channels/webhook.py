@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from urllib.parse import urlencode
@@ -65,6 +66,21 @@ class _Answer(NamedTuple):
     @property
     def words(self) -> str:
         return f"{self.status} {self.reason} {self.said[:200]}".strip()
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection that is reached within a deadline, TLS included."""
+
+    def __init__(self, host: str, port: int | None, deadline: Deadline, *, tls: bool) -> None:
+        self._tls, self._deadline = tls, deadline
+        if tls:
+            self.default_port = http.client.HTTPS_PORT
+        super().__init__(host, port)
+
+    def connect(self) -> None:
+        self.sock = self._deadline.connect(self.host, self.port)
+        if self._tls:
+            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
 
 class CHANNEL:
@@ -134,10 +150,8 @@ class CHANNEL:
     @contextlib.contextmanager
     def _connection(self) -> Iterator[http.client.HTTPConnection]:
         """Give a connection, and close it; what breaks in between is a Retry for everybody."""
-        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._url.hostname or "", self._port, timeout=self.deadline_s + 1)
         with Deadline(self.deadline_s) as deadline:
-            deadline.watch(connection)
+            connection = _Connection(self._url.hostname or "", self._port, deadline, tls=self._url.scheme == "https")
             try:
                 yield connection
             except (http.client.HTTPException, OSError, ValueError) as error:
