@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cloud import registry
 from cloud.clock import SystemClock
+from cloud.rooms import registry_of
 from cloud.rooms.check import VALUES, check, doubts, tried, yearly
 from gocche.words import both
 from settings.words import because
@@ -24,14 +24,14 @@ def check_cloud(config: CloudConfig, *, tried_too: bool) -> int:
     Raises Refused for what the server would refuse.
     """
     check(config, running=False)
-    garden = registry.load(config.folder / config.garden.path)
+    registry = registry_of(config)
     now = datetime.now(UTC)  # noqa: TID251 - the dates of certificates are wall-clock time
     for finding in doubts(config, now):
         print(f"! {finding.told('vi')}\n  {finding.told('en')}")
-    for problem in garden.problems:
+    for problem in registry.problems:
         print(f"! {problem.file}:{problem.line}: {problem.words}")
     year = yearly(config)
-    facts = {"rules": len(config.rules), "told": len(config.channels), "trees": len(garden.trees)}
+    facts = {"rules": len(config.rules), "told": len(config.channels), "trees": len(registry.trees)}
     engine = config.store.get("engine", "sqlite")
     print(both("cloud_check", "well", file=config.file, engine=engine, channels=year.channels, **facts))
     reckoned = {"size": _size(year.size), "free": _size(year.free), "values": VALUES, "days": year.days}

@@ -134,6 +134,26 @@ def _quarantine(add: _Add) -> None:
     add("--retry", action="store_true")
 
 
+def _path(add: _Add) -> None:
+    add("path", type=Path, metavar="DIR|FILE")
+    _of_the_server(add)
+
+
+def _import(add: _Add) -> None:
+    _path(add)
+    add("--partial", action="store_true")
+
+
+def _log(add: _Add) -> None:
+    add("act", type=int, nargs="?", metavar="ACT")
+    _of_the_server(add)
+
+
+def _undo(add: _Add) -> None:
+    add("act", type=int, metavar="ACT")
+    _of_the_server(add)
+
+
 def _export(add: _Add) -> None:
     add("folder", type=Path, metavar="DIR")
     add("--url", default="http://127.0.0.1:8086", metavar="URL")
@@ -181,6 +201,11 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "new-driver": (_new_driver, commands.new_driver),
     "devices": (_devices, commands.devices),
     "broker": (_broker, commands.broker),
+    "registry import": (_import, commands.registry_import),
+    "registry export": (_path, commands.registry_export),
+    "registry check": (_path, commands.registry_check),
+    "registry log": (_log, commands.registry_log),
+    "registry undo": (_undo, commands.registry_undo),
     "grafana export": (_export, commands.grafana_export),
     "store copy": (_copy, commands.store_copy),
 }

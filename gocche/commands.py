@@ -19,6 +19,7 @@ from settings.words import because
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from cloud.config import CloudConfig
 
@@ -203,6 +204,49 @@ def quarantine(options: argparse.Namespace) -> int:
         return quarantine(_cloud_config(options, running=False), retry=options.retry)
     except sqlite3.Error as error:
         return failed(error, options.data or "[data] path")
+
+
+def registry_import(options: argparse.Namespace) -> int:
+    """Bring tables into the registry; or, to check them, only say what that would do."""
+    from gocche.registry import bring_in
+
+    return _of_the_registry(options, bring_in, options.path, partial=options.partial, dry=False)
+
+
+def registry_check(options: argparse.Namespace) -> int:
+    """Say what an import would do."""
+    from gocche.registry import bring_in
+
+    return _of_the_registry(options, bring_in, options.path, partial=True, dry=True)
+
+
+def registry_export(options: argparse.Namespace) -> int:
+    """Write the registry's tables."""
+    from gocche.registry import take_out
+
+    return _of_the_registry(options, take_out, options.path)
+
+
+def registry_log(options: argparse.Namespace) -> int:
+    """Say who changed what."""
+    from gocche.registry import log
+
+    return _of_the_registry(options, log, options.act)
+
+
+def registry_undo(options: argparse.Namespace) -> int:
+    """Take an act back."""
+    from gocche.registry import undo
+
+    return _of_the_registry(options, undo, options.act)
+
+
+def _of_the_registry(options: argparse.Namespace, run: Callable[..., int], *asked: object, **how: bool) -> int:
+    config = _cloud_config(options, running=False)
+    try:
+        return run(config, *asked, **how)
+    except sqlite3.Error as error:
+        return failed(error, config.data.path)
 
 
 def grafana_export(options: argparse.Namespace) -> int:

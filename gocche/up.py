@@ -16,8 +16,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from cloud import registry
 from cloud.clock import SystemClock, hanoi
+from cloud.registry.book import NAME as REGISTRY
+from cloud.registry.live import known
 from cloud.rooms.listener import listen, url
 from disk.lock import take_lock
 from gocche.address import Address, address
@@ -60,7 +61,7 @@ def up(
         config = (config or _sample()).resolve()
         with choose(http, log) as listener, listen("127.0.0.1", 0) as desk:
             host, port = listener.getsockname()[:2]
-            pages = _pages(config / "garden", Address(host, port).near)
+            pages = _pages(data, config / "garden", Address(host, port).near)
             with _folder(data) as folder:
                 broker = Address("127.0.0.1", _free_port("127.0.0.1"))
                 children = commands(folder, config, broker, listener, garden)
@@ -178,14 +179,15 @@ def _sample() -> Path:
     )
 
 
-def _pages(garden: Path, address: Address) -> list[str]:
+def _pages(data: Path | None, garden: Path, address: Address) -> list[str]:
     """Return the addresses to look at: a tree that has a sensor, the index, the coverage table."""
     try:
-        known = registry.load(garden)
+        registry = known(data / REGISTRY if data else None, garden)
     except (OSError, ValueError) as error:
         raise Refused("up", "registry", why=error) from error
     today = hanoi(SystemClock().utc_ms()).date()
-    trees = [code for code in known.trees if known.bound_to("tree", code, today)]
+    sensed = [tree for tree in registry.trees.values() if registry.bound_to("tree", tree.code, today)]
+    trees = [tree.code for tree in sorted(sensed, key=lambda tree: (len(tree.label_no), tree.label_no))]
     return [*(f"http://{address}/T/{code}" for code in trees[:1]), f"http://{address}/", f"http://{address}/phu-song"]
 
 

@@ -17,10 +17,10 @@ from cloud.alerts.rules import open_rules
 from cloud.alerts.tell import deliver, office
 from cloud.clock import SystemClock
 from cloud.config import load as load_config
-from cloud.registry import Binding, Contact, load
+from cloud.registry import Contact
+from cloud.registry.transfer import load
 from cloud.rooms import open_room
 from tests.rules.garden import (
-    DAY,
     SILENT,
     SMOKE,
     Bench,
@@ -28,6 +28,7 @@ from tests.rules.garden import (
     Hook,
     Post,
     batch,
+    bound,
     free_port,
     mail_table,
     registry,
@@ -206,7 +207,7 @@ def test_a_gateway_heard_every_six_minutes_is_told_less_and_less_often(room: Cal
 
 
 def test_fifty_nodes_of_a_zone_make_two_letters(room: Callable[..., Room], post: Post) -> None:
-    hung = [Binding(f"sg-{k:02d}", "smoke-1", "zone", "suoi-giang", DAY) for k in range(50)]
+    hung = [bound(f"sg-{k:02d}", "smoke-1", "zone", "suoi-giang") for k in range(50)]
     whole = registry(contacts=[LU])
     whole.bindings[:] = hung
     bench = room([SMOKE], mail_table(post.port), registry=whole)
@@ -305,22 +306,15 @@ def test_a_letter_for_a_channel_that_is_gone_is_given_up_or_goes_elsewhere(
 
 
 def test_contacts_have_addresses_by_channel(tmp_path: Path) -> None:
-    for name, header in (
-        ("zones.csv", "code,name_vi,name_en,lat,lon"),
-        ("trees.csv", "code,label_no,name_vi,name_en,zone,lat,lon,alt_m,age_low,age_high,age_method_vi,age_method_en"),
-        ("hamlets.csv", "code,name,commune,province,lat,lon,households,valid_from,valid_to"),
-        ("bindings.csv", "gateway,channel,place,code,valid_from,valid_to"),
-    ):
-        (tmp_path / name).write_text(header + "\n", encoding="utf-8")
     rows = (
-        "name,role,email,lang,addresses",
-        "A,fire-watch,a@example.org,,sms:+849 zalo:47",
-        "B,fire-watch,,,sms:+848",
-        "C,fire-watch,,,",
-        "D,fire-watch,d@example.org,,sms",
-        "E,fire-watch,e@example.org,,sms:1 sms:2",
+        "code,name,roles,email,lang,addresses",
+        "p1,A,fire-watch,a@example.org,,sms:+849 zalo:47",
+        "p2,B,fire-watch,,,sms:+848",
+        "p3,C,fire-watch,,,",
+        "p4,D,fire-watch,d@example.org,,sms",
+        "p5,E,fire-watch,e@example.org,,sms:1 sms:2",
     )
-    (tmp_path / "contacts.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (tmp_path / "people.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     garden = load(tmp_path)
     assert [(one.name, one.email, one.addresses) for one in garden.contacts] == [
         ("A", "a@example.org", {"sms": "+849", "zalo": "47"}),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloud.coverage.hamlets import Coverage, HamletRow, Limits, hamlets
+from tests.rules.garden import bound
 from tests.visitors import MODEM, NOW_MS, World
 from wire.reading import Reason
 
@@ -127,9 +128,7 @@ def test_the_past_is_searched_by_one_question(world: World) -> None:
 
 def test_of_two_modems_the_better_fresh_one_speaks(world: World) -> None:
     bindings = world.registry.bindings
-    world.registry.bindings.append(
-        type(bindings[0])("sg-02", "modem", "hamlet", "h01", bindings[0].valid_from, way_out=True)
-    )
+    bindings.append(bound("sg-02", "modem", "hamlet", "h01", bindings[0].valid_from, way_out=True))
     world.tell({"modem-hang-tay": {"registration": 1, "radio": 3, "lte_rsrp": -115.0}})
     world.tell({"modem": {"registration": 1, "radio": 3, "lte_rsrp": -90.0}}, gateway="sg-02")
     found = row(world)

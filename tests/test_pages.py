@@ -18,7 +18,8 @@ from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build, site
 from cloud.pages.readings import metres
 from cloud.pages.words import LANGS, Speaker, catalogue, choose
-from cloud.registry import Story, codes
+from cloud.registry import codes
+from cloud.registry.kinds import Story, Tag
 from cloud.store import Retry
 from cloud.stream.latest import Latest
 from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, TREE, Incident, Visitor, World
@@ -314,9 +315,38 @@ def test_spans_that_can_not_be_had_anew_are_shown_with_their_age(world: World) -
     assert "Thấp nhất và cao nhất của 24 giờ là tra 12 phút trước" in page
 
 
+@pytest.mark.parametrize(
+    ("state", "status", "words"),
+    [("blank", 200, "blank"), ("printed", 200, "blank"), ("retired", 200, "retired"), ("bound", 200, None)],
+)
+def test_a_code_that_was_minted_answers_for_ever(world: World, state: str, status: int, words: str | None) -> None:
+    code = "9" + TREE[1:5]
+    code += codes.check_char(code)
+    world.registry.tags[code] = Tag(code=code, state=state, tree=TREE if state == "bound" else "")
+    answer = client(world).get(f"/T/{code}")
+    assert answer.status_code == status
+    title = catalogue("vi")[f"missing.{words}_title"].format(code=codes.shown(code)) if words else codes.shown(TREE)
+    assert title in answer.text
+    assert client(world).get(f"/T/{code}.json").status_code == (200 if state == "bound" else 404)
+
+
+def test_a_tree_that_is_withheld_says_so_and_nothing_of_it_leaves(world: World) -> None:
+    tree = world.registry.trees[TREE]
+    world.registry.trees[TREE] = msgspec.structs.replace(tree, published=False, name_vi="Cây giấu", precision=2)
+    asked = client(world)
+    for path in ("/", f"/T/{TREE}", f"/T/{TREE}.json", "/canh-bao"):
+        page = asked.get(path).text
+        assert "Cây giấu" not in page
+        assert f"{tree.lat:.4f}" not in page
+    assert asked.get(f"/T/{TREE}").status_code == 200
+    world.registry.trees[TREE] = msgspec.structs.replace(tree, precision=2)
+    page = asked.get(f"/T/{TREE}.json").json()
+    assert (page["lat"], page["lon"]) == (round(tree.lat, 2), round(tree.lon, 2))
+
+
 def test_a_story_is_text_never_markup(world: World) -> None:
     evil = '<script>alert(1)</script>\n\n<img src=x onerror=alert(2)> & "quoted"'
-    world.registry.stories[TREE, "vi"] = Story(TREE, "vi", evil)
+    world.registry.stories[TREE, "vi"] = Story(tree=TREE, lang="vi", text=evil)
     world.registry.trees[TREE] = msgspec.structs.replace(world.registry.trees[TREE], name_vi="<b>Cây</b>")
     page = client(world).get(f"/T/{TREE}").text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import pytest
 
-from cloud import registry
 from cloud.clock import SystemClock
 from cloud.config import Broker
 from cloud.inbox import Asker, Inbox
 from cloud.ingest.audit import Books, books
 from cloud.ingest.ingester import Ingester
 from cloud.ingest.quarantine import Kept, Quarantine
+from cloud.registry.transfer import load
 from cloud.store import Retry, each_row, open_store
 from cloud.stream.connection import Stream
 from tests.build import EPOCH, batch, packet, soil
@@ -224,7 +224,7 @@ def planted(table: str, line: bytes) -> Callable[[World], None]:
         shutil.copytree(GARDEN, folder)
         with (folder / table).open("ab") as file:
             file.write(line)
-        garden, whole = registry.load(folder), registry.load(GARDEN)
+        garden, whole = load(folder), load(GARDEN)
         assert len(garden.trees) == len(whole.trees), "all the other rows are there"
         world.problems += len(garden.problems) - len(whole.problems)
         shutil.rmtree(folder)

@@ -376,7 +376,7 @@ def test_commands_say_the_same_addresses_to_both_sides(tmp_path: Path) -> None:
 
 
 def test_first_page_is_a_tree_with_a_sensor() -> None:
-    pages = up._pages(Path("config/garden"), up.Address("127.0.0.1", 80))
+    pages = up._pages(None, Path("config/garden"), up.Address("127.0.0.1", 80))
     assert pages[0].startswith("http://127.0.0.1:80/T/")
     assert pages[1:] == ["http://127.0.0.1:80/", "http://127.0.0.1:80/phu-song"]
     assert isinstance(Child("a", []).ready(), bool)

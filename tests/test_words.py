@@ -133,11 +133,11 @@ def sentences(package):
 
 def asked():
     """Yield (where, words.toml's package, part, name, facts or None for **) of every call that tells a sentence."""
-    for file, call in calls("said", "both", "Refused", "TableError"):
+    for file, call in calls("said", "both", "Refused", "Taken", "SheetError", "Bad"):
         names = [one.value if isinstance(one, ast.Constant) else None for one in call.args]
-        if getattr(call.func, "id", "") == "TableError":
-            names = ["cloud.config", "registry", *names]
-        if file.parent.name != "settings" and names and names[0] not in {"cloud.config", "settings"}:
+        if part := {"SheetError": "sheet", "Bad": "row"}.get(getattr(call.func, "id", "")):
+            names = ["cloud.registry", part, *names]
+        if file.parent.name != "settings" and names and names[0] not in {"cloud.config", "cloud.registry", "settings"}:
             names.insert(0, "gocche")
         given = {key.arg for key in call.keywords}
         if len(names) >= 3 and None not in names[:3]:

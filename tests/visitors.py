@@ -16,7 +16,7 @@ from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build
 from cloud.pages.garden import Garden
 from cloud.pages.serve import server
-from cloud.registry import Registry, load
+from cloud.registry.transfer import load
 from cloud.rooms.listener import listen
 from cloud.store import Store, open_store
 from cloud.stream.latest import Latest
@@ -24,6 +24,8 @@ from tests import build as made_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from cloud.registry import Registry
 
 GARDEN = Path(__file__).parents[1] / "config" / "garden"
 NOW_MS = 1_763_870_400_000  # 2025-11-23 11:00 in Vietnam
@@ -97,7 +99,7 @@ class World:
 
     def garden(self, **changed: Any) -> Garden:
         parts: dict[str, Any] = {
-            "registry": self.registry,
+            "current": self.registry,
             "latest": self.latest,
             "store": self.store,
             "clock": self.clock,

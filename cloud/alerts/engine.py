@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cloud.alerts.channels import Named
     from cloud.alerts.incident import Incident
     from cloud.clock import Clock
-    from cloud.registry import Registry
+    from cloud.registry import Current
     from cloud.store import Ledger
     from wire.batch import Batch, Status
 
@@ -89,7 +89,7 @@ class Alerts:
         config: AlertsConfig,
         rules: Iterable[dict[str, Any]],
         store: Ledger,
-        registry: Registry,
+        registry: Current,
         channels: Sequence[Named],
         clock: Clock,
         journal_path: Path,

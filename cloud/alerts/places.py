@@ -9,7 +9,8 @@ import msgspec
 if TYPE_CHECKING:
     from datetime import date
 
-    from cloud.registry import Binding, Registry
+    from cloud.registry import Registry
+    from cloud.registry.kinds import Binding
 
 _ORDER = ("tree", "zone", "hamlet")
 
@@ -65,7 +66,7 @@ def _place(registry: Registry, binding: Binding, on: date) -> Place | None:
         return Place(key, vi, en, tree.lat, tree.lon)
     if binding.place == "zone" and (zone := registry.zones.get(code)):
         return Place(key, zone.name_vi, zone.name_en, zone.lat, zone.lon)
-    if binding.place == "hamlet" and (hamlet := registry.hamlet(code, on) or registry.hamlets.get(code)):
+    if binding.place == "hamlet" and (hamlet := registry.hamlet(code, on)):
         name = ", ".join(part for part in (hamlet.name, hamlet.commune, hamlet.province) if part)
         return Place(key, name, name, hamlet.lat, hamlet.lon)
     return None

@@ -15,7 +15,7 @@ from settings.expected import convert
 if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.config import CloudConfig
-    from cloud.registry import Registry
+    from cloud.registry import Current
     from cloud.store import Ledger
 
 JOURNAL = "alerts.db"
@@ -32,7 +32,7 @@ def check(config: CloudConfig, *, running: bool = True) -> tuple[AlertsConfig, l
     )
 
 
-def build(config: CloudConfig, folder: Path, store: Ledger, registry: Registry, clock: Clock) -> Alerts:
+def build(config: CloudConfig, folder: Path, store: Ledger, registry: Current, clock: Clock) -> Alerts:
     """Return the alerts room with its journal in `folder`. Raises ConfigError naming table, key and rule."""
     alerts, _, channels = check(config)
     return Alerts(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cloud.clock import Clock
-    from cloud.registry import Binding, Hamlet, Registry
+    from cloud.registry import Current, HamletNow, Registry
+    from cloud.registry.kinds import Binding
     from cloud.store import History
     from cloud.stream.latest import ChannelNow, Latest
 
@@ -83,7 +84,10 @@ def hamlets(
     today = hanoi(now_ms).date()
     rows = []
     for code in registry.hamlets:
-        unmeasured = _unmeasured(registry.hamlet(code, today) or registry.hamlets[code])
+        hamlet = registry.hamlet(code, today)
+        if hamlet is None:
+            continue
+        unmeasured = _unmeasured(hamlet)
         heard = [
             _aged(_judge(unmeasured, binding, now, limits, past), now_ms, limits)
             for binding in registry.bound_to("hamlet", code, today)
@@ -146,7 +150,7 @@ def _aged(row: HamletRow, now_ms: int, limits: Limits) -> HamletRow:
     return msgspec.structs.replace(row, state="stale") if stale else row
 
 
-def _unmeasured(hamlet: Hamlet) -> HamletRow:
+def _unmeasured(hamlet: HamletNow) -> HamletRow:
     return HamletRow(
         code=hamlet.code,
         name=hamlet.name,
@@ -161,7 +165,7 @@ class Coverage:
     """The table of now. What it needs of the past is searched apart, so that who asks the store may do it seldom."""
 
     def __init__(
-        self, registry: Registry, latest: Latest, store: History, clock: Clock, limits: Limits | None = None
+        self, registry: Current, latest: Latest, store: History, clock: Clock, limits: Limits | None = None
     ) -> None:
         self._registry, self._latest, self._store, self._clock = registry, latest, store, clock
         self._limits = limits or Limits()
@@ -169,11 +173,11 @@ class Coverage:
     def search(self) -> Past:
         """Return when the modem of each hamlet was in service last, by one question to the store. Raises Retry."""
         now_ms = self._clock.utc_ms()
-        today = hanoi(now_ms).date()
+        today, registry = hanoi(now_ms).date(), self._registry.now
         modems = {
             (bound.gateway, bound.channel)
-            for code in self._registry.hamlets
-            for bound in self._registry.bound_to("hamlet", code, today)
+            for code in registry.hamlets
+            for bound in registry.bound_to("hamlet", code, today)
         }
         end_ms = now_ms + AHEAD_MS
         span_ns = (end_ms - SEARCHED_DAYS * _DAY_MS) * 1_000_000, end_ms * 1_000_000
@@ -182,4 +186,4 @@ class Coverage:
 
     def rows(self, past: Past | None) -> list[HamletRow]:
         """Return a row for every hamlet from what modems said last, and from a `search`; None where that failed."""
-        return hamlets(self._registry, self._latest, self._clock.utc_ms(), self._limits, past or {})
+        return hamlets(self._registry.now, self._latest, self._clock.utc_ms(), self._limits, past or {})

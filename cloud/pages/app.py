@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cloud.pages.garden import Garden
-    from cloud.registry import Tree
+    from cloud.pages.tree import TreeView
 
 HTML = "text/html"
 JSON = "application/json"
@@ -94,29 +94,29 @@ class _Site:
         code = codes.normalise(typed)
         if code:
             return RedirectResponse(f"/T/{code}{_query(request)}", status_code=303)
-        zones = self._garden.registry.zones
-        trees = sorted(self._garden.registry.trees.values(), key=lambda one: (one.zone, _natural(one.label_no)))
+        registry = self._garden.registry
+        zones = registry.zones
+        shown = [one for one in registry.trees.values() if one.published]
+        trees = sorted(shown, key=lambda one: (one.zone, _natural(one.label_no)))
         groups = [(zone, [one for one in trees if one.zone == zone.code]) for zone in zones.values()]
         return self._page(request, "index.html", groups=[pair for pair in groups if pair[1]], typed=_echo(typed))
 
     async def tree(self, request: Request) -> Response:
         """One tree. Lower case, dashes and look-alike letters are read as they were meant, without a redirect."""
         typed = request.path_params["code"]
-        found = self._find(typed)
-        if found is None:
+        seen = self._view(typed, self._garden.clock.utc_ms())
+        if seen is None:
             return self._unknown(request, typed)
-        seen = tree.view(self._garden, found, self._garden.clock.utc_ms())
         spans = await self._day.spans(figure for group in seen.groups for figure in group.figures)
-        return self._page(request, "tree.html", view=seen, spans=spans, shown_code=codes.shown(found.code))
+        return self._page(request, "tree.html", view=seen, spans=spans, shown_code=codes.shown(seen.tree.code))
 
     async def tree_json(self, request: Request) -> Response:
         """The same tree, the same numbers, for machines. When it was asked for makes it no other answer."""
         speaker = self._speaker(request)
-        found = self._find(request.path_params["code"])
-        if found is None:
+        seen = self._view(request.path_params["code"], speaker.now_ms)
+        if seen is None:
             return _json({"error": "no tree carries this code"}, 404)
-        told = tree.as_json(tree.view(self._garden, found, speaker.now_ms), speaker)
-        return _json(told, asked=words.iso(speaker.now_ms))
+        return _json(tree.as_json(seen, speaker), asked=words.iso(speaker.now_ms))
 
     async def coverage(self, request: Request) -> Response:
         """The table of hamlets: what modems say now, and what the store knows of the past."""
@@ -159,20 +159,23 @@ class _Site:
         )
 
     def _unknown(self, request: Request, typed: str) -> Response:
-        code = codes.normalise(typed)
-        kind = "unknown" if code else "slip"
+        """Say why there is no tree to see. A code that was minted answers for ever: only what was not is a 404."""
+        code, registry = codes.normalise(typed), self._garden.registry
+        kind = "slip" if code is None else registry.state(code)
         return self._page(
             request,
             "missing.html",
             title=f"missing.{kind}_title",
             lead=f"missing.{kind}_lead",
             code=codes.shown(code) if code else _echo(typed),
-            status=404,
+            status=404 if kind in {"slip", "unknown"} else 200,
         )
 
-    def _find(self, typed: str) -> Tree | None:
-        code = codes.normalise(typed)
-        return self._garden.registry.trees.get(code) if code else None
+    def _view(self, typed: str, now_ms: int) -> TreeView | None:
+        """Return the tree that carries a code, all of it out of one reading of the registry."""
+        registry, code = self._garden.registry, codes.normalise(typed)
+        found = registry.carrier(code) if code else None
+        return tree.view(self._garden, registry, found, now_ms) if found and found.published else None
 
     def _speaker(self, request: Request) -> words.Speaker:
         lang = words.choose(request.query_params.get("lang"), request.headers.get("accept-language", ""))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloud.clock import Clock
-    from cloud.registry import Registry
+    from cloud.registry import Current, Registry
     from cloud.store import History
     from cloud.stream.latest import Latest
 
@@ -91,7 +91,7 @@ class Garden:
     it.
     """
 
-    registry: Registry
+    current: Current
     latest: Latest
     store: History
     clock: Clock
@@ -100,3 +100,8 @@ class Garden:
     incidents: Callable[[], Sequence[IncidentRow]]
     live_s: float = 900.0
     patience_s: float = 0.25
+
+    @property
+    def registry(self) -> Registry:
+        """Return the registry as it is now: a page that asks it twice keeps the answer."""
+        return self.current.now

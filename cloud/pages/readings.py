@@ -17,7 +17,8 @@ from wire.quantities import QUANTITIES, Quantity
 if TYPE_CHECKING:
     from datetime import date
 
-    from cloud.registry import Binding, Registry, Tree
+    from cloud.registry import Registry
+    from cloud.registry.kinds import Binding, Tree
     from cloud.stream.latest import ChannelNow, Latest
 
 OLD_S = 86_400  # after a day a value is no longer shown as if it told the weather of now

@@ -8,13 +8,12 @@ import msgspec
 
 from cloud.pages.readings import Figure, Silent, figures
 from cloud.pages.words import iso
-from cloud.registry import Tree, Zone
+from cloud.registry.kinds import Tree, Zone
 
 if TYPE_CHECKING:
     from cloud.pages.garden import Garden
     from cloud.pages.words import Speaker
-
-PUBLIC_DECIMALS = 4  # about 11 m: enough to find the tree, not to dig at its foot in the dark
+    from cloud.registry import Registry
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -41,17 +40,17 @@ class TreeView(msgspec.Struct, frozen=True):
     newest_ms: int | None
 
 
-def view(garden: Garden, tree: Tree, now_ms: int) -> TreeView:
+def view(garden: Garden, registry: Registry, tree: Tree, now_ms: int) -> TreeView:
     """Gather what is known of a tree at this moment, from memory."""
-    found, silent = figures(garden.registry, garden.latest, tree, now_ms, garden.live_s)
+    found, silent = figures(registry, garden.latest, tree, now_ms, garden.live_s)
     main, technical = _sorted_out(found)
     newest = max((figure for figure in found if figure.time_ms), key=lambda figure: figure.time_ms or 0, default=None)
     return TreeView(
         tree=tree,
-        zone=garden.registry.zones[tree.zone],
-        lat=round(tree.lat, PUBLIC_DECIMALS),
-        lon=round(tree.lon, PUBLIC_DECIMALS),
-        stories={lang: story.text for (code, lang), story in garden.registry.stories.items() if code == tree.code},
+        zone=registry.zones[tree.zone],
+        lat=round(tree.lat, tree.precision),
+        lon=round(tree.lon, tree.precision),
+        stories={lang: story.text for (code, lang), story in registry.stories.items() if code == tree.code},
         figures=main + technical,
         groups=_grouped(main),
         technical=technical,

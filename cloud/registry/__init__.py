@@ -1,78 +1,26 @@
-"""The garden as people know it: zones, trees, stories, hamlets, contacts, and which channel hangs where.
+"""The garden as people know it: places and their names, trees, stories, people, and which channel hangs where.
 
-Names of places are data with dates of validity (Yên Bái became part of Lào Cai in 2025); codes mean nothing.
+`book` is the truth, a file with everybody's changes; a `Registry` is what one room has read of it.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Hashable
-from datetime import date
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
 
 import msgspec
 
-from cloud.registry import codes
-from cloud.registry.table import Bad, Row, rows
-from wire import topics
+from cloud.registry.kinds import Binding, Commune, Hamlet, Person, Province, Record, Story, Tag, Tree, Zone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
 
-STORY_LANGS = ("vi", "en")
-ROLES = ("fire-watch", "telecom", "operator")
-PLACES = ("tree", "zone", "hamlet")
-LAT = (8.0, 24.0)  # Vietnam's mainland and near islands, WGS 84
-LON = (102.0, 110.0)
+    from cloud.registry.sheets import Problem
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """One row that could not be used, and what to do about it. The other rows are in use."""
-
-    file: str
-    line: int
-    words: str
-
-
-class Zone(msgspec.Struct, frozen=True):
-    """A part of the garden with its own weather."""
-
-    code: str
-    name_vi: str
-    name_en: str
-    lat: float
-    lon: float
-
-
-class Tree(msgspec.Struct, frozen=True):
-    """One old tree. Its age is a range, with the method and source of the estimate: nobody was there."""
-
-    code: str
-    label_no: str
-    name_vi: str
-    name_en: str
-    zone: str
-    lat: float
-    lon: float
-    alt_m: float
-    age_low: int
-    age_high: int
-    age_method_vi: str
-    age_method_en: str
-    girth_cm: float | None = None
-
-
-class Story(msgspec.Struct, frozen=True):
-    """What the cooperative tells about a tree, in one language."""
-
-    tree: str
-    lang: str
-    text: str
-
-
-class Hamlet(msgspec.Struct, frozen=True):
-    """A hamlet; its commune and province are names that were valid within the dates."""
+class HamletNow(msgspec.Struct, frozen=True):
+    """A hamlet under the names of a day."""
 
     code: str
     name: str
@@ -81,332 +29,162 @@ class Hamlet(msgspec.Struct, frozen=True):
     lat: float
     lon: float
     households: int | None  # None: nobody has counted yet
-    valid_from: date
-    valid_to: date | None = None
 
 
 class Contact(msgspec.Struct, frozen=True):
-    """Somebody who is told about incidents. `addresses` are those beside the e-mail, by channel of cloud.toml."""
+    """Somebody who is told about incidents, in one role. `addresses` are those beside the e-mail, by channel."""
 
     name: str
-    role: str  # fire-watch | telecom | operator
+    role: str
     email: str = ""
     lang: str = "vi"
     addresses: dict[str, str] = {}
 
 
-class Binding(msgspec.Struct, frozen=True):
-    """A channel hangs at a place from a date on. `distance_m` is from the sensor to the place's own point.
-
-    `way_out` marks a modem that is also its gateway's own link: when it loses service, the gateway falls silent.
-    """
-
-    gateway: str
-    channel: str
-    place: str  # tree | zone | hamlet
-    code: str
-    valid_from: date
-    valid_to: date | None = None
-    distance_m: float = 0.0
-    way_out: bool = False
-
-
-class Registry(msgspec.Struct, frozen=True):
-    """All of it, checked; `problems` are the rows that are not in it."""
-
-    zones: dict[str, Zone]
-    trees: dict[str, Tree]
-    stories: dict[tuple[str, str], Story]  # (tree, lang)
-    hamlets: dict[str, Hamlet]
-    contacts: list[Contact]
-    bindings: list[Binding]
-    problems: list[Problem]
-    hamlets_before: list[Hamlet] = []  # rows of the same codes under the names that they had earlier
-
-    def hamlet(self, code: str, on: date) -> Hamlet | None:
-        """Return a hamlet with the commune and province that it belongs to on a day."""
-        known = [self.hamlets[code]] if code in self.hamlets else []
-        earlier = [row for row in self.hamlets_before if row.code == code]
-        return next((row for row in known + earlier if _valid(row, on)), None)
-
-    def bound_to(self, place: str, code: str, on: date) -> list[Binding]:
-        """Return the bindings of a place that are valid on a day, nearest first."""
-        return sorted(
-            (b for b in self.bindings if b.place == place and b.code == code and _valid(b, on)),
-            key=lambda binding: binding.distance_m,
-        )
-
-    def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
-        """Return where a channel hangs on a day."""
-        return [b for b in self.bindings if b.gateway == gateway and b.channel == channel and _valid(b, on)]
-
-
-class _Period(Protocol):
+class _Dated(Protocol):
     @property
     def valid_from(self) -> date: ...
     @property
     def valid_to(self) -> date | None: ...
 
 
-def _valid(row: _Period, on: date) -> bool:
-    return row.valid_from <= on and (row.valid_to is None or on < row.valid_to)
+_Row = TypeVar("_Row", bound=_Dated)
 
 
-def load(folder: Path) -> Registry:
-    """Return the registry kept in a folder: five CSV files, and `stories/<CODE>.<lang>.md`.
-
-    A row that cannot be used is left out and told in `problems`. Raises table.TableError (a ValueError) when a file
-    is missing or its columns are not ours: then nothing of the folder is to be trusted.
-    """
-    reading = _Folder(folder)
-    zones = reading.table("zones.csv", Zone, _zone, lambda zone: zone.code)
-    trees = reading.table("trees.csv", Tree, lambda row: _tree(row, zones), lambda tree: tree.code)
-    dated = reading.table("hamlets.csv", Hamlet, _hamlet, lambda hamlet: (hamlet.code, hamlet.valid_from))
-    hamlets, before = _newest_names(list(dated.values()))
-    contacts = reading.table("contacts.csv", Contact, _contact, lambda who: (who.role, who.email or who.name))
-    known = {"tree": set(trees), "zone": set(zones), "hamlet": set(hamlets)}
-    bindings = reading.table(
-        "bindings.csv",
-        Binding,
-        lambda row: _binding(row, known),
-        lambda hung: (hung.gateway, hung.channel, hung.place, hung.code, hung.valid_from),
-    )
-    return Registry(
-        zones=zones,
-        trees=trees,
-        stories=reading.stories(trees),
-        hamlets=hamlets,
-        contacts=list(contacts.values()),
-        bindings=list(bindings.values()),
-        problems=reading.problems,
-        hamlets_before=before,
-    )
+def on_day(rows: Iterable[_Row], day: date) -> _Row | None:
+    """Return the row that is valid on a day."""
+    return next((row for row in rows if _valid(row, day)), None)
 
 
-T = TypeVar("T", bound=msgspec.Struct)
-K = TypeVar("K", bound=Hashable)
+def _valid(row: _Dated, day: date) -> bool:
+    return row.valid_from <= day and (row.valid_to is None or day < row.valid_to)
 
 
-class _Folder:
-    """Reads one folder and gathers what was wrong in it."""
+class Current(Protocol):
+    """Who knows the registry as it is now: a room's `live.Live`, which reads it again when it has changed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.problems: list[Problem] = []
+    @property
+    def now(self) -> Registry:
+        """Return what was read last. Who asks more than one question about one thing asks the same reading."""
 
-    def table(self, name: str, kind: type[T], build: Callable[[Row], T], key: Callable[[T], K]) -> dict[K, T]:
-        """Return the rows of one file by their key; the columns are the fields of the struct."""
-        found: dict[K, T] = {}
 
-        def unique(row: Row) -> T:
-            made = build(row)
-            if key(made) in found:
-                raise Bad(
-                    f"trùng với một dòng ở trên: {_spoken(key(made))} — xoá một dòng",
-                    f"the same as a row above: {_spoken(key(made))}: delete one of them",
-                )
-            return made
+class Registry:
+    """What a room has read, of every kind that it asked for. It does not change; the next reading is another one."""
 
-        fields = msgspec.structs.fields(kind)
-        needed = tuple(field.name for field in fields if field.required)
-        optional = tuple(field.name for field in fields if not field.required)
-        for made in rows(self._folder / name, needed, unique, self._bad, optional):
-            found[key(made)] = made
+    def __init__(self, records: Mapping[str, Sequence[Record]], problems: Sequence[Problem] = ()) -> None:
+        self._records = records
+        self.problems = list(problems)
+
+    @property
+    def now(self) -> Self:
+        """Return itself: what was read once is Current for who needs no more."""
+        return self
+
+    @cached_property
+    def zones(self) -> dict[str, Zone]:
+        """Zones by code."""
+        return {zone.code: zone for zone in self._of("zone", Zone)}
+
+    @cached_property
+    def trees(self) -> dict[str, Tree]:
+        """Trees by code."""
+        return {tree.code: tree for tree in self._of("tree", Tree)}
+
+    @cached_property
+    def tags(self) -> dict[str, Tag]:
+        """Tags by code; a tree's own code need not be among them."""
+        return {tag.code: tag for tag in self._of("tag", Tag)}
+
+    def carrier(self, code: str) -> Tree | None:
+        """Return the tree that carries a code: as its own, or on a tag that is bound to it."""
+        tag = self.tags.get(code)
+        return self.trees.get(code) or (self.trees.get(tag.tree) if tag and tag.state == "bound" else None)
+
+    def state(self, code: str) -> str:
+        """Return why a code shows no tree: withheld, blank (so is a printed tag), retired; unknown: never minted."""
+        if self.carrier(code) is not None:
+            return "withheld"
+        tag = self.tags.get(code)
+        return "unknown" if tag is None else "retired" if tag.state == "retired" else "blank"
+
+    @cached_property
+    def stories(self) -> dict[tuple[str, str], Story]:
+        """Published stories by (tree, language)."""
+        return {(one.tree, one.lang): one for one in self._of("story", Story) if one.status == "published"}
+
+    @cached_property
+    def hamlets(self) -> list[str]:
+        """The codes of all hamlets, each once."""
+        return list(self._hamlets)
+
+    @cached_property
+    def contacts(self) -> list[Contact]:
+        """Everybody who is told something, once for each role."""
+        return [
+            Contact(person.name, role, person.email, person.lang, person.addresses)
+            for person in self._of("person", Person)
+            for role in person.roles
+        ]
+
+    @cached_property
+    def bindings(self) -> list[Binding]:
+        """All bindings, of every time."""
+        return self._of("binding", Binding)
+
+    def hamlet(self, code: str, on: date) -> HamletNow | None:
+        """Return a hamlet under the names of a day; outside all of its times under the newest ones."""
+        rows = self._hamlets.get(code)
+        if rows is None:
+            return None
+        hamlet = on_day(rows, on) or rows[-1]
+        communes = [row for row in self._of("commune", Commune) if row.code == hamlet.commune]
+        commune = on_day(communes, on) or (communes[-1] if communes else None)
+        provinces = [row for row in self._of("province", Province) if commune and row.code == commune.province]
+        province = on_day(provinces, on) or (provinces[-1] if provinces else None)
+        return HamletNow(
+            hamlet.code,
+            hamlet.name,
+            commune.name if commune else "",
+            province.name if province else "",
+            hamlet.lat,
+            hamlet.lon,
+            hamlet.households,
+        )
+
+    def bound_to(self, place: str, code: str, on: date) -> list[Binding]:
+        """Return the bindings of a place that are valid on a day, nearest first."""
+        return sorted(
+            (bound for bound in self._at.get((place, code), ()) if _valid(bound, on)),
+            key=lambda bound: bound.distance_m,
+        )
+
+    def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
+        """Return where a channel hangs on a day."""
+        return [bound for bound in self._hung.get((gateway, channel), ()) if _valid(bound, on)]
+
+    @cached_property
+    def _hamlets(self) -> dict[str, list[Hamlet]]:
+        found: dict[str, list[Hamlet]] = {}
+        for row in sorted(self._of("hamlet", Hamlet), key=lambda row: row.valid_from):
+            found.setdefault(row.code, []).append(row)
         return found
 
-    def stories(self, trees: dict[str, Tree]) -> dict[tuple[str, str], Story]:
-        """Return the stories; a file whose name is not `<CODE>.<lang>.md` of a known tree is a problem."""
-        found = {}
-        for path in sorted((self._folder / "stories").glob("*.md")):
-            try:
-                story = _story(path, trees)
-            except Bad as error:
-                self._bad(f"stories/{path.name}", 1, str(error))
-            else:
-                found[story.tree, story.lang] = story
+    @cached_property
+    def _at(self) -> dict[tuple[str, str], list[Binding]]:
+        found: dict[tuple[str, str], list[Binding]] = {}
+        for bound in self.bindings:
+            found.setdefault((bound.place, bound.code), []).append(bound)
         return found
 
-    def _bad(self, file: str, line: int, words: str) -> None:
-        self.problems.append(Problem(file, line, words))
+    @cached_property
+    def _hung(self) -> dict[tuple[str, str], list[Binding]]:
+        found: dict[tuple[str, str], list[Binding]] = {}
+        for bound in self.bindings:
+            found.setdefault((bound.gateway, bound.channel), []).append(bound)
+        return found
+
+    def _of(self, kind: str, _struct: type[_Kind]) -> list[_Kind]:
+        return cast("list[_Kind]", list(self._records.get(kind, ())))
 
 
-def _spoken(key: Hashable) -> str:
-    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
-
-
-def _zone(row: Row) -> Zone:
-    lat, lon = _position(row)
-    return Zone(code=_code(row, "code"), name_vi=row.text("name_vi"), name_en=row.text("name_en"), lat=lat, lon=lon)
-
-
-def _tree(row: Row, zones: dict[str, Zone]) -> Tree:
-    lat, lon = _position(row)
-    age_low, age_high = row.whole("age_low", 1, 3000), row.whole("age_high", 1, 3000)
-    if age_low > age_high:
-        raise Bad(
-            f"age_low {age_low} lớn hơn age_high {age_high} — đổi chỗ hai số",
-            f"age_low {age_low} is above age_high {age_high}: exchange them",
-        )
-    zone = row.text("zone")
-    if zone not in zones:
-        raise _unknown("zone", zone, zones)
-    return Tree(
-        code=_tree_code(row.text("code")),
-        label_no=row.blank_or_text("label_no"),
-        name_vi=row.text("name_vi"),
-        name_en=row.text("name_en"),
-        zone=zone,
-        lat=lat,
-        lon=lon,
-        alt_m=row.number("alt_m", -10, 3200),  # Fansipan is 3,147 m
-        age_low=age_low,
-        age_high=age_high,
-        age_method_vi=row.text("age_method_vi"),
-        age_method_en=row.text("age_method_en"),
-        girth_cm=row.number_or_none("girth_cm", 1, 3000),
-    )
-
-
-def _hamlet(row: Row) -> Hamlet:
-    lat, lon = _position(row)
-    valid_from, valid_to = row.period()
-    return Hamlet(
-        code=_code(row, "code"),
-        name=row.text("name"),
-        commune=row.text("commune"),
-        province=row.text("province"),
-        lat=lat,
-        lon=lon,
-        households=row.whole_or_none("households", 0, 100_000),
-        valid_from=valid_from,
-        valid_to=valid_to,
-    )
-
-
-def _newest_names(dated: list[Hamlet]) -> tuple[dict[str, Hamlet], list[Hamlet]]:
-    """Return the newest row of each code, and the earlier ones."""
-    dated.sort(key=lambda row: row.valid_from)
-    newest = {row.code: row for row in dated}
-    return newest, [row for row in reversed(dated) if newest[row.code] is not row]
-
-
-def _contact(row: Row) -> Contact:
-    email, addresses = row.blank_or_text("email"), _addresses(row)
-    name, at, host = email.partition("@")
-    right = name and at and "." in host and "@" not in host and not any(mark in email for mark in ' ,;<>"')
-    if not right and (email or not addresses):
-        raise Bad(f"cột email: '{email}' không phải địa chỉ", f"column email: '{email}' is not one address")
-    lang = row.choice("lang", STORY_LANGS) if row.blank_or_text("lang") else "vi"
-    return Contact(name=row.text("name"), role=row.choice("role", ROLES), email=email, lang=lang, addresses=addresses)
-
-
-def _addresses(row: Row) -> dict[str, str]:
-    """Return the addresses by channel, written as `sms:+84912345678 zalo:4711`."""
-    found = {}
-    for word in row.blank_or_text("addresses").split():
-        channel, colon, address = word.partition(":")
-        if not (channel and colon and address) or channel in found:
-            raise Bad(
-                f"cột addresses: '{word}' — viết kênh:địa chỉ, mỗi kênh một lần, cách nhau bằng dấu cách",
-                f"column addresses: '{word}' must be channel:address, each channel once, with spaces between",
-            )
-        found[channel] = address
-    return found
-
-
-def _binding(row: Row, known: dict[str, set[str]]) -> Binding:
-    gateway, channel = row.text("gateway"), row.text("channel")
-    for column, name, rule in (("gateway", gateway, topics.GATEWAY), ("channel", channel, topics.CHANNEL)):
-        if not rule.fullmatch(name):
-            raise Bad(
-                f"cột {column}: '{name}' chỉ được có a-z, 0-9 và dấu gạch ngang ({rule.pattern})",
-                f"column {column}: '{name}' may have only a-z, 0-9 and hyphens ({rule.pattern})",
-            )
-    place = row.choice("place", PLACES)
-    code = _tree_code(row.text("code")) if place == "tree" else row.text("code")
-    if code not in known[place]:
-        raise _unknown(place, code, known[place])
-    valid_from, valid_to = row.period()
-    distance = row.number_or_none("distance_m", 0, 100_000)
-    return Binding(
-        gateway=gateway,
-        channel=channel,
-        place=place,
-        code=code,
-        valid_from=valid_from,
-        valid_to=valid_to,
-        distance_m=distance or 0.0,
-        way_out=row.flag("way_out"),
-    )
-
-
-def _story(path: Path, trees: dict[str, Tree]) -> Story:
-    code, _, lang = path.stem.partition(".")
-    tree = codes.normalise(code)
-    if tree not in trees or lang not in STORY_LANGS:
-        raise Bad(
-            "tên tệp phải là <mã cây>.vi.md hoặc <mã cây>.en.md của một cây trong trees.csv",
-            "the file must be called <tree code>.vi.md or <tree code>.en.md after a tree in trees.csv",
-        )
-    try:
-        text = path.read_text("utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        raise Bad(f"không đọc được: {error} — lưu dạng UTF-8", f"cannot be read: {error}: save it as UTF-8") from error
-    return Story(tree=tree, lang=lang, text=unicodedata.normalize("NFC", text).strip())
-
-
-def _code(row: Row, column: str) -> str:
-    text = row.text(column)
-    if not topics.CHANNEL.fullmatch(text):
-        raise Bad(
-            f"cột {column}: '{text}' chỉ được có a-z, 0-9 và dấu gạch ngang, tối đa 32",
-            f"column {column}: '{text}' may have only a-z, 0-9 and hyphens, at most 32",
-        )
-    return text
-
-
-def _tree_code(text: str) -> str:
-    """Return the code of a tree. Raises Bad with the check character that would have been right."""
-    code = codes.normalise(text)
-    if code is not None:
-        return code
-    spelled = codes.spelled(text)
-    if spelled is None:
-        raise Bad(
-            f"cột code: '{text}' phải có {codes.LENGTH} ký tự trong {codes.ALPHABET}",
-            f"column code: '{text}' must be {codes.LENGTH} characters out of {codes.ALPHABET}",
-        )
-    right = spelled[:-1] + codes.check_char(spelled[:-1])
-    raise Bad(
-        f"cột code: '{text}' sai ký tự kiểm tra — gõ nhầm, hoặc phải là {right}",
-        f"column code: '{text}' has a wrong check character: a slip, or {right} was meant",
-    )
-
-
-def _position(row: Row) -> tuple[float, float]:
-    """Return (lat, lon) in Vietnam, WGS 84 degrees. Raises Bad that tells swapped columns and metres apart."""
-    lat, lon = row.number("lat", -1e8, 1e8), row.number("lon", -1e8, 1e8)
-    if LAT[0] <= lat <= LAT[1] and LON[0] <= lon <= LON[1]:
-        return lat, lon
-    if LAT[0] <= lon <= LAT[1] and LON[0] <= lat <= LON[1]:
-        raise Bad(
-            f"lat {lat} và lon {lon} bị đảo — đổi chỗ hai cột",
-            f"lat {lat} and lon {lon} are swapped: exchange the two columns",
-        )
-    if abs(lat) > 1000 or abs(lon) > 1000:
-        raise Bad(
-            f"lat {lat}, lon {lon} có vẻ là mét VN-2000 — đổi sang độ WGS 84",
-            f"lat {lat}, lon {lon} look like VN-2000 metres: convert them to WGS 84 degrees",
-        )
-    raise Bad(
-        f"lat {lat}, lon {lon} nằm ngoài Việt Nam (lat {LAT[0]:g}–{LAT[1]:g}, lon {LON[0]:g}–{LON[1]:g})",
-        f"lat {lat}, lon {lon} is outside Vietnam (lat {LAT[0]:g}–{LAT[1]:g}, lon {LON[0]:g}–{LON[1]:g})",
-    )
-
-
-def _unknown(what: str, code: str, known: Iterable[str]) -> Bad:
-    there_are = ", ".join(sorted(known)) or "—"
-    return Bad(
-        f"{what} '{code}' chưa có trong danh sách; đang có: {there_are}",
-        f"{what} '{code}' is not in the registry; there are: {there_are}",
-    )
+_Kind = TypeVar("_Kind", bound=Record)

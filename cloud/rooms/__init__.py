@@ -10,6 +10,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloud.registry.book import NAME as REGISTRY
+from cloud.registry.live import known
 from cloud.store import check_store, open_store
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.config import CloudConfig
+    from cloud.registry import Registry
     from cloud.rooms.life import Room
     from cloud.store import Store
 
@@ -32,6 +35,11 @@ def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.soc
     """
     room: Room = importlib.import_module(f"{__name__}.{name}").build(config, clock, listener)
     return room
+
+
+def registry_of(config: CloudConfig) -> Registry:
+    """Return the registry that the rooms of a configuration read, or will read. Raises SheetError."""
+    return known(Path(config.data.path) / REGISTRY, config.folder / config.garden.path)
 
 
 def store_of(config: CloudConfig, *, writer: bool) -> Store:

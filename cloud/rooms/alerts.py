@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud import registry
 from cloud.alerts import wiring
+from cloud.registry.book import NAME as REGISTRY
+from cloud.registry.live import Live, found
 from cloud.rooms import store_of
 from cloud.stream.connection import Stream
 from cloud.stream.follower import Follower
@@ -29,9 +30,11 @@ class AlertsRoom:
     def __init__(self, config: CloudConfig, clock: Clock) -> None:
         folder = Path(config.data.path)
         folder.mkdir(parents=True, exist_ok=True)
-        self._garden = registry.load(config.folder / config.garden.path)
+        found(folder / REGISTRY, config.folder / config.garden.path, clock)
+        self._registry = Live(folder / REGISTRY, clock, private=True)
+        self._registry.look()
         self._store = store_of(config, writer=False)
-        self._alerts = wiring.build(config, folder, self._store, self._garden, clock)
+        self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
         self._stream = Stream(
             config.broker, "gocche-alerts", topics.FROM_GATEWAYS, clock, self._follower.offer, self._alerts.listening
@@ -40,7 +43,7 @@ class AlertsRoom:
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"follow": self._follower.run} | self._alerts.loops
+        return {"registry": self._registry.run, "follow": self._follower.run} | self._alerts.loops
 
     def start(self) -> None:
         """Connect to the broker."""
@@ -60,6 +63,7 @@ class AlertsRoom:
         told = self._alerts.health()
         why = (
             "" if self._stream.connected else f"broker: {self._stream.why}",
+            self._registry.why,
             "" if told["journal"] in ("ok", "not yet begun") else f"journal: {told['journal']}",
             told["fault"] and f"judging: {told['fault']}",
             told["ledger_fault"] and f"ledger: {told['ledger_fault']}",
@@ -73,7 +77,6 @@ class AlertsRoom:
             "why": "; ".join(filter(None, why)),
             "look_at": [name for name in LOOK_AT if told.get(name)],
             "missed": self._follower.missed,
-            "registry": [f"{problem.file}:{problem.line}: {problem.words}" for problem in self._garden.problems],
         }
 
 

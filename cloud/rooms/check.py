@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud import registry
 from cloud.alerts import wiring
 from cloud.alerts.channels import GiveUp
 from cloud.alerts.channels import Retry as NotNow
+from cloud.rooms import registry_of
 from cloud.store import Retry, check_store, open_store
 from cloud.stream.connection import Stream
 from settings import credentials
@@ -57,11 +57,11 @@ class Yearly(msgspec.Struct, frozen=True):
 def check(config: CloudConfig, *, running: bool = True) -> None:
     """Refuse what a room would refuse. Without `running` what only the service may read is passed over.
 
-    Raises Refused: ConfigError for the file, TableError for one of the garden's.
+    Raises Refused: ConfigError for the file, SheetError for one of the garden's.
     """
     check_store(config.file, config.store, running=running)
     wiring.check(config, running=running)
-    registry.load(config.folder / config.garden.path)
+    registry_of(config)
 
 
 def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
@@ -94,7 +94,7 @@ def tried(config: CloudConfig, clock: Clock) -> Iterator[Trial]:
 
 def yearly(config: CloudConfig) -> Yearly:
     """Reckon the store's growth from the channels that the garden binds and what its engine was measured to take."""
-    bound = {(one.gateway, one.channel) for one in registry.load(config.folder / config.garden.path).bindings}
+    bound = {(one.gateway, one.channel) for one in registry_of(config).bindings}
     days = min(A_YEAR_OF_DAYS, _kept_days(config))
     cost = check_store(config.file, config.store, running=False).COST
     gateways = {gateway for gateway, _ in bound}

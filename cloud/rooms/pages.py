@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud import registry
 from cloud.alerts.journal import read_incidents
 from cloud.alerts.rules import open_rules
 from cloud.alerts.wiring import JOURNAL
@@ -15,6 +14,8 @@ from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build as build_app
 from cloud.pages.garden import Garden
 from cloud.pages.serve import server
+from cloud.registry.book import NAME as REGISTRY
+from cloud.registry.live import Live
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
 from cloud.stream.connection import Stream
@@ -39,7 +40,7 @@ class Pages:
 
     def __init__(self, config: CloudConfig, clock: Clock, listener: socket.socket | None) -> None:
         self._config, self._clock = config, clock
-        self._registry = registry.load(config.folder / config.garden.path)
+        self._registry = Live(Path(config.data.path) / REGISTRY, clock, private=False)
         self._socket = listener or listen(config.http.host, config.http.port)
         self._store = store_of(config, writer=False)
         self._latest = Latest()
@@ -52,7 +53,7 @@ class Pages:
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"latest": self._fill, "serve": self._serve}
+        return {"registry": self._look, "latest": self._fill, "serve": self._serve}
 
     def start(self) -> None:
         """Connect to the broker."""
@@ -73,6 +74,7 @@ class Pages:
         """Return what keeps pages from being true."""
         why = (
             "" if self._stream.connected else f"broker: {self._stream.why}",
+            self._registry.why,
             "" if self._latest.filled else "what the store holds is not read yet",
         )
         return {"why": "; ".join(filter(None, why)), "look_at": []}
@@ -82,7 +84,7 @@ class Pages:
         # which of our own machines is silent or broken is for the operator, not for the world
         of_people = [rule.name for rule in open_rules(self._config.rules) if rule.grade != "upkeep"]
         return Garden(
-            registry=self._registry,
+            current=self._registry,
             latest=self._latest,
             store=self._store,
             clock=self._clock,
@@ -91,12 +93,19 @@ class Pages:
             incidents=lambda: read_incidents(journal, SHOWN, of_people),
         )
 
-    def _fill(self, stop: threading.Event) -> None:
+    def _look(self, stop: threading.Event) -> None:
         os.nice(NICE)  # Linux keeps it for each thread; those that a thread starts begin with its own
+        self._registry.run(stop)
+
+    def _fill(self, stop: threading.Event) -> None:
+        os.nice(NICE)
         self._latest.run(self._store, self._clock, stop)
 
     def _serve(self, stop: threading.Event) -> None:
         os.nice(NICE)
+        self._registry.wait(
+            stop
+        )  # visitors of the first second wait for it, too, rather than hear that no tree is known
         self._serving = stop
         self._server.run(sockets=[self._socket])
 

@@ -71,10 +71,10 @@ class Slow(Post):
 def garden(folder: Path) -> None:
     """Write the sample garden with many operators; the officer and one of them have an SMS number, too."""
     shutil.copytree(ROOT / "config" / "garden", folder)
-    rows = [f"Trực cháy rừng,fire-watch,{OFFICER},vi,", "Điện thoại,operator,,vi,sms:+84900000000"]
-    rows += [f"Người {n},operator,o{n}@example.org,vi," for n in range(OPERATORS)]
-    text = "\n".join(["name,role,email,lang,addresses", *rows]) + "\n"
-    (folder / "contacts.csv").write_text(text, encoding="utf-8")
+    rows = [f"lu,Trực cháy rừng,fire-watch,{OFFICER},vi,", "ca,Điện thoại,operator,,vi,sms:+84900000000"]
+    rows += [f"o{n},Người {n},operator,o{n}@example.org,vi," for n in range(OPERATORS)]
+    text = "\n".join(["code,name,roles,email,lang,addresses", *rows]) + "\n"
+    (folder / "people.csv").write_text(text, encoding="utf-8")
 
 
 def packet(gateway: int, values: list[float]) -> tuple[str, bytes]:

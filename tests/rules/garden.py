@@ -20,7 +20,8 @@ from aiosmtpd.controller import Controller
 from cloud.alerts.channels import open_channels
 from cloud.alerts.engine import Alerts, AlertsConfig
 from cloud.alerts.listing import events
-from cloud.registry import Binding, Contact, Hamlet, Registry, Tree, Zone
+from cloud.registry import Contact, Registry
+from cloud.registry.kinds import Binding, Commune, Hamlet, Person, Province, Tree, Zone
 from cloud.store import Store, open_store
 from wire.batch import Batch, Block, Source
 from wire.reading import Reason
@@ -83,26 +84,64 @@ class HandClock:
 
 
 def registry(*, way_out: bool = False, contacts: list[Contact] | None = None) -> Registry:
-    zone = Zone("suoi-giang", "Suối Giàng", "Suoi Giang", 21.6, 104.6)
-    tree = Tree("7K3MQ2", "1", "Cây Tổ", "First tree", "suoi-giang", 21.61234, 104.61234, 1_400, 300, 350, "", "")
-    hamlet = Hamlet("hang-tay", "Háng Tày", "xã Chế Tạo", "Lào Cai", 21.7, 104.1, 40, DAY)
-    people = [
+    zone = Zone(code="suoi-giang", name_vi="Suối Giàng", name_en="Suoi Giang", lat=21.6, lon=104.6)
+    tree = Tree(
+        code="7K3MQ2",
+        name_vi="Cây Tổ",
+        name_en="First tree",
+        zone="suoi-giang",
+        lat=21.61234,
+        lon=104.61234,
+        alt_m=1_400,
+        age_low=300,
+        age_high=350,
+        age_method_vi="",
+        age_method_en="",
+    )
+    told = [
         Contact("Thào A Lử", "fire-watch", "lu@example.vn"),
         Contact("Giàng Thị Mỷ", "telecom", "my@example.vn"),
         Contact("Op", "operator", "op@example.vn", "en"),
     ]
     return Registry(
-        zones={"suoi-giang": zone},
-        trees={"7K3MQ2": tree},
-        stories={},
-        hamlets={"hang-tay": hamlet},
-        contacts=people if contacts is None else contacts,
-        bindings=[
-            Binding("sg-01", "smoke-1", "tree", "7K3MQ2", DAY),
-            Binding("sg-01", "modem-1", "hamlet", "hang-tay", DAY, way_out=way_out),
-        ],
-        problems=[],
+        {
+            "province": [Province(code="v01", name="Lào Cai", valid_from=DAY)],
+            "commune": [Commune(code="c01", name="xã Chế Tạo", province="v01", valid_from=DAY)],
+            "hamlet": [
+                Hamlet(
+                    code="hang-tay",
+                    name="Háng Tày",
+                    commune="c01",
+                    lat=21.7,
+                    lon=104.1,
+                    households=40,
+                    valid_from=DAY,
+                )
+            ],
+            "zone": [zone],
+            "tree": [tree],
+            "person": [person(number, one) for number, one in enumerate(told if contacts is None else contacts)],
+            "binding": [
+                bound("sg-01", "smoke-1", "tree", "7K3MQ2"),
+                bound("sg-01", "modem-1", "hamlet", "hang-tay", way_out=way_out),
+            ],
+        }
     )
+
+
+def person(number: int, told: Contact) -> Person:
+    return Person(
+        code=f"p{number}",
+        name=told.name,
+        roles=(told.role,),
+        email=told.email,
+        addresses=told.addresses,
+        lang=told.lang,
+    )
+
+
+def bound(gateway: str, channel: str, place: str, code: str, day: date = DAY, *, way_out: bool = False) -> Binding:
+    return Binding(gateway=gateway, channel=channel, place=place, code=code, valid_from=day, way_out=way_out)
 
 
 def batch(

@@ -67,7 +67,7 @@ class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     name: Annotated[
         str,
         msgspec.Meta(
-            description="a name for it, as in the addresses of contacts.csv; the kind when left out",
+            description="a name for it, as in the addresses of people.csv; the kind when left out",
             pattern="^[a-z0-9-]*$",
         ),
     ] = ""

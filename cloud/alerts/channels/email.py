@@ -40,7 +40,7 @@ MOST_SAID = 65_536  # bytes of one talk: a server that never ends its answer mus
 
 
 class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[channel]]` with kind = "email"; its addresses are those of the column `email` of contacts.csv."""
+    """`[[channel]]` with kind = "email"; its addresses are those of the column `email` of people.csv."""
 
     kind: Annotated[Literal["email"], msgspec.Meta(description="which kind of channel")]
     host: Annotated[str, msgspec.Meta(description="SMTP server", min_length=1)]

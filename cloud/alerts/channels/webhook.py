@@ -33,7 +33,7 @@ LONGEST_WAIT_S = 3_600.0  # whatever Retry-After asks for
 
 
 class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[channel]]` with kind = "webhook"; its addresses stand in the column `addresses` of contacts.csv."""
+    """`[[channel]]` with kind = "webhook"; its addresses stand in the column `addresses` of people.csv."""
 
     kind: Annotated[Literal["webhook"], msgspec.Meta(description="which kind of channel")]
     url: Annotated[str, msgspec.Meta(description="where to post, http:// or https://")]

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
-    from cloud.registry import Registry
+    from cloud.registry import Current
 
 
 class Desk:
     """Writes changes down."""
 
-    def __init__(self, journal: Journal, registry: Registry, rules: Mapping[str, Rule]) -> None:
+    def __init__(self, journal: Journal, registry: Current, rules: Mapping[str, Rule]) -> None:
         self._journal = journal
         self._rules = rules
         self.registry = registry
@@ -71,7 +71,7 @@ class Desk:
 
     def draft(self, rule: Rule, gateway: str, channel: str, at_ms: int, now_ms: int) -> Incident:
         """Return a new incident (id 0) at the place where the channel hangs; `write` gives it its span."""
-        place = place_of(self.registry, gateway, channel, hanoi(at_ms).date())
+        place = place_of(self.registry.now, gateway, channel, hanoi(at_ms).date())
         return Incident(
             id=0,
             rule=rule.name,

@@ -69,7 +69,7 @@ class Silence:
         gateway = presence.gateway
         if rule.silence.of == "gateway" and (gateway, "") in told:
             return
-        modems = way_outs(self._desk.registry, gateway, hanoi(now_ms).date())
+        modems = way_outs(self._desk.registry.now, gateway, hanoi(now_ms).date())
         if rule.silence.of == "way_out":
             for channel in modems:
                 if (gateway, channel) not in told:

@@ -20,7 +20,7 @@ from cloud.alerts.tell.outbox import Outbox
 from cloud.alerts.tell.paper import Paper
 from cloud.alerts.tell.retries import Retries
 from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere
-from cloud.alerts.tell.sorting import Sorter, people
+from cloud.alerts.tell.sorting import Readers, Sorter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cloud.alerts.rules import Rule
     from cloud.alerts.tell.outbox import Row
     from cloud.clock import Clock
-    from cloud.registry import Registry
+    from cloud.registry import Current
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 1.0
@@ -49,7 +49,7 @@ class Office:
         self,
         journal: Journal,
         channels: Sequence[Named],
-        registry: Registry,
+        registry: Current,
         rules: Mapping[str, Rule],
         clock: Clock,
         *,
@@ -64,14 +64,13 @@ class Office:
         self._returned: deque[tuple[Row, Retry | GiveUp | None]] = deque()  # and not written down yet
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._retries = Retries(clock)
-        readers = people(registry.contacts, channels)
-        self._readers = {reader.person: reader for reader, _ in readers}
+        self._readers = Readers(registry, channels)
         self._sorter = Sorter(
             journal,
             self._outbox,
             registry,
             rules,
-            readers,
+            self._readers,
             clock,
             reaches=bool(channels),
             lifetime_s=lifetime_s,
@@ -185,7 +184,7 @@ class Office:
             elif self._retries.waited_s(row) >= STAND_IN_S[LEVELS[row.level]] or (
                 row.level == LIFE and (courier.why or row.words)
             ):
-                self._ask_another(row, self._readers.get(row.person))
+                self._ask_another(row, self._reader(row.person))
 
     def _ask_another(self, row: Row, reader: Reader | None) -> bool:
         """Have the next channel of the same person carry it; tell whether there was one."""
@@ -248,7 +247,7 @@ class Office:
         with self._journal.transaction():
             self._outbox.set(row, "given up", words=why, done_ms=self._clock.utc_ms())
             self._failed(row, f"given up: {why}")
-        if not self._ask_another(row, self._readers.get(row.person)) and row.level == LIFE:
+        if not self._ask_another(row, self._reader(row.person)) and row.level == LIFE:
             self._ask_others(row)
 
     def _ask_others(self, row: Row) -> None:
@@ -258,6 +257,9 @@ class Office:
         if asked:
             LOG.error("nobody-reached letter=%d asked_instead=%d", row.id, asked)
             self._wake.set()
+
+    def _reader(self, person: str) -> Reader | None:
+        return next((reader for reader, _ in self._readers.now if reader.person == person), None)
 
     def _failed(self, row: Row, what: str) -> None:
         LOG.error("not-told letter=%d level=%s channel=%s why=%r", row.id, LEVELS[row.level], row.channel, what)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cloud.alerts.rules import Rule
     from cloud.alerts.tell.outbox import Outbox
     from cloud.clock import Clock
-    from cloud.registry import Contact, Registry
+    from cloud.registry import Contact, Current, Registry
 
 LOG = logging.getLogger(__name__)
 CONSOLE = logging.getLogger("gocche.alerts")  # one key=value line for everything that is told, whoever is told of it
@@ -35,9 +35,9 @@ class Sorter:
         self,
         journal: Journal,
         outbox: Outbox,
-        registry: Registry,
+        registry: Current,
         rules: Mapping[str, Rule],
-        readers: Sequence[tuple[Reader, str]],
+        readers: Readers,
         clock: Clock,
         *,
         reaches: bool,
@@ -45,7 +45,7 @@ class Sorter:
         mail_late: bool,
     ) -> None:
         self._journal, self._outbox, self._registry, self._rules = journal, outbox, registry, rules
-        self._clock, self._people = clock, readers
+        self._clock, self._readers = clock, readers
         self._reaches = reaches  # without any channel the log is all that was wanted
         self._lifetime_s, self._mail_late = lifetime_s, mail_late
         self._seen = 0  # the newest intent that was looked at
@@ -55,21 +55,21 @@ class Sorter:
     @property
     def roles_unreached(self) -> list[str]:
         """The roles that a rule wants told, and that no channel reaches: found before anything burns."""
-        reached = {role for _, role in self._people}
+        reached = {role for _, role in self._readers.now}
         return sorted({rule.role for rule in self._rules.values()} - reached) if self._reaches else []
 
     @property
     def contacts_unreached(self) -> list[str]:
         """The contacts without an address for any channel of cloud.toml: a channel's name is mistyped, perhaps."""
-        reached = {reader.person for reader, _ in self._people}
-        people_ = [contact for contact in self._registry.contacts if _person(contact) not in reached]
+        reached = {reader.person for reader, _ in self._readers.now}
+        people_ = [contact for contact in self._registry.now.contacts if _person(contact) not in reached]
         return sorted(contact.name for contact in people_) if self._reaches else []
 
     @property
     def others(self) -> list[Reader]:
         """Who is told of a fire of which nobody of its role can be told: operators, or whoever there is."""
-        of_operator = [reader for reader, role in self._people if role == "operator"]
-        return of_operator or list({reader.person: reader for reader, _ in self._people}.values())
+        of_operator = [reader for reader, role in self._readers.now if role == "operator"]
+        return of_operator or list({reader.person: reader for reader, _ in self._readers.now}.values())
 
     def sort(self) -> None:
         """Turn what is new, or was held back until now, into letters."""
@@ -81,7 +81,8 @@ class Sorter:
         with self._journal.transaction():
             notices = self._notices()
             told = {one.incident.id: self._before(one) for one in notices if not one.incident.open}
-            by_role = {role: [reader for reader, of in self._people if of == role] for _, role in self._people}
+            readers = self._readers.now
+            by_role = {role: [reader for reader, of in readers if of == role] for _, role in readers}
             book = Book(by_role, told, self._lifetime_s, self._mail_late, self.others)
             series = {one.series: self._outbox.series(one, now_ms) for one in notices}
             groups = {name: self._outbox.group(name, now_ms) for name in {one.group for one in notices}}
@@ -101,7 +102,7 @@ class Sorter:
         for intent in self._journal.intents(0, AT_MOST):
             incident = self._journal.incident(intent.incident)
             rule = self._rules.get(incident.rule)
-            area = area_of(self._registry, incident.place, incident.gateway)
+            area = area_of(self._registry.now, incident.place, incident.gateway)
             notices.append(Notice(intent, incident, rule.role if rule else "", area))
             if intent.id > logged:
                 CONSOLE.warning("%s", words.line(incident, intent.tell))
@@ -109,7 +110,7 @@ class Sorter:
 
     def _before(self, notice: Notice) -> list[Reader]:
         """Return who was told of an incident, by the addresses that they have today, if they have any."""
-        today = {reader.person: reader for reader, _ in self._people}
+        today = {reader.person: reader for reader, _ in self._readers.now}
         return [today.get(reader.person, reader) for reader in self._outbox.readers(notice.incident.id)]
 
     def _nobody(self, notice: Notice, now_ms: int) -> None:
@@ -119,6 +120,22 @@ class Sorter:
         self._journal.event(now_ms, notice.incident.id, "tell-failed", words_)
         self._journal.nobody_told(notice.incident.id)
         LOG.error("nobody-to-tell incident=%d role=%r", notice.incident.id, notice.role)
+
+
+class Readers:
+    """Everybody whom a channel reaches, as the registry has them now."""
+
+    def __init__(self, registry: Current, channels: Sequence[Named]) -> None:
+        self._registry, self._channels = registry, channels
+        self._read: tuple[Registry | None, list[tuple[Reader, str]]] = None, []
+
+    @property
+    def now(self) -> list[tuple[Reader, str]]:
+        """Return (reader, role), once for each role."""
+        registry = self._registry.now
+        if registry is not self._read[0]:
+            self._read = registry, people(registry.contacts, self._channels)
+        return self._read[1]
 
 
 def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple[Reader, str]]:

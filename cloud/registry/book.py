@@ -1,0 +1,186 @@
+"""registry.db: what the garden is, and who changed it when. One file, one truth; every write can be read and undone.
+
+A write is an *act*: all of its changes or none, judged as a whole before it counts. Readers in other processes see it
+at their next look (`Book.version`), without being told.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from cloud.registry.draft import Draft, Rejected, every, one
+from cloud.registry.kinds import KINDS, Record
+from cloud.registry.sql import table
+from cloud.registry.trail import Act, Change, change_of, refuse, text_of
+from settings.words import Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAME = "registry.db"
+FORM = 1  # of the tables act and change; those of the kinds grow by themselves
+BUSY_S = 5.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS act (
+  id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, undoes INTEGER
+) STRICT;
+CREATE TABLE IF NOT EXISTS change (
+  id INTEGER PRIMARY KEY, act INTEGER NOT NULL REFERENCES act, kind TEXT NOT NULL, key TEXT NOT NULL,
+  before TEXT, after TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS change_of ON change (kind, key, id);
+CREATE INDEX IF NOT EXISTS change_in ON change (act);
+"""
+_APPEND_ONLY = (
+    "CREATE TRIGGER IF NOT EXISTS {table}_kept_{verb} BEFORE {verb} ON {table} "
+    "BEGIN SELECT RAISE(ABORT, 'what was done stays said'); END"
+)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A record and the change that made it: who edits it says what they saw."""
+
+    record: Record
+    seen: int
+
+
+class Book:
+    """The registry. Not for two threads at once.
+
+    A reader opens a file that a writer has made; a writer makes it; without a path it is in memory. Raises Taken when
+    the file is a newer gocche's, and
+    sqlite3.Error where the file cannot be read.
+    """
+
+    def __init__(self, path: Path | None, *, writer: bool) -> None:
+        where = "file::memory:" if path is None else path.absolute().as_uri()
+        self._db = sqlite3.connect(
+            f"{where}?mode={'memory' if path is None else 'rwc' if writer else 'ro'}",
+            uri=True,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        form = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if form > FORM:
+            self._db.close()
+            raise Taken("cloud.registry", "book", "newer", path=path, form=form, ours=FORM)
+        if writer:
+            self._found()
+
+    def _found(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                self._db.execute(statement)
+            for name in ("act", "change"):
+                for verb in ("UPDATE", "DELETE"):
+                    self._db.execute(_APPEND_ONLY.format(table=name, verb=verb))
+            for kind in KINDS:
+                known = {row[1] for row in self._db.execute(f'PRAGMA table_info("{kind}")')}
+                for statement in table(kind).found(known):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {FORM}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def version(self) -> int:
+        """Return a number that changes when another process or connection has written."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    @property
+    def empty(self) -> bool:
+        """Return whether nobody has ever written anything."""
+        return self._db.execute("SELECT 1 FROM act LIMIT 1").fetchone() is None
+
+    def rows(self, kind: str) -> list[Record]:
+        """Return all records of a kind, by key."""
+        return every(self._db, kind)
+
+    def held(self, kind: str, key: tuple[Any, ...]) -> Held | None:
+        """Return a record and the change that made it, or None."""
+        record = one(self._db, kind, key)
+        if record is None:
+            return None
+        query = "SELECT max(id) FROM change WHERE kind = ? AND key = ?"
+        return Held(record, self._db.execute(query, (kind, text_of(key))).fetchone()[0] or 0)
+
+    def acts(self, limit: int, before: int | None = None) -> list[Act]:
+        """Return what was done, newest first; `before` is the id of an act to go on from."""
+        query = (
+            "SELECT id, at_ms, who, what, undoes, (SELECT count(*) FROM change WHERE act = act.id) FROM act "
+            "WHERE id < ? ORDER BY id DESC LIMIT ?"
+        )
+        return [Act(*row) for row in self._db.execute(query, (2**62 if before is None else before, limit))]
+
+    def changes(self, act: int) -> list[Change]:
+        """Return what an act changed, in its order."""
+        query = "SELECT id, kind, before, after FROM change WHERE act = ? ORDER BY id"
+        return [change_of(*row) for row in self._db.execute(query, (act,))]
+
+    @contextmanager
+    def writing(
+        self, who: str, what: str, at_ms: int, *, undoes: int | None = None, dry: bool = False
+    ) -> Iterator[Draft]:
+        """Let the body change records, then judge all of it: it is all written when the body ends, or nothing is.
+
+        An act that changes nothing is not written; a `dry` one is judged and then forgotten. Raises Rejected with every
+        fault, Bad from the body's own writes.
+        """
+        with self._transaction():
+            draft = Draft(self._db)
+            yield draft
+            faults = draft.faults()
+            if faults:
+                raise Rejected(faults)
+            if dry:
+                self._db.execute("ROLLBACK")
+            elif draft.changes:
+                row = (at_ms, who, what, undoes)
+                act = self._db.execute("INSERT INTO act (at_ms, who, what, undoes) VALUES (?, ?, ?, ?)", row).lastrowid
+                self._db.executemany(
+                    "INSERT INTO change (act, kind, key, before, after) VALUES (?, ?, ?, ?, ?)",
+                    ((act, *change) for change in draft.changes),
+                )
+
+    def undo(self, act: int, who: str, at_ms: int) -> None:
+        """Take an act back, as an act of its own. Raises Bad where somebody changed one of its rows afterwards."""
+        with self.writing(who, f"undo {act}", at_ms, undoes=act) as draft:
+            query = (
+                "SELECT later.id, later.kind, later.before, later.after, who, at_ms FROM change AS mine "
+                "JOIN change AS later ON later.kind = mine.kind AND later.key = mine.key AND later.act > mine.act "
+                "JOIN act ON act.id = later.act WHERE mine.act = ? ORDER BY later.id DESC LIMIT 1"
+            )
+            refuse(self._db.execute(query, (act,)).fetchone())
+            changes = self.changes(act)[::-1]  # of a row that it changed twice, what was before the first counts
+            for change in changes:
+                if change.before is None:
+                    draft.remove(change.kind, change.key)
+            draft.put(change.before for change in changes if change.before is not None)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise

@@ -1,0 +1,166 @@
+"""What an act changes, and whether it can stand: judged as a whole, inside the transaction that would write it."""
+
+from __future__ import annotations
+
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any
+
+from cloud.registry.cells import Bad
+from cloud.registry.kinds import KIND_OF, KINDS, Record, Tree, Zone, key_of, references, spoken
+from cloud.registry.map import away_m
+from cloud.registry.sql import table
+from cloud.registry.trail import refuse, text_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+MANY = 200  # records from which it is faster to read the whole table
+_SHOWN = 20  # codes that a sentence lists
+
+
+class Rejected(Exception):
+    """An act that cannot be: (record, why) for each fault."""
+
+    def __init__(self, faults: list[tuple[Record, Bad]]) -> None:
+        super().__init__("; ".join(str(bad) for _, bad in faults[:5]))
+        self.faults = faults
+
+
+class Draft:
+    """Each write counts at once inside the act, so that the next one sees it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.changes: list[tuple[str, str, str | None, str | None]] = []  # kind, key, before, after: as they lie
+        self._put: dict[tuple[str, tuple[Any, ...]], Record] = {}
+        self._gone: list[Record] = []
+        self._whole: dict[str, dict[tuple[Any, ...], Record]] = {}
+        self._known: dict[tuple[str, str], bool] = {}
+        self._outlines: dict[str, tuple[tuple[float, float], ...]] = {}
+
+    def put(self, records: Iterable[Record], seen: int | None = None) -> int:
+        """Add or replace records; return how many that changes. `seen` is what their editor saw (Held.seen).
+
+        Raises Bad where somebody has changed one since then.
+        """
+        return sum(self._put_of(KIND_OF[struct], list(group), seen) for struct, group in groupby(records, type))
+
+    def _put_of(self, kind: str, records: list[Record], seen: int | None) -> int:
+        if seen is not None:
+            for record in records:
+                self._nobody_since(kind, key_of(record), seen)
+        before = self._before(kind, records)
+        new = {key_of(record): record for record in records if before.get(key_of(record)) != record}
+        of_kind = table(kind)
+        self._db.executemany(of_kind.put, map(of_kind.row, new.values()))
+        for key, record in new.items():
+            self._note(kind, key, before.get(key), record)
+            self._put[kind, key] = record
+        return len(new)
+
+    def remove(self, kind: str, key: tuple[Any, ...], seen: int | None = None) -> bool:
+        """Take a record away; return whether it was there. Raises Bad as `put`."""
+        if seen is not None:
+            self._nobody_since(kind, key, seen)
+        before = one(self._db, kind, key)
+        if before is None:
+            return False
+        of_kind = table(kind)
+        self._db.execute(of_kind.remove, of_kind.of(key))
+        self._note(kind, key, before, None)
+        self._put.pop((kind, key), None)
+        self._gone.append(before)
+        return True
+
+    def faults(self) -> list[tuple[Record, Bad]]:
+        """Return each record of the act that cannot stand beside the others, with why."""
+        self._known.clear()
+        found = []
+        for judge, records in ((self._judge, self._put.values()), (self._unused, self._gone)):
+            for record in records:
+                try:
+                    judge(record)
+                except Bad as bad:
+                    found.append((record, bad))
+        return found
+
+    def whole(self, kind: str) -> dict[tuple[Any, ...], Record]:
+        """Return every record of a kind by key, as it was when the act first asked."""
+        if kind not in self._whole:
+            self._whole[kind] = {key_of(record): record for record in every(self._db, kind)}
+        return self._whole[kind]
+
+    def _before(self, kind: str, records: list[Record]) -> dict[tuple[Any, ...], Record]:
+        if len(records) > MANY and not any(kind == changed for changed, *_ in self.changes):
+            return self.whole(kind)
+        found = (one(self._db, kind, key_of(record)) for record in records)
+        return {key_of(record): record for record in found if record is not None}
+
+    def _note(self, kind: str, key: tuple[Any, ...], before: Record | None, after: Record | None) -> None:
+        was, becomes = (None if record is None else text_of(record) for record in (before, after))
+        self.changes.append((kind, text_of(key), was, becomes))
+
+    def _nobody_since(self, kind: str, key: tuple[Any, ...], seen: int) -> None:
+        query = (
+            "SELECT change.id, kind, before, after, who, at_ms FROM change JOIN act ON act.id = act "
+            "WHERE kind = ? AND key = ? AND change.id > ? ORDER BY change.id DESC LIMIT 1"
+        )
+        refuse(self._db.execute(query, (kind, text_of(key), seen)).fetchone())
+
+    def _judge(self, record: Record) -> None:
+        for column, kind, code in references(record):
+            if not self._is_known(kind, code):
+                known = [str(row[0]) for row in self._db.execute(table(kind).codes, (_SHOWN,))]
+                raise Bad("unknown", column=column, value=code, kind=kind, known=", ".join(known) or "—")
+        if "valid_from" in record.key:
+            self._no_overlap(record)
+        if isinstance(record, Tree):
+            self._inside(record)
+
+    def _inside(self, tree: Tree) -> None:
+        """A tree stands within its zone's outline, where there is one, as exactly as its position is known."""
+        if tree.zone not in self._outlines:
+            zone = one(self._db, "zone", (tree.zone,))
+            self._outlines[tree.zone] = zone.outline if isinstance(zone, Zone) else ()
+        outline = self._outlines[tree.zone]
+        away = away_m(tree.lat, tree.lon, outline) if outline else 0.0
+        if away > (tree.accuracy_m or 0.0):
+            facts = {"lat": tree.lat, "lon": tree.lon, "zone": tree.zone}
+            raise Bad("outside", column="lat", value=f"{tree.lat} {tree.lon}", **facts, away_m=away)
+
+    def _is_known(self, kind: str, code: str) -> bool:
+        if (kind, code) not in self._known:
+            self._known[kind, code] = self._db.execute(table(kind).known, (code,)).fetchone() is not None
+        return self._known[kind, code]
+
+    def _no_overlap(self, record: Record) -> None:
+        """Of what is true for a time, one thing is true at a time."""
+        of_kind = table(KIND_OF[type(record)])
+        what = of_kind.identity(record)
+        for (start, end), (following, _) in pairwise(self._db.execute(of_kind.periods, what)):
+            if not end or end > following:
+                raise Bad("overlap", column="valid_from", value=following, start=start, key=spoken(what))
+
+    def _unused(self, gone: Record) -> None:
+        kind, code = KIND_OF[type(gone)], getattr(gone, "code", None)
+        if code is None or self._is_known(kind, code):
+            return
+        for user in KINDS:
+            for query, asks_kind in table(user).users(kind):
+                row = self._db.execute(query, (code, kind) if asks_kind else (code,)).fetchone()
+                if row is not None:
+                    raise Bad("in_use", kind=kind, key=code, user=f"{user} {spoken(row)}")
+
+
+def one(db: sqlite3.Connection, kind: str, key: tuple[Any, ...]) -> Record | None:
+    """Return the record of a key, or None."""
+    of_kind = table(kind)
+    row = db.execute(of_kind.one, of_kind.of(key)).fetchone()
+    return None if row is None else of_kind.record(row)
+
+
+def every(db: sqlite3.Connection, kind: str) -> list[Record]:
+    """Return all records of a kind, by key."""
+    of_kind = table(kind)
+    return [of_kind.record(row) for row in db.execute(of_kind.all)]

@@ -1,0 +1,434 @@
+"""What the registry keeps: one struct a table. Columns, cells, forms and the database are read off the structs.
+
+Rows that are true for a time have `valid_from` and `valid_to` (not included; none for "still"): a commune renamed, a
+probe replaced. Such a row is known by its code and its first day, so a new name is a new row and the old one stays.
+Codes mean nothing; names are data.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
+
+import msgspec
+
+from cloud.registry.cells import (
+    CODE,
+    GATEWAY,
+    LATITUDE,
+    LONGITUDE,
+    Addresses,
+    Bad,
+    Cell,
+    Choice,
+    Clock,
+    Day,
+    Flag,
+    Mail,
+    Number,
+    Outline,
+    Ref,
+    Several,
+    Text,
+    TreeCode,
+    Whole,
+    in_vietnam,
+)
+from wire.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LANGUAGES = ("vi", "en")
+ROLES = ("fire-watch", "telecom", "operator")
+PLACES = ("tree", "zone", "hamlet")
+STORY_LIMIT = 20_000  # characters: ten pages
+_TREE_CODE = TreeCode()
+
+Code = Annotated[str, CODE]
+Line = Annotated[str, Text()]
+Lat = Annotated[float, LATITUDE]
+Lon = Annotated[float, LONGITUDE]
+Since = Annotated[date, Day()]
+Till = Annotated[date | None, Day()]
+OfTree = Annotated[str, Ref("tree", TreeCode())]
+Publish = Annotated[bool, Flag()]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A row of a table."""
+
+    key: ClassVar[tuple[str, ...]] = ("code",)
+    private: ClassVar[bool] = False  # not even opened by the room that the world looks at
+
+    def check(self) -> None:
+        """Raise Bad where the cells, each right by itself, cannot be right together."""
+        if (start := getattr(self, "valid_from", None)) and (end := getattr(self, "valid_to", None)) and end <= start:
+            raise Bad("reversed", column="valid_to", value=end, start=start)
+        if (lat := getattr(self, "lat", None)) is not None and (lon := getattr(self, "lon", None)) is not None:
+            in_vietnam(lat, lon)
+
+
+class Province(Record, frozen=True, kw_only=True):
+    """A province under its name of a time."""
+
+    key: ClassVar = ("code", "valid_from")
+    code: Code
+    name: Line
+    valid_from: Since
+    valid_to: Till = None
+
+
+class Commune(Record, frozen=True, kw_only=True):
+    """A commune under its name of a time, in the province of that time."""
+
+    key: ClassVar = ("code", "valid_from")
+    code: Code
+    name: Line
+    province: Annotated[str, Ref("province", CODE)]
+    valid_from: Since
+    valid_to: Till = None
+
+
+class Hamlet(Record, frozen=True, kw_only=True):
+    """A hamlet. `households` is blank while nobody has counted."""
+
+    key: ClassVar = ("code", "valid_from")
+    code: Code
+    name: Line
+    commune: Annotated[str, Ref("commune", CODE)]
+    lat: Lat
+    lon: Lon
+    households: Annotated[int | None, Whole(0, 100_000)] = None
+    valid_from: Since
+    valid_to: Till = None
+
+
+class Zone(Record, frozen=True, kw_only=True):
+    """A part of the garden with its own weather. `outline` is where its trees must stand."""
+
+    code: Code
+    name_vi: Line
+    name_en: Line
+    lat: Lat
+    lon: Lon
+    commune: Annotated[str, Ref("commune", CODE)] = ""
+    outline: Annotated[tuple[tuple[float, float], ...], Outline()] = ()
+
+
+class Tree(Record, frozen=True, kw_only=True):
+    """One old tree. Its age is a range, with the method and source of the estimate: nobody was there.
+
+    `precision` is how many decimals of its degrees the world sees (4: 11 m, enough to find the tree, not to dig at its
+    foot in the dark); a tree that is not `published` has a page
+    that says so, without its facts. A dead tree keeps its page.
+    """
+
+    code: Annotated[str, TreeCode()]
+    label_no: Line = ""
+    name_vi: Line
+    name_en: Line
+    zone: Annotated[str, Ref("zone", CODE)]
+    lat: Lat
+    lon: Lon
+    alt_m: Annotated[float, Number(-10, 3200)]  # Fansipan is 3,147 m
+    age_low: Annotated[int, Whole(1, 3000)]
+    age_high: Annotated[int, Whole(1, 3000)]
+    age_method_vi: Line
+    age_method_en: Line
+    girth_cm: Annotated[float | None, Number(1, 3000)] = None
+    accuracy_m: Annotated[float | None, Number(0, 10_000)] = None
+    precision: Annotated[int, Whole(1, 6)] = 4
+    published: Publish = True
+    state: Annotated[str, Choice(("alive", "dead", "fallen"))] = "alive"
+    ended_on: Till = None
+
+    def check(self) -> None:
+        """Raise Bad for a range that is upside down."""
+        super().check()
+        if self.age_low > self.age_high:
+            raise Bad("ages", column="age_low", value=self.age_low, high=self.age_high)
+
+
+class Tag(Record, frozen=True, kw_only=True):
+    """A code that was minted: it answers for ever, whatever becomes of the plate. A tree's own code is a tag, too."""
+
+    code: Annotated[str, TreeCode()]
+    state: Annotated[str, Choice(("blank", "printed", "bound", "retired"))] = "blank"
+    tree: Annotated[str, Ref("tree", TreeCode())] = ""
+    batch: Line = ""
+    minted_on: Till = None
+    bound_on: Till = None
+    checked_on: Till = None
+
+    def check(self) -> None:
+        """Raise Bad for a tag that is bound to nothing, or blank and bound."""
+        if (self.state == "bound") != bool(self.tree) and self.state != "retired":
+            raise Bad("tag_state", column="state", value=self.state)
+
+
+class Story(Record, frozen=True, kw_only=True):
+    """What the cooperative tells about a tree, in one language; published once somebody else has read it."""
+
+    key: ClassVar = ("tree", "lang")
+    tree: OfTree
+    lang: Annotated[str, Choice(LANGUAGES)]
+    status: Annotated[str, Choice(("draft", "review", "published"))] = "published"
+    author: Line = ""
+    reviewer: Line = ""
+    text: Annotated[str, Text(STORY_LIMIT, long=True)]
+
+
+class Photo(Record, frozen=True, kw_only=True):
+    """A picture, whose bytes lie beside the database under its code. `consent` is of the people on it, where needed."""
+
+    code: Code
+    tree: OfTree
+    alt_vi: Line
+    alt_en: Line
+    author: Line
+    licence: Line
+    taken_on: Till = None
+    consent: Annotated[str, Ref("consent", CODE)] = ""
+    published: Publish = False
+
+
+class Gateway(Record, frozen=True, kw_only=True):
+    """A station, as people call it and where it stands."""
+
+    code: Annotated[str, GATEWAY]
+    name_vi: Line
+    name_en: Line
+    zone: Annotated[str, Ref("zone", CODE)] = ""
+    hamlet: Annotated[str, Ref("hamlet", CODE)] = ""
+    note: Line = ""
+
+
+class Device(Record, frozen=True, kw_only=True):
+    """A thing that was bought: what it is and which one."""
+
+    code: Code
+    model: Line
+    serial_no: Line = ""
+    bought_on: Till = None
+    note: Line = ""
+
+
+class Binding(Record, frozen=True, kw_only=True):
+    """A channel hangs at a place from a day on. `distance_m` is from the sensor to the place's own point.
+
+    `way_out` marks a modem that is also its gateway's own link: when it loses service, the gateway falls silent.
+    """
+
+    key: ClassVar = ("gateway", "channel", "place", "code", "valid_from")
+    gateway: Annotated[str, GATEWAY]
+    channel: Code
+    place: Annotated[str, Choice(PLACES)]
+    code: Annotated[str, Ref("place", CODE, of_column=True)]
+    valid_from: Since
+    valid_to: Till = None
+    distance_m: Annotated[float, Number(0, 100_000)] = 0.0
+    height_m: Annotated[float | None, Number(-1000, 1000)] = None  # of the sensor above the place's own point
+    device: Annotated[str, Ref("device", CODE)] = ""
+    way_out: Publish = False
+
+
+class Calibration(Record, frozen=True, kw_only=True):
+    """What a channel's numbers mean: `reads_low` and `reads_high` are what it says at 0 and 100 %; else an offset."""
+
+    key: ClassVar = ("gateway", "channel", "quantity", "valid_from")
+    gateway: Annotated[str, GATEWAY]
+    channel: Code
+    quantity: Annotated[str, Choice(tuple(QUANTITIES))]
+    valid_from: Since
+    valid_to: Till = None
+    reads_low: Annotated[float | None, Number(-1e6, 1e6)] = None
+    reads_high: Annotated[float | None, Number(-1e6, 1e6)] = None
+    offset: Annotated[float, Number(-1e6, 1e6)] = 0.0
+    method_vi: Line = ""
+    method_en: Line = ""
+
+    def check(self) -> None:
+        """Raise Bad for one end of a scale without the other, or both at one number."""
+        super().check()
+        if (self.reads_low is None) != (self.reads_high is None) or (
+            self.reads_low is not None and self.reads_low == self.reads_high
+        ):
+            raise Bad("scale", column="reads_low", value=self.reads_low)
+
+
+class Lot(Record, frozen=True, kw_only=True):
+    """A lot of tea. `gtin` only where the cooperative has a GS1 prefix."""
+
+    code: Code
+    product_vi: Line
+    product_en: Line
+    picked_from: Since
+    picked_to: Since
+    gtin: Line = ""
+    weight_kg: Annotated[float | None, Number(0, 1_000_000)] = None
+    published: Publish = True
+
+    def check(self) -> None:
+        """Raise Bad for a picking that ends before it begins."""
+        if self.picked_to < self.picked_from:
+            raise Bad("reversed", column="picked_to", value=self.picked_to, start=self.picked_from)
+
+
+class LotInput(Record, frozen=True, kw_only=True):
+    """Leaf of a tree or a zone that went into a lot."""
+
+    key: ClassVar = ("lot", "place", "code")
+    lot: Annotated[str, Ref("lot", CODE)]
+    place: Annotated[str, Choice(("tree", "zone"))]
+    code: Annotated[str, Ref("place", CODE, of_column=True)]
+    weight_kg: Annotated[float | None, Number(0, 1_000_000)] = None
+
+
+class Person(Record, frozen=True, kw_only=True):
+    """Somebody who is told about incidents, named in a story or seen on a photo.
+
+    `addresses` are those beside the e-mail, by channel of cloud.toml. Within quiet hours only life wakes them.
+    """
+
+    private: ClassVar = True
+    code: Code
+    name: Line
+    roles: Annotated[tuple[str, ...], Several(ROLES)] = ()
+    email: Annotated[str, Mail()] = ""
+    addresses: Annotated[dict[str, str], Addresses()] = {}
+    lang: Annotated[str, Choice(LANGUAGES)] = "vi"
+    quiet_from: Annotated[int | None, Clock()] = None
+    quiet_to: Annotated[int | None, Clock()] = None
+
+    def check(self) -> None:
+        """Raise Bad for a role that nobody can be told in, and for half a quiet time."""
+        if self.roles and not (self.email or self.addresses):
+            raise Bad("unreachable", column="email", value=self.name)
+        if (self.quiet_from is None) != (self.quiet_to is None):
+            raise Bad("half_quiet", column="quiet_from", value=self.name)
+
+
+class Consent(Record, frozen=True, kw_only=True):
+    """What a person allowed, and until when. Without one, a named person is not shown."""
+
+    private: ClassVar = True
+    code: Code
+    person: Annotated[str, Ref("person", CODE)]
+    what: Annotated[str, Choice(("name", "photo", "story"))]
+    given_on: Since
+    valid_to: Till = None
+    withdrawn_on: Till = None
+    note: Line = ""
+
+
+KINDS: dict[str, type[Record]] = {
+    "province": Province,
+    "commune": Commune,
+    "hamlet": Hamlet,
+    "zone": Zone,
+    "tree": Tree,
+    "tag": Tag,
+    "person": Person,
+    "consent": Consent,
+    "story": Story,
+    "photo": Photo,
+    "gateway": Gateway,
+    "device": Device,
+    "binding": Binding,
+    "calibration": Calibration,
+    "lot": Lot,
+    "lot_input": LotInput,
+}  # in this order a table comes after those that its rows refer to
+KIND_OF = {struct: kind for kind, struct in KINDS.items()}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A field of a record: its cell, and what stands for a blank one; `needed` where nothing does."""
+
+    name: str
+    cell: Cell
+    needed: bool
+    default: Any = None
+
+
+@cache
+def columns(struct: type[Record]) -> tuple[Column, ...]:
+    """Return the columns of a table in the order of the struct."""
+    hints = get_type_hints(struct, include_extras=True)
+    return tuple(
+        Column(field.name, hints[field.name].__metadata__[0], needed=field.required, default=_default(field))
+        for field in msgspec.structs.fields(struct)
+    )
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.required:
+        return None
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+@cache
+def refs(struct: type[Record]) -> tuple[tuple[str, Ref], ...]:
+    """Return (column, reference) of each column that names a row of another table."""
+    return tuple((column.name, column.cell) for column in columns(struct) if isinstance(column.cell, Ref))
+
+
+@cache
+def _cells(struct: type[Record]) -> dict[str, Cell]:
+    return {column.name: column.cell for column in columns(struct)}
+
+
+@cache
+def _needed(struct: type[Record]) -> set[str]:
+    return {column.name for column in columns(struct) if column.needed}
+
+
+def key_of(record: Record) -> tuple[Any, ...]:
+    """Return what a record is known by."""
+    return tuple([getattr(record, name) for name in record.key])
+
+
+def spoken(key: tuple[Any, ...]) -> str:
+    """Return a key as people read it."""
+    return " ".join(map(str, key))
+
+
+def read(struct: type[Record], cells: Mapping[str, str]) -> Record:
+    """Return the record of a row of texts; a column that is left out is blank. Raises Bad."""
+    found: dict[str, Any] = {}
+    known = _cells(struct)
+    for name, text in cells.items():
+        if (text := text.strip()) and (cell := known.get(name)) is not None:
+            if isinstance(cell, Ref) and cell.of_column and cells.get(cell.kind, "").strip() == "tree":
+                cell = _TREE_CODE  # people write it in small letters and with dashes, as no other code
+            found[name] = cell.read(name, text)
+    missing = _needed(struct) - found.keys()
+    if missing:
+        raise Bad("blank", column=next(column.name for column in columns(struct) if column.name in missing))
+    record = struct(**found)
+    record.check()
+    return record
+
+
+def write(record: Record) -> dict[str, str]:
+    """Return the texts that `read` makes the same record of; blank where a column has its default of nothing."""
+    told = {}
+    for column in columns(type(record)):
+        value = getattr(record, column.name)
+        told[column.name] = column.cell.write(value) if _says(value) else ""
+    return told
+
+
+def _says(value: Any) -> bool:
+    return value is not None and value not in ("", (), {})
+
+
+def references(record: Record) -> list[tuple[str, str, str]]:
+    """Return (column, kind, code) of each row that a record refers to."""
+    return [
+        (name, getattr(record, cell.kind) if cell.of_column else cell.kind, code)
+        for name, cell in refs(type(record))
+        if (code := getattr(record, name))
+    ]

@@ -1,0 +1,102 @@
+"""Tables that people keep elsewhere, read and written: a folder of CSV files, a workbook, trees on a map.
+
+A reader yields texts with the place that a person would look for them at; `cloud.registry.transfer` judges them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.registry.kinds import KINDS, columns
+from settings.words import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cloud.registry.cells import Bad
+
+STEMS = {
+    "province": "provinces",
+    "commune": "communes",
+    "hamlet": "hamlets",
+    "zone": "zones",
+    "tree": "trees",
+    "tag": "tags",
+    "person": "people",
+    "consent": "consents",
+    "story": "stories",
+    "photo": "photos",
+    "gateway": "gateways",
+    "device": "devices",
+    "binding": "bindings",
+    "calibration": "calibrations",
+    "lot": "lots",
+    "lot_input": "lot_inputs",
+}  # what the table of a kind is called, as a file or as a sheet
+KIND_OF_STEM = {stem: kind for kind, stem in STEMS.items()}
+FORMULAS = frozenset("=@")  # no cell of ours begins so; a spreadsheet would run it
+GUARDED = ("=", "@", "+", "-", "\t", "\r")  # a text that begins so is written with an apostrophe before it
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The cells of one row by their column, and where it stands."""
+
+    kind: str
+    file: str
+    line: int
+    cells: dict[str, str]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One row that cannot be used, and what to do about it. The others can."""
+
+    file: str
+    line: int
+    column: str
+    value: str
+    vi: str
+    en: str
+
+    @property
+    def words(self) -> str:
+        """Return both languages in one line."""
+        return f"{self.vi} / {self.en}"
+
+
+class SheetError(Refused, ValueError):
+    """A table as a whole cannot be read: the file is missing or damaged, or its header is not ours."""
+
+    def __init__(self, name: str, **facts: Any) -> None:
+        super().__init__("cloud.registry", "sheet", name, **facts)
+
+
+def header(kind: str, names: Sequence[str], **place: Any) -> None:
+    """Raise SheetError for a header that is not the kind's: then no cell below it can be trusted."""
+    known = columns(KINDS[kind])
+    unknown = [name for name in names if name not in {column.name for column in known}]
+    missing = [column.name for column in known if column.needed and column.name not in names and column.name != "text"]
+    if unknown or missing or len(set(names)) != len(names):
+        fault, which = ("unknown", unknown) if unknown else ("missing", missing) if missing else ("twice", [])
+        facts = {"which": ", ".join(map(repr, which)), "known": ", ".join(column.name for column in known)}
+        raise SheetError(f"column_{fault}", **place, **facts)
+
+
+def guarded(kind: str, cells: Mapping[str, str]) -> dict[str, str]:
+    """Return cells that no spreadsheet takes for a formula: numbers may have a sign, texts get an apostrophe."""
+    of = {column.name: column.cell for column in columns(KINDS[kind])}
+    return {
+        name: f"'{text}" if of[name].sql == "TEXT" and text.startswith(GUARDED) else text
+        for name, text in cells.items()
+    }
+
+
+def bare(text: str) -> str:
+    """Return what `guarded` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(GUARDED) else text
+
+
+def problem(file: str, line: int, bad: Bad) -> Problem:
+    """Return what was wrong with a row."""
+    return Problem(file, line, bad.column, bad.value, bad.told("vi"), bad.told("en"))

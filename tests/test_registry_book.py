@@ -1,0 +1,373 @@
+"""registry.db: all or nothing, judged as a whole, told who and when, taken back; and the tables around it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud.registry import codes
+from cloud.registry.book import Book
+from cloud.registry.cells import Bad
+from cloud.registry.draft import Rejected
+from cloud.registry.kinds import (
+    KINDS,
+    Binding,
+    Calibration,
+    Commune,
+    Person,
+    Province,
+    Record,
+    Tag,
+    Tree,
+    Zone,
+    read,
+    write,
+)
+from cloud.registry.live import Live
+from cloud.registry.map import away_m, distance_m
+from cloud.registry.sheets import STEMS, SheetError, comma, geojson, workbook
+from cloud.registry.trail import difference
+from cloud.registry.transfer import bring, load, read_any
+from settings.words import Taken
+from tests.rules.garden import HandClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BEFORE = Path(__file__).parent / "data" / "garden-before"
+ZONE = Zone(code="z01", name_vi="Đồi", name_en="Hill", lat=21.62, lon=104.58)
+TREE = Tree(
+    code="7K3MQP",
+    name_vi="Cây",
+    name_en="Tree",
+    zone="z01",
+    lat=21.6201,
+    lon=104.5801,
+    alt_m=1352,
+    age_low=250,
+    age_high=350,
+    age_method_vi="ước tính",
+    age_method_en="estimate",
+)
+OLD = date(2025, 1, 1)
+NEW = date(2025, 7, 1)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    with Book(tmp_path / "registry.db", writer=True) as made:
+        with made.writing("lan", "planting", 1_000) as draft:
+            draft.put([ZONE, TREE])
+        yield made
+
+
+def changed(record: Any, **facts: Any) -> Any:
+    return read(type(record), write(record) | {name: str(fact) for name, fact in facts.items()})
+
+
+def refused(book: Book, *records: Record, gone: tuple[str, tuple[Any, ...]] | None = None) -> str:
+    """Return why an act was refused, and see that it left nothing behind."""
+    before = {kind: book.rows(kind) for kind in KINDS}, book.acts(9)
+
+    def act() -> None:
+        with book.writing("lan", "x", 2_000) as draft:
+            draft.put(records)
+            if gone:
+                draft.remove(*gone)
+
+    with pytest.raises(Rejected) as caught:
+        act()
+    assert ({kind: book.rows(kind) for kind in KINDS}, book.acts(9)) == before
+    return str(caught.value)
+
+
+def test_what_was_done_is_told_with_before_and_after_and_taken_back(book: Book) -> None:
+    renamed = changed(TREE, name_en="Old tree", girth_cm=210)
+    with book.writing("minh", "measured", 2_000) as draft:
+        assert draft.put([renamed, ZONE]) == 1, "what is the same already changes nothing"
+    act, planting = book.acts(9)
+    assert (act.who, act.what, act.at_ms, act.changes) == ("minh", "measured", 2_000, 1)
+    [change] = book.changes(act.id)
+    assert (change.before, change.after) == (TREE, renamed)
+    assert difference(change) == "name_en: Tree → Old tree, girth_cm: — → 210"
+    book.undo(act.id, "lan", 3_000)
+    assert book.rows("tree") == [TREE]
+    assert book.acts(1)[0].undoes == act.id
+    with pytest.raises(Bad, match="tree 7K3MQP was changed by lan"):
+        book.undo(act.id, "lan", 4_000)  # the undoing is a change of the same row
+    book.undo(book.acts(1)[0].id, "lan", 4_000)
+    assert book.rows("tree") == [renamed]
+    assert book.acts(9, before=act.id) == [planting]
+
+
+def test_undoing_what_others_build_on_is_refused(book: Book) -> None:
+    with book.writing("minh", "second tree", 2_000) as draft:
+        draft.put([changed(TREE, code="4TN8WJ")])
+    with pytest.raises(Rejected, match="zone z01 is still referred to by tree 4TN8WJ"):
+        book.undo(1, "lan", 3_000)
+    assert len(book.rows("tree")) == 2
+
+
+def test_the_second_of_two_editors_is_told_what_changed(book: Book) -> None:
+    mine = book.held("tree", ("7K3MQP",))
+    assert mine is not None
+    with book.writing("minh", "edit", 2_000) as draft:
+        draft.put([changed(TREE, alt_m=1353)], seen=mine.seen)
+    with (
+        pytest.raises(Bad, match=r"changed by minh at .*: alt_m: 1352 → 1353"),
+        book.writing("lan", "e", 3_000) as draft,
+    ):
+        draft.put([changed(TREE, alt_m=1351)], seen=mine.seen)
+    with pytest.raises(Bad, match="changed by minh"), book.writing("lan", "e", 3_000) as draft:
+        draft.remove("tree", ("7K3MQP",), seen=mine.seen)
+    assert book.rows("tree") == [changed(TREE, alt_m=1353)]
+
+
+def test_an_act_is_all_or_nothing_and_judged_as_a_whole(book: Book) -> None:
+    assert "'z09' is not in table zone; there are: z01" in refused(
+        book, changed(TREE, alt_m=1), changed(TREE, zone="z09")
+    )
+    assert "zone z01 is still referred to by tree 7K3MQP" in refused(book, gone=("zone", ("z01",)))
+    with book.writing("lan", "both go", 2_000) as draft:
+        draft.remove("zone", ("z01",))
+        draft.remove("tree", ("7K3MQP",))
+    assert book.rows("zone") == book.rows("tree") == []
+
+
+def test_of_what_is_true_for_a_time_one_thing_is_true_at_a_time(book: Book) -> None:
+    hung = Binding(gateway="sg-01", channel="soil-1", place="tree", code="7K3MQP", valid_from=OLD)
+    with book.writing("lan", "hung", 2_000) as draft:
+        draft.put([hung])
+    later = Binding(gateway="sg-01", channel="soil-1", place="tree", code="7K3MQP", valid_from=NEW)
+    assert "overlaps the row from 2025-01-01 on" in refused(book, later)
+    with book.writing("lan", "probe replaced", 3_000) as draft:
+        draft.put([changed(hung, valid_to=NEW), later])
+    assert [one.valid_from for one in book.rows("binding") if isinstance(one, Binding)] == [OLD, NEW]
+    assert "'h77' is not in table hamlet" in refused(
+        book, Binding(gateway="sg-01", channel="m", place="hamlet", code="h77", valid_from=OLD)
+    )
+    assert "tree 7K3MQP is still referred to by binding" in refused(book, gone=("tree", ("7K3MQP",)))
+
+
+def test_a_renamed_commune_is_a_row_more_and_is_missed_only_when_the_last_goes(book: Book) -> None:
+    with book.writing("lan", "names", 2_000) as draft:
+        draft.put([Province(code="v01", name="Yên Bái", valid_from=OLD, valid_to=NEW)])
+        draft.put([Province(code="v01", name="Lào Cai", valid_from=NEW)])
+        draft.put([Commune(code="c01", name="Chế Tạo", province="v01", valid_from=OLD)])
+    with book.writing("lan", "one goes", 3_000) as draft:
+        draft.remove("province", ("v01", OLD))
+    assert "province v01 is still referred to by commune c01" in refused(book, gone=("province", ("v01", NEW)))
+
+
+def test_a_tree_stands_inside_its_zone_as_exactly_as_it_was_measured(book: Book) -> None:
+    square = "21.619 104.579; 21.619 104.581; 21.621 104.581; 21.621 104.579"
+    with book.writing("lan", "outline", 2_000) as draft:
+        draft.put([changed(ZONE, outline=square)])
+    assert "is outside zone z01, 111 m away" in refused(book, changed(TREE, lat=21.622))
+    with book.writing("lan", "by phone", 3_000) as draft:
+        draft.put([changed(TREE, lat=21.622, accuracy_m=150)])
+
+
+def test_distances_are_those_of_the_ground() -> None:
+    # By hand: a degree of a great circle of 6,371.009 km is 111,195 m; of longitude at 60° N half of that.
+    assert distance_m((0, 0), (1, 0)) == pytest.approx(111_195)
+    assert distance_m((60, 10), (60, 11)) == pytest.approx(55_597.5)
+    square = [(21.0, 104.0), (21.0, 104.1), (21.1, 104.1), (21.1, 104.0)]
+    assert away_m(21.05, 104.05, square) == 0
+    assert away_m(21.2, 104.05, square) == pytest.approx(11_119.5)
+
+
+FAULTS = [
+    (Tag, {"code": "7K3MQP", "state": "bound"}, "a bound tag has a tree"),
+    (Tag, {"code": "7K3MQP", "state": "blank", "tree": "7K3MQP"}, "a bound tag has a tree"),
+    (Person, {"code": "p1", "name": "Lan", "roles": "operator"}, "has a role, but no e-mail"),
+    (Person, {"code": "p1", "name": "Lan", "roles": "king", "email": "a@b.vn"}, "'king' is none of"),
+    (Person, {"code": "p1", "name": "Lan", "quiet_from": "21:30"}, "one of the two quiet times"),
+    (Person, {"code": "p1", "name": "Lan", "quiet_from": "25:00", "quiet_to": "06:00"}, "no time of the day"),
+    (Person, {"code": "p1", "name": "Lan", "addresses": "sms:1 sms:2"}, "each channel once"),
+    (Zone, write(ZONE) | {"outline": "21.6 104.5; 21.7 104.6"}, "at least three"),
+    (Zone, write(ZONE) | {"name_vi": "a\nb"}, "one line"),
+    (Zone, write(ZONE) | {"name_vi": "x" * 301}, "301 characters, at most 300"),
+    (
+        Calibration,
+        {
+            "gateway": "sg-01",
+            "channel": "soil-1",
+            "quantity": "soil_moisture",
+            "valid_from": "2025-01-01",
+            "reads_low": "3",
+        },
+        "must both stand",
+    ),
+]
+
+
+@pytest.mark.parametrize(("struct", "cells", "words"), FAULTS)
+def test_what_cannot_be_right_together_is_refused(struct: type[Record], cells: dict[str, str], words: str) -> None:
+    with pytest.raises(Bad, match=words):
+        read(struct, cells)
+
+
+def test_what_was_done_cannot_be_unsaid(book: Book, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "registry.db") as db:
+        for statement in ("DELETE FROM act", "UPDATE change SET after = NULL"):
+            with pytest.raises(sqlite3.IntegrityError, match="what was done stays said"):
+                db.execute(statement)
+    db.close()
+
+
+def test_a_column_that_comes_later_has_its_default_and_a_newer_form_is_refused(book: Book, tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    book.close()
+    with sqlite3.connect(path) as db:
+        for column in ("published", "girth_cm", "precision"):
+            db.execute(f'ALTER TABLE tree DROP COLUMN "{column}"')
+    db.close()
+    with Book(path, writer=True) as again:
+        assert again.rows("tree") == [TREE]
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(Taken, match="newer gocche"):
+        Book(path, writer=False)
+
+
+# --- tables
+
+
+def all_of(book: Book) -> dict[str, list[Record]]:
+    return {kind: book.rows(kind) for kind in KINDS}
+
+
+def test_the_tables_of_before_become_todays_and_an_export_says_the_same(tmp_path: Path) -> None:
+    with Book(tmp_path / "registry.db", writer=True) as book:
+        first = bring(book, *read_any(BEFORE), who="start", what="import", at_ms=1)
+        assert first.problems == []
+        assert first.new == {
+            "province": 2, "commune": 2, "hamlet": 3, "zone": 2, "tree": 5, "person": 3, "story": 10, "binding": 7,
+        }  # fmt: skip
+        comma.write_folder(tmp_path / "out", all_of(book))
+        workbook.write_workbook(tmp_path / "out.xlsx", all_of(book))
+        geojson.write_trees(tmp_path / "out.geojson", [one for one in book.rows("tree") if isinstance(one, Tree)])
+        for name in ("out", "out.xlsx", "out.geojson"):
+            again = bring(book, *read_any(tmp_path / name), who="lan", what="again", at_ms=2)
+            assert (again.new, again.changed, again.problems, again.absent) == ({}, {}, [], {}), name
+        assert len(book.acts(9)) == 1, "what changes nothing is no act"
+        told = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.csv")}
+        comma.write_folder(tmp_path / "out", all_of(book))
+        assert told == {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.csv")}
+        assert set(told) == {f"{stem}.csv" for stem in STEMS.values()}
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=20).filter(
+    lambda text: text.isprintable() and not text.startswith("#")
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(TEXTS, st.floats(8, 24), st.floats(102, 110)), max_size=5))
+def test_any_text_and_number_come_back_from_every_form(rows: list[tuple[str, float, float]]) -> None:
+    import tempfile
+
+    zones = [
+        read(Zone, {"code": f"z{n}", "name_vi": text, "name_en": f"-{text}", "lat": repr(lat), "lon": repr(lon)})
+        for n, (text, lat, lon) in enumerate(rows)
+        if not text.startswith(("=", "@"))
+    ]
+    with tempfile.TemporaryDirectory() as folder, Book(None, writer=True) as book:
+        with book.writing("x", "y", 1) as draft:
+            draft.put(zones)
+        for name, save in (("f", comma.write_folder), ("f.xlsx", workbook.write_workbook)):
+            save(Path(folder) / name, {"zone": book.rows("zone")})
+            report = bring(book, *read_any(Path(folder) / name), who="x", what="z", at_ms=2)
+            assert (report.new, report.changed, report.problems) == ({}, {}, []), name
+
+
+def test_a_bad_row_stops_an_import_unless_the_good_ones_are_wanted(tmp_path: Path) -> None:
+    comma.write_folder(tmp_path, {"zone": [ZONE], "tree": [TREE, changed(TREE, code="4TN8WJ", zone="z77")]})
+    with (tmp_path / "trees.csv").open("a", encoding="utf-8") as file:
+        file.write("9XJ6DC,=1+1,a,b,z01,21.6,104.5,1,2,3,x,y,,,4,yes,alive,\n")
+    with Book(tmp_path / "registry.db", writer=True) as book:
+        for partial, dry in ((False, False), (True, True)):
+            report = bring(book, *read_any(tmp_path), who="lan", what="i", at_ms=1, partial=partial, dry=dry)
+            assert not report.written
+            assert book.empty
+        report = bring(book, *read_any(tmp_path), who="lan", what="i", at_ms=1, partial=True)
+        assert report.written
+        assert [(one.line, one.column, one.value) for one in report.problems] == [
+            (3, "zone", "z77"),
+            (4, "label_no", "=1+1"),
+        ]
+        assert all(one.vi and one.en and one.vi != one.en for one in report.problems)
+        assert book.rows("tree") == [TREE]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.xlsx", b"no zip", "is no workbook"),
+        ("a.geojson", b"[" * 100_000, "is no GeoJSON"),
+        ("a.geojson", b"{}", "is no GeoJSON"),
+        ("a.geojson", json.dumps({"features": [{"geometry": None}]}).encode(), "feature 1 is no point"),
+        ("a.pdf", b"", "is of no form"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SheetError, match=words):
+        read_any(tmp_path / name)
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as bomb, bomb.open("x", "w") as part:
+        for _ in range(65):
+            part.write(bytes(2**20))
+    with pytest.raises(SheetError, match="unpacks to 65 MB, at most 64"):
+        read_any(tmp_path / "bomb.xlsx")
+
+
+# --- rooms
+
+
+def test_a_room_sees_a_change_at_its_next_look_and_keeps_what_it_read_when_the_file_is_ill(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    seen, public = (Live(path, HandClock(), private=private) for private in (True, False))
+    seen.look()
+    assert "not there yet" in seen.why
+    with Book(path, writer=True) as book:
+        with book.writing("lan", "planting", 1) as draft:
+            draft.put([ZONE, TREE, Person(code="p1", name="Lan", roles=("operator",), email="lan@example.vn")])
+        for live in (seen, public):
+            live.look()
+            assert live.why == ""
+            assert list(live.now.trees) == ["7K3MQP"]
+        assert [one.name for one in seen.now.contacts] == ["Lan"]
+        assert public.now.contacts == [], "the room that the world looks at does not even read people"
+        before = seen.now
+        seen.look()
+        assert seen.now is before
+        with book.writing("lan", "renamed", 2) as draft:
+            draft.put([changed(TREE, name_en="Old tree")])
+        seen.look()
+        assert seen.now.trees["7K3MQP"].name_en == "Old tree"
+    for live in (seen, public):
+        live.close()
+    for damaged in tmp_path.iterdir():
+        damaged.write_bytes(b"damage" * 1000)
+    seen.look()
+    assert "registry.db" in seen.why
+    assert seen.now.trees["7K3MQP"].name_en == "Old tree"
+
+
+def test_a_code_is_minted_once_in_the_alphabet() -> None:
+    assert codes.normalise(codes.shown("7K3MQP")) == "7K3MQP"
+    assert load(BEFORE).trees.keys() >= {"7K3MQP"}
