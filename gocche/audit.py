@@ -16,7 +16,7 @@ from cloud.ingest.quarantine import listing
 from cloud.ingest.retrial import RETRY
 from cloud.rooms import store_of
 from cloud.store import Retry
-from gocche.words import LANGUAGES, both, said
+from gocche.words import LANGUAGES, Refused, both, said
 
 if TYPE_CHECKING:
     from cloud.config import CloudConfig
@@ -54,9 +54,13 @@ def quarantine(config: CloudConfig, *, retry: bool, patience_s: float = PATIENCE
     """Print what lies in quarantine; with `retry` have ingest store what it understands now, and print what it says.
 
     Ingest alone writes the store and the quarantine: it is asked by a row in its inbox, and answers while it runs.
+    Raises Refused for a folder in which it never ran.
     """
     folder = Path(config.data.path)
-    cases = list(listing(folder / "quarantine.db"))
+    file = folder / "quarantine.db"
+    if not file.exists():
+        raise Refused("backup", "nothing", data=folder)
+    cases = list(listing(file))
     told = _asked(folder, patience_s) if retry and cases else {}
     if told is None:
         return 1

@@ -54,9 +54,10 @@ def backup(config: CloudConfig, settings: Path, folder: Path) -> int:
     """
     if folder.exists() and any(folder.iterdir()):
         raise Refused("backup", "not_empty", folder=folder)
+    names = _databases(config)
     (folder / DATA).mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    for name in _databases(config):
+    for name in names:
         _copy_database(Path(config.data.path) / name, folder / DATA / name)
         print(both("backup", "copied", name=name, size=_size(folder / DATA / name)))
     shutil.copyfile(settings, folder / SETTINGS)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from gocche.address import address
 from gocche.words import Refused, both
 from settings import words as sentences
-from settings.words import because
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +33,7 @@ def refused(error: sentences.Refused) -> int:
 
 def failed(error: Exception, folder: object) -> int:
     """Say what the machine refuses; systemd tries again after this code, and not after that of `refused`."""
-    refused(Refused("command", "machine", folder=folder, why=error, why_vi=because(error)["why_vi"]))
+    refused(Refused("command", "machine", folder=folder, why=error))
     return EXIT_FAILED
 
 

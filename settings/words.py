@@ -42,9 +42,15 @@ class Taken(Refused):
 
 
 def said(package: str, part: str, name: str, language: str, /, **facts: Any) -> str:
-    """Return one sentence in one language. A fact that is itself refused in words is told in that language."""
+    """Return one sentence in one language. A fact that is itself refused, or an exception, is told in that language."""
     text: str = words(package)[part][name][language]
-    return text.format(**{key: fact.told(language) if hasattr(fact, "told") else fact for key, fact in facts.items()})
+    return text.format(**{key: _told(fact, language) for key, fact in facts.items()})
+
+
+def _told(fact: Any, language: str) -> Any:
+    if hasattr(fact, "told"):
+        return fact.told(language)
+    return because(str(fact))["why_vi" if language == "vi" else "why"] if isinstance(fact, Exception) else fact
 
 
 def because(why: Exception | str) -> dict[str, str]:

@@ -115,7 +115,7 @@ def test_half_a_backup_and_a_damaged_one_are_refused_before_anything_is_written(
 def test_a_folder_without_a_server_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="holds no file of the server"):
         backup(settings(tmp_path), SAMPLE, tmp_path / "copy")
-    assert not (tmp_path / "copy" / MANIFEST).exists()
+    assert not (tmp_path / "copy").exists(), "the next try finds no folder that has something in it"
 
 
 def test_the_journal_of_alerts_comes_along(tmp_path: Path) -> None:

@@ -119,6 +119,16 @@ def test_what_a_system_says_is_told_without_what_stands_around_it(said, vi, en):
     assert because(said) == {"why": en, "why_vi": vi}
 
 
+def test_a_folder_where_no_server_ran_is_told_in_both_languages_with_the_remedy(capsys, tmp_path):
+    sample = str(ROOT / "config")
+    assert main(["audit", "--config", sample, "--data", str(tmp_path)]) == 1
+    vi, en = capsys.readouterr().err.splitlines()
+    assert vi.endswith("sau --data là thư mục của nó (dưới systemd: /var/lib/gocche-cloud)")
+    assert en.endswith("--data names its folder (under systemd: /var/lib/gocche-cloud)")
+    assert main(["quarantine", "--config", sample, "--data", str(tmp_path)]) == 2
+    assert "holds no file of the server" in capsys.readouterr().err
+
+
 # --- sentences of commands
 
 
