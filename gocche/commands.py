@@ -62,6 +62,9 @@ def agent(options: argparse.Namespace) -> int:
         logging.getLogger("gocche").warning("config advice=%r", finding.told("en"))
     try:
         agent = Agent(config, data, SystemClock())
+    except sentences.Taken as error:  # whoever has the spool may let it go: systemd tries again
+        refused(error)
+        return EXIT_FAILED
     except (OSError, sqlite3.Error) as error:
         return failed(error, data)
     return 0 if agent.run(_stopping(), notify) else EXIT_FAILED

@@ -43,8 +43,12 @@ class Book(battery.Book, Protocol):
         """Date a boot: what of it is undated, for good, and what will be cut later."""
         ...
 
+    def go_on(self) -> int:
+        """Date some of what is still undated of boots that have a date; return how many batches."""
+        ...
+
     def bound(self, boot: str, booted_ms: int) -> int:
-        """Date boots that died undated; `boot` began at that time (UTC) at the latest."""
+        """Date boots that died undated; `boot` began at that time (UTC) at the latest. Returns how many."""
         ...
 
 
@@ -108,10 +112,13 @@ class Dating:
         if self.anchor is not None and self.anchor.source is not Source.RTC:
             self._battery.compare(self.anchor, now)
         self._tell()
-        if self.anchor is None:
-            return
         self.due.rest(now)
-        self._book.bound(self._clock.boot, self.anchor.offset_ms + self.anchor.off_ms(0))
+        if self._bound() or self._book.go_on():
+            self.due.hurry()
+
+    def _bound(self) -> int:
+        anchor = self.anchor
+        return 0 if anchor is None else self._book.bound(self._clock.boot, anchor.offset_ms + anchor.off_ms(0))
 
     def _tell(self) -> None:
         self._board.dated = Dated(self.anchor, self._battery.why)

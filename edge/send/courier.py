@@ -27,7 +27,8 @@ WINDOW = 8
 URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
 FULL_MS = 1_000  # after the uplink had no room
 LONGEST_PATIENCE_MS = 600_000
-LONGEST_LATER_S = 3_600  # whatever the cloud asks for: one wrong number must not silence a gateway for years
+LEAST_LATER_S, LONGEST_LATER_S = 1, 3_600  # whatever the cloud asks for: no circle, and no silence for years
+_ENDS = {Verdict.STORED, Verdict.QUARANTINED, Verdict.LATER}  # of a flight; what is put off flies again when asked
 
 
 class Cut(Protocol):
@@ -127,15 +128,21 @@ class Courier:
                 self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
         elif item.code == Verdict.LATER:
             self._tries.clear()
-            wait_s = min(max(item.seconds, 0), LONGEST_LATER_S) + random.uniform(0, min(item.spread, LONGEST_LATER_S))
+            wait_s = min(max(item.seconds, LEAST_LATER_S), LONGEST_LATER_S)
+            wait_s += random.uniform(0, min(item.spread, LONGEST_LATER_S))
             self._later_ms = now + round(1000 * wait_s)
             self._board.sending = Sending(f"cloud asks to wait: {item.words}", self._later_ms)
         if item.code == Verdict.QUARANTINED:
             log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)
-        if number is not None:
-            self._tries.pop(number, None)
-            self._first_ms.pop(number, None)
-            del self._flights[number]  # `later` and `undated` are sent again, the one when asked, the other at once
+        if number is None:
+            return
+        if item.code not in _ENDS:  # `undated` goes again at once when it has a date; then later each time
+            flight, tries = self._flights[number], self._tries.get(number, 1)
+            flight.again_ms = min(flight.again_ms, now + FULL_MS * (2 ** min(tries - 1, 16) - 1))
+            return
+        self._tries.pop(number, None)
+        self._first_ms.pop(number, None)
+        del self._flights[number]
 
     def send(self, now: int) -> None:
         """Send what is due, as far as there is room in the window. Raises SpoolFull."""

@@ -283,6 +283,21 @@ def test_later_pauses_and_frees_nothing(world):
     assert len(world.cloud.take()) == 1
 
 
+@pytest.mark.parametrize("code", [Verdict.LATER, Verdict.UNDATED, 9])
+def test_no_answer_lets_the_gateway_send_in_a_circle(world, code):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.read()
+    world.go(3)
+    sent = 0
+    for _ in range(2_000):
+        batches = world.cloud.take()
+        sent += len(batches)
+        world.clock.now += 10
+        world.answer(batches, code)
+    assert 3 <= sent <= 21, "in 20 s, with a peer that answers within 10 ms"
+
+
 def test_the_keeper_wakes_when_the_cloud_s_wait_is_over(world):
     world.clock.own = Anchor(UTC, Source.NTP, 100)
     world.connect()

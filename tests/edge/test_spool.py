@@ -48,6 +48,8 @@ def everything(spool):
     """Return ({seq: soil_ec} of what would arrive, set of seq declared) by decoding the very packets."""
     values, declared = {}, set()
     spool.dates.anchor(BOOT, ANCHOR)  # what is undated waits
+    while spool.dates.go_on():
+        pass
     for number in spool.waiting(100_000):
         spool.get(number)  # what fails its CRC is declared now, under a new id
     for number in spool.waiting(100_000):
@@ -132,6 +134,27 @@ def test_a_date_once_given_never_changes(tmp_path):
     (after,) = spool.cut()
     assert spool.get(before.id).offset_ms == UTC
     assert after.offset_ms == UTC + 5_000
+
+
+def test_weeks_without_a_date_are_dated_in_small_steps_that_outlive_a_restart(ram_path):
+    spool = open_spool(ram_path)
+    for boot in (BOOT, NEXT_BOOT):
+        with spool._file.transaction():
+            for i in range(250):
+                spool.append(some(3, 3 * i), boot)
+                spool.cut()
+    log = ram_path / "spool.db-wal"
+    spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert spool.dates.anchor(NEXT_BOOT, ANCHOR) == 100
+    assert spool.dates.bound(NEXT_BOOT, UTC) == 1, "who died undated before is dated, and first"
+    assert log.stat().st_size < 200 * 1024, "and nothing writes the whole spool anew"
+    spool.close()
+    spool = open_spool(ram_path)
+    assert [spool.dates.go_on() for _ in range(5)] == [100, 100, 100, 0, 0]
+    batches = [spool.get(number) for number in spool.waiting(1_000)]
+    dates = {(batch.boot, batch.offset_ms, batch.source) for batch in batches}
+    assert len(batches) == 500 and len(dates) == 2
+    assert dict((boot, source) for boot, _, source in dates) == {BOOT: Source.BOUNDED, NEXT_BOOT: Source.NTP}
 
 
 def test_a_boot_that_died_undated_is_bounded_by_its_neighbours(tmp_path):

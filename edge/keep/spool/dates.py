@@ -1,21 +1,27 @@
 """Dates of what lies in the spool: a boot is dated once it is known, and boots that died undated between others.
 
-Here they are only kept; which date a boot gets is decided in `edge.clock.dating`.
+Here they are only kept; which date a boot gets is decided in `edge.clock.dating`. The date lies with the boot first; its
+batches are given it a slice at a time: all of them at once would write the whole spool anew, for which a card may have
+no room, and which takes longer than the watchdog waits.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import accumulate, groupby, islice, pairwise
 from typing import TYPE_CHECKING
 
 from edge.clock import BUILT_MS, Anchor, Judged, drift_ms
 from edge.keep.spool import rows
 from wire.batch import Source
+from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from edge.keep.spool.file import File
 
 KEPT_BOOTS = 100
+AT_ONCE = 100  # batches that one transaction dates: the largest of them take half of the ballast
 
 
 class Dates:
@@ -27,21 +33,50 @@ class Dates:
     # --- of boots
 
     def anchor(self, boot: str, anchor: Anchor) -> int:
-        """Date a boot: its undated batches for good, and what will be cut later. Returns how many were dated."""
-        values = (anchor.offset_ms, int(anchor.source), anchor.uncertainty_ms, anchor.heard_ms)
-        columns = "offset_ms = ?, source = ?, uncertainty_ms = ?, heard_ms = ?, date_crc = ?"
+        """Date a boot: its undated batches for good, and what will be cut later. Returns how many were dated.
+
+        Where there are many undated ones, `go_on` dates the others.
+        """
         with self._file.transaction():
-            self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (boot,))
-            self._db.execute(f"UPDATE boot SET {columns} WHERE id = ?", (*values, rows.crc32(boot, *values), boot))
-            return self._date_batches(boot, anchor)
+            self._keep(boot, anchor)
+            return self._date({boot: anchor})
+
+    def go_on(self) -> int:
+        """Date some of what is still undated of boots that have a date, oldest first; return how many."""
+        return self._date(self._dated())
 
     def of(self, boot: str) -> Anchor | None:
         """Return what dates that which is cut of a boot now, None where nothing does or it fails its CRC."""
-        sql = "SELECT offset_ms, source, uncertainty_ms, heard_ms, date_crc FROM boot WHERE id = ?"
-        row = self._db.execute(sql, (boot,)).fetchone()
-        if row is None or row[4] != rows.crc32(boot, *row[:4]):
-            return None
-        return Anchor(row[0], Source(row[1]), row[2], row[3])
+        return self._dated("AND id = ?", boot).get(boot)
+
+    def _dated(self, which: str = "ORDER BY number", *values: str) -> dict[str, Anchor]:
+        sql = f"SELECT id, offset_ms, source, uncertainty_ms, heard_ms, date_crc FROM boot WHERE offset_ms NOTNULL {which}"
+        return {
+            boot: Anchor(date[0], Source(date[1]), date[2], date[3])
+            for boot, *date, crc in self._db.execute(sql, values).fetchall()
+            if crc == rows.crc32(boot, *date)
+        }
+
+    def _keep(self, boot: str, anchor: Anchor) -> None:
+        values = (anchor.offset_ms, int(anchor.source), anchor.uncertainty_ms, anchor.heard_ms)
+        columns = "offset_ms = ?, source = ?, uncertainty_ms = ?, heard_ms = ?, date_crc = ?"
+        self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (boot,))
+        self._db.execute(f"UPDATE boot SET {columns} WHERE id = ?", (*values, rows.crc32(boot, *values), boot))
+
+    def _date(self, dates: Mapping[str, Anchor]) -> int:
+        """Date batches of these boots, as many as one transaction may; return how many."""
+        some = list(islice(self._undated(dates), AT_ONCE))
+        if some:
+            sql = "UPDATE batch SET offset_ms = ?, source = ?, uncertainty_ms = ?, date_crc = ? WHERE id = ?"
+            with self._file.transaction():
+                self._db.executemany(sql, some)
+        return len(some)
+
+    def _undated(self, dates: Mapping[str, Anchor]) -> Iterator[tuple[int | None, int, int, int, int]]:
+        sql = "SELECT first_ms, last_ms, id FROM batch WHERE boot = ? AND offset_ms IS NULL AND kind = 1 LIMIT ?"
+        for boot, anchor in dates.items():
+            for first_ms, last_ms, number in self._db.execute(sql, (boot, AT_ONCE)).fetchall():
+                yield *rows.date(boot, anchor, first_ms, last_ms), number
 
     def forget_boots(self) -> None:
         """Forget boots of which nothing is left to cut, but for the last that judged the battery clock."""
@@ -56,46 +91,40 @@ class Dates:
     def bound(self, boot: str, booted_ms: int) -> int:
         """Date the boots that died undated, between their neighbours; `boot` began at `booted_ms` (UTC) at the latest.
 
-        The span lies in the middle of what is possible, and its uncertainty is half of the room that is left.
+        The span lies in the middle of what is possible, and its uncertainty is half of the room that is left. Returns
+        how many boots these were.
         """
+        known = [boot, *self._dated()]
         dead = self._db.execute(
-            "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch"
-            " WHERE offset_ms IS NULL AND kind = 1 AND boot <> ? GROUP BY boot ORDER BY min(id)", (boot,)
+            "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch WHERE offset_ms IS NULL AND kind = 1"
+            f" AND boot NOT IN ({','.join('?' * len(known))}) GROUP BY boot ORDER BY min(id)", known
         ).fetchall()  # fmt: skip
-        if dead:
-            with self._file.transaction():
-                for (before, after), boots in groupby(dead, lambda row: self._neighbours(row[3], booted_ms)):
-                    self._lay_between(before, after, list(boots))
+        if not dead:
+            return 0
+        dates: dict[str, Anchor] = {}
+        around = zip(self._neighbours([row[3] for row in dead], booted_ms), dead, strict=True)
+        for (before, after), group in groupby(around, lambda one: one[0]):
+            dates |= _laid_between(before, after, [row for _, row in group])
+        with self._file.transaction():
+            for name, anchor in dates.items():
+                self._keep(name, anchor)
+            self._date(dates)
         return len(dead)
 
-    def _neighbours(self, number: int, booted_ms: int) -> tuple[int, int]:
-        """Return the dated times around a row: UTC before which, and after which, its readings cannot lie."""
-        dated = "FROM batch WHERE offset_ms IS NOT NULL AND id"
-        before = self._file.one(f"SELECT max(last_ms + offset_ms - uncertainty_ms) {dated} < ?", number) or 0
-        after = self._file.one(f"SELECT min(first_ms + offset_ms + uncertainty_ms) {dated} > ?", number) or booted_ms
-        return max(before, self._file.meta("dated_until"), BUILT_MS), min(after, booted_ms)
+    def _neighbours(self, numbers: list[int], booted_ms: int) -> list[tuple[int, int]]:
+        """Return the dated times around rows: UTC before which, and after which, what is in them cannot lie.
 
-    def _lay_between(self, before: int, after: int, dead: list[tuple[str, int, int, int]]) -> None:
-        """Date boots that died one after the other, in the middle of the room that they leave together."""
-        spans = [last_ms - first_ms for _, first_ms, last_ms, _ in dead]
-        start = min(before, after - sum(spans))
-        room = after - start - sum(spans)
-        at = start + room // 2
-        uncertainty = room // 2 + 1000 + drift_ms(sum(spans))
-        for (name, first_ms, _, _), span in zip(dead, spans, strict=True):
-            self._date_batches(name, Anchor(at - first_ms, Source.BOUNDED, uncertainty, first_ms))
-            at += span
-
-    def _date_batches(self, boot: str, anchor: Anchor) -> int:
-        sql = "SELECT first_ms, last_ms, id FROM batch WHERE boot = ? AND offset_ms IS NULL AND kind = 1 LIMIT 1000"
-        n = 0
-        while undated := self._db.execute(sql, (boot,)).fetchall():
-            self._db.executemany(
-                "UPDATE batch SET offset_ms = ?, source = ?, uncertainty_ms = ?, date_crc = ? WHERE id = ?",
-                [(*rows.date(boot, anchor, first_ms, last_ms), number) for first_ms, last_ms, number in undated],
-            )
-            n += len(undated)
-        return n
+        The table is read once, whatever number of boots died.
+        """
+        sql = (
+            "SELECT max(last_ms + offset_ms - uncertainty_ms), min(first_ms + offset_ms + uncertainty_ms)"
+            " FROM batch WHERE offset_ms IS NOT NULL AND id > ? AND id < ?"
+        )
+        spans = [self._db.execute(sql, ends).fetchone() for ends in pairwise([0, *numbers, MAX_SEQ])]
+        earliest = max(self._file.meta("dated_until"), BUILT_MS)
+        before = accumulate([newest or 0 for newest, _ in spans[:-1]], max, initial=earliest)
+        after = accumulate([oldest or booted_ms for _, oldest in reversed(spans[1:])], min, initial=booted_ms)
+        return list(zip(islice(before, 1, None), reversed(list(islice(after, 1, None))), strict=True))
 
     # --- what a battery clock is worth
 
@@ -120,3 +149,17 @@ class Dates:
         dated = "FROM batch WHERE offset_ms IS NOT NULL"
         held = self._file.one(f"SELECT max(last_ms + offset_ms) {dated} AND source <> {int(Source.BOUNDED)}") or 0
         return int(max(held, self._file.meta("dated_until")))
+
+
+def _laid_between(before: int, after: int, dead: list[tuple[str, int, int, int]]) -> dict[str, Anchor]:
+    """Return dates of boots that died one after the other, in the middle of the room that they leave together."""
+    spans = [last_ms - first_ms for _, first_ms, last_ms, _ in dead]
+    start = min(before, after - sum(spans))
+    room = after - start - sum(spans)
+    at = start + room // 2
+    uncertainty = room // 2 + 1000 + drift_ms(sum(spans))
+    dates = {}
+    for (name, first_ms, _, _), span in zip(dead, spans, strict=True):
+        dates[name] = Anchor(at - first_ms, Source.BOUNDED, uncertainty, first_ms)
+        at += span
+    return dates
