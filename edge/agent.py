@@ -13,7 +13,7 @@ from edge.board import Board
 from edge.clock.dating import Dating
 from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper
-from edge.keep.spool import Spool
+from edge.keep.places import Places
 from edge.send.carrier import Ends
 from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
@@ -46,7 +46,9 @@ class Agent:
         spool, gateway = config.spool, config.gateway.id
         self._own = Own(clock.boot, spool.commit_s, spool.batch_s, VERSION, config.hash)
         self._file = StatusFile(status_file(folder))
-        self._spool = Spool(folder / spool.path, spool.quota_mib * 1024 * 1024, boot=clock.boot)
+        memory = status_file(folder).with_name("memory.db")
+        self._places = Places(folder / spool.path, spool.quota_mib * 1024 * 1024, memory, clock.boot)
+        self._spool = self._places.opened(clock.mono_ms())
         for note in self._spool.notes:
             log.error("spool note=%r", note)
         self._inbox, dating = (
@@ -67,7 +69,9 @@ class Agent:
         heartbeat = Heartbeat(self._uplink, gateway, self._board, partial(self._status, "online"), dating.asked)
         way_out = Courier(self._spool, self._uplink, heartbeat, self._board, clock.boot, gateway, spool.resend_s)
         lost = _unkept(self._file)
-        self._keeper = Keeper(self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost)
+        self._keeper = Keeper(
+            self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost, self._places.refuge
+        )
         self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
 
     def run(self, stop: threading.Event, notify: Callable[[str], object] = lambda _: None) -> bool:
@@ -87,6 +91,7 @@ class Agent:
         while not stuck and not self._clock.wait(stop, LOOK_S):
             self._file.write(self._status("online"))
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
+            stuck = stuck or self._places.look(self._clock.mono_ms())
             if self._keeper.turns > turns:
                 turns = self._keeper.turns
                 notify("WATCHDOG=1")

@@ -47,6 +47,13 @@ def status_file(data: Path) -> Path:
     return memory / f"gocche-{name}" / FILE
 
 
+def make_ours(folder: Path) -> None:
+    """Make a folder in memory. Raises PermissionError for somebody else's: anybody may make one, and links in it."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise PermissionError(f"{folder} belongs to somebody else; remove it")
+
+
 def _is_there(folder: Path) -> bool:
     try:
         return folder.is_dir()
@@ -160,10 +167,7 @@ class StatusFile:
             return None
 
     def _write(self, content: bytes) -> None:
-        folder = self._path.parent
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.geteuid():  # anybody may make a folder in memory, and links in it
-            raise PermissionError(f"{folder} belongs to somebody else; remove it")
+        make_ours(self._path.parent)
         part = self._path.with_suffix(".part")
         part.write_bytes(content)
         part.replace(self._path)

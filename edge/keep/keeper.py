@@ -66,7 +66,8 @@ class WayOut(Protocol):
 class Keeper:
     """Between inbox and way out.
 
-    `lost` readings, which the last run could not keep, are declared as soon as the spool takes anything.
+    `lost` readings, which the last run could not keep, are declared as soon as the spool takes anything. `refuge` opens
+    another spool for what this one does not take at the end.
     """
 
     def __init__(
@@ -79,9 +80,10 @@ class Keeper:
         clock: Clock,
         board: Board,
         lost: int = 0,
+        refuge: Callable[[], Spool | None] = lambda: None,
     ) -> None:
         self._inbox, self._spool, self._out, self._dating = inbox, spool, way_out, dating
-        self._clock, self._board = clock, board
+        self._clock, self._board, self._refuge = clock, board, refuge
         self._held = Held(lost)
         now = clock.mono_ms()
         self._commit_due, self._cut_due = Due(config.commit_s, now), Due(config.batch_s, now)
@@ -132,6 +134,9 @@ class Keeper:
             self._take(item)
         held = self._held
         kept = self._commit(now) or self._commit(now)  # the second try has the ballast's room
+        if not kept and (refuge := self._refuge()) is not None:
+            self._spool = refuge
+            kept = self._commit(now)
         for give_up in (held.only_urgent, held.give_up):
             if not kept:
                 give_up()
@@ -185,6 +190,8 @@ class Keeper:
             if not isinstance(error, SpoolFull | sqlite3.OperationalError):
                 raise
             self._spool.relieve()
+            if self._spool.read_only:
+                self.broken = f"card is read-only by now: {error}; a new start goes on in memory"
             remedy = "free room on the disk, or replace the card if it is read-only by now"
             self._faults.begin(what, f"spool takes nothing: {error}; {remedy}")
             return False

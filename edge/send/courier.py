@@ -128,8 +128,8 @@ class Courier:
                 self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
         elif item.code == Verdict.LATER:
             self._tries.clear()
-            wait_s = min(max(item.seconds, LEAST_LATER_S), LONGEST_LATER_S)
-            wait_s += random.uniform(0, min(item.spread, LONGEST_LATER_S))
+            least_s = min(max(item.seconds, LEAST_LATER_S), LONGEST_LATER_S)
+            wait_s = least_s + random.uniform(0, min(item.spread, LONGEST_LATER_S))
             self._later_ms = now + round(1000 * wait_s)
             self._board.sending = Sending(f"cloud asks to wait: {item.words}", self._later_ms)
         if item.code == Verdict.QUARANTINED:

@@ -153,8 +153,9 @@ def test_weeks_without_a_date_are_dated_in_small_steps_that_outlive_a_restart(ra
     assert [spool.dates.go_on() for _ in range(5)] == [100, 100, 100, 0, 0]
     batches = [spool.get(number) for number in spool.waiting(1_000)]
     dates = {(batch.boot, batch.offset_ms, batch.source) for batch in batches}
-    assert len(batches) == 500 and len(dates) == 2
-    assert dict((boot, source) for boot, _, source in dates) == {BOOT: Source.BOUNDED, NEXT_BOOT: Source.NTP}
+    assert len(batches) == 500
+    assert len(dates) == 2, "one for each boot"
+    assert {boot: source for boot, _, source in dates} == {BOOT: Source.BOUNDED, NEXT_BOOT: Source.NTP}
 
 
 def test_a_boot_that_died_undated_is_bounded_by_its_neighbours(tmp_path):

@@ -19,7 +19,7 @@ from edge.keep.spool.file import File, SpoolFull, lock, machine
 from edge.keep.spool.quota import Quota
 from edge.keep.spool.repair import is_damage
 from edge.keep.spool.rows import Kept
-from edge.keep.spool.salvage import take_over
+from edge.keep.spool.salvage import take_in, take_over
 from wire.codec import GAP
 
 if TYPE_CHECKING:
@@ -243,6 +243,15 @@ class Spool:
     def dropped(self) -> int:
         """How many readings were ever declared lost."""
         return int(self._file.meta("dropped"))
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the card is read-only by now, as most of them are that die."""
+        return self._file.read_only
+
+    def take_in(self, other: Path) -> None:
+        """Take over what another spool holds, and remove that one. Raises SpoolFull; then the next call goes on."""
+        take_in(self._file, other, self._quota.enforce)
 
     def relieve(self) -> None:
         """The disk is full: give SQLite the ballast's room, so that what is stored can at least be freed."""

@@ -1,8 +1,8 @@
 """Dates of what lies in the spool: a boot is dated once it is known, and boots that died undated between others.
 
-Here they are only kept; which date a boot gets is decided in `edge.clock.dating`. The date lies with the boot first; its
-batches are given it a slice at a time: all of them at once would write the whole spool anew, for which a card may have
-no room, and which takes longer than the watchdog waits.
+Here they are only kept; which date a boot gets is decided in `edge.clock.dating`. The date lies with the boot first;
+its batches are given it a slice at a time: all of them at once would write the whole spool anew, for which a card may
+have no room, and which takes longer than the watchdog waits.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Dates:
         return self._dated("AND id = ?", boot).get(boot)
 
     def _dated(self, which: str = "ORDER BY number", *values: str) -> dict[str, Anchor]:
-        sql = f"SELECT id, offset_ms, source, uncertainty_ms, heard_ms, date_crc FROM boot WHERE offset_ms NOTNULL {which}"
+        columns = "id, offset_ms, source, uncertainty_ms, heard_ms, date_crc"
+        sql = f"SELECT {columns} FROM boot WHERE offset_ms IS NOT NULL {which}"
         return {
             boot: Anchor(date[0], Source(date[1]), date[2], date[3])
             for boot, *date, crc in self._db.execute(sql, values).fetchall()

@@ -27,7 +27,7 @@ SPARE_BYTES = 1024 * 1024  # beyond the quota, for what is written before someth
 CHECKPOINT_PAGES = 256  # keeps the room that a full disk must still offer small
 
 
-class SpoolFull(Exception):
+class SpoolFull(OSError):
     """The disk or the file's limit leaves no room: nothing was kept, what was kept before still is."""
 
 
@@ -160,6 +160,11 @@ class File:
             if free.f_bavail * free.f_frsize > 4 * BALLAST_BYTES:
                 self._ballast.write_bytes(bytes(BALLAST_BYTES))
 
+    @property
+    def read_only(self) -> bool:
+        """Whether the file system is read-only by now."""
+        return not os.access(self._path.parent, os.W_OK)
+
     def close(self) -> None:
         """Checkpoint and close. May be called twice."""
         with suppress(sqlite3.Error):
@@ -194,12 +199,20 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _has_room(folder: Path) -> bool:
+    """Tell whether the disk has room for the ballast of a new spool, and for as much beside it."""
+    free = os.statvfs(folder)
+    return free.f_bavail * free.f_frsize > 2 * BALLAST_BYTES
+
+
 def _text(raw: bytes) -> str:
     """Read damaged text too: its row then fails its CRC, and not the query."""
     return raw.decode("utf-8", "replace")
 
 
 def _connect(path: Path, quota_bytes: int, machine: str) -> sqlite3.Connection:
+    if not path.exists() and not _has_room(path.parent):
+        raise SpoolFull(f"{path}: no room for a new spool")
     db = connect(path)
     try:
         db.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")  # of a file that is created now

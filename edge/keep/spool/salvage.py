@@ -28,8 +28,8 @@ _UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter: words o
 MAX_ROW_BYTES = 1024 * 1024  # no row of ours is longer, whatever a damaged length says
 
 
-def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[str]:
-    """Take over what a file that was set aside holds, once; return words for a person.
+def take_over(file: File, aside: Path, make_room: Callable[[], None], *, intact: bool = False) -> list[str]:
+    """Take over what a file that was set aside holds, once; return words for a person. An `intact` one lost nothing.
 
     Raises SpoolFull where the disk has no room: what was taken over until then is kept, and the next start goes on.
     """
@@ -52,9 +52,21 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[st
         with file.transaction():
             uncut, end = _uncut(file, db, epoch)
             end = max(end, int(meta.get("acquired") or 0) + 1)
-            lost = repair.declare_holes(file, epoch, int(meta.get("floor") or 1), end) if epoch else 0
+            sure = intact or not epoch
+            lost = 0 if sure else repair.declare_holes(file, epoch, int(meta.get("floor") or 1), end)
             file.db.execute("UPDATE taken_over SET done = 1 WHERE file = ?", (aside.name,))
     return [f"salvaged {readings + uncut} readings of {aside.name}, declared {lost} as damaged"]
+
+
+def take_in(file: File, other: Path, make_room: Callable[[], None]) -> None:
+    """Take over what an intact file holds, if it is there, and remove it. Raises SpoolFull as `take_over` does."""
+    if not other.exists():
+        return
+    take_over(file, other, make_room, intact=True)
+    with file.transaction():  # first: the next one has the same name
+        file.db.execute("DELETE FROM taken_over WHERE file = ?", (other.name,))
+    for part in repair.parts(other):
+        part.unlink(missing_ok=True)
 
 
 def _how_far(file: File, aside: Path) -> tuple[int, int, int]:

@@ -1,0 +1,129 @@
+"""A card that takes no spool: the gateway measures and keeps all the same, says so, and gives the card what it kept."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import threading
+from contextlib import suppress
+
+import msgspec
+import pytest
+
+from edge.agent import Agent
+from edge.clock import SystemClock
+from edge.config import load
+from edge.keep import places
+from edge.keep.places import Places
+from edge.keep.spool import Spool
+from gocche.garden.line import Line
+from tests.edge.test_agent import CONFIG
+from tests.edge.test_keeper import World
+from tests.servers import free_port, until
+from wire.reading import Reading
+
+BOOT = "a1" * 8
+QUOTA = 1 << 22
+
+
+@pytest.fixture
+def card(tmp_path):
+    """A small file system of its own, which only root can make."""
+    folder = tmp_path / "card"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "gocche-test", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be made here, which takes root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def make_ill(card, how):
+    if how == "read-only":
+        subprocess.run(["mount", "-o", "remount,ro", str(card)], check=True)
+        return
+    with suppress(OSError), (card / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(65_536)):
+            pass
+
+
+def make_well(card):
+    subprocess.run(["mount", "-o", "remount,rw", str(card)], check=True)
+    (card / "filler").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_gateway_whose_card_takes_no_spool_measures_and_says_so_until_the_card_is_well(
+    tmp_path, card, monkeypatch, how
+):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    monkeypatch.setattr("edge.agent.LOOK_S", 0.05)
+    monkeypatch.setattr(places, "AGAIN_S", 0.1)
+    (card / "ports").mkdir()
+    (tmp_path / "devices.toml").write_text(CONFIG.format(port=free_port()).replace("timeout_s = 20", "timeout_s = 0.5"))
+    far = Line(card / "ports" / "rs485")
+    far.plug()
+    make_ill(card, how)
+    agent, ended = Agent(load(tmp_path / "devices.toml"), card, SystemClock()), []
+    running = threading.Thread(target=lambda: ended.append(agent.run(threading.Event())))
+    running.start()
+    try:
+        until(lambda: "card keeps nothing" in told(tmp_path).get("why", ""), 10, "it says so")
+        until(lambda: agent._board.channels["soil-1"].polls, 10, "it measures")
+        assert not ended, "and goes on"
+    finally:
+        make_well(card)
+        running.join(20)
+        far.unplug()
+    assert ended == [False], "the card is well: a new start takes it"
+    spool = Places(card / "spool.db", QUOTA, tmp_path / "run" / "memory.db", SystemClock().boot).opened(0)
+    assert spool.notes == []
+    ((_, n),) = spool.earlier().items()
+    assert (n, spool.dropped) == (1, 0)
+    assert not list((tmp_path / "run").glob("memory.db*"))
+    spool.close()
+
+
+def told(tmp_path):
+    with suppress(OSError):
+        return msgspec.json.decode((tmp_path / "run" / "status.json").read_bytes())
+    return {}
+
+
+def test_what_memory_holds_goes_to_the_card_once_and_a_second_time_too(tmp_path):
+    two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory" / "spool.db", BOOT)
+    for n in (2, 3):
+        refuge = two.refuge()
+        refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * n, BOOT)
+        refuge.close()
+        spool = two.opened(0)
+        assert list(spool.earlier().values())[-1] == n
+        spool.close()
+    assert two.opened(0).spooled()[0] == 0
+
+
+def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_memory(tmp_path, monkeypatch):
+    world, refuge = World(tmp_path), Spool(tmp_path / "memory.db", QUOTA)
+    world.keeper._refuge = lambda: refuge
+    world.fill_disk()
+    world.go(1)
+    assert not world.keeper.broken
+    monkeypatch.setattr("edge.keep.spool.file.os.access", lambda *_: False)
+    world.read(3)
+    world.go(2)
+    assert "read-only" in world.keeper.broken
+    world.keeper.finish()
+    assert refuge.spooled()[0] == 3
+    assert world.status().spooled == 3
+    assert world.status().unkept == 0
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOTDIR])
+def test_what_a_person_got_wrong_is_not_the_card_s_fault(tmp_path, monkeypatch, number):
+    def refused(*_args, **_named):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(places, "Spool", refused)
+    with pytest.raises(OSError, match="no"):
+        Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", BOOT).opened(0)
