@@ -289,9 +289,9 @@ def _rmc_fixed(fields: list[str]) -> bool:
 
 def _position(fields: list[str], first: int) -> list[Value]:
     values = []
-    for name, index in (("lat", first), ("lon", first + 2)):
+    for name, index, axis in (("lat", first, "NS"), ("lon", first + 2, "EW")):
         try:
-            values.append(Value(name, "deg", nmea.degrees(_at(fields, index), _at(fields, index + 1))))
+            values.append(Value(name, "deg", nmea.degrees(_at(fields, index), _at(fields, index + 1), axis)))
         except ValueError:
             values.append(Value(name, "deg", None, Reason.GARBLED))
     return values

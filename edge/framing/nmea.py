@@ -89,10 +89,10 @@ def number(field: str) -> float:
     return float(field)
 
 
-def degrees(field: str, hemisphere: str) -> float:
-    """Return decimal degrees from `dddmm.mmmm` and N/S/E/W. Raises ValueError for what is not a position."""
+def degrees(field: str, hemisphere: str, axis: str) -> float:
+    """Return decimal degrees from `dddmm.mmmm` and a letter of this axis, "NS" or "EW". Raises ValueError."""
     match = _DEGREES.fullmatch(field)
-    if match is None or hemisphere not in {"N", "S", "E", "W"} or float(match[2]) >= 60:
+    if match is None or hemisphere not in set(axis) or float(match[2]) >= 60:
         raise ValueError(f"{field!r} {hemisphere!r} is not a position")
     value = int(match[1]) + float(match[2]) / 60
     return round(-value if hemisphere in {"S", "W"} else value, 9)
