@@ -27,7 +27,8 @@ EXIT_FAILED, EXIT_CONFIG = 1, 2
 
 def refused(error: sentences.Refused) -> int:
     """Say what a person must mend, in Vietnamese first."""
-    print(f"gocche: {error.told('vi')}\n        {error}", file=sys.stderr)
+    for one in (error, *error.further):
+        print(f"gocche: {one.told('vi')}\n        {one}", file=sys.stderr)
     return EXIT_CONFIG
 
 
@@ -170,7 +171,8 @@ def read(options: argparse.Namespace) -> int:
     """Ask one sensor once; 1 where no value came."""
     from gocche.read import read
 
-    return read(_file(options.config, "devices.toml"), options.data or _agents_folder(), options.where, options.profile)
+    data = options.data or (_state_folder() if options.config else _agents_folder())  # as the agent of that file
+    return read(_file(options.config, "devices.toml"), data, options.where, options.profile)
 
 
 def audit(options: argparse.Namespace) -> int:

@@ -82,7 +82,7 @@ def _asked(file: Path, config: Config, where: list[str], bus: str, address: int,
     """Return a Modbus probe that devices.toml does not name, or names with another profile."""
     table = {"channel": "asked", "bus": bus, "driver": "modbus", "address": address, "profile": profile}
     try:
-        return checks.sensor(devices_toml(file), 0, table, config.buses)
+        return checks.sensor(devices_toml(file), 0, table, [one.name for one in config.buses])
     except ConfigError as error:
         wrong = error.finding
         asked = replace(wrong.file, path=Path(f"gocche read {' '.join(where)}"))

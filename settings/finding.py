@@ -6,15 +6,18 @@ import difflib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import msgspec
 
 from settings.words import LANGUAGES, Refused, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+MOST = 10  # mistakes of one file that are told at once
 SHOWN = 80  # characters of a value: enough to find it again
 
 
@@ -63,6 +66,28 @@ class ConfigError(Refused):
     def told(self, language: str) -> str:
         """Return it in one language."""
         return self.finding.told(language)
+
+
+class Mistakes:
+    """What is wrong in the parts of one file: who mends the first should not meet the next only then."""
+
+    def __init__(self) -> None:
+        self._found: list[ConfigError] = []
+
+    def tried(self, part: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+        """Return what a part is read as; None where it is wrong, which is kept for `end`."""
+        try:
+            return part(*args, **kwargs)
+        except ConfigError as error:
+            self._found.append(error)
+            return None
+
+    def end(self) -> None:
+        """Raise the first that was found, with the others behind it; nothing where none was."""
+        if self._found:
+            first, *others = self._found
+            first.further = tuple(others[: MOST - 1])
+            raise first
 
 
 class Unfit(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tomllib
@@ -11,7 +12,9 @@ from typing import Any
 
 LANGUAGES = ("vi", "en")
 # What Python puts around the words of the system.
-_AROUND = re.compile(r"\[(?:Errno -?\d+|SSL: \w+)\] |, certificate is not valid for '[^']*'\.| ?\(_ssl\.c:\d+\)")
+_AROUND = re.compile(
+    r"\[(?:Errno -?\d+|(?:SSL|X509)(?:: \w+)?)\] |, certificate is not valid for '[^']*'\.| ?\(_ssl\.c:\d+\)"
+)
 
 
 @cache
@@ -25,6 +28,8 @@ def words(*packages: str) -> dict[str, Any]:
 
 class Refused(RuntimeError):
     """A person must act before it can work: said in a words.toml, exit code 2. Its own text is English, for the log."""
+
+    further: tuple[Refused, ...] = ()  # what else must be mended, of the same kind
 
     def __init__(self, package: str, part: str, name: str, /, **facts: Any) -> None:
         self._said = package, part, name
@@ -61,8 +66,8 @@ def because(why: Exception | str) -> dict[str, str]:
     """
     text = str(why)
     if isinstance(why, Exception):
-        number = getattr(why, "errno", None) or 0
-        text = os.strerror(number) if number > 0 else str(getattr(why, "strerror", None) or why)
+        number = getattr(why, "errno", None) or 0  # OpenSSL's own numbers lie beyond the system's
+        text = os.strerror(number) if number in errno.errorcode else str(getattr(why, "strerror", None) or why)
         if isinstance(reason := getattr(why, "reason", None), str):  # OpenSSL's
             text = reason.lower().replace("_", " ")
     text = _AROUND.sub("", text)

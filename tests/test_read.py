@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gocche.__main__ import main
 from gocche.status import status
 from tests.servers import free_port, until
 
@@ -127,6 +128,19 @@ def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(garden):
     assert code == 0
     assert "\n> 03 04 00 01 " in said
     assert "air_temperature" in said
+
+
+def test_a_file_that_is_named_means_its_own_agents_folder_and_not_the_services(tmp_path, monkeypatch, capsys):
+    """Where the unit is installed too, `read` looked for a relative port in another folder than `agent` did."""
+    (tmp_path / "devices.toml").write_text(DEVICES.format(port=1))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    there = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: str(path) == "/var/lib/gocche" or there(path))
+    assert main(["read", "soil-1", "--config", "devices.toml"]) == 1
+    said = capsys.readouterr().out
+    assert "ports/rs485: " in said
+    assert "/var/lib/gocche" not in said
 
 
 def test_what_was_asked_for_is_asked_or_refused(garden):

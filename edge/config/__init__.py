@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.config import checks
 from edge.config.doubts import doubted
 from edge.config.tables import Broker, Bus, Config, Gateway, Sensor, SensorTable, SpoolConfig
 from settings import credentials, text
 from settings.expected import convert
-from settings.finding import ConfigError, File, Finding, shown
+from settings.finding import ConfigError, File, Finding, Mistakes, shown
 from wire.topics import GATEWAY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
+
+_T = TypeVar("_T")
 
 __all__ = [
     "Broker", "Bus", "Config", "ConfigError", "Finding", "Gateway", "Sensor", "SensorTable", "SpoolConfig", "advice",
@@ -40,25 +43,51 @@ def advice(path: Path, config: Config, now: datetime | None = None) -> list[Find
 def load(path: Path, *, running: bool = True) -> Config:
     """Read and check devices.toml, and the files that it names. Raises ConfigError and nothing else.
 
+    Each part is looked at whatever is wrong with the others: the error has what else there is.
+
     Without `running` the credentials that systemd gives to the service alone may be absent.
     """
-    file = devices_toml(path)
+    file, wrong = devices_toml(path), Mistakes()
     raw = text.read(file)
     tables = text.tables(file, raw)
+    gateway = wrong.tried(_gateway, file, tables)
+    broker = wrong.tried(_broker, file, tables, running=running)
+    spool = wrong.tried(_spool, file, tables)
+    lines = wrong.tried(_each, file, tables, "bus") or []
+    buses = _all(wrong.tried(convert, file, f"[[bus]] {number}", table, Bus) for number, table in lines)
+    names = [said for _, table in lines if isinstance(table, dict) and isinstance(said := table.get("name"), str)]
+    found = wrong.tried(_each, file, tables, "sensor") or [] if lines else []
+    sensors = _all(wrong.tried(checks.sensor, file, number, table, names) for number, table in found)
+    wrong.end()
+    wrong.tried(checks.check_buses, file, buses, sensors)
+    wrong.tried(checks.check_sensors, file, sensors)
+    wrong.end()
+    sped = _all(wrong.tried(checks.with_usual_speed, file, number, bus, sensors) for number, bus in enumerate(buses, 1))
+    wrong.end()
+    assert gateway, "else there was an end"
+    assert broker
+    assert spool
+    return Config(gateway, broker, spool, sped, sensors, hashlib.sha256(raw).hexdigest()[:12])
+
+
+def _gateway(file: File, tables: dict[str, Any]) -> Gateway:
     gateway = convert(file, "[gateway]", text.one(file, tables, "gateway"), Gateway)
     if not GATEWAY.fullmatch(gateway.id):
         raise ConfigError(file, "[gateway] id", "gateway_id", value=shown(gateway.id))
+    return gateway
+
+
+def _broker(file: File, tables: dict[str, Any], *, running: bool) -> Broker:
     broker = convert(file, "[broker]", text.beside(file, text.one(file, tables, "broker")), Broker)
     credentials.check(file, broker, running=running)
+    return broker
+
+
+def _spool(file: File, tables: dict[str, Any]) -> SpoolConfig:
     spool = convert(file, "[spool]", text.one(file, tables, "spool"), SpoolConfig)
     if Path(spool.path).suffix != ".db":  # it lies beside others of its name: .lock, .ballast
         raise ConfigError(file, "[spool] path", "spool_path", value=shown(spool.path))
-    buses = [convert(file, f"[[bus]] {number}", table, Bus) for number, table in _each(file, tables, "bus")]
-    sensors = [checks.sensor(file, number, table, buses) for number, table in _each(file, tables, "sensor")]
-    checks.check_buses(file, buses, sensors)
-    checks.check_sensors(file, sensors)
-    sped = [checks.with_usual_speed(file, number, bus, sensors) for number, bus in enumerate(buses, 1)]
-    return Config(gateway, broker, spool, sped, sensors, hashlib.sha256(raw).hexdigest()[:12])
+    return spool
 
 
 def _each(file: File, tables: dict[str, Any], name: str) -> list[tuple[int, object]]:
@@ -66,3 +95,8 @@ def _each(file: File, tables: dict[str, Any], name: str) -> list[tuple[int, obje
     if not found:
         raise ConfigError(file, f"[[{name}]]", "there_is_none", head=f"[[{name}]]")
     return found
+
+
+def _all(parts: Iterable[_T | None]) -> list[_T]:
+    """Return the parts that could be read."""
+    return [part for part in parts if part is not None]

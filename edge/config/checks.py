@@ -22,8 +22,11 @@ BAUDS = (
 FORMATS = tuple(f"{bits}{parity}{stop}" for bits in "78" for parity in "NEO" for stop in "12")
 
 
-def sensor(file: File, number: int, table: object, buses: list[Bus]) -> Sensor:
-    """Return one checked sensor: the shared keys by their struct, the others by its driver's. Raises ConfigError."""
+def sensor(file: File, number: int, table: object, buses: list[str]) -> Sensor:
+    """Return one checked sensor: the shared keys by their struct, the others by its driver's. Raises ConfigError.
+
+    `buses` are the names of those that there are.
+    """
     if not isinstance(table, dict):
         raise ConfigError(file, f"[[sensor]] {number}", "not_a_table", value=shown(table), head="[[sensor]]")
     place = f"[[sensor]] {number}" + (f" ({table['channel']})" if isinstance(table.get("channel"), str) else "")
@@ -46,12 +49,11 @@ def sensor(file: File, number: int, table: object, buses: list[Bus]) -> Sensor:
     return Sensor(checked, driver, config, _mapped(file, place, driver, config))
 
 
-def _named(file: File, place: str, table: SensorTable, buses: list[Bus]) -> None:
+def _named(file: File, place: str, table: SensorTable, buses: list[str]) -> None:
     if not CHANNEL.fullmatch(table.channel):
         raise ConfigError(file, f"{place} channel", "channel", value=shown(table.channel))
-    names = [bus.name for bus in buses]
-    if table.bus not in names:
-        raise ConfigError(file, f"{place} bus", "unknown_bus", value=shown(table.bus), **suggestion(table.bus, names))
+    if table.bus not in buses:
+        raise ConfigError(file, f"{place} bus", "unknown_bus", value=shown(table.bus), **suggestion(table.bus, buses))
 
 
 def _mapped(file: File, place: str, driver: Any, config: Any) -> dict[str, str]:
@@ -83,6 +85,7 @@ def check_buses(file: File, buses: list[Bus], sensors: list[Sensor]) -> None:
             facts = {"value": shown(bus.port), "other": shown(ports[device])}
             raise ConfigError(file, f"{place} port", "port_taken", **facts)
         ports[device] = bus.name
+        _check_capture(file, f"{place} capture", bus.capture)
         if bus.capture and captures.setdefault(bus.capture, bus.name) != bus.name:
             facts = {"value": shown(bus.capture), "other": shown(captures[bus.capture])}
             raise ConfigError(file, f"{place} capture", "capture_taken", **facts)
@@ -94,12 +97,24 @@ def _check_port(file: File, place: str, bus: Bus) -> None:
     if re.fullmatch(r"tty\w+|COM\d+", bus.port):
         better = f"/dev/{bus.port}" if bus.port.startswith("tty") else "/dev/serial/by-id/…"
         raise ConfigError(file, f"{place} port", "port_name", value=shown(bus.port), better=shown(better))
+    if Path(bus.port).is_absolute() and Path(bus.port).is_dir():
+        raise ConfigError(
+            file, f"{place} port", "port_name", value=shown(bus.port), better=shown("/dev/serial/by-id/…")
+        )
     if bus.baud and bus.baud not in BAUDS:
         near = min(BAUDS, key=lambda one: abs(one - bus.baud))
         allowed = ", ".join(map(str, BAUDS))
         raise ConfigError(file, f"{place} baud", "baud", value=bus.baud, near=near, allowed=allowed)
     if bus.format and not re.fullmatch(r"[5-8][NEO](1|1\.5|2)", bus.format):
         raise ConfigError(file, f"{place} format", "format", value=shown(bus.format), allowed=", ".join(FORMATS))
+
+
+def _check_capture(file: File, place: str, name: str) -> None:
+    """Refuse what no file can be made of; a relative name lies in the data folder, which is not known here."""
+    there = Path(name)
+    no_name = there.name in {"", ".."} or name.endswith("/")
+    if name and (no_name or (there.is_absolute() and there.exists() and not there.is_file())):
+        raise ConfigError(file, place, "capture", value=shown(name))
 
 
 def check_sensors(file: File, sensors: list[Sensor]) -> None:

@@ -29,6 +29,7 @@ from edge.config import (
     load,
 )  # fmt: skip
 from settings import credentials
+from settings.finding import MOST
 from settings.words import words
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +98,28 @@ def test_the_sample_is_right_and_needs_no_advice():
     assert advice(file, config) == []
 
 
+def test_all_that_is_wrong_is_told_at_once(file):
+    """An installer on a hillside met them one by one: mend, run, the next."""
+    wrong = (
+        RIGHT.replace("sg-01", "SG 1").replace("commit_s = 10", "commit_s = -1").replace("baud = 9600", "baud = true")
+    )
+    file.write_text(wrong.replace("address = 1", "address = 300").replace('"XDR"', '"XDX"'))
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    every = [caught.value, *caught.value.further]
+    assert [one.finding.place for one in every] == [
+        "[gateway] id", "[spool] commit_s", "[[bus]] 1 baud", "[[sensor]] 1 (soil-1) address",
+        "[[sensor]] 2 (weather-1) sentences[0]",
+    ]  # fmt: skip
+    told = gocche("check-config", file)
+    assert told.returncode == 2
+    assert all(f"\ngocche: {one.told('vi')}\n        {one}" in f"\n{told.stderr}" for one in every)
+    file.write_text(RIGHT + "".join(f'[[sensor]]\nchannel = "{n}"\nbus = "x"\ndriver = "modbus"\n' for n in range(90)))
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert len(caught.value.further) == MOST - 1
+
+
 def test_there_are_at_least_twelve_mistakes():
     assert len(MISTAKES) >= 12
 
@@ -119,6 +142,11 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ('id = "sg-01"', "id = 5", "[gateway] id: 5 does not do: it must be text in quotes"),
         ('[gateway]\nid = "sg-01"', "gateway = 5", "[gateway]: 5 is not a table; write a line [gateway]"),
         ("[broker]", 'broker = 5\n[brokr]\nx = "y"\n[spol]', 'brokr: unknown table; did you mean "broker"?'),
+        ("baud = 9600", 'capture = "/"', '[[bus]] 1 capture: "/" is not the name of a file; write one, like'),
+        ("baud = 9600", 'capture = ".."', '[[bus]] 1 capture: ".." is not the name of a file'),
+        ("baud = 9600", 'capture = "talk/"', '[[bus]] 1 capture: "talk/" is not the name of a file'),
+        ("baud = 9600", 'capture = "/dev/zero"', '[[bus]] 1 capture: "/dev/zero" is not the name of a file'),
+        ('port = "/dev/null"', 'port = "/"', '[[bus]] 1 port: "/" is not the path of a port; write the whole path'),
         ("[[bus]]", "[bus]", "line 20: [[bus]] (a table of which there may be several has two brackets); write "),
         ("[[sensor]]", "[sensor]", "(a table of which there may be several has two brackets); write [[sensor]]"),
         ("every_s = 2.5", "every_s = true", "[[sensor]] 1 (soil-1) every_s: true does not do: it must be a number"),
@@ -358,7 +386,7 @@ def with_keys(keys, **names):
         ({"ca_file": "cut.pem"}, "holds no certificate that can be read"),
         ({"ca_file": ""}, "(it is not a file)"),
         ({"ca_file": "none.pem"}, "cannot be read (No such file or directory)"),
-        ({"ca_file": "one.pem", "cert_file": "one.pem", "key_file": "rubbish"}, "holds no private key that can be"),
+        ({"ca_file": "one.pem", "cert_file": "one.pem", "key_file": "rubbish"}, "can be read (it is damaged, or"),
         ({"ca_file": "one.pem", "cert_file": "one.pem", "key_file": "two.key"}, "two.key does not belong to the"),
         ({"ca_file": "one.pem", "cert_file": "one.pem", "key_file": "locked.key"}, "has a pass phrase, which"),
         ({"ca_file": "one.pem", "cert_file": "one.key", "key_file": "one.key"}, "[broker] cert_file: "),
