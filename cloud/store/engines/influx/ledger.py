@@ -41,7 +41,7 @@ def rows(server: Server, since_ms: int = 0, at_most: int = 0) -> list[LedgerRow]
 
 def _end_ms(server: Server, where: str, at_most: int) -> int | None:
     """Return when the last of so many rows arrived; None where there are not so many."""
-    last = f'SELECT "row"::string, "first"::float FROM {server.places.ledger} {where} LIMIT 1 OFFSET {at_most - 1}'  # noqa: S608 - integers
+    last = f'SELECT readings::integer, "first"::float FROM {server.places.ledger} {where} LIMIT 1 OFFSET {at_most - 1}'  # noqa: S608 - integers
     (found,) = server.rows(last)
     return next((row["time"] // MS_NS for _, row in found), None)
 

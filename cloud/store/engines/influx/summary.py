@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SPAN_NS = 10**14  # where epochs lie, each by its own digits: a day
-PAGES = 10  # in which they are read, for a reply has its bound
+PAGES = 4  # in which they are read, for a reply has its bound
 TALLIES = 500  # in one body
 PART = 30_000  # characters of one field, which may have 64 KiB
 
