@@ -7,7 +7,6 @@ name. One that beats is heard by the words of sd_notify(3) on a socket of its ow
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -83,13 +82,14 @@ class Life:
         self.said: deque[str] = deque(maxlen=REMEMBERED)
         self._ear = ear
         self._aborted_at = 0.0
+        self._stuck = ""  # what was said when it was ended for that
         self._listener: Thread | None = None
 
     def start(self, now: float, log: Log, folder: Path) -> None:
-        """Start the process in `folder`. Raises OSError where none can be started at all."""
+        """Start the process in `folder`. Raises OSError or RuntimeError where there is no room for one more."""
         command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.child.argv]
         self.said.clear()
-        self.ready, self._aborted_at = False, 0.0
+        self.ready, self._aborted_at, self._stuck = False, 0.0, ""
         self.started_at = self.heard_at = now
         if self._ear:
             self._ear.heard()  # the last words of the one before
@@ -108,7 +108,19 @@ class Life:
             self._listener = Thread(
                 target=self._listen, args=(self.process.stdout, log), name=f"log {self.child.name}", daemon=True
             )
-            self._listener.start()
+            try:
+                self._listener.start()
+            except RuntimeError:
+                self._abandon(self.process)
+                raise
+
+    def _abandon(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process that nobody could listen to."""
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+        self.process = self._listener = None
 
     def _listen(self, pipe: IO[bytes], log: Log) -> None:
         with pipe:
@@ -127,8 +139,8 @@ class Life:
             elif line == "WATCHDOG=1":
                 self.heard_at = now
             elif line.startswith(BEAT):
-                with suppress(ValueError):
-                    self.told = json.loads(line.removeprefix(BEAT))
+                with suppress(ValueError, RecursionError):  # what is no health changes none
+                    self.told = msgspec.json.decode(line.removeprefix(BEAT), type=dict[str, Any])
         self.proven = self.proven or (self.ready and self._ear is not None)
 
     def hurry_up(self, now: float, log: Log) -> None:
@@ -137,7 +149,8 @@ class Life:
             return
         silent_s = now - self.heard_at
         if not self._aborted_at:
-            log.say(self.child.name, f"stuck: not heard for {silent_s:.0f} s; ended, its stacks follow")
+            self._stuck = f"stuck: not heard for {silent_s:.0f} s"
+            log.say(self.child.name, f"{self._stuck}; ended, its stacks follow")
             self._aborted_at = now
             self.process.send_signal(signal.SIGABRT)
         elif now - self._aborted_at > LAST_WORDS_S:
@@ -156,14 +169,24 @@ class Life:
         """Forget the ended process; return how many seconds to wait before the next."""
         if self._listener:
             self._listener.join(1.0)
+        told = [self._stuck or spelled(self.ended() or 0), *([] if self._stuck else list(self.said)[-1:])]
         self.process, self.ready = None, False
-        self.told, self.last_words = {}, " ".join(list(self.said)[-2:])
+        self.told, self.last_words = {}, ": ".join(words.strip() for words in told)
+        return self.wait(now)
+
+    def wait(self, now: float) -> float:
+        """Put the next start off; return by how many seconds, more and more of them while none was steady."""
         self.restarts += 1
         self.deaths = 1 if now - self.started_at >= STEADY_S else self.deaths + 1
         first, longest = BACK_OFF_S
-        wait_s = min(first * 2.0 ** (self.deaths - 1), longest)
+        wait_s = min(first * 2.0 ** min(self.deaths - 1, 16), longest)
         self.again_at = now + wait_s
         return wait_s
+
+
+def spelled(status: int) -> str:
+    """Return how a process ended in words."""
+    return f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
 def _environment(ear: Ear | None) -> dict[str, str]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hmac
 import json
+import socket
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
@@ -53,7 +55,7 @@ def _room(life: Life, now: float) -> dict[str, Any]:
         "why": why,
         "pid": life.process.pid if life.process else None,
         "restarts": life.restarts,
-        "heard_s": round(now - life.heard_at, 1),
+        "heard_s": round(now - life.heard_at, 1) if life.heard_at else None,
     }
 
 
@@ -66,7 +68,7 @@ def metrics(health: dict[str, Any]) -> str:
             lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
         for labels, value in found:
             spelled = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-            lines.append(f"{name}{{{spelled}}} {float(value):g}" if spelled else f"{name} {float(value):g}")
+            lines.append(f"{name}{{{spelled}}} {_number(value)}" if spelled else f"{name} {_number(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -115,6 +117,11 @@ def _families(health: dict[str, Any]) -> Iterator[tuple[str, str, str, _Samples]
     )
 
 
+def _number(value: float) -> str:
+    """Return a number in full: of a counter cut to six digits nobody sees that it counts."""
+    return repr(value) if isinstance(value, float) else str(int(value))
+
+
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
@@ -143,11 +150,18 @@ class _Server(ThreadingHTTPServer):
         self.socket.close()
         self.socket = listener
         self.ask, self.token = ask, token
-        self._seats = threading.Semaphore(AT_ONCE)
+        self._seats: dict[socket.socket, float] = {}  # who is being answered, since when
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, as long as there are few."""
-        if self._seats.acquire(blocking=False):
+        """Answer in a thread, as long as there are few; who sits there for too long, a byte at a time, has to go."""
+        now = time.monotonic()  # noqa: TID251 - sockets are not of a test's clock
+        for other, since in list(self._seats.items()):
+            if now - since > PATIENCE_S:
+                self._seats.pop(other, None)
+                with suppress(OSError):
+                    other.shutdown(socket.SHUT_RDWR)  # its thread reads an end and ends
+        if len(self._seats) < AT_ONCE:
+            self._seats[request] = now
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -157,7 +171,7 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._seats.release()
+            self._seats.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over who went away."""

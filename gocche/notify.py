@@ -18,9 +18,10 @@ def notify(words: str) -> bool:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out, suppress(OSError):  # who has gone away hears nothing
         out.sendto(words.encode(), "\0" + address[1:] if address.startswith("@") else address)
-    return True
+        return True
+    return False
 
 
 class Ear:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GOCCHE = (sys.executable, "-m", "gocche")
 ALIVE_S = 5.0
+STATUS = 1_000  # characters of `systemctl status`
 
 
 def rooms(words: Sequence[str], listener: socket.socket) -> list[Child]:
@@ -59,7 +60,7 @@ def serve(words: Sequence[str], listener: socket.socket, desk: socket.socket, to
 
     def tick() -> None:
         ill = told(supervisor.lives, clock.monotonic())["ill"]
-        notify(f"STATUS={'; '.join(ill) or 'well'}")
+        notify(f"STATUS={' '.join('; '.join(ill).split())[:STATUS] or 'well'}")  # a line of its own would be an order
         if supervisor.all_beat():
             notify("WATCHDOG=1")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from gocche.child import Child, Life, Log
+from gocche.child import Child, Life, Log, spelled
 from gocche.notify import Ear
 from gocche.words import LANGUAGES, said
 
@@ -91,14 +91,25 @@ class Supervisor:
         now, name, status = self._clock.monotonic(), life.child.name, life.ended()
         if status is not None:
             wait_s = life.bury(now)
-            self._log.say(name, f"ended {_spelled(status)}; starts again in {wait_s:g} s")
+            self._log.say(name, f"{spelled(status)}; starts again in {wait_s:g} s")
         elif life.process is None:
             if now >= life.again_at and all(self.lives[other].ready for other in life.child.after):
-                life.start(now, self._log, self._folder)
-                self._started({name: life.process.pid for name, life in self.lives.items() if life.process})
+                self._start(life, now)
         else:
             life.hear(now)
             life.hurry_up(now, self._log)
+
+    def _start(self, life: Life, now: float) -> None:
+        """Start a child. One that there is no room for again (TasksMax, open files) costs no other: later there is."""
+        try:
+            life.start(now, self._log, self._folder)
+        except (OSError, RuntimeError) as error:
+            if not life.restarts:
+                raise
+            life.last_words = f"cannot be started: {error}"
+            self._log.say(life.child.name, f"{life.last_words}; again in {life.wait(now):g} s")
+        else:
+            self._started({name: life.process.pid for name, life in self.lives.items() if life.process})
 
     def _blame(self, life: Life) -> None:
         life.bury(self._clock.monotonic())
@@ -124,7 +135,3 @@ class Supervisor:
             self._log.say(life.child.name, "did not end in time: killed")
             process.kill()
             process.wait()
-
-
-def _spelled(status: int) -> str:
-    return f"by signal {-status}" if status < 0 else f"with status {status}"

@@ -172,6 +172,28 @@ def test_a_store_that_is_away_is_asked_a_few_times_a_step_and_nobody_is_judged_f
     assert bench.ingester.health()["suspects"] == 0
 
 
+def test_a_store_that_hangs_is_asked_for_one_status_a_step(bench: Bench) -> None:
+    """Sixty-four gateways beat, each waits for the store's patience: one turn of ten minutes looks stuck."""
+    asked: list[str] = []
+    kept = bench.store.write_status
+
+    def away(gateway: str, *_: object) -> None:
+        asked.append(gateway)
+        raise Retry("InfluxDB does not answer")
+
+    bench.store.write_status = away  # type: ignore[method-assign]
+    now = bench.clock.utc_ms()
+    said = b'{"v":1,"state":"online","epoch":"0123456789abcdef","acquired":3}'
+    beats = [Arrival(f"sg-{n:02d}", "status", said, now, retained=False) for n in range(64)]
+    for _ in range(3):
+        bench.ingester.step(beats)
+    assert asked == ["sg-00"] * 3
+    bench.store.write_status = lambda gateway, *_: asked.append(gateway)  # type: ignore[method-assign]
+    bench.ingester.step(beats)
+    assert len(set(asked)) == 64
+    bench.store.write_status = kept  # type: ignore[method-assign]
+
+
 def test_a_type_conflict_is_the_lines_fault_with_whatever_code_it_comes(bench: Bench) -> None:
     """Public report: telegraf #11005."""
     bench.portal.reply = (

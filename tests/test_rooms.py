@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,18 +11,24 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
-from http.client import HTTPConnection
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud.clock import SystemClock
 from cloud.rooms import ROOMS, life
 from cloud.rooms.listener import listen, url
 from cloud.rooms.pages import NICE
 from cloud.store import Retry, open_store
-from gocche.health import AT_ONCE, Desk, metrics
+from gocche import health
+from gocche.child import Child, Log
+from gocche.child import Life as LifeOfChild
+from gocche.health import AT_ONCE, Desk, metrics, told
+from gocche.notify import Ear, notify
+from gocche.supervisor import Supervisor
 from tests.rules.garden import HandClock
 from tests.servers import ask, free_port, until
 from tests.test_up import gone
@@ -241,6 +248,71 @@ def test_a_stuck_loop_ends_the_beat_and_a_hanging_question_only_makes_ill() -> N
     one._threads[0].join()
 
 
+def test_a_health_without_end_is_cut_before_a_beat_is_too_long_to_leave() -> None:
+    """A datagram of more than some 200 kB is refused: its room would look stuck, and be started again for ever."""
+    room, words = Hollow(), []
+    room.said = {"why": "w" * 300_000, "look_at": [], "registry": ["trees.csv:9: no such zone"] * 9_000, "queued": 3}
+    one = life.Life(room, HandClock(), words.append)
+    one._facts = room.said
+    one.beat()
+    assert len(words[0]) < 10_000
+    told = json.loads(words[0].partition(life.BEAT)[2])
+    assert (told["queued"], told["look_at"], told["registry"]) == (3, [], "252001 bytes: too long to be told here")
+
+
+def test_words_that_nobody_hears_end_no_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    assert notify("READY=1") is False
+    ear = Ear(tmp_path / "there")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(ear.path))
+    assert notify("WATCHDOG=1\nX=" + "x" * 2**20) is False
+    assert notify("READY=1") is True
+    assert ear.heard() == ["READY=1"]
+    ear.close()
+
+
+@pytest.mark.parametrize("beat", ["5", "[]", '{"why":', "[" * 100_000, '{"a":1e999}x', "\xff"])
+def test_a_beat_that_is_no_health_changes_none(tmp_path: Path, beat: str) -> None:
+    ear = Ear(tmp_path / "ear")
+    one = LifeOfChild(Child("room", [], beats=True), ear)
+    one.told = {"why": "as it was"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as room:
+        room.sendto(f"READY=1\n{life.BEAT}{beat}".encode(), str(ear.path))
+    one.hear(1.0)
+    ear.close()
+    assert one.ready
+    assert told({"room": one}, 1.0)["room"] == {"why": "as it was"}
+
+
+def test_a_room_that_dies_for_days_is_started_again_for_ever() -> None:
+    one = LifeOfChild(Child("room", []), None)
+    waits = [one.wait(0.0) for _ in range(20_000)]
+    assert (waits[:6], waits[-1]) == ([0.25, 0.5, 1.0, 2.0, 4.0, 5.0], 5.0)
+
+
+def test_a_room_that_there_is_no_place_for_again_is_tried_later_and_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TasksMax, a limit of open files: `fork` says so when the room is started again."""
+    said, started, child = io.StringIO(), list[str](), Child("room", [sys.executable, "-c", "exit(1)"])
+    clock = SystemClock()
+    supervisor = Supervisor([child, Child("other", ["sleep", "99"])], tmp_path, Log(said), clock)
+    start = LifeOfChild.start
+
+    def limited(one: LifeOfChild, now: float, *rest: Any) -> None:
+        started.append(one.child.name)
+        if started.count("room") == 2:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        if started.count("room") == 3:
+            supervisor.stop.set()
+        start(one, now, *rest)
+
+    monkeypatch.setattr(LifeOfChild, "start", limited)
+    assert supervisor.run(lambda: None, lambda: None, 1.0) == 0
+    assert started == ["room", "other", "room", "room"]
+    assert "cannot be started: [Errno 11] Resource temporarily unavailable; again in 0.5 s" in said.getvalue()
+
+
 @pytest.mark.parametrize("error", [Retry("the disk is full"), KeyError("inner part")])
 def test_a_room_whose_health_fails_says_so_and_lives(error: Exception) -> None:
     room, clock = Hollow(), HandClock()
@@ -269,11 +341,19 @@ HEALTH = {
 }
 
 
-def test_who_says_nothing_holds_up_nobody_at_the_door() -> None:
+def test_who_says_nothing_holds_up_nobody_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(health._Handler, "timeout", 60.0)  # as for one who sends a byte now and then
     with listen("127.0.0.1", 0) as desk, Desk(desk, lambda: HEALTH, ""):
-        mute = [socket.create_connection(desk.getsockname()) for _ in range(AT_ONCE // 2)]
+        mute = [socket.create_connection(desk.getsockname()) for _ in range(AT_ONCE)]
+
+        def answered() -> bool:
+            with suppress(OSError, HTTPException):
+                return ask(f"{url(desk)}/healthz")[0] == 200
+            return False
+
         try:
-            assert ask(f"{url(desk)}/healthz")[0] == 200
+            until(answered, BOUND_S, "who sits there for too long has to go")
             assert ask(f"{url(desk)}/else")[0] == 404
             assert 'gocche_ingest_messages_total{outcome="a\\"b"} 3\n' in ask(f"{url(desk)}/metrics")[1].decode()
         finally:
@@ -292,4 +372,6 @@ def test_the_door_asks_for_its_token() -> None:
 
 def test_metrics_leave_out_what_is_not_known() -> None:
     assert "gocche_readings" not in metrics(HEALTH)
-    assert "gocche_readings" in metrics(HEALTH | {"ingest": {"audit": {"unknown": 0}}})
+    many = metrics(HEALTH | {"ingest": {"audit": {"unknown": 0, "stored": 123_456_789}}})
+    assert 'gocche_readings{fate="unknown"} 0\n' in many
+    assert 'gocche_readings{fate="stored"} 123456789\n' in many, "cut to six digits nobody sees that it counts"

@@ -117,6 +117,7 @@ class Ingester:
             if entries:
                 self._committer.commit(entries)
                 self._watch_identities()
+            self._statuses.begin()
             for arrival in arrivals:
                 if arrival.kind in ("status", "beat"):
                     self._statuses.hear(arrival)

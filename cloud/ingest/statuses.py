@@ -41,6 +41,14 @@ class Statuses:
         self._lives: dict[str, list[str]] = {}
         self._whole: dict[str, Status] = {}  # the last whole status of each gateway, for its beats
         self._newest: dict[str, tuple[str, int]] = {}  # boot, and when in it the newest word was said
+        self._away: Retry | None = None
+
+    def begin(self) -> None:
+        """Begin a step: within one a store that did not take a word is not asked again, however many words there are.
+
+        A store that hangs would hold up the batches behind sixty-four of them for ten minutes.
+        """
+        self._away = None
 
     def hear(self, arrival: Arrival) -> None:
         """Take what a gateway says of itself; whatever is wrong with it costs only itself."""
@@ -95,7 +103,13 @@ class Statuses:
             self._newest[arrival.gateway] = (said.boot, said.mono_ms)
         self._watch(arrival.gateway, said)
         self._books.status(StatusRow(arrival.gateway, arrival.arrival_ms, said))
-        self._store.write_status(arrival.gateway, said, arrival.arrival_ms)
+        if self._away is not None:
+            raise self._away
+        try:
+            self._store.write_status(arrival.gateway, said, arrival.arrival_ms)
+        except Retry as error:
+            self._away = error
+            raise
         return True
 
     def remember(self, rows: Iterable[StatusRow]) -> None:

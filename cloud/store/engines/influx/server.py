@@ -144,9 +144,16 @@ class Server:
             raise self._judge(path, error, has_body="body" in rest) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self.close()  # a fresh client next time: a connection may hang for good (influxdb-client-python #296)
-            raise self._retry(path, f"InfluxDB at {self._config.url} does not answer: {error}") from error
+            raise self._retry(path, f"InfluxDB at {self._config.url} does not answer: {self._lack(error)}") from error
         self._faults.pop(path, None)
         return data, status, headers
+
+    def _lack(self, error: Exception) -> str:
+        """Return what is wrong with a connection, in the same words each time: what differs is logged as news."""
+        late = (TimeoutError, urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ConnectTimeoutError)
+        if isinstance(error, late) and not isinstance(error, urllib3.exceptions.NewConnectionError):
+            return f"no whole reply within {self._config.timeout_s:g} s"
+        return re.sub(r"<[^>]*>: |\w+\(host=[^)]*\): ", "", str(error))
 
     def _connect(self, path: str) -> Any:
         with self._guarded:
