@@ -90,7 +90,7 @@ def _cloud_config(options: argparse.Namespace, *, running: bool = True) -> Cloud
 
     from cloud.config import load
 
-    config = load(_file(options.config, "cloud.toml"), running=running)
+    config = load(_file(options.config, "cloud.toml"), running=running, room=getattr(options, "room", None) or "")
     if options.data:
         config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=str(options.data)))
     if getattr(options, "broker", None):

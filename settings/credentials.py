@@ -46,26 +46,26 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key_file: Annotated[str, msgspec.Meta(description="our own private key")] = ""
 
 
-def check(file: File, broker: Broker, *, running: bool) -> None:
+def check(file: File, broker: Broker, *, running: bool, place: str = "[broker]") -> None:
     """Read the files. What only the running service has is passed over unless `running`. Raises ConfigError."""
-    check_host(file, "[broker] host", broker.host)
-    check_pair(file, "[broker]", broker, "cert_file", "key_file")
-    check_pair(file, "[broker]", broker, "user", "password_file")
+    check_host(file, f"{place} host", broker.host)
+    check_pair(file, place, broker, "cert_file", "key_file")
+    check_pair(file, place, broker, "user", "password_file")
     if broker.cert_file and not broker.ca_file:
-        raise ConfigError(file, "[broker] ca_file", "no_authority")
+        raise ConfigError(file, f"{place} ca_file", "no_authority")
     if broker.port == 8883 and not broker.ca_file:
-        raise ConfigError(file, "[broker] port", "tls_port")
+        raise ConfigError(file, f"{place} port", "tls_port")
     there = {
         field
         for field in ("ca_file", "cert_file", "key_file")
-        if (name := getattr(broker, field)) and _content(file, f"[broker] {field}", name, running=running) is not None
+        if (name := getattr(broker, field)) and _content(file, f"{place} {field}", name, running=running) is not None
     }
     if broker.password_file:
-        secret(file, "[broker] password_file", broker.password_file, running=running)
+        secret(file, f"{place} password_file", broker.password_file, running=running)
     for field in {"ca_file", "cert_file"} & there:
-        _certificate(file, f"[broker] {field}", getattr(broker, field))
+        _certificate(file, f"{place} {field}", getattr(broker, field))
     if {"cert_file", "key_file"} <= there:
-        _pair(file, broker)
+        _pair(file, place, broker)
 
 
 def check_pair(file: File, place: str, table: object, one: str, other: str) -> None:
@@ -165,7 +165,7 @@ def _certificate(file: File, place: str, name: str) -> None:
         raise ConfigError(file, place, "no_certificate", value=name, **because(error)) from error
 
 
-def _pair(file: File, broker: Broker) -> None:
+def _pair(file: File, place: str, broker: Broker) -> None:
     asked: list[str] = []
 
     def nobody_types() -> str:
@@ -178,7 +178,7 @@ def _pair(file: File, broker: Broker) -> None:
         mismatch = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
         kind = "key_has_pass_phrase" if asked else "not_a_pair" if mismatch else "no_key"
         facts = {"value": broker.key_file, "other": broker.cert_file, **because(error)}
-        raise ConfigError(file, "[broker] key_file", kind, **facts) from error
+        raise ConfigError(file, f"{place} key_file", kind, **facts) from error
 
 
 def _dates(file: File, field: str, name: str, now: datetime) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from paho.mqtt import publish
 
 from cloud.alerts.engine import AlertsConfig
 from cloud.config import Broker, ConfigError, Data, Garden, Health, Http, load
+from cloud.config.tables import ROOMS
 from cloud.rooms import check as checks
 from cloud.store.engines.influx import InfluxConfig
 from cloud.store.engines.sqlite import SqliteConfig
@@ -238,3 +239,32 @@ url = "http://127.0.0.1:{nobody}/"
     assert "✗ channel email: timed out; look at that [[channel]]" in said
     assert "✗ channel webhook: " in said
     assert len(told) == 4
+
+
+def test_a_room_has_its_own_account_and_reads_the_secret_of_no_other(folder: Path) -> None:
+    for name in ("writes", "reads"):
+        (folder / name).write_text("a password\n")
+    text = """
+[broker]
+user = "server"
+password_file = "writes"
+[store]
+engine = "influx"
+user = "writes"
+password_file = "writes"
+[store.pages]
+user = "reads"
+password_file = "reads"
+[broker.alerts]
+cert_file = "nowhere.pem"
+key_file = "nowhere.key"
+"""
+    with pytest.raises(ConfigError, match=r"\[broker\.alerts\] ca_file: "):
+        load(written(folder, text))
+    config = load(written(folder, text), room="pages")
+    ingest, alerts, pages = (config.of_room(name) for name in ROOMS)
+    assert ingest == config
+    assert (pages.store["user"], pages.broker.user, pages.store["engine"]) == ("reads", "server", "influx")
+    assert (alerts.store["user"], alerts.broker.user, alerts.broker.cert_file) == (
+        "writes", "", str(folder / "nowhere.pem"),
+    )  # fmt: skip

@@ -397,7 +397,7 @@ def test_the_tables_of_the_server_are_understood(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config" / "garden", tmp_path / "garden")
     sample = (ROOT / "config" / "cloud.toml").read_text(encoding="utf-8")
     rules = sample[sample.index("[[rule]]") :]
-    assert len(stores) == 2
+    assert len(stores) == 3
     for store in ("", *stores):
         (tmp_path / "cloud.toml").write_text(f"{tables}\n{store}\n{rules}", encoding="utf-8")
         check(load_cloud(tmp_path / "cloud.toml", running=False), running=False)

@@ -7,14 +7,17 @@ The tables that a room, an engine or a rule reads are handed on as they are: eac
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.config.tables import Broker, Data, Garden, Health, Http
+from cloud.config.tables import ROOMS, SHOWN, Broker, Data, Garden, Health, Http
 from settings import credentials, text
 from settings.expected import convert
-from settings.finding import ConfigError, File, Finding, shown
+from settings.finding import ConfigError, File, Finding, shown, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LOOPBACK = "127.0.0.1", "::1", "localhost"
 __all__ = ["CLOUD_TOML", "Broker", "CloudConfig", "ConfigError", "Data", "Finding", "Garden", "Health", "Http", "load"]
@@ -33,6 +36,18 @@ class CloudConfig(msgspec.Struct, frozen=True):
     rules: list[dict[str, Any]]
     channels: list[dict[str, Any]]
     file: File
+    apart: dict[str, dict[str, dict[str, Any]]] = {}  # table → room → how this room shows who it is
+
+    def of_room(self, room: str) -> CloudConfig:
+        """Return the configuration as a room has it: with its own accounts, where it has any."""
+        broker, store = (self.apart.get(table, {}).get(room) for table in SHOWN)
+        made = self
+        if broker:
+            nobody = dict.fromkeys(SHOWN["broker"], "")
+            made = msgspec.structs.replace(made, broker=msgspec.structs.replace(self.broker, **(nobody | broker)))
+        if store:
+            made = msgspec.structs.replace(made, store=_without(self.store, SHOWN["store"]) | store)
+        return made
 
     @property
     def folder(self) -> Path:
@@ -49,16 +64,22 @@ def cloud_toml(path: Path) -> File:
 CLOUD_TOML = cloud_toml(Path("cloud.toml"))  # for tables that came from no file
 
 
-def load(path: Path, *, running: bool = True) -> CloudConfig:
+def load(path: Path, *, running: bool = True, room: str = "") -> CloudConfig:
     """Read and check cloud.toml, and the files that it names. Raises ConfigError and nothing else.
 
-    Without `running` the credentials that systemd gives to the service alone may be absent.
+    Without `running` the credentials that systemd gives to the service alone may be absent. Of a `room` that is named
+    only its own are read.
     """
     file = cloud_toml(path)
     tables = text.tables(file, text.read(file))
-    broker = convert(file, "[broker]", text.beside(file, text.one(file, tables, "broker")), Broker)
-    credentials.check(file, broker, running=running)
-    store = _table(file, "store", text.beside(file, text.one(file, tables, "store")))
+    shared, brokers = _apart(file, "broker", text.one(file, tables, "broker"))
+    broker = convert(file, "[broker]", shared, Broker)
+    own = {name: {**_without(shared, SHOWN["broker"]), **table} for name, table in brokers.items()}
+    accounts = {"": broker} | {name: convert(file, f"[broker.{name}]", own[name], Broker) for name in own}
+    for name, account in accounts.items():
+        if not room or name == (room if room in accounts else ""):
+            credentials.check(file, account, running=running, place=f"[broker.{name}]" if name else "[broker]")
+    store, stores = _apart(file, "store", text.one(file, tables, "store"))
     if broker.share and store.get("engine", "sqlite") == "sqlite":
         raise ConfigError(file, "[broker] share", "share_alone", value=shown(broker.share))
     http = convert(file, "[http]", text.one(file, tables, "http"), Http)
@@ -67,14 +88,31 @@ def load(path: Path, *, running: bool = True) -> CloudConfig:
         convert(file, "[data]", text.one(file, tables, "data"), Data),
         broker,
         http,
-        _health(file, text.beside(file, text.one(file, tables, "health")), running=running),
+        _health(file, text.beside(file, text.one(file, tables, "health")), running=running, asked=not room),
         convert(file, "[garden]", text.one(file, tables, "garden"), Garden),
         store,
         _table(file, "alerts", text.one(file, tables, "alerts")),
         _tables(file, tables, "rule"),
         _tables(file, tables, "channel"),
         file,
+        {"broker": brokers, "store": stores},
     )
+
+
+def _apart(file: File, name: str, table: object) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return a table, and what its rooms have apart of it: `[store.pages]` stands within `[store]`."""
+    whole = _table(file, name, text.beside(file, table))
+    apart = {room: _table(file, f"{name}.{room}", text.beside(file, whole[room])) for room in ROOMS if room in whole}
+    for room, own in apart.items():
+        for key in own:
+            if key not in SHOWN[name]:
+                place = f"[{name}.{room}] {key}"
+                raise ConfigError(file, place, "unknown_key", **suggestion(key, SHOWN[name], listed=True))
+    return _without(whole, ROOMS), apart
+
+
+def _without(table: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in keys}
 
 
 def _http(file: File, http: Http) -> None:
@@ -87,9 +125,11 @@ def _http(file: File, http: Http) -> None:
             raise ConfigError(file, "[http] public_url", "public_url", value=shown(http.public_url), better=better)
 
 
-def _health(file: File, table: object, *, running: bool) -> Health:
+def _health(file: File, table: object, *, running: bool, asked: bool) -> Health:
     health = convert(file, "[health]", table, Health)
     credentials.check_host(file, "[health] host", health.host)
+    if health.token_file and not asked:
+        return health
     if health.token_file:
         credentials.secret(file, "[health] token_file", health.token_file, running=running)
     elif health.host not in LOOPBACK:

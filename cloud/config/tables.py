@@ -11,6 +11,11 @@ import msgspec
 
 from settings import credentials
 
+ROOMS = ("ingest", "alerts", "pages")  # in the order of starting: ingest alone makes and migrates the store
+SHOWN = {  # what [broker.<room>] and [store.<room>] may say: who this room is, where it has an account of its own
+    "broker": ("user", "password_file", "cert_file", "key_file"),
+    "store": ("user", "password_file", "token_file"),
+}
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _Listening = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
@@ -26,7 +31,11 @@ class Data(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Broker(credentials.Broker, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the broker is and how we show who we are: `[broker]`."""
+    """Where the broker is and how we show who we are: `[broker]`.
+
+    A room may have an account of its own: `[broker.pages]` with `user` and `password_file`, or `cert_file` and
+    `key_file`; of the store `[store.pages]` with `user` and `password_file`, or `token_file`. Of alerts alike.
+    """
 
     host: Annotated[str, msgspec.Meta(description="name or address of the MQTT broker", min_length=1)] = "127.0.0.1"
     share: Annotated[

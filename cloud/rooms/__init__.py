@@ -10,6 +10,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloud.config.tables import ROOMS
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import known
 from cloud.store import check_store, open_store
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from cloud.rooms.life import Room
     from cloud.store import Store
 
-ROOMS = ("ingest", "alerts", "pages")  # in the order of starting: ingest alone makes and migrates the store
 SERVES = "pages"  # the one that gets the listening socket
+__all__ = ["ROOMS", "SERVES", "open_room", "store_of"]
 
 
 def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.socket | None = None) -> Room:
@@ -33,7 +34,7 @@ def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.soc
     Raises Refused for what is written wrongly, Taken for a file that is in use or of a newer gocche, OSError or
     sqlite3.Error for what the machine refuses.
     """
-    room: Room = importlib.import_module(f"{__name__}.{name}").build(config, clock, listener)
+    room: Room = importlib.import_module(f"{__name__}.{name}").build(config.of_room(name), clock, listener)
     return room
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import msgspec
 from cloud.alerts import wiring
 from cloud.alerts.channels import GiveUp
 from cloud.alerts.channels import Retry as NotNow
+from cloud.config.tables import ROOMS
 from cloud.rooms import registry_of
 from cloud.store import Retry, check_store, open_store
 from cloud.stream.connection import Stream
@@ -59,7 +61,8 @@ def check(config: CloudConfig, *, running: bool = True) -> None:
 
     Raises Refused: ConfigError for the file, SheetError for one of the garden's.
     """
-    check_store(config.file, config.store, running=running)
+    for place, one in _accounts(config):
+        check_store(config.file, one.store, running=running, place=f"[store{place}]")
     wiring.check(config, running=running)
     registry_of(config)
 
@@ -68,6 +71,7 @@ def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
     """Yield what is allowed and seldom meant."""
     yield from credentials.advice(config.file, config.broker, now)
     places = {"[health]": msgspec.structs.asdict(config.health), "[store]": config.store}
+    places |= {f"[{name}.{room}]": own for name, rooms in config.apart.items() for room, own in rooms.items()}
     places |= {f"[[channel]] {number}": table for number, table in enumerate(config.channels, 1)}
     for place, table in places.items():
         for key, name in table.items():
@@ -83,13 +87,20 @@ def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
 
 def tried(config: CloudConfig, clock: Clock) -> Iterator[Trial]:
     """Try the broker, the store and each channel, one after another, each no longer than DEADLINE_S."""
-    broker, heard = config.broker, threading.Event()
-    why = _within(lambda: _broker(config, clock, heard))
-    yield Trial("broker" if why or heard.is_set() else "broker_mute", f"{broker.host}:{broker.port}", why)
-    where = str(config.store.get("url") or Path(config.data.path) / config.store.get("path", "store.db"))
-    yield Trial("store", where, _within(lambda: _store(config)))
+    for place, own in _accounts(config):
+        broker, heard, who = own.broker, threading.Event(), place and f" ({place[1:]})"
+        why = _within(partial(_broker, own, clock, heard))
+        yield Trial("broker" if why or heard.is_set() else "broker_mute", f"{broker.host}:{broker.port}{who}", why)
+        where = str(own.store.get("url") or Path(own.data.path) / own.store.get("path", "store.db"))
+        yield Trial("store", where + who, _within(partial(_store, own)))
     for named in wiring.check(config, running=False)[2]:
         yield Trial("channel", named.name, _within(named.channel.check))
+
+
+def _accounts(config: CloudConfig) -> list[tuple[str, CloudConfig]]:
+    """Return what all rooms have, and what each has that has an account of its own, with ".room" of its tables."""
+    apart = [room for room in ROOMS if any(room in rooms for rooms in config.apart.values())]
+    return [("", config), *((f".{room}", config.of_room(room)) for room in apart)]
 
 
 def yearly(config: CloudConfig) -> Yearly:

@@ -96,18 +96,18 @@ def engines() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(found.__path__))
 
 
-def check_store(file: File, table: dict[str, Any], *, running: bool = True) -> Any:
+def check_store(file: File, table: dict[str, Any], *, running: bool = True, place: str = "[store]") -> Any:
     """Return the engine of a `[store]` table that `open_store` can use, and whose files can be read.
 
     Raises ConfigError. Without `running` what only the service may read is passed over.
     """
-    name = chosen(file, "[store]", {"engine": "sqlite"} | table, "engine", engines())
-    config = convert(file, "[store]", table, _engine(name).CONFIG)
+    name = chosen(file, place, {"engine": "sqlite"} | table, "engine", engines())
+    config = convert(file, place, table, _engine(name).CONFIG)
     if hasattr(config, "path") and not FILE.fullmatch(config.path):
-        raise ConfigError(file, "[store] path", "store_elsewhere", value=shown(config.path))
+        raise ConfigError(file, f"{place} path", "store_elsewhere", value=shown(config.path))
     if hasattr(config, "user"):
-        credentials.check_pair(file, "[store]", config, "user", "password_file")
-    credentials.check_files(file, "[store]", table, running=running)
+        credentials.check_pair(file, place, config, "user", "password_file")
+    credentials.check_files(file, place, table, running=running)
     return _engine(name)
 
 
