@@ -119,6 +119,23 @@ def test_a_subscription_that_is_never_granted_is_given_up(follow, monkeypatch):
         until(lambda: one.connected, BOUND_S, "it hears")
 
 
+@pytest.mark.parametrize(
+    ("peers_way", "words"),
+    [({"welcome": 1}, "knows no shared subscription"), ({"shuts": True}, "share"), ({"mute": {CONNECT}}, "share")],
+    ids=["refuses MQTT 5", "closes", "is silent"],
+)
+def test_a_broker_that_does_not_know_a_share_is_told(monkeypatch, peers_way, words):
+    """An older one grants `$share/…` in MQTT 3.1.1 as a name like any other, and never brings anything."""
+    monkeypatch.setattr(module, "GRANT_S", 0.2)
+    monkeypatch.setattr(module, "PULSE_S", 0.1)
+    with Peer(**peers_way) as peer:
+        broker = Broker(port=peer.port, share="gocche")
+        one = Stream(broker, "gocche-test", topics.shared("gocche"), Hasty(), lambda _: None)
+        one.start()
+        until(lambda: words in one.why, BOUND_S, "it says so")
+        one.close()
+
+
 def test_each_process_has_an_id_of_its_own_that_every_broker_takes(follow):
     with Peer() as peer:
         for _ in range(2):

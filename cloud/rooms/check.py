@@ -141,7 +141,8 @@ def _broker(config: CloudConfig, clock: Clock, heard: threading.Event) -> str:
 
     Mosquitto grants a subscription that its access list forbids, and then brings nothing: only what comes is a proof.
     """
-    stream = Stream(config.broker, "gocche-check", topics.FROM_GATEWAYS, clock, lambda _: heard.set())
+    share = config.broker.share and "gocche-check"  # a group of our own: nobody's batches are taken from him
+    stream = Stream(config.broker, "gocche-check", topics.shared(share), clock, lambda _: heard.set())
     first, ends_s, nobody = stream.why, clock.monotonic() + DEADLINE_S, threading.Event()
     stream.start()
     while not stream.connected and stream.why == first and clock.monotonic() < ends_s:

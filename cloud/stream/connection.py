@@ -3,6 +3,9 @@
 Each room has a stream of its own. Subscriptions are clean: the broker keeps nothing for us, because what matters is
 kept at the edge until the store has it. A client id is made for each process: two servers under one id would put each
 other out for ever, and each would say no more than "connection lost".
+
+MQTT 3.1.1, which every broker speaks; with a shared subscription MQTT 5, of which it is a part: a broker that does not
+have it says so, where an older one grants `$share/…` as a name like any other, and never brings anything.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from wire import codec, topics
 
@@ -32,6 +37,9 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
 PULSE_S = 1.0
 CLOSE_S = 5.0
+LONGEST_PACKET = codec.MAX_PACKET + 1_024  # a message with its topic: a broker of MQTT 5 keeps longer ones to itself
+UNSUPPORTED = "Unsupported protocol version"
+NO_SHARE = "broker knows no shared subscription ($share, MQTT 5): leave [broker] share out, or take one that does"
 GRANT_S = 20.0  # patience for the answer to our subscription: a connection that hears nothing is none
 
 
@@ -75,7 +83,10 @@ class Stream:
         self.strangers = self.too_long = 0
         self.why = "not connected yet"
         own_id = f"{name}-{secrets.token_hex(4)}"  # 23 characters are what every broker takes
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=own_id, clean_session=True)
+        self._shares = any(topic.startswith("$share/") for topic in subscriptions)
+        self._or_share = ". Does it know [broker] share, which is of MQTT 5?" if self._shares else ""
+        spoken = {"protocol": mqtt.MQTTv5} if self._shares else {"protocol": mqtt.MQTTv311, "clean_session": True}
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=own_id, **spoken)
         client.on_connect, client.on_disconnect, client.on_message = self._welcomed, self._lost, self._message
         client.on_subscribe = self._granted
         client.on_socket_open = at_once
@@ -100,7 +111,7 @@ class Stream:
 
     def _run(self) -> None:
         """Connect and carry until told to stop. paho's own thread ends at any exception but an OSError."""
-        self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
+        self._client.connect_async(self._broker.host, self._broker.port, keepalive=30, **self._wishes())
         while not self._stop.is_set():
             try:
                 self._answered = False
@@ -119,18 +130,29 @@ class Stream:
             ceiling_s = min(LONGEST_WAIT_S, 2.0 ** min(self._failures, 5) / 2)
             self._clock.wait(self._stop, random.uniform(0.05, ceiling_s))
 
+    def _wishes(self) -> dict[str, Any]:
+        """Return what MQTT 5 lets us ask for."""
+        if not self._shares:
+            return {}
+        wishes: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        wishes.MaximumPacketSize = LONGEST_PACKET
+        return {"clean_start": True, "properties": wishes}
+
     def _tell(self, why: str) -> None:
         """Say why there is no connection, once for each change."""
         if why != self.why and not self._stop.is_set():
             log.warning("broker away stream=%s host=%s why=%r", self._name, self._broker.host, why)
             self.why = why
 
-    def _welcomed(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+    def _welcomed(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, props: Any) -> None:
         self._answered = True
-        if code.is_failure:
+        if self._shares and (code == UNSUPPORTED or getattr(props, "SharedSubscriptionAvailable", 1) == 0):
+            self._tell(NO_SHARE)
+            client.disconnect()
+        elif code.is_failure:
             self._tell(f"broker refused: {code}")
-            return
-        client.subscribe([(topic, 1) for topic in self._subscriptions])
+        else:
+            client.subscribe([(topic, 1) for topic in self._subscriptions])
 
     def _granted(self, client: mqtt.Client, _data: Any, _mid: int, codes: Sequence[Any], _props: Any) -> None:
         """Count as connected, or not: a refused subscription is as deaf as no connection and looks like silence."""
@@ -146,7 +168,7 @@ class Stream:
     def _insist(self) -> None:
         """Give up a connection that has not granted the subscriptions in time; a new one may."""
         if not self.connected and self._clock.monotonic() - self._asked_s > GRANT_S:
-            self._tell(f"broker has not granted the subscriptions within {GRANT_S:g} s")
+            self._tell(f"broker has not granted the subscriptions within {GRANT_S:g} s{self._or_share}")
             self._client.disconnect()
 
     def _lost(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
@@ -155,9 +177,8 @@ class Stream:
         if self.connected:
             self._tell(f"connection lost: {code}")
         elif not self._answered:
-            self._tell(
-                "broker closes before it answers: does that port want TLS (ca_file), or a certificate (cert_file)?"
-            )
+            what = "broker closes before it answers: does that port want TLS (ca_file), or a certificate (cert_file)?"
+            self._tell(what + self._or_share)
 
     def _down(self) -> None:
         if self.connected:
