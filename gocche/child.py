@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from cloud.rooms.life import BEAT
+from cloud.rooms.life import BEAT, FAREWELL
 from gocche import leash
 
 if TYPE_CHECKING:
@@ -83,13 +83,14 @@ class Life:
         self._ear = ear
         self._aborted_at = 0.0
         self._stuck = ""  # what was said when it was ended for that
+        self._farewell = ""  # what itself said of its end
         self._listener: Thread | None = None
 
     def start(self, now: float, log: Log, folder: Path) -> None:
         """Start the process in `folder`. Raises OSError or RuntimeError where there is no room for one more."""
         command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.child.argv]
         self.said.clear()
-        self.ready, self._aborted_at, self._stuck = False, 0.0, ""
+        self.ready, self._aborted_at, self._stuck, self._farewell = False, 0.0, "", ""
         self.started_at = self.heard_at = now
         if self._ear:
             self._ear.heard()  # the last words of the one before
@@ -138,6 +139,8 @@ class Life:
                 self.ready = True
             elif line == "WATCHDOG=1":
                 self.heard_at = now
+            elif line.startswith(FAREWELL):
+                self._farewell = line.removeprefix(FAREWELL)
             elif line.startswith(BEAT):
                 with suppress(ValueError, RecursionError):  # what is no health changes none
                     self.told = msgspec.json.decode(line.removeprefix(BEAT), type=dict[str, Any])
@@ -169,9 +172,10 @@ class Life:
         """Forget the ended process; return how many seconds to wait before the next."""
         if self._listener:
             self._listener.join(1.0)
-        told = [self._stuck or spelled(self.ended() or 0), *([] if self._stuck else list(self.said)[-1:])]
-        self.process, self.ready = None, False
-        self.told, self.last_words = {}, ": ".join(words.strip() for words in told)
+        self.hear(now)
+        lines = [words.strip() for words in list(self.said)[-1:]]
+        own = self._stuck or self._farewell or ": ".join([spelled(self.ended() or 0), *lines])
+        self.process, self.ready, self.told, self.last_words = None, False, {}, own
         return self.wait(now)
 
     def wait(self, now: float) -> float:

@@ -327,8 +327,10 @@ def test_a_room_whose_health_fails_says_so_and_lives(error: Exception) -> None:
 def test_a_loop_that_ends_by_itself_ends_the_room_as_failed() -> None:
     room = Hollow()
     room._work = lambda _: None  # type: ignore[method-assign]
-    assert life.Life(room, HandClock(), lambda _: None).run(threading.Event()) == 1
+    words: list[str] = []
+    assert life.Life(room, HandClock(), words.append).run(threading.Event()) == 1
     assert room.closed
+    assert words[-1] == f"STOPPING=1\n{life.FAREWELL}work: ended by itself", "not whatever was logged last"
 
 
 # --- the door

@@ -31,6 +31,7 @@ STUCK_S = 120.0  # the longest that one turn of a loop may take: a database is g
 END_S = 2.5  # for all loops together, to end their turn
 LONGEST_FACT = 8_000  # bytes
 BEAT = "X_GOCCHE="  # sd_notify(3) lets words of one's own begin with X_
+FAREWELL = "X_GOCCHE_END="  # why a room ends that should not
 
 
 class Room(Protocol):
@@ -95,7 +96,7 @@ class Life:
         ]
         self._facts: dict[str, Any] = {"why": "has just started"}
         self._looked_s = clock.monotonic()
-        self._broken = ""
+        self._broken = ""  # the loop that ended, and why
 
     def run(self, stop: threading.Event) -> int:
         """Live until `stop`, or until a loop ends that should not; return the exit status."""
@@ -105,7 +106,7 @@ class Life:
         self._notify("READY=1")
         while not self._clock.wait(stop, BEAT_S) and not self._broken:
             self.beat()
-        self._notify("STOPPING=1")
+        self._notify(f"STOPPING=1\n{FAREWELL}{_bounded(self._broken)}")
         self._end()
         return 1 if self._broken else 0
 
@@ -132,15 +133,18 @@ class Life:
     def _run(self, name: str, run: Callable[[threading.Event], None]) -> None:
         turns = self._turns[name]
         turns.own()
+        why = "ended by itself"
         try:
             run(turns)
         except Exception as error:
+            why = str(error)
             if isinstance(error, Refused):  # said for a person who must act: another server, a newer gocche
-                log.error("cannot go on loop=%s why=%r", name, str(error))  # noqa: TRY400
+                log.error("cannot go on loop=%s why=%r", name, why)  # noqa: TRY400
             else:
+                why = f"{type(error).__name__}: {why}"
                 log.exception("loop ended by a fault loop=%s", name)
         if not turns.is_set():
-            self._broken = name
+            self._broken = f"{name}: {' '.join(why.split())}"
 
     def _look(self, stop: threading.Event) -> None:
         while not stop.is_set():
