@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import sqlite3
 from contextlib import closing
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 MANIFEST = "backup.json"
+LOGS = "-wal", "-journal"  # of a file that was taken away: SQLite would write it into the one that is put there
 DATA, SETTINGS, GARDEN = "data", "cloud.toml", "garden"
 
 
@@ -35,6 +37,9 @@ class Kept(msgspec.Struct, frozen=True):
 
     bytes: int
     sha256: str
+
+
+NOTHING = Kept(0, hashlib.sha256().hexdigest())
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -80,20 +85,19 @@ def restore(config: CloudConfig, folder: Path) -> int:
     """Put a backup's databases into the data folder of a server that does not run; return 0 when their sum comes out.
 
     cloud.toml and the garden are not put back: they lie in the backup, for a person to compare. Raises Refused for a
-    folder that is no backup or is damaged, and where a file would be overwritten.
+    folder that is no backup or is damaged, and where a file would be overwritten. One that was broken off goes on.
     """
     manifest = _manifest(folder)
     data = Path(config.data.path)
-    wanted = [name for name in manifest.files if name.startswith(f"{DATA}/")]
-    for name in wanted:
-        target = data / Path(name).name
-        if target.exists():
-            raise Refused("restore", "exists", file=target)
+    wanted = {name: data / Path(name).name for name in manifest.files if fnmatch(name, f"{DATA}/*.db")}
+    for name, target in wanted.items():
+        for there in (target, *(target.with_name(target.name + log) for log in LOGS)):
+            if there.exists() and _kept(there) not in {manifest.files[name], NOTHING}:
+                raise Refused("restore", "exists", file=there)
         if not (folder / name).is_file() or _kept(folder / name) != manifest.files[name]:
             raise Refused("restore", "damaged", file=folder / name)
     data.mkdir(parents=True, exist_ok=True)
-    for name in wanted:
-        target = data / Path(name).name
+    for name, target in wanted.items():
         new = target.with_suffix(".restoring")
         shutil.copyfile(folder / name, new)
         flush(new)

@@ -190,7 +190,7 @@ def backup(options: argparse.Namespace) -> int:
     try:
         return backup(config, _file(options.config, "cloud.toml"), options.folder)
     except sqlite3.Error as error:
-        return failed(error, config.data.path)
+        return failed(error, f"{options.folder}, {config.data.path}")
 
 
 def restore(options: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import threading
 from pathlib import Path
 
@@ -94,6 +96,33 @@ def test_nothing_is_overwritten(tmp_path: Path, copied: Path) -> None:
         backup(settings(tmp_path / "live"), SAMPLE, copied)
     with pytest.raises(Refused, match="will not be overwritten"):
         restore(settings(tmp_path / "live"), copied)
+
+
+def test_a_log_that_was_left_behind_is_not_written_into_what_is_restored(tmp_path: Path, copied: Path) -> None:
+    """Somebody took a damaged store.db away, and nothing else."""
+    config = settings(tmp_path / "new")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "store.db-wal").write_bytes(b"what was committed since")
+    with pytest.raises(Refused, match=r"store.db-wal is there already"):
+        restore(config, copied)
+    assert not (tmp_path / "new" / "store.db").exists()
+
+
+def test_a_restore_that_was_broken_off_goes_on(tmp_path: Path, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, done = shutil.copyfile, list[Path]()
+
+    def full(source: Path, target: Path) -> None:
+        if done:
+            target.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        done.append(copy(source, target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        restore(settings(tmp_path / "new"), copied)
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    assert restore(settings(tmp_path / "new"), copied) == 0
+    assert rows(settings(tmp_path / "new")) == rows(settings(copied / DATA))
 
 
 def test_half_a_backup_and_a_damaged_one_are_refused_before_anything_is_written(tmp_path: Path, copied: Path) -> None:
