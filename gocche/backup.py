@@ -11,7 +11,6 @@ import hashlib
 import shutil
 import sqlite3
 from contextlib import closing
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +88,8 @@ def restore(config: CloudConfig, folder: Path) -> int:
     """
     manifest = _manifest(folder)
     data = Path(config.data.path)
-    wanted = {name: data / Path(name).name for name in manifest.files if fnmatch(name, f"{DATA}/*.db")}
+    databases = (name for name in manifest.files if name.startswith(f"{DATA}/") and name.endswith(".db"))
+    wanted = {name: data / Path(name).name for name in databases}
     for name, target in wanted.items():
         for there in (target, *(target.with_name(target.name + log) for log in LOGS)):
             if there.exists() and _kept(there) not in {manifest.files[name], NOTHING}:

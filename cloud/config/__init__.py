@@ -49,6 +49,11 @@ class CloudConfig(msgspec.Struct, frozen=True):
             made = msgspec.structs.replace(made, store=_without(self.store, SHOWN["store"]) | store)
         return made
 
+    def accounts(self) -> list[tuple[str, CloudConfig]]:
+        """Return what all rooms have, and what each has that has an account of its own, with ".room" of its tables."""
+        apart = [room for room in ROOMS if any(room in rooms for rooms in self.apart.values())]
+        return [("", self), *((f".{room}", self.of_room(room)) for room in apart)]
+
     @property
     def folder(self) -> Path:
         """Where cloud.toml stands: relative garden paths begin here."""

@@ -17,7 +17,6 @@ import msgspec
 from cloud.alerts import wiring
 from cloud.alerts.channels import GiveUp
 from cloud.alerts.channels import Retry as NotNow
-from cloud.config.tables import ROOMS
 from cloud.rooms import registry_of
 from cloud.store import Retry, check_store, open_store
 from cloud.stream.connection import Stream
@@ -61,7 +60,7 @@ def check(config: CloudConfig, *, running: bool = True) -> None:
 
     Raises Refused: ConfigError for the file, SheetError for one of the garden's.
     """
-    for place, one in _accounts(config):
+    for place, one in config.accounts():
         check_store(config.file, one.store, running=running, place=f"[store{place}]")
     wiring.check(config, running=running)
     registry_of(config)
@@ -87,7 +86,7 @@ def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
 
 def tried(config: CloudConfig, clock: Clock) -> Iterator[Trial]:
     """Try the broker, the store and each channel, one after another, each no longer than DEADLINE_S."""
-    for place, own in _accounts(config):
+    for place, own in config.accounts():
         broker, heard, who = own.broker, threading.Event(), place and f" ({place[1:]})"
         why = _within(partial(_broker, own, clock, heard))
         yield Trial("broker" if why or heard.is_set() else "broker_mute", f"{broker.host}:{broker.port}{who}", why)
@@ -95,12 +94,6 @@ def tried(config: CloudConfig, clock: Clock) -> Iterator[Trial]:
         yield Trial("store", where + who, _within(partial(_store, own)))
     for named in wiring.check(config, running=False)[2]:
         yield Trial("channel", named.name, _within(named.channel.check))
-
-
-def _accounts(config: CloudConfig) -> list[tuple[str, CloudConfig]]:
-    """Return what all rooms have, and what each has that has an account of its own, with ".room" of its tables."""
-    apart = [room for room in ROOMS if any(room in rooms for rooms in config.apart.values())]
-    return [("", config), *((f".{room}", config.of_room(room)) for room in apart)]
 
 
 def yearly(config: CloudConfig) -> Yearly:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from wire import codec, topics
@@ -38,6 +37,7 @@ LONGEST_WAIT_S = 30.0
 PULSE_S = 1.0
 CLOSE_S = 5.0
 LONGEST_PACKET = codec.MAX_PACKET + 1_024  # a message with its topic: a broker of MQTT 5 keeps longer ones to itself
+CONNECT = 1  # the packet's number
 UNSUPPORTED = "Unsupported protocol version"
 NO_SHARE = "broker knows no shared subscription ($share, MQTT 5): leave [broker] share out, or take one that does"
 GRANT_S = 20.0  # patience for the answer to our subscription: a connection that hears nothing is none
@@ -134,7 +134,7 @@ class Stream:
         """Return what MQTT 5 lets us ask for."""
         if not self._shares:
             return {}
-        wishes: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        wishes: Any = Properties(CONNECT)  # type: ignore[no-untyped-call]
         wishes.MaximumPacketSize = LONGEST_PACKET
         return {"clean_start": True, "properties": wishes}
 
