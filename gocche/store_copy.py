@@ -17,17 +17,18 @@ from cloud.clock import SystemClock, hanoi
 from cloud.config import load
 from cloud.ingest.audit import books
 from cloud.rooms import store_of
-from cloud.store import TWICE, Retry, each_row, engines
+from cloud.store import TWICE, Mark, Retry, each_row, engines
 from cloud.store.intervals import Intervals
 from cloud.store.rebuilt import entry
 from gocche.words import Refused, both
+from wire.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cloud.config import CloudConfig
     from cloud.store import LedgerRow, Refusal, Store
-    from wire.batch import Batch, Gap
+    from wire.batch import Gap
 
 CLOCK = SystemClock()
 TOLD_EVERY_S = 5.0
@@ -46,9 +47,14 @@ def copy(config: CloudConfig, from_: str, to: str, since_ms: int) -> int:
     source, target = store_of(tables[0], writer=False), store_of(tables[1], writer=True)
     try:
         target.setup()
-        _copy(source, target, since_ms)
+        expired = _copy(source, target, since_ms)
+        if not since_ms:  # else it would tell of what is not there
+            mark, tallies = source.summary()
+            target.keep_summary(tallies, Mark(0, mark.expired_ms), "copy")
         for row in source.statuses():
             target.write_status(row.gateway, row.status, row.arrival_ms)
+        if expired:
+            print(both("store", "expired", batches=expired))
         return _compare(source, target, since_ms)
     except Retry as error:
         print(both("store", "away", why=error), file=sys.stderr)
@@ -68,13 +74,15 @@ def _table(config: CloudConfig, name: str) -> CloudConfig:
     return load(Path(name), running=False)
 
 
-def _copy(source: Store, target: Store, since_ms: int) -> None:
+def _copy(source: Store, target: Store, since_ms: int) -> int:
+    """Copy batch after batch; return of how many nothing was left but what the ledger says of them."""
     there = _known(target)
-    done, told_s = 0, CLOCK.monotonic()
+    done, expired, told_s = 0, 0, CLOCK.monotonic()
     for arrival_ms, rows in _groups(each_row(source, since_ms=since_ms)):
-        wanted = [row for row in rows if not there.has(row)]
+        wanted = [entry(source, row) for row in rows if not there.has(row)]
         if wanted:
-            _insist(target, [entry(source, row) for row in wanted], arrival_ms)
+            _insist(target, wanted, arrival_ms)
+        expired += sum(isinstance(one, Batch) and not one.blocks for one in wanted)
         done += len(rows)
         if CLOCK.monotonic() - told_s >= TOLD_EVERY_S:
             told_s = CLOCK.monotonic()
@@ -82,6 +90,7 @@ def _copy(source: Store, target: Store, since_ms: int) -> None:
                 both("store", "progress", batches=done, until=hanoi(arrival_ms).isoformat(timespec="minutes")),
                 flush=True,
             )
+    return expired
 
 
 class _Known:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
+from cloud.clock import SystemClock
 from cloud.config import load
+from cloud.ingest.bookkeeper import accounts_of
 from cloud.rooms import store_of
-from cloud.store import Refusal, Retry, each_row
+from cloud.store import Mark, Refusal, Retry, Tallied, each_row
 from gocche import store_copy
 from gocche.words import Refused
 from tests.build import EPOCH, START_MS, batch, soil
+from tests.servers import influx_table
 from wire.batch import Gap
 from wire.reading import Reason
 
@@ -42,13 +48,14 @@ def config(tmp_path: Path) -> CloudConfig:
     return made
 
 
-@pytest.fixture
-def other(config: CloudConfig, tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", *(pytest.param(name, marks=pytest.mark.influx) for name in ("influxd1", "influxd2"))])
+def other(config: CloudConfig, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Return a cloud.toml with another store."""
+    name = request.param
+    table = {"path": "other.db"} if name == "sqlite" else influx_table(request.getfixturevalue(name), tmp_path)
     file = tmp_path / "other.toml"
-    file.write_text(
-        f'[data]\npath = "{tmp_path}"\n[garden]\npath = "{SAMPLE.parent / "garden"}"\n[store]\npath = "other.db"\n'
-    )
+    store = "\n".join(f"{key} = {json.dumps(value)}" for key, value in table.items())
+    file.write_text(f'[data]\npath = "{tmp_path}"\n[garden]\npath = "{SAMPLE.parent / "garden"}"\n[store]\n{store}\n')
     return str(file)
 
 
@@ -59,9 +66,10 @@ def both(config: CloudConfig, other: str):
 def test_the_copy_has_the_same_sums_values_reasons_and_raw_numbers(config: CloudConfig, other: str) -> None:
     assert store_copy.copy(config, "sqlite", other, 0) == 0
     old, new = both(config, other)
-    assert list(each_row(new)) == list(each_row(old))
-    for row in each_row(old):
-        assert new.batch_readings(row) == old.batch_readings(row)
+    rows = list(each_row(old)), list(each_row(new))
+    assert [replace(row, order="") for row in rows[1]] == [replace(row, order="") for row in rows[0]]
+    for before, after in zip(*rows, strict=True):
+        assert new.batch_readings(after) == old.batch_readings(before)
     assert new.series("sg-01", "soil-1", "soil_moisture", *SPAN) == old.series(
         "sg-01", "soil-1", "soil_moisture", *SPAN
     )
@@ -69,6 +77,27 @@ def test_the_copy_has_the_same_sums_values_reasons_and_raw_numbers(config: Cloud
     assert new.missing("sg-01", "air-1", *SPAN)[0].raw == 99.5
     assert sorted(new.latest(), key=str) == sorted(old.latest(), key=str)
     old.close()
+    new.close()
+
+
+def test_what_has_expired_is_told_and_no_number_becomes_unknown(
+    config: CloudConfig, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(Path(config.data.path) / "store.db")) as db:
+        db.execute("DELETE FROM reading WHERE seq IN (1, 2, 3)")  # as retention does
+        db.execute("DELETE FROM missing")
+        db.commit()
+    old = store_of(config, writer=True)
+    old.setup()
+    text = '{"high":4,"stored":[[1,5]],"expired":[[1,5]]}'
+    old.keep_summary([Tallied("sg-01", EPOCH, text)], Mark(START_MS, START_MS))
+    old.close()
+    assert store_copy.copy(config, "sqlite", other, 0) == 0
+    assert "batches had expired" in capsys.readouterr().out
+    new = store_of(load(Path(other)), writer=False)
+    account = next(one for one in accounts_of(new, SystemClock()) if one.gateway == "sg-01")
+    assert (account.expired, account.declared, account.quarantined, account.unknown) == (4, 10, 2, 0)
+    assert new.batch_readings(next(row for row in each_row(new) if row.gateway == "sg-01")) == []
     new.close()
 
 

@@ -14,17 +14,21 @@ if TYPE_CHECKING:
 MS_NS = batch.MS_NS
 HOUR_MS = 3_600_000
 HOUR_NS = HOUR_MS * MS_NS
+NO_SPAN = (0, 0)
 SEQ_MODULUS = 1_000_000
 
 
 def span_ns(times: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """Return the lowest and highest of the stored times of a batch's blocks."""
-    return min(map(min, times)), max(map(max, times))
+    """Return the lowest and highest of the stored times of a batch's blocks; NO_SPAN for one that has none any more."""
+    return (min(map(min, times)), max(map(max, times))) if times else NO_SPAN
 
 
 def same_span(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Tell whether two spans are of the same readings; what an older version stored agrees in milliseconds only."""
-    return all(a // MS_NS == b // MS_NS for a, b in zip(one, other, strict=True))
+    """Tell whether two spans are of the same readings; what an older version stored agrees in milliseconds only.
+
+    Of a batch that was copied when its readings had expired nobody knows it any more.
+    """
+    return NO_SPAN in (one, other) or all(a // MS_NS == b // MS_NS for a, b in zip(one, other, strict=True))
 
 
 def seq_of(time_ns: int, told: int | None, row: LedgerRow) -> int | None:

@@ -87,7 +87,7 @@ def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int, since_ms:
                 blocks = _since(blocks, since_ms)
                 times = [block.stored_ns() for block in blocks]
                 words = LATE if not blocks else ""
-            else:
+            elif blocks:
                 order = word_of(blocks, times)
         readings = "\n".join(
             text_of(entry.gateway, block, own, numbered=order == NUMBERED)

@@ -67,8 +67,7 @@ class Entries:
             return
         start = end = 0
         if isinstance(entry, Batch):
-            spans = [self._put(entry.gateway, epoch, block, once=True) for block in entry.blocks]
-            start, end = min(low for low, _ in spans), max(high for _, high in spans)
+            start, end = span_ns([self._put(entry.gateway, epoch, block, once=True) for block in entry.blocks])
             words = LATE if end // HOUR_NS < self._horizon.hour else ""
         row = (*key, verdict, arrival_ms, start, end, words)
         self._db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
