@@ -10,7 +10,7 @@ import pytest
 
 from cloud.ingest.audit import Books
 from cloud.ingest.bookkeeper import FOLLOW_S, KEEP_MS, TRAIL_MS, Bookkeeper
-from cloud.store import Mark, Refusal, Retry, StatusRow, Tallied, open_store
+from cloud.store import Mark, Refusal, Retry, StatusRow, Tallied, each_row, open_store
 from tests.build import EPOCH, START_MS, batch, soil
 from wire.batch import Gap, Status
 
@@ -219,6 +219,20 @@ def test_an_older_tally_of_another_ingester_hides_nothing_that_expired(world):
         world.keeper.step()
     world.restart()
     assert world.sums() == {("sg-01", EPOCH): (0, 0, 0, 20, 0)}
+
+
+def test_a_slow_store_is_no_stuck_loop(world, monkeypatch):
+    """Of the whole ledger a page is a turn: two million rows of a database that takes its time are many minutes."""
+    monkeypatch.setattr(each_row, "__defaults__", (10, *each_row.__defaults__[1:]))
+    for number in range(95):
+        world.store.commit([Gap("sg-01", EPOCH, 1 + 10 * number, 10, "quota")], START_MS + number)
+    turns = []
+    stop = threading.Event()
+    monkeypatch.setattr(stop, "is_set", lambda: turns.append(1) and False)
+    world.clock.wait = lambda *_: True
+    world.keeper.run(stop)
+    assert world.keeper.ready
+    assert len(turns) == 10
 
 
 def test_what_could_not_be_kept_is_kept_the_next_time(world):

@@ -49,11 +49,13 @@ class Bookkeeper:
         self._trail_ms = TRAIL_MS + round(store.settle_s * 1000)
         self._mark = Mark()  # how far the books go
         self._kept_ms = 0  # when their summary was kept last
+        self._turn: Callable[[], object] = lambda: None  # called at each page: a slow store is no stuck loop
         self.ready = False  # whether the books know all that the store knew at the start
         self.why = ""
 
     def run(self, stop: threading.Event) -> None:
         """Read what the store knows, then follow it, until `stop`."""
+        self._turn = stop.is_set
         while not self.ready:
             self._try(self.open)
             if not self.ready and self._clock.wait(stop, 2.0):
@@ -100,11 +102,11 @@ class Bookkeeper:
         """Take what came since, expire what retention removed, keep the summary when it is due. Raises Retry."""
         now = self._clock.utc_ms()
         self._follow(now)
-        self._books.clones.judge(self._store)
+        self._books.clones.judge(self._store, self._turn)
         self._expire(now)
         if abs(now - self._kept_ms) >= KEEP_MS:
             self.keep()
-        self._store.tidy(now)
+        self._store.tidy(now, self._turn)
 
     def keep(self) -> None:
         """Keep what changed, once the books know what was kept before. What fails waits for the next turn: Retry."""
@@ -120,7 +122,7 @@ class Bookkeeper:
 
     def _follow(self, now_ms: int) -> None:
         behind_ms = max(now_ms - self._trail_ms, 0)
-        for row in each_row(self._store, since_ms=min(self._mark.until_ms, behind_ms)):
+        for row in each_row(self._store, since_ms=min(self._mark.until_ms, behind_ms), turn=self._turn):
             self._books.row(row)
         self._mark = Mark(behind_ms, self._mark.expired_ms)
 
@@ -132,6 +134,7 @@ class Bookkeeper:
         self._books.expire([], horizon_ms)  # what came late
         since_ms = self._mark.expired_ms
         while since_ms < horizon_ms and (rows := self._store.ledger(since_ms, PAGE)):
+            self._turn()
             old = [row for row in rows if row.arrival_ms < horizon_ms]
             self._books.expire(old, horizon_ms)
             since_ms = rows[-1].arrival_ms + 1

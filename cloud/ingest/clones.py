@@ -15,6 +15,8 @@ from cloud.store import TWICE
 from cloud.store.keys import same_span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cloud.store import Ledger, LedgerRow
 
 RECENT = 50_000  # identities: what a follower reads again, at 200 batches a second
@@ -52,9 +54,10 @@ class Clones:
                 if len(self._recent) > RECENT:
                     self._recent.popitem(last=False)
 
-    def judge(self, store: Ledger) -> None:
+    def judge(self, store: Ledger, turn: Callable[[], object] = lambda: None) -> None:
         """Ask the ledger where a row alone does not tell. Raises Retry; the rest is asked at the next turn."""
         for key in list(self._doubts)[:AT_ONCE]:
+            turn()
             with self._turn:
                 firsts = sorted(self._doubts[key])[:DOUBTS]
             rows = store.rows_of(*key, firsts)

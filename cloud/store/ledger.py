@@ -9,7 +9,7 @@ import msgspec
 from wire.batch import Batch, Dated, Gap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 TWICE = "identity used twice: other readings came under it as well"
 LATE = "later than single readings are kept: counted in their hours, as far as the ledger goes back"
@@ -103,8 +103,14 @@ def code(entry: Batch | Gap | Refusal) -> int:
     return 0 if isinstance(entry, Batch) else 1 if isinstance(entry, Refusal) else 2
 
 
-def each_row(ledger: Ledger, page: int = PAGE, since_ms: int = 0) -> Iterator[LedgerRow]:
-    """Yield the ledger from `since_ms` in order of arrival, a page in memory at a time. A batch may come twice."""
+def each_row(
+    ledger: Ledger, page: int = PAGE, since_ms: int = 0, turn: Callable[[], object] = lambda: None
+) -> Iterator[LedgerRow]:
+    """Yield the ledger from `since_ms` in order of arrival, a page in memory at a time. A batch may come twice.
+
+    `turn` is called at each page, for who must show that it makes progress.
+    """
     while rows := ledger.ledger(since_ms, page):
+        turn()
         yield from rows
         since_ms = rows[-1].arrival_ms + 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -31,8 +31,11 @@ class Tallied(msgspec.Struct, frozen=True):
 class Summaries(Protocol):
     """Where the summary is kept. What it says of an epoch may be newer than its mark, never older."""
 
-    def tidy(self, now_ms: int) -> None:
-        """Do what is due beside committing. Called each minute, from one thread, by who keeps the books."""
+    def tidy(self, now_ms: int, turn: Callable[[], object] = lambda: None) -> None:
+        """Do what is due beside committing, and call `turn` at each step of it.
+
+        Called each minute, from one thread, by who keeps the books.
+        """
 
     def keep_summary(self, tallies: Sequence[Tallied], mark: Mark, by: str = "-") -> None:
         """Keep what has changed, and then how far it all goes. From any thread of the process that commits.

@@ -38,7 +38,7 @@ class InfluxConfig(Retention, frozen=True, forbid_unknown_fields=True, kw_only=T
     ca_file: Annotated[
         str | None, msgspec.Meta(description="certificate of the authority that signed the server's")
     ] = None
-    timeout_s: Annotated[float, msgspec.Meta(description="patience for one request", gt=0, le=300)] = 10.0
+    timeout_s: Annotated[float, msgspec.Meta(description="patience for one request", gt=0, le=20)] = 10.0
     settle_s: Annotated[
         float,
         msgspec.Meta(

@@ -19,14 +19,16 @@ from cloud.store.engines.influx.server import BodyRefused, Server
 from cloud.store.history import Hour
 from cloud.store.keys import HOUR_MS, HOUR_NS, MS_NS
 from cloud.store.ledger import PAGE
+from wire.codec import EARLIEST_MS
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 QUIET_MS = 180_000  # after an hour's end: what is on its way has come, and can be seen
 AT_ONCE = 24  # hours counted in one turn
 GATEWAYS = 200  # in one question
+_FIRST_HOUR = EARLIEST_MS // HOUR_MS  # a ledger row that tells of earlier ones is none of ours
 _PARTS = ("count", "mean", "min", "max")
 
 
@@ -37,8 +39,11 @@ class Hours:
         self._server, self._keep_ms = server, keep_ms
         self._quiet_ms = QUIET_MS + round(settle_s * 1000)
 
-    def roll(self, now_ms: int) -> bool:
-        """Count some of what is due, as far as the ledger was read; tell whether all is counted. Raises Retry."""
+    def roll(self, now_ms: int, turn: Callable[[], object] = lambda: None) -> bool:
+        """Count some of what is due, as far as the ledger was read; tell whether all is counted. Raises Retry.
+
+        `turn` is called at each hour: after an outage there are hundreds, and a slow database is no stuck loop.
+        """
         until_ms, limited = self._kept()
         end_ms = (now_ms - self._quiet_ms) // HOUR_MS * HOUR_MS
         while until_ms < end_ms:
@@ -46,10 +51,12 @@ class Hours:
             touched: dict[int, set[str]] = {}
             for row in rows:
                 if row.arrival_ms < end_ms and row.end_ns:
-                    for hour in range(row.start_ns // HOUR_NS, row.end_ns // HOUR_NS + 1):
+                    low, high = max(row.start_ns // HOUR_NS, _FIRST_HOUR), min(row.end_ns // HOUR_NS, end_ms // HOUR_MS)
+                    for hour in range(low, high + 1):
                         touched.setdefault(hour * HOUR_MS, set()).add(row.gateway)
             first_ms = until_ms - self._keep_ms if limited else 0  # what came then for older ones lies in `late`
             for hour_ms in sorted(touched):
+                turn()
                 if first_ms <= hour_ms < end_ms:
                     self._count(hour_ms, sorted(touched[hour_ms]))
             more = bool(rows) and rows[-1].arrival_ms < end_ms

@@ -12,7 +12,7 @@ from cloud.store.engines.influx.server import BodyRefused, Server
 from cloud.store.engines.influx.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.history import Absent, Hour, Sample
@@ -64,9 +64,9 @@ class InfluxStore:
         """Return from when on single readings are kept, 0 for ever: the database lets them go by whole shards."""
         return now_ms - self._config.keep_ms if self._config.keep_ms else 0
 
-    def tidy(self, now_ms: int) -> None:
+    def tidy(self, now_ms: int, turn: Callable[[], object] = lambda: None) -> None:
         """Count hours that are over; once all are, have the database let old readings go."""
-        if self._hours and self._hours.roll(now_ms) and not self._hours.is_limited():
+        if self._hours and self._hours.roll(now_ms, turn) and not self._hours.is_limited():
             create.limit(self._server, self._config)
             self._hours.limit()
 

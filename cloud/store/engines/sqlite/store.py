@@ -176,7 +176,7 @@ class SqliteStore:
         with self._readers.read() as db:
             return summary.read(db)
 
-    def tidy(self, now_ms: int) -> None:
+    def tidy(self, now_ms: int, turn: Callable[[], object] = lambda: None) -> None:
         """Do nothing: this engine does a little of what is due with each commit."""
 
     def health(self) -> dict[str, Any]:
