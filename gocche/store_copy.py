@@ -21,14 +21,13 @@ from cloud.store import TWICE, Mark, Retry, each_row, engines
 from cloud.store.intervals import Intervals
 from cloud.store.rebuilt import entry
 from gocche.words import Refused, both
-from wire.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cloud.config import CloudConfig
     from cloud.store import LedgerRow, Refusal, Store
-    from wire.batch import Gap
+    from wire.batch import Batch, Gap
 
 CLOCK = SystemClock()
 TOLD_EVERY_S = 5.0
@@ -82,7 +81,7 @@ def _copy(source: Store, target: Store, since_ms: int) -> int:
         wanted = [entry(source, row) for row in rows if not there.has(row)]
         if wanted:
             _insist(target, wanted, arrival_ms)
-        expired += sum(isinstance(one, Batch) and not one.blocks for one in wanted)
+        expired += sum(not getattr(one, "blocks", True) for one in wanted)
         done += len(rows)
         if CLOCK.monotonic() - told_s >= TOLD_EVERY_S:
             told_s = CLOCK.monotonic()
