@@ -65,7 +65,8 @@ def backup(config: CloudConfig, settings: Path, folder: Path) -> int:
         _copy_database(Path(config.data.path) / name, folder / DATA / name)
         print(both("backup", "copied", name=name, size=_size(folder / DATA / name)))
     shutil.copyfile(settings, folder / SETTINGS)
-    shutil.copytree(config.folder / config.garden.path, folder / GARDEN)
+    if (garden := config.folder / config.garden.path).is_dir():  # read at the first start only, for registry.db
+        shutil.copytree(garden, folder / GARDEN)
     engine = str(config.store.get("engine", "sqlite"))
     if engine == "sqlite":
         unknown = audit(replace(config, data=replace(config.data, path=str(folder / DATA))), as_json=False)
@@ -109,13 +110,12 @@ def restore(config: CloudConfig, folder: Path) -> int:
 
 
 def _databases(config: CloudConfig) -> list[str]:
-    """Return the names of the server's SQLite files, the store first; a gateway's spool beside them is never copied."""
-    data = Path(config.data.path)
-    own = (Path(config.store.get("path", "store.db")).name, "quarantine.db", "alerts.db", "inbox-*.db")
-    found = [path.name for pattern in own for path in sorted(data.glob(pattern))]
+    """Return the names of the server's SQLite files, the store first. A gateway's spool beside them is never copied."""
+    found = {path.name for path in Path(config.data.path).glob("*.db")} - {"spool.db"}
     if not found:
-        raise Refused("backup", "nothing", data=data)
-    return found
+        raise Refused("backup", "nothing", data=config.data.path)
+    store = str(config.store.get("path", "store.db"))
+    return sorted(found, key=lambda name: (name != store, name))
 
 
 def _copy_database(source: Path, target: Path) -> None:

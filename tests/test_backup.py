@@ -14,6 +14,7 @@ from cloud.alerts.journal import Journal
 from cloud.clock import SystemClock
 from cloud.config import load
 from cloud.ingest.quarantine import Quarantine
+from cloud.registry.book import Book
 from cloud.rooms import store_of
 from cloud.store import each_row
 from edge.keep.spool import Spool
@@ -24,6 +25,7 @@ from tests.servers import until
 
 SAMPLE = Path(__file__).parents[1] / "config" / "cloud.toml"
 BOUND_S = 20.0
+FILES = {"store.db", "quarantine.db", "registry.db"}
 
 
 def settings(folder: Path):
@@ -70,11 +72,12 @@ def copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     config = settings(tmp_path / "live")
     (tmp_path / "live").mkdir()
     Quarantine(tmp_path / "live" / "quarantine.db").close()
+    Book(tmp_path / "live" / "registry.db", writer=True).close()
     Spool(tmp_path / "live" / "spool.db", 1 << 20).close()  # as under `gocche up`: its numbers must never come twice
     with Writing(config) as writing:
         before = writing.n
         assert backup(config, SAMPLE, tmp_path / "copy") == 0
-        assert {path.name for path in (tmp_path / "copy" / DATA).iterdir()} == {"store.db", "quarantine.db"}
+        assert {path.name for path in (tmp_path / "copy" / DATA).iterdir()} == FILES
         assert before <= len(rows(settings(tmp_path / "copy" / DATA)))
     told = capsys.readouterr().out
     assert told.index("copied store.db") < told.index("copied quarantine.db")  # may know more, never less
@@ -86,7 +89,7 @@ def test_what_was_copied_while_it_was_written_comes_back_whole(tmp_path: Path, c
     lost = settings(tmp_path / "new" / "data")
     assert restore(lost, copied) == 0
     assert rows(lost) == rows(settings(copied / DATA))
-    assert {path.name for path in (tmp_path / "new" / "data").glob("*.db")} == {"store.db", "quarantine.db"}
+    assert {path.name for path in (tmp_path / "new" / "data").glob("*.db")} == FILES
     with Writing(lost):
         pass  # and goes on from there
 
