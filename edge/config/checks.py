@@ -80,14 +80,15 @@ def check_buses(file: File, buses: list[Bus], sensors: list[Sensor]) -> None:
             raise ConfigError(file, f"{place} name", "name_taken", value=shown(bus.name))
         names.add(bus.name)
         _check_port(file, place, bus)
-        device = str(Path(bus.port).resolve()) if bus.port.startswith("/") else bus.port
+        device = str(Path(bus.port).resolve()) if bus.port.startswith("/") else str(Path(bus.port))
         if device in ports:
             facts = {"value": shown(bus.port), "other": shown(ports[device])}
             raise ConfigError(file, f"{place} port", "port_taken", **facts)
         ports[device] = bus.name
         _check_capture(file, f"{place} capture", bus.capture)
-        if bus.capture and captures.setdefault(bus.capture, bus.name) != bus.name:
-            facts = {"value": shown(bus.capture), "other": shown(captures[bus.capture])}
+        capture = str(Path(bus.capture))
+        if bus.capture and captures.setdefault(capture, bus.name) != bus.name:
+            facts = {"value": shown(bus.capture), "other": shown(captures[capture])}
             raise ConfigError(file, f"{place} capture", "capture_taken", **facts)
         if not any(sensor.table.bus == bus.name for sensor in sensors):
             raise ConfigError(file, f"{place} name", "bus_without_sensor", value=shown(bus.name))

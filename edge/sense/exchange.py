@@ -281,7 +281,7 @@ class Exchange:
         late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._late_ms(terms.device) // 2)
         has_come = error.reason in _CAME and not error.came
         late_ms = 0 if has_come else min(late_ms, LONGEST_OWED_MS)
-        owed = int(error.reason in {Reason.SILENCE, Reason.WRONG_DEVICE} or bool(error.came))
+        owed = int(error.reason in {Reason.SILENCE, *_CAME} and not has_come)
         self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + late_ms, owed)
 
     def _owes_beyond(self, end_ms: int) -> bool:

@@ -64,11 +64,11 @@ def wrong_slave(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
     return [(0, _of(2, frame) if RANDOM.randint(0, 1) else frame)]
 
 
-def late(time_outs: float) -> Fault:
-    """Bring every second answer late by so many time-outs."""
+def late(time_outs: float, share: float = 0.5) -> Fault:
+    """Bring this share of the answers late by so many time-outs."""
 
     def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-        return [(time_outs * TIMEOUT_S * RANDOM.randint(0, 1), frame)]
+        return [(time_outs * TIMEOUT_S * (RANDOM.random() < share), frame)]
 
     return fault
 
@@ -89,11 +89,11 @@ def before(fault: Fault, noise: Noise) -> Fault:
 
 
 def delayed(fault: Fault, time_outs: float) -> Fault:
-    """Bring what another fault brings, every second time late by so many time-outs."""
+    """Bring what another fault brings, every third time late by so many time-outs."""
 
     def both(request: bytes, frame: bytes, last: bytes) -> Pieces:
         ((pause_s, first), *rest) = fault(request, frame, last)
-        return [(pause_s + time_outs * TIMEOUT_S * RANDOM.randint(0, 1), first), *rest]
+        return [(pause_s + time_outs * TIMEOUT_S * (RANDOM.random() < 1 / 3), first), *rest]
 
     return both
 
