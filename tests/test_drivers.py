@@ -12,7 +12,7 @@ import json
 import random
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -26,6 +26,9 @@ from edge.sense.exchange import run
 from edge.sense.transcript import Replay, TranscriptError, parse, written
 from wire.quantities import QUANTITIES
 from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parent / "drivers"
 CASES = sorted(folder for folder in ROOT.glob("*/*") if folder.is_dir())
@@ -81,7 +84,7 @@ def test_units_are_those_of_the_quantities(folder: Path) -> None:
         assert name not in units or same_unit(units[name], QUANTITIES[quantity]), name
 
 
-def missing_proofs(root: Path, known: list[str], models: list[str]) -> list[str]:
+def missing_proofs(root: Path, known: Sequence[str], models: list[str]) -> list[str]:
     """Return what the tree of case folders lacks, or has too much."""
     faults = [f"{path.name}: no such driver" for path in sorted(root.iterdir()) if path.name not in known]
     shown = set()

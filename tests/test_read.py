@@ -53,78 +53,86 @@ every_s = 1
 """
 
 
-def started(*told: object, **env: str) -> subprocess.Popen[str]:
+def started(*told: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "gocche", *map(str, told)], cwd=ROOT, text=True, env=os.environ | env,
+        [sys.executable, "-m", "gocche", *map(str, told)], cwd=ROOT, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
 
-@pytest.fixture
-def garden(tmp_path):
-    (tmp_path / "ports").mkdir()
-    (tmp_path / "devices.toml").write_text(DEVICES.format(port=free_port()))
-    (tmp_path / "control").write_text(json.dumps({"soil-2": {"silent": True}, "soil-1": {"soil_moisture": 31.5}}))
-    devices = started("devices", "--ports", tmp_path / "ports", "--control", tmp_path / "control", "--pace", 0.2)
-    until(lambda: (tmp_path / "ports" / "rs485").exists() and (tmp_path / "ports" / "smoke").exists(), 20, "ports")
-    yield tmp_path
+@pytest.fixture(scope="module")
+def garden(tmp_path_factory):
+    """Devices on their pseudo-terminals, for all tests: whoever asks them leaves them as they were."""
+    folder = tmp_path_factory.mktemp("garden")
+    (folder / "ports").mkdir()
+    (folder / "devices.toml").write_text(DEVICES.format(port=free_port()))
+    (folder / "control").write_text(json.dumps({"soil-2": {"silent": True}, "soil-1": {"soil_moisture": 31.5}}))
+    devices = started("devices", "--ports", folder / "ports", "--control", folder / "control", "--pace", 0.2)
+    until(lambda: (folder / "ports" / "rs485").exists() and (folder / "ports" / "smoke").exists(), 20, "ports")
+    yield folder
     devices.terminate()
     devices.wait(10)
 
 
-def status_of(garden: Path, monkeypatch, capsys) -> tuple[int, str]:
-    """Return what `gocche status` says, without the start of a process."""
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(garden))
-    code = status(garden, as_json=False)
-    return code, capsys.readouterr().out
+@pytest.fixture
+def data(garden, tmp_path, monkeypatch):
+    """A data folder with these ports, of an agent that may run."""
+    (tmp_path / "ports").symlink_to(garden / "ports")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    return tmp_path
 
 
-def gocche(garden: Path, *told: str):
-    run = subprocess.run(
-        [sys.executable, "-m", "gocche", *told, "--data", str(garden)], cwd=ROOT, capture_output=True, text=True,
-        timeout=60, check=False, env=os.environ | {"RUNTIME_DIRECTORY": str(garden)},
-    )  # fmt: skip
+def words_of(garden: Path, data: Path, *told: str) -> list[str]:
+    return ["read", *told, "--config", str(garden / "devices.toml"), "--data", str(data)]
+
+
+@pytest.fixture
+def read(garden, data, capsys):
+    """Return what does `gocche read`, without the start of a process: it returns the exit code and what was said."""
+
+    def read(*told: str):
+        code = main(words_of(garden, data, *told))
+        return code, capsys.readouterr().out
+
+    return read
+
+
+def test_one_poll_and_the_talk_that_it_took(garden, data, read):
+    command = [sys.executable, "-m", "gocche", *words_of(garden, data, "soil-1")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in run.stderr
-    return run.returncode, run.stdout
-
-
-def read(garden: Path, *told: str):
-    return gocche(garden, "read", *told, "--config", str(garden / "devices.toml"))
-
-
-def test_one_poll_and_the_talk_that_it_took(garden):
-    code, said = read(garden, "soil-1")
-    assert code == 0
+    assert run.returncode == 0
+    said = run.stdout
     assert "\n> 01 03 00 00 00 07 04 08\n< 01 03 0e 01 3b " in said
     assert " 31.50 %\n" in said
     assert " °C\n" in said
     assert " µS/cm\n" in said
     assert said.count("soil_moisture") == 2, "in both languages"
     assert said.count("\n> ") == 1, "asked once"
-    assert read(garden, "rs485", "1")[1].partition("\n")[0] == said.partition("\n")[0]
-    assert read(garden, "rs485", "soil-1")[0] == 0
-    assert list(garden.glob("spool*")) == [], "nothing is kept"
+    assert read("rs485", "1")[1].partition("\n")[0] == said.partition("\n")[0]
+    assert read("rs485", "soil-1")[0] == 0
+    assert list(data.glob("spool*")) == [], "nothing is kept"
 
 
-def test_a_talker_is_listened_to_and_its_warm_up_passed_over(garden):
-    code, said = read(garden, "smoke-1")
+def test_a_talker_is_listened_to_and_its_warm_up_passed_over(read):
+    code, said = read("smoke-1")
     assert code == 0
     assert "\n< 42 4d 00 1c " in said
     assert "pm2_5" in said
     assert "in the first 30 s after power-up this device is not to be trusted" in said
 
 
-def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(garden):
-    code, said = read(garden, "soil-2")
+def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(read):
+    code, said = read("soil-2")
     assert code == 1
     assert "\n> 02 03 00 00 00 07 04 3b\n<\n" in said
     assert "NO VALUES: silence: slave 2 did not answer" in said
     assert "KHÔNG CÓ SỐ ĐO" in said
     assert "wires A and B swapped" in said
-    code, said = read(garden, "rs485", "77", "--profile", "xy-md02")
+    code, said = read("rs485", "77", "--profile", "xy-md02")
     assert code == 1
     assert "then: gocche read rs485 77 --profile xy-md02\n" in said
-    code, said = read(garden, "rs485", "3", "--profile", "xy-md02")
+    code, said = read("rs485", "3", "--profile", "xy-md02")
     assert code == 0
     assert "\n> 03 04 00 01 " in said
     assert "air_temperature" in said
@@ -143,29 +151,33 @@ def test_a_file_that_is_named_means_its_own_agents_folder_and_not_the_services(t
     assert "/var/lib/gocche" not in said
 
 
-def test_what_was_asked_for_is_asked_or_refused(garden):
-    said = read(garden, "rs485", "1", "--profile", "xy-md02")[1]
+def test_what_was_asked_for_is_asked_or_refused(read):
+    said = read("rs485", "1", "--profile", "xy-md02")[1]
     assert "\n> 01 04 00 01 " in said, "with the profile that was named, not with that of the file"
-    assert read(garden, "soil-1", "--profile", "xy-md02")[1].splitlines()[1:2] == said.splitlines()[1:2]
-    assert read(garden, "rs485", "1", "2")[0] == 2
+    assert read("soil-1", "--profile", "xy-md02")[1].splitlines()[1:2] == said.splitlines()[1:2]
+    assert read("rs485", "1", "2")[0] == 2
 
 
-def test_beside_the_agent_and_what_its_status_says(garden, monkeypatch, capsys):
-    agent = started("agent", "--config", garden / "devices.toml", "--data", garden, RUNTIME_DIRECTORY=str(garden))
+def test_beside_the_agent_and_what_its_status_says(garden, data, read, capsys):
+    def status_of():
+        code = status(data, as_json=False)
+        return code, capsys.readouterr().out
+
+    agent = started("agent", "--config", garden / "devices.toml", "--data", data)
     try:
-        until(lambda: "SILENT" in status_of(garden, monkeypatch, capsys)[1], 30, "the silent probe is seen")
-        code, said = status_of(garden, monkeypatch, capsys)
+        until(lambda: "SILENT" in status_of()[1], 30, "the silent probe is seen")
+        code, said = status_of()
         assert code == 1
         assert "soil-2: SILENT since " in said
         assert "soil-1: well " in said
         assert "smoke-1: well " in said
-        code, said = read(garden, "soil-1")
+        code, said = read("soil-1")
         assert code == 1
         assert "sudo systemctl stop gocche-agent" in said
     finally:
         agent.terminate()
         assert agent.wait(10) == 0
-    code, said = status_of(garden, monkeypatch, capsys)
+    code, said = status_of()
     assert code == 1
     assert "STOPPED " in said
-    assert read(garden, "soil-1")[0] == 0
+    assert read("soil-1")[0] == 0

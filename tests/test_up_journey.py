@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +115,8 @@ def test_a_value_is_born_and_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert tree.rpartition("/")[2].encode() in ask(index)[1]
     assert "Háng Tày".encode() in ask(coverage)[1]
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(run.data))
-    until(lambda: status(run.data, as_json=True) == 0, BOUND_S, "every sensor brings values, the link is up")
+    with redirect_stdout(io.StringIO()):
+        until(lambda: status(run.data, as_json=True) == 0, BOUND_S, "every sensor brings values, the link is up")
     told = gocche("status", "--json", "--data", str(run.data))
     assert told.returncode == 0, told.stdout
     assert json.loads(told.stdout)["acquired"] > 0

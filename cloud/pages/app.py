@@ -7,6 +7,7 @@ sets a cookie, needs a script, loads anything from elsewhere or notes who came.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,16 +74,7 @@ class _Site:
         self._day = Day(garden.store, garden.clock, garden.patience_s)
         self._past = self._asked("ask-past", lambda _: garden.coverage.search(), PAST_S)
         self._incidents = self._asked("ask-incidents", lambda _: garden.incidents(), INCIDENTS_S)
-        self._templates = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals.update(radio=RADIO, registration=REGISTRATION, in_service=IN_SERVICE)
-        # the style sheet is a file of ours, and the policy names the digest of exactly these bytes
-        self._templates.globals["style"] = Markup(style)  # noqa: S704
+        self._templates = _templates(style)
 
     def _asked(self, name: str, ask: Callable[[Any], Any], keep_s: float) -> Remembered[Any, Any]:
         garden = self._garden
@@ -194,6 +186,22 @@ class _Site:
             **context,
         )
         return Response(html, status, _VARY, HTML)
+
+
+@cache
+def _templates(style: str) -> Environment:
+    """Return what makes pages: its templates are compiled once in a process, however many applications it builds."""
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(radio=RADIO, registration=REGISTRATION, in_service=IN_SERVICE)
+    # the style sheet is a file of ours, and the policy names the digest of exactly these bytes
+    made.globals["style"] = Markup(style)  # noqa: S704
+    return made
 
 
 async def _or_none(remembered: Remembered[Any, Any], key: Any) -> Known[Any] | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge.driver import Driver
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Return the name of every driver in this folder, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def load(name: str) -> Driver:

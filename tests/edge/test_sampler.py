@@ -242,7 +242,7 @@ def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path)
             return super().read(size, patience_s)
 
     pty = Pty(tmp_path, respond)
-    one = sensor()
+    one = sensor(timeout_s=3.0)  # a busy machine sends its pieces late
     room, _ = sampler(lambda: Counted(bus(), str(pty.port)), one, clock=RealClock())
     assert [room.poll(one).values["soil_moisture"] for _ in range(10)] == [10 * (300 + n) for n in range(1, 11)]
     assert Counted.reads < 45, "of 9 pieces each"
@@ -252,7 +252,7 @@ def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path)
 
 def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 300, 200)))
-    one = sensor()
+    one = sensor(timeout_s=3.0)
     clock = RealClock()
     room, _ = sampler(lambda: open_line(bus(port="port"), tmp_path), one, clock=clock)
     assert room.poll(one).values

@@ -220,7 +220,7 @@ def test_what_goes_first_after_an_outage(tmp_path):
 
 def test_a_spool_belongs_to_one_agent(tmp_path):
     spool = open_spool(tmp_path)
-    with pytest.raises(RuntimeError, match=r"in use by another process; stop that one first .*gocche-agent"):
+    with pytest.raises(RuntimeError, match=rf"in use by process {os.getpid()}; stop that one first .*gocche-agent"):
         open_spool(tmp_path)
     spool.close()
     open_spool(tmp_path).close()
