@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-import cloud.stream.connection
+import cloud.stream.client
 from cloud.clock import SystemClock
 from cloud.config import Broker
 from cloud.ingest.audit import Books
@@ -26,7 +26,7 @@ def main(port: int, table: str, folder: Path, sockets: str = "") -> None:
     stop, up, clock = threading.Event(), threading.Event(), SystemClock()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if sockets == "waiting":
-        cloud.stream.connection.at_once = lambda *_: None
+        cloud.stream.client.at_once = lambda *_: None
     store = open_store(json.loads(table), writer=True)
     store.setup()
     stream = Stream(

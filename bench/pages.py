@@ -193,7 +193,7 @@ def _until_open(port: int) -> None:
 
 def _flooded(folder: Path, *, quick: bool) -> str:
     rows = 2_400 if quick else FLOOD_ROWS
-    packets = list(pipeline._packets(rows // len(pipeline.GATEWAYS), 60))
+    packets = list(pipeline.packets(rows // len(pipeline.GATEWAYS), 60))
     quiet = [_ingested(folder / "quiet", packets, rows, None)[0]]
     rounds = []
     for number in range(1 if quick else ROUNDS):

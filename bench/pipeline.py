@@ -107,12 +107,12 @@ class Bench:
         return found
 
     def _ours(self, target: Target, rows: int) -> Cost:
-        packets = list(_packets(self._rows["ours"] // len(GATEWAYS), rows))
+        said = list(packets(self._rows["ours"] // len(GATEWAYS), rows))
         table = target.table(self._run(), self._folder)
         with process.Child(
             "bench.ours", self._broker.port, json.dumps(table), self._folder, log=self._folder / "ours.log"
         ) as child:
-            gateways = sender.Gateways(self._broker.port, GATEWAYS, packets)
+            gateways = sender.Gateways(self._broker.port, GATEWAYS, said)
             before = self._cpu(child.pid, target)
             started, ended = gateways.run()
             cost = self._cost(before, self._cpu(child.pid, target), ended - started, self._rows["ours"] * 30)
@@ -204,7 +204,7 @@ def _row(name: str, costs: dict[str, Cost]) -> tuple[str, ...]:
     return (name, report.figure(own.rate), *cpu, *ratios)
 
 
-def _packets(rows: int, each: int) -> Iterator[bytes]:
+def packets(rows: int, each: int) -> Iterator[bytes]:
     """Yield one gateway's packets of `each` rows."""
     probes, first = field.five(1), 1
     for at in range(0, rows, each):
@@ -225,6 +225,6 @@ def _messages(rows: int, each: int, *, whole: bool) -> Iterator[tuple[str, bytes
 
 def _lines(rows: int) -> Iterator[str]:
     """Yield what ours sends to InfluxDB, ready."""
-    for packet in _packets(rows, 60):
+    for packet in packets(rows, 60):
         for name in GATEWAYS:
             yield from decode.lines(packet, name).splitlines()

@@ -53,6 +53,12 @@ def threads(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
+def tree(pid: int) -> list[int]:
+    """Return a process and all that it started and that still run."""
+    started = [one for file in Path(f"/proc/{pid}/task").glob("*/children") for one in file.read_text("ascii").split()]
+    return [pid, *(one for child in started for one in tree(int(child)))]
+
+
 def by_thread(pid: int) -> dict[int, tuple[str, float]]:
     """Return of each thread of a process, by its id, how the machine calls it and the CPU seconds that it has used."""
     taken = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from cloud.alerts.decide.catchup import ROWS_A_PAGE
 from cloud.alerts.journal import Journal
@@ -20,6 +21,7 @@ from cloud.registry import Contact
 from cloud.rooms.pages import Pages
 from cloud.store import Refusal
 from tests.rules.garden import (
+    EPOCH,
     SIGNAL,
     SILENT,
     SMOKE,
@@ -151,6 +153,25 @@ def test_the_ledger_brings_what_the_stream_did_not(tmp_path: Path, post: Post) -
     assert len(bench.alerts.incidents()) == 1
     assert len(post.mails) == 1
     bench.close()
+
+
+def test_what_no_rule_follows_is_written_down_as_ranges_and_never_read_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog of 300 gateways beside a smoke: no transaction, no read for any of it, and the smoke goes first."""
+    bench.live(FIRE[:3])
+    names = [f"gw-{number:03}" for number in range(300)]
+    rows = [(bench.at(100 + row), 20.0) for row in range(4)]
+    made = [batch(first, rows, quantity="air_humidity", gateway=name) for first in (1, 5, 9) for name in names]
+    bench.store.commit(made, bench.clock.utc_ms())
+    for one in made:
+        bench.alerts.offer(replace(one, blocks=[]), bench.clock.utc_ms())
+    monkeypatch.setattr(bench.store, "batch_readings", lambda row: pytest.fail(f"read again: {row}"))
+    bench.live(FIRE[3:4])
+    assert len(bench.alerts.incidents()) == 1
+    assert [list(bench.alerts._progress.processed(name, EPOCH)) for name in names] == [[(1, 13)]] * 300
+    bench.idle(60, 60)
+    assert bench.alerts.health()["overflowed"] == 0
 
 
 @pytest.mark.parametrize("first", [Refusal, Gap])

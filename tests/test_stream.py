@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import threading
 
@@ -12,6 +13,7 @@ from cloud.clock import SystemClock
 from cloud.config import Broker
 from cloud.stream import connection as module
 from cloud.stream.connection import Stream
+from cloud.stream.lane import Lane, published
 from tests.edge.peers import CONNECT, PUBLISH, SUBSCRIBE, Peer
 from tests.servers import free_port, until
 from wire import topics
@@ -180,3 +182,74 @@ def test_answers_of_many_threads_leave_whole_and_at_once(follow, monkeypatch):
         until(lambda: len(peer.seen(PUBLISH)) == 200, BOUND_S, "all answers")
         assert {len(body) for body in peer.seen(PUBLISH)} <= {2_000 + len("xxgocche/v1/sg-01/ack") + n for n in (4, 5)}
         assert one._client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+class Bytes:
+    """A socket that brings bytes in given pieces, and takes a few at a time."""
+
+    def __init__(self, pieces):
+        self.pieces, self.taken = list(pieces), b""
+
+    def recv(self, size):
+        if not self.pieces:
+            raise BlockingIOError
+        assert len(self.pieces[0]) <= size
+        return self.pieces.pop(0)
+
+    def send(self, data):
+        self.taken += bytes(data[:7])
+        return min(len(data), 7)
+
+
+@pytest.mark.parametrize("five", [False, True])
+def test_however_the_bytes_are_cut_each_message_is_taken_once_acknowledged_and_the_rest_is_left_to_paho(five):
+    properties = b"\x05\x01\x01\x0b\x81\x01" if five else b""
+
+    def message(number, payload, flags=0x32):
+        packet = bytearray(published(f"t/{number}", number.to_bytes(2, "big") + properties + payload))
+        packet[0] = flags
+        return bytes(packet)
+
+    longest, dice = 300, random.Random(7)
+    granted, pong = b"\x90\x03\x00\x01\x01", b"\xd0\x00"
+    told = [granted, message(1, b"one"), pong, message(2, bytes(300), 0x33), message(3, bytes(301)), message(4, b"")]
+    whole = b"".join(
+        [*told, published("t/5", b"at most once", five=five), message(6, bytes(30_000)), message(7, b"seven"), pong]
+    )
+    expected = [(1, 3, False), (2, 300, True), (3, None, False), (4, 0, False), (5, 12, False), (6, None, False)]
+    for _ in range(200):
+        cuts = sorted(dice.sample(range(1, len(whole)), dice.choice([0, 1, 5, 40])))
+        ends = zip([0, *cuts], [*cuts, len(whole)], strict=True)
+        sock, got = Bytes(whole[start:end] for start, end in ends), []
+
+        def take(topic, payload, _size, retained, got=got):
+            got.append((int(topic[2:]), None if payload is None else len(payload), retained))
+
+        lane = Lane(sock, longest, take, five=five)
+        left = b""
+        while sock.pieces:
+            lane.read()
+            while lane.for_paho:
+                left += lane.recv(dice.choice([1, 2, 100]))
+        lane.flush()
+        assert got == [*expected, (7, 5, False)]
+        assert left == granted + pong + pong
+        assert sock.taken == b"".join(b"\x40\x02" + number.to_bytes(2, "big") for number in (1, 2, 3, 4, 6, 7))
+
+
+def test_the_end_of_a_connection_and_its_fault_reach_paho_after_what_came_before():
+    class Broken(Bytes):
+        def recv(self, size):
+            if not self.pieces:
+                raise ConnectionResetError("reset")
+            return super().recv(size)
+
+    lane = Lane(Broken([b"\xd0\x00"]), 300, lambda *_: None)
+    lane.read()
+    lane.read()
+    assert lane.recv(100) == b"\xd0\x00"
+    with pytest.raises(ConnectionResetError):
+        lane.recv(1)
+    closed = Lane(Bytes([b""]), 300, lambda *_: None)
+    closed.read()
+    assert (closed.for_paho, closed.recv(1)) == (True, b"")

@@ -77,8 +77,9 @@ class Block(msgspec.Struct, frozen=True):
 
         So no two readings ever merge, and times of one key are whole milliseconds apart, which databases compress.
         """
-        times = [ms * MS_NS + self.key for ms in self.times_ms]
-        return times if len(set(times)) == len(times) else self._apart()
+        key = self.key
+        times = [ms * MS_NS + key for ms in self.times_ms]
+        return times if len(times) == 1 or len(set(times)) == len(times) else self._apart()
 
     def picked(self, kept: Sequence[bool]) -> Block:
         """Return the rows for which `kept` is true."""

@@ -9,9 +9,9 @@ made by arithmetic. Written out in docs/protocol.md; golden vectors in wire/vect
 from __future__ import annotations
 
 import zlib
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, pairwise, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,8 @@ from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    _Texts = Callable[[list[int]], list[str]]
 
 VERSION = 1
 BATCH, GAP = 1, 2
@@ -34,6 +36,7 @@ MAX_NAME = 64  # bytes
 EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: no gocche gateway is older
 FUTURE_MS = 10 * 60 * 1000
 MAX_SEQ = 2**53
+SHAPES = 8_192  # of series that are remembered: a few hundred bytes each
 
 # Not MessagePack, no text, or nested deeper than any format of ours, be it in an element that is passed over.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -225,7 +228,8 @@ def decode_message(
 ) -> Batch | Gap:
     """Return the checked batch or gap record in a packet that came from `gateway` at `now_ms` (UTC).
 
-    Who `follows` only some quantities gets no others, nor raw numbers: they are neither decoded nor checked.
+    Who `follows` only some quantities, always the same, gets no others, nor raw numbers, nor blocks that have none of
+    them: they are neither decoded nor checked.
     Raises Damaged for bytes without a trustworthy identity, Rejected for a batch that must be quarantined
     whole: unknown version, kind or quantity, a value out of its range, a time before 2020 or over ten minutes ahead.
     """
@@ -284,7 +288,8 @@ def _batch(
         block = _block(identity, series, beside.get(place, ()), shift, key, uncertainty)
         seqs += block.seqs
         blocks.append(block)
-    if sorted(seqs) != list(range(envelope.first, envelope.first + envelope.n)):
+    whole = range(envelope.first, envelope.first + envelope.n)
+    if sorted(seqs) != list(whole) if follows is None else not set(seqs).issubset(whole):
         raise Rejected(identity, "the rows are not the sequence numbers of the envelope, each once")
     if len({block.channel for block in blocks}) != len(blocks):
         raise Rejected(identity, "a channel stands twice in the table of series")
@@ -298,11 +303,17 @@ def _key(envelope: Envelope) -> int:
 
 
 def _only(body: _Body, follows: Callable[[str], bool]) -> _Body:
-    series = [
-        _Series(one.channel, one.seqs, one.times, [column for column in one.columns if follows(column.quantity)])
-        for one in body.series
-    ]
+    series = []
+    for one in body.series:
+        picked = _picked(follows, tuple([column.quantity for column in one.columns]))
+        if picked:
+            series.append(_Series(one.channel, one.seqs, one.times, [one.columns[place] for place in picked]))
     return _Body(body.start_ms, series)
+
+
+@lru_cache(SHAPES)
+def _picked(follows: Callable[[str], bool], names: tuple[str, ...]) -> list[int]:
+    return [place for place, name in enumerate(names) if follows(name)]
 
 
 def _uncertainty(identity: Identity, uncertainty_ms: int) -> str:
@@ -334,54 +345,72 @@ def _by_series(identity: Identity, body: _Body) -> dict[int, list[_Raw]]:
     return beside
 
 
+class _Shape(NamedTuple):
+    """What all series of one channel with the same columns have in common: looked up once, checked once."""
+
+    names: tuple[str, ...]
+    texts: tuple[_Texts, ...]  # of each column: from deltas to decimal texts
+
+
+@lru_cache(SHAPES)
+def _shape(channel: str, names: tuple[str, ...]) -> _Shape:
+    """Return the shape of a series. Raises ValueError in words where there is none."""
+    if not CHANNEL.fullmatch(channel):
+        raise ValueError(f"channel {channel[:MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
+    for name in names:
+        if name not in QUANTITIES:
+            raise ValueError(f"channel {channel}: quantity {name[:MAX_NAME]!r} is unknown here")
+    if len(set(names)) != len(names):
+        raise ValueError(f"channel {channel}: a quantity stands twice")
+    return _Shape(tuple(QUANTITIES[name].name for name in names), tuple(_reader(name) for name in names))
+
+
 def _block(
     identity: Identity, series: _Series, beside: Iterable[_Raw], shift: int, key: int, uncertainty: str | None
 ) -> Block:
     channel, rows = series.channel, len(series.seqs)
-    if not CHANNEL.fullmatch(channel):
-        raise Rejected(identity, f"channel {channel[:MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
+    try:
+        shape = _shape(channel, tuple([column.quantity for column in series.columns]))
+    except ValueError as error:
+        raise Rejected(identity, str(error)) from error
     if not rows or len(series.times) != rows:
         raise Rejected(identity, f"channel {channel}: {rows} rows, {len(series.times)} times")
-    quantities, columns, absents = [], [], []
-    for column in series.columns:
-        texts, absent = _column(identity, channel, column, rows)
-        quantities.append(column.quantity)
-        columns.append(texts)
-        absents.append(absent)
-    if len(set(quantities)) != len(quantities):
-        raise Rejected(identity, f"channel {channel}: a quantity stands twice")
+    quantities, columns, absents = shape.names, [], []
+    for column, texts in zip(series.columns, shape.texts, strict=True):
+        if len(column.deltas) + len(column.absent) // 2 != rows or len(column.absent) % 2:
+            raise Rejected(identity, f"channel {channel}: {column.quantity} has not one value or reason a row")
+        try:
+            found = texts(column.deltas)
+        except KeyError as error:
+            raise Rejected(identity, _outside(channel, column.quantity, error.args[0])) from error
+        columns.append(found)
+        absents.append(_absent(identity, channel, column, found, rows) if column.absent else [])
     raw = [found for one in beside for found in _raw(identity, series, one)]
     if uncertainty is not None:
-        quantities.append("clock_uncertainty")
+        quantities += ("clock_uncertainty",)
         columns.append([uncertainty] * rows)
         absents.append([])
     seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
     times = list(accumulate(accumulate(series.times), initial=shift))[1:]
-    return Block(channel, seqs, times, tuple(quantities), columns, absents, raw, key)
+    return Block(channel, seqs, times, quantities, columns, absents, raw, key)
 
 
-def _column(identity: Identity, channel: str, column: _Column, rows: int) -> tuple[list[str], list[tuple[int, int]]]:
-    quantity = QUANTITIES.get(column.quantity)
-    if quantity is None:
-        raise Rejected(identity, f"channel {channel}: quantity {column.quantity[:MAX_NAME]!r} is unknown here")
-    if len(column.deltas) + len(column.absent) // 2 != rows or len(column.absent) % 2:
-        raise Rejected(identity, f"channel {channel}: {quantity.name} has not one value or reason a row")
-    try:
-        texts = _texts(quantity, column.deltas)
-    except KeyError as error:
-        wrong = quantity.text(int(error.args[0]))
-        rule = f"not within {quantity.low:g} to {quantity.high:g} {quantity.unit}"
-        raise Rejected(identity, f"channel {channel}: {quantity.name} = {wrong} is {rule}") from error
-    if not column.absent:
-        return texts, []
+def _outside(channel: str, name: str, scaled: int) -> str:
+    quantity = QUANTITIES[name]
+    rule = f"not within {quantity.low:g} to {quantity.high:g} {quantity.unit}"
+    return f"channel {channel}: {name} = {quantity.text(int(scaled))} is {rule}"
+
+
+def _absent(identity: Identity, channel: str, column: _Column, texts: list[str], rows: int) -> list[tuple[int, int]]:
+    """Return the absent values as (row, reason), and put their empty texts between the others."""
     absent = list(zip(column.absent[::2], column.absent[1::2], strict=True))
     before = -1
     for row, reason in absent:
         if not before < row < rows or reason not in _REASONS:
-            raise Rejected(identity, f"channel {channel}: {quantity.name} row {row} reason {reason} is impossible")
+            raise Rejected(identity, f"channel {channel}: {column.quantity} row {row} reason {reason} is impossible")
         texts.insert(row, "")
         before = row
-    return texts, absent
+    return absent
 
 
 def _raw(identity: Identity, series: _Series, one: _Raw) -> Iterator[tuple[int, str, str]]:
@@ -428,13 +457,20 @@ def _bounds(name: str) -> tuple[int, int]:
     return quantity.scale(quantity.low), quantity.scale(quantity.high)
 
 
-def _texts(quantity: Quantity, deltas: list[int]) -> list[str]:
-    """Return the text of each value. Raises KeyError with the first scaled value out of range."""
-    table = _table(quantity.name)
+@cache
+def _reader(name: str) -> _Texts:
+    """Return what makes the text of each value; it raises KeyError with the first scaled value out of range."""
+    quantity, table = QUANTITIES[name], _table(name)
     if table is not None:
-        return list(map(table.__getitem__, accumulate(deltas)))
-    scaled = list(accumulate(deltas))
-    low, high = _bounds(quantity.name)
-    if scaled and (min(scaled) < low or max(scaled) > high):
-        raise KeyError(next(value for value in scaled if not low <= value <= high))
-    return list(map(str if quantity.decimals == 0 else quantity.text, scaled))
+        of = table.__getitem__
+        return lambda deltas: [of(deltas[0])] if len(deltas) == 1 else list(map(of, accumulate(deltas)))
+    low, high = _bounds(name)
+    text = str if quantity.decimals == 0 else quantity.text
+
+    def compared(deltas: list[int]) -> list[str]:
+        scaled = list(accumulate(deltas))
+        if scaled and (min(scaled) < low or max(scaled) > high):
+            raise KeyError(next(value for value in scaled if not low <= value <= high))
+        return list(map(text, scaled))
+
+    return compared

@@ -19,7 +19,7 @@ from cloud.alerts.decide import evidence, pace
 from cloud.alerts.decide.catchup import CatchUp
 from cloud.alerts.decide.desk import Desk
 from cloud.alerts.decide.ear import Ear
-from cloud.alerts.decide.intake import Arrived, Heard, Intake, Item, ReadTo, Unreadable
+from cloud.alerts.decide.intake import Arrived, Heard, Intake, Item, Passed, ReadTo, Unreadable
 from cloud.alerts.decide.judge import Evidence, Judge
 from cloud.alerts.decide.progress import Progress
 from cloud.alerts.decide.sensors import Sensors
@@ -136,8 +136,11 @@ class Alerts:
     def offer(self, batch: Batch, arrival_ms: int) -> None:
         """Take a decoded batch from the stream; never blocks. What finds no room is brought by the ledger."""
         self._ear.hear(batch.gateway, arrival_ms)
-        self._intake.offer(Arrived(batch))
-        self._wake.set()
+        if batch.blocks:
+            self._intake.offer(Arrived(batch))
+            self._wake.set()
+        else:
+            self._intake.pass_over(batch)
 
     def unstored(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Take what a gateway says that it could not make safe; never blocks. It says it again each minute."""
@@ -262,6 +265,8 @@ class Alerts:
         match what:
             case Arrived(batch):
                 self._judge.take(evidence.from_batch(batch, self._dates, self._judge.follows), now_ms)
+            case Passed(gateway, epoch, first, n):
+                self._progress.add_processed(gateway, epoch, first, n, now_ms)
             case Evidence():
                 self._judge.take(what, now_ms)
             case Heard(gateway, arrival_ms):

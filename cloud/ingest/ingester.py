@@ -7,11 +7,11 @@ message, an acknowledgement, this process — the edge sends again. So a full qu
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
 from cloud.ingest.answers import Answers
+from cloud.ingest.arrivals import Arrivals
 from cloud.ingest.commit import DAY_MS, Committer
 from cloud.ingest.complaints import Complaints
 from cloud.ingest.reading import Reader
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from cloud.stream.connection import Arrival
 
 log = logging.getLogger(__name__)
-QUEUE = 2_000  # messages: at most 128 MiB
-GROUP = 64  # messages a commit
 AGAIN_S = 2.0  # until a store that is not ready is asked again
 
 
@@ -50,7 +48,7 @@ class Ingester:
         inbox: Inbox | None = None,
     ) -> None:
         self._store, self._quarantine, self._books, self._clock = store, quarantine, books, clock
-        self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
+        self._arrivals = Arrivals()
         self._complaints = Complaints(clock)
         self._answers = Answers(publish)
         self._reader = Reader(quarantine, self._answers, self._complaints)
@@ -68,9 +66,7 @@ class Ingester:
 
     def offer(self, arrival: Arrival) -> None:
         """Take a message from the stream, or refuse it when there are too many: the edge sends it again."""
-        try:
-            self._queue.put_nowait(arrival)
-        except queue.Full:
+        if not self._arrivals.offer(arrival):
             self.counts["refused: queue full"] += 1
 
     def prepare(self) -> bool:
@@ -100,7 +96,7 @@ class Ingester:
         while not self.prepare() and not self._clock.wait(stop, AGAIN_S):
             pass
         while not stop.is_set():
-            arrivals = self._next()
+            arrivals = self._arrivals.take(0.0 if self._retrial.busy else 0.5)
             try:
                 if arrivals:
                     self.step(arrivals)
@@ -130,22 +126,12 @@ class Ingester:
             "counts": dict(self.counts),
             "why": self._complaints.why,
             "recalled": self.recalled,
-            "queued": self._queue.qsize(),
+            "queued": len(self._arrivals),
             "suspects": self._committer.suspects(),
             "quarantine": self._quarantine.reasons(),
             "quarantined_24h": self._quarantine.newer(self._clock.utc_ms() - DAY_MS),
             "clones": sorted(self._statuses.clones() | self._books.clones.found().keys()),
         }
-
-    def _next(self) -> list[Arrival]:
-        arrivals: list[Arrival] = []
-        try:
-            arrivals.append(self._queue.get(block=not self._retrial.busy, timeout=0.5))
-            while len(arrivals) < GROUP:
-                arrivals.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass  # what has come is what there is
-        return arrivals
 
     def _watch_identities(self) -> None:
         """Raise the alarm when other readings came under a known identity: two gateways share one spool's numbers."""

@@ -1,4 +1,4 @@
-"""The way in from the broker: the only place in the cloud that knows paho.
+"""The way in from the broker: with client.py the only place in the cloud that knows paho.
 
 Each room has a stream of its own. Subscriptions are clean: the broker keeps nothing for us, because what matters is
 kept at the edge until the store has it. A client id is made for each process: two servers under one id would put each
@@ -13,17 +13,18 @@ from __future__ import annotations
 import logging
 import random
 import secrets
+import select
 import socket
-import ssl
 import threading
-from pathlib import Path
+from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 
+from cloud.stream.client import Client
 from wire import codec, topics
 
 if TYPE_CHECKING:
@@ -85,29 +86,42 @@ class Stream:
         own_id = f"{name}-{secrets.token_hex(4)}"  # 23 characters are what every broker takes
         self._shares = any(topic.startswith("$share/") for topic in subscriptions)
         self._or_share = ". Does it know [broker] share, which is of MQTT 5?" if self._shares else ""
-        spoken = {"protocol": mqtt.MQTTv5} if self._shares else {"protocol": mqtt.MQTTv311, "clean_session": True}
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=own_id, **spoken)
-        client.on_connect, client.on_disconnect, client.on_message = self._welcomed, self._lost, self._message
+        client = Client(own_id, broker, self._message, five=self._shares)
+        client.on_connect, client.on_disconnect = self._welcomed, self._lost
         client.on_subscribe = self._granted
-        client.on_socket_open = at_once
-        client.on_socket_register_write = lambda *_: None  # then publish() of another thread only queues and wakes us
         self._client = client
-        _secure(client, broker)
+        self._ends: tuple[socket.socket, ...] = ()  # ear and bell: what wakes our thread
+        self._rung = False
 
     def start(self) -> None:
         """Begin connecting, and go on for ever."""
+        self._ends = socket.socketpair()
+        for end in self._ends:
+            end.setblocking(False)
         self._thread.start()
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish at QoS 0; what is lost is asked for again by re-sending."""
-        self._client.publish(topic, payload, qos=0)
+        if (lane := self._client.lane) is not None:
+            lane.publish(topic, payload)
+            self._ring()
+
+    def _ring(self) -> None:
+        """Let the stream's thread look up; once, however many call."""
+        if self._ends and not self._rung:
+            self._rung = True
+            with suppress(OSError):
+                self._ends[1].send(b"!")
 
     def close(self) -> None:
         """Disconnect. May be called twice."""
         self._client.disconnect()
         self._stop.set()
+        self._ring()
         if self._thread.ident is not None:
             self._thread.join(CLOSE_S)
+        for end in self._ends:
+            end.close()
 
     def _run(self) -> None:
         """Connect and carry until told to stop. paho's own thread ends at any exception but an OSError."""
@@ -117,7 +131,7 @@ class Stream:
                 self._answered = False
                 self._client.reconnect()
                 self._asked_s = self._clock.monotonic()
-                while self._client.loop(PULSE_S) == mqtt.MQTT_ERR_SUCCESS and not self._stop.is_set():
+                while self._turn() and not self._stop.is_set():
                     self._insist()
                 self._client.loop_write()  # a goodbye that was said meanwhile
             except (OSError, ValueError) as error:  # a name that is none is a ValueError
@@ -137,6 +151,29 @@ class Stream:
         wishes: Any = Properties(CONNECT)  # type: ignore[no-untyped-call]
         wishes.MaximumPacketSize = LONGEST_PACKET
         return {"clean_start": True, "properties": wishes}
+
+    def _turn(self) -> bool:
+        """Take what came, send what waits, sleep at most a pulse where there is neither; tell whether to go on."""
+        lane = self._client.lane
+        if lane is None or self._client.socket() is None:
+            return False
+        ear = self._ends[0]
+        writable = [lane] if lane.busy or self._client.want_write() else list[Any]()
+        came, _, _ = select.select(list[Any]((lane, ear)), writable, [], PULSE_S)
+        if ear in came:
+            with suppress(BlockingIOError):
+                ear.recv(4096)
+            self._rung = False  # what was published before is flushed below; who publishes from now on rings again
+        if lane in came:
+            lane.read()
+        done = mqtt.MQTT_ERR_SUCCESS
+        while lane.for_paho and done == mqtt.MQTT_ERR_SUCCESS and self._client.socket() is not None:
+            done = self._client.loop_read()
+        if done == mqtt.MQTT_ERR_SUCCESS:
+            self._client.loop_write()
+            lane.flush()
+            done = self._client.loop_misc()
+        return done == mqtt.MQTT_ERR_SUCCESS
 
     def _tell(self, why: str) -> None:
         """Say why there is no connection, once for each change."""
@@ -185,19 +222,19 @@ class Stream:
             self.connected = False
             self._on_link(False)
 
-    def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _message(self, topic: bytes, payload: bytes | None, size: int, retained: bool) -> None:
         try:
-            gateway, kind = topics.parse(message.topic)
+            gateway, kind = _parsed(topic)
         except ValueError as error:
             self.strangers += 1
             self._warn("message on a foreign topic", self.strangers, str(error))
             return
-        if len(message.payload) > codec.MAX_PACKET:
+        if payload is None:
             self.too_long += 1
-            why = f"{len(message.payload)} bytes, more than {codec.MAX_PACKET}, on {message.topic}"
+            why = f"{size} bytes, more than {codec.MAX_PACKET}, on {topic.decode()}"
             self._warn("message dropped where it arrived", self.too_long, why)
             return
-        self._on_arrival(Arrival(gateway, kind, bytes(message.payload), self._clock.utc_ms(), message.retain))
+        self._on_arrival(Arrival(gateway, kind, payload, self._clock.utc_ms(), retained))
 
     def _warn(self, what: str, n: int, why: str) -> None:
         """Say the first, second, fourth, eighth …: anybody who may publish could fill the log otherwise."""
@@ -205,17 +242,7 @@ class Stream:
             log.warning("%s stream=%s n=%s why=%r", what, self._name, n, why)
 
 
-def at_once(_client: mqtt.Client, _data: Any, sock: Any) -> None:
-    """Small packets go at once; else each window of acknowledgements waits for the other side's delayed one (40 ms)."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _secure(client: mqtt.Client, broker: Broker) -> None:
-    if broker.user:
-        client.username_pw_set(broker.user, Path(broker.password_file).read_text(encoding="utf-8").strip())
-    if broker.ca_file:
-        context = ssl.create_default_context(cafile=broker.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if broker.cert_file:
-            context.load_cert_chain(broker.cert_file, broker.key_file)
-        client.tls_set_context(context)
+@lru_cache(8_192)  # four of a gateway
+def _parsed(topic: bytes) -> tuple[str, str]:
+    """Return gateway and kind. Raises ValueError for what is none of our topics, be it no text."""
+    return topics.parse(topic.decode())

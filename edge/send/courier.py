@@ -2,8 +2,8 @@
 
 After an outage the newest goes first again, and recent urgent ones with it: alerts do not wait for a backlog.
 
-At most eight are in flight, so that no broker's queue can ever hold (and lose) more of ours; what stays unanswered is
-sent again after a time-out with full jitter. Nothing but the cloud's own word frees a batch.
+What is in flight is bounded (window.py), so that no broker's queue can ever hold (and lose) more of ours; what stays
+unanswered is sent again after a time-out with full jitter. Nothing but the cloud's own word frees a batch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from edge.board import Sending
+from edge.send.window import LEAST, MOST, Window
 from wire import topics
 from wire.batch import AckItem, Identity, Verdict
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from edge.send.heartbeat import Heartbeat, Sender
 
 log = logging.getLogger(__name__)
-WINDOW = 8
 URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
 FULL_MS = 1_000  # after the uplink had no room
 LONGEST_PATIENCE_MS = 600_000
@@ -67,6 +67,7 @@ class Store(Protocol):
 
 class _Flight(msgspec.Struct):
     identity: Identity
+    size: int
     sent_ms: int
     again_ms: int
     settled_before: int
@@ -81,6 +82,7 @@ class Courier:
         self._spool, self._uplink, self._heartbeat, self._board = spool, uplink, heartbeat, board
         self._boot, self._topic, self._resend_ms = boot, topics.up(gateway), resend_s * 1000
         self._flights: dict[int, _Flight] = {}
+        self._window = Window()
         self._tries: dict[int, int] = {}
         self._first_ms: dict[int, int] = {}  # of what is not answered: when it was sent first on this connection
         self._later_ms = 0  # until when the cloud asks the backlog to rest
@@ -96,12 +98,13 @@ class Courier:
         """
         self.up = up
         self._flights.clear()
+        self._window = Window()
         self._tries.clear()
         self._first_ms.clear()
         if up:
             self._heartbeat.connected()
             self._heartbeat.send(now)
-            for number in self._spool.foremost(self._boot, now - URGENT_MS, WINDOW):
+            for number in self._spool.foremost(self._boot, now - URGENT_MS, LEAST):
                 batch = self._spool.get(number)
                 if batch is not None:
                     self.launch(batch, now)
@@ -124,7 +127,9 @@ class Courier:
                 return
             self._settled += 1
             if number is not None:
-                trip = now - self._flights[number].sent_ms
+                flight = self._flights.pop(number)
+                trip = now - flight.sent_ms
+                self._window.answered(flight.size, trip)
                 self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
         elif item.code == Verdict.LATER:
             self._tries.clear()
@@ -142,7 +147,7 @@ class Courier:
             return
         self._tries.pop(number, None)
         self._first_ms.pop(number, None)
-        del self._flights[number]
+        self._forget(number)
 
     def send(self, now: int) -> None:
         """Send what is due, as far as there is room in the window. Raises SpoolFull."""
@@ -151,14 +156,14 @@ class Courier:
         self._heartbeat.send(now)
         for number, flight in list(self._flights.items()):
             if flight.again_ms <= now:
-                del self._flights[number]
+                self._forget(number)
                 if self._settled > flight.settled_before and self._spool.refused(number):
                     log.error("batch set aside after vain sendings first=%s n=%s", *flight.identity[1:])
         self._again_ms = self._later_ms if now < self._later_ms else None
         if self._again_ms is not None:
             return
-        for number in self._spool.waiting(2 * WINDOW):
-            if len(self._flights) >= WINDOW:
+        for number in self._spool.waiting(len(self._flights) + MOST):
+            if not self._window.room:
                 return
             if number not in self._flights:
                 batch = self._spool.get(number)
@@ -168,14 +173,22 @@ class Courier:
 
     def launch(self, batch: Cut, now: int) -> bool:
         """Send one batch now; tell whether the uplink took it."""
-        if not self.up or not self._uplink.publish(self._topic, batch.packet()):
+        packet = batch.packet() if self.up else b""
+        if not packet or not self._uplink.publish(self._topic, packet):
             return False
+        self._forget(batch.id)
+        self._window.sent(len(packet))
         tries = self._tries[batch.id] = self._tries.get(batch.id, 0) + 1
         patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(tries - 1, 16), LONGEST_PATIENCE_MS)
         again = now + round(patience + random.uniform(0, patience))
         self._first_ms.setdefault(batch.id, now)
-        self._flights[batch.id] = _Flight(batch.identity, now, again, self._settled)
+        self._flights[batch.id] = _Flight(batch.identity, len(packet), now, again, self._settled)
         return True
+
+    def _forget(self, number: int) -> None:
+        """Wait no longer for the answer to a sending, where one is in flight."""
+        if (flight := self._flights.pop(number, None)) is not None:
+            self._window.over(flight.size)
 
     def due_ms(self) -> int | None:
         """Return when something is to be sent next, None while nothing can be."""

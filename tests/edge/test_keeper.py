@@ -20,8 +20,9 @@ from edge.keep.held import ROOM, Held
 from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper
 from edge.keep.spool import Spool, SpoolFull
-from edge.send.courier import WINDOW, Courier
+from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
+from edge.send.window import LEAST
 from edge.status import Own, compose
 from tests.edge.clock import HandClock
 from wire import beat, codec
@@ -169,7 +170,7 @@ def test_after_an_outage_newest_first_then_oldest_first_with_at_most_eight_in_fl
     world.connect()
     newest, *backlog = [batch.first for batch in world.cloud.take()]
     assert newest == 30
-    assert backlog == list(range(1, WINDOW))
+    assert backlog == list(range(1, LEAST))
     world.read()
     world.go(2.5)
     assert world.cloud.take()[0].first == 31, "the newest does not wait for room"

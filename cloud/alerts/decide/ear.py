@@ -21,6 +21,8 @@ class Ear:
         self._clock, self._tick_s = clock, tick_s
         self._lock = threading.Lock()
         self._heard: dict[str, int] = {}
+        self._again: dict[str, int] = {}  # of who was heard in this tick already: each is written once a tick
+        self._told: set[str] = set()
         self._since_s: float | None = None  # since when we listen without having counted it
         self._listened_s = 0.0
         self._ticked_s: float | None = None
@@ -33,7 +35,8 @@ class Ear:
     def hear(self, gateway: str, arrival_ms: int) -> None:
         """Note that something from the gateway itself arrived."""
         with self._lock:
-            self._heard[gateway] = max(arrival_ms, self._heard.get(gateway, 0))
+            heard = self._again if gateway in self._told else self._heard
+            heard[gateway] = max(arrival_ms, heard.get(gateway, 0))
 
     def listening(self, *, connected: bool) -> None:
         """Note that the stream was joined or lost."""
@@ -42,12 +45,18 @@ class Ear:
             self._since_s = self._clock.monotonic() if connected else None
 
     def collect(self) -> tuple[dict[str, int], int | None]:
-        """Return what was heard since, and the milliseconds listened since the last tick; None where none is due."""
+        """Return what was heard since, and the milliseconds listened since the last tick; None where none is due.
+
+        Who was heard before in the same tick is told with the next one.
+        """
         now_s = self._clock.monotonic()
         with self._lock:
             news, self._heard = self._heard, {}
             if self._ticked_s is not None and now_s - self._ticked_s < self._tick_s:
+                self._told |= news.keys()
                 return news, None
+            news, self._again = self._again | news, {}
+            self._told = set(news)
             self._count()
             counted_ms, self._listened_s, self._ticked_s = round(1000 * self._listened_s), 0.0, now_s
         return news, counted_ms

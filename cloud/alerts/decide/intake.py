@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import sqlite3
+import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import msgspec
 
 from cloud.alerts.decide.judge import Evidence
 from cloud.store import LedgerRow
+from cloud.store.intervals import Intervals
 from wire.batch import Batch
 
 if TYPE_CHECKING:
@@ -33,6 +35,15 @@ class Arrived(msgspec.Struct, frozen=True):
     """A batch of the stream."""
 
     batch: Batch
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """Sequence numbers that hold nothing that any rule follows."""
+
+    gateway: str
+    epoch: str
+    first: int
+    n: int
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -55,7 +66,7 @@ class ReadTo(msgspec.Struct, frozen=True):
     arrival_ms: int
 
 
-Item = Arrived | Evidence | Heard | Unreadable | ReadTo
+Item = Arrived | Passed | Evidence | Heard | Unreadable | ReadTo
 
 
 class Intake:
@@ -63,6 +74,8 @@ class Intake:
 
     def __init__(self, size: int) -> None:
         self._stream: queue.Queue[Item] = queue.Queue(size)
+        self._turn = threading.Lock()
+        self._passed: dict[tuple[str, str], Intervals] = {}
         self._page: deque[Item] = deque()
         self._held: list[Item] = []  # taken out and not committed yet
         self.counts: Counter[str] = Counter()
@@ -73,6 +86,11 @@ class Intake:
             self._stream.put_nowait(what)
         except queue.Full:
             self.counts["overflowed"] += 1
+
+    def pass_over(self, batch: Batch) -> None:
+        """Take a batch of the stream in which nothing is to be judged: ranges that touch become one."""
+        with self._turn:
+            self._passed.setdefault((batch.gateway, batch.epoch), Intervals()).add(batch.first, batch.first + batch.n)
 
     def hand_over(self, page: Sequence[Item]) -> None:
         """Take a page of the ledger; only when `page_taken`."""
@@ -89,11 +107,11 @@ class Intake:
         return self._stream.qsize()
 
     def take(self, journal: Journal, judge: Callable[[Item], None]) -> bool:
-        """Judge what waits, the stream first, in one transaction; tell whether there was anything.
+        """Judge what waits, the stream first, in one transaction; tell whether there was anything to judge.
 
         Raises sqlite3.Error where the journal takes nothing; what waits is kept.
         """
-        self._fill()
+        found = self._fill()
         if not self._held:
             return False
         try:
@@ -106,9 +124,11 @@ class Intake:
             LOG.warning("alerts-one-by-one items=%d why=%r", len(self._held), str(fault))
             self._one_by_one(journal, judge)
         self._held.clear()
-        return True
+        return found
 
-    def _fill(self) -> None:
+    def _fill(self) -> bool:
+        """Take out what is next; tell whether it is more than what was passed over, which nobody waits for."""
+        kept = bool(self._held)
         while len(self._held) < AT_ONCE:
             try:
                 self._held.append(self._stream.get_nowait())
@@ -116,6 +136,13 @@ class Intake:
                 break
         for _ in range(min(SLICE, len(self._page)) if len(self._held) <= AT_ONCE else 0):
             self._held.append(self._page.popleft())
+        found = bool(self._held)
+        if not kept:
+            with self._turn:
+                passed, self._passed = self._passed, {}
+            for key, done in passed.items():
+                self._held += [Passed(*key, first, past - first) for first, past in done]
+        return found
 
     def _one_by_one(self, journal: Journal, judge: Callable[[Item], None]) -> None:
         while self._held:

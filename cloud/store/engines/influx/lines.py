@@ -20,18 +20,22 @@ def text_of(gateway: str, block: Block, times: list[int], *, numbered: bool) -> 
     """Return the lines of a block: where nothing is absent in one formatting for all of its rows."""
     if any(block.absent) or not block.columns:
         return "\n".join(line for _, line in lines(gateway, block, times, numbered=numbered))
-    values = chain.from_iterable(zip(*_columns(block, times, numbered=numbered), strict=True))
-    return "\n".join([_template(gateway, block, numbered=numbered)] * len(times)) % tuple(values)
+    template = _template(gateway, block.channel, block.quantities, numbered)
+    columns = _columns(block, times, numbered=numbered)
+    if len(times) == 1:
+        return template % tuple([column[0] for column in columns])
+    return "\n".join([template] * len(times)) % tuple(chain.from_iterable(zip(*columns, strict=True)))
 
 
 def _columns(block: Block, times: list[int], *, numbered: bool) -> list[Sequence[object]]:
     return [*block.columns, block.seqs, times] if numbered else [*block.columns, times]
 
 
-def _template(gateway: str, block: Block, *, numbered: bool) -> str:
-    fields = ",".join(escaped(quantity).replace("%", "%%") + "=%s" for quantity in block.quantities)
+@lru_cache(16_384)  # a few channels of each gateway, a few hundred bytes each
+def _template(gateway: str, channel: str, quantities: tuple[str, ...], numbered: bool) -> str:
+    fields = ",".join(escaped(quantity).replace("%", "%%") + "=%s" for quantity in quantities)
     number = f",{SEQ}=%di" if numbered else ""
-    return f"reading,{tagged(gateway, channel=block.channel).replace('%', '%%')} {fields}{number} %d"
+    return f"reading,{tagged(gateway, channel=channel).replace('%', '%%')} {fields}{number} %d"
 
 
 def lines(gateway: str, block: Block, times: list[int], *, numbered: bool) -> Iterator[tuple[int, str]]:
@@ -39,7 +43,7 @@ def lines(gateway: str, block: Block, times: list[int], *, numbered: bool) -> It
     tags = tagged(gateway, channel=block.channel)
     holed = {row for pairs in block.absent for row, _ in pairs}
     if block.columns and len(holed) < len(times):
-        template = _template(gateway, block, numbered=numbered)
+        template = _template(gateway, block.channel, block.quantities, numbered)
         rows = zip(*_columns(block, times, numbered=numbered), strict=True)
         made = zip(block.seqs, map(template.__mod__, rows), strict=True)
         yield from made if not holed else (pair for row, pair in enumerate(made) if row not in holed)
@@ -75,6 +79,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
 
 
+@lru_cache(16_384)
 def tagged(gateway: str, **second: str) -> str:
     """Return gateway and another tag in the order of their keys, which spares the database sorting them."""
     tags = {"gateway": gateway} | second

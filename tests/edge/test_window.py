@@ -1,0 +1,50 @@
+"""What may be in flight: eight always, more where they are small and the answers come quickly."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.send.window import ENOUGH_BYTES, LEAST, MOST, QUICK_MS, Window
+
+
+def fill(window, size):
+    """Send as many as may go; return how many went."""
+    sent = 0
+    while window.room:
+        window.sent(size)
+        sent += 1
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("size", "trip_ms", "most"),
+    [
+        (100, QUICK_MS, MOST),
+        (100, QUICK_MS + 1, LEAST),  # something queues on the way: nobody pours more into it
+        (400, 5, -(-ENOUGH_BYTES // 400)),
+        (2_048, 5, LEAST),  # eight full batches are what always was
+        (60_000, 5, LEAST),
+    ],
+)
+def test_quick_answers_open_it_up_to_a_number_of_bytes(size, trip_ms, most):
+    window = Window()
+    flying = fill(window, size)
+    assert flying == LEAST
+    for _ in range(10 * MOST):
+        window.answered(size, trip_ms)
+        flying += fill(window, size) - 1
+    assert flying == most
+
+
+def test_a_slow_answer_shuts_it_to_the_least():
+    window = Window()
+    flying = fill(window, 100)
+    for _ in range(MOST):
+        window.answered(100, 5)
+        flying += fill(window, 100) - 1
+    window.answered(100, QUICK_MS + 1)
+    for _ in range(flying - LEAST - 1):
+        assert not window.room
+        window.over(100)
+    window.over(100)
+    assert window.room
