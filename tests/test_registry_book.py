@@ -340,9 +340,11 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -
 
 def test_a_room_sees_a_change_at_its_next_look_and_keeps_what_it_read_when_the_file_is_ill(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
-    seen, public = (Live(path, HandClock(), private=private) for private in (True, False))
-    seen.look()
-    assert "not there yet" in seen.why
+    seen, public = (Live(path, BEFORE, HandClock(), private=private) for private in (True, False))
+    for live in (seen, public):
+        assert "not made yet" in live.why
+        assert len(live.now.trees) == 5, "while there is none, what its tables say"
+    assert (len(seen.now.contacts), len(public.now.contacts)) == (3, 0)
     with Book(path, writer=True) as book:
         with book.writing("lan", "planting", 1) as draft:
             draft.put([ZONE, TREE, Person(code="p1", name="Lan", roles=("operator",), email="lan@example.vn")])

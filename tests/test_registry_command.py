@@ -8,7 +8,7 @@ import pytest
 
 from cloud.clock import SystemClock
 from cloud.registry.book import NAME, Book
-from cloud.registry.live import found
+from cloud.registry.live import Live, found
 from gocche.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -73,3 +73,12 @@ def test_the_first_start_takes_a_folder_over_once_and_never_writes_to_it(tmp_pat
     with Book(tmp_path / NAME, writer=False) as book:
         assert [zone.name_vi for zone in book.rows("zone")] == ["a"]
     assert before.keys() == set(folder.iterdir())
+
+
+def test_a_disk_that_takes_nothing_keeps_no_room_from_what_the_tables_say(tmp_path: Path, caplog) -> None:
+    (tmp_path / NAME).mkdir()  # SQLite can neither open nor make it
+    found(tmp_path / NAME, SAMPLE, SystemClock())
+    live = Live(tmp_path / NAME, SAMPLE, SystemClock(), private=True)
+    assert [one.role for one in live.now.contacts] == ["fire-watch", "telecom", "operator"]
+    assert NAME in live.why
+    assert any("registry-not-made" in one.getMessage() for one in caplog.records)

@@ -66,12 +66,18 @@ class Book:
             isolation_level=None,
             check_same_thread=False,
         )
+        try:
+            self._of_our_form(path)
+            if writer:
+                self._found()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _of_our_form(self, path: Path | None) -> None:
         form = self._db.execute("PRAGMA user_version").fetchone()[0]
         if form > FORM:
-            self._db.close()
             raise Taken("cloud.registry", "book", "newer", path=path, form=form, ours=FORM)
-        if writer:
-            self._found()
 
     def _found(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")

@@ -19,20 +19,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
-SOON_S = 0.1
-NOT_YET = "registry: not there yet; the room alerts makes it at its first start"
+NOT_YET = "registry: not made yet, the tables are read instead; the room alerts makes it at its first start"
 
 
 def found(path: Path, folder: Path, clock: Clock) -> None:
     """Make a registry out of a folder's tables, if there is none: once. What cannot be used is told on the log.
 
-    Raises SheetError where a table is not ours, sqlite3.Error or OSError for what the disk refuses.
+    On a disk that takes nothing there is none yet, and rooms read the tables. Raises SheetError where a table is not
+    ours.
     """
-    with Book(path, writer=True) as book:
-        if not book.empty:
-            return
-        what = f"first start, from {folder}"
-        report = bring(book, *read_any(folder), who="gocche", what=what, at_ms=clock.utc_ms(), partial=True)
+    rows, problems = read_any(folder)
+    try:
+        with Book(path, writer=True) as book:
+            if not book.empty:
+                return
+            what, at_ms = f"first start, from {folder}", clock.utc_ms()
+            report = bring(book, rows, problems, who="gocche", what=what, at_ms=at_ms, partial=True)
+    except sqlite3.Error as error:
+        log.error("registry-not-made path=%s why=%r", path, str(error))  # noqa: TRY400 - the words are all there is
+        return
     for one in report.problems:
         log.warning("registry-row-left-out file=%s line=%d why=%r", one.file, one.line, one.words)
     log.info("registry-made path=%s rows=%d left_out=%d", path, sum(report.new.values()), len(report.problems))
@@ -44,54 +49,59 @@ def known(path: Path | None, folder: Path) -> Registry:
     Raises as `found`.
     """
     if path is None or not path.exists():
-        return load(folder)
+        return load(folder, list(KINDS))
     with Book(path, writer=False) as book:
         return Registry({kind: book.rows(kind) for kind in KINDS})
 
 
 class Live:
-    """`now` is what was read last. `private` rooms read people, too; the room that the world looks at does not."""
+    """`now` is what was read last: of the registry, and of its tables while there is none.
 
-    def __init__(self, path: Path, clock: Clock, *, private: bool) -> None:
+    `private` rooms read people, too; the room that the world looks at does not. Raises SheetError.
+    """
+
+    def __init__(self, path: Path, folder: Path, clock: Clock, *, private: bool) -> None:
         self._path, self._clock = path, clock
         self._kinds = [kind for kind, struct in KINDS.items() if private or not struct.private]
         self._book: Book | None = None
         self._version = -1
+        self.why = ""  # why `now` may be out of date
         self.now = Registry({})
-        self._read = False
-        self.why = NOT_YET  # why it may be out of date; blank: is not
+        if not self.look():
+            self.now = load(folder, self._kinds)
 
-    def look(self) -> None:
-        """Read it again if it has changed. A registry that cannot be read leaves what was read before, and says why."""
+    def look(self) -> bool:
+        """Read it again if it has changed; tell whether it could be read. If not, what was read before stays."""
         try:
             if self._book is None:
                 self._book = Book(self._path, writer=False)
             version = self._book.version
             if version != self._version:
+                if self._book.empty:
+                    return self._ill(NOT_YET)
                 self.now = Registry({kind: self._book.rows(kind) for kind in self._kinds})
-                self._version, self._read = version, True
-            self.why = ""
+                self._version = version
         except sqlite3.Error as error:
-            why = f"registry: {self._path}: {error}" if self._path.exists() else NOT_YET
-            if why != self.why:
-                log.warning("registry-unread why=%r", why)
-            self.why = why
-            self.close()
+            return self._ill(f"registry: {self._path}: {error}" if self._path.exists() else NOT_YET)
+        self.why = ""
+        return True
 
     def run(self, stop: threading.Event) -> None:
         """Look until stopped."""
         while not stop.is_set():
             self.look()
-            self._clock.wait(stop, LOOK_S if not self.why else SOON_S)
+            self._clock.wait(stop, LOOK_S)
         self.close()
-
-    def wait(self, stop: threading.Event) -> None:
-        """Wait until it has been read once, or until stopped: nothing is judged, and nobody told, without a place."""
-        while not self._read and not stop.is_set():
-            self._clock.wait(stop, SOON_S)
 
     def close(self) -> None:
         """Close the file; the next look opens it anew."""
         if self._book is not None:
             self._book.close()
         self._book, self._version = None, -1
+
+    def _ill(self, why: str) -> bool:
+        if why != self.why:
+            log.warning("registry-unread why=%r", why)
+        self.why = why
+        self.close()
+        return False

@@ -125,9 +125,9 @@ def read_any(path: Path) -> tuple[list[Row], list[Problem]]:
     raise SheetError("no_such_form", path=path)
 
 
-def load(path: Path) -> Registry:
+def load(path: Path, kinds: Iterable[str] = tuple(KINDS)) -> Registry:
     """Return the registry that tables would make by themselves, with the problems of their rows. Raises SheetError."""
     rows, problems = read_any(path)
     with Book(None, writer=True) as book:
         report = bring(book, rows, problems, who="", what="", at_ms=0, partial=True)
-        return Registry({kind: book.rows(kind) for kind in KINDS}, report.problems)
+        return Registry({kind: book.rows(kind) for kind in kinds}, report.problems)

@@ -30,9 +30,9 @@ class AlertsRoom:
     def __init__(self, config: CloudConfig, clock: Clock) -> None:
         folder = Path(config.data.path)
         folder.mkdir(parents=True, exist_ok=True)
-        found(folder / REGISTRY, config.folder / config.garden.path, clock)
-        self._registry = Live(folder / REGISTRY, clock, private=True)
-        self._registry.look()
+        tables = config.folder / config.garden.path
+        found(folder / REGISTRY, tables, clock)
+        self._registry = Live(folder / REGISTRY, tables, clock, private=True)
         self._store = store_of(config, writer=False)
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)

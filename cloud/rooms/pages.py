@@ -40,7 +40,8 @@ class Pages:
 
     def __init__(self, config: CloudConfig, clock: Clock, listener: socket.socket | None) -> None:
         self._config, self._clock = config, clock
-        self._registry = Live(Path(config.data.path) / REGISTRY, clock, private=False)
+        tables = config.folder / config.garden.path
+        self._registry = Live(Path(config.data.path) / REGISTRY, tables, clock, private=False)
         self._socket = listener or listen(config.http.host, config.http.port)
         self._store = store_of(config, writer=False)
         self._latest = Latest()
@@ -103,9 +104,6 @@ class Pages:
 
     def _serve(self, stop: threading.Event) -> None:
         os.nice(NICE)
-        self._registry.wait(
-            stop
-        )  # visitors of the first second wait for it, too, rather than hear that no tree is known
         self._serving = stop
         self._server.run(sockets=[self._socket])
 
