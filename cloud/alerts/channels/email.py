@@ -1,8 +1,8 @@
 """E-mail by SMTP (RFC 5321): accepted means that the server answered 250 to the end of the data.
 
-A 4xx, a full mailbox, a day's limit, a refused login or a server out of reach is tried again; another 5xx to the
-recipient or the data is for good and costs only this message. One connection a message: alerts are rare, and a
-connection kept open is one more thing to break. Port 465 is TLS from the first byte (RFC 8314).
+A 4xx, a full mailbox, a day's limit, a refused login, an answer that is none or a server out of reach is tried again;
+another 5xx to the recipient or the data is for good and costs only this message. One connection a message: alerts are
+rare, and a connection kept open is one more thing to break. Port 465 is TLS from the first byte (RFC 8314).
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ SUBMISSIONS = 465
 _PASSES = (" 5.2.2 ", " 5.4.5 ", " 5.7.28 ")
 
 
-# Says nothing about the message: the service is closing (421), it does not know what all of ours say (500, 502 to 504),
-# it wants another login (530, 534, 535, 538). What is no answer of RFC 5321 at all says as little.
-_OF_THE_SERVER = (421, 500, 502, 503, 504, 530, 534, 535, 538)
+# Of the server and not of the message: it is closing (421), or wants another login (530, 534, 535, 538).
+_OF_THE_SERVER = (421, 530, 534, 535, 538)
+# It did not understand (500, 502 to 504): nobody can tell whether that is for good, or would meet every message.
+_NOT_UNDERSTOOD = (500, 502, 503, 504)
 MOST_SAID = 65_536  # bytes of one talk: a server that never ends its answer must not fill the memory
 
 
@@ -161,9 +162,10 @@ class _Server(smtplib.SMTP):
 
 def _judge(code: int, words: bytes | str) -> Retry | GiveUp:
     text = f"{code} {_text(words)}"
-    if code in _OF_THE_SERVER or not 400 <= code < 600:
+    if code in _OF_THE_SERVER:
         return Retry(text, everybody=True)
-    return Retry(text) if 400 <= code < 500 or code == 552 or any(mark in text for mark in _PASSES) else GiveUp(text)
+    for_good = 500 <= code < 600 and code not in (*_NOT_UNDERSTOOD, 552) and not any(mark in text for mark in _PASSES)
+    return GiveUp(text) if for_good else Retry(text)  # what is no answer of RFC 5321 at all decides nothing, too
 
 
 def _subject(text: str) -> bytes:
