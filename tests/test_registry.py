@@ -209,6 +209,11 @@ def test_a_table_that_is_none_of_ours_is_refused(folder: Path) -> None:
         load(folder)
 
 
+def test_a_garden_of_a_name_that_no_disk_takes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SheetError):
+        load(tmp_path / ("a" * 300))
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [

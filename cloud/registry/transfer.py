@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -114,7 +115,10 @@ def _count(records: Iterable[Record], before: dict[str, dict[tuple[object, ...],
 
 def read_any(path: Path) -> tuple[list[Row], list[Problem]]:
     """Return the rows of a folder of CSV files, a workbook or a GeoJSON file, by its name. Raises SheetError."""
-    if path.is_dir() or not path.exists():
+    is_file = False
+    with suppress(OSError):  # a name that no disk takes is no file
+        is_file = path.is_file()
+    if not is_file:
         return comma.read(path)
     if path.suffix == ".xlsx":
         from cloud.registry.sheets import workbook  # noqa: PLC0415 - openpyxl takes 0.3 s and 20 MB that few need
