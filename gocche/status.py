@@ -95,14 +95,15 @@ class Seen:
         facts = {"acquired": told.acquired, "spooled": told.spooled, "dropped": told.dropped}
         source = str(told.clock.get("source", "none"))
         certainty_s = float(told.clock.get("uncertainty_ms", 0)) / 1000
-        lines = [
+        return [
             said("status", "readings", language, **facts, oldest=span(told.oldest_s, language)),
-            said("status", "power_cut", language, commit_s=f"{told.commit_s:g}"),
+            said("status", "fault", language, why=told.why)  # and no promise as long as that lasts
+            if told.why
+            else said("status", "power_cut", language, commit_s=f"{told.commit_s:g}"),
             said("status", "undated", language)
             if source == "none"
             else said("status", "clock", language, source=said("source", source, language), off=f"{certainty_s:g}"),
         ]
-        return lines + ([said("status", "fault", language, why=told.why)] if told.why else [])
 
     def _link(self, language: str) -> list[str]:
         link = self._told.link

@@ -89,6 +89,7 @@ def test_whatever_needs_a_person_is_1(told, given, age_s, said):
     code, _, english = told(given, age_s)
     assert code == 1
     assert said in english
+    assert ("promise" in english) == (not given.why), "none is made while something is wrong with what is kept"
     assert "NOT WELL: see the lines in CAPITALS" in english
 
 

@@ -109,7 +109,7 @@ def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_m
     world.fill_disk()
     world.go(1)
     assert not world.keeper.broken
-    monkeypatch.setattr("edge.keep.spool.file.os.access", lambda *_: False)
+    monkeypatch.setattr("edge.keep.spool.file.File.read_only", True)
     world.read(3)
     world.go(2)
     assert "read-only" in world.keeper.broken

@@ -7,6 +7,7 @@ exclusive, and the index of the WAL lies in memory: as a file beside the spool i
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import contextmanager, suppress
@@ -162,8 +163,15 @@ class File:
 
     @property
     def read_only(self) -> bool:
-        """Whether the file system is read-only by now."""
-        return not os.access(self._path.parent, os.W_OK)
+        """Whether the file system is read-only by now. Only an attempt tells: ext4 in trouble still says `rw`.
+
+        The attempt is on the lock file: to close the spool's own would give its locks away.
+        """
+        try:
+            os.close(os.open(_lock_of(self._path), os.O_RDWR))
+        except OSError as error:
+            return error.errno == errno.EROFS
+        return False
 
     def close(self) -> None:
         """Checkpoint and close. May be called twice."""
@@ -188,7 +196,11 @@ def machine() -> str:
 
 def lock(path: Path) -> int:
     """Make the spool ours alone; return the descriptor that holds it. Raises Taken when it is somebody's."""
-    return take_lock(path.with_suffix(".lock"), "settings", "file", path=path, unit="gocche-agent")
+    return take_lock(_lock_of(path), "settings", "file", path=path, unit="gocche-agent")
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
 
 
 def connect(path: Path) -> sqlite3.Connection:
