@@ -121,7 +121,7 @@ def _plain(group: list[Batch]) -> Iterator[str]:
     for parcel in parcels(group, 0):
         for line in parcel.readings.splitlines():
             fields, _, ns = line.rpartition(" ")
-            yield f"{fields[: fields.rindex(f',{SEQ}=')]} {int(ns) // MS_NS * MS_NS}"
+            yield f"{fields.partition(f',{SEQ}=')[0]} {int(ns) // MS_NS * MS_NS}"  # few readings carry their number
 
 
 def _at_rest(folder: Path) -> int:

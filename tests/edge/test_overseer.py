@@ -95,7 +95,7 @@ def test_a_bus_whose_turn_does_not_end_is_closed_and_opened_again_alone(hung):
     assert garden.overseer.look() == ""
     until(lambda: garden.turn(50) or any(one.values for one in garden.seen("sick")), 5, "it is back")
     assert hung.closed
-    assert garden.seen("well")
+    until(lambda: garden.turn(50) or garden.seen("well"), 5, "its neighbour is read")
     assert not any("hangs" in line.why for line in garden.board.channels.values())
     garden.overseer.stop(1.0)
 
