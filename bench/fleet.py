@@ -102,7 +102,9 @@ class Bench:
 
             def run() -> tuple[float, float]:
                 started = sender.publish(self._broker.port, messages)
-                servers.until(lambda: self._written() >= until, process.PATIENCE_S, "Telegraf's last line is stored")
+                servers.until(
+                    lambda: self._written() >= until, 3 * process.PATIENCE_S, "Telegraf's last line is stored"
+                )
                 return started, time.monotonic()
 
             return self._measured([pid], values, run)
