@@ -91,7 +91,7 @@ class Stream:
         client.on_subscribe = self._granted
         self._client = client
         self._ends: tuple[socket.socket, ...] = ()  # ear and bell: what wakes our thread
-        self._rung = False
+        self._rung = self._leaving = False
 
     def start(self) -> None:
         """Begin connecting, and go on for ever."""
@@ -115,6 +115,7 @@ class Stream:
 
     def close(self) -> None:
         """Disconnect. May be called twice."""
+        self._leaving = True  # our thread may have said goodbye before this one goes on
         self._client.disconnect()
         self._stop.set()
         self._ring()
@@ -211,7 +212,7 @@ class Stream:
     def _lost(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
         if not code.is_failure:
             return  # we left
-        if self.connected:
+        if self.connected and not self._leaving:
             self._tell(f"connection lost: {code}")
         elif not self._answered:
             what = "broker closes before it answers: does that port want TLS (ca_file), or a certificate (cert_file)?"
