@@ -101,7 +101,8 @@ class Live:
 
     def _ill(self, why: str) -> bool:
         if why != self.why:
-            log.warning("registry-unread why=%r", why)
+            begins = why == NOT_YET  # every first start does; where it stays so, health goes on saying it
+            log.log(logging.INFO if begins else logging.WARNING, "registry-unread why=%r", why)
         self.why = why
         self.close()
         return False
