@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -21,17 +22,13 @@ hypothesis.settings.load_profile("any machine")
 gc.disable()
 # The files that take longest, longest first. Begun last, one of them would run alone while the other workers are idle.
 LONGEST = (
-    "test_visitor.py",
     "test_up_journey.py",
-    "test_rooms.py",
-    "test_add_a_sensor.py",
     "test_up.py",
     "test_store.py",
     "test_spool.py",
     "test_retention.py",
     "test_commit.py",
     "test_read.py",
-    "test_wheel.py",
     "test_status.py",
     "test_alerts_truth.py",
     "test_exit_codes.py",
@@ -48,6 +45,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module")
+def budget(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print at the end how long the module took, of its BUDGET_S."""
+    began = time.monotonic()
+    yield
+    module = request.module
+    print(f"\n{module.__name__}: {time.monotonic() - began:.0f} s of a budget of {module.BUDGET_S} s")
 
 
 def need(name: str) -> None:

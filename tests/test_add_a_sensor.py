@@ -13,6 +13,8 @@ import pytest
 from gocche.new_driver import new_driver
 from gocche.words import Refused
 
+pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("budget")]
+BUDGET_S = 120
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "add-a-sensor.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -36,6 +36,8 @@ from tests.test_up import gone
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("budget")]
+BUDGET_S = 180
 ROOT = Path(__file__).parents[1]
 BOUND_S = 30.0
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("budget")]
+BUDGET_S = 60
 ROOT = Path(__file__).parents[1]
 EDGE_NEEDS = ("msgspec", "paho-mqtt", "pyserial")  # [project] dependencies, and nothing they pull in
 CLOUD_NEEDS = ("influxdb_client", "starlette", "uvicorn", "jinja2", "amqtt", "pymodbus")
