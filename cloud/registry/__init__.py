@@ -43,6 +43,8 @@ class Contact(msgspec.Struct, frozen=True):
 
 class _Dated(Protocol):
     @property
+    def code(self) -> str: ...
+    @property
     def valid_from(self) -> date: ...
     @property
     def valid_to(self) -> date | None: ...
@@ -51,9 +53,18 @@ class _Dated(Protocol):
 _Row = TypeVar("_Row", bound=_Dated)
 
 
-def on_day(rows: Iterable[_Row], day: date) -> _Row | None:
-    """Return the row that is valid on a day."""
-    return next((row for row in rows if _valid(row, day)), None)
+def _by_time(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
+    """Return the rows of each code, the oldest first."""
+    found: dict[str, list[_Row]] = {}
+    for row in sorted(rows, key=lambda row: row.valid_from):
+        found.setdefault(row.code, []).append(row)
+    return found
+
+
+def _named(rows: dict[str, list[_Row]], code: str, day: date) -> _Row | None:
+    """Return the row that is valid on a day; outside all of their times the newest."""
+    of_code = rows.get(code, [])
+    return next((row for row in of_code if _valid(row, day)), of_code[-1] if of_code else None)
 
 
 def _valid(row: _Dated, day: date) -> bool:
@@ -133,14 +144,11 @@ class Registry:
 
     def hamlet(self, code: str, on: date) -> HamletNow | None:
         """Return a hamlet under the names of a day; outside all of its times under the newest ones."""
-        rows = self._hamlets.get(code)
-        if rows is None:
+        hamlet = _named(self._hamlets, code, on)
+        if hamlet is None:
             return None
-        hamlet = on_day(rows, on) or rows[-1]
-        communes = [row for row in self._of("commune", Commune) if row.code == hamlet.commune]
-        commune = on_day(communes, on) or (communes[-1] if communes else None)
-        provinces = [row for row in self._of("province", Province) if commune and row.code == commune.province]
-        province = on_day(provinces, on) or (provinces[-1] if provinces else None)
+        commune = _named(self._communes, hamlet.commune, on)
+        province = _named(self._provinces, commune.province, on) if commune else None
         return HamletNow(
             hamlet.code,
             hamlet.name,
@@ -164,10 +172,15 @@ class Registry:
 
     @cached_property
     def _hamlets(self) -> dict[str, list[Hamlet]]:
-        found: dict[str, list[Hamlet]] = {}
-        for row in sorted(self._of("hamlet", Hamlet), key=lambda row: row.valid_from):
-            found.setdefault(row.code, []).append(row)
-        return found
+        return _by_time(self._of("hamlet", Hamlet))
+
+    @cached_property
+    def _communes(self) -> dict[str, list[Commune]]:
+        return _by_time(self._of("commune", Commune))
+
+    @cached_property
+    def _provinces(self) -> dict[str, list[Province]]:
+        return _by_time(self._of("province", Province))
 
     @cached_property
     def _at(self) -> dict[tuple[str, str], list[Binding]]:
