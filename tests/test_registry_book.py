@@ -271,7 +271,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(TEXTS, st.floats(8, 24), st.floats(102, 110)), max_size=5))
 def test_any_text_and_number_come_back_from_every_form(rows: list[tuple[str, float, float]]) -> None:
     import tempfile
