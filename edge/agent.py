@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from edge.board import Board
 from edge.clock.dating import Dating
 from edge.keep.inbox import Inbox
-from edge.keep.keeper import Keeper
+from edge.keep.keeper import Keeper, waiting
 from edge.keep.places import Places
 from edge.send.carrier import Ends
 from edge.send.courier import Courier
@@ -68,9 +68,11 @@ class Agent:
         )
         heartbeat = Heartbeat(self._uplink, gateway, self._board, partial(self._status, "online"), dating.asked)
         way_out = Courier(self._spool, self._uplink, heartbeat, self._board, clock.boot, gateway, spool.resend_s)
-        lost = _unkept(self._file)
+        last = self._file.read()  # of an earlier run of this boot
+        lost = 0 if last is None else last.unkept
+        beyond = waiting(last) if last is not None and self._places.away else {}
         self._keeper = Keeper(
-            self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost, self._places.refuge
+            self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost, self._places.refuge, beyond
         )
         self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
 
@@ -119,9 +121,3 @@ class Agent:
 def _pace_s(config: Config) -> float:
     """Return within what time a reading is kept, while any device is well."""
     return config.spool.commit_s + min((sensor.table.every_s for sensor in config.sensors), default=0.0)
-
-
-def _unkept(file: StatusFile) -> int:
-    """Return how many readings the last run of this boot could neither keep nor declare, as its last status says."""
-    last = file.read()
-    return 0 if last is None else last.unkept

@@ -113,7 +113,7 @@ class Dating:
             self._battery.compare(self.anchor, now)
         self._tell()
         self.due.rest(now)
-        if self._bound() or self._book.go_on():
+        if self._book.go_on() or self._bound():  # what has a date bounds what has none
             self.due.hurry()
 
     def _bound(self) -> int:

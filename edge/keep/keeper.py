@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
@@ -17,21 +18,21 @@ from edge.due import Due
 from edge.keep.faults import Faults, What
 from edge.keep.held import Held
 from edge.keep.inbox import Answer, Linked
-from edge.keep.spool import SpoolFull, is_damage
+from edge.keep.spool import EARLIER, SpoolFull, is_damage
 from wire import codec
 from wire.reading import Reading
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from edge.board import Board
+    from edge.board import Board, Keeping
     from edge.clock import Clock
     from edge.clock.dating import Dating
     from edge.config import SpoolConfig
     from edge.keep.inbox import Inbox, Item
     from edge.keep.spool import Kept, Spool
-    from wire.batch import AckItem
+    from wire.batch import AckItem, Status
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0  # how often the board's line is written at most
@@ -67,7 +68,7 @@ class Keeper:
     """Between inbox and way out.
 
     `lost` readings, which the last run could not keep, are declared as soon as the spool takes anything. `refuge` opens
-    another spool for what this one does not take at the end.
+    another spool for what this one does not take at the end. `beyond` is what waits, by epoch, in a spool out of reach.
     """
 
     def __init__(
@@ -81,10 +82,11 @@ class Keeper:
         board: Board,
         lost: int = 0,
         refuge: Callable[[], Spool | None] = lambda: None,
+        beyond: Mapping[str, int] | None = None,
     ) -> None:
         self._inbox, self._spool, self._out, self._dating = inbox, spool, way_out, dating
         self._clock, self._board, self._refuge = clock, board, refuge
-        self._held = Held(lost)
+        self._held, self._beyond = Held(lost), dict(beyond or {})
         now = clock.mono_ms()
         self._commit_due, self._cut_due = Due(config.commit_s, now), Due(config.batch_s, now)
         self._look_due = Due(LOOK_S, now)
@@ -135,6 +137,7 @@ class Keeper:
         held = self._held
         kept = self._commit(now) or self._commit(now)  # the second try has the ballast's room
         if not kept and (refuge := self._refuge()) is not None:
+            self._beyond = waiting(self._board.keeping)
             self._spool = refuge
             kept = self._commit(now)
         for give_up in (held.only_urgent, held.give_up):
@@ -266,7 +269,7 @@ class Keeper:
             acquired=spool.acquired,
             cut=spool.acquired - spool.uncut,
             spooled=n,
-            earlier=spool.earlier(),
+            earlier=self._beyond | spool.earlier(),
             oldest_ms=_began_ms(oldest, self._clock.boot, offset_ms) if oldest else self._uncut_ms,
         )
         self._note_dropped()
@@ -282,6 +285,11 @@ class Keeper:
         if sending is not None:
             due.append(sending)
         return max(min(due) - now, 1) / 1000
+
+
+def waiting(said: Status | Keeping) -> dict[str, int]:
+    """Return how many numbers of each epoch wait for the cloud, as was said last; of 32 epochs at most."""
+    return {epoch: n for epoch, n in islice({**said.earlier, said.epoch: said.spooled}.items(), EARLIER) if n}
 
 
 def _began_ms(oldest: Kept, boot: str, offset_ms: int | None) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge.due import Due
@@ -32,6 +33,11 @@ class Places:
         self._card, self._quota, self._memory, self._boot = card, quota_bytes, memory, boot
         self._due: Due | None = None  # when the card is tried again; None while the spool lies there
 
+    @property
+    def away(self) -> bool:
+        """Whether what the card holds cannot be reached."""
+        return self._due is not None
+
     def opened(self, now: int) -> Spool:
         """Return the spool of the card, and let it take over what memory holds; that in memory where the card has none.
 
@@ -46,6 +52,8 @@ class Places:
             self._due.rest(now)
             return self._in_memory(str(error))
         try:
+            if self._memory.exists():  # the cloud takes an epoch that comes back for a second gateway's
+                spool.begin(anew=True)  # first: a start that is cut off here finds memory there, and does it again
             spool.take_in(self._memory)
         except SpoolFull as error:
             spool.relieve()
@@ -75,6 +83,9 @@ class Places:
     def _in_memory(self, why: str) -> Spool:
         make_ours(self._memory.parent)
         spool = Spool(self._memory, MEMORY_BYTES, boot=self._boot)
+        if spool.acquired:  # the card may have had its turn since, with what is in here
+            with suppress(SpoolFull):
+                spool.begin(anew=True)
         spool.notes.append(
             f"the card keeps nothing ({self._card}: {why}); readings are in memory and go with the power: free room on"
             " the disk, or replace the card"

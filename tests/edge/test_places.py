@@ -17,6 +17,7 @@ from edge.config import load
 from edge.keep import places
 from edge.keep.places import Places
 from edge.keep.spool import Spool
+from edge.keep.spool.salvage import take_over
 from gocche.garden.line import Line
 from tests.edge.test_agent import CONFIG
 from tests.edge.test_keeper import World
@@ -103,6 +104,41 @@ def test_what_memory_holds_goes_to_the_card_once_and_a_second_time_too(tmp_path)
     assert two.opened(0).spooled()[0] == 0
 
 
+def test_a_card_that_comes_and_goes_never_gives_numbers_of_an_epoch_that_another_came_after(tmp_path, monkeypatch):
+    """The cloud would see two gateways under one id."""
+    epochs = []
+    for ill in (False, True, False, True, True, False):
+        with monkeypatch.context() as patched:
+            if ill:
+                patched.setattr(places, "Spool", all_but_the_card)
+            spool = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory.db", BOOT).opened(0)
+        spool.append([Reading("soil-1", 5, {"soil_ec": 5}, {})], BOOT)
+        epochs.append(spool.epoch)
+        left = spool.earlier()
+        spool.close()
+    assert len(set(epochs)) == 6
+    assert left == dict.fromkeys(epochs[:5], 1)
+
+
+def all_but_the_card(path, *args, **named):
+    if path.parent.name == "card":
+        raise OSError(errno.EROFS, "read-only")
+    return Spool(path, *args, **named)
+
+
+def test_what_memory_gets_after_a_take_over_that_was_cut_off_goes_to_the_card_too(tmp_path, monkeypatch):
+    two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory" / "spool.db", BOOT)
+    for n in (4, 6):
+        refuge = two.refuge()
+        refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * n, BOOT)
+        refuge.close()
+        with monkeypatch.context() as patched:
+            patched.setattr("edge.keep.spool.take_in", lambda *args: take_over(*args, intact=True))  # and not removed
+            two.opened(0).close()
+    spool = two.opened(0)
+    assert sorted(spool.earlier().values()) == [4, 6], "each once"
+
+
 def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_memory(tmp_path, monkeypatch):
     world, refuge = World(tmp_path), Spool(tmp_path / "memory.db", QUOTA)
     world.keeper._refuge = lambda: refuge
@@ -116,6 +152,7 @@ def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_m
     world.keeper.finish()
     assert refuge.spooled()[0] == 3
     assert world.status().spooled == 3
+    assert world.status().earlier == {world.spool.epoch: world.spool.spooled()[0]}, "it waits on the card"
     assert world.status().unkept == 0
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.board import Board
 from edge.clock import BUILT_MS, Anchor
+from edge.clock.dating import Dating
 from edge.keep.spool import SET_ASIDE_AFTER, Spool, SpoolFull, schema
+from tests.edge.clock import HandClock
 from wire.batch import Batch, Gap, Source
 from wire.codec import decode_message
 from wire.reading import Reading
@@ -134,6 +137,26 @@ def test_a_date_once_given_never_changes(tmp_path):
     (after,) = spool.cut()
     assert spool.get(before.id).offset_ms == UTC
     assert after.offset_ms == UTC + 5_000
+
+
+def test_what_is_dated_bounds_what_died_undated_after_it_even_where_the_dating_was_cut_off(ram_path, monkeypatch):
+    monkeypatch.setattr("edge.keep.spool.dates.AT_ONCE", 2)
+    spool, clock = open_spool(ram_path), HandClock("c3" * 8)
+    for boot, hours in ((BOOT, 9), (NEXT_BOOT, 1)):
+        for hour in range(hours):
+            spool.append([Reading("soil-1", hour * 3_600_000, {"soil_ec": 5}, {})], boot)
+            spool.cut()
+    assert spool.dates.anchor(BOOT, ANCHOR) == 2
+    spool.close()
+    spool = open_spool(ram_path)
+    dating = Dating(clock, spool.dates, Board())
+    dating.hear(Anchor(UTC + 12 * 3_600_000, Source.NTP, 100, clock.now), clock.now)
+    while dating.due.comes(clock.now):
+        dating.look(clock.now)
+    died = spool.get(spool.waiting(100)[-1])
+    assert (died.boot, died.source) == (NEXT_BOOT, Source.BOUNDED)
+    assert died.offset_ms == pytest.approx(UTC + 10 * 3_600_000, abs=10_000), "between hour 8 and hour 12"
+    assert died.uncertainty_ms == pytest.approx(2 * 3_600_000, abs=10_000)
 
 
 def test_weeks_without_a_date_are_dated_in_small_steps_that_outlive_a_restart(ram_path):

@@ -120,6 +120,19 @@ def test_a_salvage_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
     assert not declared
 
 
+def test_a_damaged_file_without_a_whole_batch_is_taken_over_once_too(tmp_path):
+    spool = Spool(tmp_path / "spool.db", 4 * MIB, "one machine")
+    spool.append(some(5), BOOT)
+    spool.close()
+    spool = Spool(tmp_path / "spool.db", 4 * MIB, "another machine")
+    assert "salvaged 5 readings" in spool.notes[-1]
+    assert spool.free(spool.get(1).identity)
+    spool.close()
+    again = Spool(tmp_path / "spool.db", 4 * MIB, "another machine")
+    assert again.notes == []
+    assert again.earlier() == {}
+
+
 def test_two_damaged_pages_cost_only_what_lies_in_them(tmp_path):
     spool = Spool(tmp_path / "spool.db", 64 * MIB, "one machine")
     with spool._file.transaction():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wire.batch import Identity
     from wire.reading import Reading
 
-__all__ = ["Kept", "Spool", "SpoolFull", "is_damage"]
+__all__ = ["EARLIER", "Kept", "Spool", "SpoolFull", "is_damage"]
 
 T = TypeVar("T")
 ROW_BYTES = 96  # what a row costs beyond its bytes
@@ -70,7 +70,7 @@ class Spool:
         self.uncut: int = sum(n for _, n in fresh)
         try:
             repair.fit_indexes(self._file)
-            self._begin()
+            self.begin()
             repair.try_again(self._file)
             for damaged in repair.damaged(path):
                 self.notes += take_over(self._file, damaged, self._quota.enforce)
@@ -80,9 +80,9 @@ class Spool:
             self._file.relieve()
             self.notes.append(f"no room to tidy up ({error}); the next start goes on with it")
 
-    def _begin(self) -> None:
-        """Begin an epoch unless this boot has one; what the last one left uncut is cut under the old."""
-        if self._file.meta("boot") == self._boot:
+    def begin(self, *, anew: bool = False) -> None:
+        """Begin an epoch, unless this boot has one and needs none `anew`; what was left uncut is cut under the old."""
+        if self._file.meta("boot") == self._boot and not anew:
             return
         epoch = secrets.token_hex(8)
         with self._file.transaction():
@@ -103,7 +103,7 @@ class Spool:
         return self._with_room(lambda: self._append(readings, boot))
 
     def _append(self, readings: Sequence[Reading], boot: str) -> int:
-        self._begin()
+        self.begin()
         first = self.acquired + 1
         fresh = rows.fresh_rows(first, readings, boot)
         self._quota.enforce(sum(len(row[4]) + ROW_BYTES for row in fresh))
@@ -119,7 +119,7 @@ class Spool:
 
         What lies uncut before them is cut first, so that batches and gaps follow each other by their numbers.
         """
-        self._begin()
+        self.begin()
         self.cut()
         first, last = self.acquired + 1, self.acquired + n
         with self._file.transaction():

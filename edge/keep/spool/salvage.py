@@ -54,7 +54,10 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None], *, intact:
             end = max(end, int(meta.get("acquired") or 0) + 1)
             sure = intact or not epoch
             lost = 0 if sure else repair.declare_holes(file, epoch, int(meta.get("floor") or 1), end)
-            file.db.execute("UPDATE taken_over SET done = 1 WHERE file = ?", (aside.name,))
+            if intact:  # it may be written to again, where it cannot be removed
+                file.db.execute("DELETE FROM taken_over WHERE file = ?", (aside.name,))
+            else:
+                file.db.execute("INSERT OR REPLACE INTO taken_over(file) VALUES (?)", (aside.name,))
     return [f"salvaged {readings + uncut} readings of {aside.name}, declared {lost} as damaged"]
 
 
@@ -63,8 +66,6 @@ def take_in(file: File, other: Path, make_room: Callable[[], None]) -> None:
     if not other.exists():
         return
     take_over(file, other, make_room, intact=True)
-    with file.transaction():  # first: the next one has the same name
-        file.db.execute("DELETE FROM taken_over WHERE file = ?", (other.name,))
     for part in repair.parts(other):
         part.unlink(missing_ok=True)
 
