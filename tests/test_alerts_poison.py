@@ -71,23 +71,25 @@ def test_a_message_that_cannot_be_judged_costs_itself(bench: Bench) -> None:
     whole = batch(10, [(bench.at(at_s), value) for at_s, value in FIRE])
     broken = batch(1, [(bench.at(0), 5.0)])
     broken.blocks[0].columns[0][0] = "no number"
-    for made in (broken, whole, broken):
+    other = batch(20, [(bench.at(at_s), value) for at_s, value in FIRE], channel="smoke-2")
+    for made in (whole, broken, other, broken):  # what was judged before it is undone, and judged again from its start
         bench.alerts.offer(made, bench.clock.utc_ms())
     bench.step()
-    assert len(bench.alerts.incidents()) == 1
+    assert len(bench.alerts.incidents()) == 2
     assert (bench.alerts.health()["poisoned"], bench.alerts.health()["faults"]) == (2, 0)
 
 
-def test_a_hundred_messages_are_one_commit(bench: Bench) -> None:
+def test_a_hundred_messages_are_one_commit_and_one_state(bench: Bench) -> None:
     bench.clock.advance(301)
-    commits: list[str] = []
-    bench.alerts._journal.db.set_trace_callback(lambda said: commits.append(said) if said == "COMMIT" else None)
+    said: list[str] = []
+    bench.alerts._journal.db.set_trace_callback(said.append)
     for n in range(100):
         bench.alerts.offer(batch(1 + n, [(bench.at(3.0 * n), 10.0)]), bench.clock.utc_ms())
     bench.step()
     bench.alerts._journal.db.set_trace_callback(None)
     assert list(bench.alerts._progress.processed("sg-01", batch(1, []).epoch)) == [(1, 101)]
-    assert len(commits) <= 5  # listening, judging, silence, and the cursor of the ledger
+    assert said.count("COMMIT") <= 5  # listening, judging, silence, and the cursor of the ledger
+    assert sum("INTO series" in one for one in said) == sum("FROM series WHERE rule" in one for one in said) == 1
 
 
 def test_a_store_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
@@ -354,6 +356,7 @@ def test_a_state_that_cannot_be_read_costs_its_own_past_and_no_smoke(bench: Benc
     bench.live(FIRE[:2])
     with bench.alerts._journal.transaction() as db:
         db.execute("UPDATE series SET state = '{'")
+    bench.restart()
     refuse(bench.path, open_rules([SMOKE]), [SMOKE], bench.clock.utc_ms())
     bench.live([(120.0 + at_s, value) for at_s, value in FIRE])
     assert [incident.rule for incident in bench.alerts.incidents()] == ["smoke"]

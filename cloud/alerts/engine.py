@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 1.0
+GATHER_S = 0.2  # after a step: what comes meanwhile shares the next one's commit, and what each series costs
 LONGEST_PAUSE_S = 60.0
 LEDGER_END_S = 2.0
 PRUNE_S = 86_400.0
@@ -181,6 +182,8 @@ class Alerts:
                 if ledger.ident is None:  # it reads on from the cursor that the first turn began
                     ledger.start()
                 pause_s, self._fault = IDLE_S, ""
+                if not self._intake.full:
+                    self._clock.wait(stop, GATHER_S)
                 self._clock.wait(self._wake, IDLE_S)
             except Exception as fault:
                 self._faults += 1

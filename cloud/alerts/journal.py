@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -129,6 +129,16 @@ _INTEND = "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s) VAL
 _INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s FROM intent WHERE id > ? ORDER BY id LIMIT ?"
 
 
+class Keeper(Protocol):
+    """Who keeps rows of a journal in memory."""
+
+    def write(self) -> None:
+        """Write what is not written yet, within the transaction that is open."""
+
+    def forget(self) -> None:
+        """Forget all: it was undone, or the journal has moved."""
+
+
 class Journal:
     """The file, written by one process. Each of its threads that writes has a `Journal` of its own.
 
@@ -141,10 +151,15 @@ class Journal:
         self._site = site or Site(path, partial(_migrate, path=path))
         self._db: sqlite3.Connection | None = None
         self._at = ""  # where that connection leads
+        self._keepers: list[Keeper] = []
 
     def beside(self) -> Journal:
         """Return another one on the same file, for another thread."""
         return Journal(self._path, site=self._site)
+
+    def kept_by(self, keeper: Keeper) -> None:
+        """Have someone who keeps rows in memory write them before each commit, and forget them when they may differ."""
+        self._keepers.append(keeper)
 
     @property
     def ready(self) -> bool:
@@ -178,8 +193,12 @@ class Journal:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                for keeper in self._keepers:
+                    keeper.write()
                 db.execute("COMMIT")
             except BaseException:
+                for keeper in self._keepers:
+                    keeper.forget()
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
@@ -305,6 +324,8 @@ class Journal:
             self._site.close()
 
     def _let_go(self) -> None:
+        for keeper in self._keepers:
+            keeper.forget()
         if self._db is not None:
             self._db.close()
             self._db = None

@@ -106,6 +106,11 @@ class Intake:
         """How much of the stream waits."""
         return self._stream.qsize()
 
+    @property
+    def full(self) -> bool:
+        """Whether there is enough for a whole step."""
+        return self._stream.qsize() >= AT_ONCE or bool(self._page)
+
     def take(self, journal: Journal, judge: Callable[[Item], None]) -> bool:
         """Judge what waits, the stream first, in one transaction; tell whether there was anything to judge.
 

@@ -18,7 +18,6 @@ from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace
 from cloud.alerts.incident import Change, Incident, span_of
 from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle, stirs
-from cloud.store.intervals import Intervals
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from cloud.alerts.decide.sensors import Sensors
     from cloud.alerts.journal import Journal
     from cloud.alerts.spans import Patience
+    from cloud.store.intervals import Intervals
 
 LOG = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Judge:
     def take(self, evidence: Evidence, now_ms: int) -> None:
         """Judge what was not judged before, within the caller's transaction."""
         key = (evidence.gateway, evidence.epoch, evidence.first, evidence.n)
-        done = self._progress.processed(*key)
+        done = self._progress.met(*key)
         if self._is_old_news(evidence, done, now_ms):
             return
         for (channel, quantity), points in evidence.points.items():
@@ -97,7 +97,7 @@ class Judge:
                 case = _Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
                 self._series(case, sorted(points), done)
             self._sensors.note(evidence.gateway, channel, quantity, points, now_ms)
-        self._progress.add_processed(*key, now_ms)
+        self._progress.add_processed(*key, now_ms, done)
 
     def look_again(self, now_ms: int) -> None:
         """Open what was held back to be told with its end, but whose end did not come.
@@ -125,7 +125,7 @@ class Judge:
 
     def _is_old_news(self, evidence: Evidence, done: Intervals, now_ms: int) -> bool:
         """Tell whether it is a backlog that is sent again: all of it known, and none of it young."""
-        if not evidence.n or Intervals([(evidence.first, evidence.first + evidence.n)]).minus(done):
+        if not evidence.n or not done.covers(evidence.first, evidence.first + evidence.n):
             return False
         return all(utc_ms < now_ms - self._late_ms for points in evidence.points.values() for utc_ms, *_ in points)
 

@@ -1,14 +1,16 @@
 """What alerts have already seen: rule states per series, processed sequence numbers, gateways heard, ledger cursor.
 
-Nothing but the listening time is kept in memory between steps: reading it back from SQLite costs microseconds, and a
-rolled back transaction then needs no second thought. Processed numbers are a row a range, so that a batch touches only
-its neighbours however many holes there are.
+States of series and sensors are read once while they are in use and written once a step, however many messages a step
+judges: reading, writing and their JSON cost more than judging does. A transaction that is undone makes them forgotten,
+and what is in memory is bounded. Processed numbers are a row a range, so that a batch touches only its neighbours
+however many holes there are.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import astuple, replace
@@ -19,11 +21,15 @@ from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cloud.alerts.journal import Journal
 
 LOG = logging.getLogger(__name__)
+KEPT = 2_000  # series, and as many sensors: 30 MB where each is read every ten seconds
+K = TypeVar("K")
+S = TypeVar("S")
+_Key = tuple[str, str, str]
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -88,6 +94,14 @@ SELECT first, past FROM processed WHERE gateway = :gateway AND epoch = :epoch AN
 AND first >= coalesce(
   (SELECT max(first) FROM processed WHERE gateway = :gateway AND epoch = :epoch AND first <= :first), :first)"""
 
+_SERIES = """
+INSERT INTO series VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET look_ms = excluded.look_ms, state = excluded.state"""
+
+_PROCESSED = """
+INSERT INTO processed VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET past = excluded.past, at_ms = excluded.at_ms"""
+
 _DEAD = """
 SELECT sensor.* FROM sensor JOIN presence USING (gateway) WHERE quantity = :quantity AND sensor.heard_at <= :since
 AND presence.back_at <= :since AND presence.heard_at > :there"""
@@ -105,26 +119,63 @@ def kept_cursor(db: sqlite3.Connection) -> int | None:
     return int(row[0]) if row else None
 
 
+class _Kept(Generic[K, S]):
+    """The states of one table that are in use, by key. `write` belongs into the transaction that changed them."""
+
+    def __init__(self, read: Callable[[K], S | None], save: Callable[[Iterable[tuple[K, S]]], None]) -> None:
+        self._read, self._save = read, save
+        self._states: dict[K, S] = {}
+        self._changed: dict[K, S] = {}
+
+    def get(self, key: K) -> S | None:
+        state = self._states.get(key)
+        if state is None:
+            state = self._read(key)
+            if state is not None:
+                self._states[key] = state
+        return state
+
+    def put(self, key: K, state: S) -> None:
+        self._states.pop(key, None)  # so that the first is the one that was not in use for longest
+        self._states[key] = self._changed[key] = state
+
+    def drop(self, key: K) -> None:
+        self._states.pop(key, None)
+        self._changed.pop(key, None)
+
+    def write(self) -> None:
+        if self._changed:
+            self._save(self._changed.items())
+            self._changed = {}
+        for key in list(islice(self._states, max(len(self._states) - KEPT, 0))):
+            del self._states[key]
+
+    def forget(self) -> None:
+        self._states, self._changed = {}, {}
+
+
 class Progress:
     """The tables `series`, `processed`, `presence`, `sensor` and the cursor, within the caller's transaction."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._listened_ms: int | None = None
+        self._series = _Kept(self._read_series, self._write_series)
+        self._sensors = _Kept(self._read_sensor, self._write_sensors)
+        journal.kept_by(self._series)
+        journal.kept_by(self._sensors)
 
     def series(self, rule: str, gateway: str, channel: str) -> Series:
         """Return the state of a series, a new one if there is none."""
-        query = "SELECT state FROM series WHERE rule = ? AND gateway = ? AND channel = ?"
-        row = self._journal.db.execute(query, (rule, gateway, channel)).fetchone()
-        return (read_series(row[0]) if row else None) or Series()
+        return self._series.get((rule, gateway, channel)) or Series()
 
     def save_series(self, rule: str, gateway: str, channel: str, state: Series) -> None:
         """Keep the state of a series."""
-        row = (rule, gateway, channel, state.look_ms, msgspec.json.encode(state).decode())
-        self._journal.db.execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?)", row)
+        self._series.put((rule, gateway, channel), state)
 
     def to_look_at(self) -> list[tuple[str, str, str, int]]:
         """Return (rule, gateway, channel, when) of the series that are to be judged again."""
+        self._series.write()
         query = "SELECT rule, gateway, channel, look_ms FROM series WHERE look_ms IS NOT NULL"
         return [(str(a), str(b), str(c), int(d)) for a, b, c, d in self._journal.db.execute(query)]
 
@@ -132,16 +183,26 @@ class Progress:
         """Return which of these sequence numbers rules have seen."""
         return ranges(self._journal.db, gateway, epoch, first, n)
 
-    def add_processed(self, gateway: str, epoch: str, first: int, n: int, now_ms: int) -> None:
-        """Keep that rules have seen these sequence numbers; neighbouring ranges become one row."""
+    def met(self, gateway: str, epoch: str, first: int, n: int) -> Intervals:
+        """Return the ranges of processed numbers that these meet or touch, whole."""
+        return ranges(self._journal.db, gateway, epoch, first - 1, n + 2)
+
+    def add_processed(
+        self, gateway: str, epoch: str, first: int, n: int, now_ms: int, met: Intervals | None = None
+    ) -> None:
+        """Keep that rules have seen these sequence numbers; neighbouring ranges become one row.
+
+        Who has just asked which they `met` spares a question.
+        """
         if not n:
             return
-        touching = list(ranges(self._journal.db, gateway, epoch, first - 1, n + 2))
+        touching = list(self.met(gateway, epoch, first, n) if met is None else met)
         start = min([first] + [low for low, _ in touching])
         past = max([first + n] + [high for _, high in touching])
-        drop = "DELETE FROM processed WHERE gateway = ? AND epoch = ? AND first BETWEEN ? AND ?"
-        self._journal.db.execute(drop, (gateway, epoch, start, past))
-        self._journal.db.execute("INSERT INTO processed VALUES (?, ?, ?, ?, ?)", (gateway, epoch, start, past, now_ms))
+        if any(low != start for low, _ in touching):
+            drop = "DELETE FROM processed WHERE gateway = ? AND epoch = ? AND first BETWEEN ? AND ?"
+            self._journal.db.execute(drop, (gateway, epoch, start, past))
+        self._journal.db.execute(_PROCESSED, (gateway, epoch, start, past, now_ms))
 
     def listened_ms(self) -> int:
         """Return how long alerts have listened, ever."""
@@ -174,22 +235,21 @@ class Progress:
 
     def sensor(self, gateway: str, channel: str, quantity: str) -> Sensor | None:
         """Return what is known of a sensor; None for one that never answered."""
-        query = "SELECT * FROM sensor WHERE gateway = ? AND channel = ? AND quantity = ?"
-        return next(map(_sensor, self._journal.db.execute(query, (gateway, channel, quantity))), None)
+        return self._sensors.get((gateway, channel, quantity))
 
     def dead(self, quantity: str, at_ms: int, after_ms: int, unbroken_ms: int) -> list[Sensor]:
         """Return the sensors without a value for so long in which their gateway was there all the time."""
+        self._sensors.write()
         where = {"quantity": quantity, "since": at_ms - after_ms, "there": at_ms - unbroken_ms}
         return [_sensor(row) for row in self._journal.db.execute(_DEAD, where)]
 
     def save_sensor(self, sensor: Sensor) -> None:
         """Keep what is known of a sensor."""
-        *row, intervals = astuple(sensor)
-        values = (*row, msgspec.json.encode(intervals).decode())
-        self._journal.db.execute("INSERT OR REPLACE INTO sensor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._sensors.put((sensor.gateway, sensor.channel, sensor.quantity), sensor)
 
     def forget_sensor(self, gateway: str, channel: str, quantity: str) -> None:
         """Forget a sensor: when it comes again it is a new one."""
+        self._sensors.drop((gateway, channel, quantity))
         query = "DELETE FROM sensor WHERE gateway = ? AND channel = ? AND quantity = ?"
         self._journal.db.execute(query, (gateway, channel, quantity))
 
@@ -200,6 +260,23 @@ class Progress:
     def save_cursor(self, arrival_ms: int) -> None:
         """Keep how far the ledger is read."""
         self._journal.set_meta("cursor", str(arrival_ms))
+
+    def _read_series(self, key: _Key) -> Series | None:
+        query = "SELECT state FROM series WHERE rule = ? AND gateway = ? AND channel = ?"
+        row = self._journal.db.execute(query, key).fetchone()
+        return read_series(row[0]) if row else None
+
+    def _write_series(self, changed: Iterable[tuple[_Key, Series]]) -> None:
+        rows = [(*key, state.look_ms, msgspec.json.encode(state).decode()) for key, state in changed]
+        self._journal.db.executemany(_SERIES, rows)
+
+    def _read_sensor(self, key: _Key) -> Sensor | None:
+        query = "SELECT * FROM sensor WHERE gateway = ? AND channel = ? AND quantity = ?"
+        return next(map(_sensor, self._journal.db.execute(query, key)), None)
+
+    def _write_sensors(self, changed: Iterable[tuple[_Key, Sensor]]) -> None:
+        rows = [(*astuple(one)[:-1], msgspec.json.encode(one.intervals).decode()) for _, one in changed]
+        self._journal.db.executemany("INSERT OR REPLACE INTO sensor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _presences(self, where: str, value: str | int) -> Iterator[Presence]:
         rows = self._journal.db.execute(f"SELECT * FROM presence WHERE {where}", (value,)).fetchall()  # noqa: S608
