@@ -42,9 +42,13 @@ def status_file(data: Path) -> Path:
     unit = Path("/run") / data.name
     if data.parent == Path("/var/lib") and _is_there(unit):
         return unit / FILE
-    memory = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
     name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
-    return memory / f"gocche-{name}" / FILE
+    return memory() / f"gocche-{name}" / FILE
+
+
+def memory() -> Path:
+    """Return the folder for what no card need hold, and a full one cannot."""
+    return _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
 
 
 def make_ours(folder: Path) -> None:

@@ -6,7 +6,6 @@ It is the very poll of the agent (its sampler, its exchange, its line), so what 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from edge.clock import SystemClock
 from edge.config import ConfigError, checks, devices_toml, load
 from edge.sense.ports import open_line
 from edge.sense.sampler import NO_VALUE, Sampler
+from edge.status import memory
 from gocche.status import remedy
 from gocche.words import LANGUAGES, Refused, said, words
 from wire.quantities import QUANTITIES
@@ -24,6 +24,7 @@ from wire.reading import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from edge.config import Bus, Config, Sensor
     from wire.reading import Reading
@@ -39,8 +40,8 @@ def read(file: Path, folder: Path, where: list[str], profile: str | None) -> int
     line = f"{bus.port}, {bus.baud} {bus.format}, {sensor.driver.name} {getattr(sensor.config, 'profile', '')}"
     print(f"# {sensor.table.channel}: {line.strip()}")
     board = Board()
-    with TemporaryDirectory(prefix="gocche-read-") as scratch:
-        talk = Path(scratch) / "wire.txt"
+    with TemporaryDirectory(prefix="gocche-read-", dir=memory()) as scratch:
+        talk = memory() / scratch / "wire.txt"
         noted = replace(bus, capture=str(talk))
         sampler = Sampler(noted, [sensor], partial(open_line, noted, folder), lambda _: None, board, SystemClock())
         try:
@@ -85,7 +86,7 @@ def _asked(file: Path, config: Config, where: list[str], bus: str, address: int,
         return checks.sensor(devices_toml(file), 0, table, [one.name for one in config.buses])
     except ConfigError as error:
         wrong = error.finding
-        asked = replace(wrong.file, path=Path(f"gocche read {' '.join(where)}"))
+        asked = replace(wrong.file, path=type(file)(f"gocche read {' '.join(where)}"))
         raise ConfigError(asked, wrong.place.rpartition(" ")[2], wrong.kind, **wrong.facts) from error
 
 

@@ -187,6 +187,8 @@ type = "i16"
         ('"i16"', '"i16"\nscale = [0.1, 0.01]\nrange = [2, 25]', "within 2 to 25 several `scale`s can be right"),
         ('"i16"', '"i16"\nscale = [0.1, 0.1]', "a list of different ones"),
         ('"i16"', '"i16"\nscale = []', "a list of different ones"),
+        ('"i16"', '"i16"\nnone = [0x8000, -9999]', "`none` has -9999, which no register holds; write 0xd8f1"),
+        ('"i16"', '"i16"\nnone = [0x18000]', "`none` has 98304, which no register holds"),
     ],
 )
 def test_a_wrong_profile_names_file_and_key(old: str, new: str, words: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,13 @@ def test_a_talker_is_listened_to_and_its_warm_up_passed_over(read):
     assert "\n< 42 4d 00 1c " in said
     assert "pm2_5" in said
     assert "in the first 30 s after power-up this device is not to be trusted" in said
+
+
+def test_on_a_full_card_too(read, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/no such folder")
+    code, said = read("soil-1")
+    assert code == 0
+    assert "\n> 01 03 00 00 00 07 04 08\n" in said
 
 
 def test_a_probe_that_is_silent_and_one_that_is_not_in_the_file(read):

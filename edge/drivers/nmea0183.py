@@ -235,7 +235,7 @@ class _Heard:
         wanted = ", ".join(self._config.sentences)
         if self._damaged:
             return BadReply("checksum", self._damaged)
-        if b"$" in self._broken:
+        if b"$" in self._broken and self._broken.isascii():  # at a wrong speed each byte comes, that one, too
             return BadReply("short", f"the line fell silent within {self._broken.decode('ascii', 'replace')!r}")
         if self._others:
             return BadReply("silence", f"no {wanted} came, only {', '.join(sorted(set(self._others)))}")

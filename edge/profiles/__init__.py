@@ -92,6 +92,10 @@ class Point(_Strict, frozen=True):
             raise ValueError(f'point "{self.name}": order "{self.order}" does not fit type "{self.type}": {fitting}')
         if len(set(self.scales)) != len(self.scales) or not self.scales:
             raise ValueError(f'point "{self.name}": `scale` must be a number, or a list of different ones')
+        for raw in self.none:
+            if not 0 <= raw < 1 << 16 * self.width:
+                near = f"; write {raw % (1 << 16 * self.width):#x}" if raw < 0 else ""
+                raise ValueError(f'point "{self.name}": `none` has {raw}, which no register holds{near}')
         if self.quantity is None:
             self._decide()
             return

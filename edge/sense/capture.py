@@ -8,6 +8,7 @@ else (a slip of the pen: the spool, the configuration) is left alone.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.sense.transcript import Way, written
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LIMIT_BYTES = 2 * 1024 * 1024
+LONGEST_LINE = 4096  # of a file that may be anything
 
 
 class Capture:
@@ -71,6 +73,8 @@ def _is_ours(file: Path) -> bool:
         return False
     try:
         with file.open("rb") as there:
-            return there.read(1) in {b"", b">", b"<", b"#"}
+            said = (line.strip() for line in iter(partial(there.readline, LONGEST_LINE), b""))
+            first = next((line for line in said if line and not line.startswith(b"#")), b">")
     except OSError:
         return True  # not there yet; else the first note says what is wrong
+    return first[:1] in {b">", b"<"}  # a configuration begins with comments, too

@@ -110,10 +110,7 @@ class Exchange:
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
     def attach(self, line: Line) -> None:
-        """Talk on this line from now on. What the last one owed may still come: the device is the same.
-
-        The adapter need not be.
-        """
+        """Talk on this line from now on. What the last one owed may still come; the adapter may be another."""
         self._line = line
         self.echo.forget()
 
@@ -201,8 +198,10 @@ class Exchange:
                     if self._owed is not None:
                         self._owed.answers += missing
                     raise
-            tries -= 1
-            missing += self.hear_out()
+                tries -= 1
+                missing += self.hear_out()
+                if self._left_s() <= 0:  # a talker never let us ask again; to ask now would seem to meet silence
+                    raise
         if missing:  # was this the answer to this try, or to one that was given up? as long again may the others take
             as_long_ms = 3 * (reply.heard_ms - began_ms) // 2
             self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + min(as_long_ms, LONGEST_OWED_MS), missing)
@@ -318,8 +317,8 @@ class Exchange:
     def _is_answer(self, ask: Ask, came: bytes) -> bool:
         try:
             return isinstance(self._found(ask, came, quiet=False), bytes)
-        except BadReply as error:
-            return error.reason == Reason.REFUSED
+        except Exception as error:  # noqa: BLE001 - a driver's check may stumble over noise: that is no answer
+            return isinstance(error, BadReply) and error.reason == Reason.REFUSED
         finally:
             self._ahead = b""
 
@@ -390,4 +389,6 @@ def _broken(ask: Ask, came: bytes) -> BadReply:
         return BadReply("short", f"{who}{len(came)} of {ask.size} bytes came: {shown}", came)
     if len(came) > LONGEST_ANSWER:
         return BadReply("garbled", f"{len(came)} bytes came, none ends an answer: is the speed right? {shown}", came)
+    if not came.isascii():  # a text that broke off is still text
+        return BadReply("short", f"{who}{len(came)} bytes came, none ends an answer: is the speed right? {shown}", came)
     return BadReply("short", f"{who}the line fell silent within {shown}", came)

@@ -248,6 +248,31 @@ def test_a_talker_that_never_says_what_is_wanted_ends_with_the_budget(clock, noi
     assert clock.now - began <= 9_100
 
 
+def test_a_talker_that_leaves_no_time_to_ask_again_is_not_called_silent(clock):
+    """The second question went out when the time was over: "look at its power", where a foreign device talks on."""
+
+    def refused(reply):
+        raise BadReply("garbled", f"{reply!r} is no answer")
+
+    line = TimedLine(clock, talk=[(n * 20, b"$GPGSV,1,1,00*79\r\n") for n in range(5_000)])
+    with pytest.raises(BadReply, match="is no answer"):
+        exchange(clock, line).run(
+            iter_of(Ask(b"R\r", until=b"\n", check=refused)), Terms(device="probe", retries=2, budget_s=3.0)
+        )
+
+
+def test_a_check_that_stumbles_over_a_late_answer_harms_nobody(clock):
+    """It ended the thread of the bus, after the poll had its outcome: its neighbours lost seconds each time."""
+    line = TimedLine(clock, lambda _: [(700, b"\n")])
+    one = exchange(clock, line)
+    with pytest.raises(BadReply, match="no answer"):
+        one.run(iter_of(Ask(b"R\r", until=b"\n", check=lambda reply: reply[3])), Terms(device="probe"))
+    one.hear_out()
+    line.due.clear()
+    line._respond = lambda _: [(10, answer(7))]
+    assert values(one.run(asking(0), TERMS)) == [7]
+
+
 def test_a_driver_that_asks_on_after_its_time_is_a_defect_and_named(clock):
     def deaf():
         while True:
@@ -273,6 +298,7 @@ def test_wrong_speed_foreign_protocol_and_silence_are_told_apart(clock):
 
     assert words([]) == "silence: nothing came"
     assert words([(10, b"$GPGGA,12")]) == "short: the line fell silent within '$GPGGA,12'"
+    assert words([(10, b"\xf8\x80\x00")]).startswith("short: 3 bytes came, none ends an answer: is the speed right?")
     assert re.match(
         r"garbled: \d+ bytes came, none ends an answer: is the speed right\?", words([(5, b"\xfe" * 9_999)])
     )

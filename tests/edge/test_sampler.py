@@ -293,6 +293,19 @@ def test_a_port_that_is_none_is_told_in_whole_words_and_what_to_do(tmp_path, por
     assert "what port names is no serial port" in remedy(why, "soil-1", "en")
 
 
+@pytest.mark.parametrize(
+    ("why", "what"),
+    [
+        ("/dev/ttyUSB0: (22, 'Invalid argument')", "cannot do this speed"),
+        ("short: AT: 3 bytes came, none ends an answer: is the speed right? 'x'", "baud or format is wrong"),
+        ("short: AT: the line fell silent within 'TEMP 23'", "none of this device"),
+        ("short: 3 of 9 bytes came: 01 03 04", "noisy line"),
+    ],
+)
+def test_what_an_installer_is_told_to_look_at(why, what):
+    assert what in remedy(why, "soil-1", "en")
+
+
 def test_a_port_that_cannot_switch_the_direction_says_what_to_do_and_is_let_go(tmp_path):
     """A pseudo-terminal has no TIOCSRS485, as many USB adapters have not."""
     pty = Pty(tmp_path, lambda n, frame, send: None)
@@ -487,15 +500,17 @@ def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
 
 def test_a_capture_spoils_no_other_file(tmp_path):
     """`capture = "spool.db"` would write into the spool and, at its limit, move it away."""
-    spool, pipe = tmp_path / "spool.db", tmp_path / "pipe"
+    spool, pipe, settings = tmp_path / "spool.db", tmp_path / "pipe", tmp_path / "devices.toml"
     spool.write_bytes(b"SQLite format 3\0" + bytes(5_000))
     os.mkfifo(pipe)
-    for file in (spool, pipe):
+    settings.write_text("# A gateway.\n\n[gateway]\n")
+    for file in (spool, pipe, settings):
         far = SimulatedLine(lambda frame: answer(1, 312, 225))
         room, _ = sampler(lambda far=far, file=file: CapturedLine(far, Capture(file, 4_000)), one := sensor())
         assert all(room.poll(one).values for _ in range(100))
     assert spool.read_bytes() == b"SQLite format 3\0" + bytes(5_000)
     assert not (tmp_path / "spool.db.1").exists()
+    assert settings.read_text() == "# A gateway.\n\n[gateway]\n"
 
 
 def test_what_a_device_needs_is_known_by_its_driver_and_may_be_said_otherwise():
