@@ -113,7 +113,8 @@ class Dating:
             self._battery.compare(self.anchor, now)
         self._tell()
         self.due.rest(now)
-        if self._book.go_on() or self._bound():  # what has a date bounds what has none
+        # First: once something newer of this boot was freed, it would pass for what lies before them.
+        if self._bound() or self._book.go_on():
             self.due.hurry()
 
     def _bound(self) -> int:
