@@ -7,7 +7,9 @@ else (a slip of the pen: the spool, the configuration) is left alone.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,15 +58,21 @@ class Capture:
     def _note(self, way: Way, data: bytes) -> None:
         if not self._well:
             return
-        text = written([(way, data)])
         try:
-            with self._file.open("a", encoding="utf-8") as out:
-                if 2 * (out.tell() + len(text)) > self._limit:
-                    self._file.replace(self._file.with_name(self._file.name + ".1"))
-                out.write(text)
+            self._write(written([(way, data)]).encode())
         except OSError as error:
             self._well = False
             log.warning("capture ended file=%s why=%r", self._file, str(error))
+
+    def _write(self, line: bytes) -> None:
+        """Add a line, or raise: half of one would spoil the next, and so the whole talk."""
+        with self._file.open("ab", buffering=0) as out:
+            end = out.tell()
+            if 2 * (end + len(line)) > self._limit:
+                self._file.replace(self._file.with_name(self._file.name + ".1"))
+            if out.write(line) < len(line):
+                out.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_ours(file: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import threading
 import time
@@ -496,6 +497,20 @@ def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
     room, health = sampler(lambda: CapturedLine(far, Capture(Path("/dev/full"))), one)
     assert all(room.poll(one).values for _ in range(10))
     assert health["soil-1"].why == ""
+
+
+def test_a_capture_on_a_disk_that_fills_can_be_played_again(tmp_path):
+    """Half a line was left, the next start wrote on behind it, and no talk of the file could be read."""
+    file, limits = tmp_path / "wire.txt", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        full = Capture(file)
+        for _ in range(100):
+            full.sent(b"\x01\x03\x00\x00\x00\x02\xc4\x0b")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    Capture(file).sent(b"\x01")
+    assert 30 < len(parse(file.read_text())) < 45
 
 
 def test_a_capture_spoils_no_other_file(tmp_path):
