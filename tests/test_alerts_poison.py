@@ -92,6 +92,21 @@ def test_a_hundred_messages_are_one_commit_and_one_state(bench: Bench) -> None:
     assert sum("INTO series" in one for one in said) == sum("FROM series WHERE rule" in one for one in said) == 1
 
 
+def test_one_that_cannot_be_judged_among_a_hundred_costs_few_commits(bench: Bench) -> None:
+    bench.clock.advance(301)
+    made = [batch(1 + n, [(bench.at(3.0 * n), 10.0)]) for n in range(100)]
+    made[61].blocks[0].columns[0][0] = "no number"
+    said: list[str] = []
+    bench.alerts._journal.db.set_trace_callback(said.append)
+    for one in made:
+        bench.alerts.offer(one, bench.clock.utc_ms())
+    bench.step()
+    bench.alerts._journal.db.set_trace_callback(None)
+    assert list(bench.alerts._progress.processed("sg-01", made[0].epoch)) == [(1, 62), (63, 101)]
+    assert bench.alerts.health()["poisoned"] == 1
+    assert said.count("COMMIT") + said.count("ROLLBACK") < 25
+
+
 def test_a_store_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
     clock, hanging = SystemClock(), threading.Event()
     bench = Bench(tmp_path, [SMOKE], None, clock=clock, ledger_s=0.1)
