@@ -53,8 +53,10 @@ class Places:
             return self._in_memory(str(error))
         try:
             if self._memory.exists():  # the cloud takes an epoch that comes back for a second gateway's
+                spool.relieve()
                 spool.begin(anew=True)  # first: a start that is cut off here finds memory there, and does it again
             spool.take_in(self._memory)
+            spool.recovered()
         except SpoolFull as error:
             spool.relieve()
             spool.notes.append(f"no room for what memory holds ({error}); the next start goes on with it")
@@ -82,8 +84,9 @@ class Places:
 
     def _in_memory(self, why: str) -> Spool:
         make_ours(self._memory.parent)
+        again = self._memory.exists()
         spool = Spool(self._memory, MEMORY_BYTES, boot=self._boot)
-        if spool.acquired:  # the card may have had its turn since, with what is in here
+        if again:  # the card may have had its turn since, with what is in here
             with suppress(SpoolFull):
                 spool.begin(anew=True)
         spool.notes.append(

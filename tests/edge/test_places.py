@@ -128,8 +128,10 @@ def all_but_the_card(path, *args, **named):
 
 def test_what_memory_gets_after_a_take_over_that_was_cut_off_goes_to_the_card_too(tmp_path, monkeypatch):
     two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory" / "spool.db", BOOT)
-    for n in (4, 6):
+    epochs = set()
+    for n in (0, 4, 6):
         refuge = two.refuge()
+        epochs.add(refuge.epoch)
         refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * n, BOOT)
         refuge.close()
         with monkeypatch.context() as patched:
@@ -137,6 +139,23 @@ def test_what_memory_gets_after_a_take_over_that_was_cut_off_goes_to_the_card_to
             two.opened(0).close()
     spool = two.opened(0)
     assert sorted(spool.earlier().values()) == [4, 6], "each once"
+    assert len(epochs) == 3, "and none under an epoch that another came after"
+    spool.close()
+
+
+def test_a_full_card_takes_what_memory_holds_into_the_room_of_its_ballast(tmp_path, card):
+    two = Places(card / "spool.db", QUOTA, tmp_path / "memory.db", BOOT)
+    spool = two.opened(0)
+    before = spool.epoch
+    spool.close()
+    refuge = two.refuge()
+    refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * 9, BOOT)
+    refuge.close()
+    make_ill(card, "full")
+    spool = two.opened(0)
+    assert (spool.notes, spool.earlier()) == ([], {refuge.epoch: 9})
+    assert spool.epoch != before
+    spool.close()
 
 
 def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_memory(tmp_path, monkeypatch):
