@@ -40,8 +40,8 @@ journeys: $(VENV)/dev ## slow: outages, kills, full disks, real servers; keeps p
 bench: $(VENV)/dev ## figures against peers and limits, as ratios
 	$(BIN)/python -m bench $(ARGS)
 
-servers: ## as root: Debian's Mosquitto, Chromium and wrk, InfluxDB 1.8.10 where Go is
-	apt-get install -y --no-install-recommends mosquitto chromium fonts-noto-core wrk
+servers: ## as root: Debian's Mosquitto, Chromium, wrk and zbar, InfluxDB 1.8.10 where Go is
+	apt-get install -y --no-install-recommends mosquitto chromium fonts-noto-core wrk zbar-tools
 	-systemctl disable --now mosquitto.service 2>/dev/null
 	@if command -v go >/dev/null; then \
 	  GOBIN=$(CURDIR)/.servers go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10; \
@@ -52,8 +52,8 @@ docs: $(VENV)/dev ## write docs/reference/ anew from the code
 
 lock: ## choose the newest allowed versions and lock them with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/edge.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra cloud --extra demo --group build -c requirements/edge.lock -o requirements/run.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra cloud --extra demo --group build --group dev -c requirements/run.lock -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra cloud --extra demo --extra labels --group build -c requirements/edge.lock -o requirements/run.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra cloud --extra demo --extra labels --group build --group dev -c requirements/run.lock -o requirements/dev.lock
 
 clean: ## forget what was built here; the garden's data stays where --data put it
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,6 +15,7 @@ from settings import words as sentences
 
 EXTRAS = dict.fromkeys(("amqtt", "influxdb_client", "jinja2", "starlette", "uvicorn"), "cloud") | {
     "pymodbus": "cloud,demo",
+    **dict.fromkeys(("segno", "reportlab", "PIL", "pypdfium2", "zxingcpp"), "cloud,labels"),
     "grafana_client": "grafana",
 }  # library → what to install for it
 

@@ -154,6 +154,35 @@ def _undo(add: _Add) -> None:
     _of_the_server(add)
 
 
+def _mint(add: _Add) -> None:
+    add("count", type=int, metavar="N")
+    add("--batch", default="", metavar="NAME")
+    _of_the_server(add)
+
+
+def _labels(add: _Add) -> None:
+    add("path", type=Path, metavar="FILE|DIR")
+    add("codes", nargs="*", metavar="CODE")
+    add("--batch", default="", metavar="NAME")
+    add("--url", default="", metavar="URL")
+    _of_the_server(add)
+
+
+def _sheet(add: _Add) -> None:
+    _labels(add)
+    add("--grid", default="3x4", metavar="ACROSSxDOWN")
+    add("--page", default="", metavar="WIDTHxHEIGHT")
+    add("--symbol", type=float, default=40.0, metavar="MM")
+    add("--skip", type=int, default=0, metavar="N")
+    add("--font", default="", metavar="FILE")
+
+
+def _plates(add: _Add) -> None:
+    _labels(add)
+    add("--size", default="60x80", metavar="WIDTHxHEIGHT")
+    add("--background", action="store_true")
+
+
 def _export(add: _Add) -> None:
     add("folder", type=Path, metavar="DIR")
     add("--url", default="http://127.0.0.1:8086", metavar="URL")
@@ -206,6 +235,10 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "registry check": (_path, commands.registry_check),
     "registry log": (_log, commands.registry_log),
     "registry undo": (_undo, commands.registry_undo),
+    "labels mint": (_mint, commands.labels_mint),
+    "labels sheet": (_sheet, commands.labels_sheet),
+    "labels plates": (_plates, commands.labels_plates),
+    "labels verify": (_labels, commands.labels_verify),
     "grafana export": (_export, commands.grafana_export),
     "store copy": (_copy, commands.store_copy),
 }

@@ -245,7 +245,41 @@ def registry_undo(options: argparse.Namespace) -> int:
     return _of_the_registry(options, undo, options.act)
 
 
-def _of_the_registry(options: argparse.Namespace, run: Callable[..., int], *asked: object, **how: bool) -> int:
+def labels_mint(options: argparse.Namespace) -> int:
+    """Mint blank tags."""
+    from gocche.labels import mint
+
+    return _of_the_registry(options, mint, options.count, options.batch)
+
+
+def labels_sheet(options: argparse.Namespace) -> int:
+    """Draw labels on a sheet."""
+    from gocche.labels import sheet
+
+    return _of_the_registry(
+        options, sheet, options.path, options.codes, options.batch, url=options.url, grid=options.grid,
+        page=options.page, symbol_mm=options.symbol, skip=options.skip, font=options.font,
+    )  # fmt: skip
+
+
+def labels_plates(options: argparse.Namespace) -> int:
+    """Draw plates for who engraves them."""
+    from gocche.labels import plates
+
+    return _of_the_registry(
+        options, plates, options.path, options.codes, options.batch, url=options.url, size=options.size,
+        background=options.background,
+    )  # fmt: skip
+
+
+def labels_verify(options: argparse.Namespace) -> int:
+    """Read labels back."""
+    from gocche.labels import verify
+
+    return _of_the_registry(options, verify, options.path, options.codes, options.batch, url=options.url)
+
+
+def _of_the_registry(options: argparse.Namespace, run: Callable[..., int], *asked: object, **how: object) -> int:
     config = _cloud_config(options, running=False)
     try:
         return run(config, *asked, **how)

@@ -38,7 +38,7 @@ def bring_in(config: CloudConfig, path: Path, *, partial: bool, dry: bool) -> in
             book,
             rows,
             problems,
-            who=_who(),
+            who=who(),
             what=f"import {path}",
             at_ms=SystemClock().utc_ms(),
             partial=partial,
@@ -50,7 +50,7 @@ def bring_in(config: CloudConfig, path: Path, *, partial: bool, dry: bool) -> in
 
 def take_out(config: CloudConfig, path: Path) -> int:
     """Write the registry as a folder of CSV files, a workbook (.xlsx) or its trees as GeoJSON, by the path's name."""
-    with _book(config, writer=False) as book:
+    with book_of(config, writer=False) as book:
         if path.suffix == ".xlsx":
             from cloud.registry.sheets import workbook
 
@@ -67,7 +67,7 @@ def take_out(config: CloudConfig, path: Path) -> int:
 
 def log(config: CloudConfig, act: int | None) -> int:
     """Print who changed what, newest first; or every change of one act."""
-    with _book(config, writer=False) as book:
+    with book_of(config, writer=False) as book:
         if act is None:
             for one in book.acts(SHOWN):
                 when = hanoi(one.at_ms).strftime("%Y-%m-%d %H:%M")
@@ -83,18 +83,19 @@ def log(config: CloudConfig, act: int | None) -> int:
 
 def undo(config: CloudConfig, act: int) -> int:
     """Take an act back. Raises Refused, or Bad where somebody has changed one of its rows since."""
-    with _book(config, writer=True) as book:
+    with book_of(config, writer=True) as book:
         if not book.changes(act):
             raise Refused("registry", "no_act", act=act)
         try:
-            book.undo(act, _who(), SystemClock().utc_ms())
+            book.undo(act, who(), SystemClock().utc_ms())
         except Rejected as rejected:
             raise rejected.faults[0][1] from rejected
     print(both("registry", "undone", act=act))
     return 0
 
 
-def _book(config: CloudConfig, *, writer: bool) -> Book:
+def book_of(config: CloudConfig, *, writer: bool) -> Book:
+    """Open the registry of a configuration. Raises Refused where there is none yet."""
     path = Path(config.data.path) / NAME
     if not path.exists():
         raise Refused("registry", "none", path=path)
@@ -113,8 +114,9 @@ def _book_to_fill(data: Path, *, dry: bool) -> Book:
     return Book(path, writer=True)
 
 
-def _who() -> str:
-    return f"{getpass.getuser()} (gocche registry)"
+def who() -> str:
+    """Return who acts, as the registry keeps it."""
+    return f"{getpass.getuser()} (gocche)"
 
 
 def _print(report: Report, path: Path) -> None:

@@ -27,6 +27,12 @@ from settings.words import words as words_of
 ROOT = Path(__file__).parents[1]
 LANGUAGES = ("vi", "en")
 VIETNAMESE = re.compile("[àáâãèéêìíòóôõùúýăđĩũơưạ-ỹ]", re.IGNORECASE)
+SHORT = {
+    "SheetError": ("cloud.registry", "sheet"),
+    "Bad": ("cloud.registry", "row"),
+    "BadLabel": ("cloud.labels", "label"),
+}
+PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "settings"}
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 
 
@@ -143,11 +149,10 @@ def sentences(package):
 
 def asked():
     """Yield (where, words.toml's package, part, name, facts or None for **) of every call that tells a sentence."""
-    for file, call in calls("said", "both", "Refused", "Taken", "SheetError", "Bad"):
+    for file, call in calls("said", "both", "Refused", "Taken", *SHORT):
         names = [one.value if isinstance(one, ast.Constant) else None for one in call.args]
-        if part := {"SheetError": "sheet", "Bad": "row"}.get(getattr(call.func, "id", "")):
-            names = ["cloud.registry", part, *names]
-        if file.parent.name != "settings" and names and names[0] not in {"cloud.config", "cloud.registry", "settings"}:
+        names = [*SHORT.get(getattr(call.func, "id", ""), ()), *names]
+        if file.parent.name != "settings" and names and names[0] not in PACKAGES:
             names.insert(0, "gocche")
         given = {key.arg for key in call.keywords}
         if len(names) >= 3 and None not in names[:3]:

@@ -1,0 +1,31 @@
+"""New codes: random, so that nobody guesses a neighbour's, and each once for ever."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from cloud.registry import codes
+from cloud.registry.kinds import Tag
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from cloud.registry.book import Book
+
+MOST = 5_000  # in one batch
+
+
+def mint(book: Book, count: int, batch: str, today: date, *, who: str, at_ms: int) -> list[Tag]:
+    """Write `count` blank tags into the registry as one act; return them. Raises what the registry refuses."""
+    with book.writing(who, f"mint {count} tags, batch {batch}", at_ms) as draft:
+        taken = {str(key[0]) for kind in ("tree", "tag") for key in draft.whole(kind)}
+        minted: list[Tag] = []
+        while len(minted) < count:
+            five = "".join(secrets.choice(codes.ALPHABET) for _ in range(codes.LENGTH - 1))
+            code = five + codes.check_char(five)
+            if code not in taken:
+                taken.add(code)
+                minted.append(Tag(code=code, batch=batch, minted_on=today))
+        draft.put(minted)
+    return minted

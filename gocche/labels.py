@@ -1,0 +1,150 @@
+"""`gocche labels`: codes minted, sheets and plates made of them, and what was made verified from a scan or a photo."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cloud.clock import SystemClock, hanoi
+from cloud.labels.symbol import SHORT, Symbol, address
+from cloud.registry import codes
+from cloud.registry.kinds import Tag, Tree
+from gocche.registry import book_of, who
+from gocche.words import Refused, both
+from settings.words import said, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloud.config import CloudConfig
+    from cloud.registry.book import Book
+
+FOUND = 1  # exit status: what was verified is not what was minted
+
+
+def mint(config: CloudConfig, count: int, batch: str) -> int:
+    """Mint blank tags and print their codes. Raises Refused."""
+    from cloud.labels.mint import MOST
+    from cloud.labels.mint import mint as made
+
+    if not 1 <= count <= MOST:
+        raise Refused("labels", "count", count=count, limit=MOST)
+    now_ms = SystemClock().utc_ms()
+    today = hanoi(now_ms).date()
+    with book_of(config, writer=True) as book:
+        for tag in made(book, count, batch or today.isoformat(), today, who=who(), at_ms=now_ms):
+            print(codes.shown(tag.code))
+    return 0
+
+
+def sheet(
+    config: CloudConfig,
+    path: Path,
+    asked: list[str],
+    batch: str,
+    *,
+    url: str,
+    grid: str,
+    page: str,
+    symbol_mm: float,
+    skip: int,
+    font: str,
+) -> int:
+    """Write a PDF of labels; blank tags are printed ones then. Raises BadLabel, Refused, OSError."""
+    from cloud.labels.sheet import A4, Form, draw
+
+    across, down = map(int, _pair(grid))
+    form = Form(_pair(page), 1, 1, symbol_mm, margin=0.0) if page else Form(A4, across, down, symbol_mm)
+    with book_of(config, writer=True) as book:
+        tags = _tags(book, asked, batch)
+        public = _public(config, url, tags[0])
+        pages = draw(path, tags, public, _lines(), form, skip=skip, font=font)
+        _printed(book, tags, f"labels {path.name}")
+    print(both("labels", "drawn", path=path, labels=len(tags), pages=pages))
+    return 0
+
+
+def plates(
+    config: CloudConfig, folder: Path, asked: list[str], batch: str, *, url: str, size: str, background: bool
+) -> int:
+    """Write an SVG for each tag. Raises BadLabel, Refused, OSError."""
+    from cloud.labels.plate import Plate, svg
+
+    plate = Plate(*_pair(size), background=background)
+    folder.mkdir(parents=True, exist_ok=True)
+    with book_of(config, writer=True) as book:
+        tags = _tags(book, asked, batch)
+        public = _public(config, url, tags[0])
+        for code in tags:
+            (folder / f"{code}.svg").write_text(svg(code, Symbol(address(public, code)), _lines(), plate), "utf-8")
+        _printed(book, tags, f"plates {folder.name}")
+    print(both("labels", "drawn", path=folder, labels=len(tags), pages=len(tags)))
+    return 0
+
+
+def verify(config: CloudConfig, path: Path, asked: list[str], batch: str, *, url: str) -> int:
+    """Say which tags a PDF or a photo shows, and which it should and does not; return 1 where anything is wrong."""
+    from cloud.labels.verify import verify as read
+
+    with book_of(config, writer=False) as book:
+        known = {tag.code for tag in book.rows("tag") if isinstance(tag, Tag)}
+        known |= {tree.code for tree in book.rows("tree") if isinstance(tree, Tree)}
+        wanted = set(_tags(book, asked, batch)) if asked or batch else set()
+    found = read(path, _public(config, url, "0" * codes.LENGTH))
+    for what, faulty in (
+        ("missing", sorted(wanted - set(found.codes))),
+        ("twice", found.twice),
+        ("unminted", sorted(set(found.codes) - known)),
+        ("foreign", found.foreign),
+    ):
+        if faulty:
+            print(both("labels", what, codes=", ".join(faulty)))
+    print(both("labels", "verified", path=path, read=len(found.codes), good=len(set(found.codes) & known)))
+    return FOUND if found.foreign or found.twice or wanted - set(found.codes) or set(found.codes) - known else 0
+
+
+def _tags(book: Book, asked: list[str], batch: str) -> list[str]:
+    """Return the codes that were asked for: one by one, or a batch that is not retired. Raises Refused."""
+    tags = {tag.code: tag for tag in book.rows("tag") if isinstance(tag, Tag)}
+    if asked:
+        found = [codes.normalise(text) for text in asked]
+        minted = tags.keys() | {tree.code for tree in book.rows("tree") if isinstance(tree, Tree)}
+        unknown = [text for text, code in zip(asked, found, strict=True) if code not in minted]
+        if unknown:
+            raise Refused("labels", "unknown", codes=", ".join(unknown))
+        return [code for code in found if code]
+    of_batch = [tag.code for tag in tags.values() if tag.batch == batch and tag.state != "retired"]
+    if not of_batch:
+        raise Refused(
+            "labels", "no_batch", batch=batch, known=", ".join(sorted({tag.batch for tag in tags.values()})) or "—"
+        )
+    return of_batch
+
+
+def _printed(book: Book, tags: list[str], what: str) -> None:
+    wanted = set(tags)
+    blank = [tag for tag in book.rows("tag") if isinstance(tag, Tag) and tag.code in wanted and tag.state == "blank"]
+    with book.writing(who(), what, SystemClock().utc_ms()) as draft:
+        draft.put([Tag(code=tag.code, state="printed", batch=tag.batch, minted_on=tag.minted_on) for tag in blank])
+
+
+def _public(config: CloudConfig, url: str, code: str) -> str:
+    """Return the public address, once it is known to make a symbol; say so where a shorter host would be better."""
+    public = url or config.http.public_url
+    symbol = Symbol(address(public, code))
+    if symbol.large:
+        for language in ("vi", "en"):
+            print(said("cloud.labels", "label", "large", language, url=symbol.url, length=len(symbol.url), limit=SHORT))
+    return public
+
+
+def _lines() -> tuple[str, str]:
+    line = words("cloud.labels")["tag"]["line"]
+    return line["vi"], line["en"]
+
+
+def _pair(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)", text)
+    if not found:
+        raise Refused("labels", "no_pair", text=text)
+    return float(found[1]), float(found[2])
