@@ -77,7 +77,7 @@ def test_a_minute_without_the_broker(tmp_path: Path) -> None:
             each.before = each.world.figure()
             assert each.before["quality"] == "live"
         told: list[set[str]] = [set() for _ in cuts]
-        end = time.monotonic() + CUT_S
+        end = time.monotonic() + CUT_S + 3  # a figure may have been measured in the very moment of the cut
         while time.monotonic() < end:
             for each, ages in zip(cuts, told, strict=True):
                 assert each.world.figure().get("time") == each.before["time"], "no figure may look newer than it is"
