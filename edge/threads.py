@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,16 @@ def started(run: Callable[[], object], name: str) -> threading.Thread:
     thread = threading.Thread(target=_named, args=(run, name), name=name, daemon=True)
     thread.start()
     return thread
+
+
+def busy_ms(thread: threading.Thread) -> int:
+    """Return how long a thread has had the processor, by proc(5); 0 for one that has ended."""
+    try:
+        stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text("ascii", errors="replace")
+    except OSError:
+        return 0
+    ticks = stat.rpartition(")")[2].split()[11:13]  # utime and stime; a name may have blanks and brackets
+    return 1000 * sum(map(int, ticks)) // os.sysconf("SC_CLK_TCK")
 
 
 def _named(run: Callable[[], object], name: str) -> None:

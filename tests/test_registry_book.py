@@ -345,7 +345,13 @@ def test_a_room_sees_a_change_at_its_next_look_and_keeps_what_it_read_when_the_f
         assert "not made yet" in live.why
         assert len(live.now.trees) == 5, "while there is none, what its tables say"
     assert (len(seen.now.contacts), len(public.now.contacts)) == (3, 0)
+    sqlite3.connect(path).close()
+    path.touch()  # another process is just making it
+    seen.look()
+    assert "not made yet" in seen.why
     with Book(path, writer=True) as book:
+        seen.look()
+        assert "not made yet" in seen.why, "its tables are there, and nothing in them"
         with book.writing("lan", "planting", 1) as draft:
             draft.put([ZONE, TREE, Person(code="p1", name="Lan", roles=("operator",), email="lan@example.vn")])
         for live in (seen, public):

@@ -74,10 +74,13 @@ class Book:
             self._db.close()
             raise
 
+    @property
+    def _form(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
     def _of_our_form(self, path: Path | None) -> None:
-        form = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if form > FORM:
-            raise Taken("cloud.registry", "book", "newer", path=path, form=form, ours=FORM)
+        if self._form > FORM:
+            raise Taken("cloud.registry", "book", "newer", path=path, form=self._form, ours=FORM)
 
     def _found(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -111,8 +114,8 @@ class Book:
 
     @property
     def empty(self) -> bool:
-        """Return whether nobody has ever written anything."""
-        return self._db.execute("SELECT 1 FROM act LIMIT 1").fetchone() is None
+        """Return whether nobody has ever written anything, or its tables are just being made."""
+        return self._form == 0 or self._db.execute("SELECT 1 FROM act LIMIT 1").fetchone() is None
 
     def rows(self, kind: str) -> list[Record]:
         """Return all records of a kind, by key."""

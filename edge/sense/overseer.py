@@ -1,8 +1,9 @@
 """Keeps the buses alive, each alone: one thread a bus, replaced when its turn does not end in time.
 
 A turn has a promised end (`Sampler.ends_ms`). One that is overdue hangs in the kernel or in a device's driver; its
-thread is told to stop and a new one takes the bus over, from opening the port on. Only when the old thread never comes
-back, and so holds the port for ever, can nothing but a new process help.
+thread is told to stop and a new one takes the bus over, from opening the port on. Where that brings values again, one
+that never comes back is left asleep. Only when it holds the port for ever, takes the processor from the others, or is
+not the only one, can nothing but a new process help.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.sense.sampler import Sampler
-from edge.threads import started
+from edge.threads import busy_ms, started
 
 if TYPE_CHECKING:
     from edge.clock import Clock
 
 log = logging.getLogger(__name__)
 GRACE_MS = 30_000  # for a thread that was told to stop to come back
+SPINS_MS = 1_000  # of the processor, for a thread that should have ended: it loops
 LAST_S = 0.5  # for threads that were broken off at an ordered stop
 
 
@@ -33,13 +35,22 @@ class _Bus(msgspec.Struct):
     heals: int = 0
 
 
+class _Left(msgspec.Struct):
+    """A thread that was told to stop: when, and how long it had had the processor then."""
+
+    bus: _Bus
+    thread: threading.Thread
+    since_ms: int
+    busy_ms: int
+
+
 class Overseer:
     """The buses of one gateway. `make` of each returns a new sampler for it. Belongs to the main thread."""
 
     def __init__(self, makers: dict[str, Callable[[], Sampler]], clock: Clock) -> None:
         self._makers, self._clock = makers, clock
         self._buses: list[_Bus] = []
-        self._gone: list[tuple[threading.Thread, int]] = []  # told to stop, and when
+        self._left: list[_Left] = []
 
     def start(self) -> None:
         """Begin on every bus."""
@@ -54,11 +65,17 @@ class Overseer:
                 what = "hangs" if bus.thread.is_alive() else "stumbled"
                 log.error("bus=%s %s; closed and opened again times=%s", bus.name, what, bus.heals)
                 bus.sampler.abort()
-                self._gone.append((bus.thread, now))
+                self._left.append(_Left(bus, bus.thread, now, busy_ms(bus.thread)))
                 bus.sampler, bus.thread = _started(bus.name, bus.make)
-        self._gone = [(thread, since) for thread, since in self._gone if thread.is_alive()]
-        stuck = next((thread.name for thread, since in self._gone if now - since > GRACE_MS), None)
-        return "" if stuck is None else f"{stuck} does not let go of its port"
+        self._left = [left for left in self._left if left.thread.is_alive()]
+        late = [left for left in self._left if now - left.since_ms > GRACE_MS]
+        stuck = next((left for left in late if not self._healed(left)), None)
+        return "" if stuck is None else f"{stuck.thread.name} does not let go of its port"
+
+    def _healed(self, left: _Left) -> bool:
+        """Whether its bus brings values again, and it does nothing any more."""
+        alone = sum(one.bus is left.bus for one in self._left) == 1
+        return alone and left.bus.sampler.brought and busy_ms(left.thread) - left.busy_ms < SPINS_MS
 
     def sampler(self, bus: str) -> Sampler:
         """Return who owns a bus now, to give it an order. Raises StopIteration for a bus that is not there."""

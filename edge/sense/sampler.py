@@ -44,7 +44,7 @@ _STOPS = PortLost("the bus is being stopped or opened again")
 
 
 class Sampler:
-    """The owner of one bus. `run` belongs to one thread; `stop`, `order` and `ends_ms` may be used from others.
+    """The owner of one bus. `run` belongs to one thread, all else may be used from others.
 
     `put` takes what is read; it is called for every poll that is not broken off by `stop`.
     """
@@ -69,12 +69,11 @@ class Sampler:
         self._warmup_ms = {sensor.table.channel: round(1000 * sensor.habits.warmup_s) for sensor in sensors}
         self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: Line | None = None
-        self._opened_ms = 0
-        self._reopen_ms = 0
+        self._opened_ms = self._reopen_ms = 0
         self._reopen_s = 1.0
         self._why_lost = ""
         self._wake = threading.Event()
-        self._stopped = False
+        self._stopped = self.brought = False  # any value was brought
         self.ends_ms = clock.mono_ms() + round(1000 * SLACK_S)  # by when what it does now has ended, if nothing hangs
 
     # --- from other threads
@@ -132,7 +131,8 @@ class Sampler:
             if self._stopped or self._clock.mono_ms() < at:
                 continue
             sensor = self._sensors[number]
-            self._put(self.poll(sensor))
+            self._put(reading := self.poll(sensor))
+            self.brought |= bool(reading.values)
             heapq.heapreplace(due, (self._next(at, sensor), number))
             try:
                 self._exchange.hear_out()  # how late an answer is shows only while it comes

@@ -325,3 +325,20 @@ def test_a_date_never_changes_and_no_worse_one_replaces_a_better(tmp_path_factor
             date = (batch.offset_ms, batch.source, batch.uncertainty_ms)
             assert frozen.setdefault(number, date) == date
     gateway.spool.close()
+
+
+def test_what_is_freed_before_a_dead_boot_is_bounded_does_not_pass_for_what_lay_before_it(tmp_path):
+    reading = Reading("s", 5_000, {"soil_ec": 1}, {})
+    dead, living = "a1" * 8, "b2" * 8
+    for boot in (dead, living):
+        spool = Spool(tmp_path / "spool.db", 1 << 22, "own", boot)
+        spool.append([reading], boot)
+        newest = spool.cut()[-1]
+        if boot == dead:
+            spool.close()
+    spool.dates.anchor(living, Anchor(UTC + 5 * HOUR_MS, Source.NTP, 100, 5_000))
+    assert spool.free(newest.identity), "acknowledged while a full card took no dates"
+    spool.dates.bound(living, UTC + 5 * HOUR_MS + 100)
+    told = spool.dates.of(dead)
+    assert told.offset_ms - told.uncertainty_ms <= UTC <= told.offset_ms + told.uncertainty_ms
+    spool.close()

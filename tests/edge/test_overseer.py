@@ -31,11 +31,14 @@ class Hung(SimulatedLine):
 
     def __init__(self, heeds: bool) -> None:
         super().__init__(lambda _: b"")
+        self.loops = False  # takes the processor meanwhile
         self.heeds, self.let_go, self.inside, self.closed = heeds, threading.Event(), threading.Event(), False
 
     def read(self, size, patience_s):
         self.inside.set()
-        self.let_go.wait(30)
+        while not self.let_go.wait(0 if self.loops else 30):
+            if not self.loops:
+                break
         return b""
 
     def cancel(self):
@@ -50,6 +53,7 @@ class Garden:
     def __init__(self, first: Hung) -> None:
         self.clock, self.board, self.got = Turned(), Board(), []
         self.first, self.opened = first, 0
+        self.locks = True  # who hangs keeps the port from the next one
         makers = {"sick": lambda: self.made("sick", self.sick), "well": lambda: self.made("well", self.well)}
         self.overseer = Overseer(makers, self.clock)
 
@@ -64,13 +68,17 @@ class Garden:
         self.opened += 1
         if self.opened == 1:
             return self.first
-        if not self.first.closed:
+        if self.locks and not self.first.closed:
             raise PortLost("port is locked by the thread that hangs")
         return self.well()
 
     def turn(self, ms):
         """Let time go on, as a port is tried again only after a while."""
         self.clock.now += ms
+
+    def read_on(self, sick, well):
+        """Whether more is read of each than so many."""
+        return len(self.seen("sick")) > sick and len(self.seen("well")) > well
 
     def seen(self, channel, reason=None):
         return [
@@ -111,6 +119,28 @@ def test_a_thread_that_never_lets_go_of_its_port_makes_the_process_end(hung):
     assert garden.overseer.look() == ""
     garden.clock.now += GRACE_MS + 1
     assert garden.overseer.look() == "bus-sick does not let go of its port"
+    garden.overseer.stop(0.1)
+
+
+@pytest.mark.parametrize("hung", [False], indirect=True)
+@pytest.mark.parametrize("loops", [False, True])
+def test_a_thread_that_sleeps_for_ever_beside_a_bus_that_is_read_again_costs_nobody_a_restart(hung, loops):
+    garden = Garden(hung)
+    garden.locks, hung.loops = False, loops
+    garden.overseer.start()
+    until(hung.inside.is_set, 5, "the sick bus hangs")
+    garden.clock.now += LONG_MS
+    assert garden.overseer.look() == ""
+    until(lambda: garden.turn(50) or any(one.values for one in garden.seen("sick")), 5, "it is read again")
+    while garden.clock.now < LONG_MS + 2 * GRACE_MS:
+        read = len(garden.seen("sick")), len(garden.seen("well"))
+        garden.turn(5_000)
+        until(lambda read=read: garden.turn(1) or garden.read_on(*read), 5, "both are read on")
+        assert loops or garden.overseer.look() == ""
+    if loops:
+        told = []
+        until(lambda: told.append(garden.overseer.look()) or any(told), 20, "one that takes the processor is not left")
+        assert told[-1] == "bus-sick does not let go of its port"
     garden.overseer.stop(0.1)
 
 

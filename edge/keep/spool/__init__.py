@@ -207,7 +207,7 @@ class Spool:
         with self._file.transaction(durable=False):  # undone by a power cut, it is sent and freed again
             self._file.forget(row[0])
             self._file.set_meta("floor", self._next_first())
-            if row[1] is not None and row[1] > self._file.meta("dated_until"):
+            if row[1] is not None and row[1] > self._file.meta("dated_until") and not self.dates.undated_before(row[0]):
                 self._file.set_meta("dated_until", row[1])
         return True
 

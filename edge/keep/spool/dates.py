@@ -79,6 +79,11 @@ class Dates:
             for first_ms, last_ms, number in self._db.execute(sql, (boot, AT_ONCE)).fetchall():
                 yield *rows.date(boot, anchor, first_ms, last_ms), number
 
+    def undated_before(self, number: int) -> bool:
+        """Whether a boot that died undated may lie before a batch: then that batch's date bounds it from above only."""
+        sql = "SELECT 1 FROM batch INDEXED BY undated WHERE offset_ms IS NULL AND kind = 1 AND id < ? LIMIT 1"
+        return self._db.execute(sql, (number,)).fetchone() is not None
+
     def forget_boots(self) -> None:
         """Forget boots of which nothing is left to cut, but for the last that judged the battery clock."""
         judged = "SELECT max(number) FROM boot WHERE rtc_utc_ms IS NOT NULL"
