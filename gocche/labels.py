@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cloud.clock import SystemClock, hanoi
+from cloud.labels.mint import taken
 from cloud.labels.symbol import SHORT, Symbol, address
 from cloud.registry import codes
-from cloud.registry.kinds import Tag, Tree
+from cloud.registry.kinds import Tag
 from gocche.registry import book_of, who
 from gocche.words import Refused, both
 from settings.words import said, words
@@ -87,20 +90,20 @@ def verify(config: CloudConfig, path: Path, asked: list[str], batch: str, *, url
     from cloud.labels.verify import verify as read
 
     with book_of(config, writer=False) as book:
-        known = {tag.code for tag in book.rows("tag") if isinstance(tag, Tag)}
-        known |= {tree.code for tree in book.rows("tree") if isinstance(tree, Tree)}
+        known = taken(book)
         wanted = set(_tags(book, asked, batch)) if asked or batch else set()
     found = read(path, _public(config, url, "0" * codes.LENGTH))
-    for what, faulty in (
-        ("missing", sorted(wanted - set(found.codes))),
-        ("twice", found.twice),
-        ("unminted", sorted(set(found.codes) - known)),
-        ("foreign", found.foreign),
-    ):
+    faults = {
+        "missing": sorted(wanted - set(found.codes)),
+        "twice": found.twice,
+        "unminted": sorted(set(found.codes) - known),
+        "foreign": found.foreign,
+    }
+    for what, faulty in faults.items():
         if faulty:
             print(both("labels", what, codes=", ".join(faulty)))
     print(both("labels", "verified", path=path, read=len(found.codes), good=len(set(found.codes) & known)))
-    return FOUND if found.foreign or found.twice or wanted - set(found.codes) or set(found.codes) - known else 0
+    return FOUND if any(faults.values()) else 0
 
 
 def _tags(book: Book, asked: list[str], batch: str) -> list[str]:
@@ -108,7 +111,7 @@ def _tags(book: Book, asked: list[str], batch: str) -> list[str]:
     tags = {tag.code: tag for tag in book.rows("tag") if isinstance(tag, Tag)}
     if asked:
         found = [codes.normalise(text) for text in asked]
-        minted = tags.keys() | {tree.code for tree in book.rows("tree") if isinstance(tree, Tree)}
+        minted = taken(book)
         unknown = [text for text, code in zip(asked, found, strict=True) if code not in minted]
         if unknown:
             raise Refused("labels", "unknown", codes=", ".join(unknown))
@@ -125,7 +128,7 @@ def _printed(book: Book, tags: list[str], what: str) -> None:
     wanted = set(tags)
     blank = [tag for tag in book.rows("tag") if isinstance(tag, Tag) and tag.code in wanted and tag.state == "blank"]
     with book.writing(who(), what, SystemClock().utc_ms()) as draft:
-        draft.put([Tag(code=tag.code, state="printed", batch=tag.batch, minted_on=tag.minted_on) for tag in blank])
+        draft.put([replace(tag, state="printed") for tag in blank])
 
 
 def _public(config: CloudConfig, url: str, code: str) -> str:

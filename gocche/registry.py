@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
     from cloud.registry.transfer import Report
 
-SHOWN = 50  # acts of a log; changes of an act
+SHOWN = 50  # acts of a log
 FOUND = 1  # exit status
 
 

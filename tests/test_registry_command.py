@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cloud.clock import SystemClock
 from cloud.registry.book import NAME, Book
-from cloud.registry.live import Live, found
+from cloud.registry.live import Live, found, known
 from gocche.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +74,14 @@ def test_the_first_start_takes_a_folder_over_once_and_never_writes_to_it(tmp_pat
     with Book(tmp_path / NAME, writer=False) as book:
         assert [zone.name_vi for zone in book.rows("zone")] == ["a"]
     assert before.keys() == set(folder.iterdir())
+    shutil.rmtree(folder)
+    found(tmp_path / NAME, folder, SystemClock())  # it is not looked at any more
+    assert list(known(tmp_path / NAME, folder).zones) == ["z1"]
+
+
+def test_a_registry_that_is_still_empty_says_what_its_tables_say(tmp_path: Path) -> None:
+    Book(tmp_path / NAME, writer=True).close()
+    assert len(known(tmp_path / NAME, SAMPLE).trees) == 5
 
 
 def test_a_disk_that_takes_nothing_keeps_no_room_from_what_the_tables_say(tmp_path: Path, caplog) -> None:

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from cloud.registry import codes
-from cloud.registry.kinds import Tag
+from cloud.registry.kinds import Tag, key_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 MOST = 5_000  # in one batch
 
 
+def taken(book: Book) -> set[str]:
+    """Return every code that was ever minted: those of tags, and each tree's own."""
+    return {str(key_of(record)[0]) for kind in ("tree", "tag") for record in book.rows(kind)}
+
+
 def mint(book: Book, count: int, batch: str, today: date, *, who: str, at_ms: int) -> list[Tag]:
     """Write `count` blank tags into the registry as one act; return them. Raises what the registry refuses."""
     with book.writing(who, f"mint {count} tags, batch {batch}", at_ms) as draft:
-        taken = {str(key[0]) for kind in ("tree", "tag") for key in draft.whole(kind)}
+        used = taken(book)
         minted: list[Tag] = []
         while len(minted) < count:
             five = "".join(secrets.choice(codes.ALPHABET) for _ in range(codes.LENGTH - 1))
             code = five + codes.check_char(five)
-            if code not in taken:
-                taken.add(code)
+            if code not in used:
+                used.add(code)
                 minted.append(Tag(code=code, batch=batch, minted_on=today))
         draft.put(minted)
     return minted

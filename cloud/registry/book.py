@@ -53,8 +53,7 @@ class Book:
     """The registry. Not for two threads at once.
 
     A reader opens a file that a writer has made; a writer makes it; without a path it is in memory. Raises Taken when
-    the file is a newer gocche's, and
-    sqlite3.Error where the file cannot be read.
+    the file is a newer gocche's, and sqlite3.Error where it cannot be read.
     """
 
     def __init__(self, path: Path | None, *, writer: bool) -> None:

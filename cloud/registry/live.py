@@ -25,14 +25,14 @@ NOT_YET = "registry: not made yet, the tables are read instead; the room alerts 
 def found(path: Path, folder: Path, clock: Clock) -> None:
     """Make a registry out of a folder's tables, if there is none: once. What cannot be used is told on the log.
 
-    On a disk that takes nothing there is none yet, and rooms read the tables. Raises SheetError where a table is not
-    ours.
+    Where there is one, the folder is not looked at. On a disk that takes nothing there is none yet, and rooms read the
+    tables. Raises SheetError where a table is not ours.
     """
-    rows, problems = read_any(folder)
     try:
         with Book(path, writer=True) as book:
             if not book.empty:
                 return
+            rows, problems = read_any(folder)
             what, at_ms = f"first start, from {folder}", clock.utc_ms()
             report = bring(book, rows, problems, who="gocche", what=what, at_ms=at_ms, partial=True)
     except sqlite3.Error as error:
@@ -48,10 +48,11 @@ def known(path: Path | None, folder: Path) -> Registry:
 
     Raises as `found`.
     """
-    if path is None or not path.exists():
-        return load(folder, list(KINDS))
-    with Book(path, writer=False) as book:
-        return Registry({kind: book.rows(kind) for kind in KINDS})
+    if path is not None and path.exists():
+        with Book(path, writer=False) as book:
+            if not book.empty:
+                return Registry({kind: book.rows(kind) for kind in KINDS})
+    return load(folder)
 
 
 class Live:
