@@ -369,7 +369,7 @@ def test_what_is_urgent_goes_too_when_nothing_else_is_left(ram_path):
 def test_a_machine_that_starts_again_and_again_without_a_link_still_keeps_the_newest(ram_path):
     """An epoch for each boot, and gap records of two epochs never become one: months of them must not fill the card."""
     quota, acquired = 64 * 1024, 0
-    for i in range(400):
+    for i in range(200):
         spool = Spool(ram_path / "spool.db", quota, boot=f"{i:016x}")
         spool.append(noise(100, i), f"{i:016x}")
         spool.cut()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import status as edge_status
@@ -153,6 +153,7 @@ def test_a_status_that_does_not_fit_leaves_out_the_least_telling_first(board):
     assert (said.acquired, said.cut, said.spooled) == (100, 90, 30)
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 300), st.text(max_size=500), st.integers(0, 3_000), st.text(max_size=200))
 def test_no_status_is_larger_than_a_message_may_be(channels, text, values, why):
     board = Board()
