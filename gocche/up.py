@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cloud.clock import SystemClock, hanoi
+from cloud.config import load
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import known
 from cloud.rooms.listener import listen, url
 from disk.lock import take_lock
 from gocche.address import Address, address
 from gocche.child import Child, Log
-from gocche.garden import PORTS
+from gocche.garden import PORTS, past
 from gocche.health import Desk, told
 from gocche.server import GOCCHE, keep, rooms
 from gocche.supervisor import CONFIG_ERROR, Supervisor
@@ -58,12 +59,14 @@ def up(
     """
     log = Log(sys.stderr)
     try:
-        config = (config or _sample()).resolve()
+        sample, config = config is None, (config or _sample()).resolve()
         with choose(http, log) as listener, listen("127.0.0.1", 0) as desk:
             host, port = listener.getsockname()[:2]
             pages = _pages(data, config / "garden", Address(host, port).near)
             with _folder(data) as folder:
                 broker = Address("127.0.0.1", _free_port("127.0.0.1"))
+                if sample:
+                    past.first_start(folder, load(config / "cloud.toml"), SystemClock().utc_ms())
                 children = commands(folder, config, broker, listener, garden)
                 return supervise(children, folder, pages, out=out, log=log, desk=desk)
     except sentences.Refused as error:

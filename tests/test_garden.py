@@ -14,9 +14,10 @@ from pymodbus.client import ModbusSerialClient
 from pymodbus.framer import FramerRTU
 
 from cloud.clock import SystemClock
-from gocche.garden import PORTS, park, run
+from cloud.store import open_store
+from gocche.garden import PORTS, park, past, run
+from gocche.garden.climate import warmth
 from gocche.garden.line import Line
-from gocche.garden.nature import warmth
 from gocche.garden.served import Served
 from gocche.garden.stage import Stage, parse
 from gocche.garden.talkers import sentence
@@ -422,6 +423,28 @@ def test_same_seed_same_walk_and_days_have_a_warm_and_a_cold_end() -> None:
     noon = 1_763_881_200.0  # 2025-11-23 07:00 UTC, 14:00 in Hà Nội
     assert warmth(noon) == pytest.approx(1)
     assert warmth(noon + 12 * 3600) == pytest.approx(-1)
+
+
+def test_the_invented_year_has_seasons_and_joins_what_devices_say(tmp_path: Path) -> None:
+    from gocche.garden.nature import Air
+
+    store = open_store({"path": str(tmp_path / "store.db")}, writer=True)
+    store.setup()
+    now_ms = 1_785_000_000_000  # 2026-07-25 17:20 UTC
+    assert past.invent(store, now_ms)
+    hours = store.hourly("sg-01", "air-1", "air_temperature", 0, now_ms)
+    assert len(hours) == past.HOURS
+    assert {hour.n for hour in hours} == {0}, "nobody measured them"
+    assert all(hour.low <= hour.mean <= hour.high for hour in hours)
+    january = [hour for hour in hours if 1_767_200_400_000 <= hour.start_ms < 1_769_878_800_000]
+    assert min(hour.low for hour in january) < 0.5, "frost"
+    assert 8 < sum(hour.mean for hour in january) / len(january) < 12
+    assert 18 < sum(hour.mean for hour in hours[-720:]) / 720 < 23
+    speaks = Air("7", unique=False)(0, now_ms / 1000)["air_temperature"]
+    assert abs(speaks - hours[-1].mean) < 2.5
+    fog = store.hourly("sg-01", "air-1", "air_humidity", 0, now_ms)
+    assert max(hour.high for hour in fog) == 100
+    store.close()
 
 
 def test_log_that_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from cloud.store import engines as found
-from cloud.store.history import Absent, History, Hour, Sample
+from cloud.store.history import Absent, History, Hour, Past, Sample
 from cloud.store.ledger import TWICE, Ledger, LedgerRow, Refusal, Refused, each_row
 from cloud.store.statuses import Statuses, StatusRow
 from cloud.store.summary import Mark, Summaries, Tallied
@@ -37,6 +37,7 @@ __all__ = [
     "Ledger",
     "LedgerRow",
     "Mark",
+    "Past",
     "Refusal",
     "Refused",
     "Retry",

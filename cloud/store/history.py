@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -33,7 +33,10 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class Hour(msgspec.Struct, frozen=True):
-    """One hour of one series; `start_ms` is the full UTC hour."""
+    """One hour of one series; `start_ms` is the full UTC hour.
+
+    `n` is how many readings it was counted from: 0 for one that nobody measured, invented for a sample garden.
+    """
 
     start_ms: int
     n: int
@@ -46,6 +49,15 @@ class Hour(msgspec.Struct, frozen=True):
         n = self.n + other.n
         mean = (self.n * self.mean + other.n * other.mean) / n
         return Hour(self.start_ms, n, mean, min(self.low, other.low), max(self.high, other.high))
+
+
+class Past(NamedTuple):
+    """Hours of one series that come without their readings."""
+
+    gateway: str
+    channel: str
+    quantity: str
+    hours: Sequence[Hour]
 
 
 class History(Protocol):
@@ -65,6 +77,13 @@ class History(Protocol):
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end), late data included."""
+
+    def write_hours(self, past: Sequence[Past]) -> bool:
+        """Write hours that no reading stands behind, all or none; one that is there stays as it is.
+
+        They are in no ledger, so no audit counts them and no rule judges them. False where this store keeps no hours
+        apart from its readings: nothing was written then. For whoever may commit, from his thread. Raises Retry.
+        """
 
     def last_held(
         self,

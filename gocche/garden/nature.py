@@ -1,4 +1,4 @@
-"""What the garden is like: slow random walks around a daily cycle, believable for Suối Giàng at 1,350 m.
+"""What the devices of the garden feel: the weather of `climate`, and around it a slow random walk of each sensor's own.
 
 In a unique run one quantity of each device is a counter instead, chosen where nothing is hurt (conductivity, wind
 direction, a particle count, a cell identity): then no two of its answers are alike, and each can be found in a store
@@ -11,6 +11,8 @@ import math
 from random import Random
 from typing import Protocol
 
+from gocche.garden.climate import weather
+
 Values = dict[str, float]
 
 
@@ -22,11 +24,6 @@ class Draw(Protocol):
     def __call__(self, n: int, utc_s: float) -> Values:
         """Return the values of the n-th draw, at a time in seconds since 1970-01-01 UTC."""
         ...
-
-
-_DAY_S = 86_400
-_HANOI_S = 7 * 3600
-_WARMEST_S = 14 * 3600
 
 
 class Walk:
@@ -47,11 +44,6 @@ class Walk:
         return self._value
 
 
-def warmth(utc_s: float) -> float:
-    """Return -1 at two in the night, 1 at two in the afternoon, local time."""
-    return math.cos((utc_s + _HANOI_S - _WARMEST_S) % _DAY_S / _DAY_S * math.tau)
-
-
 def _bounded(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
@@ -68,15 +60,16 @@ class Soil:
     def __init__(self, seed: str, *, unique: bool) -> None:
         random = Random(seed)
         self._unique = unique
-        self._wet, self._warm = Walk(random, 1.5, 600), Walk(random, 0.4, 900)
+        self._wet, self._warm = Walk(random, 0.8, 600), Walk(random, 0.3, 900)
         self._salt, self._acid = Walk(random, 12, 900), Walk(random, 0.1, 900)
         self._digit = random.gauss
 
     def __call__(self, n: int, utc_s: float) -> Values:
         """Return one answer's values."""
+        now = weather(utc_s)
         return {
-            "soil_moisture": round(_bounded(30 + self._wet.at(utc_s) + self._digit(0, 0.1), 5, 60), 1),
-            "soil_temperature": round(_bounded(21 + warmth(utc_s) + self._warm.at(utc_s), 18, 26), 1),
+            "soil_moisture": round(_bounded(now.soil_moisture + self._wet.at(utc_s) + self._digit(0, 0.1), 5, 60), 1),
+            "soil_temperature": round(_bounded(now.soil_c + self._warm.at(utc_s), 2, 32), 1),
             "soil_ec": n % 20_000 if self._unique else round(_bounded(180 + self._salt.at(utc_s), 50, 400)),
             "soil_ph": round(4.5 + n // 20_000 % 20 / 10 if self._unique else 4.9 + self._acid.at(utc_s), 1),
             "soil_nitrogen": round(60 + 2 * self._salt.at(utc_s)),
@@ -91,15 +84,16 @@ class Air:
     def __init__(self, seed: str, *, unique: bool) -> None:
         random = Random(seed)
         self._unique = unique
-        self._warm, self._damp = Walk(random, 0.6, 600), Walk(random, 2.0, 600)
+        self._warm, self._damp = Walk(random, 0.4, 600), Walk(random, 1.5, 600)
 
     def __call__(self, n: int, utc_s: float) -> Values:
         """Return one answer's values."""
         if self._unique:
             return {"air_temperature": round(18 + n // 250 % 620 / 10, 1), "air_humidity": round(70 + n % 250 / 10, 1)}
+        now = weather(utc_s)
         return {
-            "air_temperature": round(_bounded(22 + 3 * warmth(utc_s) + self._warm.at(utc_s), 16, 28), 1),
-            "air_humidity": round(_bounded(84 - 8 * warmth(utc_s) + self._damp.at(utc_s), 70, 97), 1),
+            "air_temperature": round(now.air_c + self._warm.at(utc_s), 1),
+            "air_humidity": round(_bounded(now.humidity + self._damp.at(utc_s), 20, 100), 1),
         }
 
 
@@ -110,12 +104,12 @@ class Weather:
         random = Random(seed)
         self._unique = unique
         self._air = Air(seed + "air", unique=False)
-        self._wind, self._turn, self._press = Walk(random, 0.8, 60), Walk(random, 40, 300), Walk(random, 1.5, 3600)
+        self._wind, self._turn, self._press = Walk(random, 0.4, 60), Walk(random, 40, 300), Walk(random, 0.4, 3600)
 
     def __call__(self, n: int, utc_s: float) -> Values:
         """Return one sentence's values."""
-        air = self._air(n, utc_s)
-        turn, press = 131.5 + self._turn.at(utc_s), 861.9 + self._press.at(utc_s)
+        air, now = self._air(n, utc_s), weather(utc_s)
+        turn, press = 131.5 + self._turn.at(utc_s), now.pressure_hpa + self._press.at(utc_s)
         if self._unique:
             turn, press = n % 3600 / 10, 850 + n // 3600 % 300 / 10
         return {
@@ -123,7 +117,7 @@ class Weather:
             "dew_point": round(dew_point(air["air_temperature"], air["air_humidity"]), 1),
             "air_pressure": round(press, 1),
             "wind_direction": round(turn % 360, 1) % 360,
-            "wind_speed": round(abs(0.9 + self._wind.at(utc_s)), 1),
+            "wind_speed": round(abs(now.wind_ms + self._wind.at(utc_s)), 1),
         }
 
 
@@ -159,11 +153,11 @@ class Dust:
 
     def __init__(self, seed: str, *, unique: bool) -> None:
         self._unique = unique
-        self._haze = Walk(Random(seed), 3.0, 300)
+        self._haze = Walk(Random(seed), 2.0, 300)
 
     def __call__(self, n: int, utc_s: float) -> Values:
         """Return one frame's values, before anybody lights a fire."""
-        fine = _bounded(11 + self._haze.at(utc_s), 5, 20)
+        fine = _bounded(weather(utc_s).pm2_5 + self._haze.at(utc_s), 3, 30)
         smallest = 400 + n % 60_000 if self._unique else fine * 150
         return {"pm2_5": round(fine), "particles_0_3": round(smallest)}
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from cloud.store import TWICE, Absent, Mark, Refusal, Retry, Store, Tallied, each_row, engines, open_store
+from cloud.store import TWICE, Absent, Hour, Mark, Past, Refusal, Retry, Store, Tallied, each_row, engines, open_store
 from cloud.store.engines.influx import history as influx_history
 from cloud.store.engines.influx import parcels, writing
 from cloud.store.engines.sqlite.schema import migrate
@@ -130,6 +130,26 @@ def test_twice_is_the_same_points(store: Store) -> None:
     assert store.hourly("sg-01", "soil-1", "soil_moisture", START_MS, START_MS + DAY_MS) == hours
     assert sum(hour.n for hour in hours) == 63
     assert sorted((row.first, row.n) for row in store.ledger()) == [(1, 8), (9, 60)]
+
+
+def test_hours_without_readings_stand_in_no_ledger_and_give_way_to_what_is_measured(table: dict[str, Any]) -> None:
+    """InfluxDB keeps hours apart with `keep_days` only; without it, it says that it wrote none."""
+    start_ms = int(time.time()) * 1000 // HOUR_MS * HOUR_MS - 5 * DAY_MS
+    series = ("sg-01", "soil-1", "soil_moisture")
+    hours = [Hour(start_ms + hour * HOUR_MS, 0, 20.5 + hour, 20.0, 40.0) for hour in range(48)]
+    for keeps in ({}, {"keep_days": 30}):
+        with closing(open_store(table | keeps, writer=True)) as store:
+            store.setup()
+            wrote = store.write_hours([Past(*series, hours)])
+            assert wrote == (bool(keeps) or table["engine"] == "sqlite")
+            assert store.hourly(*series, start_ms, start_ms + 3 * DAY_MS) == (hours if wrote else [])
+            assert (store.ledger(), store.latest(), store.statuses()) == ([], [], [])
+    with closing(open_store(table | keeps, writer=True)) as store:
+        store.setup()
+        store.commit([batch(rows=soil(3), start_ms=start_ms + 2 * HOUR_MS)], int(time.time()) * 1000)
+        found = store.hourly(*series, start_ms, start_ms + 3 * DAY_MS)
+        assert [hour.n for hour in found] == [0, 0, 3, *[0] * 45]
+        assert found[2].mean == pytest.approx(30.01)
 
 
 GAP = Gap("sg-01", EPOCH, 1, 5, "quota")

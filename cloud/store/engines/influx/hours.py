@@ -23,11 +23,14 @@ from wire.codec import EARLIEST_MS
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cloud.store.history import Past
 
 QUIET_MS = 180_000  # after an hour's end: what is on its way has come, and can be seen
 AT_ONCE = 24  # hours counted in one turn
 GATEWAYS = 200  # in one question
+LINES = 5_000  # in one request
 _FIRST_HOUR = EARLIEST_MS // HOUR_MS  # a ledger row that tells of earlier ones is none of ours
 _PARTS = ("count", "mean", "min", "max")
 
@@ -89,6 +92,17 @@ class Hours:
         """Return what came for the hours of a series after they were counted for good."""
         return history.hourly(self._server, *series, quantity, start_ms, end_ms, f'"{HOURS}".late')
 
+    def put(self, past: Sequence[Past]) -> None:
+        """Write hours that no reading stands behind, some thousand lines a request, oldest first."""
+        lines = [
+            (hour.start_ms, f"hour,{tagged(one.gateway, channel=one.channel)} {_fields(one.quantity, hour)}")
+            for one in past
+            for hour in one.hours
+        ]
+        lines.sort()
+        for at in range(0, len(lines), LINES):
+            self._write("\n".join(f"{line} {start_ms * MS_NS}" for start_ms, line in lines[at : at + LINES]))
+
     def _count(self, hour_ms: int, gateways: list[str]) -> None:
         wanted = ", ".join(f"{part}(*)" for part in _PARTS)
         span = f"time >= {hour_ms * MS_NS} AND time < {(hour_ms + HOUR_MS) * MS_NS}"
@@ -114,6 +128,11 @@ class Hours:
             self._server.write(body, HOURS)
         except BodyRefused as error:
             raise Retry(f"InfluxDB refuses the hours: {error}", 60.0) from error
+
+
+def _fields(quantity: str, hour: Hour) -> str:
+    numbers = zip(_PARTS, (hour.n, hour.mean, hour.low, hour.high), strict=True)
+    return ",".join(f"{escaped(quantity)}.{part}={float(number)}" for part, number in numbers)
 
 
 def _counted(row: dict[str, Any]) -> Iterator[tuple[str, str, float]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloud.store.engines.influx.config import InfluxConfig
-    from cloud.store.history import Absent, Hour, Sample
+    from cloud.store.history import Absent, Hour, Past, Sample
     from cloud.store.ledger import LedgerRow, Refusal, Refused
     from cloud.store.statuses import StatusRow
     from cloud.store.summary import Mark, Tallied
@@ -98,6 +98,13 @@ class InfluxStore:
         for hour in self._hours.late((gateway, channel), quantity, start_ms, end_ms):
             found[hour.start_ms] = found[hour.start_ms].plus(hour) if hour.start_ms in found else hour
         return [found[start] for start in sorted(found)]
+
+    def write_hours(self, past: Sequence[Past]) -> bool:
+        """Write hours without readings, where hours are kept at all: with `keep_days`."""
+        if self._hours is None:
+            return False
+        self._hours.put(past)
+        return True
 
     def last_held(
         self, series: Sequence[tuple[str, str]], quantity: str, values: Sequence[float], start_ns: int, end_ns: int

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
+    from cloud.store.history import Past
     from cloud.store.unreadable import Unreadable
 
 QUIET_MS = 120_000  # an hour is counted once nothing came for it this long
@@ -73,3 +74,13 @@ def fold(db: sqlite3.Connection, unreadable: Unreadable, hours: Iterable[tuple[i
 def add(db: sqlite3.Connection, hour: int, channel: int, values: Mapping[str, list[float]]) -> None:
     """Add values to an hour whose single readings are gone. To be done once for each reading."""
     db.executemany(_ADD, [(hour, channel, quantity, *found) for quantity, found in counted(values).items()])
+
+
+def put(db: sqlite3.Connection, past: Iterable[tuple[int, Past]]) -> None:
+    """Write hours of (channel, series) that stand for themselves, in the order of the table's key."""
+    rows = [
+        (hour.start_ms // HOUR_MS, channel, one.quantity, hour.n, hour.mean, hour.low, hour.high)
+        for channel, one in past
+        for hour in one.hours
+    ]
+    db.executemany("INSERT INTO hourly VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", sorted(rows))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloud.store.engines.sqlite.config import SqliteConfig
-    from cloud.store.history import Absent, Hour, Sample
+    from cloud.store.history import Absent, Hour, Past, Sample
     from cloud.store.ledger import LedgerRow, Refusal, Refused
     from cloud.store.statuses import StatusRow
     from cloud.store.summary import Mark, Tallied
@@ -134,6 +134,11 @@ class SqliteStore:
         return self._read(
             history.COUNTED, (gateway, channel), span, lambda db, at: history.hourly(db, self._unreadable, at, quantity)
         )
+
+    def write_hours(self, past: Sequence[Past]) -> bool:
+        """Write hours without readings, in one transaction."""
+        self._open().write_hours(past)
+        return True
 
     def _read(
         self,

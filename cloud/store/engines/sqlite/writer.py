@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cloud.store import Retry
-from cloud.store.engines.sqlite import statuses, summary
+from cloud.store.engines.sqlite import rollup, statuses, summary
 from cloud.store.engines.sqlite.entries import Entries
 from cloud.store.engines.sqlite.file import Pen, lacks_room, open_writer, writers_lock
 from cloud.store.engines.sqlite.retention import Horizon
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cloud.store.engines.sqlite.config import SqliteConfig
     from cloud.store.engines.sqlite.file import Faults
+    from cloud.store.history import Past
     from cloud.store.ledger import Refusal
     from cloud.store.summary import Mark, Tallied
     from cloud.store.unreadable import Unreadable
@@ -58,6 +59,11 @@ class Writer:
                 self._upkeep.step(arrival_ms, self._mark)
             raise
         self._upkeep.step(arrival_ms, self._mark)
+
+    def write_hours(self, past: Sequence[Past]) -> None:
+        """Write hours that no reading stands behind; what is counted stays."""
+        with self._pen.transaction("commit") as db:
+            rollup.put(db, ((self._entries.ids.channel(one.gateway, one.channel), one) for one in past))
 
     def write_status(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Keep the newest status of an epoch."""
