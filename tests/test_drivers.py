@@ -189,6 +189,22 @@ type = "i16"
         ('"i16"', '"i16"\nscale = []', "a list of different ones"),
         ('"i16"', '"i16"\nnone = [0x8000, -9999]', "`none` has -9999, which no register holds; write 0xd8f1"),
         ('"i16"', '"i16"\nnone = [0x18000]', "`none` has 98304, which no register holds"),
+        ('"i16"', '"i16"\nscale = 0', 'point "temperature": scale 0 makes every value the same; write what'),
+        ('"i16"', '"i16"\nscale = [0.0, 1.0]', "scale 0 makes every value the same"),
+        ('"i16"', '"i16"\nscale = nan', "scale nan makes every value the same"),
+        ('"i16"', '"i16"\noffset = inf', "offset inf is no number to add"),
+        ('"i16"', '"i16"\nrange = [25, 2]', "no value is within 25 to 2; write [lowest, highest]"),
+        ('"i16"', '"i16"\nrange = [nan, 2]', "no value is within nan to 2"),
+        ("[[point]]", '[[must]]\nat = 9\nequal = [1]\nwhy = "id"\n[[point]]', "must 9 (function 3) is not read, so it"),
+        (
+            "[[point]]",
+            '[[must]]\nat = 1\nequal = [1]\nwhy = "id"\nfc = 4\n[[point]]',
+            "must 1 (function 4) is not read",
+        ),
+        ("[[point]]", '[[must]]\nat = 1\nequal = []\nwhy = "id"\n[[point]]', "must 1: `equal` is empty"),
+        ("2 }]", "2 }, { at = 8, count = 2 }]", "two blocks of `read` have 2 registers (function 3), so a late answer"),
+        ("title", 'format = "8X1"\ntitle', "`$.format`"),
+        ("title", "warmup_s = inf\ntitle", "`$.warmup_s`"),
     ],
 )
 def test_a_wrong_profile_names_file_and_key(old: str, new: str, words: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edge import drivers
-from edge.config.tables import Bus, Sensor, SensorTable
+from edge.config.tables import OLDER, Bus, Sensor, SensorTable
 from settings.expected import convert, placed
 from settings.finding import ConfigError, File, shown, suggestion, unknown
 from wire.quantities import QUANTITIES
@@ -86,10 +86,10 @@ def check_buses(file: File, buses: list[Bus], sensors: list[Sensor]) -> None:
             raise ConfigError(file, f"{place} port", "port_taken", **facts)
         ports[device] = bus.name
         _check_capture(file, f"{place} capture", bus.capture)
-        capture = str(Path(bus.capture))
-        if bus.capture and captures.setdefault(capture, bus.name) != bus.name:
-            facts = {"value": shown(bus.capture), "other": shown(captures[capture])}
-            raise ConfigError(file, f"{place} capture", "capture_taken", **facts)
+        for name in _written(bus):
+            if captures.setdefault(name, bus.name) != bus.name:
+                facts = {"value": shown(bus.capture), "other": shown(captures[name])}
+                raise ConfigError(file, f"{place} capture", "capture_taken", **facts)
         if not any(sensor.table.bus == bus.name for sensor in sensors):
             raise ConfigError(file, f"{place} name", "bus_without_sensor", value=shown(bus.name))
 
@@ -116,6 +116,11 @@ def _check_capture(file: File, place: str, name: str) -> None:
     no_name = there.name in {"", ".."} or name.endswith("/")
     if name and (no_name or (there.is_absolute() and there.exists() and not there.is_file())):
         raise ConfigError(file, place, "capture", value=shown(name))
+
+
+def _written(bus: Bus) -> list[str]:
+    """Return the files that a capture writes: at half of its limit the older one gets `.1`."""
+    return [str(Path(bus.capture + end)) for end in ("", OLDER)] if bus.capture else []
 
 
 def check_sensors(file: File, sensors: list[Sensor]) -> None:

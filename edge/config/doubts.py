@@ -30,7 +30,8 @@ def doubted(file: File, config: Config, now: datetime | None = None) -> list[Fin
     found = list(credentials.advice(file, config.broker, now))
     for number, bus in enumerate(config.buses, 1):
         found += _port(file, number, bus)
-        found += _full(file, number, bus, [one for one in config.sensors if one.table.bus == bus.name])
+        own = [one for one in config.sensors if one.table.bus == bus.name]
+        found += [*_fits(file, number, bus, own), *_full(file, number, bus, own)]
     for number, sensor in enumerate(config.sensors, 1):
         said = sensor.table
         if said.timeout_s is not None and said.timeout_s >= said.every_s:
@@ -38,6 +39,8 @@ def doubted(file: File, config: Config, now: datetime | None = None) -> list[Fin
             found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) timeout_s", "patience", facts))
         if not sensor.quantities:
             found.append(Finding(file, f"[[sensor]] {number} ({said.channel})", "no_quantity", {}))
+        if alike := _alike(sensor):
+            found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) read", "alike", {"count": alike}))
     return found
 
 
@@ -55,6 +58,25 @@ def _port(file: File, number: int, bus: Bus) -> Iterator[Finding]:
     if bus.port.startswith("/dev/") and not Path(bus.port).exists():
         found = ", ".join(stable_names()) or "—"
         yield Finding(file, place, "port_absent", {"value": bus.port, "found": found})
+
+
+def _fits(file: File, number: int, bus: Bus, sensors: list[Sensor]) -> Iterator[Finding]:
+    """Compare what the bus is told with what the sensors on it need."""
+    first = min(sensors, key=lambda one: one.table.every_s)
+    settle_s = (bus.settle_ms or 0) / 1000
+    if settle_s >= first.table.every_s:
+        facts = {"value": bus.settle_ms, "every": f"{first.table.every_s:g}", "channel": first.table.channel}
+        yield Finding(file, f"[[bus]] {number} settle_ms", "settling", facts)
+    more = next((one for one in sensors if one.habits.format[0] > bus.format[0]), None)
+    if more is not None:
+        facts = {"value": bus.format, "channel": more.table.channel, "usual": more.habits.format}
+        yield Finding(file, f"[[bus]] {number} format", "few_bits", facts)
+
+
+def _alike(sensor: Sensor) -> int:
+    """Return how many registers several blocks of one sensor have; 0 where their answers are told apart by length."""
+    counts = [(block.fc, block.count) for block in getattr(sensor.config, "read", ())]
+    return next((count for fc, count in counts if counts.count((fc, count)) > 1), 0)
 
 
 def _full(file: File, number: int, bus: Bus, sensors: list[Sensor]) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ import msgspec
 from edge.driver import Driver, DriverConfig, Habits
 from settings import credentials
 
+OLDER = ".1"  # what the older half of a capture is called beyond its name
+
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass

@@ -6,7 +6,8 @@ libraries fail on them. An answer is found by its expected length, never by a ga
 for up to 16 ms.
 
 What cannot be told apart here: a late answer of the same slave to an earlier request of the same length. The exchange
-prevents it (it hears out what is owed after every time-out), and it takes a half-duplex adapter's echo away.
+hears out what is owed after every time-out, and profiles have no two blocks of one length. It also takes a half-duplex
+adapter's echo away.
 """
 
 from __future__ import annotations

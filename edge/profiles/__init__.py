@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 from itertools import combinations
-from math import inf
+from math import inf, isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -92,6 +92,7 @@ class Point(_Strict, frozen=True):
             raise ValueError(f'point "{self.name}": order "{self.order}" does not fit type "{self.type}": {fitting}')
         if len(set(self.scales)) != len(self.scales) or not self.scales:
             raise ValueError(f'point "{self.name}": `scale` must be a number, or a list of different ones')
+        self._finite()
         for raw in self.none:
             if not 0 <= raw < 1 << 16 * self.width:
                 near = f"; write {raw % (1 << 16 * self.width):#x}" if raw < 0 else ""
@@ -106,6 +107,20 @@ class Point(_Strict, frozen=True):
             said = f'unit "{self.unit}" is not {quantity.name}\'s unit "{quantity.unit}"'
             raise ValueError(f'point "{self.name}": {said}; use `scale` to convert')
         self._decide()
+
+    def _finite(self) -> None:
+        """Refuse numbers that would make every value the same, or none. Raises ValueError."""
+        for scale in self.scales:
+            if scale == 0 or not isfinite(scale):
+                raise ValueError(
+                    f'point "{self.name}": scale {scale:g} makes every value the same; write what the raw number is'
+                    " multiplied with, 1.0 or nothing where it is the value"
+                )
+        if not isfinite(self.offset):
+            raise ValueError(f'point "{self.name}": offset {self.offset:g} is no number to add; write one, or nothing')
+        if self.range and not self.range[0] < self.range[1]:
+            low, high = self.range
+            raise ValueError(f'point "{self.name}": no value is within {low:g} to {high:g}; write [lowest, highest]')
 
     def _decide(self) -> None:
         if len(self.scales) == 1:
@@ -146,10 +161,10 @@ class Profile(_Strict, frozen=True):
     read: Annotated[tuple[Block, ...], Meta(min_length=1)]
     point: Annotated[tuple[Point, ...], Meta(min_length=1)]
     must: tuple[Must, ...] = ()
-    baud: int = 9600
-    format: str = "8N1"
+    baud: Annotated[int, Meta(ge=300, le=921_600)] = 9600
+    format: Annotated[str, Meta(pattern="^[5-8][NEO](1|1\\.5|2)$")] = "8N1"
     timeout_s: Annotated[float, Meta(gt=0, le=10, description="silence after which no answer comes any more")] = 0.5
-    warmup_s: Annotated[float, Meta(ge=0, description="how long its values lie after power-up")] = 0.0
+    warmup_s: Annotated[float, Meta(ge=0, le=3600, description="how long its values lie after power-up")] = 0.0
     settle_ms: Annotated[int, Meta(ge=0, le=5000, description="silence that it needs after a fault")] = 200
     notes: str = ""
 
@@ -160,6 +175,25 @@ class Profile(_Strict, frozen=True):
             twice = {each for each in said if said.count(each) > 1}
             if twice:
                 raise ValueError(f"two points have the {key} {', '.join(sorted(twice))}")
+        self._wasted()
+
+    def _wasted(self) -> None:
+        """Refuse a check that is never made, and blocks whose answers are told apart by nothing. Raises ValueError."""
+        for must in self.must:
+            if not any(block.holds(must.fc, must.at, 1) for block in self.read):
+                raise ValueError(
+                    f"must {must.at} (function {must.fc}) is not read, so it would never be checked; have a block of"
+                    " `read` hold it, or take it out"
+                )
+            if not must.equal:
+                raise ValueError(f"must {must.at}: `equal` is empty, so no device would do; list the numbers that do")
+        sizes = [(block.fc, block.count) for block in self.read]
+        for fc, count in sizes:
+            if sizes.count((fc, count)) > 1:  # an answer in RTU does not say what it answers, but how long it is
+                raise ValueError(
+                    f"two blocks of `read` have {count} registers (function {fc}), so a late answer of one could pass"
+                    " for the other's; read one register more in one of them"
+                )
 
     @property
     def habits(self) -> Habits:

@@ -13,6 +13,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from edge.config.tables import OLDER
 from edge.sense.transcript import Way, written
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Capture:
         with self._file.open("ab", buffering=0) as out:
             end = out.tell()
             if 2 * (end + len(line)) > self._limit:
-                self._file.replace(self._file.with_name(self._file.name + ".1"))
+                self._file.replace(self._file.with_name(self._file.name + OLDER))
             if out.write(line) < len(line):
                 out.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -163,12 +163,12 @@ class Exchange:
             return False
         end, self._end_ms = self._end_ms, self._timer.mono_ms() + round(1000 * order.terms.budget_s)
         try:
-            order.done.set_result(self._tried(order.ask, order.terms))
+            order.bring(self._tried(order.ask, order.terms))
         except Stopped as error:
-            order.done.set_exception(error)
+            order.fail(error)
             raise
         except Exception as error:  # noqa: BLE001 - handed on; no order may cost a poll its outcome
-            order.done.set_exception(error)
+            order.fail(error)
         finally:
             self._end_ms = end
         return True

@@ -41,6 +41,7 @@ LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
 NO_VALUE = "no value"  # the device answers, and has reasons only
 _STOPS = PortLost("the bus is being stopped or opened again")
+_GIVEN_UP = PortLost(f"{_STOPS}; what was being sent may have arrived all the same")
 
 
 class Sampler:
@@ -88,7 +89,7 @@ class Sampler:
         """Have `run` return now, whatever the device does."""
         self.stop()
         self._exchange.stop()
-        self._exchange.orders.refuse(_STOPS)
+        self._exchange.orders.give_up(_GIVEN_UP)
         line = self._line
         if line is not None:
             line.cancel()
@@ -96,7 +97,7 @@ class Sampler:
     def order(self, channel: str, ask: Ask) -> Future[Reply]:
         """Have a device told something before anything else is asked on its bus (a coil, a siren).
 
-        The future brings its answer, or the BadReply, PortLost or Stopped that it came to.
+        The future brings its answer, or the BadReply, PortLost or Stopped it came to; where the bus hangs by `ends_ms`.
         """
         sensor = next(one for one in self._sensors if one.table.channel == channel)
         done = self._exchange.orders.give(ask, self._terms(sensor))

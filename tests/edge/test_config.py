@@ -185,6 +185,8 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ('port = "/dev/null"', 'port = "ttyUSB0"', 'write the whole path, e.g. "/dev/ttyUSB0"'),
         ('profile = "soil-0000"', 'profile = "sol-0000"', 'did you mean "soil-0000"?'),
         ('port = "ports/weather"', 'port = "/dev/../dev/null"', 'already belongs to bus "rs485"'),
+        ('port = "ports/weather"', 'port = "w"\ncapture = "a.1"\n[[bus]]\nname="c"\nport = "c"\ncapture = "a"',
+         '[[bus]] 3 capture: "a" already records bus "weather"; give this bus a file of its own'),
         # slips of a newcomer
         ('host = "127.0.0.1"', "host = 127.0.0.1", 'text stands in quotes); write host = "127.0.0.1"'),
         ('host = "127.0.0.1"', "host = mqtt.example.org", 'write host = "mqtt.example.org"'),
@@ -337,6 +339,19 @@ def test_patience_beyond_the_interval_and_a_bus_that_is_too_full(file):
     (said,) = advised(file, RIGHT + many)
     assert said.startswith("[[bus]] 1 (rs485): one round of its sensors takes about 2.8 s")
     assert "write every_s = " in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("baud = 9600", "settle_ms = 2500", "2500 ms is not shorter than the interval of soil-1 (every_s = 2.5)"),
+        ("baud = 9600", 'format = "7E1"', "format: 7E1 has fewer data bits than soil-1 needs (8N1): its"),
+        ("4 }]", "4 }, { at = 9, count = 4 }]", "(soil-1) read: has two blocks of 4 registers: an answer of one that"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_doubted_and_passes(file, old, new, said):
+    (doubt,) = advised(file, RIGHT.replace(old, new))
+    assert said in doubt
 
 
 READS = RIGHT.replace("{", "{{").replace("}", "}}").replace("at = 0, count = 4", "at = {}, count = 4")

@@ -33,6 +33,13 @@ def asking(*ats: int, count: int = 1):
     return [Value(f"r{i}", "1", one) for i, one in enumerate(yield_value)]
 
 
+def asking_blocks(*counts: int):
+    """A driver that reads blocks of so many registers, each of which holds how many there are."""
+    for count in counts:
+        yield from asking(0, count=count)
+    return []
+
+
 def iter_of(ask):
     yield ask
     return []
@@ -114,6 +121,24 @@ def test_an_answer_later_than_was_waited_for_does_not_shift_all_that_follow(cloc
         clock.now += 10_000
     assert not wrong
     assert heard or every == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_however_late_an_answer_is_its_length_says_which_block_it_belongs_to(clock, seed):
+    """Later than anybody waits, and to a poll that was given up: so profiles have no two blocks of one length."""
+    rng = random.Random(seed)
+    _, respond = counting(lambda _: rng.choice((20, 20, rng.randrange(2_100, 40_000))))
+    line = TimedLine(clock, lambda frame: [(respond(frame)[0][0], answer(frame[5], count=frame[5]))])
+    one = exchange(clock, line)
+    heard = 0
+    for _ in range(300):
+        yield_value.clear()
+        with suppress(BadReply):
+            one.run(asking_blocks(4, 3, 2), TERMS)
+        assert yield_value == [4, 3, 2][: len(yield_value)]
+        heard += len(yield_value)
+        clock.now += rng.randrange(10_000)
+    assert heard > 200
 
 
 NOISE = bytes((0xFE, 0xF0, 0xF8, 0xFE, 0xFF, 0xF0, 0xE0, 0xFE, 0xF0, 0xF1, 0xF2))

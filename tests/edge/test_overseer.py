@@ -8,6 +8,7 @@ import pytest
 
 from edge.board import Board
 from edge.config import Bus
+from edge.driver import Ask
 from edge.sense.overseer import GRACE_MS, Overseer
 from edge.sense.ports import PortLost, SimulatedLine
 from edge.sense.sampler import LONGEST_BUDGET_S, SLACK_S, Sampler
@@ -105,6 +106,25 @@ def test_a_bus_whose_turn_does_not_end_is_closed_and_opened_again_alone(hung):
     assert hung.closed
     until(lambda: garden.turn(50) or garden.seen("well"), 5, "its neighbour is read")
     assert not any("hangs" in line.why for line in garden.board.channels.values())
+    garden.overseer.stop(1.0)
+
+
+@pytest.mark.parametrize("hung", [False], indirect=True)
+def test_orders_on_a_bus_that_hangs_are_answered_when_it_is_given_up(hung):
+    """The one that is being carried out, too: its thread may never come back, and whoever gave it has other ways."""
+    garden = Garden(hung)
+    sampler = garden.made("sick", lambda: SimulatedLine(lambda frame: b"" if frame == b"on" else answer(1, 300, 200)))
+    garden.overseer = Overseer({"sick": lambda: sampler}, garden.clock)
+    garden.overseer.start()
+    until(lambda: garden.seen("sick"), 5, "the bus is read")
+    sampler._line.read = lambda *_: hung.read(1, 1)
+    orders = [sampler.order("sick", Ask(b"on", size=2)) for _ in range(2)]
+    until(hung.inside.is_set, 5, "the first one hangs")
+    assert not any(done.done() for done in orders)
+    garden.turn(1000 * (LONGEST_BUDGET_S + LONGEST_BUDGET_S + 40))
+    garden.overseer.look()
+    assert all("may have arrived all the same" in str(done.exception(0)) for done in orders)
+    hung.let_go.set()
     garden.overseer.stop(1.0)
 
 
