@@ -52,6 +52,7 @@ def agent(options: argparse.Namespace) -> int:
     from edge.agent import Agent
     from edge.clock import SystemClock
     from edge.config import advice, load
+    from edge.loudness import bound
     from gocche.notify import notify
 
     file, data = _file(options.config, "devices.toml"), options.data or _state_folder()
@@ -61,8 +62,10 @@ def agent(options: argparse.Namespace) -> int:
         config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
     for finding in advice(file, config):
         logging.getLogger("gocche").warning("config advice=%r", finding.told("en"))
+    clock = SystemClock()
+    bound(clock)
     try:
-        agent = Agent(config, data, SystemClock())
+        agent = Agent(config, data, clock)
     except sentences.Taken as error:  # whoever has the spool may let it go: systemd tries again
         refused(error)
         return EXIT_FAILED

@@ -8,7 +8,6 @@ neighbours.
 from __future__ import annotations
 
 import heapq
-import logging
 import random
 import threading
 from typing import TYPE_CHECKING
@@ -60,11 +59,10 @@ class Sampler:
         clock: Clock,
     ) -> None:
         self._bus, self._sensors, self._open, self._put, self._clock = bus, sensors, open_line, put, clock
-        self._log = logging.getLogger(f"{__name__}.{bus.name}")
         self._exchange = Exchange(
             clock, byte_s=10 / bus.baud if bus.baud else 0, quiet_s=bus.quiet_ms / 1000, echo=bus.echo
         )
-        self._health = {sensor.table.channel: Health(board, sensor.table.channel) for sensor in sensors}
+        self._health = {sensor.table.channel: Health(board, sensor.table.channel, bus.name) for sensor in sensors}
         self._given = {sensor.table.channel: _given(bus, sensor, sensor.table.retries) for sensor in sensors}
         self._resting = {sensor.table.channel: _given(bus, sensor, 0) for sensor in sensors}
         self._warmup_ms = {sensor.table.channel: round(1000 * sensor.habits.warmup_s) for sensor in sensors}
@@ -165,9 +163,7 @@ class Sampler:
             return self._failed(sensor, Reason.FAULTY, f"faulty: {type(error).__name__}: {error}", error)
         if not reading.values and set(reading.reasons.values()) - {Reason.WARMING_UP}:
             return self._valueless(sensor, reading)
-        lost_ms = health.well(reading.mono_ms)
-        if lost_ms is not None:
-            self._log.info("channel=%s back after_s=%s", sensor.table.channel, lost_ms // 1000)
+        health.well(reading.mono_ms)
         return reading
 
     # --- inside
@@ -223,19 +219,14 @@ class Sampler:
         """
         reasons = ", ".join(sorted({Reason(reason).name.lower() for reason in reading.reasons.values()}))
         health = self._health[sensor.table.channel]
-        if health.failed(f"{NO_VALUE}: {reasons}", reading.mono_ms):
-            self._log.warning("channel=%s answers without a value reasons=%s", sensor.table.channel, reasons)
+        health.failed(f"{NO_VALUE}: {reasons}", reading.mono_ms, "no_value", how="answers without a value")
         health.failures = 0
         return reading
 
     def _failed(self, sensor: Sensor, reason: Reason, words: str, error: BaseException | None = None) -> Reading:
-        """Return the reading of a poll that brought nothing; said once, a new defect with its traceback."""
-        channel, health, now = sensor.table.channel, self._health[sensor.table.channel], self._clock.mono_ms()
-        if health.failed(words, now, error):
-            if error is not None:
-                self._log.error("channel=%s driver stumbled", channel, exc_info=error)
-            else:
-                self._log.warning("channel=%s lost reason=%s why=%r", channel, reason.name.lower(), health.why)
+        """Return the reading of a poll that brought nothing."""
+        channel, now = sensor.table.channel, self._clock.mono_ms()
+        self._health[channel].failed(words, now, reason.name.lower(), stumbled=error)
         return Reading(channel, now, {}, dict.fromkeys(sensor.quantities.values(), int(reason)))
 
     def _late(self, terms: Terms) -> str:
