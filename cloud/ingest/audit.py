@@ -146,7 +146,8 @@ class Books:
             made = self._account(*key)
             old = self._accounts.get(key)
             self._accounts[key] = made
-            self._sum.update({name: getattr(made, name) - (getattr(old, name) if old else 0) for name in SUMMED})
+            for name in SUMMED:
+                self._sum[name] += getattr(made, name) - (getattr(old, name) if old else 0)
         self._stale.clear()
 
     def _tally(self, key: Key) -> Tally:

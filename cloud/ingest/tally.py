@@ -35,9 +35,11 @@ class Tally:
     and expires with the day of the newest of them (`expire_late`). So what is told as stored can be read, to a day.
     """
 
+    __slots__ = "_late", "_refused", "declared", "expired", "high", "quarantined", "stored"
+
     def __init__(self) -> None:
         self.high = 0
-        self.stored, self.quarantined, self.declared, self.expired = (Intervals() for _ in range(4))
+        self.stored, self.quarantined, self.declared, self.expired = Intervals(), Intervals(), Intervals(), Intervals()
         self._refused: dict[int, int] = {}  # by the first number of a batch
         self._late: dict[int, Intervals] = {}  # by day since 1970
 
