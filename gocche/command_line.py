@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     _Run = Callable[[argparse.Namespace], int]
 
 
-ROOMS = ("ingest", "alerts", "pages")  # as cloud.rooms has them, which an agent does not install
+ROOMS = ("ingest", "alerts", "pages", "staff")  # as cloud.rooms has them, which an agent does not install
+ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # as cloud.registry.kinds has them
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,6 +78,7 @@ def _command(commands: Any, word: str, name: str, run: _Run) -> _Add:
 def _up(add: _Add) -> None:
     add("--data", type=Path, metavar="DIR")
     add("--http", metavar="HOST:PORT")
+    add("--staff", metavar="HOST:PORT")
     add("--config", type=Path, metavar="DIR")
     add("garden", nargs="*", metavar="-- WORD")
 
@@ -91,6 +93,7 @@ def _cloud(add: _Add) -> None:
     _of_the_server(add)
     add("--broker", metavar="HOST:PORT")
     add("--http", metavar="HOST:PORT")
+    add("--staff", metavar="HOST:PORT")
     add("--health", metavar="HOST:PORT")
     add("--room", choices=ROOMS)
     add("--check", action="store_true")
@@ -183,6 +186,12 @@ def _plates(add: _Add) -> None:
     add("--background", action="store_true")
 
 
+def _user(add: _Add) -> None:
+    add("name", metavar="NAME")
+    add("--role", choices=ACCESS)
+    _of_the_server(add)
+
+
 def _export(add: _Add) -> None:
     add("folder", type=Path, metavar="DIR")
     add("--url", default="http://127.0.0.1:8086", metavar="URL")
@@ -239,6 +248,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "labels sheet": (_sheet, commands.labels_sheet),
     "labels plates": (_plates, commands.labels_plates),
     "labels verify": (_labels, commands.labels_verify),
+    "user add": (_user, commands.user_add),
     "grafana export": (_export, commands.grafana_export),
     "store copy": (_copy, commands.store_copy),
 }

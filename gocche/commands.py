@@ -42,7 +42,7 @@ def up(options: argparse.Namespace) -> int:
     """Run a garden until a signal comes."""
     from gocche.up import up
 
-    return up(options.data, options.http, options.config, garden=options.garden)
+    return up(options.data, options.http, options.config, staff=options.staff, garden=options.garden)
 
 
 def agent(options: argparse.Namespace) -> int:
@@ -99,14 +99,19 @@ def _cloud_config(options: argparse.Namespace, *, running: bool = True) -> Cloud
     if getattr(options, "broker", None):
         host, port = address(options.broker)
         config = msgspec.structs.replace(config, broker=msgspec.structs.replace(config.broker, host=host, port=port))
-    if getattr(options, "http", None):
-        host, port = address(options.http)
-        config = msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, host=host, port=port))
+    for name in ("http", "staff"):
+        if given := getattr(options, name, None):
+            host, port = address(given)
+            table = msgspec.structs.replace(getattr(config, name), host=host, port=port)
+            config = msgspec.structs.replace(config, **{name: table})
     return config
 
 
 def cloud(options: argparse.Namespace) -> int:
     """Run the server or one of its rooms until a signal comes; with `check` or `tried` only say what it would meet."""
+    from contextlib import ExitStack
+
+    from cloud.rooms import SERVES
     from cloud.rooms.check import check
     from cloud.rooms.listener import listen
     from gocche.server import serve
@@ -121,8 +126,10 @@ def cloud(options: argparse.Namespace) -> int:
     check(config)
     token = Path(config.health.token_file).read_text("utf-8").strip() if config.health.token_file else ""
     try:
-        with listen(config.http.host, config.http.port) as pages, listen(*_desk(options, config)) as desk:
-            return serve(_words(options), pages, desk, token)
+        with ExitStack() as held, listen(*_desk(options, config)) as desk:
+            places = {room: getattr(config, table) for room, table in SERVES.items()}
+            listeners = {room: held.enter_context(listen(one.host, one.port)) for room, one in places.items()}
+            return serve(_words(options), listeners, desk, token)
     except sentences.Taken as error:
         refused(error)
         return EXIT_FAILED
@@ -137,7 +144,7 @@ def _desk(options: argparse.Namespace, config: CloudConfig) -> tuple[str, int]:
 def _words(options: argparse.Namespace) -> list[str]:
     """Return what tells a room the same configuration."""
     words = ["--config", str(_file(options.config, "cloud.toml"))]
-    for name in ("data", "broker", "http"):
+    for name in ("data", "broker", "http", "staff"):
         if getattr(options, name):
             words += [f"--{name}", str(getattr(options, name))]
     return words
@@ -286,6 +293,17 @@ def _of_the_registry(options: argparse.Namespace, run: Callable[..., int], *aske
     config = _cloud_config(options, running=False)
     try:
         return run(config, *asked, **how)
+    except sqlite3.Error as error:
+        return failed(error, config.data.path)
+
+
+def user_add(options: argparse.Namespace) -> int:
+    """Let somebody in, by a link for once."""
+    from gocche.user import add
+
+    config = _cloud_config(options, running=False)
+    try:
+        return add(config, options.name, options.role or "")
     except sqlite3.Error as error:
         return failed(error, config.data.path)
 

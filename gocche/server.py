@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock
-from cloud.rooms import ROOMS, SERVES
+from cloud.rooms import ROOMS
 from cloud.rooms.listener import url
 from gocche.child import Child, Log
 from gocche.health import Desk, told
@@ -21,40 +21,42 @@ from gocche.supervisor import Supervisor
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 GOCCHE = (sys.executable, "-m", "gocche")
 ALIVE_S = 5.0
 STATUS = 1_000  # characters of `systemctl status`
 
 
-def rooms(words: Sequence[str], listener: socket.socket) -> list[Child]:
-    """Return the rooms, in the order of starting. `words` tell each of them its configuration.
+def rooms(words: Sequence[str], listeners: Mapping[str, socket.socket]) -> list[Child]:
+    """Return the rooms, in the order of starting. `words` tell each of them its configuration; some have a listener.
 
     None waits for another, or for the broker: each says what it lacks, and goes on when it is there.
     """
+    numbers = {name: listener.fileno() for name, listener in listeners.items()}
     return [
         Child(
             name,
-            [*GOCCHE, "cloud", "--room", name, *words, *(["--http-fd", str(listener.fileno())] * (name == SERVES))],
+            [*GOCCHE, "cloud", "--room", name, *words, *(["--http-fd", str(numbers[name])] if name in numbers else [])],
             beats=True,
-            fds=(listener.fileno(),) if name == SERVES else (),
+            fds=(numbers[name],) if name in numbers else (),
         )
         for name in ROOMS
     ]
 
 
-def serve(words: Sequence[str], listener: socket.socket, desk: socket.socket, token: str) -> int:
+def serve(words: Sequence[str], listeners: Mapping[str, socket.socket], desk: socket.socket, token: str) -> int:
     """Run the rooms until a signal comes; return the exit status. Call it from the main thread.
 
-    `words` tell each room its configuration, `listener` is for visitors, `desk` for the operator, who shows `token`
-    where it is not "".
+    `words` tell each room its configuration, `listeners` are for who visits a room, `desk` for the operator, who shows
+    `token` where it is not "".
     """
     log, clock = Log(sys.stderr), SystemClock()
-    supervisor = Supervisor(rooms(words, listener), Path.cwd(), log, clock)
+    supervisor = Supervisor(rooms(words, listeners), Path.cwd(), log, clock)
 
     def ready() -> None:
-        log.say("door", f"pages {url(listener)}")
+        for name, listener in listeners.items():
+            log.say("door", f"{name} {url(listener)}")
         log.say("door", f"health {url(desk)}/healthz")
         notify("READY=1")
 

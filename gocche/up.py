@@ -12,7 +12,8 @@ import shutil
 import socket
 import sys
 import tempfile
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -28,14 +29,15 @@ from gocche.garden import PORTS, past
 from gocche.health import Desk, told
 from gocche.server import GOCCHE, keep, rooms
 from gocche.supervisor import CONFIG_ERROR, Supervisor
+from gocche.user import first_admin
 from gocche.words import LANGUAGES, Refused, said
 from settings import words as sentences
 from settings.words import because
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-DEFAULT_HTTP = "127.0.0.1", 8080
+DEFAULT_HTTP, DEFAULT_STAFF = Address("127.0.0.1", 8080), Address("127.0.0.1", 8082)
 STATUS_S = 5.0
 ASK_S = 1.0  # a look whether the broker answers
 HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"  # MQTT 3.1.1 §3.1: clean session, no name, 60 s
@@ -48,27 +50,34 @@ def up(
     http: str | None,
     config: Path | None = None,
     out: TextIO = sys.stdout,
+    staff: str | None = None,
     garden: Sequence[str] = (),
 ) -> int:
     """Run the garden until SIGINT, SIGTERM or SIGHUP; return the exit status: 0, or 2 for a setting that cannot work.
 
     `data` keeps the state (None: a temporary folder, removed at the end); `http` is HOST:PORT, port 0 for any (None:
-    127.0.0.1:8080, or another port when that is taken); `config` holds devices.toml, cloud.toml and garden/ (None: the
-    sample); `garden` are further words for `gocche devices`. `out` gets the addresses to look at and the status lines,
-    standard error all else. Call it from the main thread.
+    127.0.0.1:8080, or another port when that is taken), `staff` alike (127.0.0.1:8082); `config` holds devices.toml,
+    cloud.toml and garden/ (None: the sample); `garden` are further words for `gocche devices`. `out` gets the addresses
+    to look at and the status lines, standard error all else. Call it from the main thread.
     """
     log = Log(sys.stderr)
     try:
         sample, config = config is None, (config or _sample()).resolve()
-        with choose(http, log) as listener, listen("127.0.0.1", 0) as desk:
-            host, port = listener.getsockname()[:2]
+        with ExitStack() as held:
+            desk = held.enter_context(listen("127.0.0.1", 0))
+            listeners = {
+                "pages": held.enter_context(choose(http, log)),
+                "staff": held.enter_context(choose(staff, log, DEFAULT_STAFF, "--staff")),
+            }
+            host, port = listeners["pages"].getsockname()[:2]
             pages = _pages(data, config / "garden", Address(host, port).near)
             with _folder(data) as folder:
                 broker = Address("127.0.0.1", _free_port("127.0.0.1"))
                 if sample:
                     past.first_start(folder, load(config / "cloud.toml"), SystemClock().utc_ms())
-                children = commands(folder, config, broker, listener, garden)
-                return supervise(children, folder, pages, out=out, log=log, desk=desk)
+                children = commands(folder, config, broker, listeners, garden)
+                link = partial(first_admin, folder, url(listeners["staff"]))
+                return supervise(children, folder, pages, link, out=out, log=log, desk=desk)
     except sentences.Refused as error:
         for language in LANGUAGES:
             log.say("up", error.told(language))
@@ -81,6 +90,7 @@ def supervise(
     children: Sequence[Child],
     folder: Path,
     pages: Sequence[str],
+    link: Callable[[], Sequence[str]] = tuple,
     *,
     out: TextIO,
     log: Log,
@@ -89,7 +99,8 @@ def supervise(
 ) -> int:
     """Keep the children until a signal comes; print the pages once all are ready, then a status line now and then.
 
-    `desk` is where `/healthz` and `/metrics` are answered.
+    `link` is asked then, too: its lines are for who sits here, and stand nowhere else. `desk` is where `/healthz` and
+    `/metrics` are answered.
     """
     clock = SystemClock()
 
@@ -103,7 +114,7 @@ def supervise(
         return told(supervisor.lives, clock.monotonic())
 
     def ready() -> None:
-        print(*pages, sep="\n", file=out, flush=True)
+        print(*pages, *link(), sep="\n", file=out, flush=True)
 
     def tick() -> None:
         print(_status(ask()), file=out, flush=True)
@@ -113,7 +124,7 @@ def supervise(
 
 
 def commands(
-    folder: Path, config: Path, broker: Address, listener: socket.socket, garden: Sequence[str]
+    folder: Path, config: Path, broker: Address, listeners: Mapping[str, socket.socket], garden: Sequence[str]
 ) -> list[Child]:
     """Return the children, in the order of starting."""
     ports = folder / "ports"
@@ -125,7 +136,7 @@ def commands(
             lambda: all((ports / name).is_symlink() for name in PORTS),
         ),
         Child("broker", [*GOCCHE, "broker", "--listen", str(broker)], lambda: _answers(broker)),
-        *rooms(["--config", str(config / "cloud.toml"), *half], listener),
+        *rooms(["--config", str(config / "cloud.toml"), *half], listeners),
         Child(
             "agent",
             [*GOCCHE, "agent", "--config", str(config / "devices.toml"), *half],
@@ -134,17 +145,17 @@ def commands(
     ]
 
 
-def choose(http: str | None, log: Log) -> socket.socket:
-    """Return the socket of the pages. Without a wish a taken port is passed over; else a wish is Refused."""
-    wish = Address(*DEFAULT_HTTP) if http is None else address(http)
+def choose(asked: str | None, log: Log, default: Address | None = None, option: str = "--http") -> socket.socket:
+    """Return a listening socket. Without a wish a taken port is passed over; else a wish is Refused."""
+    wish = (default or DEFAULT_HTTP) if asked is None else address(asked)
     try:
         return listen(wish.host, wish.port)
     except sentences.Taken:
-        if http is not None:
+        if asked is not None:
             raise
     other = listen(wish.host, 0)
     for language in LANGUAGES:
-        log.say("up", said("up", "elsewhere", language, wish=wish, other=url(other)))
+        log.say("up", said("up", "elsewhere", language, wish=wish, other=url(other), option=option))
     return other
 
 

@@ -20,7 +20,7 @@ from msgspec.structs import fields
 from paho.mqtt import publish
 
 from cloud.alerts.engine import AlertsConfig
-from cloud.config import Broker, ConfigError, Data, Garden, Health, Http, load
+from cloud.config import Broker, ConfigError, Data, Garden, Health, Http, Staff, load
 from cloud.config.tables import ROOMS
 from cloud.rooms import check as checks
 from cloud.store.engines.influx import InfluxConfig
@@ -119,7 +119,7 @@ def test_anything_loads_or_is_a_config_error(folder: Path, text: str) -> None:
 
 def test_every_key_has_its_meaning_in_vietnamese() -> None:
     meaning = words("settings", "cloud.config")["meaning"]
-    for table in (Data, Broker, Http, Health, Garden):
+    for table in (Data, Broker, Http, Staff, Health, Garden):
         assert meaning[table.__name__].keys() == {field.name for field in fields(table)}, table
     for table in (AlertsConfig, InfluxConfig, SqliteConfig):  # of rooms and engines, which may come without
         assert meaning[table.__name__].keys() <= {field.name for field in fields(table)}, table
@@ -262,7 +262,7 @@ key_file = "nowhere.key"
     with pytest.raises(ConfigError, match=r"\[broker\.alerts\] ca_file: "):
         load(written(folder, text))
     config = load(written(folder, text), room="pages")
-    ingest, alerts, pages = (config.of_room(name) for name in ROOMS)
+    ingest, alerts, pages, _staff = (config.of_room(name) for name in ROOMS)
     assert ingest == config
     assert (pages.store["user"], pages.broker.user, pages.store["engine"]) == ("reads", "server", "influx")
     assert (alerts.store["user"], alerts.broker.user, alerts.broker.cert_file) == (

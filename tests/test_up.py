@@ -316,11 +316,11 @@ def test_default_address_gives_way_to_another_program_and_says_so(monkeypatch: p
     said = io.StringIO()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         other = taken.getsockname()[1]
-        monkeypatch.setattr(up, "DEFAULT_HTTP", taken.getsockname())
+        monkeypatch.setattr(up, "DEFAULT_HTTP", up.Address(*taken.getsockname()))
         with up.choose(None, Log(said)) as chosen:
             port = chosen.getsockname()[1]
     assert port not in {0, other}
-    assert f"the pages are at http://127.0.0.1:{port}" in said.getvalue()
+    assert f"http://127.0.0.1:{port} takes its place (choose with --http" in said.getvalue()
 
 
 def test_wildcard_is_reached_as_loopback() -> None:
@@ -365,10 +365,13 @@ def test_registry_that_is_missing_is_refused_before_anything_starts(
 
 def test_commands_say_the_same_addresses_to_both_sides(tmp_path: Path) -> None:
     broker = up.Address("127.0.0.1", 1883)
-    with up.choose("127.0.0.1:0", Log(io.StringIO())) as http:
-        children = {child.name: child for child in up.commands(tmp_path, Path("/etc/x"), broker, http, ["--unique"])}
-        assert children["pages"].fds == (http.fileno(),)
-    assert list(children) == ["devices", "broker", "ingest", "alerts", "pages", "agent"]
+    log = Log(io.StringIO())
+    with up.choose("127.0.0.1:0", log) as http, up.choose("127.0.0.1:0", log) as own:
+        listeners = {"pages": http, "staff": own}
+        made = up.commands(tmp_path, Path("/etc/x"), broker, listeners, ["--unique"])
+        children = {child.name: child for child in made}
+        assert (children["pages"].fds, children["staff"].fds) == ((http.fileno(),), (own.fileno(),))
+    assert list(children) == ["devices", "broker", "ingest", "alerts", "pages", "staff", "agent"]
     assert all("127.0.0.1:1883" in children[name].argv for name in ("broker", "ingest", "alerts", "pages", "agent"))
     assert children["devices"].argv[-1] == "--unique"
     assert children["agent"].after == ("broker", "devices")

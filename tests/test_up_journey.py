@@ -127,14 +127,14 @@ def test_a_value_is_born_and_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
     # Ctrl-C ends everything that it started
     pids = json.loads((run.data / "up.json").read_text())["children"]
-    assert set(pids) == {"devices", "broker", "agent", "ingest", "alerts", "pages"}
+    assert set(pids) == {"devices", "broker", "agent", "ingest", "alerts", "pages", "staff"}
     assert run.end() == 0
     assert all(map(gone, pids.values()))
     assert not (run.data / "up.json").exists()
 
     # and nobody was alarmed by how it begins and ends
     log = (run.data.parent / "up.log").read_text(encoding="utf-8")
-    alarms = re.findall(r"^(?:ingest|alerts|pages) .* (?:WARNING|ERROR) cloud\..*", log, re.MULTILINE)
+    alarms = re.findall(r"^(?:ingest|alerts|pages|staff) .* (?:WARNING|ERROR) cloud\..*", log, re.MULTILINE)
     assert [line for line in alarms if "Connection refused" not in line] == []  # the broker may come after the rooms
 
 

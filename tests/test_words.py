@@ -10,6 +10,7 @@ import argparse
 import ast
 import inspect
 import re
+import shlex
 import string
 import subprocess
 import sys
@@ -32,7 +33,7 @@ SHORT = {
     "Bad": ("cloud.registry", "row"),
     "BadLabel": ("cloud.labels", "label"),
 }
-PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "settings"}
+PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "cloud.staff", "settings"}
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 
 
@@ -236,7 +237,7 @@ def test_every_command_has_an_example_that_parses():
         assert examples
         for one in examples:
             assert one["type"] in command.format_help()
-            typed = one["type"].removeprefix("sudo ").partition(";")[0].split()
+            typed = shlex.split(one["type"].removeprefix("sudo ").partition(";")[0])
             assert " ".join(typed).startswith(path)
             parser().parse_args(typed[1:])
 

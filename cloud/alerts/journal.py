@@ -349,6 +349,15 @@ def read_incidents(path: Path, limit: int, rules: Sequence[str] | None = None) -
         return newest(db, limit, rules)
 
 
+def read_open(path: Path, limit: int) -> list[Incident]:
+    """Return the incidents of a journal file that have not ended, newest first; none where there is no journal yet."""
+    if not path.exists():
+        return []
+    with reading(path) as db:
+        query = f"{_ROW} WHERE ended_ms IS NULL ORDER BY id DESC LIMIT ?"
+        return [_incident(row) for row in db.execute(query, (limit,))]
+
+
 def newest(db: sqlite3.Connection, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
     """Return the newest incidents, newest first; with `rules` only theirs."""
     of_rules = "" if rules is None else f"WHERE +rule IN ({', '.join('?' * len(rules))})"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.config.tables import ROOMS, SHOWN, Broker, Data, Garden, Health, Http
+from cloud.config.tables import ROOMS, SHOWN, Broker, Data, Garden, Health, Http, Staff
 from settings import credentials, text
 from settings.expected import convert
 from settings.finding import ConfigError, File, Finding, shown, suggestion
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LOOPBACK = "127.0.0.1", "::1", "localhost"
-__all__ = ["CLOUD_TOML", "Broker", "CloudConfig", "ConfigError", "Data", "Finding", "Garden", "Health", "Http", "load"]
+__all__ = [
+    "CLOUD_TOML",
+    "Broker",
+    "CloudConfig",
+    "ConfigError",
+    "Data",
+    "Finding",
+    "Garden",
+    "Health",
+    "Http",
+    "Staff",
+    "load",
+]
 
 
 class CloudConfig(msgspec.Struct, frozen=True):
@@ -29,6 +41,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
     data: Data
     broker: Broker
     http: Http
+    staff: Staff
     health: Health
     garden: Garden
     store: dict[str, Any]
@@ -62,7 +75,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
 
 def cloud_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
-    single = ("data", "broker", "http", "health", "garden", "store", "alerts")
+    single = ("data", "broker", "http", "staff", "health", "garden", "store", "alerts")
     return File(path, ("settings", "cloud.config"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
 
 
@@ -89,10 +102,13 @@ def load(path: Path, *, running: bool = True, room: str = "") -> CloudConfig:
         raise ConfigError(file, "[broker] share", "share_alone", value=shown(broker.share))
     http = convert(file, "[http]", text.one(file, tables, "http"), Http)
     _http(file, http)
+    staff = convert(file, "[staff]", text.one(file, tables, "staff"), Staff)
+    _staff(file, staff, http)
     return CloudConfig(
         convert(file, "[data]", text.one(file, tables, "data"), Data),
         broker,
         http,
+        staff,
         _health(file, text.beside(file, text.one(file, tables, "health")), running=running, asked=not room),
         convert(file, "[garden]", text.one(file, tables, "garden"), Garden),
         store,
@@ -128,6 +144,22 @@ def _http(file: File, http: Http) -> None:
             host = http.public_url.rpartition("//")[2].split("?")[0].split("#")[0]
             better = f"https://{host}" if credentials.web_address(f"https://{host}") else "https://goc.che.example"
             raise ConfigError(file, "[http] public_url", "public_url", value=shown(http.public_url), better=better)
+
+
+def _staff(file: File, staff: Staff, http: Http) -> None:
+    """Refuse an address that would carry passwords in the clear, or share its cookie with the public pages."""
+    credentials.check_host(file, "[staff] host", staff.host)
+    if not staff.public_url:
+        if staff.host not in LOOPBACK:
+            known = ", ".join(LOOPBACK)
+            raise ConfigError(file, "[staff] host", "staff_open", value=shown(staff.host), known=known)
+        return
+    parts, pages = credentials.web_address(staff.public_url), credentials.web_address(http.public_url)
+    safe = parts is not None and (parts.scheme == "https" or parts.hostname in LOOPBACK)
+    if parts is None or not safe or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ConfigError(file, "[staff] public_url", "staff_url", value=shown(staff.public_url))
+    if pages is not None and pages.hostname == parts.hostname and parts.hostname not in LOOPBACK:
+        raise ConfigError(file, "[staff] public_url", "staff_same_host", value=shown(staff.public_url))
 
 
 def _health(file: File, table: object, *, running: bool, asked: bool) -> Health:

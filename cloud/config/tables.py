@@ -11,7 +11,7 @@ import msgspec
 
 from settings import credentials
 
-ROOMS = ("ingest", "alerts", "pages")  # in the order of starting: ingest alone makes and migrates the store
+ROOMS = ("ingest", "alerts", "pages", "staff")  # in the order of starting: ingest alone makes and migrates the store
 SHOWN = {  # what [broker.<room>] and [store.<room>] may say: who this room is, where it has an account of its own
     "broker": ("user", "password_file", "cert_file", "key_file"),
     "store": ("user", "password_file", "token_file"),
@@ -53,6 +53,19 @@ class Http(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: Annotated[str, msgspec.Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[_Listening, msgspec.Meta(description="port to listen on; 0 takes any")] = 8080
     public_url: Annotated[str, msgspec.Meta(description="how the world reaches the pages, as printed on tags")] = ""
+
+
+class Staff(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the people of the garden sign in: `[staff]`, an origin of its own beside the public pages."""
+
+    host: Annotated[str, msgspec.Meta(description="address to listen on; beyond loopback only with a public_url")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[_Listening, msgspec.Meta(description="port to listen on; 0 takes any")] = 8082
+    public_url: Annotated[
+        str,
+        msgspec.Meta(description="how staff reach their pages: https://, on a host name that the pages do not have"),
+    ] = ""
 
 
 class Health(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 LANGUAGES = ("vi", "en")
 ROLES = ("fire-watch", "telecom", "operator")
+ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # what somebody may do on the staff's pages
 PLACES = ("tree", "zone", "hamlet")
 STORY_LIMIT = 20_000  # characters: ten pages
 _TREE_CODE = TreeCode()
@@ -289,7 +290,8 @@ class LotInput(Record, frozen=True, kw_only=True):
 class Person(Record, frozen=True, kw_only=True):
     """Somebody who is told about incidents, named in a story or seen on a photo.
 
-    `addresses` are those beside the e-mail, by channel of cloud.toml. Within quiet hours only life wakes them.
+    `addresses` are those beside the e-mail, by channel of cloud.toml. Within quiet hours only life wakes them. Who has
+    `access` may sign in to the staff's pages, in that role; their password is not kept here.
     """
 
     private: ClassVar = True
@@ -301,6 +303,7 @@ class Person(Record, frozen=True, kw_only=True):
     lang: Annotated[str, Choice(LANGUAGES)] = "vi"
     quiet_from: Annotated[int | None, Clock()] = None
     quiet_to: Annotated[int | None, Clock()] = None
+    access: Annotated[str, Choice(ACCESS)] = ""
 
     def check(self) -> None:
         """Raise Bad for a role that nobody can be told in, and for half a quiet time."""

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from cloud.rooms.life import Room
     from cloud.store import Store
 
-SERVES = "pages"  # the one that gets the listening socket
+SERVES = {"pages": "http", "staff": "staff"}  # those that get a listening socket, and the table that says where
 __all__ = ["ROOMS", "SERVES", "open_room", "store_of"]
 
 
 def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.socket | None = None) -> Room:
-    """Return a room, not yet running. `listener` is for the one that serves pages; else it opens its own.
+    """Return a room, not yet running. `listener` is for one that serves; else it opens its own.
 
     Raises Refused for what is written wrongly, Taken for a file that is in use or of a newer gocche, OSError or
     sqlite3.Error for what the machine refuses.

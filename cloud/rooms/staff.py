@@ -1,0 +1,117 @@
+"""Staff: where people sign in and keep the registry. It reads the store and the journal, and writes what people say."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud.alerts.journal import read_open
+from cloud.alerts.wiring import JOURNAL
+from cloud.registry.book import NAME as REGISTRY
+from cloud.rooms import store_of
+from cloud.rooms.listener import listen, url
+from cloud.staff.accounts import NAME, Accounts
+from cloud.staff.app import build as build_app
+from cloud.staff.serve import server
+from cloud.staff.shelf import Shelf
+from cloud.staff.throttle import Throttle
+from cloud.staff.today import Alarm, Gatherer
+from cloud.staff.visit import Staff
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from collections.abc import Callable
+
+    from cloud.clock import Clock
+    from cloud.config import CloudConfig
+
+log = logging.getLogger(__name__)
+NICE = 10  # as pages: what stores and tells comes first
+SHOWN = 200  # incidents that are open
+
+
+class StaffRoom:
+    """The room."""
+
+    def __init__(self, config: CloudConfig, clock: Clock, listener: socket.socket | None) -> None:
+        self._folder = Path(config.data.path)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._socket = listener or listen(config.staff.host, config.staff.port)
+        self._accounts = Accounts(self._folder / NAME, clock)
+        self._shelf = Shelf(self._folder / REGISTRY, clock)
+        self._store = store_of(config, writer=False)
+        self._gatherer = Gatherer(self._shelf, self._store, self._alarms, clock)
+        staff = Staff(
+            self._accounts,
+            self._shelf,
+            Throttle(clock),
+            clock,
+            config.staff.public_url.rstrip("/") or url(self._socket),
+            config.http.public_url.rstrip("/"),
+            lambda: self._gatherer.now,
+        )
+        app, self._gate = build_app(staff)
+        self._serving: threading.Event | None = None
+        self._server = server(app, self._turn)
+
+    @property
+    def loops(self) -> dict[str, Callable[[threading.Event], None]]:
+        """Return what runs in threads."""
+        return {"serve": self._serve, "today": self._gather}
+
+    def start(self) -> None:
+        """Say where it is."""
+        os.nice(NICE)
+        log.info("staff url=%s", url(self._socket))
+
+    def stop(self) -> None:
+        """Let nobody in any more."""
+        self._server.should_exit = True
+
+    def close(self) -> None:
+        """Close the files."""
+        self._gate.close()
+        self._shelf.close()
+        self._accounts.close()
+        self._store.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return what keeps the screens from being true."""
+        return {"why": self._gatherer.why, "look_at": []}
+
+    def _alarms(self) -> list[Alarm]:
+        return [
+            Alarm(
+                one.id,
+                one.what_vi,
+                one.what_en,
+                one.place_vi,
+                one.place_en,
+                one.since_ms,
+                f"{one.gateway}/{one.channel}" if one.channel else one.gateway,
+                one.silent_ms is not None,
+            )
+            for one in read_open(self._folder / JOURNAL, SHOWN)
+        ]
+
+    def _gather(self, stop: threading.Event) -> None:
+        os.nice(NICE)
+        self._gatherer.run(stop)
+
+    def _serve(self, stop: threading.Event) -> None:
+        os.nice(NICE)
+        self._serving = stop
+        self._server.run(sockets=[self._socket])
+
+    async def _turn(self) -> None:
+        """The event loop turns."""
+        if self._serving is not None:
+            self._serving.is_set()
+
+
+def build(config: CloudConfig, clock: Clock, listener: socket.socket | None) -> StaffRoom:
+    """Return the room of a configuration."""
+    return StaffRoom(config, clock, listener)

@@ -1,0 +1,39 @@
+"""Who may do what: one row for each way in, named as `cloud.staff.ways` names it. What has no row cannot be built.
+
+`ANYBODY` needs no sign-in. The roles are those of `Person.access` in the registry.
+"""
+
+from __future__ import annotations
+
+from cloud.registry.kinds import ACCESS, KINDS
+
+ANYBODY: frozenset[str] = frozenset()
+SEE = frozenset(ACCESS)
+EDIT = frozenset({"editor", "moderator", "admin"})
+REVIEW = frozenset({"moderator", "admin"})
+CONTACTS = frozenset({"officer", "admin"})  # addresses and telephone numbers of people
+ADMIN = frozenset({"admin"})
+
+PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
+OWN_SCREEN = {"story", "photo"}  # not edited as rows of a table
+TABLES = tuple(kind for kind in KINDS if kind not in OWN_SCREEN)
+READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
+WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS}
+
+MATRIX: dict[str, frozenset[str]] = {
+    "style": ANYBODY,
+    "icon": ANYBODY,
+    "up": ANYBODY,
+    "sign-in": ANYBODY,
+    "sign-in try": ANYBODY,
+    "link": ANYBODY,
+    "link use": ANYBODY,
+    "today": SEE,
+    "sign-out": SEE,
+    "language": SEE,
+    "me": SEE,
+    "device end": SEE,
+    "password": SEE,
+    "handbook": SEE,
+    "chapter": SEE,
+}

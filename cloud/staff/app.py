@@ -1,0 +1,66 @@
+"""The staff's pages as an application: every way in, on one screen, behind the gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from cloud.staff import door, handbook, morning
+from cloud.staff.above import Above
+from cloud.staff.gate import Gate
+from cloud.staff.visit import TEMPLATES
+from cloud.staff.way import Way
+
+if TYPE_CHECKING:
+    from cloud.staff.visit import Staff, Visit
+
+A_DAY = {"Cache-Control": "max-age=86400"}
+
+
+def ways() -> list[Way]:
+    """Return every way in, in the order in which an address is compared with them."""
+    return [
+        Way("style", "/style.css", _style, "dang-nhap"),
+        Way("icon", "/icon.svg", _icon, "dang-nhap"),
+        Way("up", "/healthz", _up, "dang-nhap"),
+        Way("sign-in", "/dang-nhap", door.sign_in, "dang-nhap"),
+        Way("sign-in try", "/dang-nhap", door.sign_in_try, "dang-nhap", post=True, door=True),
+        Way("link", "/moi/{token}", door.link, "dang-nhap"),
+        Way("link use", "/moi/{token}", door.link_use, "dang-nhap", post=True, door=True),
+        Way("sign-out", "/dang-xuat", door.sign_out, "tai-khoan", post=True),
+        Way("language", "/ngon-ngu", door.language, "tai-khoan", post=True),
+        Way("me", "/toi", door.me, "tai-khoan"),
+        Way("device end", "/toi/thiet-bi", door.device_end, "tai-khoan", post=True),
+        Way("password", "/toi/mat-khau", door.password, "tai-khoan", post=True, door=True),
+        Way("today", "/", morning.today, "hom-nay"),
+        Way("handbook", "/so-tay", handbook.index, "so-tay"),
+        Way("chapter", "/so-tay/{chapter}", handbook.chapter, "so-tay"),
+    ]
+
+
+def build(staff: Staff) -> tuple[Above, Gate]:
+    """Return the application, and the gate whose threads it runs in."""
+    gate = Gate(staff)
+    return Above(site(gate), staff), gate
+
+
+def site(gate: Gate) -> Starlette:
+    """Return the routes alone."""
+    routes = [Route(way.path, gate.endpoint(way), methods=[way.method], name=way.name) for way in ways()]
+    return Starlette(routes=routes, exception_handlers={HTTPException: gate.refused, Exception: gate.broken})
+
+
+def _style(_visit: Visit) -> Response:
+    return Response((TEMPLATES / "style.css").read_bytes(), headers=A_DAY, media_type="text/css")
+
+
+def _icon(_visit: Visit) -> Response:
+    return Response((TEMPLATES / "icon.svg").read_bytes(), headers=A_DAY, media_type="image/svg+xml")
+
+
+def _up(_visit: Visit) -> Response:
+    return PlainTextResponse("up\n")

@@ -1,0 +1,49 @@
+"""The first screen: how the garden is, and what waits for whoever looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloud.registry.kinds import PLACES, Hamlet, Story, Tree, Zone
+from wire.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.responses import Response
+
+    from cloud.staff.visit import Visit
+
+
+def today(visit: Visit) -> Response:
+    """The morning's look."""
+    return visit.page(
+        "today.html",
+        today=visit.staff.today(),
+        waiting=list(_waiting(visit)),
+        places=_places(visit),
+        quantities={name: visit.s.one(one.vi, one.en) for name, one in QUANTITIES.items()},
+    )
+
+
+def _waiting(visit: Visit) -> Iterator[tuple[str, str]]:
+    """Yield (path, words) of what somebody waits for this visitor to do."""
+    stories = [one for one in visit.staff.shelf.rows("story") if isinstance(one, Story)]
+    to_read = [one for one in stories if one.status == "review" and one.author != visit.somebody.name]
+    if to_read and visit.may("story review"):
+        yield "/chuyen?cho=review", visit.s.say("today.to_review", n=len(to_read))
+    mine = [one for one in stories if one.status == "draft" and one.author == visit.somebody.name]
+    if mine:
+        yield "/chuyen?cho=draft", visit.s.say("today.drafts", n=len(mine))
+
+
+def _places(visit: Visit) -> dict[tuple[str, str], str]:
+    """Return what people call each place that something can hang at, by (place, code)."""
+    found = {}
+    for kind in PLACES:
+        for one in visit.staff.shelf.rows(kind):
+            if isinstance(one, Tree | Zone):
+                found[kind, one.code] = visit.s.one(one.name_vi, one.name_en)
+            elif isinstance(one, Hamlet):
+                found[kind, one.code] = one.name
+    return found

@@ -1,0 +1,132 @@
+"""The registry as the screens read and write it: rows kept as long as nobody changes them, found by what people type.
+
+One connection, one caller at a time. A write is an act of the book, so that it is judged, kept and can be undone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import unicodedata
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cloud.registry.book import Book
+from cloud.registry.cells import Bad
+from cloud.registry.kinds import KINDS, Person, Record, columns, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cloud.clock import Clock
+    from cloud.registry.draft import Draft
+
+
+class NotYet(Exception):
+    """There is no registry yet: the room alerts makes it at the first start."""
+
+
+class Shelf:
+    """The registry. From any thread. Raises NotYet while there is none, and sqlite3.Error for what the disk refuses."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+        self._lock = threading.RLock()
+        self._book: Book | None = None
+        self._kept: dict[str, tuple[list[Record], list[str]]] = {}
+        self._version: tuple[int, int] = (0, 0)
+        self._own = 0
+
+    @contextmanager
+    def book(self) -> Iterator[Book]:
+        """Let the body ask the book; nobody else does meanwhile."""
+        with self._lock:
+            try:
+                yield self._opened()
+            except sqlite3.DatabaseError:
+                self.close()
+                raise
+
+    @contextmanager
+    def act(self, who: str, what: str) -> Iterator[Draft]:
+        """Let the body change records: an act of `who`. Raises Bad and Rejected as `Book.writing`."""
+        with self.book() as book, book.writing(who, what, self._clock.utc_ms()) as draft:
+            self._own += 1
+            yield draft
+
+    def undo(self, act: int, who: str) -> None:
+        """Take an act back. Raises Bad and Rejected as `Book.undo`."""
+        with self.book() as book:
+            self._own += 1
+            book.undo(act, who, self._clock.utc_ms())
+
+    def changed(self) -> None:
+        """Be told that somebody wrote through `book`."""
+        self._own += 1
+
+    def rows(self, kind: str) -> list[Record]:
+        """Return all records of a kind, by key."""
+        return self._of(kind)[0]
+
+    def found(self, kind: str, typed: str) -> list[Record]:
+        """Return the records in which every word that was typed stands, whatever its accents."""
+        words = plain(typed).split()
+        records, texts = self._of(kind)
+        return [one for one, text in zip(records, texts, strict=True) if all(word in text for word in words)]
+
+    def person(self, code: str) -> Person | None:
+        """Return somebody by code."""
+        people = (one for one in self.rows("person") if isinstance(one, Person))
+        return next((one for one in people if one.code == code), None)
+
+    def called(self, typed: str) -> Person | None:
+        """Return who signs in under what was typed: a code or an e-mail address."""
+        meant = typed.strip().casefold()
+        people = [one for one in self.rows("person") if isinstance(one, Person)] if meant else []
+        return next((one for one in people if meant in (one.code, one.email.casefold())), None)
+
+    def close(self) -> None:
+        """Close the file; the next question opens it anew."""
+        with self._lock:
+            if self._book is not None:
+                self._book.close()
+            self._book, self._kept = None, {}
+
+    def _opened(self) -> Book:
+        if self._book is None:
+            if not self._path.exists():
+                raise NotYet
+            with Book(self._path, writer=False) as made:
+                if made.empty:
+                    raise NotYet
+            self._book = Book(self._path, writer=True)
+        return self._book
+
+    def _of(self, kind: str) -> tuple[list[Record], list[str]]:
+        with self.book() as book:
+            version = (book.version, self._own)
+            if version != self._version:
+                self._kept, self._version = {}, version
+            if kind not in self._kept:
+                records = book.rows(kind)
+                self._kept[kind] = records, [plain(" ".join(write(one).values())) for one in records]
+            return self._kept[kind]
+
+
+def plain(text: str) -> str:
+    """Return a text as it is searched: small letters without accents, đ as d."""
+    apart = unicodedata.normalize("NFD", text.casefold())
+    return "".join(letter for letter in apart if not unicodedata.combining(letter)).replace("đ", "d")
+
+
+def key_of_texts(kind: str, texts: list[str]) -> tuple[Any, ...] | None:
+    """Return the key that an address names; None where it is none."""
+    names = KINDS[kind].key
+    cells = {column.name: column.cell for column in columns(KINDS[kind])}
+    if len(texts) != len(names):
+        return None
+    try:
+        return tuple(cells[name].read(name, text) for name, text in zip(names, texts, strict=True))
+    except Bad:
+        return None

@@ -1,0 +1,146 @@
+"""What a morning begins with: alarms that are open, sensors that say nothing or always the same, yesterday's gaps.
+
+Gathered in a thread of its own, from the store and the journal, which may hang: a page shows what was gathered last,
+and of when it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloud.clock import hanoi
+from cloud.registry.kinds import Binding
+from cloud.staff.shelf import NotYet
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    from cloud.clock import Clock
+    from cloud.staff.shelf import Shelf
+    from cloud.store import Store
+    from cloud.store.history import Hour, Sample
+
+log = logging.getLogger(__name__)
+EVERY_S = 60.0
+SILENT_MS = 3 * 3_600_000  # a sensor that brought nothing for so long is looked at by somebody
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HOURS = 24
+NEVER_STILL = frozenset({"air_temperature", "air_humidity", "soil_moisture", "soil_temperature", "air_pressure"})
+ENOUGH = 20  # hours of a day, all with one value to the last digit
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """An incident that is open, as its journal has it."""
+
+    id: int
+    what_vi: str
+    what_en: str
+    place_vi: str
+    place_en: str
+    since_ms: int
+    sensor: str
+    lasts_unseen: bool  # its sensor brings nothing any more: nobody sees whether it lasts
+
+
+class Sensor(msgspec.Struct, frozen=True):
+    """A channel that hangs somewhere: when it last brought a value, and in how many hours of yesterday it did."""
+
+    gateway: str
+    channel: str
+    place: str
+    code: str
+    last_ms: int | None
+    hours: int
+    new: bool  # hung up yesterday or later: no whole day is known of it
+    stuck: str  # the quantity that did not move all day; "" none
+
+    def silent(self, now_ms: int) -> bool:
+        """Tell whether somebody should look."""
+        return self.last_ms is None or now_ms - self.last_ms > SILENT_MS
+
+
+class Today(msgspec.Struct, frozen=True):
+    """What is known, as of `made_ms`."""
+
+    made_ms: int
+    alarms: list[Alarm]
+    sensors: list[Sensor]
+
+    def ill(self) -> list[Sensor]:
+        """Return the sensors that somebody should look at, the longest silent first."""
+        found = [one for one in self.sensors if one.silent(self.made_ms) or one.stuck]
+        return sorted(found, key=lambda one: (one.last_ms or 0, one.gateway, one.channel))
+
+    def gaps(self) -> list[Sensor]:
+        """Return the sensors that were not there in every hour of yesterday, the worst first."""
+        return sorted((one for one in self.sensors if one.hours < HOURS and not one.new), key=lambda one: one.hours)
+
+    @property
+    def complete(self) -> float | None:
+        """Return the share of yesterday's hours that brought values, in percent; None without any sensor."""
+        hours = [one.hours for one in self.sensors if not one.new]
+        return 100 * sum(hours) / (HOURS * len(hours)) if hours else None
+
+
+class Gatherer:
+    """Keeps `now` fresh. `alarms` asks the journal; what fails is said in `why`, and what was known before stays."""
+
+    def __init__(self, shelf: Shelf, store: Store, alarms: Callable[[], list[Alarm]], clock: Clock) -> None:
+        self._shelf, self._store, self._alarms, self._clock = shelf, store, alarms, clock
+        self.now: Today | None = None
+        self.why = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Gather until stopped."""
+        while not stop.is_set():
+            self.look()
+            self._clock.wait(stop, EVERY_S)
+
+    def look(self) -> None:
+        """Gather once."""
+        try:
+            self.now = self._gathered(self._clock.utc_ms())
+            why = ""
+        except NotYet:
+            why = "registry: not made yet"
+        except (Retry, sqlite3.Error, OSError) as error:
+            why = f"today: {error}"
+            if why != self.why:
+                log.warning("today-not-gathered why=%r", str(error))
+        self.why = why
+
+    def _gathered(self, now_ms: int) -> Today:
+        day = hanoi(now_ms).date()
+        bound = {
+            (one.gateway, one.channel): one
+            for one in self._shelf.rows("binding")
+            if isinstance(one, Binding) and one.valid_from <= day and (one.valid_to is None or day < one.valid_to)
+        }
+        newest: dict[tuple[str, str], list[Sample]] = {}
+        for sample in self._store.latest():
+            newest.setdefault((sample.gateway, sample.channel), []).append(sample)
+        midnight = hanoi(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
+        end_ms = round(midnight.timestamp() * 1000)
+        sensors = [self._sensor(one, newest.get(where, []), end_ms) for where, one in sorted(bound.items())]
+        return Today(now_ms, self._alarms(), sensors)
+
+    def _sensor(self, bound: Binding, newest: Sequence[Sample], end_ms: int) -> Sensor:
+        series = {
+            one.quantity: self._store.hourly(bound.gateway, bound.channel, one.quantity, end_ms - DAY_MS, end_ms)
+            for one in newest
+        }
+        there = {hour.start_ms for hours in series.values() for hour in hours if hour.n}
+        last_ms = max((one.time_ns // 1_000_000 for one in newest), default=None)
+        stuck = next((name for name, hours in series.items() if name in NEVER_STILL and _still(hours)), "")
+        new = bound.valid_from >= hanoi(end_ms - DAY_MS).date()
+        return Sensor(bound.gateway, bound.channel, bound.place, bound.code, last_ms, len(there), new, stuck)
+
+
+def _still(hours: Sequence[Hour]) -> bool:
+    return len(hours) >= ENOUGH and min(one.low for one in hours) == max(one.high for one in hours)

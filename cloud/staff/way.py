@@ -1,0 +1,33 @@
+"""What a way in is: its address, who answers, the chapter that explains it, and how much it may be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.responses import Response
+
+    from cloud.staff.visit import Visit
+
+FORM_BYTES = 400_000  # a story of 20,000 letters, each of nine bytes as forms spell them
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in. `name` is its row in `access.MATRIX`, `chapter` that of the handbook; `limit` of what it is sent."""
+
+    name: str
+    path: str
+    handler: Callable[[Visit], Response]
+    chapter: str
+    post: bool = False
+    door: bool = False
+    limit: int = FORM_BYTES
+
+    @property
+    def method(self) -> str:
+        """Return the method by which it is gone."""
+        return "POST" if self.post else "GET"

@@ -1,0 +1,83 @@
+"""The words of the staff's pages, in one language at a time: `words.toml` beside this file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from cloud.clock import hanoi
+from settings.words import LANGUAGES, words
+
+if TYPE_CHECKING:
+    from cloud.registry.cells import Bad
+
+_AGES = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000))
+_BROWSERS = (("Edg", "Edge"), ("Firefox", "Firefox"), ("CriOS", "Chrome"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+_MACHINES = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS", "Mac"),
+    ("Linux", "Linux"),
+)  # fmt: skip
+
+
+class Speaker:
+    """Says things in one language. `now_ms` is the time of the visit."""
+
+    def __init__(self, lang: str, now_ms: int) -> None:
+        self.lang = lang if lang in LANGUAGES else LANGUAGES[0]
+        self.other = next(one for one in LANGUAGES if one != self.lang)
+        self.now_ms = now_ms
+
+    def say(self, key: str, /, **facts: object) -> str:
+        """Return the words of `part.name`. Raises KeyError for what stands in no words.toml."""
+        part, _, name = key.partition(".")
+        told: str = _words()[part][name][self.lang]
+        return told.format(**facts) if facts else told
+
+    def label(self, kind: str, column: str) -> str:
+        """Return what a column is called on forms."""
+        own = _words()["column"].get(f"{kind}_{column}") or _words()["column"].get(column)
+        told: str = own[self.lang] if own else column
+        return told
+
+    def word(self, column: str, value: str) -> str:
+        """Return a choice as people read it; as it came where it has no words."""
+        rows = _words()["choice"]
+        told = rows.get(f"{column}_{value}") or rows.get(value)
+        return str(told[self.lang]) if told else value
+
+    def why(self, bad: Bad) -> str:
+        """Return why a cell cannot be right."""
+        return bad.told(self.lang)
+
+    def one(self, vi: str, en: str) -> str:
+        """Return the text of this language; the other where there is none."""
+        return (vi or en) if self.lang == "vi" else (en or vi)
+
+    def age(self, time_ms: int) -> str:
+        """Return how long ago that was."""
+        past = self.now_ms - time_ms
+        for name, unit in _AGES:
+            if past >= unit:
+                return self.say(f"age.{name}", n=past // unit)
+        return self.say("age.now")
+
+    def when(self, time_ms: int) -> Markup:
+        """Return a `<time>` of Vietnam, to the minute."""
+        then = hanoi(time_ms)
+        text = f"{then:%H:%M}" if then.date() == hanoi(self.now_ms).date() else f"{then:%H:%M, %d/%m/%Y}"
+        return Markup('<time datetime="{}">{}</time>').format(then.isoformat(timespec="seconds"), text)
+
+    def device(self, agent: str) -> str:
+        """Return a device as its owner knows it, by what its browser says of itself."""
+        found = [next((name for mark, name in marks if mark in agent), "") for marks in (_BROWSERS, _MACHINES)]
+        return ", ".join(filter(None, found)) or self.say("me.device")
+
+    def number(self, value: float) -> str:
+        """Return a number with the language's own comma or point, one decimal."""
+        text = f"{value:.1f}"
+        return text.replace(".", ",") if self.lang == "vi" else text
+
+
+def _words() -> dict[str, Any]:
+    return words("cloud.staff")
