@@ -321,6 +321,9 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
         arrived, heard, links = [], [], []
         cloud = Stream(CloudBroker(**known_as("gocche-cloud")), "gocche-ingest", topics.FROM_GATEWAYS,
                        SystemClock(), arrived.append)  # fmt: skip
+        seen = []
+        reader = Stream(CloudBroker(**known_as("gocche-reader")), "gocche-pages", topics.FROM_GATEWAYS,
+                        SystemClock(), seen.append)  # fmt: skip
         gateways = {
             name: Uplink(
                 Broker(**known_as(name), spread_s=0),
@@ -340,10 +343,14 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
             EdgeClock(),
         )
         try:
-            for one in (cloud, *gateways.values(), stranger):
+            for one in (cloud, reader, *gateways.values(), stranger):
                 one.start()
             welcome = {("sg-01", True), ("sg-02", True)}
-            servers.until(lambda: cloud.connected and welcome <= set(links), 20, "all with a certificate are in")
+            servers.until(
+                lambda: cloud.connected and reader.connected and welcome <= set(links),
+                20,
+                "all with a certificate are in",
+            )
             gateways["sg-02"].publish(topics.up("sg-01"), b"forged")
             gateways["sg-02"].publish(topics.up("sg-02"), b"own 2")
             gateways["sg-01"].publish(topics.status("sg-01"), b"{}", retain=True)
@@ -352,8 +359,10 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
             servers.until(
                 lambda: {b"own 1", b"own 2", b"beat"} <= {one.payload for one in arrived}, 20, "own topics arrive"
             )
+            servers.until(lambda: b"own 1" in {one.payload for one in seen}, 20, "who may only read hears it too")
+            reader.publish(topics.ack("sg-01"), b"forged answer")
             cloud.publish(topics.ack("sg-01"), b"answer")
-            servers.until(lambda: heard, 20, "the answer arrives")
+            servers.until(lambda: b"answer" in heard, 20, "the answer arrives")
             assert {one.payload for one in arrived} == {b"own 1", b"own 2", b"{}", b"beat"}
             assert heard == [b"answer"]
             assert ("sg-03", True) not in links
@@ -362,6 +371,7 @@ def test_a_gateway_reaches_the_server_and_no_other_gateways_topics(tmp_path: Pat
             for gateway in gateways.values():
                 gateway.stop(b"bye")
             stranger.stop(b"bye")
+            reader.close()
             cloud.close()
 
 
@@ -399,7 +409,8 @@ def test_the_tables_of_the_server_are_understood(tmp_path: Path) -> None:
     rules = sample[sample.index("[[rule]]") :]
     assert len(stores) == 3
     for store in ("", *stores):
-        (tmp_path / "cloud.toml").write_text(f"{tables}\n{store}\n{rules}", encoding="utf-8")
+        own = store.replace("/etc/gocche", str(tmp_path))
+        (tmp_path / "cloud.toml").write_text(f"{tables}\n{own}\n{rules}", encoding="utf-8")
         check(load_cloud(tmp_path / "cloud.toml", running=False), running=False)
 
 
