@@ -98,6 +98,7 @@ class Garden:
     public_url: str
     coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
+    licence: str = ""  # under which data is given away; "": nobody has said
     live_s: float = 900.0
     patience_s: float = 0.25
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.clock import hanoi
+from cloud.registry.kinds import Calibration
 from wire.quantities import QUANTITIES, Quantity
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ _IDENTITY = frozenset({"plmn", "tac", "cell", "pci", "nr_pci", "earfcn", "nr_arf
 _NOT_PUBLIC = _POSITION | _IDENTITY | {"supply_voltage", "mains", "clock_uncertainty"}
 # Public, but only for those who open the technical table.
 _TECHNICAL_KINDS = ("particles_", "lte_", "nr_")
-_TECHNICAL = frozenset({"pm1_cf1", "pm2_5_cf1", "pm10_cf1", "wind_direction_relative", "registration", "radio", "rssi"})
+_TECHNICAL = frozenset(
+    {"pm1", "pm1_cf1", "pm2_5_cf1", "pm10", "pm10_cf1", "wind_direction", "wind_direction_relative", "dew_point"}
+    | {"air_pressure", "soil_ec", "soil_ph", "registration", "radio", "rssi"}
+)
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -45,6 +49,8 @@ class Figure(msgspec.Struct, frozen=True):
     time_ms: int | None = None
     bounded: bool = False
     reason: int | None = None
+    height_m: float | None = None  # of the sensor above its place's own point
+    calibration: Calibration | None = None
 
     @property
     def technical(self) -> bool:
@@ -66,14 +72,19 @@ def figures(
     """Return the public figures of a tree, its own sensors first; and the channels that never spoke."""
     heard: list[Figure] = []
     silent: list[Silent] = []
-    for place, binding, distance_m in _bound(registry, tree, hanoi(now_ms).date()):
+    today = hanoi(now_ms).date()
+    for place, binding, distance_m in _bound(registry, tree, today):
         now = latest.channel(binding.gateway, binding.channel)
         source = f"{binding.gateway}/{binding.channel}"
         if now is None:
             silent.append(Silent(place, source, distance_m))
             continue
         heard += [
-            _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s)
+            msgspec.structs.replace(
+                _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s),
+                height_m=binding.height_m,
+                calibration=registry.calibration(binding.gateway, binding.channel, name, today),
+            )
             for name in QUANTITIES
             if (name in now.values or name in now.reasons) and _public(name)
         ]

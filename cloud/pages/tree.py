@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.pages.plan import public
 from cloud.pages.readings import Figure, Silent, figures
 from cloud.pages.words import iso
 from cloud.registry.kinds import Tree, Zone
@@ -17,11 +18,30 @@ if TYPE_CHECKING:
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Figures of one place at one distance: those that everybody sees."""
+    """Figures of one place at one distance: those that everybody sees. What they have in common is said once."""
 
     place: str
     distance_m: int
     figures: list[Figure]
+
+    @property
+    def sources(self) -> str:
+        """Return the channels that the figures come from: `sg-01/air-1, weather-1`."""
+        found: dict[str, list[str]] = {}
+        for figure in self.figures:
+            gateway, _, channel = figure.source.partition("/")
+            if channel not in found.setdefault(gateway, []):
+                found[gateway].append(channel)
+        return "; ".join(f"{gateway}/{', '.join(channels)}" for gateway, channels in found.items())
+
+    @property
+    def newest(self) -> Figure:
+        """Return the figure that was measured last."""
+        return max(self.figures, key=lambda figure: figure.time_ms or 0)
+
+    def of(self, name: str) -> Figure | None:
+        """Return the figure of a quantity."""
+        return next((figure for figure in self.figures if figure.quantity.name == name), None)
 
 
 class TreeView(msgspec.Struct, frozen=True):
@@ -48,8 +68,8 @@ def view(garden: Garden, registry: Registry, tree: Tree, now_ms: int) -> TreeVie
     return TreeView(
         tree=tree,
         zone=registry.zones[tree.zone],
-        lat=round(tree.lat, tree.precision),
-        lon=round(tree.lon, tree.precision),
+        lat=public(tree)[0],
+        lon=public(tree)[1],
         stories={lang: story.text for (code, lang), story in registry.stories.items() if code == tree.code},
         figures=main + technical,
         groups=_grouped(main),
@@ -76,11 +96,43 @@ def as_json(view: TreeView, speaker: Speaker) -> dict[str, Any]:
         "lon": view.lon,
         "alt_m": tree.alt_m,
         "girth_cm": tree.girth_cm,
+        "state": tree.state,
         "zone": {"code": view.zone.code, "name": speaker.one(view.zone.name_vi, view.zone.name_en)},
         "story": view.stories.get(speaker.lang) or view.stories.get(speaker.other),
         "readings": [_reading(figure, speaker) for figure in view.figures],
         "silent": [{"source": it.source, "distance_m": it.distance_m, "measured": it.place} for it in view.silent],
     }
+
+
+def feature(tree: Tree, speaker: Speaker, url: str) -> dict[str, Any]:
+    """Return a tree as a GeoJSON feature (RFC 7946): longitude first, no more decimals than the world may know."""
+    lat, lon = public(tree)
+    return {
+        "type": "Feature",
+        "id": tree.code,
+        "geometry": {"type": "Point", "coordinates": [lon, lat, tree.alt_m]},
+        "properties": {
+            "name": speaker.one(tree.name_vi, tree.name_en),
+            "label_no": tree.label_no,
+            "zone": tree.zone,
+            "age_low": tree.age_low,
+            "age_high": tree.age_high,
+            "state": tree.state,
+            "url": url,
+        },
+    }
+
+
+def summary(view: TreeView, speaker: Speaker) -> str:
+    """Return what a tree is in one sentence, for who only sees a link to it."""
+    tree = view.tree
+    return speaker.say(
+        "tree.summary",
+        low=tree.age_low,
+        high=tree.age_high,
+        alt=speaker.decimal(f"{tree.alt_m:.0f}"),
+        zone=speaker.one(view.zone.name_vi, view.zone.name_en),
+    )
 
 
 def _reading(figure: Figure, speaker: Speaker) -> dict[str, Any]:
@@ -95,6 +147,8 @@ def _reading(figure: Figure, speaker: Speaker) -> dict[str, Any]:
         "measured": figure.place,  # tree: at this tree; zone: by the station of its zone
         "distance_m": figure.distance_m,
         "quality": figure.quality,
+        "height_m": figure.height_m,
+        "calibrated": figure.calibration and figure.calibration.valid_from.isoformat(),
         "newest_poll": None if figure.reason is None else speaker.say(f"reason.{figure.reason}"),
     }
 

@@ -1,12 +1,13 @@
-"""The words of the pages: Vietnamese and English side by side, one of them first.
+"""The words of the pages: Vietnamese or English, one at a time, and a link to the other.
 
-Strings are data (`words/*.toml`); the names of quantities and codes come from `wire.quantities`. Which language is
-first: `?lang=` before Accept-Language before Vietnamese, and never where the visitor seems to come from.
+Strings are data (`words/*.toml`); the names of quantities and codes come from `wire.quantities`. Which language:
+`?lang=` before Accept-Language before Vietnamese, and never where the visitor seems to come from.
 """
 
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from markupsafe import Markup, escape
 from cloud.clock import hanoi
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from wire.quantities import Quantity
 
 LANGS = ("vi", "en")
@@ -32,7 +35,7 @@ def catalogue(lang: str) -> dict[str, str]:
 
 
 def choose(asked: str | None, accept: str) -> str:
-    """Return the language that stands first, from `?lang=` and the Accept-Language header (RFC 9110 §12.5.4)."""
+    """Return the language of a visitor, from `?lang=` and the Accept-Language header (RFC 9110 §12.5.4)."""
     if asked in LANGS:
         return str(asked)
     wanted: list[tuple[float, str]] = []
@@ -53,7 +56,7 @@ def _weight(text: str) -> float:
 
 
 class Speaker:
-    """Says things in one language, with the other beside it. `now_ms` is the time of the visit."""
+    """Says things in one language. `now_ms` is the time of the visit."""
 
     def __init__(self, lang: str, now_ms: int) -> None:
         self.lang = lang
@@ -61,22 +64,11 @@ class Speaker:
         self.now_ms = now_ms
 
     def say(self, key: str, **parts: object) -> str:
-        """Return the words in the first language. Raises KeyError for a key that is in no catalogue."""
+        """Return the words in the language. Raises KeyError for a key that is in no catalogue."""
         return catalogue(self.lang)[key].format(**parts)
 
-    def both(self, key: str, **parts: object) -> Markup:
-        """Return the words in the first language, then in the other, marked as such."""
-        return self.pair(**{lang: catalogue(lang)[key].format(**parts) for lang in LANGS})
-
-    def pair(self, vi: str, en: str) -> Markup:
-        """Return two texts as `both` does; one only where they are the same."""
-        first, second = (vi, en) if self.lang == "vi" else (en, vi)
-        if first == second:
-            return escape(first)
-        return Markup('{} <span class="o" lang="{}">{}</span>').format(first, self.other, second)
-
     def one(self, vi: str, en: str) -> str:
-        """Return the text of the first language."""
+        """Return the text of the language."""
         return vi if self.lang == "vi" else en
 
     def decimal(self, text: str) -> str:
@@ -100,15 +92,17 @@ class Speaker:
         return catalogue(self.lang).get(f"unit.{quantity.unit}", quantity.unit)
 
     def age(self, time_ms: int) -> str:
-        """Return how long ago that was, in the first language."""
+        """Return how long ago that was, in the language."""
         key, n = self._age(time_ms)
         return self.say(key, n=n)
 
+    def aged(self, time_ms: int) -> Markup:
+        """Return `age` as something that the page's script keeps true."""
+        return Markup('<span data-t="{}">{}</span>').format(time_ms, self.age(time_ms))
+
     def told(self, key: str, time_ms: int) -> Markup:
-        """Return `both` of a sentence that says how long ago something was as {age}."""
-        age, n = self._age(time_ms)
-        texts = {lang: catalogue(lang)[key].format(age=catalogue(lang)[age].format(n=n)) for lang in LANGS}
-        return self.pair(**texts)
+        """Return a sentence that says how long ago something was as {age}."""
+        return escape(catalogue(self.lang)[key]).format(age=self.aged(time_ms))
 
     def _age(self, time_ms: int) -> tuple[str, int]:
         past = self.now_ms - time_ms
@@ -122,10 +116,23 @@ class Speaker:
         then, today = hanoi(time_ms), hanoi(self.now_ms)
         text = f"{then:%H:%M}"
         if then.date() != today.date():
-            day = f"{then:%d/%m}" if self.lang == "vi" else f"{then.day} {_MONTHS[then.month - 1]}"
-            year = "" if then.year == today.year else f"{'/' if self.lang == 'vi' else ' '}{then.year}"
-            text = f"{text}, {day}{year}"
+            text = f"{text}, {self.day(then.date(), year=then.year != today.year)}"
         return Markup('<time datetime="{}">{}</time>').format(iso(time_ms), text)
+
+    def clock(self, time_ms: int) -> str:
+        """Return the time of the day in Vietnam."""
+        return f"{hanoi(time_ms):%H:%M}"
+
+    def day(self, on: date, *, year: bool = True) -> str:
+        """Return a day as people write it."""
+        if self.lang == "vi":
+            return f"{on:%d/%m}{f'/{on.year}' if year else ''}"
+        return f"{on.day} {_MONTHS[on.month - 1]}{f' {on.year}' if year else ''}"
+
+    def month(self, first: date, days: int) -> str:
+        """Return the month that lies so many days after a day."""
+        on = first + timedelta(days)
+        return f"{on.month}/{on.year}" if self.lang == "vi" else f"{_MONTHS[on.month - 1]} {on.year}"
 
 
 def iso(time_ms: int) -> str:

@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
 
 import msgspec
 
-from cloud.registry.kinds import Binding, Commune, Hamlet, Person, Province, Record, Story, Tag, Tree, Zone
+from cloud.registry.kinds import (
+    Binding,
+    Calibration,
+    Commune,
+    Hamlet,
+    Lot,
+    LotInput,
+    Person,
+    Province,
+    Record,
+    Story,
+    Tag,
+    Tree,
+    Zone,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,13 +55,16 @@ class Contact(msgspec.Struct, frozen=True):
     addresses: dict[str, str] = {}
 
 
-class _Dated(Protocol):
-    @property
-    def code(self) -> str: ...
+class _Timed(Protocol):
     @property
     def valid_from(self) -> date: ...
     @property
     def valid_to(self) -> date | None: ...
+
+
+class _Dated(_Timed, Protocol):
+    @property
+    def code(self) -> str: ...
 
 
 _Row = TypeVar("_Row", bound=_Dated)
@@ -67,7 +84,7 @@ def _named(rows: dict[str, list[_Row]], code: str, day: date) -> _Row | None:
     return next((row for row in of_code if _valid(row, day)), of_code[-1] if of_code else None)
 
 
-def _valid(row: _Dated, day: date) -> bool:
+def _valid(row: _Timed, day: date) -> bool:
     return row.valid_from <= day and (row.valid_to is None or day < row.valid_to)
 
 
@@ -166,9 +183,30 @@ class Registry:
             key=lambda bound: bound.distance_m,
         )
 
+    def calibration(self, gateway: str, channel: str, quantity: str, on: date) -> Calibration | None:
+        """Return what the numbers of a series mean on a day, None where nobody has compared them with anything."""
+        own = self._calibrations.get((gateway, channel, quantity), ())
+        return next((one for one in own if _valid(one, on)), None)
+
+    @cached_property
+    def lots(self) -> dict[str, Lot]:
+        """Lots of tea by code, those that have a page."""
+        return {lot.code: lot for lot in self._of("lot", Lot) if lot.published}
+
+    def inputs(self, lot: str) -> list[LotInput]:
+        """Return what went into a lot."""
+        return [one for one in self._of("lot_input", LotInput) if one.lot == lot]
+
     def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
         """Return where a channel hangs on a day."""
         return [bound for bound in self._hung.get((gateway, channel), ()) if _valid(bound, on)]
+
+    @cached_property
+    def _calibrations(self) -> dict[tuple[str, str, str], list[Calibration]]:
+        found: dict[tuple[str, str, str], list[Calibration]] = {}
+        for one in self._of("calibration", Calibration):
+            found.setdefault((one.gateway, one.channel, one.quantity), []).append(one)
+        return found
 
     @cached_property
     def _hamlets(self) -> dict[str, list[Hamlet]]:

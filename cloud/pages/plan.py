@@ -1,0 +1,88 @@
+"""A small map of the garden as SVG: its trees where the world may know them, this one marked, a scale and north."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from markupsafe import Markup, escape
+
+from cloud.registry.map import distance_m, flat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cloud.registry import Registry
+    from cloud.registry.kinds import Tree
+
+WIDTH, HEIGHT, MARGIN = 320, 220, 26
+SHOWN = 60  # trees: more are dots on dots
+NEAR = 4
+_POINTS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
+_BARS_M = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+
+
+class Neighbour(NamedTuple):
+    """Another tree nearby: how far in metres, and in which of eight directions."""
+
+    tree: Tree
+    away_m: int
+    towards: str
+
+
+def public(tree: Tree) -> tuple[float, float]:
+    """Return where the world may know a tree to be: degrees to the tree's own number of decimals."""
+    return round(tree.lat, tree.precision), round(tree.lon, tree.precision)
+
+
+def neighbours(registry: Registry, tree: Tree) -> list[Neighbour]:
+    """Return the nearest trees that have a page, nearest first, by what is public of their places."""
+    own = public(tree)
+    others = [one for one in registry.trees.values() if one.published and one.code != tree.code]
+    near = sorted(others, key=lambda one: distance_m(own, public(one)))[:NEAR]
+    return [Neighbour(one, round(distance_m(own, public(one))), _towards(own, public(one))) for one in near]
+
+
+def plan(registry: Registry, tree: Tree) -> tuple[Markup, int]:
+    """Return the map around a tree, and how many metres its scale bar stands for."""
+    own = public(tree)
+    trees = [one for one in registry.trees.values() if one.published]
+    trees = sorted(trees, key=lambda one: distance_m(own, public(one)))[:SHOWN]
+    places = [flat(public(one), own) for one in trees]
+    left, right = min(x for x, _ in places), max(x for x, _ in places)
+    low, high = min(y for _, y in places), max(y for _, y in places)
+    scale = min((WIDTH - 2 * MARGIN) / max(right - left, 60), (HEIGHT - 2 * MARGIN - 12) / max(high - low, 40))
+    shift_x = WIDTH / 2 - scale * (left + right) / 2
+    shift_y = HEIGHT / 2 - 4 + scale * (low + high) / 2
+    at = [(shift_x + scale * x, shift_y - scale * y) for x, y in places]
+    outlines = "".join(
+        f'<path class="area" d="M{_joined([(shift_x + scale * x, shift_y - scale * y) for x, y in corners])}z"/>'
+        for zone in registry.zones.values()
+        if (corners := [flat(corner, own) for corner in zone.outline])
+    )
+    bar_m = next((one for one in reversed(_BARS_M) if one * scale <= WIDTH / 3), _BARS_M[0])
+    dots = "".join(
+        _dot(one, x, y, here=one.code == tree.code) for one, (x, y) in reversed(list(zip(trees, at, strict=True)))
+    )
+    body = (
+        f'{outlines}{dots}<path class="ruler" d="M14 {HEIGHT - 18}v6h{bar_m * scale:.0f}v-6"/>'
+        f'<path class="ruler" d="M{WIDTH - 20} 34V14l-5 7m5-7l5 7"/>'
+    )
+    return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{body}</svg>'), bar_m  # noqa: S704 - escaped
+
+
+def _dot(tree: Tree, x: float, y: float, *, here: bool) -> str:
+    kind, size = ("here", 9) if here else ("dot", 5)
+    mark = f'<circle class="{kind}" cx="{x:.0f}" cy="{y:.0f}" r="{size}"/>'
+    if not tree.label_no:
+        return mark
+    return f'{mark}<text x="{x:.0f}" y="{y - size - 4:.0f}">{escape(tree.label_no)}</text>'
+
+
+def _joined(points: Sequence[tuple[float, float]]) -> str:
+    return "L".join(f"{x:.0f} {y:.0f}" for x, y in points)
+
+
+def _towards(own: tuple[float, float], other: tuple[float, float]) -> str:
+    east, north = flat(other, own)
+    return _POINTS[round(math.degrees(math.atan2(east, north)) / 45) % 8]

@@ -1,0 +1,185 @@
+"""All that is shown of a tree: its page, its figures over time, its portrait, and the same for machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from markupsafe import Markup
+from starlette.responses import Response
+
+from cloud.pages import plan, tree, words
+from cloud.pages.answers import VARY, Answers, json
+from cloud.pages.course import Course
+from cloud.pages.past import Past, keeps_history
+from cloud.pages.portrait import portrait
+from cloud.registry import codes
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from cloud.pages.past import Day
+    from cloud.pages.readings import Figure
+    from cloud.pages.tree import TreeView
+    from cloud.registry.kinds import Tree
+    from cloud.store import Hour
+
+SVG, CSV, GEOJSON = "image/svg+xml", "text/csv", "application/geo+json"
+FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
+
+
+class Trees:
+    """Answers about trees."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._garden = answers.garden
+        self._past = Past(self._garden.store, self._garden.clock, self._garden.patience_s)
+
+    async def page(self, request: Request) -> Response:
+        """One tree. Lower case, dashes and look-alike letters are read as they were meant, without a redirect."""
+        return await self.shown(request, request.path_params["code"])
+
+    async def shown(self, request: Request, typed: str) -> Response:
+        """Return the page of the tree that a code was meant to be."""
+        seen = self._view(typed)
+        if seen is None:
+            return self._answers.unknown(request, typed)
+        registry = self._garden.registry
+        figures = [figure for group in seen.groups for figure in group.figures]
+        spans = await self._past.spans(figures)
+        climate = next((one for one in figures if one.quantity.name == "air_temperature"), None)
+        sketch, bar_m = plan.plan(registry, seen.tree)
+        return self._answers.page(
+            request,
+            "tree.html",
+            view=seen,
+            spans=spans,
+            climate=await self._course(climate, spans.hours(climate)) if climate else None,
+            courses=[one for one in figures if keeps_history(one)],
+            end_ms=self._garden.clock.utc_ms(),
+            plan=sketch,
+            bar_m=bar_m,
+            neighbours=plan.neighbours(registry, seen.tree),
+            shown_code=codes.shown(seen.tree.code),
+            summary=tree.summary(seen, self._answers.speaker(request)),
+            about=_about(seen, self._answers.speaker(request), self._answers.public_url),
+        )
+
+    async def json(self, request: Request) -> Response:
+        """The same tree, the same numbers, for machines. When it was asked for makes it no other answer."""
+        speaker = self._answers.speaker(request)
+        seen = self._view(request.path_params["code"])
+        if seen is None:
+            return json({"error": "no tree carries this code"}, 404)
+        told = tree.as_json(seen, speaker) | _licensed(self._garden.licence)
+        return json(told, asked=words.iso(speaker.now_ms))
+
+    async def course(self, request: Request) -> Response:
+        """One quantity at a tree over a day, a month and a year, with its tables."""
+        quantity = request.path_params["quantity"]
+        seen = self._view(request.path_params["code"])
+        figure = next((one for one in seen.figures if one.quantity.name == quantity), None) if seen else None
+        if seen is None or figure is None or not keeps_history(figure):
+            return self._answers.nowhere(request)
+        spans = await self._past.spans([figure])
+        course = await self._course(figure, spans.hours(figure))
+        return self._answers.page(request, "course.html", view=seen, course=course, courses=_with_past(seen))
+
+    async def history(self, request: Request) -> Response:
+        """The days of a year of all public quantities at a tree, as a table."""
+        seen = self._view(request.path_params["code"])
+        if seen is None:
+            return json({"error": "no tree carries this code"}, 404)
+        lines = [f"# {self._garden.licence}"] if self._garden.licence else []
+        lines.append("day,quantity,unit,mean,lowest,highest,hours,measured,source,distance_m,invented")
+        for figure in _with_past(seen):
+            days = await self._past.days(figure.source, figure.quantity.name)
+            if days is None:
+                return json({"error": "the store does not answer at the moment"}, 503)
+            lines += [_row(figure, day) for day in days if day]
+        name = {"Content-Disposition": f'inline; filename="{seen.tree.code}.csv"'}
+        return Response("\n".join([*lines, ""]), 200, VARY | name, CSV)
+
+    async def portrait(self, request: Request) -> Response:
+        """A tree as it is drawn where no photo is. A code that shows no tree has no portrait."""
+        found = self._tree(request.path_params["code"])
+        if found is None:
+            return self._answers.nowhere(request)
+        return Response(portrait(found.code), 200, FOR_A_DAY, SVG)
+
+    async def geojson(self, request: Request) -> Response:
+        """All trees that have a page, each where the world may know it to be."""
+        speaker = self._answers.speaker(request)
+        features = [
+            tree.feature(one, speaker, f"{self._answers.public_url}/T/{one.code}")
+            for one in self._garden.registry.trees.values()
+            if one.published
+        ]
+        told = {"type": "FeatureCollection"} | _licensed(self._garden.licence) | {"features": features}
+        return json(told, media=GEOJSON)
+
+    async def trail(self, request: Request) -> Response:
+        """What a visitor takes along of a zone: the pages of its trees, and their portraits."""
+        registry, zone = self._garden.registry, request.path_params["zone"]
+        if zone not in registry.zones:
+            return json({"error": "there is no such zone"}, 404)
+        trees = [one.code for one in registry.trees.values() if one.zone == zone and one.published]
+        return json({"paths": [path for code in sorted(trees) for path in (f"/T/{code}", f"/T/{code}/hinh.svg")]})
+
+    async def _course(self, figure: Figure, hours: tuple[Hour, ...]) -> Course:
+        days = await self._past.days(figure.source, figure.quantity.name)
+        return Course(figure, self._garden.clock.utc_ms(), hours, days or ())
+
+    def _tree(self, typed: str) -> Tree | None:
+        code = codes.normalise(typed)
+        found = self._garden.registry.carrier(code) if code else None
+        return found if found and found.published else None
+
+    def _view(self, typed: str) -> TreeView | None:
+        """Return the tree that carries a code, all of it out of one reading of the registry."""
+        registry, code = self._garden.registry, codes.normalise(typed)
+        found = registry.carrier(code) if code else None
+        now_ms = self._garden.clock.utc_ms()
+        return tree.view(self._garden, registry, found, now_ms) if found and found.published else None
+
+
+def _with_past(seen: TreeView) -> list[Figure]:
+    """Return the figures that have a course, one of each quantity: that which everybody sees, or the nearest."""
+    found: dict[str, Figure] = {}
+    for one in seen.figures:
+        if keeps_history(one):
+            found.setdefault(one.quantity.name, one)
+    return list(found.values())
+
+
+def _row(figure: Figure, day: Day) -> str:
+    quantity = figure.quantity
+    numbers = [quantity.text(quantity.scale(value)) for value in (day.mean, day.low, day.high)]
+    unit = words.Speaker("en", 0).unit(quantity)
+    invented = "yes" if day.invented else "no"
+    cells = [quantity.name, unit, *numbers, day.hours, figure.place, figure.source, figure.distance_m, invented]
+    return ",".join([day.on.isoformat(), *map(str, cells)])
+
+
+def _licensed(licence: str) -> dict[str, str]:
+    return {"licence": licence} if licence else {}
+
+
+def _about(seen: TreeView, speaker: words.Speaker, public_url: str) -> Markup:
+    """Return what search engines read of a tree (schema.org, JSON-LD): nothing of it can end the script element."""
+    own = seen.tree
+    place = {"@type": "GeoCoordinates", "latitude": seen.lat, "longitude": seen.lon, "elevation": own.alt_m}
+    told = {
+        "@context": "https://schema.org",
+        "@type": "TouristAttraction",
+        "name": speaker.one(own.name_vi, own.name_en),
+        "description": tree.summary(seen, speaker),
+        "url": f"{public_url}/T/{own.code}",
+        "identifier": own.code,
+        "isAccessibleForFree": True,
+        "geo": place,
+        "containedInPlace": {"@type": "Place", "name": speaker.one(seen.zone.name_vi, seen.zone.name_en)},
+    }
+    text = msgspec.json.encode(told).decode()
+    return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))  # noqa: S704 - no mark of HTML is left
