@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from edge import words
 from edge.board import Board
 from edge.clock.dating import Dating
 from edge.keep.inbox import Inbox
@@ -22,7 +23,7 @@ from edge.sense.overseer import Overseer
 from edge.sense.ports import open_line
 from edge.sense.sampler import Sampler
 from edge.status import Own, StatusFile, compose, encoded, status_file
-from edge.threads import share_heap, started
+from edge.threads import Pulse, share_heap, started
 from wire import VERSION
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LOOK_S = 5.0
+HANGS_S = 30.0  # without a turn of the keeper: the card hangs, and systemd would kill us after 60
 LAST_POLL_S = 1.5  # for a poll that goes on when the stop comes
+LAST_KEEP_S = 1.5  # for a card that does not get on when the stop comes
+STEP_S = 0.25
 
 
 class Agent:
@@ -43,6 +47,7 @@ class Agent:
 
     def __init__(self, config: Config, folder: Path, clock: Clock) -> None:
         self._config, self._clock, self._board = config, clock, Board()
+        words.learn()
         spool, gateway = config.spool, config.gateway.id
         self._own = Own(clock.boot, spool.commit_s, spool.batch_s, VERSION, config.hash)
         self._file = StatusFile(status_file(folder))
@@ -83,7 +88,8 @@ class Agent:
         """
         share_heap()
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
-        keeper = started(partial(self._keeper.run, no_more), "keeper")
+        keeper = started(partial(self._keep, no_more), "keeper")
+        pulse = Pulse(keeper, HANGS_S, lambda: self._keeper.turns)
         self._overseer.start()
         self._uplink.start()
         notify("READY=1")
@@ -93,7 +99,9 @@ class Agent:
         while not stuck and not self._clock.wait(stop, LOOK_S):
             self._file.write(self._status("online"))
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
-            stuck = stuck or self._places.look(self._clock.mono_ms())
+            stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S)
+            if pulse.stopped(LOOK_S):
+                stuck = "the card hangs"
             if self._keeper.turns > turns:
                 turns = self._keeper.turns
                 notify("WATCHDOG=1")
@@ -103,12 +111,19 @@ class Agent:
         self._overseer.stop(LAST_POLL_S)
         no_more.set()
         self._inbox.wake()
-        keeper.join()
+        last = Pulse(keeper, LAST_KEEP_S)
+        while not (pulse.paused or last.stopped(STEP_S)) and keeper.is_alive():
+            keeper.join(STEP_S)
+        if keeper.is_alive():
+            self._keeper.rescue()
         stopped = self._status("stopped")
         self._uplink.stop(encoded(stopped))
         self._file.write(stopped)
-        self._spool.close()
         return not stuck
+
+    def _keep(self, no_more: threading.Event) -> None:
+        self._keeper.run(no_more)
+        self._spool.close()  # which writes to the card, too
 
     def _status(self, state: str) -> Status:
         return compose(self._board, self._own, self._clock.mono_ms(), state)

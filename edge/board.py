@@ -35,6 +35,7 @@ class Keeping(msgspec.Struct, frozen=True):
     dropped: int = 0  # readings declared lost, or about to be
     unkept: int = 0  # of these, those that have no sequence number yet
     why: str = ""
+    why_vi: str = ""
     urgent: tuple[Unstored, ...] = ()  # urgent values that are not safe while the spool takes nothing
     alarm_ms: int = 0  # when one of them changed its class last
 
@@ -73,6 +74,7 @@ class Sending(msgspec.Struct, frozen=True):
     """What keeps batches from being sent although the link is up. Written by the courier."""
 
     why: str = ""
+    why_vi: str = ""
     until_ms: int = 0
 
 

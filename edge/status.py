@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from edge.board import Sending
 from wire.batch import Status
 from wire.codec import MAX_PACKET
 
@@ -77,7 +78,7 @@ class Own(msgspec.Struct, frozen=True):
 
 def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
     """Return the whole status as the lines of the board stand now. May be called from any thread."""
-    keeping, sending = board.keeping, board.sending
+    keeping, sending = board.keeping, board.sending if now_ms < board.sending.until_ms else Sending()
     return Status(
         v=1,
         state=state,
@@ -96,7 +97,8 @@ def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
         channels={name: _channel(line) for name, line in board.channels.copy().items()},
         version=own.version,
         config=own.config,
-        why="; ".join(filter(None, (keeping.why, sending.why if now_ms < sending.until_ms else ""))),
+        why="; ".join(filter(None, (keeping.why, sending.why))),
+        why_vi="; ".join(filter(None, (keeping.why_vi, sending.why_vi))),
         link=msgspec.to_builtins(board.link),
         urgent=list(keeping.urgent),
         unkept=keeping.unkept,
@@ -118,8 +120,9 @@ def encoded(status: Status) -> bytes:
         payload = msgspec.json.encode(replace(status, channels=fewer))
         if len(payload) <= MAX_PACKET:
             return payload
+    why, why_vi = status.why[:WHY], status.why_vi[:WHY]
     return msgspec.json.encode(
-        replace(status, channels={}, why=status.why[:WHY], urgent=status.urgent[-URGENT:], link={})
+        replace(status, channels={}, why=why, why_vi=why_vi, urgent=status.urgent[-URGENT:], link={})
     )
 
 

@@ -42,6 +42,27 @@ def busy_ms(thread: threading.Thread) -> int:
     return 1000 * sum(map(int, ticks)) // os.sysconf("SC_CLK_TCK")
 
 
+class Pulse:
+    """Whether a thread gets on: works, or has more `turns` than before. One that does neither for `most_s` hangs.
+
+    Seconds are counted between looks: a machine that slept meanwhile hangs nowhere.
+    """
+
+    def __init__(self, thread: threading.Thread, most_s: float, turns: Callable[[], int] = lambda: 0) -> None:
+        self._thread, self._most_s, self._turns = thread, most_s, turns
+        self._last, self._still_s = (0, 0), 0.0
+        self.paused = False  # it has hung, though it may have gone on
+
+    def stopped(self, since_s: float) -> bool:
+        """Tell whether it hangs now; `since_s` seconds after the last look."""
+        at = (self._turns(), busy_ms(self._thread))
+        self._still_s = self._still_s + since_s if at == self._last else 0.0
+        self._last = at
+        stopped = self._still_s >= self._most_s and self._thread.is_alive()
+        self.paused |= stopped
+        return stopped
+
+
 def _named(run: Callable[[], object], name: str) -> None:
     with suppress(OSError):
         _COMM.write_text(name, encoding="utf-8")

@@ -94,11 +94,12 @@ class Seen:
         told = self._told
         facts = {"acquired": told.acquired, "spooled": told.spooled, "dropped": told.dropped}
         source = str(told.clock.get("source", "none"))
+        why = (told.why_vi if language == "vi" else "") or told.why  # an older agent has it in English only
         certainty_s = float(told.clock.get("uncertainty_ms", 0)) / 1000
         return [
             said("status", "readings", language, **facts, oldest=span(told.oldest_s, language)),
-            said("status", "fault", language, why=told.why)  # and no promise as long as that lasts
-            if told.why
+            said("status", "fault", language, why=why)  # and no promise as long as that lasts
+            if why
             else said("status", "power_cut", language, commit_s=f"{told.commit_s:g}"),
             said("status", "undated", language)
             if source == "none"

@@ -8,7 +8,7 @@ import re
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Self
 
 LANGUAGES = ("vi", "en")
 # What Python puts around the words of the system.
@@ -24,6 +24,23 @@ def words(*packages: str) -> dict[str, Any]:
     for package in packages:
         told |= tomllib.loads(resources.files(package).joinpath("words.toml").read_text("utf-8"))
     return told
+
+
+class Sentence(str):
+    """A sentence of a words.toml that is read in both languages: its own text is English, for the log."""
+
+    __slots__ = ("_vi",)
+    _vi: str
+
+    def __new__(cls, package: str, part: str, name: str, /, **facts: Any) -> Self:
+        """Say one sentence."""
+        made = super().__new__(cls, said(package, part, name, "en", **facts))
+        made._vi = said(package, part, name, "vi", **facts)
+        return made
+
+    def told(self, language: str) -> str:
+        """Return it in one language."""
+        return self._vi if language == "vi" else str(self)
 
 
 class Refused(RuntimeError):

@@ -79,16 +79,17 @@ def test_a_dead_probe_is_silent_since_when_with_what_to_look_at(told):
     [
         (sick("crc: CRC should be 01 02"), 0, "soil-1: NO VALUES since "),
         (sick("not asked yet", polls=0, since_ms=None), 0, "soil-1: NOT ASKED YET; wait"),
-        (replace(GARDEN, why="spool takes nothing"), 0, "FAULT      spool takes nothing"),
+        (replace(GARDEN, why="spool takes nothing", why_vi="không ghi"), 0, "FAULT      spool takes nothing"),
         (replace(GARDEN, link={"up": False, "since_ms": NOW_MS - 90_000, "why": "no name"}), 0, "(90 s): no name"),
         (replace(GARDEN, state="stopped"), 4_000, "STOPPED 67 min ago; start it: sudo systemctl start"),
         (GARDEN, STALE_S + 5, "NOT RUNNING (last heard of 35 s ago); look at: systemctl status"),
     ],
 )  # fmt: skip
 def test_whatever_needs_a_person_is_1(told, given, age_s, said):
-    code, _, english = told(given, age_s)
+    code, vietnamese, english = told(given, age_s)
     assert code == 1
     assert said in english
+    assert given.why_vi in vietnamese
     assert ("promise" in english) == (not given.why), "none is made while something is wrong with what is kept"
     assert "NOT WELL: see the lines in CAPITALS" in english
 

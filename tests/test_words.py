@@ -32,8 +32,12 @@ SHORT = {
     "SheetError": ("cloud.registry", "sheet"),
     "Bad": ("cloud.registry", "row"),
     "BadLabel": ("cloud.labels", "label"),
+    "note": ("edge", "note"),
+    "fault": ("edge", "fault"),
+    "why": ("edge", "why"),
+    "sending": ("edge", "sending"),
 }
-PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "cloud.staff", "settings"}
+PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "cloud.staff", "settings", "edge"}
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 
 
@@ -171,7 +175,7 @@ def test_every_sentence_that_is_asked_for_stands_there_and_gets_its_facts():
     assert seen > 40
 
 
-@pytest.mark.parametrize("package", ["gocche", "cloud.config", "settings"])
+@pytest.mark.parametrize("package", ["gocche", "cloud.config", "settings", "edge"])
 def test_a_sentence_has_both_languages_and_fills_in(package):
     for part, name, told in sentences(package):
         if part == "symbol":
@@ -182,7 +186,7 @@ def test_a_sentence_has_both_languages_and_fills_in(package):
 
 
 def test_one_language_is_not_told_in_the_other():
-    for part, name, told in sentences("gocche"):
+    for part, name, told in (*sentences("gocche"), *sentences("edge")):
         if len(told["en"]) > 30:
             assert VIETNAMESE.search(told["vi"]), f"{part}.{name}"
             assert not VIETNAMESE.search(re.sub(r"{\w+}", "", told["en"])), f"{part}.{name}"

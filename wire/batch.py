@@ -229,3 +229,4 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=False):
     urgent: list[Unstored] = msgspec.field(default_factory=list)
     earlier: dict[str, int] = msgspec.field(default_factory=dict)  # epochs of earlier boots: what of each still waits
     unkept: int = 0  # readings without a number yet that will be declared lost as soon as the spool takes anything
+    why_vi: str = ""  # `why` in Vietnamese

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from settings.words import Sentence
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+fault = partial(Sentence, "edge", "fault")
 log = logging.getLogger(__name__)
 
 
@@ -22,19 +26,20 @@ class What(Enum):
     DATE = "date"
     LOOK = "look"
     ANSWERS = "answers"
+    TAKE_IN = "take-in"
 
 
 class Faults:
     """What is wrong now, in words. Belongs to one thread; `news` is called when something began or ended."""
 
     def __init__(self, news: Callable[[], None]) -> None:
-        self._words: dict[What, str] = {}
+        self._words: dict[What, Sentence] = {}
         self._news = news
 
-    def begin(self, what: What, words: str) -> None:
+    def begin(self, what: What, words: Sentence) -> None:
         """Something failed, for the first time or again."""
         if what not in self._words:
-            log.error("fault what=%s why=%r", what.value, words)
+            log.error("fault what=%s why=%r", what.value, str(words))
             self._news()
         self._words[what] = words
 
@@ -49,6 +54,11 @@ class Faults:
     def __contains__(self, what: What) -> bool:
         return what in self._words
 
-    def words(self) -> list[str]:
-        """Return what is wrong, each sentence once."""
-        return list(dict.fromkeys(self._words.values()))
+    @property
+    def any(self) -> bool:
+        """Whether something is wrong."""
+        return bool(self._words)
+
+    def told(self, notes: Iterable[Sentence], language: str) -> str:
+        """Return notes and what is wrong, each sentence once, in one language."""
+        return "; ".join(dict.fromkeys(one.told(language) for one in (*notes, *self._words.values())))

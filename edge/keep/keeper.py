@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 
 from edge.clock import Anchor
 from edge.due import Due
-from edge.keep.faults import Faults, What
+from edge.keep.faults import Faults, What, fault
 from edge.keep.held import Held
 from edge.keep.inbox import Answer, Linked
 from edge.keep.spool import EARLIER, SpoolFull, is_damage
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 2.0  # how often the board's line is written at most
 PULSE_S = 5.0  # where nothing happens and nothing fails
 AGAIN_S = 1.0  # after the spool took nothing
+REST_S = 60.0  # before what had no room is tried again
 
 
 class WayOut(Protocol):
@@ -86,10 +88,10 @@ class Keeper:
     ) -> None:
         self._inbox, self._spool, self._out, self._dating = inbox, spool, way_out, dating
         self._clock, self._board, self._refuge = clock, board, refuge
-        self._held, self._beyond = Held(lost), dict(beyond or {})
+        self._held, self._beyond = Held(lost), _beyond(beyond or {}, spool)
         now = clock.mono_ms()
         self._commit_due, self._cut_due = Due(config.commit_s, now), Due(config.batch_s, now)
-        self._look_due = Due(LOOK_S, now)
+        self._look_due, self._rest_due = Due(LOOK_S, now), Due(REST_S)
         self._faults = Faults(self._look_due.hurry)
         self._uncut_ms = now if spool.uncut else None  # since when something waits to be cut
         self._urgent_seq = 0  # the newest number of a reading that cannot wait
@@ -125,6 +127,8 @@ class Keeper:
             self._cut(now, only_full=True)
         if self._dating.due.comes(now):
             self._tried(What.DATE, lambda: self._dating.look(now))
+        if self._rest_due.comes(now):
+            self._tried(What.TAKE_IN, self._take_in)
         if self._look_due.comes(now):
             self._look(now)
         self._tried(What.SEND, lambda: self._out.send(now))
@@ -137,7 +141,7 @@ class Keeper:
         held = self._held
         kept = self._commit(now) or self._commit(now)  # the second try has the ballast's room
         if not kept and (refuge := self._refuge()) is not None:
-            self._beyond = waiting(self._board.keeping)
+            self._beyond = _beyond(waiting(self._board.keeping), refuge)
             self._spool = refuge
             kept = self._commit(now)
         for give_up in (held.only_urgent, held.give_up):
@@ -146,6 +150,29 @@ class Keeper:
                 kept = self._commit(now)
         self._cut(now)
         self._look(now)
+
+    def rescue(self) -> None:
+        """Keep in memory what is not safe: the process ends, and this thread's card hangs. Called by another thread.
+
+        Should the card take it after all, it comes to the cloud twice, which is harmless.
+        """
+        left = [*self._held.readings, *(item for item in self._inbox.taken() if isinstance(item, Reading))]
+        before, refuge = waiting(self._board.keeping), self._refuge()
+        if refuge is None or not left:
+            return
+        refuge.append(left, self._clock.boot)
+        refuge.cut()
+        beyond = _beyond(before, refuge)
+        self._board.keeping = replace(
+            self._board.keeping,
+            epoch=refuge.epoch,
+            acquired=refuge.acquired,
+            cut=refuge.acquired,
+            spooled=refuge.spooled()[0],
+            earlier=dict(beyond + Counter(refuge.earlier())),
+        )
+        log.error("card hangs; kept in memory n=%s", len(left))
+        refuge.close()
 
     # --- what comes in
 
@@ -172,8 +199,7 @@ class Keeper:
             ack = codec.decode_ack(answer.payload)
         except codec.Damaged as error:
             self._unreadable += 1
-            words = f"{self._unreadable} acknowledgements were unreadable, the last: {error}"
-            self._faults.begin(What.ANSWERS, words)
+            self._faults.begin(What.ANSWERS, fault("unreadable", n=self._unreadable, why=error))
             return
         self._faults.end(What.ANSWERS)
         trip_ms = self._out.trip_ms(ack.items, answer.mono_ms)
@@ -187,16 +213,15 @@ class Keeper:
             change()
         except (SpoolFull, sqlite3.DatabaseError) as error:
             if is_damage(error):
-                self.broken = f"spool is damaged: {error}; a new start mends it"
+                self.broken = fault("damaged", why=error)
                 self._faults.begin(what, self.broken)
                 return False
             if not isinstance(error, SpoolFull | sqlite3.OperationalError):
                 raise
             self._spool.relieve()
             if self._spool.read_only:
-                self.broken = f"card is read-only by now: {error}; a new start goes on in memory"
-            remedy = "free room on the disk, or replace the card if it is read-only by now"
-            self._faults.begin(what, f"spool takes nothing: {error}; {remedy}")
+                self.broken = fault("read_only", why=error)
+            self._faults.begin(what, fault("memory_waits" if what is What.TAKE_IN else "takes_nothing", why=error))
             return False
         if self._faults.end(what):
             self._spool.recovered()
@@ -240,6 +265,10 @@ class Keeper:
         for batch in batches[-1:]:  # the newest, once, without waiting for room in the window
             self._out.launch(batch, now)
 
+    def _take_in(self) -> None:
+        if self._spool.other.take_in():
+            self._rest_due.hurry()
+
     def _note_dropped(self) -> None:
         dropped = self._spool.dropped
         if dropped > self._dropped:
@@ -250,11 +279,13 @@ class Keeper:
         """Write the keeper's line on the board, with the last figures where the spool cannot be read."""
         self._tried(What.LOOK, self._count)
         held, failing = self._held, What.COMMIT in self._faults
+        notes = self._spool.notes
         self._board.keeping = replace(
             self._board.keeping,
             dropped=self._dropped + held.lost,
             unkept=held.lost,
-            why="; ".join([*self._spool.notes, *self._faults.words()]),
+            why=self._faults.told(notes, "en"),
+            why_vi=self._faults.told(notes, "vi"),
             urgent=held.unsafe(self._board.dated.offset_ms) if failing else (),
             alarm_ms=held.alarm_ms if failing else 0,
         )
@@ -269,14 +300,14 @@ class Keeper:
             acquired=spool.acquired,
             cut=spool.acquired - spool.uncut,
             spooled=n,
-            earlier=self._beyond | spool.earlier(),
+            earlier=dict(self._beyond + Counter(spool.earlier())),
             oldest_ms=_began_ms(oldest, self._clock.boot, offset_ms) if oldest else self._uncut_ms,
         )
         self._note_dropped()
 
     def _pause_s(self) -> float:
         now = self._clock.mono_ms()
-        due = [now + round(1000 * (AGAIN_S if self._faults.words() else PULSE_S))]
+        due = [self._rest_due.at_ms, now + round(1000 * (AGAIN_S if self._faults.any else PULSE_S))]
         if self._out.up:  # without a link nothing is cut when it is due
             due.append(self._cut_due.at_ms)
         if self._held.readings:
@@ -290,6 +321,11 @@ class Keeper:
 def waiting(said: Status | Keeping) -> dict[str, int]:
     """Return how many numbers of each epoch wait for the cloud, as was said last; of 32 epochs at most."""
     return {epoch: n for epoch, n in islice({**said.earlier, said.epoch: said.spooled}.items(), EARLIER) if n}
+
+
+def _beyond(said: Mapping[str, int], spool: Spool) -> Counter[str]:
+    """Return what of the numbers that wait by what was said does not lie in this spool."""
+    return Counter(said) - Counter(spool.earlier()) - Counter({spool.epoch: spool.spooled()[0]})
 
 
 def _began_ms(oldest: Kept, boot: str, offset_ms: int | None) -> int | None:

@@ -9,29 +9,45 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
+import threading
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge.due import Due
 from edge.keep.spool import Spool, SpoolFull
 from edge.status import make_ours
+from edge.threads import Pulse, started
+from edge.words import note, why
+from settings.words import Taken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from settings.words import Sentence
 
 log = logging.getLogger(__name__)
 MEMORY_BYTES = 16 * 1024 * 1024  # five days of twenty sensors; the unit may use 192 MiB
 AGAIN_S = 300.0  # before the card is tried again
+HANGS_S = 20.0  # without any progress: the card does not answer
+STEP_S = 0.5
 _OF_THE_DISK = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _OF_THE_FILE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 
 
 class Places:
-    """The two places of one gateway's spool. `memory` is a file in memory that outlives the agent, and no boot."""
+    """The two places of one gateway's spool. `memory` is a file in memory that outlives the agent, and no boot.
+
+    The card is opened in a thread of its own: one in its death answers after a minute, or never, and holds who asks.
+    """
 
     def __init__(self, card: Path, quota_bytes: int, memory: Path, boot: str) -> None:
         self._card, self._quota, self._memory, self._boot = card, quota_bytes, memory, boot
         self._due: Due | None = None  # when the card is tried again; None while the spool lies there
+        self._trying = threading.Thread()
+        self._pulse = Pulse(self._trying, HANGS_S)
+        self._well = False  # the card took a spool at once
 
     @property
     def away(self) -> bool:
@@ -39,60 +55,87 @@ class Places:
         return self._due is not None
 
     def opened(self, now: int) -> Spool:
-        """Return the spool of the card, and let it take over what memory holds; that in memory where the card has none.
+        """Return the spool of the card, which takes in what memory holds; that in memory where the card has none.
 
-        Raises Taken where it is somebody's, and OSError or sqlite3.Error for what is no fault of the disk.
+        A damaged one is mended for as long as that goes on. Raises Taken where it is somebody's, and OSError or
+        sqlite3.Error for what is no fault of the disk.
         """
+        arrived = Future[Spool]()
+        self._try(lambda: self._hand_over(arrived))
+        while not wait([arrived], STEP_S).done:
+            if self._pulse.stopped(STEP_S) and arrived.cancel():
+                return self._instead(now, why("no_answer", seconds=HANGS_S))
         try:
-            spool = Spool(self._card, self._quota, boot=self._boot)
+            return arrived.result()
         except (OSError, sqlite3.Error) as error:
             if not _ill(error):
                 raise
-            self._due = Due(AGAIN_S)
-            self._due.rest(now)
-            return self._in_memory(str(error))
-        try:
-            if self._memory.exists():  # the cloud takes an epoch that comes back for a second gateway's
-                spool.relieve()
-                spool.begin(anew=True)  # first: a start that is cut off here finds memory there, and does it again
-            spool.take_in(self._memory)
-            spool.recovered()
-        except SpoolFull as error:
-            spool.relieve()
-            spool.notes.append(f"no room for what memory holds ({error}); the next start goes on with it")
-        return spool
+            return self._instead(now, error)
 
     def refuge(self) -> Spool | None:
         """Return the spool in memory for what the card does not take at a stop; None where that is the one in use."""
         if self._due is not None:
             return None
         try:
-            return self._in_memory("it takes nothing")
+            return self._in_memory(why("nothing"))
         except (OSError, sqlite3.Error) as error:
             log.warning("memory takes nothing either why=%r", str(error))
             return None
 
-    def look(self, now: int) -> str:
-        """Return why a new start is better now, "" while it is not."""
-        if self._due is None or not self._due.comes(now):
+    def look(self, now: int, since_s: float) -> str:
+        """Return why a new start is better now, "" while it is not. Asked every `since_s` seconds, it never waits."""
+        if self._due is None:
             return ""
-        try:
-            Spool(self._card, self._quota, boot=self._boot).close()
-        except (OSError, sqlite3.Error):
-            return ""
-        return "the card takes a spool again, and what memory holds goes there"
+        if self._trying.is_alive():
+            self._pulse.stopped(since_s)
+        elif self._well and not self._pulse.paused:  # one that hung would do so again, and a new start wait for it
+            return "the card takes a spool again, and what memory holds goes there"
+        elif self._due.comes(now):
+            self._try(self._probe)
+        return ""
 
-    def _in_memory(self, why: str) -> Spool:
+    def _try(self, attempt: Callable[[], None]) -> None:
+        self._well = False
+        self._trying = started(attempt, "card")
+        self._pulse = Pulse(self._trying, HANGS_S)
+
+    # --- in the card's thread
+
+    def _on_card(self) -> Spool:
+        return Spool(self._card, self._quota, boot=self._boot, other=self._memory)
+
+    def _hand_over(self, arrived: Future[Spool]) -> None:
+        try:
+            spool = self._on_card()
+        except Exception as error:  # noqa: BLE001 - handed on to whoever waits
+            if arrived.set_running_or_notify_cancel():
+                arrived.set_exception(error)
+            return
+        if arrived.set_running_or_notify_cancel():
+            arrived.set_result(spool)
+        else:  # nobody waits for it any more
+            spool.close()
+
+    def _probe(self) -> None:
+        with suppress(OSError, sqlite3.Error, Taken):
+            self._on_card().close()
+            self._well = True
+
+    # --- memory
+
+    def _instead(self, now: int, fault: Sentence | Exception) -> Spool:
+        self._due = Due(AGAIN_S)
+        self._due.rest(now)
+        return self._in_memory(fault)
+
+    def _in_memory(self, fault: Sentence | Exception) -> Spool:
         make_ours(self._memory.parent)
         again = self._memory.exists()
         spool = Spool(self._memory, MEMORY_BYTES, boot=self._boot)
         if again:  # the card may have had its turn since, with what is in here
             with suppress(SpoolFull):
                 spool.begin(anew=True)
-        spool.notes.append(
-            f"the card keeps nothing ({self._card}: {why}); readings are in memory and go with the power: free room on"
-            " the disk, or replace the card"
-        )
+        spool.notes.append(note("in_memory", card=self._card, why=fault))
         return spool
 
 

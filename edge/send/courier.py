@@ -16,6 +16,7 @@ import msgspec
 
 from edge.board import Sending
 from edge.send.window import LEAST, MOST, Window
+from edge.words import sending
 from wire import topics
 from wire.batch import AckItem, Identity, Verdict
 
@@ -136,7 +137,8 @@ class Courier:
             least_s = min(max(item.seconds, LEAST_LATER_S), LONGEST_LATER_S)
             wait_s = least_s + random.uniform(0, min(item.spread, LONGEST_LATER_S))
             self._later_ms = now + round(1000 * wait_s)
-            self._board.sending = Sending(f"cloud asks to wait: {item.words}", self._later_ms)
+            said = sending("later", words=item.words)
+            self._board.sending = Sending(said.told("en"), said.told("vi"), self._later_ms)
         if item.code == Verdict.QUARANTINED:
             log.warning("cloud quarantined first=%s n=%s why=%r", item.first, item.n, item.words)
         if number is None:

@@ -59,9 +59,9 @@ class Cloud:
 
 
 class World:
-    def __init__(self, tmp_path, *, boot="a1" * 8, lost=0, **config) -> None:
+    def __init__(self, tmp_path, *, boot="a1" * 8, lost=0, spool=None, **config) -> None:
         self.clock, self.cloud, self.board = HandClock(boot), Cloud(), Board()
-        self.spool = Spool(tmp_path / "spool.db", 1 << 22)
+        self.spool = spool or Spool(tmp_path / "spool.db", 1 << 22)
         settings = SpoolConfig(**{"commit_s": 1.0, "batch_s": 2.0, "resend_s": 5.0} | config)
         self.inbox, dating = Inbox(self.clock, settings.commit_s), Dating(self.clock, self.spool.dates, self.board)
         self._own = Own(boot, settings.commit_s, settings.batch_s, "1", "c")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
+import random
 import shutil
+import signal
 import subprocess
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import msgspec
 import pytest
@@ -16,8 +20,7 @@ from edge.clock import SystemClock
 from edge.config import load
 from edge.keep import places
 from edge.keep.places import Places
-from edge.keep.spool import Spool
-from edge.keep.spool.salvage import take_over
+from edge.keep.spool import Spool, SpoolFull
 from gocche.garden.line import Line
 from tests.edge.test_agent import CONFIG
 from tests.edge.test_keeper import World
@@ -71,6 +74,7 @@ def test_a_gateway_whose_card_takes_no_spool_measures_and_says_so_until_the_card
     running.start()
     try:
         until(lambda: "card keeps nothing" in told(tmp_path).get("why", ""), 10, "it says so")
+        assert told(tmp_path)["why_vi"].startswith("thẻ nhớ không giữ được gì")
         until(lambda: agent._board.channels["soil-1"].polls, 10, "it measures")
         assert not ended, "and goes on"
     finally:
@@ -79,11 +83,17 @@ def test_a_gateway_whose_card_takes_no_spool_measures_and_says_so_until_the_card
         far.unplug()
     assert ended == [False], "the card is well: a new start takes it"
     spool = Places(card / "spool.db", QUOTA, tmp_path / "run" / "memory.db", SystemClock().boot).opened(0)
+    take_all(spool)
     assert spool.notes == []
     ((_, n),) = spool.earlier().items()
     assert (n, spool.dropped) == (1, 0)
-    assert not list((tmp_path / "run").glob("memory.db*"))
+    assert [left.name for left in (tmp_path / "run").glob("memory*")] == ["memory.lock"]
     spool.close()
+
+
+def take_all(spool):
+    while spool.other.take_in():
+        pass
 
 
 def told(tmp_path):
@@ -99,6 +109,7 @@ def test_what_memory_holds_goes_to_the_card_once_and_a_second_time_too(tmp_path)
         refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * n, BOOT)
         refuge.close()
         spool = two.opened(0)
+        take_all(spool)
         assert list(spool.earlier().values())[-1] == n
         spool.close()
     assert two.opened(0).spooled()[0] == 0
@@ -127,34 +138,112 @@ def all_but_the_card(path, *args, **named):
 
 
 def test_what_memory_gets_after_a_take_over_that_was_cut_off_goes_to_the_card_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.keep.spool.other.SLICE", 1)
     two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory" / "spool.db", BOOT)
     epochs = set()
-    for n in (0, 4, 6):
+    for n in (4, 6):
         refuge = two.refuge()
         epochs.add(refuge.epoch)
-        refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * n, BOOT)
+        for _ in range(n):
+            refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})], BOOT)
+            refuge.cut()
         refuge.close()
-        with monkeypatch.context() as patched:
-            patched.setattr("edge.keep.spool.take_in", lambda *args: take_over(*args, intact=True))  # and not removed
-            two.opened(0).close()
+        spool = two.opened(0)
+        assert spool.other.take_in()
+        assert sum(spool.earlier().values()) == (4 if n == 4 else 10), "what is left there is named"
+        spool.close()
     spool = two.opened(0)
+    take_all(spool)
     assert sorted(spool.earlier().values()) == [4, 6], "each once"
-    assert len(epochs) == 3, "and none under an epoch that another came after"
+    assert len(epochs) == 2, "and none under an epoch that another came after"
     spool.close()
 
 
-def test_a_full_card_takes_what_memory_holds_into_the_room_of_its_ballast(tmp_path, card):
+def test_a_full_card_takes_a_part_of_what_memory_holds_and_the_rest_when_it_has_room(tmp_path, card, monkeypatch):
+    monkeypatch.setattr("edge.keep.spool.other.SLICE", 5)
     two = Places(card / "spool.db", QUOTA, tmp_path / "memory.db", BOOT)
-    spool = two.opened(0)
-    before = spool.epoch
-    spool.close()
-    refuge = two.refuge()
-    refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * 9, BOOT)
+    two.opened(0).close()
+    refuge, chance = two.refuge(), random.Random(1)
+    for at in range(100):
+        refuge.append([Reading("s", at, {"soil_ec": chance.randrange(20_000)}, {}) for _ in range(400)], BOOT)
+        refuge.cut()
+    whole = {refuge.epoch: refuge.spooled()[0]}
     refuge.close()
+    (card / "spool.ballast").unlink()  # its room was given already
     make_ill(card, "full")
+    os.truncate(card / "filler", (card / "filler").stat().st_size - 65_536)
     spool = two.opened(0)
-    assert (spool.notes, spool.earlier()) == ([], {refuge.epoch: 9})
-    assert spool.epoch != before
+    with pytest.raises(SpoolFull):
+        take_all(spool)
+    assert 0 < spool._file.held[refuge.epoch] < whole[refuge.epoch]
+    assert spool.earlier() == whole, "it waits wherever it lies"
+    world = World(tmp_path / "unused", spool=spool)
+    world.read()
+    world.go(3)
+    assert "no room" in world.status().why
+    assert "thẻ nhớ chưa đủ chỗ" in world.status().why_vi
+    assert world.status().earlier == whole
+    make_well(card)
+    world.go(75)
+    assert (world.status().why, world.status().earlier) == ("", whole), "without a new start"
+    assert spool._file.held[refuge.epoch] == whole[refuge.epoch]
+    assert [left.name for left in tmp_path.glob("memory*")] == ["memory.lock"]
+    spool.close()
+
+
+def test_a_card_that_has_no_room_to_begin_an_epoch_is_left_alone(tmp_path, monkeypatch):
+    """The cloud would take its last one, which another came after, for a second gateway's."""
+    two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory.db", BOOT)
+    two.opened(0).close()
+    refuge = two.refuge()
+    refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})], BOOT)
+    refuge.close()
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.keep.spool.dates.Dates.forget_boots", no_room)
+        spool = two.opened(0)
+        assert (two.away, "keeps nothing" in spool.notes[0], spool.earlier()) == (True, True, {})
+        with pytest.raises(SpoolFull):
+            spool.append([Reading("soil-1", 5, {"soil_ec": 5}, {})], BOOT)
+    spool.append([Reading("soil-1", 5, {"soil_ec": 5}, {})], BOOT)
+    assert spool.epoch != refuge.epoch
+    assert spool.earlier() == {refuge.epoch: 1}
+    spool.close()
+
+
+def no_room(_dates):
+    raise SpoolFull("no room")
+
+
+@contextmanager
+def hanging(path):
+    """Whoever opens the file waits for it in the kernel (fcntl(2), leases), as for a card in its death."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    held = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    try:
+        yield
+    finally:
+        os.close(held)
+        signal.signal(signal.SIGIO, before)
+
+
+def test_a_card_that_hangs_holds_up_neither_the_start_nor_what_looks_after_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "HANGS_S", 0.3)
+    monkeypatch.setattr(places, "STEP_S", 0.1)
+    two = Places(tmp_path / "spool.db", QUOTA, tmp_path / "run" / "memory.db", BOOT)
+    with hanging(tmp_path / "spool.lock"):
+        spool = two.opened(0)
+        assert "no answer within" in spool.notes[0]
+    two._trying.join(20)
+    assert not two.look(0, 5), "one that was late is not trusted at once"
+    with hanging(tmp_path / "spool.lock"):
+        assert not two.look(400_000, 5)
+        assert two._trying.is_alive(), "it is asked, by another thread"
+        assert not two.look(800_000, 5), "and not twice at a time"
+    two._trying.join(20)
+    assert not two.look(810_000, 5), "it took a spool, after it had hung"
+    two._trying.join(20)
+    assert two.look(1_200_000, 5)
     spool.close()
 
 

@@ -16,7 +16,8 @@ import pytest
 from edge.board import Board
 from edge.clock import BUILT_MS, Anchor
 from edge.clock.dating import Dating
-from edge.keep.spool import SET_ASIDE_AFTER, Spool, SpoolFull, schema
+from edge.keep.spool import Spool, SpoolFull, schema
+from edge.keep.spool.repair import SET_ASIDE_AFTER
 from tests.edge.clock import HandClock
 from wire.batch import Batch, Gap, Source
 from wire.codec import decode_message

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.keep.spool import SET_ASIDE_AFTER, Spool, quota, repair, salvage, schema
+from edge.keep.spool import Spool, quota, repair, salvage, schema
 from tests.edge.test_spool import ANCHOR, BOOT, MIB, NEXT_BOOT, everything, noise, open_spool, ram_path, some
 from wire.codec import GAP
 
@@ -191,7 +191,7 @@ def test_running_sums_are_what_the_table_says(ram_path):
             spool.free(spool.get(number).identity)
         if dice.random() < 0.1:
             for number in spool.waiting(1):
-                for _ in range(SET_ASIDE_AFTER):
+                for _ in range(repair.SET_ASIDE_AFTER):
                     spool.refused(number)
         if step % 100 == 99:
             spool.close()

@@ -16,16 +16,18 @@ from edge.clock import SystemClock
 from edge.keep.spool import repair, rows
 from edge.keep.spool.dates import Dates
 from edge.keep.spool.file import File, SpoolFull, lock, machine
+from edge.keep.spool.other import Other
 from edge.keep.spool.quota import Quota
 from edge.keep.spool.repair import is_damage
 from edge.keep.spool.rows import Kept
-from edge.keep.spool.salvage import take_in, take_over
-from wire.codec import GAP
+from edge.keep.spool.salvage import take_over
+from edge.words import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from settings.words import Sentence
     from wire.batch import Identity
     from wire.reading import Reading
 
@@ -34,7 +36,6 @@ __all__ = ["EARLIER", "Kept", "Spool", "SpoolFull", "is_damage"]
 T = TypeVar("T")
 ROW_BYTES = 96  # what a row costs beyond its bytes
 EARLIER = 32  # epochs that a status names: it stays small
-SET_ASIDE_AFTER = 20  # vain sendings while others were answered
 
 
 class Spool:
@@ -42,24 +43,32 @@ class Spool:
 
     `quota_bytes` bounds what lies on the card: beyond, the oldest batches become gap records, urgent ones last. Each
     boot gives numbers of its own (an epoch): a card may lose the last writes of a power cut, and then the numbers that
-    went with them would be given twice (docs/decisions/0012-an-epoch-for-each-boot.md).
+    went with them would be given twice (docs/decisions/0012-an-epoch-for-each-boot.md). `other` is where a spool of
+    this boot may lie that had its turn since: then an epoch begins too, and `take_in` takes over what it holds.
     """
 
-    def __init__(self, path: Path, quota_bytes: int, own: str | None = None, boot: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        quota_bytes: int,
+        own: str | None = None,
+        boot: str | None = None,
+        other: Path | None = None,
+    ) -> None:
         own = machine() if own is None else own
         self._boot = SystemClock().boot if boot is None else boot
-        self.notes: list[str] = []  # what happened to the file, for the log and the status
+        self.notes: list[Sentence] = []  # what happened to the file, for the log and the status
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = lock(path)
         try:
-            self._open(path, quota_bytes, own)
+            self._open(path, quota_bytes, own, other)
         except BaseException:
             if hasattr(self, "_file"):
                 self._file.db.close()
             os.close(self._lock)
             raise
 
-    def _open(self, path: Path, quota_bytes: int, own: str) -> None:
+    def _open(self, path: Path, quota_bytes: int, own: str, other: Path | None) -> None:
         self.notes += repair.mend(path, own)
         self._file = File(path, quota_bytes, own)
         self._db, self.dates = self._file.db, Dates(self._file)
@@ -68,6 +77,10 @@ class Spool:
         fresh = self._db.execute("SELECT first, n FROM fresh").fetchall()
         self.acquired = max(int(self._file.meta("acquired")), rows.end(fresh) - 1)
         self.uncut: int = sum(n for _, n in fresh)
+        self.other = Other(self._file, other, self._quota.enforce)
+        self._anew = self.other.there  # an epoch must begin although the boot has one
+        if self._anew:
+            self._file.relieve()
         try:
             repair.fit_indexes(self._file)
             self.begin()
@@ -77,12 +90,18 @@ class Spool:
                 self._quota.counts(damaged)
             self._quota.enforce()
         except SpoolFull as error:
+            if self._anew:  # the cloud takes an epoch that comes back for a second gateway's
+                raise
             self._file.relieve()
-            self.notes.append(f"no room to tidy up ({error}); the next start goes on with it")
+            self.notes.append(note("untidy", why=error))
 
     def begin(self, *, anew: bool = False) -> None:
-        """Begin an epoch, unless this boot has one and needs none `anew`; what was left uncut is cut under the old."""
-        if self._file.meta("boot") == self._boot and not anew:
+        """Begin an epoch, unless this boot has one and needs none `anew`; what was left uncut is cut under the old.
+
+        Raises SpoolFull: then nothing is kept until it has begun.
+        """
+        self._anew |= anew
+        if self._file.meta("boot") == self._boot and not self._anew:
             return
         epoch = secrets.token_hex(8)
         with self._file.transaction():
@@ -91,7 +110,7 @@ class Spool:
                 self._file.set_meta(key, value)
             self._quota.forget_gaps()
             self.dates.forget_boots()
-        self.epoch, self.acquired, self.uncut = epoch, 0, 0
+        self.epoch, self.acquired, self.uncut, self._anew = epoch, 0, 0, False
 
     # --- a value becomes safe
 
@@ -206,23 +225,16 @@ class Spool:
             return False
         with self._file.transaction(durable=False):  # undone by a power cut, it is sent and freed again
             self._file.forget(row[0])
-            self._file.set_meta("floor", self._next_first())
+            self._file.set_meta("floor", self._file.lowest(self.epoch) or self.acquired + 1)
             if row[1] is not None and row[1] > self._file.meta("dated_until") and not self.dates.undated_before(row[0]):
                 self._file.set_meta("dated_until", row[1])
         return True
 
     def refused(self, number: int) -> bool:
         """Count that a batch came to nothing while others were answered; after 20 set it aside and declare it."""
-        with self._file.transaction():
-            self._db.execute("UPDATE batch SET refusals = refusals + 1 WHERE id = ?", (number,))
-            row = self._db.execute("SELECT refusals, kind FROM batch WHERE id = ?", (number,)).fetchone()
-            kept = self.get(number)
-            if kept is None or row[0] < SET_ASIDE_AFTER or row[1] == GAP:
-                return False
-            self._file.put_aside(number)
-            self._file.declare(*kept.identity, "set-aside")
-        self._quota.aside.append(number)
-        return True
+        gave_up = repair.give_up(self._file, number, self.get)
+        self._quota.aside += [number] * gave_up
+        return gave_up
 
     def spooled(self) -> tuple[int, Kept | None]:
         """Return how many numbers of this epoch the cloud has not answered yet, and the oldest batch of any."""
@@ -231,8 +243,12 @@ class Spool:
         return n, None if oldest is None else self.get(oldest)
 
     def earlier(self) -> dict[str, int]:
-        """Return how many numbers of each earlier epoch the cloud has not answered yet, of 32 epochs at most."""
-        return dict(islice(((epoch, n) for epoch, n in self._file.held.items() if epoch != self.epoch), EARLIER))
+        """Return how many numbers of each earlier epoch the cloud has not answered yet, of 32 epochs at most.
+
+        What lies in the other spool waits too.
+        """
+        held = self.other.beside(self._file.held)
+        return dict(islice(((epoch, n) for epoch, n in held.items() if epoch != self.epoch), EARLIER))
 
     @property
     def used_bytes(self) -> int:
@@ -249,10 +265,6 @@ class Spool:
         """Whether the card is read-only by now, as most of them are that die."""
         return self._file.read_only
 
-    def take_in(self, other: Path) -> None:
-        """Take over what another spool holds, and remove that one. Raises SpoolFull; then the next call goes on."""
-        take_in(self._file, other, self._quota.enforce)
-
     def relieve(self) -> None:
         """The disk is full: give SQLite the ballast's room, so that what is stored can at least be freed."""
         self._file.relieve()
@@ -267,16 +279,6 @@ class Spool:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    # --- inside
-
-    def _next_first(self) -> int:
-        """Return the lowest number of this epoch that is still in the spool."""
-        return int(
-            self._file.one("SELECT min(first) FROM batch WHERE epoch = ?", self.epoch)
-            or self._file.one("SELECT min(first) FROM fresh")
-            or self.acquired + 1
-        )
 
     def _with_room(self, change: Callable[[], T]) -> T:
         """Change the file; where the disk is full of what the spool itself holds, its oldest goes first."""

@@ -36,7 +36,7 @@ class File:
     """One open spool file and its ballast. `held` is how many numbers its batches and gap records have, by epoch."""
 
     def __init__(self, path: Path, quota_bytes: int, machine: str) -> None:
-        self._path, self._ballast = path, path.with_suffix(".ballast")
+        self._path, self._ballast = path, ballast_of(path)
         self.db = _connect(path, quota_bytes, machine)
         self._page_bytes = int(self.one("PRAGMA page_size"))
         sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch"
@@ -142,6 +142,12 @@ class File:
             if self.held[epoch] <= 0:
                 del self.held[epoch]
 
+    def lowest(self, epoch: str) -> int | None:
+        """Return the lowest number of an epoch that is still here, None where there is none."""
+        cut: int | None = self.one("SELECT min(first) FROM batch WHERE epoch = ?", epoch)
+        uncut: int | None = self.one("SELECT min(first) FROM fresh")
+        return cut or uncut
+
     # --- room
 
     def relieve(self) -> None:
@@ -160,6 +166,13 @@ class File:
             free = os.statvfs(self._path.parent)
             if free.f_bavail * free.f_frsize > 4 * BALLAST_BYTES:
                 self._ballast.write_bytes(bytes(BALLAST_BYTES))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether as much as the ballast can be written: pages that are free in the file are written first."""
+        disk = os.statvfs(self._path.parent)
+        free_pages = self.one("PRAGMA freelist_count") * self._page_bytes
+        return bool(disk.f_bavail * disk.f_frsize + free_pages > BALLAST_BYTES)
 
     @property
     def read_only(self) -> bool:
@@ -197,6 +210,11 @@ def machine() -> str:
 def lock(path: Path) -> int:
     """Make the spool ours alone; return the descriptor that holds it. Raises Taken when it is somebody's."""
     return take_lock(_lock_of(path), "settings", "file", path=path, unit="gocche-agent")
+
+
+def ballast_of(path: Path) -> Path:
+    """Return the file beside a spool that keeps some room of its disk."""
+    return path.with_suffix(".ballast")
 
 
 def _lock_of(path: Path) -> Path:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.keep.spool import repair, rows
+from edge.words import note
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.keep.spool.file import File
+    from settings.words import Sentence
 
 SLACK_BYTES = 256 * 1024  # more is freed than must be, at once: fewer writes
 SQUEEZED_BYTES = 1024 * 1024  # on a full disk the spool keeps this much, whatever is new
@@ -25,7 +27,7 @@ _OLDEST = "SELECT id FROM batch WHERE id > ? AND kind = 1 AND aside = 0 AND urge
 class Quota:
     """The room of one spool: its file, and the damaged ones that were set aside beside it."""
 
-    def __init__(self, file: File, limit_bytes: int, notes: list[str]) -> None:
+    def __init__(self, file: File, limit_bytes: int, notes: list[Sentence]) -> None:
         self._file, self._limit, self._notes = file, limit_bytes, notes
         self._gone = {0: 0, 1: 0}  # ids up to which no plain and no urgent batch is left
         self._damaged: list[tuple[Path, int]] = []  # files set aside and what each weighs, oldest first
@@ -51,9 +53,9 @@ class Quota:
                 for part in repair.parts(damaged):
                     part.unlink(missing_ok=True)
             except OSError as error:
-                self._notes.append(f"{damaged.name} cannot be removed ({error}), and the quota is needed for readings")
+                self._notes.append(note("irremovable", file=damaged.name, why=error))
             else:
-                self._notes.append(f"{damaged.name} was removed: the quota is needed for readings")
+                self._notes.append(note("removed", file=damaged.name))
         while self.used_bytes > target and self._forget(target):
             pass
 

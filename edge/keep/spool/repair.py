@@ -8,27 +8,31 @@ from typing import TYPE_CHECKING
 from disk.flush import flush
 from edge.keep.spool import rows, schema
 from edge.keep.spool.file import connect
+from edge.words import note, why
+from wire.codec import GAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from edge.keep.spool.file import File
+    from settings.words import Sentence
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+SET_ASIDE_AFTER = 20  # vain sendings while others were answered
 _COMPANIONS = ("-wal", "-shm")
 
 
-def mend(path: Path, own: str) -> list[str]:
+def mend(path: Path, own: str) -> list[Sentence]:
     """Leave at `path` a file that can be gone on with, or none; return words for a person.
 
     Raises sqlite3.OperationalError for a file that is locked or a disk that fails: that is no damage.
     """
     _finish(path)
     notes = _bring_back(path)
-    why = damage(path, own) if path.exists() else None
-    if why:
-        notes.append(f"{path.name} was not usable ({why}); set aside as {set_aside(path).name}")
+    broken = damage(path, own) if path.exists() else None
+    if broken:
+        notes.append(note("unusable", file=path.name, why=broken, aside=set_aside(path).name))
     return notes
 
 
@@ -42,7 +46,7 @@ def parts(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in (*_COMPANIONS, "")]
 
 
-def damage(path: Path, own: str) -> str | None:
+def damage(path: Path, own: str) -> Sentence | None:
     """Return why a file cannot be gone on with, None where it can; rows are checked as they are read.
 
     A file of another machine (`own` says which this is) is a copy: its numbers are that one's to give.
@@ -55,26 +59,26 @@ def damage(path: Path, own: str) -> str | None:
             if words == "ok" and (
                 version < 0 or (not version and db.execute("SELECT 1 FROM sqlite_schema").fetchone())
             ):
-                return f"its version {version} is none"
+                return why("version", version=version)
             if words == "ok" and version > 0:
                 if (table := schema.strange(db, version)) is not None:
-                    return f"the table `{table}` is not declared as it was made"
+                    return why("table", table=table)
                 db.execute("SELECT count(*) FROM batch WHERE aside = 1").fetchone()
                 told = db.execute("SELECT key, value, crc FROM meta").fetchall()
                 meta = {key: value for key, value, crc in told if crc == rows.crc32(key, value)}
                 if len(meta) != len(told) or not schema.whole(meta, version):
-                    return "the table `meta` fails its CRC"
+                    return why("crc")
                 if meta["machine"] != own:
-                    return "it was copied from another machine"
+                    return why("copied")
         finally:
             db.close()
     except UnicodeDecodeError as error:  # words of SQLite that quote what is damaged
-        return str(error)
+        return why("page", words=error)
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        return str(error)
-    return None if words == "ok" else str(words)
+        return why("page", words=error)
+    return None if words == "ok" else why("page", words=words)
 
 
 def is_damage(error: Exception) -> bool:
@@ -109,7 +113,7 @@ def _finish(path: Path) -> None:
             flush(path.parent)
 
 
-def _bring_back(path: Path) -> list[str]:
+def _bring_back(path: Path) -> list[Sentence]:
     """Give an empty or missing file beside a WAL one page of zeros: SQLite writes it anew from the WAL.
 
     Without that page SQLite takes it for a new file and deletes the WAL, where all that was committed still lies.
@@ -121,7 +125,20 @@ def _bring_back(path: Path) -> list[str]:
         file.write(bytes(4096))
     flush(path)
     flush(path.parent)
-    return [f"{path.name} was empty or missing beside its log; what the log has was brought back"]
+    return [note("brought_back", file=path.name)]
+
+
+def give_up(file: File, number: int, get: Callable[[int], rows.Kept | None]) -> bool:
+    """Count that a batch was sent in vain; after 20 set it aside, declare it, and return True."""
+    with file.transaction():
+        file.db.execute("UPDATE batch SET refusals = refusals + 1 WHERE id = ?", (number,))
+        row = file.db.execute("SELECT refusals, kind FROM batch WHERE id = ?", (number,)).fetchone()
+        kept = get(number)
+        if kept is None or row[0] < SET_ASIDE_AFTER or row[1] == GAP:
+            return False
+        file.put_aside(number)
+        file.declare(*kept.identity, "set-aside")
+    return True
 
 
 def try_again(file: File) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.keep.spool import repair, rows
 from edge.keep.spool.file import connect
+from edge.words import note
 from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
@@ -21,66 +22,69 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.keep.spool.file import File
+    from settings.words import Sentence
 
 AT_ONCE = 200  # rows in one transaction, and in memory
 ONE_BY_ONE = 256  # numbers that are tried after a row that cannot be read, before the steps grow
-_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter: words of SQLite that quote what is damaged
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter: words of SQLite that quote what is damaged
 MAX_ROW_BYTES = 1024 * 1024  # no row of ours is longer, whatever a damaged length says
 
 
-def take_over(file: File, aside: Path, make_room: Callable[[], None], *, intact: bool = False) -> list[str]:
-    """Take over what a file that was set aside holds, once; return words for a person. An `intact` one lost nothing.
+def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Sentence]:
+    """Take over what a file that was set aside holds, once; return words for a person.
 
     Raises SpoolFull where the disk has no room: what was taken over until then is kept, and the next start goes on.
     """
-    at, readings, done = _how_far(file, aside)
+    at, readings, done = how_far(file, aside)
     if done:
         return []
-    with closing(connect(aside)) as db:
-        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
-        meta = _meta(db)
-        whole = ((row[0], rows.kept(0, row[1:])) for row in _rows(db, "batch", "id", rows.COLUMNS, at))
-        found = ((number, one) for number, one in whole if one is not None)
-        epoch = str(meta.get("epoch") or "")
+    with closing(opened(aside)) as db:
+        told, found = meta(db), whole(db, at)
+        epoch = str(told.get("epoch") or "")
         while some := list(islice(found, AT_ONCE)):
             make_room()
-            with file.transaction():
-                readings += sum(one.identity[2] for _, one in some if file.insert(one))
-                _came(file, aside, some[-1][0], readings)
-            epoch = str(meta.get("epoch") or some[-1][1].identity[0])
+            readings = pass_on(file, aside, some, readings)
+            epoch = str(told.get("epoch") or some[-1][1].identity[0])
         make_room()
         with file.transaction():
-            uncut, end = _uncut(file, db, epoch)
-            end = max(end, int(meta.get("acquired") or 0) + 1)
-            sure = intact or not epoch
-            lost = 0 if sure else repair.declare_holes(file, epoch, int(meta.get("floor") or 1), end)
-            if intact:  # it may be written to again, where it cannot be removed
-                file.db.execute("DELETE FROM taken_over WHERE file = ?", (aside.name,))
-            else:
-                file.db.execute("INSERT OR REPLACE INTO taken_over(file) VALUES (?)", (aside.name,))
-    return [f"salvaged {readings + uncut} readings of {aside.name}, declared {lost} as damaged"]
+            rest, end = uncut(file, db, epoch)
+            end = max(end, int(told.get("acquired") or 0) + 1)
+            lost = repair.declare_holes(file, epoch, int(told.get("floor") or 1), end) if epoch else 0
+            file.db.execute("INSERT OR REPLACE INTO taken_over(file) VALUES (?)", (aside.name,))
+    return [note("salvaged", n=readings + rest, file=aside.name, lost=lost)]
 
 
-def take_in(file: File, other: Path, make_room: Callable[[], None]) -> None:
-    """Take over what an intact file holds, if it is there, and remove it. Raises SpoolFull as `take_over` does."""
-    if not other.exists():
-        return
-    take_over(file, other, make_room, intact=True)
-    for part in repair.parts(other):
-        part.unlink(missing_ok=True)
+def opened(path: Path) -> sqlite3.Connection:
+    """Open a file to read what can be read of it."""
+    db = connect(path)
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
+    return db
 
 
-def _how_far(file: File, aside: Path) -> tuple[int, int, int]:
+def whole(db: sqlite3.Connection, after: int) -> Iterator[tuple[int, rows.Kept]]:
+    """Yield ids and batches of the rows behind an id that fail none of their CRCs."""
+    for number, *row in _rows(db, "batch", "id", rows.COLUMNS, after):
+        one = rows.kept(0, tuple(row))
+        if one is not None:
+            yield number, one
+
+
+def pass_on(file: File, source: Path, some: list[tuple[int, rows.Kept]], readings: int) -> int:
+    """Add batches in one transaction that says how far it came; return how many readings came by now."""
+    with file.transaction():
+        readings += sum(one.identity[2] for _, one in some if file.insert(one))
+        file.db.execute("INSERT OR REPLACE INTO taken_over VALUES (?, ?, ?, 0)", (source.name, some[-1][0], readings))
+    return readings
+
+
+def how_far(file: File, aside: Path) -> tuple[int, int, int]:
+    """Return up to which id a file was taken over, how many readings that were, and whether it is done."""
     sql = "SELECT at, readings, done FROM taken_over WHERE file = ?"
     row = file.db.execute(sql, (aside.name,)).fetchone()
     return (0, 0, 0) if row is None else row
 
 
-def _came(file: File, aside: Path, at: int, readings: int) -> None:
-    file.db.execute("INSERT OR REPLACE INTO taken_over VALUES (?, ?, ?, 0)", (aside.name, at, readings))
-
-
-def _uncut(file: File, db: sqlite3.Connection, epoch: str) -> tuple[int, int]:
+def uncut(file: File, db: sqlite3.Connection, epoch: str) -> tuple[int, int]:
     """Cut what was uncut; return how many readings these were, and the number after the last."""
     fresh = sorted(
         {row[1:] for row in _rows(db, "fresh", "first", "first, n, boot, crc, bytes") if rows.is_fresh(row[1:])}
@@ -93,9 +97,10 @@ def _uncut(file: File, db: sqlite3.Connection, epoch: str) -> tuple[int, int]:
     return readings, max(end, rows.end(fresh))
 
 
-def _meta(db: sqlite3.Connection) -> dict[str, Any]:
+def meta(db: sqlite3.Connection) -> dict[str, Any]:
+    """Return what of a file's own figures passes its CRC."""
     told: list[tuple[str, Any, int]] = []
-    with suppress(*_UNREADABLE):
+    with suppress(*UNREADABLE):
         told.extend(db.execute("SELECT key, value, crc FROM meta"))
     return {key: value for key, value, crc in told if crc == rows.crc32(key, value)}
 
@@ -117,11 +122,11 @@ def _rows(db: sqlite3.Connection, table: str, key: str, columns: str, after: int
                 after, misses = row[0], 0
                 yield row
             break
-        except _UNREADABLE:
+        except UNREADABLE:
             misses += 1
             passed_over |= misses > ONE_BY_ONE
             after += 2 ** max(misses - ONE_BY_ONE, 0)
-    with suppress(*_UNREADABLE):
+    with suppress(*UNREADABLE):
         for row in db.execute(f"{sql} ORDER BY {key} DESC") if passed_over else ():
             if row[0] >= before:
                 return
