@@ -43,7 +43,7 @@ def status_file(data: Path) -> Path:
     unit = Path("/run") / data.name
     if data.parent == Path("/var/lib") and _is_there(unit):
         return unit / FILE
-    name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:12]
     return memory() / f"gocche-{name}" / FILE
 
 

@@ -367,7 +367,10 @@ def _file(given: Path | None, name: str) -> Path:
     Raises Refused where none was named and none is there.
     """
     place = given or Path(os.environ.get("GOCCHE_CONFIG") or "/etc/gocche")
-    file = place / name if place.is_dir() else place
+    try:
+        file = place / name if place.is_dir() else place
+    except OSError:  # what may not be looked at: whoever reads it says so
+        file = place
     if given is None and not os.path.lexists(place / name):
         raise Refused("command", "no_config", name=name, looked=place / name)
     return file

@@ -114,7 +114,7 @@ def _reserved(name: str) -> bool:
 
 
 def _better(name: str) -> str:
-    """Return the nearest name that does: Rain-Bucket → rain_bucket."""
+    """Return the nearest name that does: SHT-31 → sht_31."""
     plain = unicodedata.normalize("NFD", name.lower().replace("đ", "d")).encode("ascii", "ignore").decode()
-    near = re.sub(r"[^a-z0-9]+", "_", plain).strip("_0123456789")[:31]
+    near = re.sub(r"[^a-z0-9]+", "_", plain).lstrip("_0123456789")[:31].rstrip("_")
     return near if _NAME.fullmatch(near) and not _reserved(near) else "mhz19"

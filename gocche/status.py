@@ -36,7 +36,7 @@ def status(folder: Path, *, as_json: bool) -> int:
     except FileNotFoundError:
         if not os.path.lexists(folder):
             return _absent("no_folder", folder=folder)
-        return _absent("absent", file=file, folder=folder.resolve())
+        return _absent("absent", file=file, folder=os.path.realpath(folder))
     except PermissionError:
         return _absent("forbidden", file=file)
     except (OSError, msgspec.DecodeError) as error:

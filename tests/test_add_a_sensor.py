@@ -106,7 +106,14 @@ def test_a_skeleton_overwrites_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "better"), [("Rain-Bucket", "rain_bucket"), ("Đo mưa", "do_mua"), ("7003", "mhz19"), ("class", "mhz19")]
+    ("name", "better"),
+    [
+        ("Rain-Bucket", "rain_bucket"),
+        ("SHT-31.", "sht_31"),
+        ("Đo mưa", "do_mua"),
+        ("7003", "mhz19"),
+        ("class", "mhz19"),
+    ],
 )
 def test_a_wrong_name_is_answered_with_a_right_one(name: str, better: str, tmp_path: Path) -> None:
     for folder in ("edge/drivers", "tests/drivers"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,7 @@ def check_buses(file: File, buses: list[Bus], sensors: list[Sensor]) -> None:
             raise ConfigError(file, f"{place} name", "name_taken", value=shown(bus.name))
         names.add(bus.name)
         _check_port(file, place, bus)
-        device = str(Path(bus.port).resolve()) if bus.port.startswith("/") else str(Path(bus.port))
+        device = _device(bus.port)
         if device in ports:
             facts = {"value": shown(bus.port), "other": shown(ports[device])}
             raise ConfigError(file, f"{place} port", "port_taken", **facts)
@@ -95,10 +97,10 @@ def check_buses(file: File, buses: list[Bus], sensors: list[Sensor]) -> None:
 
 
 def _check_port(file: File, place: str, bus: Bus) -> None:
-    if re.fullmatch(r"tty\w+|COM\d+", bus.port):
-        better = f"/dev/{bus.port}" if bus.port.startswith("tty") else "/dev/serial/by-id/…"
+    if re.fullmatch(r"tty\w+|COM\d+|dev/.+", bus.port):
+        better = {"t": f"/dev/{bus.port}", "d": f"/{bus.port}"}.get(bus.port[0], "/dev/serial/by-id/…")
         raise ConfigError(file, f"{place} port", "port_name", value=shown(bus.port), better=shown(better))
-    if Path(bus.port).is_absolute() and Path(bus.port).is_dir():
+    if stat.S_ISDIR(mode_of(bus.port)) and Path(bus.port).is_absolute():
         raise ConfigError(
             file, f"{place} port", "port_name", value=shown(bus.port), better=shown("/dev/serial/by-id/…")
         )
@@ -114,8 +116,24 @@ def _check_capture(file: File, place: str, name: str) -> None:
     """Refuse what no file can be made of; a relative name lies in the data folder, which is not known here."""
     there = Path(name)
     no_name = there.name in {"", ".."} or name.endswith("/")
-    if name and (no_name or (there.is_absolute() and there.exists() and not there.is_file())):
+    if name and (no_name or (there.is_absolute() and not stat.S_ISREG(mode_of(name) or stat.S_IFREG))):
         raise ConfigError(file, place, "capture", value=shown(name))
+
+
+def _device(port: str) -> str:
+    """Return what a port's name stands for in the end, as far as we may look."""
+    try:
+        return os.path.realpath(port) if port.startswith("/") else str(Path(port))
+    except OSError:
+        return port
+
+
+def mode_of(name: str) -> int:
+    """Return a file's mode; 0 where there is none, or none that we may look at: the service may not, below /home."""
+    try:
+        return Path(name).stat().st_mode
+    except OSError:
+        return 0
 
 
 def _written(bus: Bus) -> list[str]:

@@ -5,11 +5,13 @@ A gateway that ran must not stand still after an upgrade because we have learned
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.config.checks import mode_of
 from settings import credentials
 from settings.finding import Finding
 
@@ -47,7 +49,7 @@ def doubted(file: File, config: Config, now: datetime | None = None) -> list[Fin
 def stable_names(port: str = "") -> list[str]:
     """Return the names on this machine that stay, best first: all, or those of one port."""
     links = [link for folder in STABLE if Path(folder).is_dir() for link in sorted(Path(folder).iterdir())]
-    return [str(link) for link in links if not port or link.resolve() == Path(port).resolve()]
+    return [str(link) for link in links if not port or os.path.realpath(link) == os.path.realpath(port)]
 
 
 def _port(file: File, number: int, bus: Bus) -> Iterator[Finding]:
@@ -55,7 +57,7 @@ def _port(file: File, number: int, bus: Bus) -> Iterator[Finding]:
     if re.fullmatch(r"/dev/tty(USB|ACM)\d+", bus.port):
         names = stable_names(bus.port) or ["/dev/serial/by-path/…"]
         yield Finding(file, place, "port_by_number", {"value": bus.port, "better": f'port = "{names[0]}"'})
-    if bus.port.startswith("/dev/") and not Path(bus.port).exists():
+    if bus.port.startswith("/dev/") and not mode_of(bus.port):
         found = ", ".join(stable_names()) or "—"
         yield Finding(file, place, "port_absent", {"value": bus.port, "found": found})
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -78,12 +79,12 @@ class Capture:
 
 def _is_ours(file: Path) -> bool:
     """Tell whether notes may be added: a pipe could block, and what is no talk must not be spoilt."""
-    if file.is_fifo():
-        return False
     try:
+        if stat.S_ISFIFO(file.stat().st_mode):
+            return False
         with file.open("rb") as there:
             said = (line.strip() for line in iter(partial(there.readline, LONGEST_LINE), b""))
             first = next((line for line in said if line and not line.startswith(b"#")), b">")
     except OSError:
-        return True  # not there yet; else the first note says what is wrong
+        return True  # not there yet, or nothing to look at; else the first note says what is wrong
     return first[:1] in {b">", b"<"}  # a configuration begins with comments, too

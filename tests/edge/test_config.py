@@ -144,6 +144,7 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ("[broker]", 'broker = 5\n[brokr]\nx = "y"\n[spol]', 'brokr: unknown table; did you mean "broker"?'),
         ("baud = 9600", 'capture = "/"', '[[bus]] 1 capture: "/" is not the name of a file; write one, like'),
         ("baud = 9600", 'capture = ".."', '[[bus]] 1 capture: ".." is not the name of a file'),
+        ('port = "/dev/null"', 'port = "dev/ttyUSB0"', 'write the whole path, e.g. "/dev/ttyUSB0"'),
         ("baud = 9600", 'capture = "talk/"', '[[bus]] 1 capture: "talk/" is not the name of a file'),
         ("baud = 9600", 'capture = "/dev/zero"', '[[bus]] 1 capture: "/dev/zero" is not the name of a file'),
         ('port = "/dev/null"', 'port = "/"', '[[bus]] 1 port: "/" is not the path of a port; write the whole path'),
@@ -352,6 +353,15 @@ def test_patience_beyond_the_interval_and_a_bus_that_is_too_full(file):
 def test_what_does_not_fit_together_is_doubted_and_passes(file, old, new, said):
     (doubt,) = advised(file, RIGHT.replace(old, new))
     assert said in doubt
+
+
+def test_what_may_not_be_looked_at_is_left_to_who_uses_it(file):
+    """A capture below /home ended the service in a traceback, again and again: it may not even look there."""
+    far = f"/{'a' * 300}/x"
+    with pytest.raises(OSError, match="too long"):
+        Path(far).exists()
+    (said,) = advised(file, RIGHT.replace("/dev/null", f"/dev{far}").replace("baud = 9600", f'capture = "{far}"'))
+    assert "is not there now; plug the adapter in" in said
 
 
 READS = RIGHT.replace("{", "{{").replace("}", "}}").replace("at = 0, count = 4", "at = {}, count = 4")

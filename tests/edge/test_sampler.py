@@ -515,9 +515,10 @@ def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
     assert {path.name for path in kept} == {"wire.txt", "wire.txt.1"}
     assert sum(path.stat().st_size for path in kept) <= 4_000 + 200
     assert parse(file.read_text())
-    room, health = sampler(lambda: CapturedLine(far, Capture(Path("/dev/full"))), one)
-    assert all(room.poll(one).values for _ in range(10))
-    assert health["soil-1"].why == ""
+    for none in ("/dev/full", f"/{'a' * 300}/x"):  # takes nothing; may not even be looked at
+        room, health = sampler(lambda none=none: CapturedLine(far, Capture(Path(none))), one)
+        assert all(room.poll(one).values for _ in range(10))
+        assert health["soil-1"].why == ""
 
 
 def test_a_capture_on_a_disk_that_fills_can_be_played_again(tmp_path):
