@@ -16,9 +16,9 @@ import pytest
 
 from cloud.clock import SystemClock
 from cloud.coverage.hamlets import Coverage
-from cloud.pages.protocol import LONGEST_HEAD
 from cloud.pages.words import catalogue
 from cloud.rooms.listener import listen
+from cloud.serve.protocol import LONGEST_HEAD
 from cloud.store import open_store
 from tests.servers import influx_table
 from tests.visitors import ALL, TREE, Site, World

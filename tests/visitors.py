@@ -15,9 +15,9 @@ import msgspec
 from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build
 from cloud.pages.garden import Garden
-from cloud.pages.serve import server
 from cloud.registry.transfer import load
 from cloud.rooms.listener import listen
+from cloud.serve import server
 from cloud.store import Store, open_store
 from cloud.stream.latest import Latest
 from tests import build as made_of

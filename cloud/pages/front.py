@@ -1,6 +1,6 @@
 """The way out of the pages: bytes kept for a second, a tag to compare them by, and the headers that all answers carry.
 
-A kept answer is given in one piece where the server can take it so (`cloud.pages.protocol`), by ASGI everywhere else.
+A kept answer is given in one piece where the server can take it so (`cloud.serve.protocol`), by ASGI everywhere else.
 
 A hundred visitors of one tree within a second are shown the same bytes, so they are made once. What is made depends on
 the path, the query and the language alone: the application behind is asked with nothing else of a visitor's request,

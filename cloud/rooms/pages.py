@@ -13,11 +13,11 @@ from cloud.alerts.wiring import JOURNAL
 from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build as build_app
 from cloud.pages.garden import Garden
-from cloud.pages.serve import server
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import Live
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
+from cloud.serve import server
 from cloud.stream.connection import Stream
 from cloud.stream.latest import Latest
 from wire import topics
@@ -107,7 +107,7 @@ class Pages:
         self._serving = stop
         self._server.run(sockets=[self._socket])
 
-    async def _turn(self) -> None:
+    def _turn(self) -> None:
         """The event loop turns."""
         if self._serving is not None:
             self._serving.is_set()

@@ -12,9 +12,9 @@ from cloud.alerts.wiring import JOURNAL
 from cloud.registry.book import NAME as REGISTRY
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
+from cloud.serve import server
 from cloud.staff.accounts import NAME, Accounts
 from cloud.staff.app import build as build_app
-from cloud.staff.serve import server
 from cloud.staff.shelf import Shelf
 from cloud.staff.throttle import Throttle
 from cloud.staff.today import Alarm, Gatherer
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NICE = 10  # as pages: what stores and tells comes first
 SHOWN = 200  # incidents that are open
+AT_ONCE = 100  # connections; staff are few
 
 
 class StaffRoom:
@@ -55,7 +56,7 @@ class StaffRoom:
         )
         app, self._gate = build_app(staff)
         self._serving: threading.Event | None = None
-        self._server = server(app, self._turn)
+        self._server = server(app, self._turn, limit_concurrency=AT_ONCE)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
@@ -106,7 +107,7 @@ class StaffRoom:
         self._serving = stop
         self._server.run(sockets=[self._socket])
 
-    async def _turn(self) -> None:
+    def _turn(self) -> None:
         """The event loop turns."""
         if self._serving is not None:
             self._serving.is_set()

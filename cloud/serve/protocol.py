@@ -17,11 +17,12 @@ LONGEST_HEAD = 64 * 1024  # bytes of a request before its body, as h11 bounds it
 
 
 class Protocol(HttpToolsProtocol):
-    """Ends a connection whose request has too long a head; answers at once with what `cloud.pages.front` has ready."""
+    """Ends a connection whose request has too long a head; answers at once with what an app has ready (`at_once`)."""
 
     def __init__(self, *of: Any, **named: Any) -> None:
         super().__init__(*of, **named)
         self._head, self._in_head = 0, True
+        self._at_once = getattr(self.app, "at_once", lambda _scope: None)
 
     def data_received(self, data: bytes) -> None:
         """Take what came, as long as it may still become a request."""
@@ -44,7 +45,7 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Answer in one piece where that is ready and nothing else is waiting to be sent; else as uvicorn does."""
         calm = cycle.keep_alive and not cycle.waiting_for_100_continue and not self.flow.write_paused
-        form = app.at_once(cycle.scope) if calm and not self.pipeline and app is self.app else None
+        form = self._at_once(cycle.scope) if calm and not self.pipeline and app is self.app else None
         if form is None:
             super()._start_asgi_task(cycle, app)
             return
