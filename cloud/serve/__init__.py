@@ -17,7 +17,7 @@ TICKS = 10  # of uvicorn's main loop, a second
 
 
 class _Server(uvicorn.Server):
-    """Says that its loop turns. uvicorn's own `callback_notify` is silent for as long as the wall clock was set back."""
+    """Says that its loop turns: uvicorn's `callback_notify` is silent while the wall clock is behind where it was."""
 
     def __init__(self, config: uvicorn.Config, turn: Callable[[], object]) -> None:
         super().__init__(config)
