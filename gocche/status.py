@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STALE_S = 2 * AGAIN_MS / 1000
+_NONE_OF_OURS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)  # JSON, and no status
 
 
 def status(folder: Path, *, as_json: bool) -> int:
@@ -32,21 +33,17 @@ def status(folder: Path, *, as_json: bool) -> int:
     try:
         raw = file.read_bytes()
         age_s = max(wall.timestamp() - file.stat().st_mtime, 0.0)
-        told = msgspec.json.decode(raw, type=Status)
+        seen = Seen(msgspec.json.decode(raw, type=Status), age_s, wall)
+        text = seen.json() if as_json else "\n\n".join("\n".join(seen.lines(language)) for language in LANGUAGES)
     except FileNotFoundError:
         if not os.path.lexists(folder):
             return _absent("no_folder", folder=folder)
         return _absent("absent", file=file, folder=os.path.realpath(folder))
     except PermissionError:
         return _absent("forbidden", file=file)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, *_NONE_OF_OURS) as error:
         return _absent("unreadable", file=file, why=error)
-    seen = Seen(told, age_s, wall)
-    if as_json:
-        extra = {"age_s": round(age_s, 1), "running": seen.running, "well": seen.well}
-        print(msgspec.json.encode({**msgspec.to_builtins(told), **extra}).decode())
-    else:
-        print("\n\n".join("\n".join(seen.lines(language)) for language in LANGUAGES))
+    print(text)
     return 0 if seen.well else 1
 
 
@@ -74,6 +71,11 @@ class Seen:
         """Tell whether nothing needs a person: the agent runs, every sensor brings values, the link is up."""
         sick = any(how.get("why") for how in self._told.channels.values())
         return self.running and not (sick or self._told.why or self._told.link.get("why"))
+
+    def json(self) -> str:
+        """Return the status for a programme."""
+        extra = {"age_s": round(self._age_s, 1), "running": self.running, "well": self.well}
+        return msgspec.json.encode({**msgspec.to_builtins(self._told), **extra}).decode()
 
     def lines(self, language: str) -> list[str]:
         """Return the status in one language."""

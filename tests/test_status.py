@@ -64,6 +64,27 @@ def test_a_healthy_garden_is_0(told):
     assert "NOT WELL" not in english
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"channels": {"c": {"bad": 5}}},
+        {"channels": {"c": {"bad": [1]}}},
+        {"clock": {"source": "sundial"}},
+        {"clock": {"uncertainty_ms": "x"}},
+        {"link": {"since_ms": -(10**15), "why": "x"}},
+        {"mono_ms": 1 << 63},
+    ],
+    ids=str,
+)
+def test_a_file_that_is_no_status_of_ours_is_told_in_words(tmp_path, capsys, odd):
+    """Cut short by a card, or put there by somebody else: not the moment for a traceback."""
+    (tmp_path / "status.json").write_text(json.dumps(msgspec.to_builtins(GARDEN) | odd))
+    assert status(tmp_path, as_json=False) == 1
+    said = capsys.readouterr()
+    assert (said.out, len(said.err.splitlines())) == ("", 2)
+    assert "status.json" in said.err
+
+
 def test_a_dead_probe_is_silent_since_when_with_what_to_look_at(told):
     code, vietnamese, english = told(sick("silence: slave 1 did not answer", last_ok_ms=None))
     assert code == 1
