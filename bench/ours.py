@@ -15,6 +15,7 @@ from cloud.config import Broker
 from cloud.ingest.audit import Books
 from cloud.ingest.ingester import Ingester
 from cloud.ingest.quarantine import Quarantine
+from cloud.rooms.life import collect_rarely
 from cloud.store import open_store
 from cloud.stream.connection import Stream
 from wire import topics
@@ -34,6 +35,7 @@ def main(port: int, table: str, folder: Path, sockets: str = "") -> None:
         lambda arrival: ingester.offer(arrival), lambda _: up.set(),  # noqa: PLW0108 - the ingester comes below
     )  # fmt: skip
     ingester = Ingester(store, Quarantine(folder / "quarantine.db"), Books(), clock, stream.publish)
+    collect_rarely()
     thread = threading.Thread(target=ingester.run, args=(stop,), name="ingest")
     thread.start()
     stream.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from enum import IntEnum
+from functools import lru_cache
 from itertools import compress
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class Dated(msgspec.Struct, frozen=True):
     bounded: bool = False
 
 
-class Block(msgspec.Struct, frozen=True):
+class Block(msgspec.Struct, frozen=True, gc=False):
     """All readings of one channel in one batch, as columns.
 
     `times_ms` are UTC where the batch is dated, else monotonic. `columns[i][row]` is the decimal text of
@@ -103,6 +104,7 @@ class Block(msgspec.Struct, frozen=True):
         return times
 
 
+@lru_cache(8_192)  # a boot keeps its own for all of its batches
 def key_of(epoch: str, offset_ms: int) -> int:
     """Return what stands below the millisecond in the stored times of a batch: 0 … 999,999.
 
@@ -113,7 +115,7 @@ def key_of(epoch: str, offset_ms: int) -> int:
     return offset_ms // STEP_MS % NEAR * FAR + zlib.crc32(f"{epoch} {offset_ms // (STEP_MS * NEAR)}".encode()) % FAR
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """One decoded and checked batch of one gateway."""
 
     gateway: str
@@ -157,7 +159,7 @@ class Batch(msgspec.Struct, frozen=True):
             )
 
 
-class Gap(msgspec.Struct, frozen=True):
+class Gap(msgspec.Struct, frozen=True, gc=False):
     """Readings that the edge declares lost: dropped by quota, or damaged at rest."""
 
     gateway: str
@@ -172,7 +174,7 @@ class Gap(msgspec.Struct, frozen=True):
         return self.epoch, self.first, self.n
 
 
-class AckItem(msgspec.Struct, frozen=True, array_like=True):
+class AckItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The cloud's answer for one batch. `seconds` and `spread` say how long to wait, for `later` only."""
 
     epoch: bytes

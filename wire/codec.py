@@ -1,9 +1,9 @@
 """Messages to bytes and back: columnar scaled-integer deltas, MessagePack, zlib, CRC-32.
 
 The decoder does not trust a byte: size before CRC, CRC before inflating, a bound on inflating, types by msgspec, then
-the table of series, then every value. Where a quantity has at most 65,536 steps its table of valid texts is check and
-format in one look-up at C speed (a missing key is the refusal); elsewhere the bounds are compared and the text is
-made by arithmetic. Written out in docs/protocol.md; golden vectors in wire/vectors/.
+the table of series, then every value: the table of the valid texts that came before is check and format in one look-up
+at C speed, and a number that it does not have is refused or put into it. Written out in docs/protocol.md; golden
+vectors in wire/vectors/.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from wire.topics import CHANNEL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    _Texts = Callable[[list[int]], list[str]]
 
 VERSION = 1
 BATCH, GAP = 1, 2
@@ -37,6 +36,7 @@ EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: no gocche gateway is older
 FUTURE_MS = 10 * 60 * 1000
 MAX_SEQ = 2**53
 SHAPES = 8_192  # of series that are remembered: a few hundred bytes each
+RARE = 4_096  # texts of a quantity that has more than 65,536 values
 
 # Not MessagePack, no text, or nested deeper than any format of ours, be it in an element that is passed over.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -55,7 +55,7 @@ class Rejected(ValueError):
         self.identity = identity
 
 
-class Envelope(msgspec.Struct, frozen=True, array_like=True):
+class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What stands around the frozen body. The first five elements keep their place in every version."""
 
     version: int
@@ -70,7 +70,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
-class _Head(msgspec.Struct, frozen=True, array_like=True):
+class _Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     version: int
     kind: int
     epoch: bytes
@@ -78,31 +78,31 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     n: int
 
 
-class _GapBody(msgspec.Struct, frozen=True, array_like=True):
+class _GapBody(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str
 
 
-class _Column(msgspec.Struct, frozen=True, array_like=True):
+class _Column(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quantity: str
     deltas: list[int]  # of the present values
     absent: list[int]  # row, reason, row, reason …
 
 
-class _Series(msgspec.Struct, frozen=True, array_like=True):
+class _Series(msgspec.Struct, frozen=True, array_like=True, gc=False):
     channel: str
     seqs: list[int]  # offsets from the batch's first, as deltas
     times: list[int]  # offsets from the body's start in ms, as deltas of deltas
     columns: list[_Column]
 
 
-class _Raw(msgspec.Struct, frozen=True, array_like=True):
+class _Raw(msgspec.Struct, frozen=True, array_like=True, gc=False):
     series: int  # place in the body's table
     column: int  # place in the series
     rows: list[int]  # where the number stands beside a reason, as deltas
     deltas: list[int]  # of the scaled numbers
 
 
-class _Body(msgspec.Struct, frozen=True, array_like=True):
+class _Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
     start_ms: int
     series: list[_Series]
     raw: list[_Raw] = []  # only written where there is one: older readers pass over it
@@ -182,7 +182,10 @@ def encode_gap(reason: str) -> bytes:
 
 
 def _seal(payload: bytes) -> bytes:
-    squeezed = zlib.compress(payload, 6)
+    return _checked(zlib.compress(payload, 6))
+
+
+def _checked(squeezed: bytes) -> bytes:
     return squeezed + zlib.crc32(squeezed).to_bytes(4, "big")
 
 
@@ -192,8 +195,12 @@ def encode_message(envelope: Envelope) -> bytes:
 
 
 def encode_ack(utc_ms: int, items: Sequence[AckItem]) -> bytes:
-    """Return the packet that acknowledges `items` and tells the time."""
-    return _seal(_encoder.encode(Ack(VERSION, utc_ms, list(items))))
+    """Return the packet that acknowledges `items` and tells the time.
+
+    zlib clears 270 kB for each packet where it is not told that 512 bytes back are enough: ten times what this takes.
+    """
+    squeezer = zlib.compressobj(6, zlib.DEFLATED, wbits=9, memLevel=1)
+    return _checked(squeezer.compress(_encoder.encode(Ack(VERSION, utc_ms, list(items)))) + squeezer.flush())
 
 
 def _open(packet: bytes) -> bytes:
@@ -279,7 +286,7 @@ def _batch(
         body = _only(body, follows)
     shift, key = body.start_ms + (envelope.offset_ms or 0), _key(envelope)
     uncertainty = _uncertainty(identity, envelope.uncertainty_ms) if source is Source.BOUNDED else None
-    beside = _by_series(identity, body)
+    beside = _by_series(identity, body) if body.raw else {}
     blocks, seqs, values = [], [], 0
     for place, series in enumerate(body.series):
         values += len(series.seqs) * max(len(series.columns), 1)
@@ -325,6 +332,9 @@ def _uncertainty(identity: Identity, uncertainty_ms: int) -> str:
 
 
 def _check_times(identity: Identity, blocks: list[Block], now_ms: int) -> None:
+    times = [block.times_ms for block in blocks]
+    if not times or (min(map(min, times)) >= EARLIEST_MS and max(map(max, times)) <= now_ms + FUTURE_MS):
+        return
     for block in blocks:
         low, high = min(block.times_ms), max(block.times_ms)
         if low < EARLIEST_MS or high > now_ms + FUTURE_MS:
@@ -349,7 +359,8 @@ class _Shape(NamedTuple):
     """What all series of one channel with the same columns have in common: looked up once, checked once."""
 
     names: tuple[str, ...]
-    texts: tuple[_Texts, ...]  # of each column: from deltas to decimal texts
+    texts: tuple[Callable[[int], str], ...]  # of each column: the text of a scaled number; KeyError out of its range
+    whole: list[list[tuple[int, int]]]  # what is absent where nothing is; shared, so nobody may add to it
 
 
 @lru_cache(SHAPES)
@@ -362,43 +373,61 @@ def _shape(channel: str, names: tuple[str, ...]) -> _Shape:
             raise ValueError(f"channel {channel}: quantity {name[:MAX_NAME]!r} is unknown here")
     if len(set(names)) != len(names):
         raise ValueError(f"channel {channel}: a quantity stands twice")
-    return _Shape(tuple(QUANTITIES[name].name for name in names), tuple(_reader(name) for name in names))
+    own = tuple(QUANTITIES[name].name for name in names)
+    return _Shape(own, tuple(_table(name).__getitem__ for name in own), [[] for _ in own])
 
 
 def _block(
     identity: Identity, series: _Series, beside: Iterable[_Raw], shift: int, key: int, uncertainty: str | None
 ) -> Block:
-    channel, rows = series.channel, len(series.seqs)
+    channel, rows, columns = series.channel, len(series.seqs), series.columns
     try:
-        shape = _shape(channel, tuple([column.quantity for column in series.columns]))
+        shape = _shape(channel, tuple([column.quantity for column in columns]))
     except ValueError as error:
         raise Rejected(identity, str(error)) from error
     if not rows or len(series.times) != rows:
         raise Rejected(identity, f"channel {channel}: {rows} rows, {len(series.times)} times")
-    quantities, columns, absents = shape.names, [], []
-    for column, texts in zip(series.columns, shape.texts, strict=True):
-        if len(column.deltas) + len(column.absent) // 2 != rows or len(column.absent) % 2:
-            raise Rejected(identity, f"channel {channel}: {column.quantity} has not one value or reason a row")
-        try:
-            found = texts(column.deltas)
-        except KeyError as error:
-            raise Rejected(identity, _outside(channel, column.quantity, error.args[0])) from error
-        columns.append(found)
-        absents.append(_absent(identity, channel, column, found, rows) if column.absent else [])
-    raw = [found for one in beside for found in _raw(identity, series, one)]
+    deltas = [column.deltas for column in columns]
+    holes = [column.absent for column in columns]
+    holed = any(holes)
+    if holed or {*map(len, deltas)} != {rows}:
+        _check_rows(identity, series, rows)
+    try:
+        if rows == 1:  # many small messages are what costs most
+            texts = [list(map(of, own)) for of, own in zip(shape.texts, deltas, strict=True)]
+        else:
+            texts = [list(map(of, accumulate(own))) for of, own in zip(shape.texts, deltas, strict=True)]
+    except KeyError as error:
+        raise Rejected(identity, _outside(series, error.args[0])) from error
+    quantities, absent = shape.names, shape.whole
+    if holed:
+        absent = [_absent(identity, channel, column, own, rows) for column, own in zip(columns, texts, strict=True)]
     if uncertainty is not None:
-        quantities += ("clock_uncertainty",)
-        columns.append([uncertainty] * rows)
-        absents.append([])
+        quantities, texts, absent = (*quantities, "clock_uncertainty"), [*texts, [uncertainty] * rows], [*absent, []]
+    raw = [found for one in beside for found in _raw(identity, series, one)] if beside else []
     seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
     times = list(accumulate(accumulate(series.times), initial=shift))[1:]
-    return Block(channel, seqs, times, quantities, columns, absents, raw, key)
+    return Block(channel, seqs, times, quantities, texts, absent, raw, key)
 
 
-def _outside(channel: str, name: str, scaled: int) -> str:
-    quantity = QUANTITIES[name]
+def _check_rows(identity: Identity, series: _Series, rows: int) -> None:
+    for column in series.columns:
+        if len(column.deltas) + len(column.absent) // 2 != rows or len(column.absent) % 2:
+            what = f"channel {series.channel}: {column.quantity} has not one value or reason a row"
+            raise Rejected(identity, what)
+
+
+def _outside(series: _Series, scaled: int) -> str:
+    """Return what is wrong with the first number of a series that its quantity does not have."""
+    (quantity, *_) = (
+        quantity
+        for column in series.columns
+        for quantity in [QUANTITIES[column.quantity]]
+        if not quantity.scale(quantity.low) <= scaled <= quantity.scale(quantity.high)
+        and scaled in accumulate(column.deltas)
+    )
     rule = f"not within {quantity.low:g} to {quantity.high:g} {quantity.unit}"
-    return f"channel {channel}: {name} = {quantity.text(int(scaled))} is {rule}"
+    return f"channel {series.channel}: {quantity.name} = {quantity.text(int(scaled))} is {rule}"
 
 
 def _absent(identity: Identity, channel: str, column: _Column, texts: list[str], rows: int) -> list[tuple[int, int]]:
@@ -431,46 +460,26 @@ def _raw(identity: Identity, series: _Series, one: _Raw) -> Iterator[tuple[int, 
 
 
 class _Table(dict[int, str]):
-    """The text of each valid value that ever came: whole tables of all quantities took 80 MB in each process."""
+    """The text of each valid value that ever came, at most so many; whoever asks for another one is refused.
+
+    Check and text are one look-up at C speed. Whole tables of all quantities took 80 MB in each process.
+    """
 
     def __init__(self, quantity: Quantity) -> None:
         super().__init__()
-        self._quantity, (self._low, self._high) = quantity, _bounds(quantity.name)
+        self._quantity = quantity
+        self._low, self._high = quantity.scale(quantity.low), quantity.scale(quantity.high)
+        self._room = TABLE_STEPS if quantity.steps <= TABLE_STEPS else RARE  # of wider ones few come again
 
     def __missing__(self, scaled: int) -> str:
         if not self._low <= scaled <= self._high:
             raise KeyError(scaled)
-        self[scaled] = text = self._quantity.text(scaled)
+        text = self._quantity.text(scaled)
+        if len(self) < self._room:
+            self[scaled] = text
         return text
 
 
 @cache
-def _table(name: str) -> _Table | None:
-    """Return the table of a quantity, or None where there are too many valid values."""
-    quantity = QUANTITIES[name]
-    return _Table(quantity) if quantity.steps <= TABLE_STEPS else None
-
-
-@cache
-def _bounds(name: str) -> tuple[int, int]:
-    quantity = QUANTITIES[name]
-    return quantity.scale(quantity.low), quantity.scale(quantity.high)
-
-
-@cache
-def _reader(name: str) -> _Texts:
-    """Return what makes the text of each value; it raises KeyError with the first scaled value out of range."""
-    quantity, table = QUANTITIES[name], _table(name)
-    if table is not None:
-        of = table.__getitem__
-        return lambda deltas: [of(deltas[0])] if len(deltas) == 1 else list(map(of, accumulate(deltas)))
-    low, high = _bounds(name)
-    text = str if quantity.decimals == 0 else quantity.text
-
-    def compared(deltas: list[int]) -> list[str]:
-        scaled = list(accumulate(deltas))
-        if scaled and (min(scaled) < low or max(scaled) > high):
-            raise KeyError(next(value for value in scaled if not low <= value <= high))
-        return list(map(text, scaled))
-
-    return compared
+def _table(name: str) -> _Table:
+    return _Table(QUANTITIES[name])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOBODY: Identity = ("", 0, 0)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """What is to be committed, the packet that it came in, and the words of its answer."""
 
     what: Batch | Gap | Refusal

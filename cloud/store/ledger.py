@@ -17,7 +17,7 @@ VERDICTS = ("stored", "quarantined", "declared")  # in order of precedence; the 
 PAGE = 20_000  # ledger rows in memory at once, where all of them are read: some 10 MB
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """A batch that lies in quarantine: the ledger must say so."""
 
     gateway: str
@@ -35,7 +35,7 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
-class LedgerRow(msgspec.Struct, frozen=True):
+class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     """What became of one batch. `verdict` is stored, quarantined or declared (a gap record).
 
     `refused` of the `n` readings are in quarantine although the batch is stored. `start_ns` and `end_ns` are the

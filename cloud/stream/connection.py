@@ -44,7 +44,7 @@ NO_SHARE = "broker knows no shared subscription ($share, MQTT 5): leave [broker]
 GRANT_S = 20.0  # patience for the answer to our subscription: a connection that hears nothing is none
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One message as it came."""
 
     gateway: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,14 +17,15 @@ SEQ = "seq"  # the field of a reading's sequence number, an integer: written whe
 
 
 def text_of(gateway: str, block: Block, times: list[int], *, numbered: bool) -> str:
-    """Return the lines of a block: where nothing is absent in one formatting for all of its rows."""
+    """Return the lines of a block, each with its end: where nothing is absent all rows are put together at once."""
     if any(block.absent) or not block.columns:
-        return "\n".join(line for _, line in lines(gateway, block, times, numbered=numbered))
-    template = _template(gateway, block.channel, block.quantities, numbered)
+        return "".join([f"{line}\n" for _, line in lines(gateway, block, times, numbered=numbered)])
     columns = _columns(block, times, numbered=numbered)
     if len(times) == 1:
-        return template % tuple([column[0] for column in columns])
-    return "\n".join([template] * len(times)) % tuple(chain.from_iterable(zip(*columns, strict=True)))
+        return _template(gateway, block.channel, block.quantities, numbered) % tuple([column[0] for column in columns])
+    pieces = _pieces(gateway, block.channel, block.quantities, numbered)
+    woven = [part for piece, column in zip(pieces, columns, strict=False) for part in (piece, map(str, column))]
+    return "".join(chain.from_iterable(zip(*woven, pieces[-1], strict=False)))  # pieces never end
 
 
 def _columns(block: Block, times: list[int], *, numbered: bool) -> list[Sequence[object]]:
@@ -33,9 +34,17 @@ def _columns(block: Block, times: list[int], *, numbered: bool) -> list[Sequence
 
 @lru_cache(16_384)  # a few channels of each gateway, a few hundred bytes each
 def _template(gateway: str, channel: str, quantities: tuple[str, ...], numbered: bool) -> str:
+    """Return the line of one row, for one formatting with all that differs from row to row."""
     fields = ",".join(escaped(quantity).replace("%", "%%") + "=%s" for quantity in quantities)
     number = f",{SEQ}=%di" if numbered else ""
-    return f"reading,{tagged(gateway, channel=channel).replace('%', '%%')} {fields}{number} %d"
+    return f"reading,{tagged(gateway, channel=channel).replace('%', '%%')} {fields}{number} %d\n"
+
+
+@lru_cache(16_384)
+def _pieces(gateway: str, channel: str, quantities: tuple[str, ...], numbered: bool) -> list[repeat[str]]:
+    """Return what stands around the columns, in each row the same: strung together that is twice as fast."""
+    template = _template(gateway, channel, quantities, numbered).replace("%d", "%s")
+    return [repeat(piece.replace("%%", "%")) for piece in template.split("%s")]
 
 
 def lines(gateway: str, block: Block, times: list[int], *, numbered: bool) -> Iterator[tuple[int, str]]:
@@ -45,7 +54,7 @@ def lines(gateway: str, block: Block, times: list[int], *, numbered: bool) -> It
     if block.columns and len(holed) < len(times):
         template = _template(gateway, block.channel, block.quantities, numbered)
         rows = zip(*_columns(block, times, numbered=numbered), strict=True)
-        made = zip(block.seqs, map(template.__mod__, rows), strict=True)
+        made = zip(block.seqs, map(template[:-1].__mod__, rows), strict=True)
         yield from made if not holed else (pair for row, pair in enumerate(made) if row not in holed)
     reasons: dict[int, list[str]] = {}
     for quantity, pairs in zip(block.quantities, block.absent, strict=True):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import string
-from itertools import pairwise
+from functools import lru_cache
+from operator import lt
 from typing import TYPE_CHECKING
 
 from cloud.store.keys import MS_NS
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NUMBERED = "-"  # for the word: each reading has its number
 _SYMBOLS = string.ascii_letters + string.digits
 _NAMES = re.compile(r"[\w.-]+(,[\w.-]+)*")
+_STEP_NS = STEP_MS * MS_NS
 
 
 def word_of(blocks: Sequence[Block], times: Sequence[Sequence[int]]) -> str:
@@ -32,20 +34,36 @@ def word_of(blocks: Sequence[Block], times: Sequence[Sequence[int]]) -> str:
 
     That is where the numbers of a channel do not rise with its times, and where channels are too many.
     """
-    channels: dict[str, list[tuple[int, int]]] = {}
+    channels: dict[str, tuple[Sequence[int], Sequence[int]]] = {}
     for block, own in zip(blocks, times, strict=True):
-        channels.setdefault(block.channel, []).extend(zip(block.seqs, own, strict=True))
-    for spoken in channels.values():
-        spoken.sort()
-        if any(time >= later for (_, time), (_, later) in pairwise(spoken)):
-            return NUMBERED
-    names = ",".join(channels)
-    if len(channels) > len(_SYMBOLS) or not _NAMES.fullmatch(names):
+        seqs, before = channels.get(block.channel, ((), ()))
+        channels[block.channel] = ([*seqs, *block.seqs], [*before, *own]) if seqs else (block.seqs, own)
+    names = _names(tuple(channels))
+    if not names:
         return NUMBERED
-    symbols = {seq: symbol for symbol, own in zip(_SYMBOLS, channels.values(), strict=False) for seq, _ in own}
-    start_ms = min(own[0][1] for own in channels.values()) // MS_NS
-    spans = ",".join(f"{_step(own[0][1], start_ms)}-{_step(own[-1][1], start_ms)}" for own in channels.values())
-    return f"{names}:{''.join(symbols[seq] for seq in sorted(symbols))}:{spans}"
+    symbols: dict[int, str] = {}
+    spans: list[tuple[int, int]] = []
+    for symbol, (seqs, own) in zip(_SYMBOLS, channels.values(), strict=False):
+        if not _rise(seqs):
+            own = [time for _, time in sorted(zip(seqs, own, strict=True))]  # noqa: PLW2901 - the same, in order
+        if not _rise(own):
+            return NUMBERED
+        symbols |= dict.fromkeys(seqs, symbol)
+        spans.append((own[0], own[-1]))
+    base_ns = min(spans)[0] // MS_NS * MS_NS
+    told = ",".join([f"{(low - base_ns) // _STEP_NS}-{(high - base_ns) // _STEP_NS}" for low, high in spans])
+    return f"{names}:{''.join(map(symbols.__getitem__, sorted(symbols)))}:{told}"
+
+
+@lru_cache(8_192)
+def _names(channels: tuple[str, ...]) -> str:
+    """Return the channels as a word has them, "" where it cannot."""
+    names = ",".join(channels)
+    return names if len(channels) <= len(_SYMBOLS) and _NAMES.fullmatch(names) else ""
+
+
+def _rise(numbers: Sequence[int]) -> bool:
+    return len(numbers) == 1 or all(map(lt, numbers, numbers[1:]))
 
 
 def numbers(row: LedgerRow, points: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
@@ -58,16 +76,12 @@ def numbers(row: LedgerRow, points: Sequence[tuple[str, int]]) -> dict[tuple[str
     if row.order in {"", NUMBERED}:
         return {}
     names, symbols, spans = row.order.split(":")
-    start_ms = row.start_ns // MS_NS
+    base_ns = row.start_ns // MS_NS * MS_NS
     out: dict[tuple[str, int], int] = {}
     for name, symbol, span in zip(names.split(","), _SYMBOLS, spans.split(","), strict=False):
         low, high = map(int, span.split("-"))
-        own = sorted(point for point in points if point[0] == name and low <= _step(point[1], start_ms) <= high)
+        own = sorted(point for point in points if point[0] == name and low <= (point[1] - base_ns) // _STEP_NS <= high)
         seqs = [row.first + at for at, one in enumerate(symbols) if one == symbol]
         if len(own) == len(seqs):
             out |= dict(zip(own, seqs, strict=True))
     return out
-
-
-def _step(time_ns: int, start_ms: int) -> int:
-    return (time_ns // MS_NS - start_ms) // STEP_MS

@@ -21,7 +21,7 @@ NEAR = 10_000  # sequence numbers
 MAX_LINES, MAX_BYTES = 5_000, 1_000_000  # of one body: 5,000 lines is where influxd is fastest, 1 MB far from its 25
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A ledger row on its way in."""
 
     entry: Batch | Gap | Refusal
@@ -42,11 +42,11 @@ class Row(msgspec.Struct, frozen=True):
         told = (
             f"{entry.epoch or NONE} {entry.first} {entry.n} {code(entry)} {refused} {low} {high - low} {order} {words}"
         )
-        return f"batch,{tagged(entry.gateway)} readings={entry.n}i,row={quoted(told)} {self.time_ns}"
+        return f"batch,{tagged(entry.gateway)} readings={entry.n}i,row={quoted(told)} {self.time_ns}\n"
 
 
-class Parcel(msgspec.Struct, frozen=True):
-    """What one entry becomes: the lines of its readings as one text, and its ledger row."""
+class Parcel(msgspec.Struct, frozen=True, gc=False):
+    """What one entry becomes: the lines of its readings as one text, and its ledger row. Every line has its end."""
 
     number: int
     blocks: list[Block]
@@ -55,7 +55,7 @@ class Parcel(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """Return all its lines, the ledger's last."""
-        return f"{self.readings}\n{self.told()}" if self.readings else self.told()
+        return self.readings + self.told()
 
     def told(self) -> str:
         """Return its ledger line, where the database took all of its readings."""
@@ -89,10 +89,8 @@ def parcels(entries: Sequence[Batch | Gap | Refusal], arrival_ms: int, since_ms:
                 words = LATE if not blocks else ""
             elif blocks:
                 order = word_of(blocks, times)
-        readings = "\n".join(
-            text_of(entry.gateway, block, own, numbered=order == NUMBERED)
-            for block, own in zip(blocks, times, strict=True)
-        )
+        numbered = order == NUMBERED
+        readings = "".join([text_of(entry.gateway, *one, numbered=numbered) for one in zip(blocks, times, strict=True)])
         fraction = _fraction(entry, span)
         content = (entry.epoch, entry.first, entry.n, span)
         while taken.setdefault((entry.gateway, fraction), content) != content:
@@ -122,7 +120,7 @@ def groups(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:
     group: list[Parcel] = []
     lines = size = 0
     for parcel in parcels:
-        own_lines, own_size = parcel.readings.count("\n") + 2, len(parcel.readings) + 500
+        own_lines, own_size = parcel.readings.count("\n") + 1, len(parcel.readings) + 500
         if group and (lines + own_lines > MAX_LINES or size + own_size > MAX_BYTES):
             yield group
             group, lines, size = [], 0, 0

@@ -60,12 +60,12 @@ class Writing:
     def _write(self, group: list[Parcel]) -> None:
         policy = self._server.places.ledger_policy
         if not policy:
-            self._server.write("\n".join(parcel.text() for parcel in group))
+            self._server.write("".join([parcel.text() for parcel in group]))
             return
-        readings = "\n".join(parcel.readings for parcel in group if parcel.readings)
+        readings = "".join([parcel.readings for parcel in group])
         if readings:
             self._server.write(readings)
-        self._server.write("\n".join(parcel.told() for parcel in group), policy)
+        self._server.write("".join([parcel.told() for parcel in group]), policy)
 
     def _bisected(self, group: list[Parcel], why: BodyRefused) -> list[tuple[Parcel, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
@@ -78,7 +78,7 @@ class Writing:
             text = f"{before.text}\n{line}" if before else line
             found[parcel.number][seq] = Refused(seq, text, reason)
         try:
-            told = "\n".join(parcel.row.line(len(found[parcel.number])) for parcel in group)
+            told = "".join(parcel.row.line(len(found[parcel.number])) for parcel in group)
             self._server.write(told, self._server.places.ledger_policy)
         except BodyRefused as error:
             raise Retry(f"InfluxDB refuses the ledger itself, measurement `batch`: {error}", 60.0) from error
