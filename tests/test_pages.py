@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import threading
+from datetime import date
 from html.parser import HTMLParser
 from string import Formatter
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,14 @@ from starlette.routing import Route
 
 from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build, site
+from cloud.pages.lots import is_gtin
+from cloud.pages.past import midnight_ms
 from cloud.pages.readings import metres
-from cloud.pages.words import LANGS, Speaker, catalogue, choose
-from cloud.registry import codes
-from cloud.registry.kinds import Story, Tag
-from cloud.store import Retry
+from cloud.pages.words import LANGS, Speaker, catalogue, choose, iso
+from cloud.registry import Registry, codes
+from cloud.registry.kinds import KINDS, Consent, Device, Gateway, Person, Photo, Story, Tag
+from cloud.registry.transfer import load
+from cloud.store import Hour, Past, Retry
 from cloud.stream.latest import Latest
 from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, TREE, Incident, Visitor, World
 from wire.batch import Source
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DAY_S = 86_400
+DAY_S, DAY_MS = 86_400, 86_400_000
 AGES = {"live": 60, "late": 3_600, "old": 30 * 3_600}
 TEMPLATES = GARDEN.parents[1] / "cloud" / "pages" / "templates"
 
@@ -549,11 +553,12 @@ def test_the_public_hears_that_the_pages_are_up_and_no_more(world: World) -> Non
 
 
 def every_path(world: World) -> list[str]:
-    found = []
+    found: list[str] = []
+    values = {"code": TREE, "quantity": "air_humidity", "zone": "z01", "lot": "a7k2", "giai": "95201237K3MQP"}
     for route in site(world.garden()).routes:
         assert isinstance(route, Route)
         path = route.path
-        for name, value in {"code": TREE, "quantity": "air_humidity", "zone": "z01"}.items():
+        for name, value in (values | {"gtin": "09520123456788"}).items():
             path = path.replace(f"{{{name}}}", value)
         found.append(path)
     return [*found, "/T/000000", "/nowhere", f"/T/{TREE}/x", f"/t/{BARE}"]
@@ -818,3 +823,161 @@ def test_json_is_readable_by_the_plainest_reader(world: World) -> None:
         answer = client(world).get(path)
         assert answer.headers["content-type"] == "application/json"
         json.loads(answer.content, parse_constant=pytest.fail)
+
+
+# --- lots, other doors, data to take away ---
+
+
+def test_a_lot_shows_where_and_when_it_was_picked_by_every_door(world: World) -> None:
+    world.registry.trees[TREE] = msgspec.structs.replace(world.registry.trees[TREE], giai="95201237K3MQP")
+    asked = client(world)
+    page = asked.get("/l/a7k2")
+    assert page.status_code == 200
+    for words in (
+        "vụ xuân 2026",
+        "18/03/2026 – 22/03/2026",
+        "7,6 kg",
+        "Cây mẫu số 1",
+        f'href="/T/{TREE}"',
+        "/T/C0HV26",
+    ):
+        assert words in page.text
+    assert "Chè Shan Tuyết mẫu, vụ xuân 2026" in asked.get(f"/T/{TREE}").text
+    for path in ("/01/09520123456788/10/a7k2", "/01/9520123456788/10/A7K2", "/l/A7K2"):
+        other = asked.get(path, follow_redirects=False)
+        assert (other.status_code, other.text) == (200, page.text), path
+    for path in ("/01/09520123456787/10/a7k2", "/01/09520123456788/10/x", "/l/x", "/8004/9520123XXXXXX"):
+        assert asked.get(path).status_code == 404, path
+    tree = asked.get("/8004/95201237k3mqp", follow_redirects=False)
+    assert (tree.status_code, tree.text) == (200, asked.get(f"/T/{TREE}").text)
+
+
+@pytest.mark.parametrize(("text", "right"), [("4006381333931", True), ("4006381333932", False), ("96385074", True)])
+def test_a_gtin_has_a_check_digit(text: str, right: bool) -> None:
+    assert is_gtin(text) == right  # 4006381333931, 96385074: examples of EAN-13 and EAN-8 in wide use
+
+
+def test_the_weather_of_a_lot_is_that_of_its_days(world: World) -> None:
+    for days, warm in ((100, 30.0), (40, 12.0), (20, 15.0), (10, 18.0), (2, 30.0)):
+        world.tell({"air-1": {"air_temperature": warm}}, age_s=days * DAY_S)
+    world.tell({"air-1": {"air_temperature": 21.0}})
+    lot = world.registry.lots["a7k2"]
+    world.registry.lots["a7k2"] = msgspec.structs.replace(
+        lot, picked_from=date(2025, 11, 10), picked_to=date(2025, 11, 15)
+    )
+    text = squeezed(" ".join(words_of(client(world).get("/l/a7k2").text).all))
+    assert "15,0 °C" in text
+    assert "12,0 – 18,0 trong 3 ngày" in text
+
+
+def test_page_table_and_store_say_the_same_of_the_past(world: World) -> None:
+    start_ms = NOW_MS // DAY_MS * DAY_MS - 9 * DAY_MS
+    hours = [Hour(start_ms + at * 3_600_000, 5, 60.0 + at % 7, 50.0, 90.0) for at in range(200) if not 60 < at < 110]
+    world.store.write_hours([Past("sg-01", "air-1", "air_humidity", hours)])
+    world.tell({"air-1": {"air_humidity": 81.0}})
+    asked = client(world, licence="CC BY 4.0")
+    first, head, *lines = asked.get(f"/T/{TREE}/history.csv").text.splitlines()
+    assert (first, head.split(",")[:3]) == ("# CC BY 4.0", ["day", "quantity", "unit"])
+    rows = [dict(zip(head.split(","), line.split(","), strict=True)) for line in lines]
+    page = asked.get(f"/T/{TREE}/air_humidity").text
+    by_day: dict[str, list[Hour]] = {}
+    for hour in world.store.hourly("sg-01", "air-1", "air_humidity", 0, midnight_ms(NOW_MS)):
+        by_day.setdefault(iso(hour.start_ms)[:10], []).append(hour)
+    assert [row["day"] for row in rows] == sorted(by_day)
+    assert len(rows) < 9, "a day without an hour is no row"
+    for row in rows:
+        own = by_day[row["day"]]
+        assert (int(row["hours"]), row["invented"]) == (len(own), "no")
+        assert float(row["mean"]) == pytest.approx(sum(hour.mean for hour in own) / len(own), abs=0.05)
+        day = date.fromisoformat(row["day"])
+        assert f'<th scope="row">{day:%d/%m/%Y}</th><td>{row["mean"].replace(".", ",")}</td>' in page
+
+
+def test_all_public_trees_can_be_taken_away_as_geojson(world: World) -> None:
+    tree = world.registry.trees[TREE]
+    world.registry.trees[TREE] = msgspec.structs.replace(tree, precision=2)
+    world.registry.trees[BARE] = msgspec.structs.replace(world.registry.trees[BARE], published=False)
+    answer = client(world, licence="CC BY 4.0").get("/cay.geojson")
+    assert answer.headers["content-type"] == "application/geo+json"
+    told = answer.json()
+    assert (told["type"], told["licence"]) == ("FeatureCollection", "CC BY 4.0")
+    places = {one["id"]: one["geometry"]["coordinates"] for one in told["features"]}
+    assert BARE not in places
+    assert places[TREE] == [104.58, 21.62, 1352]
+    assert client(world).get("/z/z01.json").json()["paths"][:2] == ["/T/4TN8WJ", "/T/4TN8WJ/hinh.svg"]
+
+
+def test_a_tree_of_a_name_has_one_portrait_and_no_two_the_same(world: World) -> None:
+    asked = client(world)
+    drawn = {code: asked.get(f"/T/{code}/hinh.svg") for code in world.registry.trees}
+    assert {answer.headers["content-type"] for answer in drawn.values()} == {"image/svg+xml"}
+    assert len({answer.text for answer in drawn.values()}) == len(drawn)
+    assert asked.get(f"/T/{TREE}/hinh.svg").content == drawn[TREE].content
+    assert max(len(gzip.compress(answer.content)) for answer in drawn.values()) < 10_000
+    assert asked.get("/T/000000/hinh.svg").status_code == 404
+
+
+@pytest.mark.parametrize("state", ["dead", "fallen"])
+def test_a_dead_tree_keeps_its_page_and_no_weather_of_now(world: World, state: str) -> None:
+    world.tell(ALL)
+    tree = world.registry.trees[TREE]
+    world.registry.trees[TREE] = msgspec.structs.replace(tree, state=state, ended_on=date(2025, 9, 1))
+    answer = client(world).get(f"/T/{TREE}")
+    assert answer.status_code == 200
+    assert catalogue("vi")[f"tree.{state}"] in answer.text
+    assert "01/09/2025" in answer.text
+    assert "câu chuyện mẫu" in answer.text
+    assert 'class="now' not in answer.text
+
+
+SENTINEL = "hushhush"
+
+
+def secretive() -> Registry:
+    """The sample garden with a sentinel in every text that is nobody's but the garden's own."""
+    sample = load(GARDEN)
+    kinds: dict[str, list[Any]] = {kind: list(sample._records.get(kind, ())) for kind in KINDS}
+    on = date(2025, 7, 1)
+    hidden = codes.normalise("90000" + codes.check_char("90000")) or ""
+    tree = msgspec.structs.replace(sample.trees[TREE], code=hidden, published=False, giai="")
+    texts = ("name_vi", "name_en", "label_no", "age_method_vi", "age_method_en")
+    kinds["tree"] += [msgspec.structs.replace(tree, **dict.fromkeys(texts, SENTINEL))]
+    kinds["tag"] += [Tag(code=hidden, state="bound", tree=hidden, batch=SENTINEL)]
+    kinds["story"] += [Story(tree=hidden, lang="vi", text=SENTINEL)]
+    kinds["story"] = [msgspec.structs.replace(one, author=SENTINEL, reviewer=SENTINEL) for one in kinds["story"]]
+    kinds["story"] = [
+        msgspec.structs.replace(one, status="draft", text=SENTINEL) if one.tree == BARE else one
+        for one in kinds["story"]
+    ]
+    kinds["person"] = [Person(code="p1", name=SENTINEL, roles=("operator",), email=f"{SENTINEL}@example.org")]
+    kinds["consent"] = [Consent(code="c1", person="p1", what="name", given_on=on, note=SENTINEL)]
+    kinds["gateway"] = [Gateway(code="sg-01", name_vi=SENTINEL, name_en=SENTINEL, note=SENTINEL)]
+    kinds["device"] = [Device(code=SENTINEL, model=SENTINEL, serial_no=SENTINEL, note=SENTINEL)]
+    kinds["binding"] = [msgspec.structs.replace(one, device=SENTINEL) for one in kinds["binding"]]
+    kinds["lot"] += [
+        msgspec.structs.replace(
+            sample.lots["a7k2"], code="b", product_vi=SENTINEL, product_en=SENTINEL, published=False
+        )
+    ]
+    kinds["photo"] = [
+        Photo(code=SENTINEL, tree=TREE, alt_vi=SENTINEL, alt_en=SENTINEL, author=SENTINEL, licence=SENTINEL)
+    ]
+    return Registry(kinds)
+
+
+def test_what_is_the_gardens_own_leaves_by_no_route(world: World) -> None:
+    world.registry = secretive()
+    world.tell(ALL)
+    asked = client(world)
+    hidden = next(code for code, tree in world.registry.trees.items() if not tree.published)
+    paths = every_path(world)
+    paths += [path.replace(TREE, code) for path in paths for code in (hidden, BARE)] + [
+        "/l/b",
+        "/01/09520123456788/10/b",
+    ]
+    for path in dict.fromkeys(paths):
+        for lang in LANGS:
+            answer = asked.get(path, params={"lang": lang})
+            for secret in (SENTINEL, hidden if hidden not in path else SENTINEL):
+                assert secret not in answer.text, path
+                assert secret not in str(answer.headers), path

@@ -39,6 +39,7 @@ def without(folder: Path, *names: str) -> None:
 
 def alone(folder: Path) -> None:
     without(folder, "bindings.csv")
+    without(folder, "lot_inputs.csv")
     shutil.rmtree(folder / "stories")
 
 

@@ -293,7 +293,7 @@ def test_any_text_and_number_come_back_from_every_form(rows: list[tuple[str, flo
 def test_a_bad_row_stops_an_import_unless_the_good_ones_are_wanted(tmp_path: Path) -> None:
     comma.write_folder(tmp_path, {"zone": [ZONE], "tree": [TREE, changed(TREE, code="4TN8WJ", zone="z77")]})
     with (tmp_path / "trees.csv").open("a", encoding="utf-8") as file:
-        file.write("9XJ6DC,=1+1,a,b,z01,21.6,104.5,1,2,3,x,y,,,4,yes,alive,\n")
+        file.write("9XJ6DC,=1+1,a,b,z01,21.6,104.5,1,2,3,x,y,,,4,yes,alive,,\n")
     with Book(tmp_path / "registry.db", writer=True) as book:
         for partial, dry in ((False, False), (True, True)):
             report = bring(book, *read_any(tmp_path), who="lan", what="i", at_ms=1, partial=partial, dry=dry)

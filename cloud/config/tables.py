@@ -86,3 +86,9 @@ class Garden(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: Annotated[
         str, msgspec.Meta(description="folder with zones, trees, stories, hamlets, contacts and bindings")
     ] = "garden"
+    licence: Annotated[
+        str,
+        msgspec.Meta(
+            description="under which data is given away, as it stands in JSON, CSV and GeoJSON", max_length=200
+        ),
+    ] = ""

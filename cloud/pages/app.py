@@ -17,6 +17,7 @@ from starlette.routing import Route
 from cloud.pages import headers, words
 from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
 from cloud.pages.front import Front
+from cloud.pages.lots import Lots
 from cloud.pages.remembered import Known, Remembered, aside
 from cloud.pages.trees import SVG, Trees
 from cloud.registry import codes
@@ -43,6 +44,7 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     """Return the routes alone, as they stand behind `cloud.pages.front`."""
     answers = Answers(garden, style, script)
     made, trees = _Site(answers), Trees(answers)
+    lots = Lots(answers, trees)
     of_a_tree = {
         ".json": trees.json,
         "": trees.page,
@@ -55,6 +57,9 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         *(Route(f"/{door}/{{code}}{tail}", show) for tail, show in of_a_tree.items() for door in ("T", "t")),
         Route("/z/{zone}.json", trees.trail),
         Route("/cay.geojson", trees.geojson),
+        Route("/l/{lot}", lots.page),
+        Route("/01/{gtin}/10/{lot}", lots.by_gtin),
+        Route("/8004/{giai}", lots.by_giai),
         Route("/phu-song", made.coverage),
         Route("/phu-song.json", made.coverage_json),
         Route("/canh-bao", made.alerts),

@@ -8,7 +8,7 @@ import msgspec
 from markupsafe import Markup
 from starlette.responses import Response
 
-from cloud.pages import plan, tree, words
+from cloud.pages import lots, plan, tree, words
 from cloud.pages.answers import VARY, Answers, json
 from cloud.pages.course import Course
 from cloud.pages.past import Past, keeps_history
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cloud.pages.past import Day
     from cloud.pages.readings import Figure
     from cloud.pages.tree import TreeView
+    from cloud.registry import Registry
     from cloud.registry.kinds import Tree
     from cloud.store import Hour
 
@@ -34,7 +35,7 @@ class Trees:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._garden = answers.garden
-        self._past = Past(self._garden.store, self._garden.clock, self._garden.patience_s)
+        self.past = Past(self._garden.store, self._garden.clock, self._garden.patience_s)
 
     async def page(self, request: Request) -> Response:
         """One tree. Lower case, dashes and look-alike letters are read as they were meant, without a redirect."""
@@ -47,7 +48,7 @@ class Trees:
             return self._answers.unknown(request, typed)
         registry = self._garden.registry
         figures = [figure for group in seen.groups for figure in group.figures]
-        spans = await self._past.spans(figures)
+        spans = await self.past.spans(figures)
         climate = next((one for one in figures if one.quantity.name == "air_temperature"), None)
         sketch, bar_m = plan.plan(registry, seen.tree)
         return self._answers.page(
@@ -60,6 +61,7 @@ class Trees:
             end_ms=self._garden.clock.utc_ms(),
             plan=sketch,
             bar_m=bar_m,
+            lots=lots.of_tree(registry, seen.tree),
             neighbours=plan.neighbours(registry, seen.tree),
             shown_code=codes.shown(seen.tree.code),
             summary=tree.summary(seen, self._answers.speaker(request)),
@@ -82,7 +84,7 @@ class Trees:
         figure = next((one for one in seen.figures if one.quantity.name == quantity), None) if seen else None
         if seen is None or figure is None or not keeps_history(figure):
             return self._answers.nowhere(request)
-        spans = await self._past.spans([figure])
+        spans = await self.past.spans([figure])
         course = await self._course(figure, spans.hours(figure))
         return self._answers.page(request, "course.html", view=seen, course=course, courses=_with_past(seen))
 
@@ -94,7 +96,7 @@ class Trees:
         lines = [f"# {self._garden.licence}"] if self._garden.licence else []
         lines.append("day,quantity,unit,mean,lowest,highest,hours,measured,source,distance_m,invented")
         for figure in _with_past(seen):
-            days = await self._past.days(figure.source, figure.quantity.name)
+            days = await self.past.days(figure.source, figure.quantity.name)
             if days is None:
                 return json({"error": "the store does not answer at the moment"}, 503)
             lines += [_row(figure, day) for day in days if day]
@@ -103,7 +105,7 @@ class Trees:
 
     async def portrait(self, request: Request) -> Response:
         """A tree as it is drawn where no photo is. A code that shows no tree has no portrait."""
-        found = self._tree(request.path_params["code"])
+        found = _carrier(self._garden.registry, request.path_params["code"])
         if found is None:
             return self._answers.nowhere(request)
         return Response(portrait(found.code), 200, FOR_A_DAY, SVG)
@@ -128,20 +130,20 @@ class Trees:
         return json({"paths": [path for code in sorted(trees) for path in (f"/T/{code}", f"/T/{code}/hinh.svg")]})
 
     async def _course(self, figure: Figure, hours: tuple[Hour, ...]) -> Course:
-        days = await self._past.days(figure.source, figure.quantity.name)
+        days = await self.past.days(figure.source, figure.quantity.name)
         return Course(figure, self._garden.clock.utc_ms(), hours, days or ())
-
-    def _tree(self, typed: str) -> Tree | None:
-        code = codes.normalise(typed)
-        found = self._garden.registry.carrier(code) if code else None
-        return found if found and found.published else None
 
     def _view(self, typed: str) -> TreeView | None:
         """Return the tree that carries a code, all of it out of one reading of the registry."""
-        registry, code = self._garden.registry, codes.normalise(typed)
-        found = registry.carrier(code) if code else None
-        now_ms = self._garden.clock.utc_ms()
-        return tree.view(self._garden, registry, found, now_ms) if found and found.published else None
+        registry = self._garden.registry
+        found = _carrier(registry, typed)
+        return tree.view(self._garden, registry, found, self._garden.clock.utc_ms()) if found else None
+
+
+def _carrier(registry: Registry, typed: str) -> Tree | None:
+    code = codes.normalise(typed)
+    found = registry.carrier(code) if code else None
+    return found if found and found.published else None
 
 
 def _with_past(seen: TreeView) -> list[Figure]:

@@ -193,9 +193,14 @@ class Registry:
         """Lots of tea by code, those that have a page."""
         return {lot.code: lot for lot in self._of("lot", Lot) if lot.published}
 
+    @cached_property
+    def lot_inputs(self) -> list[LotInput]:
+        """What went into lots, of all of them."""
+        return self._of("lot_input", LotInput)
+
     def inputs(self, lot: str) -> list[LotInput]:
         """Return what went into a lot."""
-        return [one for one in self._of("lot_input", LotInput) if one.lot == lot]
+        return [one for one in self.lot_inputs if one.lot == lot]
 
     def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
         """Return where a channel hangs on a day."""

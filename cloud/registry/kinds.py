@@ -7,6 +7,7 @@ Codes mean nothing; names are data.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
@@ -28,6 +29,7 @@ from cloud.registry.cells import (
     Mail,
     Number,
     Outline,
+    Pattern,
     Ref,
     Several,
     Text,
@@ -46,6 +48,7 @@ ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # what somebody 
 PLACES = ("tree", "zone", "hamlet")
 STORY_LIMIT = 20_000  # characters: ten pages
 _TREE_CODE = TreeCode()
+_GIAI = re.compile(r"[0-9]{4,12}[0-9A-Z-]{1,18}")  # of what GS1 allows, that which needs no escaping in an address
 
 Code = Annotated[str, CODE]
 Line = Annotated[str, Text()]
@@ -144,6 +147,7 @@ class Tree(Record, frozen=True, kw_only=True):
     published: Publish = True
     state: Annotated[str, Choice(("alive", "dead", "fallen"))] = "alive"
     ended_on: Till = None
+    giai: Annotated[str, Pattern(_GIAI)] = ""  # GS1's number of this one thing, where there is a prefix of GS1
 
     def check(self) -> None:
         """Raise Bad for a range that is upside down."""

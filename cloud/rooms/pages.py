@@ -91,6 +91,7 @@ class Pages:
             clock=self._clock,
             public_url=self._config.http.public_url or url(self._socket),
             coverage=Coverage(self._registry, self._latest, self._store, self._clock),
+            licence=self._config.garden.licence,
             incidents=lambda: read_incidents(journal, SHOWN, of_people),
         )
 
