@@ -71,8 +71,9 @@ def chosen(file: Path, config: Config, where: list[str], profile: str | None) ->
         if one.table.channel == wanted or (len(where) == 2 and address == wanted):
             if profile is None:
                 return named[one.table.bus], replace(one, table=replace(one.table, warmup_s=0.0))
-            if address:
-                return named[one.table.bus], _asked(file, config, where, one.table.bus, int(address), profile)
+            if not address:
+                raise Refused("read", "no_address", name=wanted, driver=one.table.driver)
+            return named[one.table.bus], _asked(file, config, where, one.table.bus, int(address), profile)
     if len(where) == 2 and wanted.isdecimal() and profile:
         return named[where[0]], _asked(file, config, where, where[0], int(wanted), profile)
     known = ", ".join(f"{one.table.channel} ({_seat(one)})" for one in own)

@@ -159,11 +159,13 @@ def test_a_file_that_is_named_means_its_own_agents_folder_and_not_the_services(t
     assert "/var/lib/gocche" not in said
 
 
-def test_what_was_asked_for_is_asked_or_refused(read):
+def test_what_was_asked_for_is_asked_or_refused(garden, data, read, capsys):
     said = read("rs485", "1", "--profile", "xy-md02")[1]
     assert "\n> 01 04 00 01 " in said, "with the profile that was named, not with that of the file"
     assert read("soil-1", "--profile", "xy-md02")[1].splitlines()[1:2] == said.splitlines()[1:2]
     assert read("rs485", "1", "2")[0] == 2
+    assert main(words_of(garden, data, "smoke-1", "--profile", "xy-md02")) == 2
+    assert "smoke-1 is no Modbus probe (driver plantower_pms) and has no profile; leave" in capsys.readouterr().err
 
 
 def test_beside_the_agent_and_what_its_status_says(garden, data, read, capsys):
