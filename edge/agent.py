@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
     from edge.clock import Clock
     from edge.config import Bus, Config
+    from edge.keep.spool import Spool
     from wire.batch import Status
 
 log = logging.getLogger(__name__)
 LOOK_S = 5.0
-HANGS_S = 30.0  # without a turn of the keeper: the card hangs, and systemd would kill us after 60
+HANGS_S = 15.0  # without a turn of the keeper: the card hangs, and systemd would kill us after 60
 LAST_POLL_S = 1.5  # for a poll that goes on when the stop comes
 LAST_KEEP_S = 1.5  # for a card that does not get on when the stop comes
 STEP_S = 0.25
@@ -54,12 +55,7 @@ class Agent:
         memory = status_file(folder).with_name("memory.db")
         self._places = Places(folder / spool.path, spool.quota_mib * 1024 * 1024, memory, clock.boot)
         self._spool = self._places.opened(clock.mono_ms())
-        for note in self._spool.notes:
-            log.error("spool note=%r", note)
-        self._inbox, dating = (
-            Inbox(clock, spool.commit_s),
-            Dating(clock, self._spool.dates, self._board, _pace_s(config)),
-        )
+        self._inbox = Inbox(clock, spool.commit_s)
         self._uplink = Uplink(
             config.broker,
             gateway,
@@ -71,14 +67,10 @@ class Agent:
             self._board,
             clock,
         )
-        heartbeat = Heartbeat(self._uplink, gateway, self._board, partial(self._status, "online"), dating.asked)
-        way_out = Courier(self._spool, self._uplink, heartbeat, self._board, clock.boot, gateway, spool.resend_s)
         last = self._file.read()  # of an earlier run of this boot
         lost = 0 if last is None else last.unkept
         beyond = waiting(last) if last is not None and self._places.away else {}
-        self._keeper = Keeper(
-            self._inbox, self._spool, way_out, dating, spool, clock, self._board, lost, self._places.refuge, beyond
-        )
+        self._keeper = self._keeper_of(self._spool, lost, beyond)
         self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
 
     def run(self, stop: threading.Event, notify: Callable[[str], object] = lambda _: None) -> bool:
@@ -88,8 +80,7 @@ class Agent:
         """
         share_heap()
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
-        keeper = started(partial(self._keep, no_more), "keeper")
-        pulse = Pulse(keeper, HANGS_S, lambda: self._keeper.turns)
+        keeper, pulse = self._begin(no_more)
         self._overseer.start()
         self._uplink.start()
         notify("READY=1")
@@ -100,9 +91,12 @@ class Agent:
             self._file.write(self._status("online"))
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
             stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S)
-            if pulse.stopped(LOOK_S):
-                stuck = "the card hangs"
-            if self._keeper.turns > turns:
+            if pulse.stopped(LOOK_S) and not stuck:
+                if self._places.away or not self._turn_to_memory():
+                    stuck = "the keeper hangs"
+                    break
+                keeper, pulse = self._begin(no_more)
+            if self._keeper.turns != turns:
                 turns = self._keeper.turns
                 notify("WATCHDOG=1")
         notify("STOPPING=1")
@@ -114,16 +108,46 @@ class Agent:
         last = Pulse(keeper, LAST_KEEP_S)
         while not (pulse.paused or last.stopped(STEP_S)) and keeper.is_alive():
             keeper.join(STEP_S)
-        if keeper.is_alive():
-            self._keeper.rescue()
+        if keeper.is_alive() and not self._places.away and self._turn_to_memory():
+            self._keeper.finish()
         stopped = self._status("stopped")
         self._uplink.stop(encoded(stopped))
         self._file.write(stopped)
         return not stuck
 
-    def _keep(self, no_more: threading.Event) -> None:
-        self._keeper.run(no_more)
-        self._spool.close()  # which writes to the card, too
+    def _begin(self, no_more: threading.Event) -> tuple[threading.Thread, Pulse]:
+        keeper, spool = self._keeper, self._spool
+
+        def keep() -> None:
+            keeper.run(no_more)
+            spool.close()  # which writes to the card, too
+
+        thread = started(keep, "keeper")
+        return thread, Pulse(thread, HANGS_S, lambda: keeper.turns)
+
+    def _turn_to_memory(self) -> bool:
+        """The card hangs, and the keeper with it: let another take over what is not safe; tell whether one can."""
+        readings, lost = self._keeper.abandon()
+        before = waiting(self._board.keeping)
+        spool = self._places.flee(self._clock.mono_ms())
+        if spool is None:
+            self._board.keeping = replace(self._board.keeping, unkept=lost + len(readings))
+            return False
+        self._spool, self._keeper = spool, self._keeper_of(spool, lost, before)
+        for reading in readings:
+            self._inbox.put(reading)
+        self._inbox.linked(self._board.link.up)
+        return True
+
+    def _keeper_of(self, spool: Spool, lost: int, beyond: dict[str, int]) -> Keeper:
+        for note in spool.notes:
+            log.error("spool note=%r", str(note))
+        config, gateway, clock, board = self._config.spool, self._config.gateway.id, self._clock, self._board
+        dating = Dating(clock, spool.dates, board, _pace_s(self._config))
+        heartbeat = Heartbeat(self._uplink, gateway, board, partial(self._status, "online"), dating.asked)
+        way_out = Courier(spool, self._uplink, heartbeat, board, clock.boot, gateway, config.resend_s)
+        refuge = self._places.refuge
+        return Keeper(self._inbox, spool, way_out, dating, config, clock, board, lost, refuge, beyond)
 
     def _status(self, state: str) -> Status:
         return compose(self._board, self._own, self._clock.mono_ms(), state)

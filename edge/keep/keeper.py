@@ -98,13 +98,14 @@ class Keeper:
         self._unreadable, self._dropped = 0, spool.dropped
         self.turns = 0  # progress, for the watchdog
         self.broken = ""  # why only a new start can help: that mends the spool
+        self._abandoned = False
         self._look(now)
 
     # --- the loop
 
     def run(self, stop: threading.Event) -> None:
         """Keep, cut, send and free until `stop`; then commit and cut what is held."""
-        while not stop.is_set():
+        while not (stop.is_set() or self._abandoned):
             try:
                 self.step(self._pause_s())
                 self.turns += 1
@@ -117,6 +118,8 @@ class Keeper:
         """Take what is in the queue, waiting at most `patience_s` for the first item, then do what is due."""
         for item in self._inbox.taken(patience_s):
             self._take(item)
+            if self._abandoned:  # what comes next is not ours
+                return
         now = self._clock.mono_ms()
         if self._held.readings and self._commit_due.comes(now):
             self._commit(now)
@@ -136,10 +139,14 @@ class Keeper:
     def finish(self) -> None:
         """Commit and cut what is held, and declare what the spool does not take: nothing is lost in silence."""
         now = self._clock.mono_ms()
-        for item in self._inbox.taken():
+        for item in () if self._abandoned else self._inbox.taken():
             self._take(item)
+            if self._abandoned:
+                return
         held = self._held
         kept = self._commit(now) or self._commit(now)  # the second try has the ballast's room
+        if self._abandoned:
+            return
         if not kept and (refuge := self._refuge()) is not None:
             self._beyond = _beyond(waiting(self._board.keeping), refuge)
             self._spool = refuge
@@ -151,28 +158,13 @@ class Keeper:
         self._cut(now)
         self._look(now)
 
-    def rescue(self) -> None:
-        """Keep in memory what is not safe: the process ends, and this thread's card hangs. Called by another thread.
+    def abandon(self) -> tuple[list[Reading], int]:
+        """Another keeper takes over: this thread hangs in its spool. Return what is not safe, and how many were lost.
 
-        Should the card take it after all, it comes to the cloud twice, which is harmless.
+        Should that spool take it after all, it comes to the cloud twice, which is harmless.
         """
-        left = [*self._held.readings, *(item for item in self._inbox.taken() if isinstance(item, Reading))]
-        before, refuge = waiting(self._board.keeping), self._refuge()
-        if refuge is None or not left:
-            return
-        refuge.append(left, self._clock.boot)
-        refuge.cut()
-        beyond = _beyond(before, refuge)
-        self._board.keeping = replace(
-            self._board.keeping,
-            epoch=refuge.epoch,
-            acquired=refuge.acquired,
-            cut=refuge.acquired,
-            spooled=refuge.spooled()[0],
-            earlier=dict(beyond + Counter(refuge.earlier())),
-        )
-        log.error("card hangs; kept in memory n=%s", len(left))
-        refuge.close()
+        self._abandoned = True
+        return list(self._held.readings), self._held.lost
 
     # --- what comes in
 

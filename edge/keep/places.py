@@ -72,15 +72,23 @@ class Places:
                 raise
             return self._instead(now, error)
 
-    def refuge(self) -> Spool | None:
+    def refuge(self, fault: Sentence | None = None) -> Spool | None:
         """Return the spool in memory for what the card does not take at a stop; None where that is the one in use."""
         if self._due is not None:
             return None
         try:
-            return self._in_memory(why("nothing"))
+            return self._in_memory(fault or why("nothing"))
         except (OSError, sqlite3.Error) as error:
             log.warning("memory takes nothing either why=%r", str(error))
             return None
+
+    def flee(self, now: int) -> Spool | None:
+        """Return the spool in memory, and leave the card alone for a while: it hangs. None where memory takes none."""
+        spool = self.refuge(why("hangs"))
+        if spool is not None:
+            self._due = Due(AGAIN_S)
+            self._due.rest(now)
+        return spool
 
     def look(self, now: int, since_s: float) -> str:
         """Return why a new start is better now, "" while it is not. Asked every `since_s` seconds, it never waits."""
