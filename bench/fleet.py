@@ -140,7 +140,7 @@ def _whole(folder: Path, port: int, table: dict[str, str]) -> Iterator[list[int]
     """Run `gocche cloud`; yield the ids of its processes once every room has connected."""
     desk, sample = servers.free_port(), SAMPLE.read_text(encoding="utf-8")
     text = [
-        f'[data]\npath = "{folder}"\n[broker]\nport = {port}\n[http]\nport = {servers.free_port()}',
+        f'[data]\npath = "{folder}"\n[broker]\nport = {port}\n[http]\nport = {servers.free_port()}\n[staff]\nport = 0',
         f'[health]\nport = {desk}\n[garden]\npath = "{SAMPLE.parent / "garden"}"\n[store]',
         *(f"{key} = {json.dumps(value)}" for key, value in table.items()),
         sample[sample.index("[[rule]]") :],

@@ -66,7 +66,19 @@ def cloud(folder: Path, *words: object, toml: str = "", room: int | None = None)
     (folder / "garden").symlink_to(ROOT / "config" / "garden")
     data = folder / "data"
     return run(
-        "cloud", "--config", file, "--data", data, "--http", "127.0.0.1:0", "--health", "127.0.0.1:0", *words, room=room
+        "cloud",
+        "--config",
+        file,
+        "--data",
+        data,
+        "--http",
+        "127.0.0.1:0",
+        "--staff",
+        "127.0.0.1:0",
+        "--health",
+        "127.0.0.1:0",
+        *words,
+        room=room,
     )
 
 

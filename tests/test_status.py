@@ -219,7 +219,11 @@ def test_a_terminal_without_vietnamese_gets_something(tmp_path):
 @pytest.mark.parametrize(
     ("library", "command", "extras"),
     [
-        ("starlette", "cloud --config config/cloud.toml --data {tmp} --http 127.0.0.1:0 --health 127.0.0.1:0", "cloud"),
+        (
+            "starlette",
+            "cloud --config config/cloud.toml --data {tmp} --http 127.0.0.1:0 --staff 127.0.0.1:0 --health 127.0.0.1:0",
+            "cloud",
+        ),
         ("amqtt", "broker --listen 127.0.0.1:0", "cloud"),
         ("pymodbus", "devices --ports {tmp}", "cloud,demo"),
     ],

@@ -38,7 +38,7 @@ class Run:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        words = ["up", "--http", "127.0.0.1:0", "--data", str(data)]
+        words = ["up", "--http", "127.0.0.1:0", "--staff", "127.0.0.1:0", "--data", str(data)]
         self.began = time.monotonic()
         with (data.parent / "up.log").open("wb") as log:
             self.process = subprocess.Popen(

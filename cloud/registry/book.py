@@ -141,6 +141,15 @@ class Book:
         query = "SELECT id, kind, before, after FROM change WHERE act = ? ORDER BY id"
         return [change_of(*row) for row in self._db.execute(query, (act,))]
 
+    def history(self, kind: str, key: tuple[Any, ...], limit: int) -> list[tuple[Act, Change]]:
+        """Return what was done to one record, newest first."""
+        query = (
+            "SELECT act.id, at_ms, who, what, undoes, 1, change.id, kind, before, after FROM change "
+            "JOIN act ON act.id = act WHERE kind = ? AND key = ? ORDER BY change.id DESC LIMIT ?"
+        )
+        rows = self._db.execute(query, (kind, text_of(key), limit))
+        return [(Act(*row[:6]), change_of(*row[6:])) for row in rows]
+
     @contextmanager
     def writing(
         self, who: str, what: str, at_ms: int, *, undoes: int | None = None, dry: bool = False

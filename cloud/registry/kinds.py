@@ -40,13 +40,14 @@ from cloud.registry.cells import (
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 LANGUAGES = ("vi", "en")
 ROLES = ("fire-watch", "telecom", "operator")
 ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # what somebody may do on the staff's pages
 PLACES = ("tree", "zone", "hamlet")
 STORY_LIMIT = 20_000  # characters: ten pages
+FORMULAS = frozenset("=@")  # no cell begins so, but of a story: a spreadsheet would run it
 _TREE_CODE = TreeCode()
 _GIAI = re.compile(r"[0-9]{4,12}[0-9A-Z-]{1,18}")  # of what GS1 allows, that which needs no escaping in an address
 
@@ -404,19 +405,36 @@ def spoken(key: tuple[Any, ...]) -> str:
 
 def read(struct: type[Record], cells: Mapping[str, str]) -> Record:
     """Return the record of a row of texts; a column that is left out is blank. Raises Bad."""
-    found: dict[str, Any] = {}
-    known = _cells(struct)
-    for name, text in cells.items():
-        if (text := text.strip()) and (cell := known.get(name)) is not None:
-            if isinstance(cell, Ref) and cell.of_column and cells.get(cell.kind, "").strip() == "tree":
-                cell = _TREE_CODE  # people write it in small letters and with dashes, as no other code
-            found[name] = cell.read(name, text)
+    found = _values(struct, cells)
     missing = _needed(struct) - found.keys()
     if missing:
         raise Bad("blank", column=next(column.name for column in columns(struct) if column.name in missing))
     record = struct(**found)
     record.check()
     return record
+
+
+def read_key(struct: type[Record], texts: Sequence[str]) -> tuple[Any, ...]:
+    """Return the key that texts spell, as `key_of` has it. Raises Bad."""
+    found = _values(struct, dict(zip(struct.key, texts, strict=False)))
+    missing = next((name for name in struct.key if name not in found), "")
+    if missing or len(texts) != len(struct.key):
+        raise Bad("blank", column=missing or struct.key[-1])
+    return tuple(found[name] for name in struct.key)
+
+
+def _values(struct: type[Record], cells: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the cells that are not blank."""
+    found: dict[str, Any] = {}
+    known = _cells(struct)
+    for name, text in cells.items():
+        if (text := text.strip()) and (cell := known.get(name)) is not None:
+            if text[0] in FORMULAS and name != "text":
+                raise Bad("formula", column=name, value=text)
+            if isinstance(cell, Ref) and cell.of_column and cells.get(cell.kind, "").strip() == "tree":
+                cell = _TREE_CODE  # people write it in small letters and with dashes, as no other code
+            found[name] = cell.read(name, text)
+    return found
 
 
 def write(record: Record) -> dict[str, str]:

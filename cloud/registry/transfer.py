@@ -12,7 +12,7 @@ from cloud.registry.book import Book
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
 from cloud.registry.kinds import KIND_OF, KINDS, Record, key_of, read, spoken
-from cloud.registry.sheets import FORMULAS, Problem, Row, SheetError, comma, geojson, problem
+from cloud.registry.sheets import Problem, Row, SheetError, comma, geojson, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,9 +72,6 @@ def _records(rows: Iterable[Row], found: list[Problem]) -> dict[int, tuple[Recor
 
 
 def _judged(row: Row, seen: set[tuple[object, ...]]) -> Record:
-    for column, text in row.cells.items():
-        if text[:1] in FORMULAS and column != "text":
-            raise Bad("formula", column=column, value=text)
     record = read(KINDS[row.kind], row.cells)
     key = (row.kind, *key_of(record))
     if key in seen:

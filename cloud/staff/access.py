@@ -15,8 +15,10 @@ CONTACTS = frozenset({"officer", "admin"})  # addresses and telephone numbers of
 ADMIN = frozenset({"admin"})
 
 PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
-OWN_SCREEN = {"story", "photo"}  # not edited as rows of a table
-TABLES = tuple(kind for kind in KINDS if kind not in OWN_SCREEN)
+TABLES = (
+    "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "person", "consent", "lot", "lot_input",
+    "hamlet", "commune", "province",
+)  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
 WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS}
 
@@ -36,4 +38,15 @@ MATRIX: dict[str, frozenset[str]] = {
     "password": SEE,
     "handbook": SEE,
     "chapter": SEE,
+    "tables": SEE,
+    **{f"{kind} list": READ[kind] for kind in TABLES},
+    **{f"{kind} row": READ[kind] for kind in TABLES},
+    **{f"{kind} new": WRITE[kind] for kind in TABLES},
+    **{f"{kind} save": WRITE[kind] for kind in TABLES},
+    **{f"{kind} remove": WRITE[kind] for kind in TABLES},
+    "invite": ADMIN,
+    "sign somebody out": ADMIN,
+    "acts": EDIT,
+    "act": EDIT,
+    "undo": EDIT,
 }

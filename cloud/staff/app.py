@@ -9,8 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from cloud.staff import door, handbook, morning
+from cloud.registry.sheets import STEMS
+from cloud.staff import acts, door, handbook, morning, tables
 from cloud.staff.above import Above
+from cloud.staff.access import TABLES
 from cloud.staff.gate import Gate
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import Way
@@ -18,6 +20,17 @@ from cloud.staff.way import Way
 if TYPE_CHECKING:
     from cloud.staff.visit import Staff, Visit
 
+CHAPTERS = {
+    "tree": "cay",
+    "zone": "cay",
+    "tag": "the",
+    "gateway": "thiet-bi",
+    "device": "thiet-bi",
+    "binding": "thiet-bi",
+    "calibration": "thiet-bi",
+    "person": "nguoi",
+    "consent": "nguoi",
+}  # of a table's own
 A_DAY = {"Cache-Control": "max-age=86400"}
 
 
@@ -37,8 +50,27 @@ def ways() -> list[Way]:
         Way("device end", "/toi/thiet-bi", door.device_end, "tai-khoan", post=True),
         Way("password", "/toi/mat-khau", door.password, "tai-khoan", post=True, door=True),
         Way("today", "/", morning.today, "hom-nay"),
+        Way("tables", "/bang", tables.index, "so-vuon"),
+        *(way for kind in TABLES for way in _of_table(kind)),
+        Way("invite", "/nguoi/lien-ket", door.invite, "nguoi", post=True),
+        Way("sign somebody out", "/nguoi/dang-xuat", door.sign_somebody_out, "nguoi", post=True),
+        Way("acts", "/viec", acts.listed, "lich-su"),
+        Way("act", "/viec/{act}", acts.one, "lich-su"),
+        Way("undo", "/viec/{act}/lay-lai", acts.undo, "lich-su", post=True),
         Way("handbook", "/so-tay", handbook.index, "so-tay"),
         Way("chapter", "/so-tay/{chapter}", handbook.chapter, "so-tay"),
+    ]
+
+
+def _of_table(kind: str) -> list[Way]:
+    """Return the ways of one table."""
+    path, chapter = f"/bang/{STEMS[kind]}", CHAPTERS.get(kind, "so-vuon")
+    return [
+        Way(f"{kind} list", path, tables.listed(kind), chapter),
+        Way(f"{kind} row", f"{path}/dong", tables.row(kind), chapter),
+        Way(f"{kind} new", f"{path}/moi", tables.new(kind), chapter),
+        Way(f"{kind} save", f"{path}/luu", tables.save(kind), chapter, post=True),
+        Way(f"{kind} remove", f"{path}/xoa", tables.remove(kind), chapter, post=True),
     ]
 
 

@@ -5,6 +5,7 @@ One connection, one caller at a time. A write is an act of the book, so that it 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import unicodedata
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, Person, Record, columns, write
+from cloud.registry.kinds import KINDS, Person, Record, key_of, read_key, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ class Shelf:
         self._own += 1
 
     def rows(self, kind: str) -> list[Record]:
-        """Return all records of a kind, by key."""
+        """Return all records of a kind, in the order of what people call them."""
         return self._of(kind)[0]
 
     def found(self, kind: str, typed: str) -> list[Record]:
@@ -109,9 +110,16 @@ class Shelf:
             if version != self._version:
                 self._kept, self._version = {}, version
             if kind not in self._kept:
-                records = book.rows(kind)
+                records = sorted(book.rows(kind), key=_order)
                 self._kept[kind] = records, [plain(" ".join(write(one).values())) for one in records]
             return self._kept[kind]
+
+
+def _order(record: Record) -> list[tuple[int, str]]:
+    """Return how records stand in a list: by what people call them, numbers as numbers."""
+    called = getattr(record, "name_vi", "") or getattr(record, "name", "") or " ".join(map(str, key_of(record)))
+    parts = re.split(r"(\d+)", called)
+    return [(int(part[:18]), "") if part.isascii() and part.isdecimal() else (-1, part.casefold()) for part in parts]
 
 
 def plain(text: str) -> str:
@@ -122,11 +130,7 @@ def plain(text: str) -> str:
 
 def key_of_texts(kind: str, texts: list[str]) -> tuple[Any, ...] | None:
     """Return the key that an address names; None where it is none."""
-    names = KINDS[kind].key
-    cells = {column.name: column.cell for column in columns(KINDS[kind])}
-    if len(texts) != len(names):
-        return None
     try:
-        return tuple(cells[name].read(name, text) for name, text in zip(names, texts, strict=True))
+        return read_key(KINDS[kind], texts)
     except Bad:
         return None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cloud.store.history import Hour, Sample
 
 log = logging.getLogger(__name__)
-EVERY_S = 60.0
+FIRST_S, EVERY_S = 3.0, 60.0  # at the start values come in one after another
 SILENT_MS = 3 * 3_600_000  # a sensor that brought nothing for so long is looked at by somebody
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 HOURS = 24
@@ -98,9 +98,11 @@ class Gatherer:
 
     def run(self, stop: threading.Event) -> None:
         """Gather until stopped."""
+        pause_s = FIRST_S
         while not stop.is_set():
             self.look()
-            self._clock.wait(stop, EVERY_S)
+            self._clock.wait(stop, pause_s)
+            pause_s = FIRST_S if self.why else min(EVERY_S, 2 * pause_s)
 
     def look(self) -> None:
         """Gather once."""
@@ -135,7 +137,7 @@ class Gatherer:
             one.quantity: self._store.hourly(bound.gateway, bound.channel, one.quantity, end_ms - DAY_MS, end_ms)
             for one in newest
         }
-        there = {hour.start_ms for hours in series.values() for hour in hours if hour.n}
+        there = {hour.start_ms for hours in series.values() for hour in hours}
         last_ms = max((one.time_ns // 1_000_000 for one in newest), default=None)
         stuck = next((name for name, hours in series.items() if name in NEVER_STILL and _still(hours)), "")
         new = bound.valid_from >= hanoi(end_ms - DAY_MS).date()

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from cloud.clock import hanoi
+from cloud.registry.kinds import key_of
 from settings.words import LANGUAGES, words
 
 if TYPE_CHECKING:
     from cloud.registry.cells import Bad
+    from cloud.registry.kinds import Record
 
 _AGES = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000))
 _BROWSERS = (("Edg", "Edge"), ("Firefox", "Firefox"), ("CriOS", "Chrome"), ("Chrome", "Chrome"), ("Safari", "Safari"))
@@ -45,6 +47,36 @@ class Speaker:
         rows = _words()["choice"]
         told = rows.get(f"{column}_{value}") or rows.get(value)
         return str(told[self.lang]) if told else value
+
+    def hint(self, kind: str, column: str) -> str:
+        """Return how a column is filled in, "" where its name says it all."""
+        rows = _words()["hint"]
+        told = rows.get(f"{kind}_{column}") or rows.get(column)
+        return str(told[self.lang]) if told else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the columns that hold what a record is called, the first that is filled counts."""
+        own = tuple(f"{column}_{lang}" for column in ("name", "product") for lang in (self.lang, self.other))
+        return (*own, "name", "model")
+
+    def name(self, record: Record) -> str:
+        """Return what people call a record, "" where it has no name."""
+        return next((text for column in self.names if (text := getattr(record, column, ""))), "")
+
+    def title(self, record: Record) -> str:
+        """Return what a record is called in a list: its name, else its key."""
+        return self.name(record) or " · ".join(part for part in map(str, key_of(record)[:2]) if part)
+
+    def act(self, what: str) -> str:
+        """Return what was done, as the registry keeps it, as people read it."""
+        told = _words()["done"]
+        for begins, row in told.items():
+            if what.startswith(begins.replace("_", " ")):
+                rest = what.removeprefix(begins.replace("_", " ")).strip(" ,")
+                return str(row[self.lang]).format(rest=rest.rpartition("/")[2])
+        kind, _, key = what.partition(" ")
+        return f"{self.say(f'kind.{kind}')}: {key}" if kind in _words()["kind"] else what
 
     def why(self, bad: Bad) -> str:
         """Return why a cell cannot be right."""

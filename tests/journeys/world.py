@@ -228,7 +228,7 @@ class World:
         self._secret()
         text = [
             f'[data]\npath = "{self.server}"\n[broker]\nhost = "127.0.0.1"\nport = {self.to_broker}',
-            f'[http]\nhost = "127.0.0.1"\nport = {self.http}\n[health]\nport = {self.desk}',
+            f'[http]\nhost = "127.0.0.1"\nport = {self.http}\n[staff]\nport = 0\n[health]\nport = {self.desk}',
             f'[garden]\npath = "{ROOT / "config" / "garden"}"',
             "[store]",
             *(f"{key} = {json.dumps(value)}" for key, value in self.store_table(self.to_database).items()),

@@ -36,7 +36,6 @@ STEMS = {
     "lot_input": "lot_inputs",
 }  # what the table of a kind is called, as a file or as a sheet
 KIND_OF_STEM = {stem: kind for kind, stem in STEMS.items()}
-FORMULAS = frozenset("=@")  # no cell of ours begins so; a spreadsheet would run it
 GUARDED = ("=", "@", "+", "-", "\t", "\r")  # a text that begins so is written with an apostrophe before it
 
 
