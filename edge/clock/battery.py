@@ -24,6 +24,7 @@ LOOK_MS = 6 * 3_600_000
 GAIN_MS = 2_000  # what a new judgement must be better by, to be worth a write
 FIRST_ERROR_MS = 60_000  # one that was never judged and is further off was set by nobody
 THERE_MS = 120_000  # by then its driver is loaded
+LONG_MS = 366 * 86_400_000  # a gateway is seldom away for so long; a year that jumped is dated in the future for good
 SHORT_MS = 900_000  # a gateway whose devices are all dead makes a reading every five minutes
 
 
@@ -93,6 +94,8 @@ class Battery:
         newest_ms = max(self._book.newest_ms(), judged.utc_ms)
         if read.offset_ms + now < newest_ms:
             return "it is behind the newest reading"
+        if read.offset_ms - newest_ms > LONG_MS:
+            return "the power would have been away for more than a year"
         if read.offset_ms - newest_ms < self._short_ms + 2 * error_ms:
             return "it cannot be told from one that stood still while the power was away"
         return ""

@@ -234,6 +234,14 @@ def test_a_battery_clock_behind_the_newest_reading_dates_nothing(gateway):
     assert gateway.read().offset_ms is None
 
 
+def test_a_battery_clock_whose_year_jumped_dates_nothing(gateway):
+    """The server refuses what lies in the future, and a date once given never changes."""
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + 400 * DAY_MS)
+    assert gateway.look()["rtc"] == "the power would have been away for more than a year"
+    assert gateway.read().offset_ms is None
+
+
 def test_a_battery_clock_that_stood_still_dates_nothing(gateway):
     kept = confirmed(gateway)
     cut_ms = UTC + kept.last_ms
