@@ -201,6 +201,12 @@ def _export(add: _Add) -> None:
     add("--installed-at", default="", metavar="DIR")
 
 
+def _site(add: _Add) -> None:
+    add("folder", type=Path, metavar="DIR")
+    add("--url", default="", metavar="URL")
+    _of_the_server(add)
+
+
 def _copy(add: _Add) -> None:
     add("--from", required=True, dest="from_", metavar="STORE")
     add("--to", required=True, metavar="STORE")
@@ -249,6 +255,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "labels plates": (_plates, commands.labels_plates),
     "labels verify": (_labels, commands.labels_verify),
     "user add": (_user, commands.user_add),
+    "export site": (_site, commands.export_site),
     "grafana export": (_export, commands.grafana_export),
     "store copy": (_copy, commands.store_copy),
 }

@@ -297,6 +297,13 @@ def _of_the_registry(options: argparse.Namespace, run: Callable[..., int], *aske
         return failed(error, config.data.path)
 
 
+def export_site(options: argparse.Namespace) -> int:
+    """Write the public pages as files."""
+    from gocche.site import site
+
+    return _of_the_registry(options, site, options.folder, url=options.url)
+
+
 def user_add(options: argparse.Namespace) -> int:
     """Let somebody in, by a link for once."""
     from gocche.user import add

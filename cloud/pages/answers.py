@@ -38,7 +38,7 @@ class Answers:
     def speaker(self, request: Request) -> words.Speaker:
         """Return who speaks the visitor's language."""
         lang = words.choose(request.query_params.get("lang"), request.headers.get("accept-language", ""))
-        return words.Speaker(lang, self.garden.clock.utc_ms())
+        return words.Speaker(lang, self.garden.clock.utc_ms(), still=self.garden.still)
 
     def page(self, request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
         """Return a page of a template."""

@@ -112,7 +112,11 @@ class Front:
         return None if page is None else visit.form(page)
 
     async def _made(self, asked: Asked) -> Page:
-        """Have the site make an answer."""
+        status, headers, body = await self.asked(asked)
+        return _page(status, [*headers, *self._security], body)
+
+    async def asked(self, asked: Asked) -> tuple[int, Headers, bytes]:
+        """Have the site make an answer; return its status, its own headers and its body."""
         said: list[Message] = []
 
         async def hear(message: Message) -> None:
@@ -123,8 +127,7 @@ class Front:
         except Exception:
             log.exception("page stumbled path=%r", asked.path)
         status, headers = said[0]["status"], said[0]["headers"]
-        body = b"".join(message.get("body", b"") for message in said[1:])
-        return _page(status, [*headers, *self._security], body)
+        return status, headers, b"".join(message.get("body", b"") for message in said[1:])
 
 
 def _visit(scope: Scope) -> Visit:

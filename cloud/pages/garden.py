@@ -99,6 +99,7 @@ class Garden:
     coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
     licence: str = ""  # under which data is given away; "": nobody has said
+    still: bool = False  # kept as files: what was a minute ago then is not when somebody reads it
     live_s: float = 900.0
     patience_s: float = 0.25
 

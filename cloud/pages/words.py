@@ -56,10 +56,10 @@ def _weight(text: str) -> float:
 
 
 class Speaker:
-    """Says things in one language. `now_ms` is the time of the visit."""
+    """Says things in one language. `now_ms` is the time of the visit; `still` that the page is read at another one."""
 
-    def __init__(self, lang: str, now_ms: int) -> None:
-        self.lang = lang
+    def __init__(self, lang: str, now_ms: int, *, still: bool = False) -> None:
+        self.lang, self.still = lang, still
         self.other = "en" if lang == "vi" else "vi"
         self.now_ms = now_ms
 
@@ -97,7 +97,9 @@ class Speaker:
         return self.say(key, n=n)
 
     def aged(self, time_ms: int) -> Markup:
-        """Return `age` as something that the page's script keeps true."""
+        """Return `age` as something that the page's script keeps true; in a page that is kept, the time itself."""
+        if self.still:
+            return self.when(time_ms)
         return Markup('<span data-t="{}">{}</span>').format(time_ms, self.age(time_ms))
 
     def told(self, key: str, time_ms: int) -> Markup:
@@ -115,8 +117,8 @@ class Speaker:
         """Return a `<time>` of Vietnam, its date only where it is not today."""
         then, today = hanoi(time_ms), hanoi(self.now_ms)
         text = f"{then:%H:%M}"
-        if then.date() != today.date():
-            text = f"{text}, {self.day(then.date(), year=then.year != today.year)}"
+        if then.date() != today.date() or self.still:
+            text = f"{text}, {self.day(then.date(), year=then.year != today.year or self.still)}"
         return Markup('<time datetime="{}">{}</time>').format(iso(time_ms), text)
 
     def clock(self, time_ms: int) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.config import CloudConfig
+    from cloud.registry import Current
+    from cloud.store import Store
 
 log = logging.getLogger(__name__)
 NICE = 10  # a flood of visitors must not slow what stores readings: a tenth of its weight (sched(7): 110 beside 1,024)
@@ -49,7 +51,8 @@ class Pages:
             config.broker, "gocche-pages", topics.FROM_GATEWAYS, clock, self._latest.hear, self._latest.listening
         )
         self._serving: threading.Event | None = None
-        self._server = server(build_app(self._garden()), self._turn)
+        made = garden_of(config, self._registry, self._latest, self._store, clock, near=url(self._socket))
+        self._server = server(build_app(made), self._turn)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
@@ -80,21 +83,6 @@ class Pages:
         )
         return {"why": "; ".join(filter(None, why)), "look_at": []}
 
-    def _garden(self) -> Garden:
-        journal = Path(self._config.data.path) / JOURNAL
-        # which of our own machines is silent or broken is for the operator, not for the world
-        of_people = [rule.name for rule in open_rules(self._config.rules) if rule.grade != "upkeep"]
-        return Garden(
-            current=self._registry,
-            latest=self._latest,
-            store=self._store,
-            clock=self._clock,
-            public_url=self._config.http.public_url or url(self._socket),
-            coverage=Coverage(self._registry, self._latest, self._store, self._clock),
-            licence=self._config.garden.licence,
-            incidents=lambda: read_incidents(journal, SHOWN, of_people),
-        )
-
     def _look(self, stop: threading.Event) -> None:
         os.nice(NICE)  # Linux keeps it for each thread; those that a thread starts begin with its own
         self._registry.run(stop)
@@ -112,6 +100,26 @@ class Pages:
         """The event loop turns."""
         if self._serving is not None:
             self._serving.is_set()
+
+
+def garden_of(
+    config: CloudConfig, current: Current, latest: Latest, store: Store, clock: Clock, near: str = "", **how: Any
+) -> Garden:
+    """Return what pages show, of a configuration; `near` is their address where the world's is not known."""
+    journal = Path(config.data.path) / JOURNAL
+    # which of our own machines is silent or broken is for the operator, not for the world
+    of_people = [rule.name for rule in open_rules(config.rules) if rule.grade != "upkeep"]
+    return Garden(
+        current=current,
+        latest=latest,
+        store=store,
+        clock=clock,
+        public_url=config.http.public_url or near,
+        coverage=Coverage(current, latest, store, clock),
+        licence=config.garden.licence,
+        incidents=lambda: read_incidents(journal, SHOWN, of_people),
+        **how,
+    )
 
 
 def build(config: CloudConfig, clock: Clock, listener: socket.socket | None) -> Pages:
