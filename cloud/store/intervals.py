@@ -41,6 +41,9 @@ class Intervals:
         """Add start, start + 1, … end − 1."""
         if start >= end:
             return
+        if self._ends and start == self._ends[-1]:  # what comes in order
+            self._ends[-1] = end
+            return
         low = bisect_left(self._ends, start)
         high = bisect_right(self._starts, end)
         if low < high:
