@@ -174,3 +174,12 @@ def test_usb_numbers_are_four_lower_case_digits() -> None:
     for key, _, value in (token for rule in rules() for token in rule):
         if key in {"ATTRS{idVendor}", "ATTRS{idProduct}"}:
             assert all(re.fullmatch(r"[0-9a-f]{4}", number) for number in value.split("|")), value
+
+
+def test_rooms_may_give_way_to_each_other(analyze: str) -> None:
+    """Pages and staff lower their own priority (`os.nice`): where the kernel refuses that, they would not start."""
+    lines = (FOLDER / "gocche-cloud.service").read_text(encoding="utf-8").splitlines()
+    filters = [line.partition("=")[2] for line in lines if line.startswith("SystemCallFilter=")]
+    denied = heard([analyze, "syscall-filter", "@resources"]).stdout.split()
+    assert "setpriority" in denied, "else the last line of the filter would be for nothing"
+    assert filters.index("setpriority") > filters.index("~@privileged @resources"), "what is said later counts"

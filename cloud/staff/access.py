@@ -49,4 +49,12 @@ MATRIX: dict[str, frozenset[str]] = {
     "acts": EDIT,
     "act": EDIT,
     "undo": EDIT,
+    **{f"{kind} export": READ[kind] for kind in TABLES},
+    "import": EDIT,
+    "import try": EDIT,
+    "import write": EDIT,
+    "stories": SEE,
+    "story": SEE,
+    "story save": EDIT,
+    "story review": REVIEW,
 }

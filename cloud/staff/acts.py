@@ -57,7 +57,7 @@ def undo(visit: Visit) -> Response:
         return _one(visit, why=visit.s.why(rejected.faults[0][1]), status=409)
     except Bad as bad:
         return _one(visit, why=visit.s.why(bad), status=409)
-    return visit.go("/viec", xong=str(number))
+    return visit.go("/viec", xong=visit.s.say("act.undone", act=number))
 
 
 def _one(visit: Visit, *, why: str = "", status: int = 200) -> Response:

@@ -10,10 +10,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cloud.registry.sheets import STEMS
-from cloud.staff import acts, door, handbook, morning, tables
+from cloud.staff import acts, bring_in, door, handbook, morning, stories, tables
 from cloud.staff.above import Above
 from cloud.staff.access import TABLES
 from cloud.staff.gate import Gate
+from cloud.staff.uploads import LARGEST
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import Way
 
@@ -57,6 +58,13 @@ def ways() -> list[Way]:
         Way("acts", "/viec", acts.listed, "lich-su"),
         Way("act", "/viec/{act}", acts.one, "lich-su"),
         Way("undo", "/viec/{act}/lay-lai", acts.undo, "lich-su", post=True),
+        Way("stories", "/chuyen", stories.listed, "chuyen"),
+        Way("story", "/chuyen/{tree}/{lang}", stories.one, "chuyen"),
+        Way("story save", "/chuyen/{tree}/{lang}", stories.save, "chuyen", post=True),
+        Way("story review", "/chuyen/{tree}/{lang}/duyet", stories.review, "chuyen", post=True),
+        Way("import", "/nhap", bring_in.form, "nhap"),
+        Way("import try", "/nhap", bring_in.attempt, "nhap", post=True, limit=LARGEST),
+        Way("import write", "/nhap/ghi", bring_in.write, "nhap", post=True),
         Way("handbook", "/so-tay", handbook.index, "so-tay"),
         Way("chapter", "/so-tay/{chapter}", handbook.chapter, "so-tay"),
     ]
@@ -69,6 +77,7 @@ def _of_table(kind: str) -> list[Way]:
         Way(f"{kind} list", path, tables.listed(kind), chapter),
         Way(f"{kind} row", f"{path}/dong", tables.row(kind), chapter),
         Way(f"{kind} new", f"{path}/moi", tables.new(kind), chapter),
+        Way(f"{kind} export", f"{path}/{STEMS[kind]}.csv", tables.export(kind), chapter),
         Way(f"{kind} save", f"{path}/luu", tables.save(kind), chapter, post=True),
         Way(f"{kind} remove", f"{path}/xoa", tables.remove(kind), chapter, post=True),
     ]

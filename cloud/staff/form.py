@@ -34,14 +34,14 @@ async def read(request: Request, visit: Visit, limit: int) -> Response | None:
     except (ClientDisconnect, TimeoutError):
         return PlainTextResponse("", 408)
     try:
-        form = await Request(request.scope, _again(bytes(body))).form(max_files=_FILES, max_fields=_FIELDS)
+        async with Request(request.scope, _again(bytes(body))).form(max_files=_FILES, max_fields=_FIELDS) as form:
+            for key, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    visit.upload = Upload(value.filename or "", await value.read())
+                else:
+                    visit.form.setdefault(key, []).append(value)
     except HTTPException:
         return visit.told("no_form", status=400)
-    for key, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            visit.upload = Upload(value.filename or "", await value.read())
-        else:
-            visit.form.setdefault(key, []).append(value)
     visit.s = Speaker(visit.given("lang") or visit.s.lang, visit.s.now_ms) if not visit.session else visit.s
     return None if visit.proves(visit.given("token")) else visit.told("stale_form", status=403)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from starlette.responses import Response
+
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
 from cloud.registry.kinds import KIND_OF, KINDS, Record, key_of, spoken, write
-from cloud.registry.sheets import STEMS
+from cloud.registry.sheets import STEMS, comma
 from cloud.staff.access import TABLES
 from cloud.staff.fields import blank, fields, judged, typed
 from cloud.staff.shelf import key_of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from starlette.responses import Response
 
     from cloud.staff.visit import Visit
 
@@ -74,6 +74,18 @@ def new(kind: str) -> Callable[[Visit], Response]:
 
     def answer(visit: Visit) -> Response:
         return _form(visit, kind, blank(kind), seen=0, key=None)
+
+    return answer
+
+
+def export(kind: str) -> Callable[[Visit], Response]:
+    """Return the whole table as the file that import takes back."""
+
+    def answer(visit: Visit) -> Response:
+        with visit.staff.shelf.book() as book:
+            text = comma.text_of(kind, book.rows(kind))
+        headers = {"Content-Disposition": f'attachment; filename="{STEMS[kind]}.csv"'}
+        return Response("\ufeff" + text, headers=headers, media_type="text/csv")
 
     return answer
 

@@ -58,16 +58,20 @@ def write_folder(folder: Path, records: Mapping[str, Iterable[Record]]) -> None:
     """Write every kind's table, sorted by key; a story's text beside its table. Raises OSError."""
     (folder / STORIES).mkdir(parents=True, exist_ok=True)
     for kind, of_kind in records.items():
-        names = [column.name for column in columns(KINDS[kind]) if (kind, column.name) != ("story", "text")]
-        told = io.StringIO(newline="")
-        writer = csv.DictWriter(told, names, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for record in of_kind:
-            cells = write(record)
-            writer.writerow(guarded(kind, cells))
-            if kind == "story":
-                _replace(folder / STORIES / f"{cells['tree']}.{cells['lang']}.md", cells["text"] + "\n")
-        _replace(folder / f"{STEMS[kind]}.csv", told.getvalue())
+        kept = list(of_kind)
+        for cells in map(write, kept if kind == "story" else ()):
+            _replace(folder / STORIES / f"{cells['tree']}.{cells['lang']}.md", cells["text"] + "\n")
+        _replace(folder / f"{STEMS[kind]}.csv", text_of(kind, kept))
+
+
+def text_of(kind: str, records: Iterable[Record]) -> str:
+    """Return a table as it stands in its file; the text of a story has one of its own."""
+    names = [column.name for column in columns(KINDS[kind]) if (kind, column.name) != ("story", "text")]
+    told = io.StringIO(newline="")
+    writer = csv.DictWriter(told, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(guarded(kind, write(record)) for record in records)
+    return told.getvalue()
 
 
 def _replace(path: Path, text: str) -> None:
