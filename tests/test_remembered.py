@@ -89,7 +89,7 @@ def test_nobody_waits_twice_for_what_hangs() -> None:
         with pytest.raises(Retry, match=r"no answer within 0\.01 s"):
             await memory.get("never seen")
         waits: list[object] = []
-        memory._came = lambda flight: waits.append(flight) or Remembered._came(memory, None)  # type: ignore[method-assign]
+        memory._came = lambda flight, _patience_s: waits.append(flight) or Remembered._came(memory, None, 0.0)  # type: ignore[method-assign]
         for _ in range(100):
             assert (await memory.get("a")).stale
         assert question.asked == ["a", "a"], "one question is under way; all others wait for their turn"

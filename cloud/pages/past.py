@@ -95,10 +95,10 @@ class Past:
                     silent, oldest_s = True, max(answer.age_s, oldest_s or 0.0)
         return Spans(found, silent, None if oldest_s is None else self._clock.utc_ms() - round(oldest_s * 1000))
 
-    async def days(self, source: str, quantity: str) -> tuple[Day | None, ...] | None:
+    async def days(self, source: str, quantity: str, patience_s: float = 0.0) -> tuple[Day | None, ...] | None:
         """Return the last 365 days, yesterday last, None for one without an hour; None while the store is silent."""
         try:
-            return (await self._days.get((source, quantity))).value
+            return (await self._days.get((source, quantity), patience_s)).value
         except Retry:
             return None
 

@@ -65,8 +65,11 @@ class Remembered(Generic[K, V]):
         self._why = ""  # the last wait or question was in vain
         self._rest_until_s = float("-inf")
 
-    async def get(self, key: K) -> Known[V]:
-        """Return the answer, as fresh as it can be had at once. Raises Retry where there never was one."""
+    async def get(self, key: K, patience_s: float = 0.0) -> Known[V]:
+        """Return the answer, as fresh as it can be had at once. Raises Retry where there never was one.
+
+        `patience_s` is for who asked for much and waits longer than a visitor of a page.
+        """
         if key in self._kept:
             value, asked_s = self._kept[key]
             age_s = self._clock.monotonic() - asked_s
@@ -75,8 +78,8 @@ class Remembered(Generic[K, V]):
             flight = self._asked(key)
             if age_s < 2 * self._keep_s and not self._why:
                 return Known(value, age_s, stale=False)
-            return await self._came(flight) or Known(value, age_s, stale=True)
-        fresh = await self._came(self._asked(key))
+            return await self._came(flight, patience_s) or Known(value, age_s, stale=True)
+        fresh = await self._came(self._asked(key), patience_s)
         if fresh is None:
             raise Retry(self._why, max(0.0, self._rest_until_s - self._clock.monotonic()))
         return fresh
@@ -94,13 +97,14 @@ class Remembered(Generic[K, V]):
             self._flights[key] = asyncio.get_running_loop().create_task(self._fly(key))
         return self._flights[key]
 
-    async def _came(self, flight: asyncio.Task[Known[V] | None] | None) -> Known[V] | None:
+    async def _came(self, flight: asyncio.Task[Known[V] | None] | None, patience_s: float) -> Known[V] | None:
         """Wait for an answer, unless somebody already waited in vain. None when it did not come."""
         if flight is None or self._why:
             return None
-        await asyncio.wait([flight], timeout=self._patience_s)
+        longest_s = None if self._patience_s is None else max(self._patience_s, patience_s)
+        await asyncio.wait([flight], timeout=longest_s)
         if not flight.done():
-            self._why = self._why or f"no answer within {self._patience_s} s"
+            self._why = self._why or f"no answer within {longest_s} s"
             return None
         return flight.result()
 
