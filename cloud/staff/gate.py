@@ -11,7 +11,7 @@ import logging
 import secrets
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
@@ -71,7 +71,10 @@ class Gate:
     async def refused(self, request: Request, error: Exception) -> Response:
         """Say that there is no such page, or not by this method."""
         status = int(getattr(error, "status_code", 404))
-        answer = self._visit(None, request).told("method" if status == 405 else "missing", status=status)
+        visit = self._visit(None, request)
+        with suppress(NotYet, sqlite3.Error):
+            await self._run(self._desk, self._recognise, visit, request)
+        answer = visit.told("method" if status == 405 else "missing", status=status)
         answer.headers.update(getattr(error, "headers", None) or {})
         return answer
 

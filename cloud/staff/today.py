@@ -79,13 +79,17 @@ class Today(msgspec.Struct, frozen=True):
 
     def gaps(self) -> list[Sensor]:
         """Return the sensors that were not there in every hour of yesterday, the worst first."""
-        return sorted((one for one in self.sensors if one.hours < HOURS and not one.new), key=lambda one: one.hours)
+        return sorted((one for one in self._whole() if one.hours < HOURS), key=lambda one: one.hours)
 
     @property
     def complete(self) -> float | None:
         """Return the share of yesterday's hours that brought values, in percent; None without any sensor."""
-        hours = [one.hours for one in self.sensors if not one.new]
+        hours = [one.hours for one in self._whole()]
         return 100 * sum(hours) / (HOURS * len(hours)) if hours else None
+
+    def _whole(self) -> list[Sensor]:
+        """Return the sensors that could have been there all yesterday: one that was never heard is told elsewhere."""
+        return [one for one in self.sensors if not one.new and one.last_ms is not None]
 
 
 class Gatherer:

@@ -1,0 +1,178 @@
+"""The staff's pages in a real Chromium: a morning's work on a telephone, and every screen readable by everybody."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec.structs import replace
+
+from cloud.registry.kinds import Tree
+from cloud.rooms.listener import listen, url
+from cloud.serve import server
+from cloud.staff.today import Alarm, Sensor, Today
+from tests.browser.test_visitor import DESK, PHONE, Seen, browser, readable
+from tests.servers import until
+from tests.staffroom import PASSWORD, StaffWorld
+from tests.visitors import TREE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.usefixtures("budget")]
+BUDGET_S = 120
+SCREENS = [
+    "/", "/toi", "/bang", "/bang/trees", "/bang/trees?q=khong+co", f"/bang/trees/dong?k={TREE}", "/bang/trees/moi",
+    "/bang/people/dong?k=p01", "/bang/people/moi", "/bang/bindings/moi", "/chuyen", f"/chuyen/{TREE}/vi", "/nhap",
+    "/viec", "/viec/1", "/so-tay", "/so-tay/cay", "/nowhere",
+]  # fmt: skip
+__all__ = ["browser"]
+
+
+class Running(StaffWorld):
+    """The pages on a socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = listen("127.0.0.1", 0)
+        super().__init__(folder, url(self.socket))
+        self._turns = threading.Event()
+        self._server = server(self.app, self._turns.set)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self.socket]}, name="staff")
+        self._thread.start()
+        until(self._turns.is_set, 20, "the pages are served")
+        now_ms = self.clock.utc_ms()
+        alarm = Alarm(
+            1, "Đất khô", "Dry soil", "Cây mẫu số 2", "Sample tree 2", now_ms - 7_200_000, "sg-01/soil-2", True
+        )
+        silent = Sensor("sg-01", "air-1", "zone", "z01", now_ms - 90_000_000, 3, new=False, stuck="")
+        stuck = Sensor("sg-01", "soil-1", "tree", TREE, now_ms - 60_000, 24, new=False, stuck="soil_moisture")
+        self.today = Today(now_ms, [alarm], [silent, stuck])
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    world = Running(tmp_path_factory.mktemp("staff"))
+    yield world
+    world.close()
+
+
+def signed_in(seen: Seen, site: Running, role: str) -> Page:
+    cookie = {"name": site.staff.cookie("session"), "value": site.accounts.sign_in(role, "Chrome"), "url": site.url}
+    seen.page.context.add_cookies([cookie])
+    return seen.page
+
+
+def pictured(page: Page, tmp_path: Path, name: str) -> None:
+    page.screenshot(path=Path(os.environ.get("GOCCHE_IMG") or tmp_path) / f"staff-{name}.png", full_page=True)
+
+
+def test_first_morning_of_an_administrator(browser: Browser, site: Running, tmp_path: Path) -> None:
+    link = f"/moi/{site.accounts.invite('chu', 'Chủ vườn', 'admin')}"
+    with Seen(browser, site, PHONE, device_scale_factor=2) as seen:
+        page = seen.go(link)
+        page.fill("#password", PASSWORD)
+        page.fill("#again", PASSWORD)
+        page.get_by_role("button", name="Bắt đầu").click()
+        assert page.inner_text("h1") == "Hôm nay"
+        assert "Đất khô" in page.inner_text("main")
+        assert "đứng yên" in page.inner_text("main")
+        pictured(page, tmp_path, "today-phone")
+
+        # a tree, a slip of the keyboard, and the sentence beside it
+        page.get_by_role("link", name="Sổ vườn", exact=True).click()
+        page.get_by_role("link", name="Cây 5").click()
+        page.fill("#q", "cay mau so 1")
+        page.get_by_role("button", name="Tìm").click()
+        page.get_by_role("link", name="Cây mẫu số 1").click()
+        page.fill("#f-girth_cm", "140,5")
+        page.get_by_role("button", name="Lưu").click()
+        assert "dùng dấu chấm thập phân: 140.5" in page.inner_text("#w-girth_cm")
+        assert page.input_value("#f-girth_cm") == "140,5"
+        pictured(page, tmp_path, "fault-phone")
+
+        # meanwhile somebody else saves the same tree
+        changed = next(one for one in site.shelf.rows("tree") if isinstance(one, Tree) and one.code == TREE)
+        with site.shelf.act("Tên editor (editor)", f"tree {TREE}") as draft:
+            draft.put([replace(changed, alt_m=1353.0)])
+
+        page.fill("#f-girth_cm", "140.5")
+        page.get_by_role("button", name="Lưu").click()
+        assert "có người khác vừa sửa" in page.inner_text("[role=alert]")
+        assert "Trong sổ bây giờ: 1353" in page.inner_text("main")
+        page.fill("#f-alt_m", "1353")
+        page.get_by_role("button", name="Lưu").click()
+        assert "Đã lưu" in page.inner_text("[role=status]")
+
+        # what was done is taken back
+        page.get_by_role("link", name="sửa gì").click()
+        assert "140.5" in page.inner_text("main")
+        page.get_by_role("button", name="Lấy lại việc này").click()
+        assert "Đã lấy lại việc" in page.inner_text("[role=status]")
+
+        # out
+        page.get_by_role("button", name="Đăng xuất").click()
+        assert page.inner_text("h1") == "Đăng nhập"
+        page.fill("#who", "chu")
+        page.fill("#password", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{site.url}/")
+        assert page.inner_text("h1") == "Hôm nay"
+        assert [url for url in seen.requests if not url.startswith(site.url + "/")] == []
+
+
+def test_a_file_is_chosen_tried_and_written(browser: Browser, site: Running, tmp_path: Path) -> None:
+    file = tmp_path / "devices.csv"
+    file.write_text("code,model,bought_on\nd1,SN-3002,\nd2,x,31/12/2025\n", "utf-8")
+    with Seen(browser, site, PHONE) as seen:
+        page = signed_in(seen, site, "editor")
+        seen.go("/nhap")
+        page.set_input_files("#file", file)
+        page.get_by_role("button", name="Thử").click()
+        assert "năm-tháng-ngày" in page.inner_text("main")
+        pictured(page, tmp_path, "import-phone")
+        readable(page)
+        page.get_by_role("button", name="Ghi 1 dòng đúng").click()
+        assert "Đã ghi devices.csv" in page.inner_text("[role=status]")
+        assert len(site.shelf.rows("device")) == 1
+
+
+@pytest.mark.parametrize("path", SCREENS)
+def test_everybody_can_read_every_screen(browser: Browser, site: Running, path: str) -> None:
+    with Seen(browser, site, PHONE, java_script_enabled=True) as seen:
+        page = signed_in(seen, site, "admin")
+        seen.go(path, "networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        readable(page)
+        assert [url for url in seen.requests if not url.startswith(site.url + "/")] == []
+        assert [words for words in seen.complaints if "404" not in words and "[DOM]" not in words] == []
+
+
+@pytest.mark.parametrize("path", ["/dang-nhap", "/dang-nhap?lang=en"])
+def test_everybody_can_read_what_stands_before_the_door(browser: Browser, site: Running, path: str) -> None:
+    with Seen(browser, site, PHONE) as seen:
+        page = seen.go(path)
+        readable(page)
+        assert page.evaluate("document.documentElement.lang") == ("en" if "en" in path.partition("?")[2] else "vi")
+
+
+def test_a_desk_shows_the_same_in_two_columns(browser: Browser, site: Running, tmp_path: Path) -> None:
+    with Seen(browser, site, DESK) as seen:
+        page = signed_in(seen, site, "admin")
+        seen.go("/")
+        pictured(page, tmp_path, "today-desktop")
+        seen.go(f"/bang/trees/dong?k={TREE}")
+        pictured(page, tmp_path, "tree-desktop")
+        left, right = (page.locator(f"#f-{name}").bounding_box() for name in ("name_vi", "name_en"))
+        assert left
+        assert right
+        assert left["y"] == right["y"] or left["x"] == right["x"]
