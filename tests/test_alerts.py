@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,10 @@ from cloud.alerts.wiring import build
 from cloud.clock import SystemClock
 from cloud.config import ConfigError, load
 from cloud.registry import Contact
-from cloud.rooms.pages import Pages
-from cloud.store import Refusal
+from cloud.registry.transfer import load as load_tables
+from cloud.rooms.pages import garden_of
+from cloud.store import Refusal, open_store
+from cloud.stream.latest import Latest
 from tests.rules.garden import (
     EPOCH,
     SIGNAL,
@@ -489,7 +490,7 @@ def test_the_world_sees_what_concerns_people_and_only_the_operator_our_own_machi
         for rule in ("smoke", "silent", "heat", "a rule that is gone"):
             journal.save(incident(0, rule=rule))
     journal.close()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        room = Pages(_config(tmp_path, more), HandClock(), listener)
-        assert [one.rule for one in room._garden().incidents()] == ["smoke"]
-        room.close()
+    store = open_store({"path": str(tmp_path / "store.db")}, writer=True)
+    world = garden_of(_config(tmp_path, more), load_tables(garden), Latest(), store, HandClock())
+    assert [one.rule for one in world.incidents()] == ["smoke"]
+    store.close()
