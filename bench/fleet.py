@@ -3,7 +3,8 @@
 All three take the same values from the same broker into the same InfluxDB 1.8: ours in the batches of the wire, kept to
 a gateway's window, Telegraf in line protocol with as many rows a message, as fast as the broker takes it. The clock
 stops at the last acknowledgement, for Telegraf when InfluxDB has counted its last line; a last flush is in it. *Whole*
-is `gocche cloud` with the sample's rules: ingest, alerts and pages each follow the broker.
+is `gocche cloud` with the sample's rules: ingest, alerts and pages each follow the broker; beside it stands what two of
+them took of that.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ TITLE = "200 gateways at once, and one alone, into InfluxDB 1.8"
 ROUNDS = 3
 MESSAGES = {200: {60: 6, 6: 24, 1: 60}, 1: {60: 600, 6: 2_000, 1: 4_000}}  # of each gateway, by rows a message
 QUICK = {200: {60: 1, 6: 1, 1: 1}, 1: {60: 20, 6: 20, 1: 20}}
+ROOMS = ("alerts", "pages")
 WHOLE, ALONE = "gocche, whole server", "gocche, ingester"
 LIMITS = {  # of Telegraf's: rate at least, CPU at most
     (200, 60): (2.0, 0.3), (200, 6): (1.0, 1.2), (200, 1): (0.6, 3.0), (1, 60): (1.3, None), (1, 6): (0.8, None),
@@ -46,10 +48,12 @@ VALUES, READINGS = 30, 5  # a row
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What one run took: values a second, and CPU seconds a million values."""
+    """What one run took: values a second, and CPU seconds a million values, of which some are those of rooms."""
 
     rate: float
     server: float
+    alerts: float
+    pages: float
     broker: float
     database: float
 
@@ -128,7 +132,8 @@ class Bench:
 
     def _cpu(self, pids: list[int]) -> list[float]:
         own = sum(process.cpu_s(pid) for pid in pids)
-        return [own, process.cpu_s(self._broker.pid), process.cpu_s(self._influx.pid)]
+        rooms = [sum(process.cpu_s(pid) for pid in pids if room in process.words(pid)) for room in ROOMS]
+        return [own, *rooms, process.cpu_s(self._broker.pid), process.cpu_s(self._influx.pid)]
 
 
 def _alone(folder: Path, port: int, table: dict[str, str]) -> Iterator[list[int]]:
@@ -189,7 +194,7 @@ def run(*, quick: bool = False) -> str:
             rows = [row for every, count in each.items() for row in _rows(bench, gateways, every, count, quick=quick)]
             head = (
                 f"{gateways} gateways" if gateways > 1 else "one gateway", "rows a batch", "values/s", "CPU s/M server",
-                "broker", "database", "rate/Telegraf", "limit", "CPU/Telegraf", "limit",
+                *ROOMS, "broker", "database", "rate/Telegraf", "limit", "CPU/Telegraf", "limit",
             )  # fmt: skip
             out.append(report.table(head, rows))
     notes = [told for told in (telegraf.missing(),) if told]
@@ -208,5 +213,8 @@ def _rows(bench: Bench, gateways: int, rows: int, count: int, *, quick: bool) ->
     for name, own in costs.items():
         limits = ["–" if limit is None or name != WHOLE else str(limit) for limit in LIMITS[gateways, rows]]
         ratios = (report.times(own.rate / peer.rate), report.times(own.server / peer.server)) if peer else ("–", "–")
-        costs_of = [report.figure(part) for part in (own.rate, own.server, own.broker, own.database)]
+        rooms = [report.figure(part) if name == WHOLE else "–" for part in (own.alerts, own.pages)]
+        costs_of = [
+            *map(report.figure, (own.rate, own.server)), *rooms, *map(report.figure, (own.broker, own.database)),
+        ]  # fmt: skip
         yield name, str(rows), *costs_of, ratios[0], limits[0], ratios[1], limits[1]

@@ -48,6 +48,11 @@ def memory(pid: int) -> Memory:
     return Memory(kib["Rss"] / 1024, kib["Anonymous"] / 1024)
 
 
+def words(pid: int) -> list[str]:
+    """Return the command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+
+
 def threads(pid: int) -> int:
     """Return how many threads a process has now."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))

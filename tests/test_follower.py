@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
 from cloud.stream.connection import Arrival
 from cloud.stream.follower import Follower
-from tests.build import EPOCH, START_MS, packet, soil
+from tests.build import EPOCH, SOIL, START_MS, packet, soil
 from wire import beat
-from wire.batch import Batch, Status, Unstored
+from wire.batch import Status, Unstored
+
+if TYPE_CHECKING:
+    from wire.excerpt import Excerpt
 
 BEAT = beat.encode(beat.beat_of(Status(v=1, state="online", boot="b0" * 8, epoch=EPOCH)))
 ONLINE = msgspec.json.encode(Status(v=1, state="online", epoch=EPOCH))
@@ -22,7 +27,7 @@ class Told:
     """A listener that remembers."""
 
     def __init__(self) -> None:
-        self.batches: list[Batch] = []
+        self.batches: list[Excerpt] = []
         self.who: list[tuple[str, int]] = []
         self.boots: list[tuple[str, int]] = []
         self.values: list[Unstored] = []
@@ -30,7 +35,7 @@ class Told:
     def follows(self, quantity: str) -> bool:
         return quantity != "soil_ec"
 
-    def offer(self, batch: Batch, arrival_ms: int) -> None:
+    def offer(self, batch: Excerpt, arrival_ms: int) -> None:
         self.batches.append(batch)
 
     def heard(self, gateway: str, arrival_ms: int) -> None:
@@ -68,9 +73,8 @@ def test_a_batch_is_passed_on_and_damaged_bytes_are_not() -> None:
     for payload in (packet(rows=soil(2)), b"damaged"):
         follower.step(Arrival("sg-01", "up", payload, START_MS, False))
     assert [batch.n for batch in told.batches] == [2]
-    (block,) = told.batches[0].blocks
-    assert "soil_moisture" in block.quantities
-    assert "soil_ec" not in block.quantities, "what nobody follows is not decoded"
+    followed = {("soil-1", quantity) for quantity in SOIL} - {("soil-1", "soil_ec")}
+    assert set(told.batches[0].points) == followed, "what nobody follows is not decoded"
     assert told.who == [("sg-01", START_MS)]
 
 

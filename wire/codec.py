@@ -39,8 +39,9 @@ SHAPES = 8_192  # of series that are remembered: a few hundred bytes each
 RARE = 4_096  # texts of a quantity that has more than 65,536 values
 
 # Not MessagePack, no text, or nested deeper than any format of ours, be it in an element that is passed over.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REASONS = frozenset(int(reason) for reason in Reason)
+_SOURCES = frozenset(int(source) for source in Source)
 
 
 class Damaged(ValueError):
@@ -230,38 +231,45 @@ def decode_ack(packet: bytes) -> Ack:
     return ack
 
 
-def decode_message(
-    gateway: str, packet: bytes, now_ms: int, follows: Callable[[str], bool] | None = None
-) -> Batch | Gap:
+def decode_message(gateway: str, packet: bytes, now_ms: int) -> Batch | Gap:
     """Return the checked batch or gap record in a packet that came from `gateway` at `now_ms` (UTC).
 
-    Who `follows` only some quantities, always the same, gets no others, nor raw numbers, nor blocks that have none of
-    them: they are neither decoded nor checked.
     Raises Damaged for bytes without a trustworthy identity, Rejected for a batch that must be quarantined
     whole: unknown version, kind or quantity, a value out of its range, a time before 2020 or over ten minutes ahead.
     """
+    identity, envelope = opened(packet)
+    try:
+        if envelope.kind == GAP:
+            return gap_of(gateway, identity, envelope)
+        return _batch(gateway, identity, envelope, now_ms)
+    except UNREADABLE as error:
+        raise Rejected(identity, f"body: {error}") from error
+
+
+def opened(packet: bytes) -> tuple[Identity, Envelope]:
+    """Return the checked identity and the envelope of a batch or gap record. Raises Damaged, Rejected."""
     payload = _open(packet)
     try:
         envelope = _envelopes.decode(payload)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise Rejected(_identity(payload), f"envelope: {error}") from error
     identity = _check_identity(envelope.epoch, envelope.first, envelope.n)
     if envelope.version != VERSION:
         raise Rejected(identity, f"version {envelope.version} is unknown here; this cloud reads {VERSION}")
-    try:
-        if envelope.kind == GAP:
-            return Gap(gateway, *identity, _gaps.decode(envelope.body).reason[:MAX_NAME])
-        if envelope.kind != BATCH:
-            raise Rejected(identity, f"kind {envelope.kind} is unknown here")
-        return _batch(gateway, identity, envelope, now_ms, follows)
-    except _UNREADABLE as error:
-        raise Rejected(identity, f"body: {error}") from error
+    if envelope.kind not in (BATCH, GAP):
+        raise Rejected(identity, f"kind {envelope.kind} is unknown here")
+    return identity, envelope
+
+
+def gap_of(gateway: str, identity: Identity, envelope: Envelope) -> Gap:
+    """Return the gap record in an envelope. Raises one of UNREADABLE."""
+    return Gap(gateway, *identity, _gaps.decode(envelope.body).reason[:MAX_NAME])
 
 
 def _identity(payload: bytes) -> Identity:
     try:
         head = _heads.decode(payload)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise Damaged(f"no envelope: {error}") from error
     return _check_identity(head.epoch, head.first, head.n)
 
@@ -272,20 +280,11 @@ def _check_identity(epoch: bytes, first: int, n: int) -> Identity:
     return epoch.hex(), first, n
 
 
-def _batch(
-    gateway: str, identity: Identity, envelope: Envelope, now_ms: int, follows: Callable[[str], bool] | None
-) -> Batch:
-    if envelope.n > MAX_READINGS:
-        raise Rejected(identity, f"{envelope.n} readings, more than {MAX_READINGS}")
-    try:
-        source = Source(envelope.source)
-    except ValueError as error:
-        raise Rejected(identity, f"clock source {envelope.source} is unknown here") from error
+def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) -> Batch:
+    seconds = checked_uncertainty(identity, envelope)
+    uncertainty = None if seconds is None else str(seconds)
     body = _bodies.decode(envelope.body)
-    if follows is not None:
-        body = _only(body, follows)
     shift, key = body.start_ms + (envelope.offset_ms or 0), _key(envelope)
-    uncertainty = _uncertainty(identity, envelope.uncertainty_ms) if source is Source.BOUNDED else None
     beside = _by_series(identity, body) if body.raw else {}
     blocks, seqs, values = [], [], 0
     for place, series in enumerate(body.series):
@@ -296,39 +295,35 @@ def _batch(
         seqs += block.seqs
         blocks.append(block)
     whole = range(envelope.first, envelope.first + envelope.n)
-    if sorted(seqs) != list(whole) if follows is None else not set(seqs).issubset(whole):
+    if sorted(seqs) != list(whole):
         raise Rejected(identity, "the rows are not the sequence numbers of the envelope, each once")
     if len({block.channel for block in blocks}) != len(blocks):
         raise Rejected(identity, "a channel stands twice in the table of series")
     if envelope.offset_ms is not None:
         _check_times(identity, blocks, now_ms)
-    return Batch(gateway, *identity, envelope.boot.hex(), envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
+    source, boot = Source(envelope.source), envelope.boot.hex()
+    return Batch(gateway, *identity, boot, envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
 
 
 def _key(envelope: Envelope) -> int:
     return 0 if envelope.offset_ms is None else key_of(envelope.epoch.hex(), envelope.offset_ms)
 
 
-def _only(body: _Body, follows: Callable[[str], bool]) -> _Body:
-    series = []
-    for one in body.series:
-        picked = _picked(follows, tuple([column.quantity for column in one.columns]))
-        if picked:
-            series.append(_Series(one.channel, one.seqs, one.times, [one.columns[place] for place in picked]))
-    return _Body(body.start_ms, series)
+def checked_uncertainty(identity: Identity, envelope: Envelope) -> int | None:
+    """Return how far the times of a bounded boot may be off, in seconds, rounded up; None for any other.
 
-
-@lru_cache(SHAPES)
-def _picked(follows: Callable[[str], bool], names: tuple[str, ...]) -> list[int]:
-    return [place for place, name in enumerate(names) if follows(name)]
-
-
-def _uncertainty(identity: Identity, uncertainty_ms: int) -> str:
-    """Return how far the times of a bounded boot may be off, in seconds, rounded up."""
-    quantity, seconds = QUANTITIES["clock_uncertainty"], -(-max(uncertainty_ms, 0) // 1000)
+    Raises Rejected where that, the source of the date or the number of readings cannot be.
+    """
+    if envelope.n > MAX_READINGS:
+        raise Rejected(identity, f"{envelope.n} readings, more than {MAX_READINGS}")
+    if envelope.source not in _SOURCES:
+        raise Rejected(identity, f"clock source {envelope.source} is unknown here")
+    if envelope.source != Source.BOUNDED:
+        return None
+    quantity, seconds = QUANTITIES["clock_uncertainty"], -(-max(envelope.uncertainty_ms, 0) // 1000)
     if not quantity.plausible(seconds):
         raise Rejected(identity, f"the clock's uncertainty of {seconds} s is above {quantity.high:g} s")
-    return str(seconds)
+    return seconds
 
 
 def _check_times(identity: Identity, blocks: list[Block], now_ms: int) -> None:

@@ -1,8 +1,9 @@
 """Alerts: one thread judges what the stream and the ledger bring and listens for silence; others read the ledger, tell.
 
 The stream is for speed: `offer` never blocks, and what does not fit is brought by the ledger a minute later. Whatever
-waits is judged in one transaction a step. The store is only asked by the ledger's thread, so one that is slow or hangs
-never holds up judging what the stream brings.
+waits is judged in one transaction a step, at once where a rule calls something bad, else within a second: a series
+costs a step as much for one message as for ten. The store is only asked by the ledger's thread, so one that is slow or
+hangs never holds up judging what the stream brings.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from cloud.alerts.decide.silence import Silence
 from cloud.alerts.journal import Journal, newest
 from cloud.alerts.rules import open_rules
 from cloud.alerts.tell.office import Office
+from wire.excerpt import Excerpt, excerpt_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,10 +43,11 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 1.0
-GATHER_S = 0.2  # after a step: what comes meanwhile shares the next one's commit, and what each series costs
+GATHER_S = 0.2  # after a step, whatever comes: it shares the next one's commit, and what each series costs
 LONGEST_PAUSE_S = 60.0
 LEDGER_END_S = 2.0
 PRUNE_S = 86_400.0
+CALM_S = 20.0  # until what is calm is written down; far less than the ledger is read again (`overlap_s`)
 BACK_S = 10.0  # how often a journal that is in memory tries its file
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=2_592_000)]
 
@@ -75,7 +78,7 @@ class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         msgspec.Meta(
             description="batches that may wait to be judged; beyond, the ledger brings them", ge=1, le=100_000
         ),
-    ] = 1_000
+    ] = 2_000
 
 
 class Alerts:
@@ -124,22 +127,24 @@ class Alerts:
             store,
             self._journal,
             self._judge.follows,
+            self._progress.has_seen,
             self._intake,
             clock,
             every_s=config.ledger_s,
             overlap_ms=round(1000 * (config.overlap_s + store.settle_s)),
         )
         self._keep_ms = round(config.keep_days * 86_400_000)
-        self._prune_s = self._back_s = clock.monotonic()
+        self._prune_s = self._back_s = self._calm_s = clock.monotonic()
         self._faults, self._fault = 0, ""
         self._begun = False
 
-    def offer(self, batch: Batch, arrival_ms: int) -> None:
-        """Take a decoded batch from the stream; never blocks. What finds no room is brought by the ledger."""
+    def offer(self, batch: Excerpt | Batch, arrival_ms: int) -> None:
+        """Take a batch from the stream; never blocks. What finds no room is brought by the ledger."""
         self._ear.hear(batch.gateway, arrival_ms)
-        if batch.blocks:
+        if batch.points if isinstance(batch, Excerpt) else batch.blocks:
             self._intake.offer(Arrived(batch))
-            self._wake.set()
+            if self._intake.full or not (isinstance(batch, Excerpt) and self._judge.is_calm(batch)):
+                self._wake.set()
         else:
             self._intake.pass_over(batch)
 
@@ -193,6 +198,7 @@ class Alerts:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         if ledger.ident is not None:
             ledger.join(LEDGER_END_S)  # one that hangs in a database dies with the process: it writes nothing
+        self._progress.close()
         self._journal.close()
 
     def step(self) -> None:
@@ -220,8 +226,11 @@ class Alerts:
         """Judge what has come, and listen for silence."""
         if not self._begun or self._progress.cursor() is None:
             self._begin()
+        if self._clock.monotonic() >= self._calm_s:
+            self._calm_s = self._clock.monotonic() + CALM_S
+            self._progress.urge()
         ticks = self._listen()
-        if self._intake.take(self._journal, self._judge_one):
+        if self._intake.take(self._journal, self._judge_all):
             self._wake.set()
         if ticks:  # only now: what waited to be judged was heard
             self._write(self._judge_silence, self._clock.utc_ms())
@@ -261,17 +270,24 @@ class Alerts:
     def close(self) -> None:
         """Let go of the journal. May be called twice."""
         self._office.close()
+        self._progress.close()
         self._journal.close()
 
-    def _judge_one(self, what: Item) -> None:
-        now_ms = self._clock.utc_ms()
+    def _judge_all(self, part: Sequence[Item]) -> None:
+        now_ms, found = self._clock.utc_ms(), list[Evidence]()
+        for what in part:
+            self._take(what, found, now_ms)
+        self._judge.take_all(found, now_ms)
+
+    def _take(self, what: Item, found: list[Evidence], now_ms: int) -> None:
         match what:
             case Arrived(batch):
-                self._judge.take(evidence.from_batch(batch, self._dates, self._judge.follows), now_ms)
+                excerpt = batch if isinstance(batch, Excerpt) else excerpt_of(batch, self._judge.follows)
+                found.append(evidence.from_excerpt(excerpt, self._dates))
+            case Evidence():
+                found.append(what)
             case Passed(gateway, epoch, first, n):
                 self._progress.add_processed(gateway, epoch, first, n, now_ms)
-            case Evidence():
-                self._judge.take(what, now_ms)
             case Heard(gateway, arrival_ms):
                 self._ear.hear(gateway, arrival_ms)
             case Unreadable(row, words):

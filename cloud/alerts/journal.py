@@ -121,7 +121,8 @@ CREATE INDEX incident_ended ON incident (ended_ms);
 _V7 = """
 ALTER TABLE sensor ADD COLUMN intervals TEXT NOT NULL DEFAULT '[]';
 """
-_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)  # version n is reached by the n-th; they are only ever added
+_V8 = ""  # the state of a series may be MessagePack, which a gocche before this cannot read
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8)  # version n is reached by the n-th; they are only ever added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
@@ -133,10 +134,16 @@ class Keeper(Protocol):
     """Who keeps rows of a journal in memory."""
 
     def write(self) -> None:
-        """Write what is not written yet, within the transaction that is open."""
+        """Write what must be in the transaction that is open."""
+
+    def done(self) -> None:
+        """That transaction is committed."""
+
+    def undo(self) -> None:
+        """That transaction is undone."""
 
     def forget(self) -> None:
-        """Forget all: it was undone, or the journal has moved."""
+        """Read anew from now on: the journal has moved."""
 
 
 class Journal:
@@ -152,13 +159,14 @@ class Journal:
         self._db: sqlite3.Connection | None = None
         self._at = ""  # where that connection leads
         self._keepers: list[Keeper] = []
+        self.decided = False  # whether the transaction that is open writes history
 
     def beside(self) -> Journal:
         """Return another one on the same file, for another thread."""
         return Journal(self._path, site=self._site)
 
     def kept_by(self, keeper: Keeper) -> None:
-        """Have someone who keeps rows in memory write them before each commit, and forget them when they may differ."""
+        """Have someone who keeps rows in memory write before each commit, and told how it ended."""
         self._keepers.append(keeper)
 
     @property
@@ -191,6 +199,7 @@ class Journal:
         with self._site.lock:
             db = self.db
             db.execute("BEGIN IMMEDIATE")
+            self.decided = False
             try:
                 yield db
                 for keeper in self._keepers:
@@ -198,10 +207,12 @@ class Journal:
                 db.execute("COMMIT")
             except BaseException:
                 for keeper in self._keepers:
-                    keeper.forget()
+                    keeper.undo()
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+            for keeper in self._keepers:
+                keeper.done()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -229,12 +240,14 @@ class Journal:
 
     def event(self, at_ms: int, incident: int, event: str, words: str = "", **inputs: Any) -> int:
         """Append one event, what happened to which incident and the values that it rests on; return its number."""
+        self.decided = True
         row = (at_ms, incident, event, inputs.pop("who", "alerts"), words, msgspec.json.encode(inputs).decode())
         new = "INSERT INTO journal (at_ms, incident, event, who, what, inputs) VALUES (?,?,?,?,?,?)"
         return int(self.db.execute(new, row).lastrowid or 0)
 
     def save(self, incident: Incident) -> Incident:
         """Write the incident's present state; a new one (id 0) is given its number."""
+        self.decided = True
         values: list[Any] = [getattr(incident, name) for name in _FIELDS]
         values[0] = incident.id or None
         cursor = self.db.execute(_SAVE, values)

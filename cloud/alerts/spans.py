@@ -72,6 +72,11 @@ class Lane(msgspec.Struct, frozen=True):
     guessed: list[int] = []  # sequence numbers of points whose time is a guess: the dated reading takes their place
     stirred: bool = True  # False: `base` is quiet and no point is BAD, so there is nothing to scan
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes on in it."""
+        return not self.stirred or (not self.points and self.base.phase == "quiet")
+
 
 def scan(start: Tracker, points: Iterable[Point], mark: Mark, patience: Patience) -> tuple[Tracker, list[Span]]:
     """Return the state after the sorted points, and the spans that they end or leave open."""
@@ -91,9 +96,10 @@ def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
     A point is the same as another if number, time and value are: of two gateways that share the numbers of a copied
     card each has its own. The very same lane is returned where nothing is new.
     """
-    merged, guesses, points = list(lane.points), set(lane.guessed), sorted(set(points))
-    if points and not (guessed or guesses) and (not merged or merged[-1] < points[0]):
-        return replace(lane, points=merged + points)  # in order, as nearly always
+    points = sorted(set(points))
+    if points and not (guessed or lane.guessed) and (not lane.points or lane.points[-1] < points[0]):
+        return replace(lane, points=lane.points + points)  # in order, as nearly always
+    merged, guesses = list(lane.points), set(lane.guessed)
     for point in points:
         at = bisect_left(merged, point)
         if merged[at : at + 1] == [point]:  # sent again, or told each minute because it cannot be stored
@@ -116,16 +122,29 @@ def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
     old = max(old, len(lane.points) - MAX_POINTS)
     if old <= 0:
         return _calmed(lane, mark)
-    base, _ = scan(lane.base, lane.points[:old], mark, patience)
-    points = lane.points[old:]
-    guessed = sorted({point[1] for point in points}.intersection(lane.guessed))
+    folded, points = lane.points[:old], lane.points[old:]
+    base = _fold(lane, folded, mark, patience)
+    guessed = sorted({point[1] for point in points}.intersection(lane.guessed)) if lane.guessed else []
     base_ms = max(lane.base_ms, lane.points[old - 1][0])
     return _calmed(replace(lane, base=base, base_ms=base_ms, points=points, guessed=guessed), mark)
 
 
 def stirs(points: Iterable[Point], mark: Mark) -> bool:
     """Tell whether any of the points is BAD."""
-    return any(mark(value) == BAD for _, _, value in points)
+    return BAD in marks(points, mark)
+
+
+def marks(points: Iterable[Point], mark: Mark) -> set[int]:
+    """Return how the points are marked; each value is asked about once."""
+    return {mark(value) for value in {point[2] for point in points}}
+
+
+def _fold(lane: Lane, points: list[Point], mark: Mark, patience: Patience) -> Tracker:
+    """Return the state after points, as `scan` does; at once where the state is quiet and none of them is BAD."""
+    base, seen = lane.base, marks(points, mark)
+    if lane.stirred or base.phase != "quiet" or BAD in seen:
+        return scan(base, points, mark, patience)[0]
+    return replace(base, last_ms=points[-1][0], good_seen=base.good_seen or GOOD in seen)
 
 
 def _calmed(lane: Lane, mark: Mark) -> Lane:

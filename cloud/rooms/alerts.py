@@ -37,7 +37,13 @@ class AlertsRoom:
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
         self._stream = Stream(
-            config.broker, "gocche-alerts", topics.FROM_GATEWAYS, clock, self._follower.offer, self._alerts.listening
+            config.broker,
+            "gocche-alerts",
+            topics.FROM_GATEWAYS,
+            clock,
+            self._follower.offer,
+            self._alerts.listening,
+            only_follows=True,
         )
 
     @property

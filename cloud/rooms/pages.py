@@ -48,7 +48,13 @@ class Pages:
         self._store = store_of(config, writer=False)
         self._latest = Latest()
         self._stream = Stream(
-            config.broker, "gocche-pages", topics.FROM_GATEWAYS, clock, self._latest.hear, self._latest.listening
+            config.broker,
+            "gocche-pages",
+            topics.FROM_GATEWAYS,
+            clock,
+            self._latest.hear,
+            self._latest.listening,
+            only_follows=True,
         )
         self._serving: threading.Event | None = None
         made = garden_of(config, self._registry, self._latest, self._store, clock, near=url(self._socket))

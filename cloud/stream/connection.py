@@ -41,6 +41,7 @@ LONGEST_PACKET = codec.MAX_PACKET + 1_024  # a message with its topic: a broker 
 CONNECT = 1  # the packet's number
 UNSUPPORTED = "Unsupported protocol version"
 NO_SHARE = "broker knows no shared subscription ($share, MQTT 5): leave [broker] share out, or take one that does"
+GATHER_S = 0.05  # what comes meanwhile is read at once; a room that only follows the stream has so much time
 GRANT_S = 20.0  # patience for the answer to our subscription: a connection that hears nothing is none
 
 
@@ -60,7 +61,10 @@ class Stream:
     `on_arrival` and `on_link` are called from that thread and must only queue. `connected` means that the broker has
     granted every subscription; `why` says what keeps us from that. Messages on topics that are none of ours are counted
     in `strangers`, those beyond the contract's limit in `too_long`, and go no further: what is queued is bounded in
-    bytes. Raises OSError for a password or certificate file that cannot be read any more: the
+    bytes. Who `only_follows` hears a moment later, and at QoS 0: that costs room and broker less, and at either QoS a
+    broker drops what a slow client leaves with it; others bring that.
+
+    Raises OSError for a password or certificate file that cannot be read any more: the
     configuration was checked before.
     """
 
@@ -72,9 +76,11 @@ class Stream:
         clock: Clock,
         on_arrival: Callable[[Arrival], None],
         on_link: Callable[[bool], None] = lambda _up: None,
+        *,
+        only_follows: bool = False,
     ) -> None:
         self._broker, self._name, self._subscriptions, self._clock = broker, name, subscriptions, clock
-        self._on_arrival, self._on_link = on_arrival, on_link
+        self._on_arrival, self._on_link, self._only_follows = on_arrival, on_link, only_follows
         self._failures = 0
         self._asked_s = 0.0  # when the subscriptions were asked for, by the monotonic clock
         self._answered = False  # whether this connection was taken or refused in words
@@ -167,6 +173,8 @@ class Stream:
             self._rung = False  # what was published before is flushed below; who publishes from now on rings again
         if lane in came:
             lane.read()
+            if self._only_follows and not select.select([lane], [], [], 0)[0]:
+                self._clock.wait(self._stop, GATHER_S)
         done = mqtt.MQTT_ERR_SUCCESS
         while lane.for_paho and done == mqtt.MQTT_ERR_SUCCESS and self._client.socket() is not None:
             done = self._client.loop_read()
@@ -190,7 +198,7 @@ class Stream:
         elif code.is_failure:
             self._tell(f"broker refused: {code}")
         else:
-            client.subscribe([(topic, 1) for topic in self._subscriptions])
+            client.subscribe([(topic, 0 if self._only_follows else 1) for topic in self._subscriptions])
 
     def _granted(self, client: mqtt.Client, _data: Any, _mid: int, codes: Sequence[Any], _props: Any) -> None:
         """Count as connected, or not: a refused subscription is as deaf as no connection and looks like silence."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import queue
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from wire import beat, codec, status
-from wire.batch import Batch
+from wire.excerpt import Excerpt, decode_excerpt
 
 if TYPE_CHECKING:
     import threading
@@ -22,17 +23,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 QUEUE = 1_000
-ANY_TIME_MS = 2**52
 
 
 class Listener(Protocol):
     """Who is told what is heard. Every method must only note or queue."""
 
     def follows(self, quantity: str) -> bool:
-        """Tell whether this quantity is wanted: others are not decoded."""
+        """Tell whether this quantity is wanted: others are not decoded. Asked once for each."""
 
-    def offer(self, batch: Batch, arrival_ms: int) -> None:
-        """Take a batch, which may be dated in the future."""
+    def offer(self, batch: Excerpt, arrival_ms: int) -> None:
+        """Take what is followed of a batch, which may be dated in the future."""
 
     def heard(self, gateway: str, arrival_ms: int) -> None:
         """Note that a gateway lives."""
@@ -49,14 +49,15 @@ class Follower:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._queue: queue.Queue[Arrival] = queue.Queue(QUEUE)
+        self._follows = lru_cache(codec.SHAPES)(listener.follows)  # asked for each column of each message
+        self._queue: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self.missed = 0
 
     def offer(self, arrival: Arrival) -> None:
         """Take a message, or let it pass when there are too many: the ledger brings it."""
-        try:
-            self._queue.put_nowait(arrival)
-        except queue.Full:
+        if self._queue.qsize() < QUEUE:
+            self._queue.put(arrival)
+        else:
             self.missed += 1
 
     def run(self, stop: threading.Event) -> None:
@@ -85,12 +86,12 @@ class Follower:
                 self._listener.heard(arrival.gateway, arrival.arrival_ms)
             return
         try:
-            batch = codec.decode_message(arrival.gateway, arrival.payload, ANY_TIME_MS, self._listener.follows)
+            said = decode_excerpt(arrival.gateway, arrival.payload, self._follows)
         except (codec.Damaged, codec.Rejected):
             return
         self._listener.heard(arrival.gateway, arrival.arrival_ms)
-        if isinstance(batch, Batch):
-            self._listener.offer(batch, arrival.arrival_ms)
+        if isinstance(said, Excerpt):
+            self._listener.offer(said, arrival.arrival_ms)
 
     def _status(self, arrival: Arrival) -> None:
         """Pass on what a gateway says of itself: a last will is the broker's word."""

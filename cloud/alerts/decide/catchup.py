@@ -45,6 +45,7 @@ class CatchUp:
         store: Ledger,
         journal: Journal,
         follows: Callable[[str], bool],
+        has_seen: Callable[[str, str, int, int], bool],
         intake: Intake,
         clock: Clock,
         *,
@@ -52,7 +53,8 @@ class CatchUp:
         overlap_ms: int,
         rows_a_page: int = ROWS_A_PAGE,
     ) -> None:
-        self._store, self._journal, self._follows, self._intake = store, journal, follows, intake
+        self._store, self._journal, self._intake = store, journal, intake
+        self._follows, self._has_seen = follows, has_seen
         self._clock = clock
         self._every_s, self._rows_a_page = every_s, rows_a_page
         self._overlap_ms = overlap_ms + round(2_000 * store.settle_s)
@@ -113,6 +115,8 @@ class CatchUp:
 
     def _taken(self, db: sqlite3.Connection, row: LedgerRow) -> Iterator[Item]:
         """Yield what a row says, nothing where all of it was judged before."""
+        if self._has_seen(row.gateway, row.epoch, row.first, row.n):
+            return
         if not evidence.missing(ranges(db, row.gateway, row.epoch, row.first, row.n), row.first, row.n):
             return
         if row.verdict == "stored":

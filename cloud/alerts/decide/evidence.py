@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from cloud.alerts.spans import Point
     from cloud.clock import Clock
     from cloud.store import LedgerRow
-    from wire.batch import Batch, Dated, Status
+    from wire.batch import Dated, Status
+    from wire.excerpt import Excerpt
 
 Follows = Callable[[str], bool]
 BOOTS = 1_000
@@ -49,9 +50,9 @@ class BootDates:
         """Return UTC minus the boot's own time, after a message that holds something of that time of the boot."""
         return self._clock.utc_ms() - self._now_ms() + self._saw(boot, mono_ms)
 
-    def shift_ms(self, batch: Batch) -> int | None:
+    def shift_ms(self, batch: Excerpt) -> int | None:
         """Return what to add to the times of a batch; None where they can be believed."""
-        newest_ms = max((time for block in batch.blocks for time in block.times_ms), default=0)
+        newest_ms = batch.newest_ms
         if batch.offset_ms is None:
             return self.guess_ms(batch.boot, newest_ms)
         guess_ms = self.guess_ms(batch.boot, newest_ms - batch.offset_ms)
@@ -72,17 +73,17 @@ class BootDates:
         return round(1000 * self._clock.monotonic())
 
 
-def from_batch(batch: Batch, dates: BootDates, follows: Follows) -> Evidence:
+def from_excerpt(said: Excerpt, dates: BootDates) -> Evidence:
     """Return what a batch of the stream says; one whose date is missing or cannot be is dated by arrival, marked so."""
-    shift_ms = dates.shift_ms(batch)
-    points: dict[tuple[str, str], list[Point]] = {}
-    for block in batch.blocks:
-        for quantity, column in zip(block.quantities, block.columns, strict=True):
-            if follows(quantity):
-                rows = zip(block.times_ms, block.seqs, column, strict=True)
-                found = [(ms + (shift_ms or 0), seq, float(text)) for ms, seq, text in rows if text]
-                points[block.channel, quantity] = [point for point in found if point[0] >= EARLIEST_MS]
-    return Evidence(batch.gateway, batch.epoch, batch.first, batch.n, points, shift_ms is not None)
+    shift_ms, points = dates.shift_ms(said), said.points
+    if shift_ms is not None:
+        points = {key: _dated(own, shift_ms) for key, own in points.items()}
+    return Evidence(said.gateway, said.epoch, said.first, said.n, points, shift_ms is not None)
+
+
+def _dated(points: Iterable[Point], shift_ms: int) -> list[Point]:
+    """Return points at another time, without those that no gateway can have known."""
+    return [(ms + shift_ms, seq, value) for ms, seq, value in points if ms + shift_ms >= EARLIEST_MS]
 
 
 def from_status(gateway: str, status: Status, dates: BootDates, arrival_ms: int, follows: Follows) -> Evidence:

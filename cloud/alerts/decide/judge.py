@@ -7,7 +7,9 @@ wakes nobody. A batch is judged in one transaction: processed ranges, states, in
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections import Counter, defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,11 +19,11 @@ from cloud.alerts.decide.compare import View, compare
 from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace
 from cloud.alerts.incident import Change, Incident, span_of
 from cloud.alerts.rules import Rule
-from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, scan, settle, stirs
+from cloud.alerts.spans import BAD, GOOD, Lane, Point, Span, Tracker, add, marks, scan, settle
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cloud.alerts.decide.desk import Desk
     from cloud.alerts.decide.progress import Progress, Series
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from cloud.alerts.journal import Journal
     from cloud.alerts.spans import Patience
     from cloud.store.intervals import Intervals
+    from wire.excerpt import Excerpt
 
 LOG = logging.getLogger(__name__)
+_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError)  # of a rule
+_VALUES = 4_096  # of which a rule remembers how it marks them
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -43,6 +48,22 @@ class Evidence(msgspec.Struct, frozen=True):
     points: dict[tuple[str, str], list[Point]]
     undated: bool = False
     unstored: bool = False  # told by a gateway that could not keep them: without numbers, and stored some day perhaps
+
+    def leads_to(self, other: Evidence) -> bool:
+        """Tell whether the other range is the next one of the same epoch, so that both are judged as one."""
+        same = self.gateway == other.gateway and self.epoch == other.epoch
+        guessed = self.undated or self.unstored or other.undated or other.unstored
+        return same and not guessed and other.first == self.first + self.n
+
+
+def _joined(run: Sequence[Evidence]) -> Evidence:
+    if len(run) == 1:
+        return run[0]
+    points: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    for one in run:
+        for key, found in one.points.items():
+            points[key] += found
+    return replace(run[0], n=sum(one.n for one in run), points=points)
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -72,6 +93,9 @@ class Judge:
         for rule in rules:
             if rule.quantity and rule.silence.of != "sensor":  # to that no value is bad
                 self._followers[rule.quantity].append(rule)
+        self._marks = {
+            quantity: [lru_cache(_VALUES)(rule.mark) for rule in own] for quantity, own in self._followers.items()
+        }
         self._followed = frozenset(rule.quantity for rule in rules)
         self._rules = {rule.name: rule for rule in rules}
         self._journal = journal
@@ -86,18 +110,41 @@ class Judge:
         """Tell whether any rule needs this quantity."""
         return quantity in self._followed
 
-    def take(self, evidence: Evidence, now_ms: int) -> None:
-        """Judge what was not judged before, within the caller's transaction."""
+    def is_calm(self, said: Excerpt) -> bool:
+        """Tell, in any thread, whether no rule calls anything in it bad; what cannot be told is not calm."""
+        try:
+            for (_, quantity), points in said.points.items():
+                for mark in self._marks.get(quantity, ()):
+                    if BAD in marks(points, mark):
+                        return False
+        except _FAULTS:
+            return False
+        return True
+
+    def take_all(self, found: Iterable[Evidence], now_ms: int) -> None:
+        """Judge within the caller's transaction: what one gateway has sent one after the other at once."""
+        runs: dict[str, list[Evidence]] = {}
+        for evidence in found:
+            run = runs.setdefault(evidence.gateway, [])
+            if run and not run[-1].leads_to(evidence):
+                self._take(_joined(run), now_ms)
+                run.clear()
+            run.append(evidence)
+        for run in runs.values():
+            self._take(_joined(run), now_ms)
+
+    def _take(self, evidence: Evidence, now_ms: int) -> None:
         key = (evidence.gateway, evidence.epoch, evidence.first, evidence.n)
-        done = self._progress.met(*key)
+        done = self._progress.processed(*key)
         if self._is_old_news(evidence, done, now_ms):
             return
-        for (channel, quantity), points in evidence.points.items():
+        for (channel, quantity), said in evidence.points.items():
+            points = sorted(said)
             for rule in self._followers.get(quantity, ()) if points else ():
                 case = _Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
-                self._series(case, sorted(points), done)
+                self._series(case, points, done)
             self._sensors.note(evidence.gateway, channel, quantity, points, now_ms)
-        self._progress.add_processed(*key, now_ms, done)
+        self._progress.add_processed(*key, now_ms)
 
     def look_again(self, now_ms: int) -> None:
         """Open what was held back to be told with its end, but whose end did not come.
@@ -130,55 +177,64 @@ class Judge:
         return all(utc_ms < now_ms - self._late_ms for points in evidence.points.values() for utc_ms, *_ in points)
 
     def _series(self, case: _Case, points: list[Point], done: Intervals) -> None:
-        """Judge one series.
+        """Judge one series by points in order of time.
 
         A number that was met before is passed over where its time is old or a guess. Where its time is new, it is the
         reading of another gateway with a copied card, or the lane knows it.
         """
         rule, gateway, channel = case.rule, case.gateway, case.channel
         before = _present(self._progress.series(rule.name, gateway, channel), case.now_ms)
-        edge_ms = max(case.now_ms - self._late_ms, before.live.base_ms + 1)
-        live = [p for p in points if p[0] >= edge_ms and not (case.undated and p[1] in done)]
-        late = [p for p in points if p[0] < edge_ms and p[1] not in done]
+        edge = bisect_left(points, (max(case.now_ms - self._late_ms, before.live.base_ms + 1),))
+        live, late = points[edge:], points[:edge]
+        if done:
+            live = [point for point in live if not (case.undated and point[1] in done)]
+            late = [point for point in late if point[1] not in done]
         try:
-            state = self._late(case, self._live(case, before, live), late)
+            seen = marks(points, rule.mark)
+            state = self._live(case, before, live, stirs=BAD in seen)
+            state = self._late(case, state, late, stirs=BAD in seen)
             if state is before:
                 return
-            self._weigh_silence(case, live + late)
-            self._weigh_unstored(case, live + late)
-        except (ArithmeticError, LookupError, TypeError, ValueError):
+            if GOOD in seen:
+                self._weigh_silence(case, live + late)
+            if BAD in seen:
+                self._weigh_unstored(case, live + late)
+        except _FAULTS:
             self.failed[rule.name] += 1  # a faulty rule costs only its own verdict
             LOG.exception("rule-failed rule=%s gateway=%s channel=%s", rule.name, gateway, channel)
             return
         self._progress.save_series(rule.name, gateway, channel, state)
 
-    def _live(self, case: _Case, state: Series, points: list[Point]) -> Series:
+    def _live(self, case: _Case, state: Series, points: list[Point], *, stirs: bool) -> Series:
         lane = add(state.live, points, guessed=case.undated and not case.unstored)
         if lane is state.live:
             return state
         state = with_pace(state, points)
         patience = self._patience(case, state)
-        lane = replace(lane, stirred=lane.stirred or stirs(points, case.rule.mark))
+        lane = replace(lane, stirred=True) if stirs and not lane.stirred else lane
         held = self._reconcile(case, lane, View(late=False, base_ms=lane.base_ms, patience=patience))
         look_ms = case.now_ms + _held_ms(patience) if held else None
         live = settle(lane, case.now_ms - self._late_ms, case.rule.mark, patience)
         return replace(state, live=live, look_ms=look_ms)
 
-    def _late(self, case: _Case, state: Series, points: list[Point]) -> Series:
+    def _late(self, case: _Case, state: Series, points: list[Point], *, stirs: bool) -> Series:
         if not points:
             return state
         rule, lane = case.rule, state.late
         if points[0][0] <= lane.base_ms or not (lane.points or lane.base_ms):
-            lane = Lane(base=Tracker(good_seen=_good_seen(rule, state.live)))
+            lane = Lane(base=Tracker(good_seen=_good_seen(rule, state.live)), stirred=False)
         lane, patience = add(lane, points), patience_with(rule.patience, state)
-        lane = replace(lane, stirred=lane.stirred or stirs(points, rule.mark))
+        lane = replace(lane, stirred=True) if stirs and not lane.stirred else lane
         self._reconcile(case, lane, View(late=True, base_ms=lane.base_ms, patience=patience))
         horizon_ms = lane.points[-1][0] - self._late_ms
         return replace(state, late=settle(lane, horizon_ms, rule.mark, patience))
 
     def _patience(self, case: _Case, state: Series) -> Patience:
         """Return the rule's patience with this series, and remember where it had to be widened."""
-        patience, name = patience_with(case.rule.patience, state), f"{case.rule.name}: {case.gateway}/{case.channel}"
+        patience = patience_with(case.rule.patience, state)
+        if patience is case.rule.patience and not self.slow:
+            return patience
+        name = f"{case.rule.name}: {case.gateway}/{case.channel}"
         if patience is case.rule.patience:
             self.slow.pop(name, None)
         elif name not in self.slow:

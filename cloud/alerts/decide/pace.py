@@ -9,6 +9,7 @@ patience with it and the health says so, and a restart in the night does not end
 from __future__ import annotations
 
 import sqlite3
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,12 +37,12 @@ WIDER = 2.5  # one reading may be missing
 
 def with_pace(state: Series, points: Sequence[Point]) -> Series:
     """Return the state with the intervals to readings that are newer than all before."""
-    newest_ms, intervals = state.newest_ms, list(state.intervals)
-    for utc_ms, _, _ in points:
-        if utc_ms > newest_ms:
-            intervals += [utc_ms - newest_ms] if newest_ms else []
-            newest_ms = utc_ms
-    return replace(state, newest_ms=newest_ms, intervals=intervals[-KEPT:])
+    newer = sorted({point[0] for point in points if point[0] > state.newest_ms})[-KEPT - 1 :]
+    if not newer:
+        return state
+    known = [state.newest_ms, *newer] if state.newest_ms else newer
+    intervals = [*state.intervals, *(after - before for before, after in pairwise(known))]
+    return replace(state, newest_ms=newer[-1], intervals=intervals[-KEPT:])
 
 
 def pace_ms(intervals: Sequence[int]) -> int:
@@ -51,12 +52,16 @@ def pace_ms(intervals: Sequence[int]) -> int:
 
 def patient_ms(after_ms: int, sensor: Sensor) -> int:
     """Return how long this sensor may bring nothing before that is news: at least `after_ms`."""
+    if max(sensor.intervals, default=0) < after_ms:
+        return after_ms
     pace = pace_ms(sensor.intervals)
     return after_ms if pace < after_ms else round(WIDER * pace)
 
 
 def patience_with(patience: Patience, state: Series) -> Patience:
     """Return the patience with a gap that its readings can bridge; the very same where the gap is wide enough."""
+    if max(state.intervals, default=0) <= patience.gap_ms:
+        return patience
     pace = pace_ms(state.intervals)
     return patience if pace <= patience.gap_ms else replace(patience, gap_ms=round(WIDER * pace))
 

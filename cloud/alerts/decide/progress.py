@@ -1,34 +1,33 @@
 """What alerts have already seen: rule states per series, processed sequence numbers, gateways heard, ledger cursor.
 
-States of series and sensors are read once while they are in use and written once a step, however many messages a step
-judges: reading, writing and their JSON cost more than judging does. A transaction that is undone makes them forgotten,
-and what is in memory is bounded. Processed numbers are a row a range, so that a batch touches only its neighbours
-however many holes there are.
+Reading and writing cost more than judging does. So states are read once while they are in use, and written at once
+where something goes on or was decided, with all that the decision rests on; while all is calm they are written now and
+then, together with the numbers that they stand for. Whoever is killed in between finds neither, and the ledger brings
+the readings again. Processed numbers are a row a range, so that a batch touches only its neighbours however many holes
+there are; of an epoch the highest range is in memory, which is the one that grows.
 """
 
 from __future__ import annotations
 
 import logging
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import astuple, replace
 
+from cloud.alerts.decide.kept import MOST, Kept
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
 from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from cloud.alerts.journal import Journal
 
 LOG = logging.getLogger(__name__)
-KEPT = 2_000  # series, and as many sensors: 30 MB where each is read every ten seconds
-K = TypeVar("K")
-S = TypeVar("S")
 _Key = tuple[str, str, str]
 
 
@@ -44,6 +43,11 @@ class Series(msgspec.Struct, frozen=True):
     look_ms: int | None = None
     newest_ms: int = 0
     intervals: list[int] = []  # between its last readings, in ms: its pace
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes on: nothing is lost if it is judged once more."""
+        return self.look_ms is None and self.live.calm and self.late.calm
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -75,10 +79,21 @@ class Sensor(msgspec.Struct, frozen=True):
     intervals: list[int] = []
 
 
-def read_series(text: str) -> Series | None:
-    """Return a state as it was written; None for one that cannot be read: it costs its own past, and no smoke."""
+class _Range(msgspec.Struct, frozen=True):
+    """Processed sequence numbers: `first` to below `past`."""
+
+    first: int
+    past: int
+    at_ms: int
+
+
+def read_series(kept: bytes | str) -> Series | None:
+    """Return a state as it was written, as text before version 8; None for one that cannot be read.
+
+    That costs its own past, and no smoke.
+    """
     try:
-        return msgspec.json.decode(text, type=Series)
+        return msgspec.json.decode(kept, type=Series) if isinstance(kept, str) else _states.decode(kept)
     except msgspec.DecodeError as fault:
         LOG.error("series-forgotten why=%r", str(fault))  # noqa: TRY400 - no traceback is wanted of what was read
         return None
@@ -88,6 +103,8 @@ def read_sensors(db: sqlite3.Connection) -> list[Sensor]:
     """Return all sensors that are known."""
     return [_sensor(row) for row in db.execute("SELECT * FROM sensor")]
 
+
+_states = msgspec.msgpack.Decoder(Series)
 
 _OVERLAPPING = """
 SELECT first, past FROM processed WHERE gateway = :gateway AND epoch = :epoch AND past > :first AND first < :past
@@ -101,6 +118,8 @@ ON CONFLICT DO UPDATE SET look_ms = excluded.look_ms, state = excluded.state"""
 _PROCESSED = """
 INSERT INTO processed VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET past = excluded.past, at_ms = excluded.at_ms"""
+
+_NEWEST = "SELECT first, past, at_ms FROM processed WHERE gateway = ? AND epoch = ? ORDER BY first DESC LIMIT 1"
 
 _DEAD = """
 SELECT sensor.* FROM sensor JOIN presence USING (gateway) WHERE quantity = :quantity AND sensor.heard_at <= :since
@@ -119,51 +138,52 @@ def kept_cursor(db: sqlite3.Connection) -> int | None:
     return int(row[0]) if row else None
 
 
-class _Kept(Generic[K, S]):
-    """The states of one table that are in use, by key. `write` belongs into the transaction that changed them."""
-
-    def __init__(self, read: Callable[[K], S | None], save: Callable[[Iterable[tuple[K, S]]], None]) -> None:
-        self._read, self._save = read, save
-        self._states: dict[K, S] = {}
-        self._changed: dict[K, S] = {}
-
-    def get(self, key: K) -> S | None:
-        state = self._states.get(key)
-        if state is None:
-            state = self._read(key)
-            if state is not None:
-                self._states[key] = state
-        return state
-
-    def put(self, key: K, state: S) -> None:
-        self._states.pop(key, None)  # so that the first is the one that was not in use for longest
-        self._states[key] = self._changed[key] = state
-
-    def drop(self, key: K) -> None:
-        self._states.pop(key, None)
-        self._changed.pop(key, None)
-
-    def write(self) -> None:
-        if self._changed:
-            self._save(self._changed.items())
-            self._changed = {}
-        for key in list(islice(self._states, max(len(self._states) - KEPT, 0))):
-            del self._states[key]
-
-    def forget(self) -> None:
-        self._states, self._changed = {}, {}
-
-
 class Progress:
     """The tables `series`, `processed`, `presence`, `sensor` and the cursor, within the caller's transaction."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._listened_ms: int | None = None
-        self._series = _Kept(self._read_series, self._write_series)
-        self._sensors = _Kept(self._read_sensor, self._write_sensors)
-        journal.kept_by(self._series)
-        journal.kept_by(self._sensors)
+        self._series = Kept(self._read_series, self._write_series)
+        self._sensors = Kept(self._read_sensor, self._write_sensors)
+        self._newest = Kept(self._read_newest, self._write_ranges)  # range of an epoch
+        self._kept: tuple[Kept[Any, Any], ...] = (self._series, self._sensors, self._newest)
+        self._urgent = False
+        journal.kept_by(self)
+
+    def urge(self) -> None:
+        """Have all that is known written by the next transaction."""
+        self._urgent = True
+
+    def close(self) -> None:
+        """Write what is not written yet; where that fails the ledger brings it. May be called twice."""
+        if any(kept.unwritten for kept in self._kept):
+            self._urgent = True
+            with suppress(sqlite3.Error, OSError), self._journal.transaction():
+                pass
+
+    def write(self) -> None:
+        """Write what is not written yet if it is urgent, if something was decided by it, or if it is much."""
+        if self._urgent or self._journal.decided or any(kept.unwritten > MOST for kept in self._kept):
+            for kept in self._kept:
+                kept.write()
+            self._urgent = False
+
+    def done(self) -> None:
+        """The transaction is committed."""
+        for kept in self._kept:
+            kept.done()
+
+    def undo(self) -> None:
+        """The transaction is undone."""
+        self._urgent = True
+        for kept in self._kept:
+            kept.undo()
+
+    def forget(self) -> None:
+        """The journal is elsewhere."""
+        for kept in self._kept:
+            kept.forget()
 
     def series(self, rule: str, gateway: str, channel: str) -> Series:
         """Return the state of a series, a new one if there is none."""
@@ -171,32 +191,53 @@ class Progress:
 
     def save_series(self, rule: str, gateway: str, channel: str, state: Series) -> None:
         """Keep the state of a series."""
-        self._series.put((rule, gateway, channel), state)
+        key = (rule, gateway, channel)
+        before = self._series.known(key)
+        self._urgent |= before is None or not (before.calm and state.calm)
+        self._series.put(key, state)
 
     def to_look_at(self) -> list[tuple[str, str, str, int]]:
-        """Return (rule, gateway, channel, when) of the series that are to be judged again."""
-        self._series.write()
+        """Return (rule, gateway, channel, when) of the series that are to be judged again; these are always written."""
         query = "SELECT rule, gateway, channel, look_ms FROM series WHERE look_ms IS NOT NULL"
         return [(str(a), str(b), str(c), int(d)) for a, b, c, d in self._journal.db.execute(query)]
 
     def processed(self, gateway: str, epoch: str, first: int = 0, n: int = MAX_SEQ) -> Intervals:
-        """Return which of these sequence numbers rules have seen."""
+        """Return which of these sequence numbers rules have seen, in whole ranges."""
+        newest = self._newest.get((gateway, epoch))
+        if newest is None or first >= newest.past:
+            return Intervals()
+        if first >= newest.first:
+            return Intervals([(newest.first, newest.past)])
+        self._write_newest(gateway, epoch, newest)
         return ranges(self._journal.db, gateway, epoch, first, n)
 
-    def met(self, gateway: str, epoch: str, first: int, n: int) -> Intervals:
-        """Return the ranges of processed numbers that these meet or touch, whole."""
-        return ranges(self._journal.db, gateway, epoch, first - 1, n + 2)
+    def has_seen(self, gateway: str, epoch: str, first: int, n: int) -> bool:
+        """Tell, in any thread, whether rules have seen all of these as far as memory knows."""
+        newest = self._newest.known((gateway, epoch))
+        return newest is not None and newest.first <= first and first + n <= newest.past
 
-    def add_processed(
-        self, gateway: str, epoch: str, first: int, n: int, now_ms: int, met: Intervals | None = None
-    ) -> None:
-        """Keep that rules have seen these sequence numbers; neighbouring ranges become one row.
-
-        Who has just asked which they `met` spares a question.
-        """
+    def add_processed(self, gateway: str, epoch: str, first: int, n: int, now_ms: int) -> None:
+        """Keep that rules have seen these sequence numbers; neighbouring ranges become one row."""
         if not n:
             return
-        touching = list(self.met(gateway, epoch, first, n) if met is None else met)
+        key = (gateway, epoch)
+        newest = self._newest.get(key)
+        if newest is None or first > newest.past:
+            self._write_newest(gateway, epoch, newest)
+            self._newest.put(key, _Range(first, first + n, now_ms))
+        elif first >= newest.first:
+            self._newest.put(key, _Range(newest.first, max(newest.past, first + n), now_ms))
+        else:
+            self._write_newest(gateway, epoch, newest)
+            self._add_range(gateway, epoch, first, n, now_ms)
+            self._newest.drop(key)
+
+    def _write_newest(self, gateway: str, epoch: str, newest: _Range | None) -> None:
+        if newest is not None and self._newest.is_unwritten((gateway, epoch)):
+            self._write_ranges([((gateway, epoch), newest)])
+
+    def _add_range(self, gateway: str, epoch: str, first: int, n: int, now_ms: int) -> None:
+        touching = list(ranges(self._journal.db, gateway, epoch, first - 1, n + 2))
         start = min([first] + [low for low, _ in touching])
         past = max([first + n] + [high for _, high in touching])
         if any(low != start for low, _ in touching):
@@ -239,13 +280,17 @@ class Progress:
 
     def dead(self, quantity: str, at_ms: int, after_ms: int, unbroken_ms: int) -> list[Sensor]:
         """Return the sensors without a value for so long in which their gateway was there all the time."""
-        self._sensors.write()
-        where = {"quantity": quantity, "since": at_ms - after_ms, "there": at_ms - unbroken_ms}
-        return [_sensor(row) for row in self._journal.db.execute(_DEAD, where)]
+        since = at_ms - after_ms
+        where = {"quantity": quantity, "since": since, "there": at_ms - unbroken_ms}
+        found = map(_sensor, self._journal.db.execute(_DEAD, where))
+        newest = (self._sensors.known((one.gateway, one.channel, quantity)) or one for one in found)
+        return [one for one in newest if one.heard_at <= since]
 
     def save_sensor(self, sensor: Sensor) -> None:
         """Keep what is known of a sensor."""
-        self._sensors.put((sensor.gateway, sensor.channel, sensor.quantity), sensor)
+        key = (sensor.gateway, sensor.channel, sensor.quantity)
+        self._urgent |= self._sensors.known(key) is None
+        self._sensors.put(key, sensor)
 
     def forget_sensor(self, gateway: str, channel: str, quantity: str) -> None:
         """Forget a sensor: when it comes again it is a new one."""
@@ -258,8 +303,9 @@ class Progress:
         return kept_cursor(self._journal.db)
 
     def save_cursor(self, arrival_ms: int) -> None:
-        """Keep how far the ledger is read."""
+        """Keep how far the ledger is read, and all that was judged on the way: it is not read again."""
         self._journal.set_meta("cursor", str(arrival_ms))
+        self._urgent = True
 
     def _read_series(self, key: _Key) -> Series | None:
         query = "SELECT state FROM series WHERE rule = ? AND gateway = ? AND channel = ?"
@@ -267,8 +313,15 @@ class Progress:
         return read_series(row[0]) if row else None
 
     def _write_series(self, changed: Iterable[tuple[_Key, Series]]) -> None:
-        rows = [(*key, state.look_ms, msgspec.json.encode(state).decode()) for key, state in changed]
+        rows = [(*key, state.look_ms, msgspec.msgpack.encode(state)) for key, state in changed]
         self._journal.db.executemany(_SERIES, rows)
+
+    def _read_newest(self, key: tuple[str, str]) -> _Range | None:
+        row = self._journal.db.execute(_NEWEST, key).fetchone()
+        return _Range(*row) if row else None
+
+    def _write_ranges(self, changed: Iterable[tuple[tuple[str, str], _Range]]) -> None:
+        self._journal.db.executemany(_PROCESSED, [(*key, *astuple(one)) for key, one in changed])
 
     def _read_sensor(self, key: _Key) -> Sensor | None:
         query = "SELECT * FROM sensor WHERE gateway = ? AND channel = ? AND quantity = ?"

@@ -20,7 +20,7 @@ from cloud.alerts.spans import Span
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from cloud.alerts.decide.desk import Desk
     from cloud.alerts.decide.progress import Progress
@@ -47,17 +47,20 @@ class Sensors:
         self._late_ms = late_ms
         self.slow: dict[str, float] = {}  # sensors that come less often than their rule allows, in seconds
 
-    def note(self, gateway: str, channel: str, quantity: str, points: Iterable[Point], now_ms: int) -> None:
-        """Note what a channel brought; no points where it answered for this quantity without a value."""
+    def note(self, gateway: str, channel: str, quantity: str, points: Sequence[Point], now_ms: int) -> None:
+        """Note what a channel brought, in order of time; nothing where it answered without a value of this quantity."""
         at_ms = self._progress.listened_ms()
         before = self._progress.sensor(gateway, channel, quantity)
         if before is None or before.value_ms > now_ms + FUTURE_MS:  # new, or dated by a clock that was ahead
             before = Sensor(gateway, channel, quantity, 0, None, now_ms, now_ms, at_ms, at_ms)
             self._progress.save_sensor(before)
-        fresh = [p for p in points if max(now_ms - self._late_ms, before.value_ms + 1) <= p[0] <= now_ms + FUTURE_MS]
+        since_ms = max(now_ms - self._late_ms, before.value_ms + 1)
+        if not points or points[-1][0] < since_ms:
+            return
+        fresh = [point for point in points if since_ms <= point[0] <= now_ms + FUTURE_MS]
         if not fresh:
             return
-        after = self._with(before, sorted(fresh), at_ms)
+        after = self._with(before, fresh, at_ms)
         self._progress.save_sensor(after)
         for rule in self._guards[quantity]:
             self._judge(rule, after, now_ms)
@@ -84,18 +87,27 @@ class Sensors:
         guards, pace = self._guards[sensor.quantity], at_ms - sensor.heard_at
         pause_ms = min([patient_ms(rule.silence.after_ms, sensor) for rule in guards], default=UNBROKEN_MS)
         back = pace >= pause_ms or sensor.value is None
-        changed_ms, value = sensor.changed_ms, sensor.value
-        stuck_ms = sensor.value_ms - changed_ms
-        if points[0][0] - sensor.value_ms > pause_ms:
-            value = None  # nobody knows what it was in between
-        for utc_ms, _, number in points:
-            if number != value:
-                back |= self._is_stuck(sensor.quantity, stuck_ms)
-                changed_ms, value, stuck_ms = utc_ms, number, 0
+        changed_ms = sensor.changed_ms
+        numbers: list[float | None] = [point[2] for point in points]
+        unknown = points[0][0] - sensor.value_ms > pause_ms  # nobody knows what it was in between
+        if unknown or numbers.count(sensor.value) < len(numbers):
+            back |= self._is_stuck(sensor.quantity, sensor.value_ms - changed_ms)
+            others = (at for at in range(len(numbers), 0, -1) if numbers[at - 1] != numbers[-1])
+            changed_ms = points[next(others, 0)][0]
         intervals = [*sensor.intervals, *([pace] if pace and sensor.value_ms else [])][-KEPT:]
-        after = replace(sensor, value_ms=points[-1][0], value=value, changed_ms=changed_ms, heard_at=at_ms)
-        after = replace(after, intervals=intervals)
-        return replace(after, back_ms=points[0][0], back_at=at_ms) if back else after
+        back_ms, back_at = (points[0][0], at_ms) if back else (sensor.back_ms, sensor.back_at)
+        return Sensor(
+            sensor.gateway,
+            sensor.channel,
+            sensor.quantity,
+            value_ms=points[-1][0],
+            value=numbers[-1],
+            changed_ms=changed_ms,
+            back_ms=back_ms,
+            heard_at=at_ms,
+            back_at=back_at,
+            intervals=intervals,
+        )
 
     def _is_stuck(self, quantity: str, same_ms: int) -> bool:
         return any(0 < rule.silence.stuck_ms <= same_ms for rule in self._guards[quantity])
@@ -114,7 +126,10 @@ class Sensors:
                 self._desk.write(Change("ended", span, incident.id, words, "end", incident.basis), incident, now_ms)
 
     def _measure(self, rule: Rule, sensor: Sensor) -> None:
-        name, pace = f"{rule.name}: {sensor.gateway}/{sensor.channel}", pace_ms(sensor.intervals)
+        pace = pace_ms(sensor.intervals)
+        if pace <= rule.silence.after_ms and not self.slow:
+            return
+        name = f"{rule.name}: {sensor.gateway}/{sensor.channel}"
         if pace <= rule.silence.after_ms:
             self.slow.pop(name, None)
         elif name not in self.slow:

@@ -1,0 +1,96 @@
+"""While all is calm nothing is written for every message: what a decision rests on is, and a kill costs nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cloud.alerts.engine import CALM_S
+from tests.rules.garden import EPOCH, SMOKE, Bench, batch
+from wire.excerpt import excerpt_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CALM = [(10.0 * n, 5.0 + n) for n in range(4)]
+ALL = [(1, 5)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path, [SMOKE], None, tells=False)
+    made.alerts.step()
+    yield made
+    made.close()
+
+
+def written(bench: Bench) -> list[tuple[int, int]]:
+    with closing(sqlite3.connect(bench.path)) as db:
+        return db.execute("SELECT first, past FROM processed ORDER BY first").fetchall()
+
+
+def test_what_is_calm_is_written_now_and_then(bench: Bench) -> None:
+    bench.live(CALM[:2])
+    assert written(bench) == [(1, 2)], "a series is new only once"
+    bench.idle(CALM_S)
+    assert written(bench) == [(1, 3)]
+
+
+def test_a_decision_takes_along_all_that_it_rests_on(bench: Bench) -> None:
+    bench.live(CALM[:2])
+    bench.live([(11.0, 90.0)])
+    assert written(bench) == [(1, 4)]
+    with closing(sqlite3.connect(bench.path)) as db:
+        assert len(db.execute("SELECT state FROM series").fetchone()[0]) > 50
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_who_is_killed_while_all_is_calm_reads_it_again_from_the_ledger(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, killed: bool
+) -> None:
+    for at_s, value in CALM:
+        bench.live([(at_s, value)])
+        bench.store.commit([batch(bench.seq - 1, [(bench.at(at_s), value)])], bench.clock.utc_ms())
+    if killed:
+        monkeypatch.setattr(bench.alerts._progress, "close", lambda: None)
+    lane = bench.alerts._progress.series("smoke", "sg-01", "smoke-1").live
+    bench.restart()
+    assert written(bench) == ([(1, 3)] if killed else ALL)
+    bench.idle(5)
+    assert list(bench.alerts._progress.processed("sg-01", EPOCH)) == written(bench) == ALL
+    assert bench.alerts._progress.series("smoke", "sg-01", "smoke-1").live.points == lane.points
+
+
+def test_what_cannot_be_judged_takes_back_nothing_that_was(bench: Bench) -> None:
+    bench.live(CALM[:2])
+    broken = batch(3, [(bench.at(11), 5.0)])
+    broken.blocks[0].columns[0][0] = "no number"
+    bench.alerts.offer(broken, bench.clock.utc_ms())
+    bench.step()
+    assert bench.alerts.health()["poisoned"] == 1
+    assert list(bench.alerts._progress.processed("sg-01", EPOCH)) == [(1, 3)]
+    assert len(bench.alerts._progress.series("smoke", "sg-01", "smoke-1").live.points) == 2
+
+
+@pytest.mark.parametrize(("value", "at_once"), [(5.0, False), (55.0, False), (56.0, True)])
+def test_what_is_bad_is_judged_at_once(bench: Bench, value: float, *, at_once: bool) -> None:
+    bench.alerts._wake.clear()
+    said = excerpt_of(batch(1, [(bench.at(0), 5.0), (bench.at(1), value)]), bench.alerts.follows)
+    bench.alerts.offer(said, bench.clock.utc_ms())
+    assert bench.alerts._wake.is_set() is at_once
+
+
+def test_what_one_gateway_sends_in_a_row_is_one_judgement_and_two_gateways_are_two(bench: Bench) -> None:
+    """Smoke of which each message holds one reading, and the same under another name: two incidents, each whole."""
+    bench.clock.advance(300)
+    for n in range(5):
+        for gateway in ("sg-01", "sg-02"):
+            made = batch(1 + n, [(bench.at(60.0 * n), 90.0)], gateway=gateway)
+            bench.alerts.offer(made, bench.clock.utc_ms())
+    bench.step()
+    told = sorted((one.gateway, one.since_ms, one.bad_ms) for one in bench.alerts.incidents())
+    assert told == [(gateway, bench.at(0), bench.at(240)) for gateway in ("sg-01", "sg-02")]
