@@ -893,6 +893,15 @@ def test_page_table_and_store_say_the_same_of_the_past(world: World) -> None:
         assert f'<th scope="row">{day:%d/%m/%Y}</th><td>{row["mean"].replace(".", ",")}</td>' in page
 
 
+def test_a_garden_that_was_just_started_shows_the_year_before_anything_was_heard(world: World) -> None:
+    hours = [Hour(NOW_MS - at * 3_600_000, 0, 15.0, 10.0, 20.0) for at in range(1, 500)]
+    world.store.write_hours([Past("sg-01", "air-1", "air_temperature", hours)])
+    page = client(world).get(f"/T/{TREE}").text
+    assert catalogue("vi")["past.invented"] in page
+    assert "Một năm: thấp nhất 10,0" in page
+    assert "Chưa nhận được số đo nào từ sg-01/air-1." in page
+
+
 def test_all_public_trees_can_be_taken_away_as_geojson(world: World) -> None:
     tree = world.registry.trees[TREE]
     world.registry.trees[TREE] = msgspec.structs.replace(tree, precision=2)

@@ -47,6 +47,7 @@ class Answers:
             query=query(request),
             public_url=self.public_url,
             filled=self.garden.latest.filled,
+            licence=self.garden.licence,
             live_s=round(self.garden.live_s),
             **context,
         )

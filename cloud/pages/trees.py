@@ -13,13 +13,14 @@ from cloud.pages.answers import VARY, Answers, json
 from cloud.pages.course import Course
 from cloud.pages.past import Past, keeps_history
 from cloud.pages.portrait import portrait
+from cloud.pages.readings import Figure
 from cloud.registry import codes
+from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cloud.pages.past import Day
-    from cloud.pages.readings import Figure
     from cloud.pages.tree import TreeView
     from cloud.registry import Registry
     from cloud.registry.kinds import Tree
@@ -50,14 +51,13 @@ class Trees:
         registry = self._garden.registry
         figures = [figure for group in seen.groups for figure in group.figures]
         spans = await self.past.spans(figures)
-        climate = next((one for one in figures if one.quantity.name == "air_temperature"), None)
         sketch, bar_m = plan.plan(registry, seen.tree)
         return self._answers.page(
             request,
             "tree.html",
             view=seen,
             spans=spans,
-            climate=await self._course(climate, spans.hours(climate)) if climate else None,
+            climate=await self._climate(seen),
             courses=[one for one in figures if keeps_history(one)],
             end_ms=self._garden.clock.utc_ms(),
             plan=sketch,
@@ -129,6 +129,17 @@ class Trees:
             return json({"error": "there is no such zone"}, 404)
         trees = [one.code for one in registry.trees.values() if one.zone == zone and one.published]
         return json({"paths": [path for code in sorted(trees) for path in (f"/T/{code}", f"/T/{code}/hinh.svg")]})
+
+    async def _climate(self, seen: TreeView) -> Course | None:
+        """Return the warmth of a year at a tree: of the thermometer that is seen, else of one that is silent now."""
+        air = QUANTITIES["air_temperature"]
+        figures = [one for group in seen.groups for one in group.figures if one.quantity is air]
+        figures += [Figure(air, one.place, one.source, one.distance_m, "none") for one in seen.silent]
+        for figure in figures:
+            course = await self._course(figure, ())
+            if course.known:
+                return course
+        return None
 
     async def _course(self, figure: Figure, hours: tuple[Hour, ...]) -> Course:
         days = await self.past.days(figure.source, figure.quantity.name)

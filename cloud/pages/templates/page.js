@@ -3,11 +3,9 @@ age=m=>m<6e4?b.n:(m<36e5?b.m:m<864e5?b.h:b.d).replace("#",Math.floor(m/(m<36e5?6
 tick=()=>{const now=Math.max(Date.now(),b.at||0);
 all("[data-t]",e=>{e.textContent=age(now-e.dataset.t)});
 all("[data-q]",e=>{const m=now-e.dataset.q,c=e.classList;c.remove("live","late","old");c.add(m>864e5?"old":m>b.live*1e3?"late":"live")})},
-on=(i,f)=>{const e=id(i);if(e){e.hidden=0;e.onclick=()=>f(e)}},
-keep=async u=>(await caches.open("gocche")).addAll(u);
+on=(i,f)=>{const e=id(i);if(e){e.hidden=0;e.onclick=()=>f(e)}};
 tick();setInterval(tick,15e3);on("print",()=>print());
 if(n.share)on("share",()=>n.share({title:d.title,url:location.href}));
 if(n.serviceWorker){n.serviceWorker.register("/sw.js");
-if(!n.serviceWorker.controller)keep([location.href,...[...d.images].map(i=>i.src)]);
-on("trail",async e=>{await keep((await(await fetch(e.dataset.u)).json()).paths);e.textContent=e.dataset.ok;e.disabled=1})}
+on("trail",async e=>{await(await caches.open("gocche")).addAll((await(await fetch(e.dataset.u)).json()).paths);e.textContent=e.dataset.ok;e.disabled=1})}
 })(document)

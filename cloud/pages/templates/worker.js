@@ -1,28 +1,36 @@
-// A visitor under the trees has signal for a moment. What he saw stays in his browser, and is shown when the network
-// does not answer within three seconds. What is newer replaces it; what is gone here is gone there.
-const SLOW_MS = 3000;
+// A visitor under the trees has signal for a moment. What he saw of the trees stays in his browser, and is shown when
+// the network does not answer within three seconds: those pages say themselves how old they are. What is newer replaces
+// it; what is gone here is gone there. Alerts and coverage are of now, and never kept.
+const SLOW_MS = 3000, KEPT = /^\/($|[Tt]\/|l\/|icon)/, TREE = /^\/[Tt]\/[^/.]+$/;
 self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", event => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", event => event.waitUntil(begin()));
 self.addEventListener("fetch", event => {
-  const asked = event.request;
-  if (asked.method === "GET" && new URL(asked.url).origin === location.origin) event.respondWith(answer(asked));
+  const asked = event.request, address = new URL(asked.url);
+  if (asked.method === "GET" && address.origin === location.origin && KEPT.test(address.pathname))
+    event.respondWith(answer(asked, address));
 });
 
-async function answer(asked) {
+// the page that brought us was there before us
+async function begin() {
+  await self.clients.claim();
   const cache = await caches.open("gocche");
-  const kept = await cache.match(asked, { ignoreVary: true }) || await otherwise(cache, asked);
+  for (const page of await self.clients.matchAll({ type: "window" })) {
+    const { pathname } = new URL(page.url);
+    if (!KEPT.test(pathname)) continue;
+    await cache.addAll([page.url, ...(TREE.test(pathname) ? [`${pathname}/hinh.svg`] : [])]).catch(() => {});
+  }
+}
+
+async function answer(asked, address) {
+  const cache = await caches.open("gocche"), loose = { ignoreVary: true };
+  // a tree that was taken along is known by its path, whatever language the link carries
+  const kept = await cache.match(asked, loose) || await cache.match(address.origin + address.pathname, loose);
   const fresh = fetch(asked).then(async got => {
     if (got.ok) await cache.put(asked, got.clone());
-    else if (got.status < 500) await cache.delete(asked, { ignoreVary: true });
+    else if (got.status < 500) await cache.delete(asked, loose);
     return got.status >= 500 && kept ? kept : got;
   });
   if (!kept) return fresh;
   fresh.catch(() => {});
   return Promise.race([fresh.catch(() => kept), new Promise(done => setTimeout(done, SLOW_MS, kept))]);
-}
-
-// a tree that was taken along is known by its path, whatever language the link carries
-async function otherwise(cache, asked) {
-  const address = new URL(asked.url);
-  return address.search ? cache.match(address.origin + address.pathname, { ignoreVary: true }) : undefined;
 }
