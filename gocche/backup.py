@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
+from cloud.registry.book import PHOTOS
 from disk.flush import flush
 from gocche.audit import audit
 from gocche.words import Refused, both
@@ -67,9 +67,14 @@ def backup(config: CloudConfig, settings: Path, folder: Path) -> int:
     shutil.copyfile(settings, folder / SETTINGS)
     if (garden := config.folder / config.garden.path).is_dir():  # read at the first start only, for registry.db
         shutil.copytree(garden, folder / GARDEN)
+    if (photos := Path(config.data.path) / PHOTOS).is_dir():
+        shutil.copytree(photos, folder / DATA / PHOTOS, ignore=shutil.ignore_patterns(".*"))  # those half written
     engine = str(config.store.get("engine", "sqlite"))
     if engine == "sqlite":
-        unknown = audit(replace(config, data=replace(config.data, path=str(folder / DATA))), as_json=False)
+        unknown = audit(
+            msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=str(folder / DATA))),
+            as_json=False,
+        )
         for companion in (folder / DATA).glob("*.db-*"):  # of that reading: a copy is whole without them
             companion.unlink()
     else:
@@ -89,8 +94,10 @@ def restore(config: CloudConfig, folder: Path) -> int:
     """
     manifest = _manifest(folder)
     data = Path(config.data.path)
-    databases = (name for name in manifest.files if name.startswith(f"{DATA}/") and name.endswith(".db"))
-    wanted = {name: data / Path(name).name for name in databases}
+    beside = f"{DATA}/{PHOTOS}/"
+    ours = (name for name in manifest.files if name.endswith(".db") or name.startswith(beside))
+    ours = (name for name in ours if name.startswith(f"{DATA}/"))
+    wanted = {name: data / Path(name).relative_to(DATA) for name in ours}
     for name, target in wanted.items():
         for there in (target, *(target.with_name(target.name + log) for log in LOGS)):
             if there.exists() and _kept(there) not in {manifest.files[name], NOTHING}:
@@ -99,6 +106,7 @@ def restore(config: CloudConfig, folder: Path) -> int:
             raise Refused("restore", "damaged", file=folder / name)
     data.mkdir(parents=True, exist_ok=True)
     for name, target in wanted.items():
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         new = target.with_suffix(".restoring")
         shutil.copyfile(folder / name, new)
         flush(new)

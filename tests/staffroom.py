@@ -56,6 +56,7 @@ class StaffWorld:
         self.staff = Staff(
             self.accounts, self.shelf, Throttle(self.clock), self.clock, url, "https://goc.che.example",
             lambda: self.today,
+            folder / "photos",
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

@@ -70,14 +70,17 @@ def rows(config) -> list:
 @pytest.fixture
 def copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     config = settings(tmp_path / "live")
-    (tmp_path / "live").mkdir()
+    photos = tmp_path / "live" / "photos"
+    photos.mkdir(parents=True)
+    for name in ("0011-360.webp", "0011-360.jpg", ".0011-720.jpg.new"):  # the last is half written
+        (photos / name).write_bytes(name.encode())
     Quarantine(tmp_path / "live" / "quarantine.db").close()
     Book(tmp_path / "live" / "registry.db", writer=True).close()
     Spool(tmp_path / "live" / "spool.db", 1 << 20).close()  # as under `gocche up`: its numbers must never come twice
     with Writing(config) as writing:
         before = writing.n
         assert backup(config, SAMPLE, tmp_path / "copy") == 0
-        assert {path.name for path in (tmp_path / "copy" / DATA).iterdir()} == FILES
+        assert {path.name for path in (tmp_path / "copy" / DATA).iterdir()} == FILES | {"photos"}
         assert before <= len(rows(settings(tmp_path / "copy" / DATA)))
     told = capsys.readouterr().out
     assert told.index("copied store.db") < told.index("copied quarantine.db")  # may know more, never less
@@ -90,6 +93,10 @@ def test_what_was_copied_while_it_was_written_comes_back_whole(tmp_path: Path, c
     assert restore(lost, copied) == 0
     assert rows(lost) == rows(settings(copied / DATA))
     assert {path.name for path in (tmp_path / "new" / "data").glob("*.db")} == FILES
+    photos = tmp_path / "new" / "data" / "photos"
+    assert {path.name: path.read_bytes() for path in photos.iterdir()} == {
+        name: name.encode() for name in ("0011-360.webp", "0011-360.jpg")
+    }
     with Writing(lost):
         pass  # and goes on from there
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "registry.db"
+PHOTOS = "photos"  # the folder beside it
 FORM = 1  # of the tables act and change; those of the kinds grow by themselves
 BUSY_S = 5.0
 _SCHEMA = """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cloud.alerts.journal import read_open
 from cloud.alerts.wiring import JOURNAL
 from cloud.registry.book import NAME as REGISTRY
+from cloud.registry.book import PHOTOS
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
 from cloud.serve import server
@@ -53,6 +54,7 @@ class StaffRoom:
             config.staff.public_url.rstrip("/") or url(self._socket),
             config.http.public_url.rstrip("/"),
             lambda: self._gatherer.now,
+            self._folder / PHOTOS,
         )
         app, self._gate = build_app(staff)
         self._serving: threading.Event | None = None

@@ -16,8 +16,8 @@ ADMIN = frozenset({"admin"})
 
 PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
 TABLES = (
-    "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "person", "consent", "lot", "lot_input",
-    "hamlet", "commune", "province",
+    "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "person", "consent", "photo", "lot",
+    "lot_input", "hamlet", "commune", "province",
 )  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
 WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS}
@@ -53,6 +53,8 @@ MATRIX: dict[str, frozenset[str]] = {
     "import": EDIT,
     "import try": EDIT,
     "import write": EDIT,
+    "photo send": EDIT,
+    "picture": SEE,
     "stories": SEE,
     "story": SEE,
     "story save": EDIT,

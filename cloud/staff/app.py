@@ -10,11 +10,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cloud.registry.sheets import STEMS
-from cloud.staff import acts, bring_in, door, handbook, morning, stories, tables
+from cloud.staff import acts, bring_in, door, handbook, morning, photos, stories, tables
 from cloud.staff.above import Above
 from cloud.staff.access import TABLES
 from cloud.staff.gate import Gate
-from cloud.staff.uploads import LARGEST
+from cloud.staff.uploads import LARGEST, LARGEST_PHOTO
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import Way
 
@@ -31,6 +31,7 @@ CHAPTERS = {
     "calibration": "thiet-bi",
     "person": "nguoi",
     "consent": "nguoi",
+    "photo": "anh",
 }  # of a table's own
 A_DAY = {"Cache-Control": "max-age=86400"}
 
@@ -58,6 +59,8 @@ def ways() -> list[Way]:
         Way("acts", "/viec", acts.listed, "lich-su"),
         Way("act", "/viec/{act}", acts.one, "lich-su"),
         Way("undo", "/viec/{act}/lay-lai", acts.undo, "lich-su", post=True),
+        Way("photo send", "/anh", photos.send, "anh", post=True, limit=LARGEST_PHOTO),
+        Way("picture", "/anh/{name}", photos.picture, "anh"),
         Way("stories", "/chuyen", stories.listed, "chuyen"),
         Way("story", "/chuyen/{tree}/{lang}", stories.one, "chuyen"),
         Way("story save", "/chuyen/{tree}/{lang}", stories.save, "chuyen", post=True),
@@ -76,7 +79,7 @@ def _of_table(kind: str) -> list[Way]:
     return [
         Way(f"{kind} list", path, tables.listed(kind), chapter),
         Way(f"{kind} row", f"{path}/dong", tables.row(kind), chapter),
-        Way(f"{kind} new", f"{path}/moi", tables.new(kind), chapter),
+        Way(f"{kind} new", f"{path}/moi", photos.new if kind == "photo" else tables.new(kind), chapter),
         Way(f"{kind} export", f"{path}/{STEMS[kind]}.csv", tables.export(kind), chapter),
         Way(f"{kind} save", f"{path}/luu", tables.save(kind), chapter, post=True),
         Way(f"{kind} remove", f"{path}/xoa", tables.remove(kind), chapter, post=True),

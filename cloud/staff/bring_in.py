@@ -110,7 +110,7 @@ def _form(visit: Visit, *, why: str = "", said: str = "", status: int = 422) -> 
     tables = [(STEMS[kind], visit.s.say(f"kind.{kind}")) for kind in KINDS if visit.somebody.access in WRITE[kind]]
     limits = [(ending, f"{limit.size / 1e6:.0f}") for ending, limit in LIMITS.items() if ending != ".json"]
     return visit.page(
-        "import.html", status=status if told else 200, why=told, tables=[one for one in tables if one[0] != "photos"],
+        "import.html", status=status if told else 200, why=told, tables=tables,
         limits=limits,
     )  # fmt: skip
 

@@ -129,7 +129,7 @@ class Gate:
             return way.handler(visit)
         except NotYet:
             return visit.told("not_yet", status=503)
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             log.exception("nothing was written way=%r", way.name)
             return visit.told("disk", status=503)
 

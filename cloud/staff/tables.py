@@ -32,6 +32,7 @@ SHOWN = {  # what a list says of a row below its name; else its first columns
     "lot": ("code", "picked_from", "picked_to"),
     "lot_input": ("place", "code", "weight_kg"),
     "person": ("code", "access", "roles"),
+    "photo": ("tree", "author", "published"),
     "consent": ("person", "what", "valid_to"),
     "hamlet": ("code", "commune", "valid_from"),
 }

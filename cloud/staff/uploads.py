@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 MIB = 2**20
 
 
@@ -31,9 +33,18 @@ LIMITS = {
     ".geojson": Limit(5_000_000, 512 * MIB, 20),
     ".json": Limit(5_000_000, 512 * MIB, 20),
 }  # by the ending of the name
+PHOTO = Limit(8_000_000, 768 * MIB, 20)  # JPEG, PNG, WebP: whatever it is called
 ANSWER = 64 * MIB  # of what a reader may write
 FORM = 20_000  # bytes of a form around a file
 LARGEST = max(limit.size for limit in LIMITS.values()) + FORM
+LARGEST_PHOTO = PHOTO.size + FORM
+
+
+class Pictures(msgspec.Struct, frozen=True):
+    """The pictures of a photo by "size.ending"; or `why` there are none: no_photo, many_pixels, small."""
+
+    made: dict[str, bytes] = {}
+    why: str = ""
 
 
 class Unreadable(Exception):

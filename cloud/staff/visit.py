@@ -40,6 +40,7 @@ class Staff:
     url: str
     public_url: str
     today: Callable[[], Today | None]
+    photos: Path
 
     @property
     def safe(self) -> bool:

@@ -58,7 +58,7 @@ class Speaker:
     def names(self) -> tuple[str, ...]:
         """Return the columns that hold what a record is called, the first that is filled counts."""
         own = tuple(f"{column}_{lang}" for column in ("name", "product") for lang in (self.lang, self.other))
-        return (*own, "name", "model")
+        return (*own, "name", "model", f"alt_{self.lang}")
 
     def name(self, record: Record) -> str:
         """Return what people call a record, "" where it has no name."""

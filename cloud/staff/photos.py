@@ -1,0 +1,113 @@
+"""Photos of trees: taken with a telephone, made anew in three sizes, shown when somebody says so."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response
+
+from cloud.registry.cells import Bad
+from cloud.registry.draft import Rejected
+from cloud.staff.fields import blank, fields, judged, typed
+from cloud.staff.uploads import PHOTO, Pictures, Unreadable, read_aside
+from disk.flush import flush
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloud.staff.visit import Visit
+
+log = logging.getLogger(__name__)
+READER = "cloud.staff.photo_reader"
+LICENCES = ("CC BY 4.0", "CC BY-SA 4.0", "CC0 1.0")
+_NAME = re.compile(r"[0-9a-f]{16}-(360|720|1440)\.(webp|jpg)")
+_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}
+_ASKED = ("tree", "alt_vi", "alt_en", "author", "licence", "taken_on", "consent")  # when it is sent; the rest later
+
+
+def new(visit: Visit) -> Response:
+    """Choose a photo and say what it shows."""
+    texts = blank("photo") | {"tree": visit.asked("cay"), "author": visit.somebody.name, "licence": LICENCES[0]}
+    return _form(visit, texts)
+
+
+def send(visit: Visit) -> Response:
+    """Take a photo: it is made anew aside, kept, and named in the registry; or nothing is."""
+    texts = typed(visit, "photo") | {"published": "no"}
+    upload = visit.upload
+    if upload is None or not upload.body:
+        return _form(visit, texts, why="photo.no_file")
+    if len(upload.body) > PHOTO.size:
+        return visit.told("too_long", status=413, limit=f"{PHOTO.size / 1e6:.1f}")
+    texts["code"] = hashlib.sha256(upload.body).hexdigest()[:16]
+    record, bads = judged("photo", texts)
+    if record is None:
+        return _form(visit, texts, bads=bads)
+    try:
+        told = read_aside(READER, "photo", upload.body, PHOTO)
+    except Unreadable:
+        log.exception("photo not read")
+        return _form(visit, texts, why="photo.no_photo")
+    pictures = msgspec.msgpack.decode(told, type=Pictures)
+    if pictures.why:
+        return _form(visit, texts, why=f"photo.{pictures.why}")
+    kept = _keep(visit.staff.photos, texts["code"], pictures)
+    try:
+        with visit.staff.shelf.act(visit.who, f"photo {texts['code']}") as draft:
+            draft.put([record], 0)
+    except (Bad, Rejected) as error:
+        if isinstance(error, Bad):
+            return _form(visit, texts, why="photo.known")
+        for path in kept:
+            path.unlink(missing_ok=True)
+        return _form(visit, texts, bads=[bad for _, bad in error.faults])
+    return visit.go("/bang/photos/dong", k=texts["code"], xong="1")
+
+
+def picture(visit: Visit) -> Response:
+    """One picture, for staff."""
+    name = visit.parts["name"]
+    path = visit.staff.photos / name
+    if not _NAME.fullmatch(name) or not path.is_file():
+        return visit.told("missing", status=404)
+    return Response(path.read_bytes(), media_type=_TYPES[name.rpartition(".")[2]])
+
+
+def _keep(folder: Path, code: str, pictures: Pictures) -> list[Path]:
+    """Write all pictures of a photo, each whole or not at all; return those that were not there."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    made: list[Path] = []
+    try:
+        for name, body in pictures.made.items():
+            path = folder / f"{code}-{name}"
+            if not path.exists():
+                fresh = path.with_name(f".{path.name}.new")
+                made.append(fresh)
+                fresh.write_bytes(body)
+                flush(fresh)
+                fresh.replace(path)
+                made[-1] = path
+        flush(folder)
+    except OSError:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
+    return made
+
+
+def _form(visit: Visit, texts: dict[str, str], *, why: str = "", bads: list[Bad] | None = None) -> Response:
+    faults = {bad.column: visit.s.why(bad) for bad in bads or ()}
+    shown = [one for one in fields(visit, "photo", texts, faults=faults) if one.name in _ASKED]
+    return visit.page(
+        "photo.html",
+        status=422 if why or bads else 200,
+        fields=shown,
+        licences=LICENCES,
+        why=visit.s.say(why) if why else "",
+        others=[words for column, words in faults.items() if column not in _ASKED],
+        megabytes=f"{PHOTO.size / 1e6:.0f}",
+    )
