@@ -6,8 +6,10 @@ import gzip
 import json
 import re
 import threading
+import time
 from datetime import date
 from html.parser import HTMLParser
+from random import Random
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +21,12 @@ from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build, site
 from cloud.pages.lots import is_gtin
 from cloud.pages.past import midnight_ms
+from cloud.pages.plan import nearest, public
 from cloud.pages.readings import metres
 from cloud.pages.words import LANGS, Speaker, catalogue, choose, iso
 from cloud.registry import Registry, codes
 from cloud.registry.kinds import KINDS, Consent, Device, Gateway, Person, Photo, Story, Tag
+from cloud.registry.map import distance_m
 from cloud.registry.transfer import load
 from cloud.store import Hour, Past, Retry
 from cloud.stream.latest import Latest
@@ -900,6 +904,44 @@ def test_a_garden_that_was_just_started_shows_the_year_before_anything_was_heard
     assert catalogue("vi")["past.invented"] in page
     assert "Một năm: thấp nhất 10,0" in page
     assert "Chưa nhận được số đo nào từ sg-01/air-1." in page
+
+
+def test_a_probe_that_was_replaced_leaves_its_past_to_the_place_and_takes_none_along(world: World) -> None:
+    """soil-9 hung at this tree until 1 November; soil-1 came then, from another tree."""
+    start_ms = NOW_MS // DAY_MS * DAY_MS - 60 * DAY_MS
+    for channel, value in (("soil-9", 40.0), ("soil-1", 20.0)):
+        hours = [Hour(start_ms + at * 3_600_000, 5, value, value - 1, value + 1) for at in range(60 * 24)]
+        world.store.write_hours([Past("sg-01", channel, "soil_moisture", hours)])
+    world.tell({"soil-1": {"soil_moisture": 20.0}})
+    records = {kind: list(world.registry._records.get(kind, ())) for kind in KINDS}
+    moved, others = date(2025, 11, 1), [one for one in world.registry.bindings if one.channel != "soil-1"]
+    own = next(one for one in world.registry.bindings if one.channel == "soil-1")
+    old = msgspec.structs.replace(own, channel="soil-9", valid_to=moved)
+    elsewhere = msgspec.structs.replace(own, code="C0HV26", valid_to=moved)
+    world.registry = Registry(
+        records | {"binding": [*others, old, elsewhere, msgspec.structs.replace(own, valid_from=moved)]}
+    )
+    lines = client(world).get(f"/T/{TREE}/history.csv").text.splitlines()[1:]
+    means = {line.split(",")[0]: float(line.split(",")[3]) for line in lines}
+    assert means["2025-10-31"] == 40.0
+    assert means["2025-11-01"] == 20.0
+    assert len(means) >= 58, "the place's history goes on"
+
+
+def test_of_forty_thousand_trees_the_nearest_are_found_at_once(world: World) -> None:
+    tree, random = world.registry.trees[TREE], Random(7)
+    for number in range(40_000):
+        lat, lon = 21.6 + random.random() / 20, 104.55 + random.random() / 20
+        one = msgspec.structs.replace(tree, code=f"{number:06}", lat=lat, lon=lon)
+        world.registry.trees[one.code] = one
+    own = public(tree)
+    assert nearest(world.registry, own, 1), "the order is made once"
+    began = time.process_time()
+    found = nearest(world.registry, own, 60)
+    took_s = time.process_time() - began
+    truth = sorted(world.registry.trees.values(), key=lambda one: (distance_m(own, public(one)), one.code))[:60]
+    assert [one.code for one in found] == [one.code for one in truth]
+    assert took_s < 0.1
 
 
 def test_all_public_trees_can_be_taken_away_as_geojson(world: World) -> None:

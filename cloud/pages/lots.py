@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from cloud.pages.readings import Figure
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -79,18 +80,17 @@ class Lots:
 
     async def _seasons(self, lot: Lot, zone: str) -> list[Season]:
         """Return what the station of a zone measured while the buds grew, as far as that is less than a year ago."""
-        found = []
+        registry = self._garden.registry
         start = lot.picked_from - timedelta(SEASON_DAYS)
-        hung = self._garden.registry.bound_to("zone", zone, lot.picked_from)
-        for name in _TOLD:
-            for one in hung:
-                now = self._garden.latest.channel(one.gateway, one.channel)
-                if now is None or name not in now.values:
-                    continue
-                days = await self._trees.past.days(f"{one.gateway}/{one.channel}", name) or ()
+        found = []
+        for quantity in map(QUANTITIES.__getitem__, _TOLD):
+            for one in registry.bound_to("zone", zone, lot.picked_from):
+                source = f"{one.gateway}/{one.channel}"
+                figure = Figure(quantity, "zone", source, round(one.distance_m), "none", since=one.valid_from)
+                days = await self._trees.past.days(registry, figure, zone) or ()
                 own = [day for day in days if day and start <= day.on <= lot.picked_to]
                 if own:
-                    found.append(_season(QUANTITIES[name], own))
+                    found.append(_season(quantity, own))
                     break
         return found
 

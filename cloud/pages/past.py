@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.clock import hanoi
@@ -12,10 +13,10 @@ from cloud.store import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import date
 
     from cloud.clock import Clock
     from cloud.pages.readings import Figure
+    from cloud.registry import Registry
     from cloud.store import History, Hour
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -55,8 +56,11 @@ class Spans(NamedTuple):
     asked_ms: int | None  # when the oldest of those that are too old was asked for
 
     def hours(self, figure: Figure) -> tuple[Hour, ...]:
-        """Return the hours of a figure's series, oldest first."""
-        return self.found.get((figure.source, figure.quantity.name), ())
+        """Return the hours of a figure's series since its channel hangs here, oldest first."""
+        hours = self.found.get((figure.source, figure.quantity.name), ())
+        if hours and hanoi(hours[0].start_ms).date() < figure.since:
+            hours = tuple(hour for hour in hours if hanoi(hour.start_ms).date() >= figure.since)
+        return hours
 
     def beside(self, figure: Figure) -> Span | None:
         """Return the span that includes the figure itself: what is kept may be minutes older than "now"."""
@@ -73,9 +77,11 @@ class Past:
 
     def __init__(self, store: History, clock: Clock, patience_s: float) -> None:
         self._store, self._clock = store, clock
-        self._hours = Remembered(aside("ask-day", self._ask_hours), clock, KEEP_S, patience_s=patience_s, rest_s=REST_S)
+        self._hours = Remembered(
+            aside("ask-day", self._ask_hours), clock, KEEP_S, patience_s=patience_s, rest_s=REST_S, most=2_000
+        )  # of 4 kB each; a year is 70 kB
         self._days = Remembered(
-            aside("ask-year", self._ask_days), clock, KEEP_DAYS_S, patience_s=patience_s, rest_s=REST_S, most=1_000
+            aside("ask-year", self._ask_days), clock, KEEP_DAYS_S, patience_s=patience_s, rest_s=REST_S, most=200
         )
 
     async def spans(self, figures: Iterable[Figure]) -> Spans:
@@ -95,12 +101,30 @@ class Past:
                     silent, oldest_s = True, max(answer.age_s, oldest_s or 0.0)
         return Spans(found, silent, None if oldest_s is None else self._clock.utc_ms() - round(oldest_s * 1000))
 
-    async def days(self, source: str, quantity: str, patience_s: float = 0.0) -> tuple[Day | None, ...] | None:
-        """Return the last 365 days, yesterday last, None for one without an hour; None while the store is silent."""
-        try:
-            return (await self._days.get((source, quantity), patience_s)).value
-        except Retry:
-            return None
+    async def days(
+        self, registry: Registry, figure: Figure, code: str, patience_s: float = 0.0
+    ) -> tuple[Day | None, ...] | None:
+        """Return the last 365 days of a quantity at a place, yesterday last; None for a day without an hour.
+
+        A channel tells of this place only since it hangs here; before, the one did that it took the place of. None
+        for all of it while the store is silent.
+        """
+        found: list[Day | None] = [None] * YEAR
+        hung: list[tuple[str, date, date | None]] = [(figure.source, figure.since, None)]
+        before = registry.formerly(figure.place, code, figure.since)
+        hung += [(f"{one.gateway}/{one.channel}", one.valid_from, one.valid_to) for one in before]
+        first = hanoi(self._clock.utc_ms()).date() - timedelta(YEAR)
+        for source, since, until in hung:
+            if until is not None and until <= first:
+                break
+            try:
+                days = (await self._days.get((source, figure.quantity.name), patience_s)).value
+            except Retry:
+                return None
+            for at, day in enumerate(days):
+                if day and since <= day.on and (until is None or day.on < until):
+                    found[at] = found[at] or day
+        return tuple(found)
 
     def _ask_hours(self, series: Series) -> tuple[Hour, ...]:
         end_ms = self._clock.utc_ms()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
 
-from cloud.registry.map import distance_m, flat
+from cloud.registry.map import METRES_A_DEGREE, Point, distance_m, flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT, MARGIN = 320, 220, 26
 SHOWN = 60  # trees: more are dots on dots
 NEAR = 4
+_BLUR_M = 80.0  # by so much rounding to three decimals moves a tree; who is hidden better may be missed
 _POINTS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
 _BARS_M = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
@@ -35,19 +37,37 @@ def public(tree: Tree) -> tuple[float, float]:
     return round(tree.lat, tree.precision), round(tree.lon, tree.precision)
 
 
+def nearest(registry: Registry, own: Point, n: int) -> list[Tree]:
+    """Return the nearest trees that have a page, nearest first, by what is public of their places.
+
+    Of tens of thousands only those are looked at that are no farther north or south than the n-th that was found.
+    """
+    trees = registry.northward
+    south = bisect_left(trees, own[0], key=lambda one: one.lat)
+    north = south
+    found: list[tuple[float, str, Tree]] = []
+    while south > 0 or north < len(trees):
+        below = own[0] - trees[south - 1].lat if south > 0 else math.inf
+        above = trees[north].lat - own[0] if north < len(trees) else math.inf
+        if len(found) >= n and min(below, above) * METRES_A_DEGREE > found[n - 1][0] + _BLUR_M:
+            break
+        one = trees[south - 1] if below < above else trees[north]
+        south, north = (south - 1, north) if below < above else (south, north + 1)
+        insort(found, (distance_m(own, public(one)), one.code, one))
+    return [one for _, _, one in found[:n]]
+
+
 def neighbours(registry: Registry, tree: Tree) -> list[Neighbour]:
     """Return the nearest trees that have a page, nearest first, by what is public of their places."""
     own = public(tree)
-    others = [one for one in registry.trees.values() if one.published and one.code != tree.code]
-    near = sorted(others, key=lambda one: distance_m(own, public(one)))[:NEAR]
+    near = [one for one in nearest(registry, own, NEAR + 1) if one.code != tree.code][:NEAR]
     return [Neighbour(one, round(distance_m(own, public(one))), _towards(own, public(one))) for one in near]
 
 
 def plan(registry: Registry, tree: Tree) -> tuple[Markup, int]:
     """Return the map around a tree, and how many metres its scale bar stands for."""
     own = public(tree)
-    trees = [one for one in registry.trees.values() if one.published]
-    trees = sorted(trees, key=lambda one: distance_m(own, public(one)))[:SHOWN]
+    trees = nearest(registry, own, SHOWN)
     places = [flat(public(one), own) for one in trees]
     left, right = min(x for x, _ in places), max(x for x, _ in places)
     low, high = min(y for _, y in places), max(y for _, y in places)

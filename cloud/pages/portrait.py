@@ -32,7 +32,7 @@ class _Limb(NamedTuple):
     order: int
 
 
-@lru_cache(maxsize=512)  # trees of some gardens; a portrait is 15 kB
+@lru_cache(maxsize=64)  # a portrait is 20 kB
 def portrait(code: str) -> str:
     """Return the portrait of the tree with this code, as an SVG document."""
     random = Random(f"portrait {code}")

@@ -7,6 +7,7 @@ of its zone, and how far away that stands.
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,8 +17,6 @@ from cloud.registry.kinds import Calibration
 from wire.quantities import QUANTITIES, Quantity
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from cloud.registry import Registry
     from cloud.registry.kinds import Binding, Tree
     from cloud.stream.latest import ChannelNow, Latest
@@ -51,6 +50,7 @@ class Figure(msgspec.Struct, frozen=True):
     reason: int | None = None
     height_m: float | None = None  # of the sensor above its place's own point
     calibration: Calibration | None = None
+    since: date = date.min  # from which day on its channel hangs at this place
 
     @property
     def technical(self) -> bool:
@@ -64,6 +64,7 @@ class Silent(msgspec.Struct, frozen=True):
     place: str
     source: str
     distance_m: int
+    since: date
 
 
 def figures(
@@ -77,12 +78,13 @@ def figures(
         now = latest.channel(binding.gateway, binding.channel)
         source = f"{binding.gateway}/{binding.channel}"
         if now is None:
-            silent.append(Silent(place, source, distance_m))
+            silent.append(Silent(place, source, distance_m, binding.valid_from))
             continue
         heard += [
             msgspec.structs.replace(
                 _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s),
                 height_m=binding.height_m,
+                since=binding.valid_from,
                 calibration=registry.calibration(binding.gateway, binding.channel, name, today),
             )
             for name in QUANTITIES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from markupsafe import Markup
@@ -14,6 +14,7 @@ from cloud.pages.course import Course
 from cloud.pages.past import Past, keeps_history
 from cloud.pages.portrait import portrait
 from cloud.pages.readings import Figure
+from cloud.pages.remembered import Remembered, aside
 from cloud.registry import codes
 from wire.quantities import QUANTITIES
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cloud.store import Hour
 
 SVG, CSV, GEOJSON = "image/svg+xml", "text/csv", "application/geo+json"
+ALL_S = 5.0  # of tens of thousands of trees
 TABLE_S = 2.0  # for each quantity: who takes a whole table away waits longer than a visitor
 FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
 
@@ -38,6 +40,7 @@ class Trees:
         self._answers = answers
         self._garden = answers.garden
         self.past = Past(self._garden.store, self._garden.clock, self._garden.patience_s)
+        self._all = Remembered(aside("ask-trees", self._features), self._garden.clock, ALL_S, patience_s=None)
 
     async def page(self, request: Request) -> Response:
         """One tree. Lower case, dashes and look-alike letters are read as they were meant, without a redirect."""
@@ -86,7 +89,7 @@ class Trees:
         if seen is None or figure is None or not keeps_history(figure):
             return self._answers.nowhere(request)
         spans = await self.past.spans([figure])
-        course = await self._course(figure, spans.hours(figure))
+        course = await self._course(seen, figure, spans.hours(figure))
         return self._answers.page(request, "course.html", view=seen, course=course, courses=_with_past(seen))
 
     async def history(self, request: Request) -> Response:
@@ -94,10 +97,11 @@ class Trees:
         seen = self._view(request.path_params["code"])
         if seen is None:
             return json({"error": "no tree carries this code"}, 404)
+        registry = self._garden.registry
         lines = [f"# {self._garden.licence}"] if self._garden.licence else []
         lines.append("day,quantity,unit,mean,lowest,highest,hours,measured,source,distance_m,invented")
         for figure in _with_past(seen):
-            days = await self.past.days(figure.source, figure.quantity.name, TABLE_S)
+            days = await self.past.days(registry, figure, code_of(figure, seen.tree), TABLE_S)
             if days is None:
                 return json({"error": "the store does not answer at the moment"}, 503)
             lines += [_row(figure, day) for day in days if day]
@@ -113,14 +117,14 @@ class Trees:
 
     async def geojson(self, request: Request) -> Response:
         """All trees that have a page, each where the world may know it to be."""
-        speaker = self._answers.speaker(request)
-        features = [
-            tree.feature(one, speaker, f"{self._answers.public_url}/T/{one.code}")
-            for one in self._garden.registry.trees.values()
-            if one.published
-        ]
-        told = {"type": "FeatureCollection"} | _licensed(self._garden.licence) | {"features": features}
+        told = (await self._all.get(self._answers.speaker(request).lang)).value
         return json(told, media=GEOJSON)
+
+    def _features(self, lang: str) -> dict[str, Any]:
+        speaker, url = words.Speaker(lang, 0), self._answers.public_url
+        trees = [one for one in self._garden.registry.trees.values() if one.published]
+        features = [tree.feature(one, speaker, f"{url}/T/{one.code}") for one in trees]
+        return {"type": "FeatureCollection"} | _licensed(self._garden.licence) | {"features": features}
 
     async def trail(self, request: Request) -> Response:
         """What a visitor takes along of a zone: the pages of its trees, and their portraits."""
@@ -134,15 +138,15 @@ class Trees:
         """Return the warmth of a year at a tree: of the thermometer that is seen, else of one that is silent now."""
         air = QUANTITIES["air_temperature"]
         figures = [one for group in seen.groups for one in group.figures if one.quantity is air]
-        figures += [Figure(air, one.place, one.source, one.distance_m, "none") for one in seen.silent]
+        figures += [Figure(air, it.place, it.source, it.distance_m, "none", since=it.since) for it in seen.silent]
         for figure in figures:
-            course = await self._course(figure, ())
+            course = await self._course(seen, figure, ())
             if course.known:
                 return course
         return None
 
-    async def _course(self, figure: Figure, hours: tuple[Hour, ...]) -> Course:
-        days = await self.past.days(figure.source, figure.quantity.name)
+    async def _course(self, seen: TreeView, figure: Figure, hours: tuple[Hour, ...]) -> Course:
+        days = await self.past.days(self._garden.registry, figure, code_of(figure, seen.tree))
         return Course(figure, self._garden.clock.utc_ms(), hours, days or ())
 
     def _view(self, typed: str) -> TreeView | None:
@@ -150,6 +154,11 @@ class Trees:
         registry = self._garden.registry
         found = _carrier(registry, typed)
         return tree.view(self._garden, registry, found, self._garden.clock.utc_ms()) if found else None
+
+
+def code_of(figure: Figure, tree: Tree) -> str:
+    """Return the code of the place that a tree's figure was measured at."""
+    return tree.code if figure.place == "tree" else tree.zone
 
 
 def _carrier(registry: Registry, typed: str) -> Tree | None:

@@ -202,6 +202,16 @@ class Registry:
         """Return what went into a lot."""
         return [one for one in self.lot_inputs if one.lot == lot]
 
+    def formerly(self, place: str, code: str, before: date) -> list[Binding]:
+        """Return the bindings of a place that had ended by a day, the latest first."""
+        ended = [one for one in self._at.get((place, code), ()) if one.valid_to is not None and one.valid_to <= before]
+        return sorted(ended, key=lambda one: one.valid_from, reverse=True)
+
+    @cached_property
+    def northward(self) -> list[Tree]:
+        """The trees that have a page, from south to north."""
+        return sorted((tree for tree in self.trees.values() if tree.published), key=lambda tree: tree.lat)
+
     def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
         """Return where a channel hangs on a day."""
         return [bound for bound in self._hung.get((gateway, channel), ()) if _valid(bound, on)]
