@@ -98,7 +98,7 @@ def _into_sqlite(path: Path, rows: int, end_ms: int) -> None:
 def _into_influx(table: dict[str, Any], rows: int, end_ms: int) -> None:
     server = Server(InfluxConfig(**table))
     lines = _lines(rows, end_ms)
-    while body := "\n".join(islice(lines, MAX_LINES)):
+    while body := "".join(islice(lines, MAX_LINES)):
         server.write(body)
     server.close()
 

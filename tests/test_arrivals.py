@@ -10,19 +10,21 @@ from cloud.ingest import arrivals as module
 from cloud.ingest.arrivals import GROUP, GROUP_BYTES, OBJECT_BYTES, Arrivals
 from cloud.stream.connection import Arrival
 
+SHARE = GROUP_BYTES // GROUP
+
 
 def arrival(size):
     return Arrival("sg-01", "up", bytes(size), 0, False)
 
 
 @pytest.mark.parametrize(
-    ("size", "taken"), [(200, -(-GROUP_BYTES // 200)), (1_023, 65), (1_024, GROUP), (65_536, GROUP)]
+    ("size", "taken"), [(200, -(-GROUP_BYTES // 200)), (SHARE - 1, GROUP + 1), (SHARE, GROUP), (65_536, GROUP)]
 )
 def test_a_group_is_so_many_messages_or_more_of_small_ones(size, taken):
     waiting = Arrivals()
-    assert all(waiting.offer(arrival(size)) for _ in range(500))
+    assert all(waiting.offer(arrival(size)) for _ in range(700))
     assert len(waiting.take(0)) == taken
-    assert len(waiting) == 500 - taken
+    assert len(waiting) == 700 - taken
 
 
 def test_it_is_bounded_in_bytes_and_has_room_again_for_what_was_taken(monkeypatch):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 * 1024 * 1024
 OBJECT_BYTES = 600  # what a message takes beside its payload
-GROUP, GROUP_BYTES = 64, 64 * 1024  # messages of a commit; more of them while all together are so small
+GROUP, GROUP_BYTES = 64, 128 * 1024  # messages of a commit; more of them while all together are so small
 
 
 class Arrivals:

@@ -24,7 +24,8 @@ def text_of(gateway: str, block: Block, times: list[int], *, numbered: bool) -> 
     if len(times) == 1:
         return _template(gateway, block.channel, block.quantities, numbered) % tuple([column[0] for column in columns])
     pieces = _pieces(gateway, block.channel, block.quantities, numbered)
-    woven = [part for piece, column in zip(pieces, columns, strict=False) for part in (piece, map(str, column))]
+    columns[len(block.columns) :] = [list(map(str, column)) for column in columns[len(block.columns) :]]
+    woven = chain.from_iterable(zip(pieces, columns, strict=False))
     return "".join(chain.from_iterable(zip(*woven, pieces[-1], strict=False)))  # pieces never end
 
 
