@@ -19,9 +19,11 @@ from cloud.registry.kinds import ACCESS, Person
 from cloud.registry.live import found
 from cloud.staff.accounts import Accounts
 from cloud.staff.app import build
+from cloud.staff.jobs import Jobs
 from cloud.staff.shelf import Shelf
 from cloud.staff.throttle import Throttle
 from cloud.staff.visit import Staff
+from cloud.store import Retry, Sample
 from tests.rules.garden import HandClock
 from tests.visitors import GARDEN
 
@@ -43,10 +45,17 @@ def _registry() -> Path:
     return folder / "registry.db"
 
 
+class NoStore:
+    """A store that is out of reach."""
+
+    def latest(self) -> list[Sample]:
+        raise Retry("out of reach")
+
+
 class StaffWorld:
     """A registry with five people, `viewer` to `admin`, each called by their role."""
 
-    def __init__(self, folder: Path, url: str = URL) -> None:
+    def __init__(self, folder: Path, url: str = URL, store: Any = None) -> None:
         self.folder, self.url, self.clock = folder, url, HandClock(NOW_MS)
         self.loop = asyncio.new_event_loop()
         shutil.copy(_registry(), folder / "registry.db")
@@ -57,6 +66,7 @@ class StaffWorld:
             self.accounts, self.shelf, Throttle(self.clock), self.clock, url, "https://goc.che.example",
             lambda: self.today,
             folder / "photos",
+            store or NoStore(), Jobs(self.clock),
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

@@ -16,6 +16,7 @@ from cloud.rooms.listener import listen, url
 from cloud.serve import server
 from cloud.staff.accounts import NAME, Accounts
 from cloud.staff.app import build as build_app
+from cloud.staff.jobs import Jobs
 from cloud.staff.shelf import Shelf
 from cloud.staff.throttle import Throttle
 from cloud.staff.today import Alarm, Gatherer
@@ -55,6 +56,8 @@ class StaffRoom:
             config.http.public_url.rstrip("/"),
             lambda: self._gatherer.now,
             self._folder / PHOTOS,
+            self._store,
+            Jobs(clock),
         )
         app, self._gate = build_app(staff)
         self._serving: threading.Event | None = None

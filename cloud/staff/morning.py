@@ -21,7 +21,7 @@ def today(visit: Visit) -> Response:
         "today.html",
         today=visit.staff.today(),
         waiting=list(_waiting(visit)),
-        places=_places(visit),
+        places=named(visit),
         quantities={name: visit.s.one(one.vi, one.en) for name, one in QUANTITIES.items()},
     )
 
@@ -37,7 +37,7 @@ def _waiting(visit: Visit) -> Iterator[tuple[str, str]]:
         yield "/chuyen?cho=draft", visit.s.say("today.drafts", n=len(mine))
 
 
-def _places(visit: Visit) -> dict[tuple[str, str], str]:
+def named(visit: Visit) -> dict[tuple[str, str], str]:
     """Return what people call each place that something can hang at, by (place, code)."""
     found = {}
     for kind in PLACES:

@@ -71,6 +71,7 @@ class Today(msgspec.Struct, frozen=True):
     made_ms: int
     alarms: list[Alarm]
     sensors: list[Sensor]
+    quantities: frozenset[str] = frozenset()  # that anything ever told
 
     def ill(self) -> list[Sensor]:
         """Return the sensors that somebody should look at, the longest silent first."""
@@ -134,7 +135,8 @@ class Gatherer:
         midnight = hanoi(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
         end_ms = round(midnight.timestamp() * 1000)
         sensors = [self._sensor(one, newest.get(where, []), end_ms) for where, one in sorted(bound.items())]
-        return Today(now_ms, self._alarms(), sensors)
+        told = frozenset(one.quantity for samples in newest.values() for one in samples)
+        return Today(now_ms, self._alarms(), sensors, told)
 
     def _sensor(self, bound: Binding, newest: Sequence[Sample], end_ms: int) -> Sensor:
         series = {

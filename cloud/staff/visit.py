@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.registry.kinds import Person
     from cloud.staff.accounts import Accounts, Session
+    from cloud.staff.jobs import Jobs
     from cloud.staff.shelf import Shelf
     from cloud.staff.throttle import Throttle
     from cloud.staff.today import Today
     from cloud.staff.words import Speaker
+    from cloud.store import History
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -41,6 +43,8 @@ class Staff:
     public_url: str
     today: Callable[[], Today | None]
     photos: Path
+    store: History
+    jobs: Jobs
 
     @property
     def safe(self) -> bool:

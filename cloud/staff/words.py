@@ -9,6 +9,7 @@ from markupsafe import Markup
 from cloud.clock import hanoi
 from cloud.registry.kinds import key_of
 from settings.words import LANGUAGES, words
+from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from cloud.registry.cells import Bad
@@ -104,6 +105,17 @@ class Speaker:
         """Return a device as its owner knows it, by what its browser says of itself."""
         found = [next((name for mark, name in marks if mark in agent), "") for marks in (_BROWSERS, _MACHINES)]
         return ", ".join(filter(None, found)) or self.say("me.device")
+
+    def exactly(self, value: float, quantity: str) -> str:
+        """Return a value with the decimals of its quantity, and the language's own comma or point."""
+        text = f"{value:.{max(QUANTITIES[quantity].decimals, 0)}f}"
+        return text.replace(".", ",") if self.lang == "vi" else text
+
+    def moment(self, time_ms: int, step: str) -> Markup:
+        """Return a `<time>` of Vietnam as fine as a table's step: goc to the second, gio, ngay."""
+        then = hanoi(time_ms)
+        form = {"goc": "%d/%m/%Y %H:%M:%S", "gio": "%d/%m/%Y %H:%M", "ngay": "%d/%m/%Y"}[step]
+        return Markup('<time datetime="{}">{}</time>').format(then.isoformat(), f"{then:{form}}")
 
     def number(self, value: float) -> str:
         """Return a number with the language's own comma or point, one decimal."""

@@ -1,0 +1,40 @@
+"""`python -m cloud.staff.sheet_writer FOLDER NAME MEMORY SECONDS`: the workbook of a sheet, made within limits."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
+
+from cloud.staff.sheet import Sheet
+from cloud.staff.uploads import bounded
+
+
+def main(folder: str, name: str, memory: str, seconds: str) -> None:
+    """Write the answer beside what was given."""
+    bounded(int(memory), int(seconds))
+    made = msgspec.msgpack.decode((Path(folder) / name).read_bytes(), type=Sheet)
+    book = Workbook(write_only=True)
+    figures, about = book.create_sheet("so-lieu"), book.create_sheet("nguon")
+    figures.freeze_panes = "B2"
+    figures.append([_bold(figures, one) for one in made.names])
+    for row in made.rows:
+        figures.append(row)
+    for row in made.about:
+        about.append(row)
+    book.save(Path(folder) / "answer")
+
+
+def _bold(sheet: Any, text: str) -> Any:
+    cell = WriteOnlyCell(sheet, text)
+    cell.font = Font(bold=True)
+    return cell
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
