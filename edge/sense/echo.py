@@ -34,9 +34,14 @@ class Echo:
     def learn(self, frame: bytes, size: int, came: bytes) -> None:
         """Learn from what came with an answer, which undisturbed has `size` bytes, whether the line echoes.
 
-        That there is none shows only where nothing else came at all. Our words twice prove nothing: a coil is
-        confirmed with them, and by a late answer once more.
+        That there is none shows only where nothing else came at all, and only until there is one beside an answer: some
+        adapters echo now and then. Our words twice prove nothing: a coil is confirmed with them, and by a late answer
+        once more.
         """
-        rest = self.without(frame, came)
-        if self.heard is None and frame and frame not in rest:
+        rest = came.replace(frame, b"", 1) if frame else came
+        if self._told is not None or not frame or frame in rest:
+            return
+        if self.heard is None:
             self.heard = True if len(rest) < len(came) else False if len(came) == size else None
+        elif 0 < size <= len(rest) < len(came):
+            self.heard = True

@@ -105,7 +105,7 @@ class Exchange:
         self._slowest: dict[str, tuple[int, int]] = {}  # by device: the latest answer of a day, and when it came
         self.orders = Orders()
         self._finishing = self._stopped = False
-        self._end_ms = self._sent_ms = 0
+        self._end_ms = self._last_ms = self._sent_ms = 0
         self._deaf = 0
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
@@ -134,8 +134,9 @@ class Exchange:
         self.faults = []
         self.hear_out()
         self._ahead, self._deaf = b"", 0
-        self._end_ms = self._timer.mono_ms() + round(1000 * terms.budget_s)
         heard_ms = self._timer.mono_ms()
+        self._end_ms = heard_ms + round(1000 * terms.budget_s)
+        self._last_ms = heard_ms + round(2000 * terms.budget_s) + LONGEST_OWED_MS
         try:
             ask = next(poll)
             if not ask.frame:  # before a question this is done anyway
@@ -175,7 +176,10 @@ class Exchange:
 
     def _asked(self, ask: Ask, terms: Terms) -> Reply:
         if ask.frame:
-            self.serve()
+            began_ms = self._timer.mono_ms()
+            if self.serve():  # in a time of its own: a device that was not asked must not be called silent
+                self.hear_out()
+            self._end_ms = min(self._end_ms + self._timer.mono_ms() - began_ms, self._last_ms)
         if self._left_s() <= 0:
             self._deaf += 1
             if self._deaf > DEAF_ASKS:
@@ -296,13 +300,14 @@ class Exchange:
         if owed is None:
             return 0
         came, settle_ms = b"", owed.terms.settle_ms
+        kept = READ_AHEAD + len(owed.ask.frame) + owed.ask.size if owed.ask.size else LONGEST_ANSWER
         while (left_s := (owed.until_ms + settle_ms - self._timer.mono_ms()) / 1000) > 0:
             more = self._line.read(READ_AHEAD, left_s)
             if self._stopped:
                 raise Stopped
             if not more:
                 break
-            came = (came + more)[-LONGEST_ANSWER:]
+            came = (came + more)[-kept:]  # a talker's bytes are not looked through again and again
             if self._is_answer(owed.ask, came):
                 now = self._timer.mono_ms()
                 if now - owed.sent_ms >= self._late_ms(owed.terms.device):

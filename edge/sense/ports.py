@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter
 GATHER_S = 0.03  # for what follows the first byte; an adapter may hold it back for 16 ms anyway
 _NO_TERMINAL = os.strerror(errno.ENOTTY)
+# a slave takes a question that comes too soon for more of the answer before it (Modbus over Serial Line V1.02 §2.5.1.1)
+PARTED = 4  # characters: after three and a half a frame is over …
+PARTED_S = 0.002  # … at high speeds after 1.75 ms
+TALKS_ON = 10  # times so long: who is not quiet by then never is
 WRITE_S = 2.0  # beyond the time that the bytes take: a port that takes nothing for so long is hung
 
 
@@ -96,17 +100,25 @@ class SerialLine:
             raise PortLost(words + "or use an adapter that switches by itself") from lost
 
     def write(self, frame: bytes) -> None:
-        """Send all bytes."""
+        """Send all bytes, once nothing has come for a moment; what does is no answer to them."""
         if not frame:
             return
         try:
             with _losing(self._port):
+                self._part()
                 self._serial.write(frame)
         except PortLost as lost:
             if isinstance(lost.__cause__, serial.SerialTimeoutException):
                 words = f"{self._port}: takes no more bytes: is the device hung? unplug and plug it in again"
                 raise PortLost(words) from lost
             raise
+
+    def _part(self) -> None:
+        apart_s = max(PARTED * self._byte_s, PARTED_S)
+        for _ in range(TALKS_ON):
+            if self._fd not in select.select([self._fd, self._woken.fileno()], [], [], apart_s)[0]:
+                break
+            self._serial.reset_input_buffer()
 
     def read(self, size: int, patience_s: float) -> bytes:
         """Return what is there, up to `size` bytes.

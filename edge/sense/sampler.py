@@ -126,7 +126,7 @@ class Sampler:
             self._promise(wait_s)
             self._clock.wait(self._wake, wait_s)
             self._wake.clear()
-            self._orders()
+            self._orders(at)
             if self._stopped or self._clock.mono_ms() < at:
                 continue
             sensor = self._sensors[number]
@@ -176,13 +176,19 @@ class Sampler:
         channel = sensor.table.channel
         return (self._given if self._health[channel].failures < FAILURES_BEFORE_REST else self._resting)[channel]
 
-    def _orders(self) -> None:
-        """Carry out orders between two polls; without a line they are refused, as nobody can wait for one."""
+    def _orders(self, due_ms: int) -> None:
+        """Carry out orders until a poll is due, one at least; without a line they are refused: nobody can wait for one.
+
+        An order to a dead siren takes seconds; given again and again it would silence all who are asked.
+        """
         if self._line is None:
             self._exchange.orders.refuse(PortLost(self._why_lost or "the port is not open yet"))
         while self._line is not None:
             self._promise(0)
             if not self._exchange.serve():
+                break
+            if self._clock.mono_ms() >= due_ms:
+                self._wake.set()  # for those that still wait
                 break
 
     def _opened(self) -> None:

@@ -477,6 +477,41 @@ def test_another_adapter_may_echo_where_the_last_one_did_not(clock):
     assert isinstance(failed.exception(0), BadReply)
 
 
+def test_an_adapter_that_echoes_now_and_then_is_one_that_echoes(clock):
+    """What it did at first proved it for ever: the next echo of a coil was a dead siren's word."""
+    coil = rtu.write_coil(1, 0, on=True)
+    echoes = []
+
+    def respond(frame):
+        said = [(1, frame)] if echoes else []
+        return said if frame[1] == 5 else [*said, (20, answer(7))]
+
+    one = exchange(clock, TimedLine(clock, respond))
+    one.run(asking(0), TERMS)
+    assert one.echo.heard is False
+    echoes.append(1)
+    assert values(one.run(asking(0), TERMS)) == [7, 7]
+    failed = order(one, coil)
+    one.serve()
+    assert isinstance(failed.exception(0), BadReply)
+
+
+def test_the_time_of_an_order_is_not_taken_from_who_is_asked_after_it(clock):
+    """A probe that nobody had asked was called silent, because a dead siren beside it had had its time."""
+    line = TimedLine(clock, lambda frame: [(10, answer(7))] if frame != b"on" else [])
+    one = exchange(clock, line)
+    terms = Terms(timeout_s=0.3, retries=2, budget_s=1.8)
+    one._slowest["siren"] = 3_000, clock.now
+    one.orders.give(Ask(b"on", size=2), Terms(device="siren", timeout_s=0.3, budget_s=1.8))
+    assert values(one.run(asking(0), terms)) == [7]
+    for _ in range(9):
+        one.orders.give(Ask(b"on", size=2), terms)
+    began = clock.now
+    with suppress(BadReply):
+        one.run(asking(*range(9)), terms)
+    assert clock.now - began <= 3 * 1_800 + 20_000, "and a turn ends when the bus has promised it"
+
+
 def test_an_order_that_stumbles_costs_only_itself(clock):
     line = TimedLine(clock, lambda _: [(10, answer(7))])
     one = exchange(clock, line)

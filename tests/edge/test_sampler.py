@@ -251,6 +251,19 @@ def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path)
     pty.close()
 
 
+def test_a_question_waits_until_the_answer_before_is_over(tmp_path):
+    """A slave that says all twice said its first answer, once more, to the next question; and slaves need the pause."""
+    pty = Pty(tmp_path, lambda _number, frame, send: send(frame.upper()))
+    line = SerialLine(bus(baud=300), str(pty.port))  # four characters are 133 ms
+    line.write(b"one")
+    assert line.read(3, 5) == b"ONE"
+    threading.Timer(0.03, os.write, (pty.master, b"ONE")).start()
+    line.write(b"two")
+    assert line.read(3, 5) == b"TWO"
+    line.close()
+    pty.close()
+
+
 def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 300, 200)))
     one = sensor(timeout_s=3.0)
@@ -434,6 +447,29 @@ def test_every_order_is_answered_whenever_the_bus_ends():
     running.join(5)
     late = room.order("soil-1", Ask(b"off", size=3))
     assert all(isinstance(done.exception(1), PortLost) for done in (*waiting, late))
+
+
+def test_who_is_told_again_and_again_does_not_silence_who_is_asked():
+    """An order to a dead siren takes longer than the two seconds after which it was given anew: nobody was asked."""
+    clock = HandClock()
+    told = []
+
+    def far(frame):
+        if frame == b"on":
+            told.append(room.order("soil-1", Ask(b"on", size=2)))
+            room._stopped |= len(told) > 40
+            return []
+        room._stopped |= len(got) > 4
+        return [(10, answer(1, 312, 225))]
+
+    got: list[Reading] = []
+    line = TimedLine(clock, far)
+    room = Sampler(bus(), [sensor()], lambda: line, got.append, Board(), clock)
+    line.cancel = lambda: None
+    room._opened()
+    room.order("soil-1", Ask(b"on", size=2))
+    room._poll_on()
+    assert sum(bool(reading.values) for reading in got) > 4
 
 
 def test_a_date_that_cannot_be_does_not_cost_the_position(tmp_path):
