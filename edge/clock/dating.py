@@ -26,9 +26,11 @@ log = logging.getLogger(__name__)
 LOOK_S = 10.0
 MAX_TRIP_MS = 60_000  # an answer that took longer dates nothing
 SERVER_MS = 100  # how wrong the server's own clock may be
+STEP_MS = 600_000  # a device says so long what undoes a date that was confirmed for as long, or longer
 GAIN_MS = 1_000  # what a date must be narrower by, to be worth a write
 # The kernel's account of NTP is watched all the time; a receiver may have rolled over or lack leap seconds; the server
 # is ours and synchronised; networks tell modems another zone's time; a battery dies.
+_TOLD = {Source.GNSS, Source.MODEM}  # by a device: some say yesterday's date for a moment after midnight
 _TRUST = {Source.NTP: 5, Source.GNSS: 4, Source.ACK: 3, Source.MODEM: 2, Source.RTC: 1}
 
 
@@ -62,7 +64,8 @@ class Dating:
         self._clock, self._book, self._board = clock, book, board
         self._battery = Battery(clock, book, pace_s)
         self._asked_ms: int | None = None
-        self._moved: Anchor | None = None
+        self._moved: Anchor | None = None  # the first that contradicts, while all do and agree with it
+        self._since_ms = self._confirmed_ms = 0
         self.anchor = book.of(clock.boot)
         self.due = Due(LOOK_S)
         self._tell()
@@ -93,9 +96,12 @@ class Dating:
 
     def hear(self, anchor: Anchor, now: int) -> None:
         """Take a date for what is cut from now on, and for what is undated, if it is the best there is."""
+        contradicts = self.anchor is None or not _agree(anchor, self.anchor, now)
         if self.anchor is not None and not self._better(anchor, self.anchor, now):
             return
         self._book.anchor(self._clock.boot, anchor)
+        if contradicts:
+            self._since_ms = self._confirmed_ms = now
         self.anchor, self._moved = anchor, None
         self._tell()
         self.due.hurry()
@@ -129,13 +135,17 @@ class Dating:
     def _better(self, new: Anchor, known: Anchor, now: int) -> bool:
         above = _TRUST[new.source] - _TRUST[known.source]
         if _agree(new, known, now):
-            self._moved = None
+            self._moved, self._confirmed_ms = None, now
             would, was = new.off_ms(now), known.off_ms(now)
             return would <= was if above > 0 else 2 * would <= was - GAIN_MS
-        if above:
+        proven_ms = min(self._confirmed_ms - self._since_ms, STEP_MS) if new.source in _TOLD else 0
+        if above < 0 or (above > 0 and not proven_ms):
             return above > 0
-        moved, self._moved = self._moved, new  # a clock that contradicts itself is heard twice: a glitch is not a step
-        return moved is not None and moved.source is new.source and _agree(moved, new, now)
+        moved = self._moved  # a clock that contradicts itself is heard twice: a glitch is not a step
+        if moved is None or moved.source is not new.source or not _agree(moved, new, now):
+            self._moved = new
+            return False
+        return new.heard_ms - moved.heard_ms >= proven_ms
 
 
 def _agree(one: Anchor, other: Anchor, now: int) -> bool:

@@ -89,6 +89,11 @@ class _Owed(msgspec.Struct):
     until_ms: int
     answers: int = 1
 
+    @property
+    def room(self) -> int:
+        """How many bytes are looked through for an answer: a talker's are not looked through again and again."""
+        return READ_AHEAD + len(self.ask.frame) + self.ask.size if self.ask.size else LONGEST_ANSWER
+
 
 class Exchange:
     """All talk on one bus, whatever line it is on now. All but `orders` and `stop` belongs to the bus's own thread.
@@ -243,11 +248,8 @@ class Exchange:
             if quiet or found < 1:
                 raise RuntimeError(f"`find` for {terms.device} must answer or refuse when nothing more comes: {found}")
             patience_s = min(terms.timeout_s, (end_ms - self._timer.mono_ms()) / 1000)
-            more = (
-                self._line.read(min(max(found, ask.size - len(came)), READ_AHEAD), patience_s)
-                if patience_s > 0
-                else b""
-            )
+            wanted = min(max(found, ask.size - len(came)), READ_AHEAD)
+            more = self._line.read(wanted, patience_s) if patience_s > 0 else b""
             if self._stopped:
                 raise Stopped
             came += more
@@ -300,14 +302,13 @@ class Exchange:
         if owed is None:
             return 0
         came, settle_ms = b"", owed.terms.settle_ms
-        kept = READ_AHEAD + len(owed.ask.frame) + owed.ask.size if owed.ask.size else LONGEST_ANSWER
         while (left_s := (owed.until_ms + settle_ms - self._timer.mono_ms()) / 1000) > 0:
             more = self._line.read(READ_AHEAD, left_s)
             if self._stopped:
                 raise Stopped
             if not more:
                 break
-            came = (came + more)[-kept:]  # a talker's bytes are not looked through again and again
+            came = (came + more)[-owed.room :]
             if self._is_answer(owed.ask, came):
                 now = self._timer.mono_ms()
                 if now - owed.sent_ms >= self._late_ms(owed.terms.device):

@@ -139,6 +139,24 @@ def test_a_clock_that_contradicts_itself_is_heard_twice(gateway):
     assert gateway.dating.anchor.offset_ms == UTC + 2 * DAY_MS
 
 
+@pytest.mark.parametrize("proven", [Source.ACK, Source.GNSS])
+def test_a_receiver_that_jumps_for_a_while_does_not_undo_what_was_confirmed_for_longer(gateway, proven):
+    """Some say yesterday's date for a moment after midnight: one sentence outranked a month of acknowledgements."""
+    for _ in range(60):
+        gateway.hear(proven)
+        gateway.hear(Source.GNSS, uncertainty_ms=4_500)
+        gateway.clock.now += 60_000
+    for _ in range(3):
+        gateway.hear(Source.GNSS, UTC - DAY_MS, 4_500)
+        gateway.clock.now += 10_000
+    assert gateway.dating.anchor.offset_ms == UTC
+    gateway.hear(Source.GNSS, UTC, 4_500)
+    for _ in range(62):
+        gateway.hear(Source.GNSS, UTC - DAY_MS, 4_500)
+        gateway.clock.now += 10_000
+    assert gateway.dating.anchor.offset_ms == UTC - DAY_MS, "it says so for ten minutes: the other was wrong"
+
+
 def test_ntp_that_jumps_back_changes_only_what_is_cut_afterwards(gateway):
     gateway.hear(Source.NTP)
     before = gateway.read()
