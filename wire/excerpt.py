@@ -5,7 +5,7 @@ What is read is checked as the codec does; what is passed over is not, so this m
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -52,8 +52,8 @@ class _Column(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class _Series(msgspec.Struct, frozen=True, array_like=True, gc=False):
     channel: str
-    seqs: msgspec.Raw
-    times: msgspec.Raw
+    seqs: list[int]
+    times: list[int]
     columns: list[_Column]
 
 
@@ -129,7 +129,8 @@ def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, follows
         if series.channel in seen or (envelope.offset_ms is not None and min(times) < codec.EARLIEST_MS):
             raise Rejected(identity, f"channel {series.channel} stands twice in the table of series, or before 2020")
         seen.add(series.channel)
-        newest_ms = max(newest_ms, *times)
+        latest_ms = max(times)
+        newest_ms = max(newest_ms, latest_ms)
         for column in wanted:
             if (series.channel, column.quantity) in points:
                 raise Rejected(identity, f"channel {series.channel}: a quantity stands twice")
@@ -143,16 +144,26 @@ def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, follows
 def _rows(identity: Identity, series: _Series, shift_ms: int) -> tuple[list[int], list[int]]:
     """Return the sequence numbers and times of a series."""
     _, first, n = identity
-    seqs = list(accumulate(_integers(series.seqs), initial=first))
-    times = list(accumulate(accumulate(_integers(series.times)), initial=shift_ms))
-    del seqs[0], times[0]
-    if not seqs or len(seqs) != len(times):
-        raise Rejected(identity, f"channel {series.channel[: codec.MAX_NAME]!r}: {len(seqs)} rows, {len(times)} times")
+    rows = len(series.seqs)
+    if not rows or len(series.times) != rows:
+        what = f"channel {series.channel[: codec.MAX_NAME]!r}: {rows} rows, {len(series.times)} times"
+        raise Rejected(identity, what)
+    if rows == 1:
+        seqs, times = [first + series.seqs[0]], [shift_ms + series.times[0]]
+    else:
+        seqs = list(accumulate(series.seqs, initial=first))
+        times = list(accumulate(accumulate(series.times), initial=shift_ms))
+        del seqs[0], times[0]
     if min(seqs) < first or max(seqs) >= first + n:
         raise Rejected(identity, "the rows are not the sequence numbers of the envelope, each once")
-    if not CHANNEL.fullmatch(series.channel):
+    if not _is_channel(series.channel):
         raise Rejected(identity, f"channel {series.channel[: codec.MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
     return seqs, times
+
+
+@lru_cache(codec.SHAPES)
+def _is_channel(name: str) -> bool:
+    return CHANNEL.fullmatch(name) is not None
 
 
 def _points(identity: Identity, channel: str, column: _Column, seqs: list[int], times: list[int]) -> list[Point]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 
 import msgspec
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ BAD, MIDDLE, GOOD = 1, 0, -1
 MAX_POINTS = 2_000  # a flood of readings folds early instead of growing the state
 Point = tuple[int, int, float]  # UTC ms, sequence number, value
 Mark = Callable[[float], int]
+_VALUE = itemgetter(2)
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -96,7 +98,7 @@ def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
     A point is the same as another if number, time and value are: of two gateways that share the numbers of a copied
     card each has its own. The very same lane is returned where nothing is new.
     """
-    points = sorted(set(points))
+    points = list(dict.fromkeys(sorted(points)))  # they come in order: a set would have to be put into it again
     if points and not (guessed or lane.guessed) and (not lane.points or lane.points[-1] < points[0]):
         return replace(lane, points=lane.points + points)  # in order, as nearly always
     merged, guesses = list(lane.points), set(lane.guessed)
@@ -136,7 +138,7 @@ def stirs(points: Iterable[Point], mark: Mark) -> bool:
 
 def marks(points: Iterable[Point], mark: Mark) -> set[int]:
     """Return how the points are marked; each value is asked about once."""
-    return {mark(value) for value in {point[2] for point in points}}
+    return set(map(mark, set(map(_VALUE, points))))
 
 
 def _fold(lane: Lane, points: list[Point], mark: Mark, patience: Patience) -> Tracker:

@@ -93,9 +93,7 @@ class Judge:
         for rule in rules:
             if rule.quantity and rule.silence.of != "sensor":  # to that no value is bad
                 self._followers[rule.quantity].append(rule)
-        self._marks = {
-            quantity: [lru_cache(_VALUES)(rule.mark) for rule in own] for quantity, own in self._followers.items()
-        }
+        self._mark = {rule.name: lru_cache(_VALUES)(rule.mark) for rule in rules}
         self._followed = frozenset(rule.quantity for rule in rules)
         self._rules = {rule.name: rule for rule in rules}
         self._journal = journal
@@ -114,8 +112,8 @@ class Judge:
         """Tell, in any thread, whether no rule calls anything in it bad; what cannot be told is not calm."""
         try:
             for (_, quantity), points in said.points.items():
-                for mark in self._marks.get(quantity, ()):
-                    if BAD in marks(points, mark):
+                for rule in self._followers.get(quantity, ()):
+                    if BAD in marks(points, self._mark[rule.name]):
                         return False
         except _FAULTS:
             return False
@@ -190,7 +188,7 @@ class Judge:
             live = [point for point in live if not (case.undated and point[1] in done)]
             late = [point for point in late if point[1] not in done]
         try:
-            seen = marks(points, rule.mark)
+            seen = marks(points, self._mark[rule.name])
             state = self._live(case, before, live, stirs=BAD in seen)
             state = self._late(case, state, late, stirs=BAD in seen)
             if state is before:
