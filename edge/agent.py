@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from edge.clock.dating import Dating
 from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper, waiting
 from edge.keep.places import Places
+from edge.keep.spool import SpoolFull
 from edge.send.carrier import Ends
 from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
@@ -128,11 +130,14 @@ class Agent:
     def _turn_to_memory(self) -> bool:
         """The card hangs, and the keeper with it: let another take over what is not safe; tell whether one can."""
         readings, lost = self._keeper.abandon()
-        before = waiting(self._board.keeping)
-        spool = self._places.flee(self._clock.mono_ms())
+        before, hung, dated = waiting(self._board.keeping), self._spool, self._board.dated.anchor
+        spool = self._places.flee(self._clock.mono_ms(), hung.epoch, hung.acquired)
         if spool is None:
             self._board.keeping = replace(self._board.keeping, unkept=lost + len(readings))
             return False
+        if dated is not None:
+            with suppress(SpoolFull):
+                spool.dates.anchor(self._clock.boot, dated)
         self._spool, self._keeper = spool, self._keeper_of(spool, lost, before)
         for reading in readings:
             self._inbox.put(reading)

@@ -42,6 +42,10 @@ AGAIN_S = 1.0  # after the spool took nothing
 REST_S = 60.0  # before what had no room is tried again
 
 
+class Abandoned(BaseException):
+    """Another keeper went on while this one hung in its spool: nobody may catch that and go on with what both have."""
+
+
 class WayOut(Protocol):
     """What sends: the keeper lends it its thread, because it reads the spool."""
 
@@ -105,21 +109,23 @@ class Keeper:
 
     def run(self, stop: threading.Event) -> None:
         """Keep, cut, send and free until `stop`; then commit and cut what is held."""
-        while not (stop.is_set() or self._abandoned):
-            try:
-                self.step(self._pause_s())
-                self.turns += 1
-            except Exception:
-                log.exception("keeper stumbled; going on in 1 s")
-                self._clock.wait(stop, 1.0)
-        self.finish()
+        try:
+            while not stop.is_set():
+                try:
+                    self.step(self._pause_s())
+                    self.turns += 1
+                except Exception:
+                    log.exception("keeper stumbled; going on in 1 s")
+                    self._clock.wait(stop, 1.0)
+            self.finish()
+        except Abandoned:
+            log.warning("the card that hung answers; its keeper ends")
 
     def step(self, patience_s: float) -> None:
         """Take what is in the queue, waiting at most `patience_s` for the first item, then do what is due."""
         for item in self._inbox.taken(patience_s):
             self._take(item)
-            if self._abandoned:  # what comes next is not ours
-                return
+            self._go_on()  # what comes next may not be ours
         now = self._clock.mono_ms()
         if self._held.readings and self._commit_due.comes(now):
             self._commit(now)
@@ -139,14 +145,11 @@ class Keeper:
     def finish(self) -> None:
         """Commit and cut what is held, and declare what the spool does not take: nothing is lost in silence."""
         now = self._clock.mono_ms()
-        for item in () if self._abandoned else self._inbox.taken():
+        for item in self._inbox.taken():
             self._take(item)
-            if self._abandoned:
-                return
+            self._go_on()
         held = self._held
         kept = self._commit(now) or self._commit(now)  # the second try has the ballast's room
-        if self._abandoned:
-            return
         if not kept and (refuge := self._refuge()) is not None:
             self._beyond = _beyond(waiting(self._board.keeping), refuge)
             self._spool = refuge
@@ -161,10 +164,14 @@ class Keeper:
     def abandon(self) -> tuple[list[Reading], int]:
         """Another keeper takes over: this thread hangs in its spool. Return what is not safe, and how many were lost.
 
-        Should that spool take it after all, it comes to the cloud twice, which is harmless.
+        The readings first: what its spool takes at this very moment is then kept twice, and not by nobody.
         """
         self._abandoned = True
         return list(self._held.readings), self._held.lost
+
+    def _go_on(self) -> None:
+        if self._abandoned:
+            raise Abandoned
 
     # --- what comes in
 
@@ -201,6 +208,11 @@ class Keeper:
 
     def _tried(self, what: What, change: Callable[[], object]) -> bool:
         """Change the spool; where it has no room say so, give it the ballast, and return False."""
+        done = self._attempted(what, change)
+        self._go_on()  # nothing else takes long enough to be given up in
+        return done
+
+    def _attempted(self, what: What, change: Callable[[], object]) -> bool:
         try:
             change()
         except (SpoolFull, sqlite3.DatabaseError) as error:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge.due import Due
-from edge.keep.spool import Spool, SpoolFull
+from edge.keep.spool import Spool, SpoolFull, note_twins
 from edge.status import make_ours
 from edge.threads import Pulse, started
 from edge.words import note, why
@@ -82,10 +82,15 @@ class Places:
             log.warning("memory takes nothing either why=%r", str(error))
             return None
 
-    def flee(self, now: int) -> Spool | None:
-        """Return the spool in memory, and leave the card alone for a while: it hangs. None where memory takes none."""
+    def flee(self, now: int, epoch: str, last: int) -> Spool | None:
+        """Return the spool in memory, and leave the card alone for a while: it hangs. None where memory takes none.
+
+        What that hangs in is kept in memory now: the readings of its epoch beyond the `last` number that it gave.
+        """
         spool = self.refuge(why("hangs"))
         if spool is not None:
+            with suppress(OSError):
+                note_twins(self._memory, epoch, last)
             self._due = Due(AGAIN_S)
             self._due.rest(now)
         return spool

@@ -247,6 +247,72 @@ def test_a_card_that_hangs_holds_up_neither_the_start_nor_what_looks_after_it(tm
     spool.close()
 
 
+def test_what_a_card_takes_after_all_is_kept_once_and_its_keeper_touches_nothing_more(tmp_path):
+    world, memory = World(tmp_path), tmp_path / "run" / "memory.db"
+    world.connect()
+    world.read(2)
+    world.go(4)
+    answers, append, hangs = threading.Event(), world.spool.append, threading.Event()
+
+    def slow(*given):
+        hangs.set()
+        answers.wait(20)
+        return append(*given)
+
+    world.spool.append = slow
+    world.read(3)
+    world.clock.now += 70_000  # commit, cut and beat are due
+    running = threading.Thread(target=world.keeper.run, args=(threading.Event(),))
+    running.start()
+    assert hangs.wait(20)
+    readings, _ = world.keeper.abandon()
+    boot = SystemClock().boot
+    spool = Places(tmp_path / "spool.db", QUOTA, memory, boot).flee(0, world.spool.epoch, world.spool.acquired)
+    spool.append(readings, world.clock.boot)
+    world.read(1)  # for the new keeper
+    before = world.board.keeping, len(world.cloud.sent), len(world.cloud.beats), len(world.cloud.statuses)
+    answers.set()
+    running.join(20)
+    after = world.board.keeping, len(world.cloud.sent), len(world.cloud.beats), len(world.cloud.statuses)
+    assert after == before, "an epoch that comes back is the cloud's sign of two gateways"
+    assert len(list(world.inbox.taken())) == 1
+    world.spool.close()
+    spool.close()
+    card = Spool(tmp_path / "spool.db", QUOTA, boot=boot, other=memory)
+    while card.other.take_in():
+        pass
+    assert card._file.held == {world.spool.epoch: 2, spool.epoch: 3}
+    assert [path.name for path in memory.parent.iterdir()] == ["memory.lock"]
+    assert card.dropped == 0
+    card.close()
+
+
+def test_a_card_that_hangs_while_it_takes_in_what_memory_holds_leaves_memory_to_the_next_keeper(tmp_path, monkeypatch):
+    memory = Spool(tmp_path / "memory.db", QUOTA, boot=BOOT)
+    for n in range(3):
+        memory.append([Reading("soil-1", 1_000 * n, {"soil_ec": 5}, {})], BOOT)
+        memory.cut()
+    memory.close()
+    card, fled = Spool(tmp_path / "spool.db", QUOTA, boot=BOOT, other=tmp_path / "memory.db"), []
+    two, insert = Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", BOOT), card._file.insert
+
+    def hang(one):
+        fled.extend([two.flee(0, card.epoch, card.acquired)] * (not fled))
+        return insert(one)
+
+    monkeypatch.setattr(card._file, "insert", hang)
+    assert card.other.take_in()
+    (spool,) = fled
+    spool.append([Reading("soil-1", 5_000, {"soil_ec": 5}, {})], BOOT)
+    card.close()
+    spool.close()
+    card = Spool(tmp_path / "spool.db", QUOTA, boot=BOOT, other=tmp_path / "memory.db")
+    while card.other.take_in():
+        pass
+    assert card._file.held == {memory.epoch: 3, spool.epoch: 1}
+    card.close()
+
+
 def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_memory(tmp_path, monkeypatch):
     world, refuge = World(tmp_path), Spool(tmp_path / "memory.db", QUOTA)
     world.keeper._refuge = lambda: refuge

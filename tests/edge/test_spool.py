@@ -346,7 +346,7 @@ def test_the_quota_declares_the_oldest_and_keeps_urgent_ones_longest(ram_path):
     for i in range(200):
         spool.append(noise(100, 100 * i), BOOT)
         spool.cut(urgent=i == 0)
-        assert spool.used_bytes <= quota + 4 * schema.PAGE_BYTES
+        assert spool._quota.used_bytes <= quota + 4 * schema.PAGE_BYTES
     values, declared = everything(spool)
     assert {(spool.epoch, seq) for seq in (*range(1, 101), *range(19_901, 20_001))} <= values.keys()
     assert not values.keys() & declared
@@ -377,7 +377,7 @@ def test_a_machine_that_starts_again_and_again_without_a_link_still_keeps_the_ne
         acquired += 100
         spool.close()
     spool = Spool(ram_path / "spool.db", quota, boot="ee" * 8)
-    assert spool.used_bytes <= quota
+    assert spool._quota.used_bytes <= quota
     kinds = dict(spool._db.execute("SELECT kind, sum(n) FROM batch GROUP BY kind").fetchall())
     assert kinds[1] >= 4_000, "most of the room is for readings"
     assert kinds[1] + spool.dropped == acquired, "what was let go of is counted"
@@ -394,12 +394,12 @@ def test_no_drop_reads_the_table(tmp_path):
             for i in range(batches):
                 spool.append(noise(30, 30 * i), BOOT)
                 spool.cut(urgent=i % 3 == 0)
-        spool._quota._limit = spool.used_bytes - 1
+        spool._quota._limit = spool._quota.used_bytes - 1
         spool._quota.enforce()  # finds where the oldest are
         steps = []
         spool._db.set_progress_handler(lambda steps=steps: steps.append(1) and 0, 10)
         dropped = spool.dropped
-        spool._quota._limit = spool.used_bytes - 1
+        spool._quota._limit = spool._quota.used_bytes - 1
         spool._quota.enforce()
         taken[batches] = len(steps) * 10 / ((spool.dropped - dropped) / 30)
     assert taken[1_200] < 1.5 * taken[300] < 1_500

@@ -95,7 +95,7 @@ def play(path, kills, words):
 def weigh(spool, path, quota):
     """Hold the file on the disk against its quota, and count the gap records."""
     assert (path / "spool.db").stat().st_size <= quota + quota // 8 + MIB
-    assert quota * 0.9 < spool.used_bytes <= quota + MIB // 16
+    assert quota * 0.9 < spool._quota.used_bytes <= quota + MIB // 16
     kinds = dict(spool._db.execute("SELECT kind, count(*) FROM batch GROUP BY kind").fetchall())
     urgent = spool._file.one("SELECT count(*) FROM batch WHERE urgent = 1")
     assert kinds[GAP] <= urgent + 200, "a gap record for each run of what was dropped, not for each batch"

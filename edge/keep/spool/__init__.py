@@ -16,7 +16,7 @@ from edge.clock import SystemClock
 from edge.keep.spool import repair, rows
 from edge.keep.spool.dates import Dates
 from edge.keep.spool.file import File, SpoolFull, lock, machine
-from edge.keep.spool.other import Other
+from edge.keep.spool.other import Other, note_twins
 from edge.keep.spool.quota import Quota
 from edge.keep.spool.repair import is_damage
 from edge.keep.spool.rows import Kept
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wire.batch import Identity
     from wire.reading import Reading
 
-__all__ = ["EARLIER", "Kept", "Spool", "SpoolFull", "is_damage"]
+__all__ = ["EARLIER", "Kept", "Spool", "SpoolFull", "is_damage", "note_twins"]
 
 T = TypeVar("T")
 ROW_BYTES = 96  # what a row costs beyond its bytes
@@ -74,13 +74,14 @@ class Spool:
         self._db, self.dates = self._file.db, Dates(self._file)
         self._quota = Quota(self._file, quota_bytes, self.notes)
         self.epoch: str = self._file.meta("epoch")
-        fresh = self._db.execute("SELECT first, n FROM fresh").fetchall()
-        self.acquired = max(int(self._file.meta("acquired")), rows.end(fresh) - 1)
-        self.uncut: int = sum(n for _, n in fresh)
         self.other = Other(self._file, other, self._quota.enforce)
         self._anew = self.other.there  # an epoch must begin although the boot has one
         if self._anew:
             self._file.relieve()
+            self.other.forget_twins(self.epoch)
+        fresh = self._db.execute("SELECT first, n FROM fresh").fetchall()
+        self.acquired = max(int(self._file.meta("acquired")), rows.end(fresh) - 1)
+        self.uncut: int = sum(n for _, n in fresh)
         try:
             repair.fit_indexes(self._file)
             self.begin()
@@ -249,11 +250,6 @@ class Spool:
         """
         held = self.other.beside(self._file.held)
         return dict(islice(((epoch, n) for epoch, n in held.items() if epoch != self.epoch), EARLIER))
-
-    @property
-    def used_bytes(self) -> int:
-        """What is held against the quota: pages in use, and damaged files that were set aside."""
-        return self._quota.used_bytes
 
     @property
     def dropped(self) -> int:

@@ -38,6 +38,21 @@ class Other:
         """Return how many numbers of each epoch lie there or are `held` here."""
         return Counter(held) + self.left
 
+    def forget_twins(self, epoch: str) -> None:
+        """Forget what this file took after all of an epoch, and the other has as well (see `note_twins`).
+
+        Raises SpoolFull.
+        """
+        if self._path is None:
+            return
+        try:
+            said, _, last = _twins(self._path).read_text("ascii").partition(" ")
+        except (OSError, UnicodeDecodeError):
+            return
+        if said == epoch and last.isdecimal():
+            with self._file.transaction():
+                self._file.db.execute("DELETE FROM fresh WHERE first > ?", (int(last),))
+
     def take_in(self) -> bool:
         """Take over a slice, and remove the file after the last; tell whether there may be more.
 
@@ -50,7 +65,7 @@ class Other:
         self._tight = True
         more = self._slice(self._path)
         if not more:
-            for part in (*repair.parts(self._path), ballast_of(self._path)):
+            for part in (*repair.parts(self._path), ballast_of(self._path), _twins(self._path)):
                 part.unlink(missing_ok=True)
         self._tight, self.left = False, self._count()
         return more
@@ -59,15 +74,15 @@ class Other:
         at, readings, _ = how_far(self._file, path)
         with closing(opened(path)) as db:
             some = list(islice(whole(db, at), SLICE))
-            self._make_room()
-            if some:
-                pass_on(self._file, path, some, readings)
-                with suppress(sqlite3.Error):  # what stays all the same is known by its number
-                    db.execute("DELETE FROM batch WHERE id <= ?", (some[-1][0],))
-                return True
-            with self._file.transaction():
-                uncut(self._file, db, str(meta(db).get("epoch") or ""))
-                self._file.db.execute("DELETE FROM taken_over WHERE file = ?", (path.name,))  # another may get its name
+        self._make_room()
+        if some:
+            pass_on(self._file, path, some, readings)  # not open meanwhile: where the card hangs in here it is needed
+            with closing(opened(path)) as db, suppress(sqlite3.Error):  # what stays all the same is known by its number
+                db.execute("DELETE FROM batch WHERE id <= ?", (some[-1][0],))
+            return True
+        with closing(opened(path)) as db, self._file.transaction():
+            uncut(self._file, db, str(meta(db).get("epoch") or ""))
+            self._file.db.execute("DELETE FROM taken_over WHERE file = ?", (path.name,))  # another may get its name
         return False
 
     def _count(self) -> Counter[str]:
@@ -81,3 +96,15 @@ class Other:
             fresh = db.execute("SELECT sum(n) FROM fresh").fetchone()[0]
             held.update({str(meta(db).get("epoch")): fresh or 0})
         return +held
+
+
+def note_twins(path: Path, epoch: str, last: int) -> None:
+    """Say beside a spool in memory that it has what the card's may have yet taken of an epoch beyond a number.
+
+    The card hung in that, and took it or not: of the two the card forgets its own, or they would be stored twice.
+    """
+    _twins(path).write_text(f"{epoch} {last}", "ascii")
+
+
+def _twins(path: Path) -> Path:
+    return path.with_suffix(".twins")
