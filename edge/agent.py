@@ -55,7 +55,7 @@ class Agent:
         self._own = Own(clock.boot, spool.commit_s, spool.batch_s, VERSION, config.hash)
         self._file = StatusFile(status_file(folder))
         memory = status_file(folder).with_name("memory.db")
-        self._places = Places(folder / spool.path, spool.quota_mib * 1024 * 1024, memory, clock.boot)
+        self._places = Places(folder / spool.path, spool.quota_mib * 1024 * 1024, memory, clock.boot, gateway)
         self._spool = self._places.opened(clock.mono_ms())
         self._inbox = Inbox(clock, spool.commit_s)
         self._uplink = Uplink(

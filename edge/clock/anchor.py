@@ -37,6 +37,11 @@ def drift_ms(span_ms: int) -> int:
     return -(-span_ms * DRIFT_PPM // 1_000_000)
 
 
+def may_be(utc_ms: int) -> bool:
+    """Tell whether a date from outside can be true at all: all that is dated in the future is refused for good."""
+    return BUILT_MS <= utc_ms < BUILT_MS + _ROLLOVER_MS
+
+
 def device_date(text: str, heard_ms: int, source: Source) -> Anchor | None:
     """Return the anchor that a device's own date gives (ISO 8601 with offset), heard at that time of the boot.
 
@@ -49,6 +54,6 @@ def device_date(text: str, heard_ms: int, source: Source) -> Anchor | None:
     if told.tzinfo is None:
         return None
     utc_ms = round(told.timestamp() * 1000)
-    if not BUILT_MS <= utc_ms < BUILT_MS + _ROLLOVER_MS:
+    if not may_be(utc_ms):
         return None
     return Anchor(utc_ms - heard_ms, source, _HEARSAY_MS[source], heard_ms)

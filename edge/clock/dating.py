@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge.board import Dated
 from edge.clock import battery
-from edge.clock.anchor import BUILT_MS, Anchor
+from edge.clock.anchor import Anchor, may_be
 from edge.clock.battery import Battery
 from edge.due import Due
 from wire.batch import Source
@@ -91,7 +91,7 @@ class Dating:
         """
         if not ack.items and self._asked_ms is not None:
             trip_ms, self._asked_ms = now - self._asked_ms, None
-        if trip_ms is not None and trip_ms <= MAX_TRIP_MS and ack.utc_ms >= BUILT_MS:
+        if trip_ms is not None and trip_ms <= MAX_TRIP_MS and may_be(ack.utc_ms):
             self.hear(Anchor(ack.utc_ms - now, Source.ACK, trip_ms + SERVER_MS, now), now)
 
     def hear(self, anchor: Anchor, now: int) -> None:

@@ -42,8 +42,8 @@ class Places:
     The card is opened in a thread of its own: one in its death answers after a minute, or never, and holds who asks.
     """
 
-    def __init__(self, card: Path, quota_bytes: int, memory: Path, boot: str) -> None:
-        self._card, self._quota, self._memory, self._boot = card, quota_bytes, memory, boot
+    def __init__(self, card: Path, quota_bytes: int, memory: Path, boot: str, gateway: str = "") -> None:
+        self._card, self._quota, self._memory, self._boot, self._gateway = card, quota_bytes, memory, boot, gateway
         self._due: Due | None = None  # when the card is tried again; None while the spool lies there
         self._trying = threading.Thread()
         self._pulse = Pulse(self._trying, HANGS_S)
@@ -115,7 +115,7 @@ class Places:
     # --- in the card's thread
 
     def _on_card(self) -> Spool:
-        return Spool(self._card, self._quota, boot=self._boot, other=self._memory)
+        return Spool(self._card, self._quota, boot=self._boot, other=self._memory, gateway=self._gateway)
 
     def _hand_over(self, arrived: Future[Spool]) -> None:
         try:
@@ -144,7 +144,7 @@ class Places:
     def _in_memory(self, fault: Sentence | Exception) -> Spool:
         make_ours(self._memory.parent)
         again = self._memory.exists()
-        spool = Spool(self._memory, MEMORY_BYTES, boot=self._boot)
+        spool = Spool(self._memory, MEMORY_BYTES, boot=self._boot, gateway=self._gateway)
         if again:  # the card may have had its turn since, with what is in here
             with suppress(SpoolFull):
                 spool.begin(anew=True)

@@ -158,7 +158,8 @@ class Courier:
         self._heartbeat.send(now)
         for number, flight in list(self._flights.items()):
             if flight.again_ms <= now:
-                self._forget(number)
+                del self._flights[number]
+                self._window.answered(flight.size, now - flight.sent_ms)
                 if self._settled > flight.settled_before and self._spool.refused(number):
                     log.error("batch set aside after vain sendings first=%s n=%s", *flight.identity[1:])
         self._again_ms = self._later_ms if now < self._later_ms else None

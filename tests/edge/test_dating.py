@@ -194,6 +194,13 @@ def test_an_answer_counts_as_far_off_as_it_may_have_been_on_its_way(gateway):
     assert gateway.dating.anchor == Anchor(UTC, Source.ACK, 8_100, now + 8_000)
 
 
+@pytest.mark.parametrize("utc_ms", [0, UTC + 20 * 366 * 86_400_000, 2**63 - 1, 2**64 - 1])
+def test_a_server_whose_clock_is_decades_off_dates_nothing(gateway, utc_ms):
+    now = gateway.clock.mono_ms()
+    gateway.dating.answered(Ack(1, utc_ms, []), now, 100)
+    assert gateway.dating.anchor is None
+
+
 def test_a_receivers_date_counts_from_when_its_sentence_was_heard(gateway):
     """Its poll ended five seconds later: the sentence with the height came last."""
     config = msgspec.convert({"sentences": ["GGA", "RMC"]}, type=nmea0183.Config)

@@ -593,3 +593,30 @@ def test_a_damaged_file_always_opens_and_never_tells_a_wrong_value(ram_path, see
         assert again.notes
     assert again.append(some(1), BOOT) == again.acquired
     assert isinstance(decode_message("sg-01", again.get(again.cut()[-1].id).packet(), 2 * UTC), Batch)
+
+
+def test_a_gateway_that_gets_another_id_leaves_no_number_unknown_and_counts_none_as_dropped(tmp_path):
+    spool = Spool(tmp_path / "spool.db", 4 * MIB, "one machine", BOOT)  # an older one told nobody its id
+    spool.append(some(5), BOOT)
+    spool.cut()
+    spool.free((spool.epoch, 1, 5))
+    spool.close()
+    spool = Spool(tmp_path / "spool.db", 4 * MIB, "one machine", BOOT, gateway="sg-01")
+    old = spool.epoch
+    assert spool.acquired == 5, "to learn its id is not to change it"
+    spool.append(some(3), BOOT)
+    spool.cut()
+    spool.append(some(2), BOOT)
+    spool.close()
+    for _ in range(2):
+        spool = Spool(tmp_path / "spool.db", 4 * MIB, "one machine", BOOT, gateway="sg-02")
+        values, declared = everything(spool)
+        assert spool.epoch != old
+        assert values.keys() == {(old, seq) for seq in range(6, 11)}
+        assert declared == {(old, seq) for seq in range(1, 6)}
+        assert (spool.acquired, spool.dropped) == (0, 0)
+        spool.close()
+    copy = Spool(tmp_path / "spool.db", 4 * MIB, "another machine", BOOT, gateway="sg-03")
+    values, declared = everything(copy)
+    assert values.keys() | declared == {(old, seq) for seq in range(1, 11)}
+    copy.close()

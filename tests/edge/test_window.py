@@ -1,10 +1,10 @@
-"""What may be in flight: eight always, more where they are small and the answers come quickly."""
+"""What may be in flight: eight, more where they are small and quickly answered, fewer where the link is slow."""
 
 from __future__ import annotations
 
 import pytest
 
-from edge.send.window import ENOUGH_BYTES, LEAST, MOST, QUICK_MS, Window
+from edge.send.window import ENOUGH_BYTES, FIRST_BYTES, LEAST, MOST, QUICK_MS, Window
 
 
 def fill(window, size):
@@ -29,11 +29,22 @@ def fill(window, size):
 def test_quick_answers_open_it_up_to_a_number_of_bytes(size, trip_ms, most):
     window = Window()
     flying = fill(window, size)
-    assert flying == LEAST
+    assert flying == min(LEAST, -(-FIRST_BYTES // size))
     for _ in range(10 * MOST):
         window.answered(size, trip_ms)
         flying += fill(window, size) - 1
     assert flying == most
+
+
+@pytest.mark.parametrize(("size", "bytes_s", "most_s"), [(4_300, 1_000, 14), (4_300, 300, 30), (2_048, 1_000, 14)])
+def test_on_a_slow_link_little_lies_before_what_is_urgent(size, bytes_s, most_s):
+    """The link carries one message after the other, so an answer takes as long as all that was in flight."""
+    window, now, sent = Window(), 0.0, []
+    for _ in range(60):
+        sent += [now] * fill(window, size)
+        assert len(sent) * size / bytes_s <= most_s
+        now += size / bytes_s
+        window.answered(size, 1_000 * (now - sent.pop(0)))
 
 
 def test_a_slow_answer_shuts_it_to_the_least():

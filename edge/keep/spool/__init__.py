@@ -44,7 +44,8 @@ class Spool:
     `quota_bytes` bounds what lies on the card: beyond, the oldest batches become gap records, urgent ones last. Each
     boot gives numbers of its own (an epoch): a card may lose the last writes of a power cut, and then the numbers that
     went with them would be given twice (docs/decisions/0012-an-epoch-for-each-boot.md). `other` is where a spool of
-    this boot may lie that had its turn since: then an epoch begins too, and `take_in` takes over what it holds.
+    this boot may lie that had its turn since: then an epoch begins too, and `take_in` takes over what it holds. So does
+    one where the `gateway` has another id: the cloud counts by both.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Spool:
         own: str | None = None,
         boot: str | None = None,
         other: Path | None = None,
+        gateway: str = "",
     ) -> None:
         own = machine() if own is None else own
         self._boot = SystemClock().boot if boot is None else boot
@@ -61,21 +63,21 @@ class Spool:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = lock(path)
         try:
-            self._open(path, quota_bytes, own, other)
+            self._open(path, quota_bytes, own, other, gateway)
         except BaseException:
             if hasattr(self, "_file"):
                 self._file.db.close()
             os.close(self._lock)
             raise
 
-    def _open(self, path: Path, quota_bytes: int, own: str, other: Path | None) -> None:
+    def _open(self, path: Path, quota_bytes: int, own: str, other: Path | None, gateway: str) -> None:
         self.notes += repair.mend(path, own)
         self._file = File(path, quota_bytes, own)
         self._db, self.dates = self._file.db, Dates(self._file)
         self._quota = Quota(self._file, quota_bytes, self.notes)
         self.epoch: str = self._file.meta("epoch")
         self.other = Other(self._file, other, self._quota.enforce)
-        self._anew = self.other.there  # an epoch must begin although the boot has one
+        self._anew = self.other.there or repair.renamed(self._file.meta("gateway"), gateway)
         if self._anew:
             self._file.relieve()
             self.other.forget_twins(self.epoch)
@@ -85,6 +87,7 @@ class Spool:
         try:
             repair.fit_indexes(self._file)
             self.begin()
+            repair.name(self._file, gateway)
             repair.try_again(self._file)
             for damaged in repair.damaged(path):
                 self.notes += take_over(self._file, damaged, self._quota.enforce)

@@ -156,6 +156,32 @@ def try_again(file: File) -> None:
             file.held[identity[0]] = file.held.get(identity[0], 0) + identity[2]
 
 
+def renamed(known: str, gateway: str) -> bool:
+    """Tell whether two ids of a gateway are told and differ."""
+    return bool(known and gateway) and known != gateway
+
+
+def name(file: File, gateway: str) -> None:
+    """Remember whose numbers these are from now on; what waits goes out under the new id."""
+    known = file.meta("gateway")
+    if gateway and known != gateway:
+        with file.transaction():
+            if renamed(known, gateway):
+                disown(file)
+            file.set_meta("gateway", gateway)
+
+
+def disown(file: File) -> None:
+    """Declare what of earlier epochs the cloud has under another id: under this one it would be missing for ever.
+
+    Nothing is lost by that, so nothing is counted as dropped.
+    """
+    sql = "SELECT first, n FROM batch WHERE epoch = ? ORDER BY first"
+    for epoch in [epoch for epoch in file.held if epoch != file.meta("epoch")]:
+        for first, n in list(holes(file.db.execute(sql, (epoch,)), 1, 0)):
+            file.insert(rows.gap(epoch, first, n, "renamed"))
+
+
 def lose(file: File, number: int) -> None:
     """Forget a row that cannot be trusted, and declare its numbers.
 

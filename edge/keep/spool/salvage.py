@@ -50,6 +50,8 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
             rest, end = uncut(file, db, epoch)
             end = max(end, int(told.get("acquired") or 0) + 1)
             lost = repair.declare_holes(file, epoch, int(told.get("floor") or 1), end) if epoch else 0
+            if repair.renamed(str(told.get("gateway") or ""), file.meta("gateway")):
+                repair.disown(file)
             file.db.execute("INSERT OR REPLACE INTO taken_over(file) VALUES (?)", (aside.name,))
     return [note("salvaged", n=readings + rest, file=aside.name, lost=lost)]
 
