@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import Counter
-from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
@@ -19,7 +18,7 @@ from edge.due import Due
 from edge.keep.faults import Faults, What, fault
 from edge.keep.held import Held
 from edge.keep.inbox import Answer, Linked
-from edge.keep.spool import EARLIER, SpoolFull, is_damage
+from edge.keep.spool import SpoolFull, is_damage, named
 from wire import codec
 from wire.reading import Reading
 
@@ -324,7 +323,7 @@ class Keeper:
 
 def waiting(said: Status | Keeping) -> dict[str, int]:
     """Return how many numbers of each epoch wait for the cloud, as was said last; of 32 epochs at most."""
-    return {epoch: n for epoch, n in islice({**said.earlier, said.epoch: said.spooled}.items(), EARLIER) if n}
+    return named({**said.earlier, said.epoch: said.spooled})
 
 
 def _beyond(said: Mapping[str, int], spool: Spool) -> Counter[str]:

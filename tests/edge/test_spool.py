@@ -620,3 +620,16 @@ def test_a_gateway_that_gets_another_id_leaves_no_number_unknown_and_counts_none
     values, declared = everything(copy)
     assert values.keys() | declared == {(old, seq) for seq in range(1, 11)}
     copy.close()
+
+
+def test_of_many_epochs_that_wait_the_status_names_those_that_the_cloud_has_heard_of(tmp_path):
+    """The oldest are on their way; of the newest the end went first when there was a link last."""
+    epochs = []
+    for boot in range(50):
+        spool = Spool(tmp_path / "spool.db", 4 * MIB, "one machine", f"{boot:016x}")
+        spool.append(some(2), f"{boot:016x}")
+        epochs.append(spool.epoch)
+        spool.close()
+    spool = Spool(tmp_path / "spool.db", 4 * MIB, "one machine", NEXT_BOOT)
+    assert list(spool.earlier()) == epochs[:16] + epochs[-16:]
+    spool.close()

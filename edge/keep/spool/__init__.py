@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from edge.clock import SystemClock
@@ -24,18 +23,28 @@ from edge.keep.spool.salvage import take_over
 from edge.words import note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from settings.words import Sentence
     from wire.batch import Identity
     from wire.reading import Reading
 
-__all__ = ["EARLIER", "Kept", "Spool", "SpoolFull", "is_damage", "note_twins"]
+__all__ = ["Kept", "Spool", "SpoolFull", "is_damage", "named", "note_twins"]
 
 T = TypeVar("T")
 ROW_BYTES = 96  # what a row costs beyond its bytes
 EARLIER = 32  # epochs that a status names: it stays small
+
+
+def named(waiting: Mapping[str, int]) -> dict[str, int]:
+    """Return how many numbers wait of the epochs that a status names, of all in the order of their age.
+
+    The oldest, which the cloud is getting just now, and the newest, of which it has the end already: what is between it
+    has not heard of.
+    """
+    told = [(epoch, n) for epoch, n in waiting.items() if n]
+    return dict(told if len(told) <= EARLIER else told[: EARLIER // 2] + told[-EARLIER // 2 :])
 
 
 class Spool:
@@ -252,7 +261,7 @@ class Spool:
         What lies in the other spool waits too.
         """
         held = self.other.beside(self._file.held)
-        return dict(islice(((epoch, n) for epoch, n in held.items() if epoch != self.epoch), EARLIER))
+        return named({epoch: n for epoch, n in held.items() if epoch != self.epoch})
 
     @property
     def dropped(self) -> int:

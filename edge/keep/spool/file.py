@@ -39,7 +39,7 @@ class File:
         self._path, self._ballast = path, ballast_of(path)
         self.db = _connect(path, quota_bytes, machine)
         self._page_bytes = int(self.one("PRAGMA page_size"))
-        sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch"
+        sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch ORDER BY min(id)"
         self.held: dict[str, int] = dict(self.db.execute(sql).fetchall())
         self.load_ballast()
 
