@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from operator import itemgetter
+from operator import eq, itemgetter
 
 import msgspec
 from msgspec.structs import replace
@@ -98,7 +98,7 @@ def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
     A point is the same as another if number, time and value are: of two gateways that share the numbers of a copied
     card each has its own. The very same lane is returned where nothing is new.
     """
-    points = list(dict.fromkeys(sorted(points)))  # they come in order: a set would have to be put into it again
+    points = _once(sorted(points))
     if points and not (guessed or lane.guessed) and (not lane.points or lane.points[-1] < points[0]):
         return replace(lane, points=lane.points + points)  # in order, as nearly always
     merged, guesses = list(lane.points), set(lane.guessed)
@@ -116,6 +116,12 @@ def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
     if merged == lane.points:
         return lane
     return replace(lane, points=merged, guessed=sorted(guesses))
+
+
+def _once(points: list[Point]) -> list[Point]:
+    """Return sorted points each once; a set would have to be sorted again."""
+    again = any(map(eq, points, points[1:]))
+    return sorted(set(points)) if again else points
 
 
 def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
