@@ -42,7 +42,7 @@ def site(config: CloudConfig, folder: Path, url: str = "") -> int:
         latest.filled = True
         config = replace(config, http=replace(config.http, public_url=url or config.http.public_url))
         garden = garden_of(config, registry, latest, store, clock, patience_s=PATIENCE_S, still=True)
-        asyncio.run(export(build(garden), registry, folder.resolve()))
+        asyncio.run(export(build(garden), registry, folder.resolve(), garden.photos))
     except Retry as error:
         raise Refused("site", "no_store", why=error) from error
     except Lost as error:

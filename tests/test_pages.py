@@ -558,7 +558,14 @@ def test_the_public_hears_that_the_pages_are_up_and_no_more(world: World) -> Non
 
 def every_path(world: World) -> list[str]:
     found: list[str] = []
-    values = {"code": TREE, "quantity": "air_humidity", "zone": "z01", "lot": "a7k2", "giai": "95201237K3MQP"}
+    values = {
+        "code": TREE,
+        "quantity": "air_humidity",
+        "zone": "z01",
+        "lot": "a7k2",
+        "name": "x-360.webp",
+        "giai": "95201237K3MQP",
+    }
     for route in site(world.garden()).routes:
         assert isinstance(route, Route)
         path = route.path
@@ -966,6 +973,32 @@ def test_a_tree_of_a_name_has_one_portrait_and_no_two_the_same(world: World) -> 
     assert asked.get(f"/T/{TREE}/hinh.svg").content == drawn[TREE].content
     assert max(len(gzip.compress(answer.content)) for answer in drawn.values()) < 10_000
     assert asked.get("/T/000000/hinh.svg").status_code == 404
+
+
+def test_a_photo_that_is_shown_stands_where_the_drawing_did(world: World, tmp_path: Path) -> None:
+    records = {kind: list(world.registry._records.get(kind, ())) for kind in KINDS}
+    photo = Photo(
+        code="0123456789abcdef", tree=TREE, alt_vi="Cây và người hái", alt_en="x", author="Lan", licence="CC BY 4.0"
+    )
+    for width in (360, 720, 1440):
+        for kind in ("webp", "jpg"):
+            (tmp_path / f"{photo.code}-{width}.{kind}").write_bytes(b"picture " * 200)
+    path = f"/anh/{photo.code}-720.webp"
+    for published, status in ((False, 404), (True, 200)):
+        world.registry = Registry(records | {"photo": [msgspec.structs.replace(photo, published=published)]})
+        asked = client(world, photos=tmp_path)
+        page, picture = asked.get(f"/T/{TREE}").text, asked.get(path, headers={"Accept-Encoding": "gzip"})
+        assert picture.status_code == status
+        assert (path in page) == ("Cây và người hái" in page) == ("Ảnh: Lan, CC BY 4.0" in page) == published
+        assert ("hinh.svg" in page) == (not published)
+    assert picture.headers["content-type"] == "image/webp"
+    assert "content-encoding" not in picture.headers
+    assert path.replace("720", "360") in asked.get("/z/z01.json").text
+    for wrong in ("/anh/..%2Fregistry.db", f"/anh/{photo.code}-721.webp", "/anh/ffff456789abcdef-720.webp"):
+        assert asked.get(wrong).status_code == 404
+    tree = world.registry.trees[TREE]
+    world.registry.trees[TREE] = msgspec.structs.replace(tree, published=False)
+    assert client(world, photos=tmp_path).get(path).status_code == 404, "of a tree that is withheld"
 
 
 @pytest.mark.parametrize("state", ["dead", "fallen"])

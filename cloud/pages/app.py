@@ -18,8 +18,9 @@ from cloud.pages import headers, words
 from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
 from cloud.pages.front import Front
 from cloud.pages.lots import Lots
+from cloud.pages.pictures import SVG, Pictures
 from cloud.pages.remembered import Known, Remembered, aside
-from cloud.pages.trees import SVG, Trees
+from cloud.pages.trees import Trees
 from cloud.registry import codes
 from cloud.store import Retry
 
@@ -44,17 +45,18 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     """Return the routes alone, as they stand behind `cloud.pages.front`."""
     answers = Answers(garden, style, script)
     made, trees = _Site(answers), Trees(answers)
-    lots = Lots(answers, trees)
+    lots, pictures = Lots(answers, trees), Pictures(answers)
     of_a_tree = {
         ".json": trees.json,
         "": trees.page,
-        "/hinh.svg": trees.portrait,
+        "/hinh.svg": pictures.portrait,
         "/history.csv": trees.history,
         "/{quantity}": trees.course,
     }
     routes = [
         Route("/", made.index),
         *(Route(f"/{door}/{{code}}{tail}", show) for tail, show in of_a_tree.items() for door in ("T", "t")),
+        Route("/anh/{name}", pictures.photo),
         Route("/z/{zone}.json", trees.trail),
         Route("/cay.geojson", trees.geojson),
         Route("/l/{lot}", lots.page),

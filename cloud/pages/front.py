@@ -31,6 +31,7 @@ KEEP_S = 1.0
 MOST_KEPT = 256  # pages of some 20 kB
 AT_ONCE = 1_000  # pages in the making: each waits a moment for the store at most
 CACHE = b"public, max-age=60"
+PACKED = frozenset({b"image/webp", b"image/jpeg"})  # already
 PACK_FROM = 500  # bytes; below that gzip gains nothing
 _LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept
 _TYPED = b"ma="  # what stands in the box of the first page: made anew each time
@@ -163,7 +164,8 @@ def _page(status: int, headers: Headers, body: bytes) -> Page:
         rest.append((b"cache-control", CACHE if tag else b"no-store"))
     if tag:
         rest.append((b"etag", tag))
-    packed = gzip.compress(body, 6, mtime=0) if len(body) >= PACK_FROM else body
+    packs = len(body) >= PACK_FROM and told.get(b"content-type") not in PACKED
+    packed = gzip.compress(body, 6, mtime=0) if packs else body
     vary = [told[b"vary"]] if b"vary" in told else []
     if packed is not body:
         vary.append(b"Accept-Encoding")

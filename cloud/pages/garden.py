@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from cloud.clock import Clock
     from cloud.registry import Current, Registry
@@ -98,6 +99,7 @@ class Garden:
     public_url: str
     coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
+    photos: Path | None = None  # the folder that they lie in
     licence: str = ""  # under which data is given away; "": nobody has said
     still: bool = False  # kept as files: what was a minute ago then is not when somebody reads it
     live_s: float = 900.0

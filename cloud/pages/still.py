@@ -32,7 +32,7 @@ class Lost(Exception):
     """A page could not be made: an export that lacks one is none."""
 
 
-async def export(front: Front, registry: Registry, folder: Path) -> None:
+async def export(front: Front, registry: Registry, folder: Path, photos: Path | None = None) -> None:
     """Write all pages into a folder, all or none, in place of an earlier export.
 
     Raises Lost, and OSError where the disk takes nothing.
@@ -40,7 +40,7 @@ async def export(front: Front, registry: Registry, folder: Path) -> None:
     new = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     try:
-        for path in paths(registry):
+        for path in (*paths(registry), *_pictures(registry, photos)):
             await _written(front, path, new)
         for code in _codes(registry):
             _as_typed(new, code)
@@ -78,7 +78,7 @@ server {{
     charset utf-8;
     charset_types text/html text/csv application/json application/geo+json;
     types {{ text/html html; image/svg+xml svg; application/json json; application/geo+json geojson;
-            text/csv csv; text/javascript js; }}
+            text/csv csv; text/javascript js; image/webp webp; image/jpeg jpg; }}
     location = / {{ try_files /index$tongue.html =404; }}
     location = /{CONF} {{ return 404; }}
     location / {{ try_files $uri$tongue.html $uri.html $uri =404; }}
@@ -87,6 +87,13 @@ server {{
 {guards}
 }}
 """
+
+
+def _pictures(registry: Registry, photos: Path | None) -> list[str]:
+    """Return the pictures that there are of photos that are shown, of trees that are."""
+    trees = registry.trees
+    shown = [one.code for one in registry.photos.values() if one.tree in trees and trees[one.tree].published]
+    return [f"/anh/{file.name}" for code in shown for file in sorted(photos.glob(f"{code}-*"))] if photos else []
 
 
 async def _written(front: Front, path: str, folder: Path) -> None:

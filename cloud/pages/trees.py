@@ -12,7 +12,6 @@ from cloud.pages import lots, plan, tree, words
 from cloud.pages.answers import VARY, Answers, json
 from cloud.pages.course import Course
 from cloud.pages.past import Past, keeps_history
-from cloud.pages.portrait import portrait
 from cloud.pages.readings import Figure
 from cloud.pages.remembered import Remembered, aside
 from cloud.registry import codes
@@ -23,14 +22,12 @@ if TYPE_CHECKING:
 
     from cloud.pages.past import Day
     from cloud.pages.tree import TreeView
-    from cloud.registry import Registry
     from cloud.registry.kinds import Tree
     from cloud.store import Hour
 
-SVG, CSV, GEOJSON = "image/svg+xml", "text/csv", "application/geo+json"
+CSV, GEOJSON = "text/csv", "application/geo+json"
 ALL_S = 5.0  # of tens of thousands of trees
 TABLE_S = 2.0  # for each quantity: who takes a whole table away waits longer than a visitor
-FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
 
 
 class Trees:
@@ -65,6 +62,7 @@ class Trees:
             end_ms=self._garden.clock.utc_ms(),
             plan=sketch,
             bar_m=bar_m,
+            photo=registry.photos.get(seen.tree.code),
             lots=lots.of_tree(registry, seen.tree),
             neighbours=plan.neighbours(registry, seen.tree),
             shown_code=codes.shown(seen.tree.code),
@@ -108,13 +106,6 @@ class Trees:
         name = {"Content-Disposition": f'inline; filename="{seen.tree.code}.csv"'}
         return Response("\n".join([*lines, ""]), 200, VARY | name, CSV)
 
-    async def portrait(self, request: Request) -> Response:
-        """A tree as it is drawn where no photo is. A code that shows no tree has no portrait."""
-        found = _carrier(self._garden.registry, request.path_params["code"])
-        if found is None:
-            return self._answers.nowhere(request)
-        return Response(portrait(found.code), 200, FOR_A_DAY, SVG)
-
     async def geojson(self, request: Request) -> Response:
         """All trees that have a page, each where the world may know it to be."""
         told = (await self._all.get(self._answers.speaker(request).lang)).value
@@ -132,7 +123,9 @@ class Trees:
         if zone not in registry.zones:
             return json({"error": "there is no such zone"}, 404)
         trees = [one.code for one in registry.trees.values() if one.zone == zone and one.published]
-        return json({"paths": [path for code in sorted(trees) for path in (f"/T/{code}", f"/T/{code}/hinh.svg")]})
+        photos = {code: f"/anh/{photo.code}-360.webp" for code, photo in registry.photos.items()}
+        pairs = [(f"/T/{code}", photos.get(code, f"/T/{code}/hinh.svg")) for code in sorted(trees)]
+        return json({"paths": [path for pair in pairs for path in pair]})
 
     async def _climate(self, seen: TreeView) -> Course | None:
         """Return the warmth of a year at a tree: of the thermometer that is seen, else of one that is silent now."""
@@ -152,19 +145,13 @@ class Trees:
     def _view(self, typed: str) -> TreeView | None:
         """Return the tree that carries a code, all of it out of one reading of the registry."""
         registry = self._garden.registry
-        found = _carrier(registry, typed)
+        found = registry.shown(typed)
         return tree.view(self._garden, registry, found, self._garden.clock.utc_ms()) if found else None
 
 
 def code_of(figure: Figure, tree: Tree) -> str:
     """Return the code of the place that a tree's figure was measured at."""
     return tree.code if figure.place == "tree" else tree.zone
-
-
-def _carrier(registry: Registry, typed: str) -> Tree | None:
-    code = codes.normalise(typed)
-    found = registry.carrier(code) if code else None
-    return found if found and found.published else None
 
 
 def _with_past(seen: TreeView) -> list[Figure]:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
 
 import msgspec
 
+from cloud.registry import codes
 from cloud.registry.kinds import (
     Binding,
     Calibration,
@@ -18,6 +20,7 @@ from cloud.registry.kinds import (
     Lot,
     LotInput,
     Person,
+    Photo,
     Province,
     Record,
     Story,
@@ -28,7 +31,6 @@ from cloud.registry.kinds import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date
 
     from cloud.registry.sheets import Problem
 
@@ -128,6 +130,12 @@ class Registry:
         tag = self.tags.get(code)
         return self.trees.get(code) or (self.trees.get(tag.tree) if tag and tag.state == "bound" else None)
 
+    def shown(self, typed: str) -> Tree | None:
+        """Return the tree with a page that carries a code, as a person typed it."""
+        code = codes.normalise(typed)
+        found = self.carrier(code) if code else None
+        return found if found and found.published else None
+
     def state(self, code: str) -> str:
         """Return why a code shows no tree: withheld, blank (so is a printed tag), retired; unknown: never minted."""
         if self.carrier(code) is not None:
@@ -187,6 +195,12 @@ class Registry:
         """Return what the numbers of a series mean on a day, None where nobody has compared them with anything."""
         own = self._calibrations.get((gateway, channel, quantity), ())
         return next((one for one in own if _valid(one, on)), None)
+
+    @cached_property
+    def photos(self) -> dict[str, Photo]:
+        """The photo of each tree that has one to show, by the tree's code: the one that was taken last."""
+        shown = [one for one in self._of("photo", Photo) if one.published]
+        return {one.tree: one for one in sorted(shown, key=lambda one: (one.taken_on or date.min, one.code))}
 
     @cached_property
     def lots(self) -> dict[str, Lot]:

@@ -14,6 +14,7 @@ from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build as build_app
 from cloud.pages.garden import Garden
 from cloud.registry.book import NAME as REGISTRY
+from cloud.registry.book import PHOTOS
 from cloud.registry.live import Live
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
@@ -122,6 +123,7 @@ def garden_of(
         clock=clock,
         public_url=config.http.public_url or near,
         coverage=Coverage(current, latest, store, clock),
+        photos=Path(config.data.path) / PHOTOS,
         licence=config.garden.licence,
         incidents=lambda: read_incidents(journal, SHOWN, of_people),
         **how,

@@ -1,7 +1,7 @@
 // A visitor under the trees has signal for a moment. What he saw of the trees stays in his browser, and is shown when
 // the network does not answer within three seconds: those pages say themselves how old they are. What is newer replaces
 // it; what is gone here is gone there. Alerts and coverage are of now, and never kept.
-const SLOW_MS = 3000, KEPT = /^\/($|[Tt]\/|l\/|icon)/, TREE = /^\/[Tt]\/[^/.]+$/;
+const SLOW_MS = 3000, KEPT = /^\/($|[Tt]\/|l\/|anh\/|icon)/, TREE = /^\/[Tt]\/[^/.]+$/;
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", event => event.waitUntil(begin()));
 self.addEventListener("fetch", event => {
@@ -24,7 +24,8 @@ async function begin() {
 async function answer(asked, address) {
   const cache = await caches.open("gocche"), loose = { ignoreVary: true };
   // a tree that was taken along is known by its path, whatever language the link carries
-  const kept = await cache.match(asked, loose) || await cache.match(address.origin + address.pathname, loose);
+  const kept = await cache.match(asked, loose) || await cache.match(address.origin + address.pathname, loose) ||
+    await cache.match(address.origin + address.pathname.replace(/-\d+\.\w+$/, "-360.webp"), loose);
   const fresh = fetch(asked).then(async got => {
     if (got.ok) await cache.put(asked, got.clone());
     else if (got.status < 500) await cache.delete(asked, loose);

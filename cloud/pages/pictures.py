@@ -1,0 +1,49 @@
+"""The picture at the head of a tree's page: the photo that staff have published, else a drawing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from cloud.pages.portrait import portrait
+from cloud.pages.remembered import aside
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from cloud.pages.answers import Answers
+
+SVG = "image/svg+xml"
+FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}  # kept by browsers and proxies, not by us
+_PICTURE = re.compile(r"([a-z0-9-]+)-(?:360|720|1440)\.(webp|jpg)")
+
+
+class Pictures:
+    """Answers that are pictures of trees that have a page."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers, self._garden = answers, answers.garden
+        self._read = aside("ask-photo", Path.read_bytes)
+
+    async def portrait(self, request: Request) -> Response:
+        """A tree as it is drawn where no photo is. A code that shows no tree has no portrait."""
+        found = self._garden.registry.shown(request.path_params["code"])
+        if found is None:
+            return self._answers.nowhere(request)
+        return Response(portrait(found.code), 200, FOR_A_DAY, SVG)
+
+    async def photo(self, request: Request) -> Response:
+        """One picture of a photo that is shown, of a tree that is."""
+        named, folder = _PICTURE.fullmatch(request.path_params["name"]), self._garden.photos
+        registry = self._garden.registry
+        found = next((one for one in registry.photos.values() if named and one.code == named[1]), None)
+        if named is None or folder is None or found is None or registry.shown(found.tree) is None:
+            return self._answers.nowhere(request)
+        try:
+            body = await self._read(folder / named[0])
+        except OSError:
+            return self._answers.nowhere(request)
+        return Response(body, 200, FOR_A_DAY, f"image/{'webp' if named[2] == 'webp' else 'jpeg'}")
