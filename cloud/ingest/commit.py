@@ -58,13 +58,16 @@ class Committer:
 
     def commit(self, entries: list[Entry]) -> None:
         """Store what can be stored and note the answer of each."""
-        fresh = [entry for entry in entries if entry.who not in self._suspects]
-        doubted = [entry for entry in entries if entry.who in self._suspects]
+        fresh = entries
+        doubted: list[Entry] = []
+        if self._suspects:
+            fresh = [entry for entry in entries if entry.who not in self._suspects]
+            doubted = [entry for entry in entries if entry.who in self._suspects]
         error = self._try(fresh) if fresh else None
-        if error is None:
+        if error is not None and len(fresh) == 1:
+            self._failed(fresh[0], error)
+        if error is None or len(fresh) == 1:
             fresh = []
-        elif len(fresh) == 1:
-            self._failed(fresh.pop(), error)
         if fresh or doubted:
             self._one_by_one(fresh, doubted, failed_before=isinstance(error, Retry) and not self._lately())
 

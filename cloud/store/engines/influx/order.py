@@ -44,9 +44,9 @@ def word_of(blocks: Sequence[Block], times: Sequence[Sequence[int]]) -> str:
     symbols: dict[int, str] = {}
     spans: list[tuple[int, int]] = []
     for symbol, (seqs, own) in zip(_SYMBOLS, channels.values(), strict=False):
-        if not _rise(seqs):
+        if sorted(seqs) != seqs:
             own = [time for _, time in sorted(zip(seqs, own, strict=True))]  # noqa: PLW2901 - the same, in order
-        if not _rise(own):
+        if len(own) > 1 and not all(map(lt, own, own[1:])):
             return NUMBERED
         symbols |= dict.fromkeys(seqs, symbol)
         spans.append((own[0], own[-1]))
@@ -60,10 +60,6 @@ def _names(channels: tuple[str, ...]) -> str:
     """Return the channels as a word has them, "" where it cannot."""
     names = ",".join(channels)
     return names if len(channels) <= len(_SYMBOLS) and _NAMES.fullmatch(names) else ""
-
-
-def _rise(numbers: Sequence[int]) -> bool:
-    return len(numbers) == 1 or all(map(lt, numbers, numbers[1:]))
 
 
 def numbers(row: LedgerRow, points: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
