@@ -100,6 +100,7 @@ class Seen:
         certainty_s = float(told.clock.get("uncertainty_ms", 0)) / 1000
         return [
             said("status", "readings", language, **facts, oldest=span(told.oldest_s, language)),
+            *([said("status", "earlier", language, n=earlier)] if (earlier := sum(told.earlier.values())) else []),
             said("status", "fault", language, why=why)  # and no promise as long as that lasts
             if why
             else said("status", "power_cut", language, commit_s=f"{told.commit_s:g}"),

@@ -55,6 +55,14 @@ def sick(why: str, **keys):
     return replace(GARDEN, channels={"soil-1": channel, "air-1": WELL})
 
 
+def test_what_waits_of_earlier_runs_is_told(told):
+    """An epoch begins with each boot: days that wait would look like nothing after a power cut."""
+    code, vietnamese, english = told(replace(GARDEN, spooled=5, earlier={"a1" * 8: 40_000, "b2" * 8: 2}))
+    assert code == 0
+    assert "40002 số đo của những lần chạy trước" in vietnamese
+    assert "40002 readings of earlier runs wait" in english
+
+
 def test_a_healthy_garden_is_0(told):
     code, vietnamese, english = told(GARDEN)
     assert code == 0
