@@ -91,15 +91,15 @@ class Gateway:
         return "WATCHDOG=1" in self._ear.heard()
 
     def kept(self) -> int:
-        """Return how many readings lie on the card and in memory, each once."""
-        times = set()
-        for file in (self._card.folder / "spool.db", self._run / "memory.db"):
-            if file.exists():
-                spool = Spool(file, 1 << 24, boot="ff" * 8)  # another boot: what is uncut is cut
-                for (number,) in spool._db.execute("SELECT id FROM batch WHERE kind = 1").fetchall():
-                    batch = codec.decode_message("sg-01", spool.get(number).packet(), 2 * UTC)
-                    times |= {at - (batch.offset_ms or 0) for block in batch.blocks for at in block.times_ms}
-                spool.close()
+        """Return how many readings lie on the card once it has taken in what memory holds, none of them twice."""
+        times = []
+        spool = Spool(self._card.folder / "spool.db", 1 << 24, boot="ff" * 8, other=self._run / "memory.db")
+        while spool.other.take_in():
+            pass
+        for (number,) in spool._db.execute("SELECT id FROM batch WHERE kind = 1").fetchall():
+            batch = codec.decode_message("sg-01", spool.get(number).packet(), 2 * UTC)
+            times += [at - (batch.offset_ms or 0) for block in batch.blocks for at in block.times_ms]
+        spool.close()
         return len(times)
 
     def close(self) -> None:
