@@ -62,11 +62,12 @@ class StaffWorld:
         self.shelf = Shelf(folder / "registry.db", self.clock)
         self.accounts = Accounts(folder / "staff.db", self.clock)
         self.today: Any = None
+        self.alarms: list[Any] = []
         self.staff = Staff(
             self.accounts, self.shelf, Throttle(self.clock), self.clock, url, "https://goc.che.example",
             lambda: self.today,
             folder / "photos",
-            store or NoStore(), Jobs(self.clock),
+            store or NoStore(), Jobs(self.clock), lambda *_: self.alarms,
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

@@ -200,7 +200,7 @@ def test_more_figures_than_a_table_holds_are_refused(world: StaffWorld, monkeypa
     monkeypatch.setattr("cloud.staff.figures.MOST_VALUES", 0)
     answer = ready(world, f"/so-lieu?noi=zone:z01&dl=air_temperature&tu={today}&den={today}&buoc=goc")
     assert (answer.status_code, "Hơn 0 số" in answer.text) == (413, True)
-    monkeypatch.setattr("cloud.staff.figures.MOST_LINES", 0)
+    monkeypatch.setattr("cloud.staff.data.MOST_LINES", 0)
     answer = ready(world, f"/so-lieu?{ASK}")
     assert (answer.status_code, "nhiều nhất 0" in answer.text) == (413, True)
 

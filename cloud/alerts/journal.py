@@ -371,6 +371,15 @@ def read_open(path: Path, limit: int) -> list[Incident]:
         return [_incident(row) for row in db.execute(query, (limit,))]
 
 
+def read_between(path: Path, start_ms: int, end_ms: int, limit: int) -> list[Incident]:
+    """Return the newest incidents of a journal file that were not over before a time and began before another."""
+    if not path.exists():
+        return []
+    with reading(path) as db:
+        query = f"{_ROW} WHERE since_ms < ? AND coalesce(ended_ms, ?) >= ? ORDER BY id DESC LIMIT ?"
+        return [_incident(row) for row in db.execute(query, (end_ms, end_ms, start_ms, limit))]
+
+
 def newest(db: sqlite3.Connection, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
     """Return the newest incidents, newest first; with `rules` only theirs."""
     of_rules = "" if rules is None else f"WHERE +rule IN ({', '.join('?' * len(rules))})"

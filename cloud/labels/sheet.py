@@ -11,6 +11,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from cloud.fonts import FONTS
 from cloud.labels import BadLabel
 from cloud.labels.symbol import QUIET, Symbol, address, fits
 from cloud.registry import codes
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 A4 = 210.0, 297.0
-FONTS = (
-    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
-    "/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
-)  # Debian's fonts-dejavu-core, fonts-noto-core: both have Vietnamese
 LETTERS_MM = 5.0  # a code is read by people where no camera reads the symbol
 LINE_MM = 2.6
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud.alerts.journal import read_open
+from cloud.alerts.journal import read_between, read_open
 from cloud.alerts.wiring import JOURNAL
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
@@ -17,6 +17,7 @@ from cloud.serve import server
 from cloud.staff.accounts import NAME, Accounts
 from cloud.staff.app import build as build_app
 from cloud.staff.jobs import Jobs
+from cloud.staff.report import Suspicion
 from cloud.staff.shelf import Shelf
 from cloud.staff.throttle import Throttle
 from cloud.staff.today import Alarm, Gatherer
@@ -58,6 +59,7 @@ class StaffRoom:
             self._folder / PHOTOS,
             self._store,
             Jobs(clock),
+            self._suspicions,
         )
         app, self._gate = build_app(staff)
         self._serving: threading.Event | None = None
@@ -101,6 +103,12 @@ class StaffRoom:
                 one.silent_ms is not None,
             )
             for one in read_open(self._folder / JOURNAL, SHOWN)
+        ]
+
+    def _suspicions(self, start_ms: int, end_ms: int) -> list[Suspicion]:
+        return [
+            Suspicion(one.place, one.what_vi, one.what_en, one.place_vi, one.place_en, one.since_ms, one.ended_ms)
+            for one in read_between(self._folder / JOURNAL, start_ms, end_ms, SHOWN)
         ]
 
     def _gather(self, stop: threading.Event) -> None:

@@ -42,6 +42,8 @@ MATRIX: dict[str, frozenset[str]] = {
     "data": SEE,
     "data csv": SEE,
     "data xlsx": SEE,
+    "report": SEE,
+    "report pdf": SEE,
     **{f"{kind} list": READ[kind] for kind in TABLES},
     **{f"{kind} row": READ[kind] for kind in TABLES},
     **{f"{kind} new": WRITE[kind] for kind in TABLES},

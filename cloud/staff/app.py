@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cloud.registry.sheets import STEMS
-from cloud.staff import acts, bring_in, data, door, handbook, morning, photos, stories, tables
+from cloud.staff import acts, bring_in, data, door, handbook, monthly, morning, photos, stories, tables
 from cloud.staff.above import Above
 from cloud.staff.access import TABLES
 from cloud.staff.gate import Gate
@@ -59,6 +59,8 @@ def ways() -> list[Way]:
         Way("data", "/so-lieu", data.screen, "so-lieu"),
         Way("data csv", "/so-lieu/tai.csv", data.as_csv, "so-lieu"),
         Way("data xlsx", "/so-lieu/tai.xlsx", data.as_xlsx, "so-lieu"),
+        Way("report", "/bao-cao", monthly.screen, "bao-cao"),
+        Way("report pdf", "/bao-cao/tai.pdf", monthly.as_pdf, "bao-cao"),
         Way("acts", "/viec", acts.listed, "lich-su"),
         Way("act", "/viec/{act}", acts.one, "lich-su"),
         Way("undo", "/viec/{act}/lay-lai", acts.undo, "lich-su", post=True),

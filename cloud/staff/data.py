@@ -13,7 +13,7 @@ from cloud.staff import picture, sheet
 from cloud.staff.figures import THERE, TooMany, gather
 from cloud.staff.jobs import Busy
 from cloud.staff.morning import named
-from cloud.staff.question import HOUR, LONGEST, STEPS, asked, shows
+from cloud.staff.question import HOUR, LONGEST, MOST_LINES, STEPS, asked, shows
 from cloud.staff.uploads import MIB, Limit, Unreadable, read_aside
 from cloud.store import Retry
 from wire.quantities import QUANTITIES
@@ -114,7 +114,7 @@ def _table(visit: Visit, question: Question) -> tuple[Table, int] | Response:
     text = visit.asked("so")
     number = int(text) if text.isdecimal() and len(text) < 12 else 0
     made = aside(
-        visit, question, number, lambda job: gather(store, question, hung, clock.utc_ms(), job.step)
+        visit, question, number, lambda job: gather(store, question, hung, clock.utc_ms(), job.step, MOST_LINES)
     )  # what changed in the registry meanwhile is seen by the next question
     return made if isinstance(made, Response) else (made.answer, made.number)
 

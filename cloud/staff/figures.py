@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from cloud.staff.question import DAY_MS, HOUR, HOUR_MS, MOST_LINES, MOST_VALUES, RAIN, RAW, lines
+from cloud.staff.question import DAY_MS, HOUR, HOUR_MS, MOST_VALUES, RAIN, RAW, lines
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -130,12 +130,17 @@ class Table:
 
 
 def gather(
-    store: History, question: Question, bindings: Sequence[Binding], now_ms: int, step: Callable[[int, int], None]
+    store: History,
+    question: Question,
+    bindings: Sequence[Binding],
+    now_ms: int,
+    step: Callable[[int, int], None],
+    most: int,
 ) -> Table:
     """Return the table of a question. Reads in pieces, and says with each how far it is. Raises TooMany, Retry."""
     wanted = lines(question, bindings, store.latest())
-    if len(wanted) > MOST_LINES:
-        raise TooMany("data.too_many_lines", n=len(wanted), most=MOST_LINES)
+    if len(wanted) > most:
+        raise TooMany("data.too_many_lines", n=len(wanted), most=most)
     if question.step == RAW:
         return _raw(store, question, wanted, now_ms, step)
     return _by_hours(store, question, wanted, now_ms, step)

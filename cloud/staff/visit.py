@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloud.registry.kinds import Person
     from cloud.staff.accounts import Accounts, Session
     from cloud.staff.jobs import Jobs
+    from cloud.staff.report import Suspicion
     from cloud.staff.shelf import Shelf
     from cloud.staff.throttle import Throttle
     from cloud.staff.today import Today
@@ -45,6 +46,7 @@ class Staff:
     photos: Path
     store: History
     jobs: Jobs
+    alarms: Callable[[int, int], list[Suspicion]]
 
     @property
     def safe(self) -> bool:
