@@ -94,10 +94,10 @@ def restore(config: CloudConfig, folder: Path) -> int:
     """
     manifest = _manifest(folder)
     data = Path(config.data.path)
-    beside = f"{DATA}/{PHOTOS}/"
-    ours = (name for name in manifest.files if name.endswith(".db") or name.startswith(beside))
-    ours = (name for name in ours if name.startswith(f"{DATA}/"))
-    wanted = {name: data / Path(name).relative_to(DATA) for name in ours}
+    databases = (name for name in manifest.files if name.startswith(f"{DATA}/") and name.endswith(".db"))
+    wanted = {name: data / Path(name).name for name in databases}
+    photos = (name for name in manifest.files if name.startswith(f"{DATA}/{PHOTOS}/"))
+    wanted |= {name: data / PHOTOS / Path(name).name for name in photos}
     for name, target in wanted.items():
         for there in (target, *(target.with_name(target.name + log) for log in LOGS)):
             if there.exists() and _kept(there) not in {manifest.files[name], NOTHING}:

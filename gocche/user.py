@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,4 +75,4 @@ def _code(name: str, taken: set[str]) -> str:
     """Return a name as a code of the registry spells it: giang-a-su; with a number where that is somebody else."""
     plain = unicodedata.normalize("NFD", name.lower().replace("đ", "d")).encode("ascii", "ignore").decode()
     code = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:24].strip("-") or "staff"
-    return next(one for one in (code, *(f"{code}-{number}" for number in count(2))) if one not in taken)
+    return next(one for one in chain((code,), (f"{code}-{number}" for number in count(2))) if one not in taken)

@@ -34,7 +34,7 @@ def listed(visit: Visit) -> Response:
     with visit.staff.shelf.book() as book:
         found = book.acts(A_PAGE + 1, int(before) if before.isdecimal() and len(before) < 18 else None)
     more = found[A_PAGE - 1].id if len(found) > A_PAGE else None
-    return visit.page("acts.html", acts=found[:A_PAGE], more=more, done=visit.asked("xong"))
+    return visit.page("acts.html", acts=found[:A_PAGE], more=more)
 
 
 def one(visit: Visit) -> Response:
@@ -57,7 +57,7 @@ def undo(visit: Visit) -> Response:
         return _one(visit, why=visit.s.why(rejected.faults[0][1]), status=409)
     except Bad as bad:
         return _one(visit, why=visit.s.why(bad), status=409)
-    return visit.go("/viec", xong=visit.s.say("act.undone", act=number))
+    return visit.go("/viec", xong="undone", gi=str(number))
 
 
 def _one(visit: Visit, *, why: str = "", status: int = 200) -> Response:

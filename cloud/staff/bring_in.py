@@ -12,7 +12,7 @@ import msgspec
 from cloud.registry.kinds import KINDS
 from cloud.registry.sheets import KIND_OF_STEM, STEMS, Problem, Row
 from cloud.registry.transfer import bring
-from cloud.staff.access import WRITE
+from cloud.staff.access import BRING
 from cloud.staff.sheet_reader import Sheet
 from cloud.staff.tray import Tray, Waiting
 from cloud.staff.uploads import LIMITS, Unreadable, read_aside
@@ -68,13 +68,13 @@ def write(visit: Visit) -> Response:
     if not report.written:
         return _tried(visit, ticket, status=409)
     TRAY.drop(ticket)
-    return visit.go("/viec", xong=visit.s.say("bring.written", name=waiting.name))
+    return visit.go("/viec", xong="imported", gi=waiting.name)
 
 
 def _tried(visit: Visit, ticket: str, *, status: int = 200) -> Response:
     waiting = TRAY.get(ticket, visit.somebody.code)
     assert waiting is not None, "it was put there just now"
-    foreign = sorted({row.kind for row in waiting.sheet.rows if visit.somebody.access not in WRITE[row.kind]})
+    foreign = sorted({row.kind for row in waiting.sheet.rows if visit.somebody.access not in BRING[row.kind]})
     if foreign:
         TRAY.drop(ticket)
         tables = ", ".join(visit.s.say(f"kind.{kind}") for kind in foreign)
@@ -107,7 +107,7 @@ def _bring(visit: Visit, waiting: Waiting, *, dry: bool, partial: bool) -> Repor
 
 def _form(visit: Visit, *, why: str = "", said: str = "", status: int = 422) -> Response:
     told = visit.s.say(why) if why else said
-    tables = [(STEMS[kind], visit.s.say(f"kind.{kind}")) for kind in KINDS if visit.somebody.access in WRITE[kind]]
+    tables = [(STEMS[kind], visit.s.say(f"kind.{kind}")) for kind in KINDS if visit.somebody.access in BRING[kind]]
     limits = [(ending, f"{limit.size / 1e6:.0f}") for ending, limit in LIMITS.items() if ending != ".json"]
     return visit.page(
         "import.html", status=status if told else 200, why=told, tables=tables,

@@ -103,7 +103,7 @@ def password(visit: Visit) -> Response:
         return _me(visit, status=422, why=f"door.{weak or 'differs'}")
     staff.throttle.forget(person.code, visit.network)
     staff.accounts.change(person.code, passwords.hashed(new))
-    return _let_in(visit, person.code, "/toi?xong=mat-khau")
+    return _let_in(visit, person.code, "/toi?xong=password")
 
 
 def device_end(visit: Visit) -> Response:
@@ -155,7 +155,7 @@ def _choose(visit: Visit, invitation: Invitation, *, status: int = 200, why: str
 def _me(visit: Visit, *, status: int = 200, why: str = "") -> Response:
     told = visit.s.say(why, shortest=passwords.SHORTEST) if why else ""
     sessions = visit.staff.accounts.sessions(visit.somebody.code)
-    return visit.page("me.html", status=status, sessions=sessions, why=told, done=visit.asked("xong"))
+    return visit.page("me.html", status=status, sessions=sessions, why=told)
 
 
 def _let_in(visit: Visit, code: str, onward: str) -> Response:

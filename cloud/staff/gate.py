@@ -105,9 +105,9 @@ class Gate:
         roles = MATRIX[way.name]
         try:
             self._recognise(visit, request)
-        except (NotYet, sqlite3.Error):
+        except (NotYet, sqlite3.Error) as error:
             if roles is not ANYBODY:
-                log.exception("registry or accounts cannot be read")
+                log.warning("not-recognised why=%r", str(error) or "registry: not made yet")
                 return visit.told("not_yet", status=503)
         if roles is ANYBODY or (visit.person is not None and visit.person.access in roles):
             return visit

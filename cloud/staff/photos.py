@@ -65,7 +65,7 @@ def send(visit: Visit) -> Response:
         for path in kept:
             path.unlink(missing_ok=True)
         return _form(visit, texts, bads=[bad for _, bad in error.faults])
-    return visit.go("/bang/photos/dong", k=texts["code"], xong="1")
+    return visit.go("/bang/photos/dong", k=texts["code"], xong="saved")
 
 
 def picture(visit: Visit) -> Response:

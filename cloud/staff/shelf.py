@@ -101,7 +101,10 @@ class Shelf:
             with Book(self._path, writer=False) as made:
                 if made.empty:
                     raise NotYet
-            self._book = Book(self._path, writer=True)
+            try:
+                self._book = Book(self._path, writer=True)
+            except sqlite3.OperationalError:  # a full disk: what stands there can be read
+                self._book = Book(self._path, writer=False)
         return self._book
 
     def _of(self, kind: str) -> tuple[list[Record], list[str]]:

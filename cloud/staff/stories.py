@@ -121,7 +121,6 @@ def _page(
         preview=preview,
         theirs=blocks(kept) if theirs else [],
         why=why,
-        done=visit.asked("xong"),
         may_write=visit.may("story save"),
         may_review=visit.may("story review") and story is not None and story.status == "review",
         mine=mine,

@@ -54,8 +54,7 @@ def listed(kind: str) -> Callable[[Visit], Response]:
         cards = [(visit.s.title(one), _facts(visit, kind, one), _keys(one)) for one in found[start : start + A_PAGE]]
         return visit.page(
             "list.html", kind=kind, stem=STEMS[kind], q=typed_words, cards=cards, start=start, count=len(found),
-            after=start + A_PAGE if start + A_PAGE < len(found) else None, done=visit.asked("xong"),
-        )  # fmt: skip
+            after=start + A_PAGE if start + A_PAGE < len(found) else None         )  # fmt: skip
 
     return answer
 
@@ -109,7 +108,7 @@ def save(kind: str) -> Callable[[Visit], Response]:
             return _form(visit, kind, texts, seen=seen, key=None, bads=bads, others=others, status=422)
         except Bad as changed:
             return _conflict(visit, kind, key, texts, changed, seen)
-        return visit.go(f"/bang/{STEMS[kind]}/dong?{_keys(record)}&xong=1")
+        return visit.go(f"/bang/{STEMS[kind]}/dong?{_keys(record)}&xong=saved")
 
     return answer
 
@@ -128,7 +127,7 @@ def remove(kind: str) -> Callable[[Visit], Response]:
             return _row(visit, kind, key, others=rejected.faults, status=422)
         except Bad as changed:
             return _row(visit, kind, key, why=visit.s.why(changed), status=409)
-        return visit.go(f"/bang/{STEMS[kind]}", xong=visit.s.say("table.removed", what=spoken(key)))
+        return visit.go(f"/bang/{STEMS[kind]}", xong="removed", gi=spoken(key))
 
     return answer
 
@@ -199,7 +198,6 @@ def _form(
         conflict=theirs is not None,
         last=last[0][0] if last else None,
         may_write=visit.may(f"{kind} save"),
-        done=visit.asked("xong"),
     )
 
 

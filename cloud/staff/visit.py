@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cloud.staff.words import Speaker
     from cloud.store import History
 
+DONE = ("saved", "removed", "undone", "imported", "draft", "review", "published", "password")
+LONGEST_NAME = 60  # characters
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -126,6 +128,12 @@ class Visit:
         """Return a page that only says something: its title and what to do now."""
         title, lead = self.s.say(f"told.{what}_title"), self.s.say(f"told.{what}", **facts)
         return self.page("told.html", status=status, title=title, lead=lead)
+
+    @property
+    def done(self) -> str:
+        """Return what has just been done, as a sentence of ours; of the address only the short name in it is taken."""
+        what = self.asked("xong")
+        return self.s.say(f"done.{what}", what=self.asked("gi")[:LONGEST_NAME]) if what in DONE else ""
 
     def go(self, path: str, **query: str) -> Response:
         """Return the way to another page of ours, to be read with GET."""

@@ -71,7 +71,7 @@ class Speaker:
 
     def act(self, what: str) -> str:
         """Return what was done, as the registry keeps it, as people read it."""
-        told = _words()["done"]
+        told = _words()["act_of"]
         for begins, row in told.items():
             if what.startswith(begins.replace("_", " ")):
                 rest = what.removeprefix(begins.replace("_", " ")).strip(" ,")
