@@ -74,10 +74,10 @@ def same_everywhere(world: World) -> dict[str, Any]:
         figure = world.figure()
         page = world.ask(f"/T/{TREE}")[1].decode()
         found.append(figure)
-        at = page.find(f'datetime="{figure["time"]}"')
-        if world.figure() != figure or at < 0:  # a page is kept for a second: it may be of the moment before
-            return False
-        tile = page[at - 400 :][:400]
+        at = page.find("<h4>Độ ẩm đất")
+        tile = page[at : page.find("</li>", at)]
+        if world.figure() != figure or f'datetime="{figure["time"]}"' not in tile:
+            return False  # a page is kept for a second: it may be of the moment before
         assert f"{figure['value']:.1f}".replace(".", ",") in tile
         return True
 
