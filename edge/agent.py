@@ -50,6 +50,7 @@ class Agent:
 
     def __init__(self, config: Config, folder: Path, clock: Clock) -> None:
         self._config, self._clock, self._board = config, clock, Board()
+        share_heap()  # before the first thread, the card's
         words.learn()
         spool, gateway = config.spool, config.gateway.id
         self._own = Own(clock.boot, spool.commit_s, spool.batch_s, VERSION, config.hash)
@@ -80,7 +81,6 @@ class Agent:
 
         `notify` is told READY=1, WATCHDOG=1 while all makes progress, and STOPPING=1 (sd_notify(3)).
         """
-        share_heap()
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
         keeper, pulse = self._begin(no_more)
         self._overseer.start()
