@@ -105,7 +105,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     baud: int = 9600
     format: str = "8N1"
     timeout_s: float = 0.5  # silence after which an answer, or the next piece of one, is not waited for any more
-    warmup_s: float = 0.0  # how long its values are not to be trusted after the port is opened
+    warmup_s: float = 0.0  # how long its values are not to be trusted after the port is opened, or it was silent
     settle_ms: int = 200  # silence before it is asked again after a fault
 
 

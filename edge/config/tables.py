@@ -109,7 +109,9 @@ class SensorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     retries: Annotated[int, msgspec.Meta(ge=0, le=5, description="further tries of a question within one poll")] = 2
     warmup_s: Annotated[
         Annotated[float, msgspec.Meta(ge=0, le=3_600)] | None,
-        msgspec.Meta(description="values are not trusted so long after the port is opened; else what its driver needs"),
+        msgspec.Meta(
+            description="not trusted so long after the port is opened or a silence ends; else what its driver needs"
+        ),
     ] = None
 
 

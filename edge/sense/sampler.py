@@ -65,7 +65,7 @@ class Sampler:
         self._health = {sensor.table.channel: Health(board, sensor.table.channel, bus.name) for sensor in sensors}
         self._given = {sensor.table.channel: _given(bus, sensor, sensor.table.retries) for sensor in sensors}
         self._resting = {sensor.table.channel: _given(bus, sensor, 0) for sensor in sensors}
-        self._warmup_ms = {sensor.table.channel: round(1000 * sensor.habits.warmup_s) for sensor in sensors}
+        self._warmup = {sensor.table.channel: _Warmup(round(1000 * sensor.habits.warmup_s)) for sensor in sensors}
         self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: Line | None = None
         self._opened_ms = self._reopen_ms = 0
@@ -232,6 +232,7 @@ class Sampler:
     def _failed(self, sensor: Sensor, reason: Reason, words: str, error: BaseException | None = None) -> Reading:
         """Return the reading of a poll that brought nothing."""
         channel, now = sensor.table.channel, self._clock.mono_ms()
+        self._warmup[channel].silent |= reason is Reason.SILENCE
         self._health[channel].failed(words, now, reason.name.lower(), stumbled=error)
         return Reading(channel, now, {}, dict.fromkeys(sensor.quantities.values(), int(reason)))
 
@@ -245,7 +246,7 @@ class Sampler:
         scaled: dict[str, int] = {}
         reasons: dict[str, int] = {}
         raw: dict[str, int] = {}
-        warming = heard.mono_ms - self._opened_ms < self._warmup_ms[sensor.table.channel]
+        warming = self._warmup[sensor.table.channel].lasts(heard.mono_ms, self._opened_ms)
         for value in heard.values:
             name = sensor.quantities.get(value.name)
             if isinstance(value.value, str):
@@ -291,6 +292,23 @@ class Sampler:
         step = max(min(step << min(rest, 4), round(LONGEST_REST_S * 1000)), step)
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
+
+
+class _Warmup:
+    """How long a device's values are not trusted: from the port's opening, and from when a silence ends.
+
+    One that was silent may have had no power; a smoke sensor says zeros until its fan has spun up.
+    """
+
+    def __init__(self, lasts_ms: int) -> None:
+        self._lasts_ms, self._heard_ms = lasts_ms, 0
+        self.silent = False
+
+    def lasts(self, now: int, opened_ms: int) -> bool:
+        """Tell whether it is not over yet for what is heard now."""
+        if self.silent:
+            self.silent, self._heard_ms = False, now
+        return now - max(opened_ms, self._heard_ms) < self._lasts_ms
 
 
 def _given(bus: Bus, sensor: Sensor, retries: int) -> Terms:

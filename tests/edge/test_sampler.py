@@ -598,10 +598,17 @@ def test_what_a_device_needs_is_known_by_its_driver_and_may_be_said_otherwise():
 def test_values_are_not_trusted_while_the_device_warms_up():
     clock = HandClock(mono_ms=0)
     one = sensor(warmup_s=20.0)
-    room, _ = sampler(SimulatedLine(lambda frame: answer(1, 312, 225)), one, clock=clock)
+    powered = [True]
+    room, _ = sampler(SimulatedLine(lambda frame: answer(1, 312, 225) if powered[0] else b""), one, clock=clock)
     cold = room.poll(one)
     assert set(cold.reasons.values()) == {Reason.WARMING_UP}
     assert cold.raw == {}, "it is not out of range, only not to be trusted"
+    clock.now += 20_000
+    assert room.poll(one).values
+    powered[0] = False
+    assert set(room.poll(one).reasons.values()) == {Reason.SILENCE}
+    powered[0] = True
+    assert set(room.poll(one).reasons.values()) == {Reason.WARMING_UP}, "plugged in again, on a port that stayed open"
     clock.now += 20_000
     assert room.poll(one).values
 
