@@ -91,6 +91,10 @@ def test_a_value_is_born_and_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     until(lambda: len(run.urls) == 3 or run.process.poll() is not None, BOUND_S, "three addresses are printed")
     assert [at < PRINTED_S for at, line in run.lines if line.startswith("http://")] == [True] * 3, run.lines
     tree, index, coverage = run.urls
+    until(lambda: any("/moi/" in line for _, line in run.lines), BOUND_S, "a link for the first administrator")
+    link = next(line for _, line in run.lines if "/moi/" in line).rpartition(": ")[2]
+    assert b'name="password"' in ask(link)[1]
+    assert link not in (run.data / "up.json").read_text()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/T/[0-9A-Z]{6}", tree)
     assert (index, coverage) == (tree.partition("/T/")[0] + "/", tree.partition("/T/")[0] + "/phu-song")
     until(run.soil, BOUND_S, "a soil moisture on the tree's page")
