@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 A_PAGE = 100  # times of the table
-PATIENCE_S = 0.8  # what takes longer is waited for on a page that says how far it is
+PATIENCE_S = 0.5  # what takes longer is waited for on a page that says how far it is
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 WRITER = Limit(0, 768 * MIB, 120)  # a year of 16 lines took 106 MiB and 20 s on a machine with much else to do
 
