@@ -20,8 +20,9 @@ from wire.topics import CHANNEL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Follows = Callable[[str], bool]
     from wire.batch import Batch, Gap, Identity
+
+    Follows = Callable[[str], bool]
 
 Point = tuple[int, int, float]  # ms, sequence number, value in the quantity's unit
 UNCERTAINTY = "clock_uncertainty"
@@ -179,7 +180,8 @@ def _points(identity: Identity, channel: str, column: _Column, seqs: list[int], 
         rising = all(before < after for before, after in zip([-1, *gone], gone, strict=False))
         if len(absent) % 2 or not rising or gone[-1] >= len(seqs) or not _REASONS.issuperset(absent[1::2]):
             raise Rejected(identity, f"channel {channel}: {column.quantity} has impossible reasons")
-        there = [row for row in range(len(seqs)) if row not in set(gone)]
+        missing = set(gone)
+        there = [row for row in range(len(seqs)) if row not in missing]
         seqs, times = [seqs[row] for row in there], [times[row] for row in there]
     if len(values) != len(seqs):
         raise Rejected(identity, f"channel {channel}: {column.quantity} has not one value or reason a row")
