@@ -28,7 +28,7 @@ import msgspec
 
 from bench import broker, pipeline, process, report, sender, visits
 from cloud.clock import SystemClock
-from cloud.rooms.pages import NICE
+from cloud.rooms import NICE
 from cloud.store import open_store
 from tests import build
 from tests.servers import free_port

@@ -10,6 +10,7 @@ import msgspec
 
 from cloud.clock import SystemClock
 from cloud.config import load
+from cloud.rooms import step_back
 from cloud.rooms.life import live
 from cloud.rooms.listener import listen
 from cloud.rooms.pages import build
@@ -20,6 +21,7 @@ SAMPLE = Path(__file__).parent.parent / "config" / "cloud.toml"
 def main(folder: str, port: int, broker: int) -> int:
     """Serve until SIGTERM what lies in a data folder; say `ready` once visitors are let in."""
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+    step_back("pages")
     sample = load(SAMPLE)
     config = msgspec.structs.replace(
         sample,

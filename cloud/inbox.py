@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cloud.store import Retry
+from disk.form import last, whole
 from disk.lock import is_held, lock_of, take_lock
 
 if TYPE_CHECKING:
@@ -153,8 +154,7 @@ class _File:
         self._path, self._turn = path, threading.Lock()
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            last(self._db)
         except sqlite3.Error:
             self._db.close()
             raise
@@ -164,14 +164,10 @@ class _File:
         """Give the connection in one transaction. Raises Retry for what SQLite says."""
         with self._turn:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield self._db
-                self._db.execute("COMMIT")
+                with whole(self._db) as db:
+                    yield db
             except sqlite3.Error as error:
                 raise Retry(f"{self._path}: {error}", BUSY_S) from error
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         self._db.close()

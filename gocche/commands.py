@@ -154,10 +154,11 @@ def _room(options: argparse.Namespace, config: CloudConfig) -> int:
     import socket
 
     from cloud.clock import SystemClock
-    from cloud.rooms import open_room
+    from cloud.rooms import open_room, step_back
     from cloud.rooms.life import live
     from gocche.notify import notify
 
+    step_back(options.room)
     clock = SystemClock()
     listener = None if options.http_fd is None else socket.socket(fileno=options.http_fd)
     try:

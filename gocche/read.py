@@ -19,8 +19,8 @@ from edge.sense.sampler import NO_VALUE, Sampler
 from edge.status import memory
 from gocche.status import remedy
 from gocche.words import LANGUAGES, Refused, said, words
+from settings.words import why_absent
 from wire.quantities import QUANTITIES
-from wire.reading import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def _lines(
             if row.codes and number in row.codes:
                 value += f" ({row.codes[int(number)][LANGUAGES.index(language)]})"
         else:
-            value = "— " + said("reason", Reason(reading.reasons[name]).name.lower(), language)
+            value = "— " + why_absent(reading.reasons[name], language)
             if name in reading.raw:
                 value += f" [{reading.raw[name] / 10**row.decimals:g} {symbol}]"
         yield f"{label:<44} {value}"

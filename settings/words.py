@@ -69,6 +69,11 @@ def said(package: str, part: str, name: str, language: str, /, **facts: Any) -> 
     return text.format(**{key: _told(fact, language) for key, fact in facts.items()})
 
 
+def why_absent(reason: int, language: str) -> str:
+    """Return why a reading brings no value, of its `Reason`."""
+    return said(__package__, "reason", str(int(reason)), language)
+
+
 def _told(fact: Any, language: str) -> Any:
     if hasattr(fact, "told"):
         return fact.told(language)

@@ -97,7 +97,7 @@ def test_all_words_are_nfc() -> None:
 
 
 def test_every_reason_and_code_has_words() -> None:
-    assert set(looks.REASONS) == set(Reason)
+    assert set(looks.reasons()) == set(Reason)
     mapping = next(m for panel in PANELS if panel["type"] == "state-timeline" for m in _mappings(panel))
     assert {int(code) for code in mapping["options"]} == set(QUANTITIES["registration"].codes or {})
     assert mapping["options"]["2"]["text"] == "đang tìm sóng · searching"

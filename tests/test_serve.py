@@ -12,7 +12,7 @@ import pytest
 import uvicorn.server
 
 from cloud.rooms.listener import listen
-from cloud.serve import server
+from cloud.serve import Server
 from cloud.serve.protocol import LONGEST_HEAD
 from tests.servers import until
 
@@ -45,31 +45,40 @@ async def hello(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-@pytest.fixture
-def turns(wall: Wall) -> list[float]:
-    return []
+class Stop(threading.Event):
+    """Counts how often it is asked for: the turns of the loop."""
+
+    turns = 0
+
+    def is_set(self) -> bool:
+        self.turns += 1
+        return super().is_set()
 
 
 @pytest.fixture
-def port(turns: list[float]) -> Iterator[int]:
+def stop(wall: Wall) -> Stop:
+    return Stop()
+
+
+@pytest.fixture
+def port(stop: Stop) -> Iterator[int]:
     listener = listen("127.0.0.1", 0)
-    served = server(hello, lambda: turns.append(time.monotonic()))
-    thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=Server(hello, listener).run, args=(stop,))
     thread.start()
     yield listener.getsockname()[1]
-    served.should_exit = True
+    stop.set()
     thread.join(10)
     assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("step_s", [-DAY_S, DAY_S, -50 * 365 * DAY_S])
 def test_its_loop_says_that_it_turns_whatever_becomes_of_the_wall_clock(
-    port: int, turns: list[float], wall: Wall, step_s: float
+    port: int, stop: Stop, wall: Wall, step_s: float
 ) -> None:
-    until(lambda: turns, 10, "it turns")
+    until(lambda: stop.turns, 10, "it turns")
     wall.ahead_s = step_s
-    before = len(turns)
-    until(lambda: len(turns) >= before + 2, 10, "it turns on")
+    before = stop.turns
+    until(lambda: stop.turns >= before + 2, 10, "it turns on")
 
 
 def test_a_head_that_never_ends_is_ended(port: int) -> None:

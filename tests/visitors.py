@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +16,7 @@ from cloud.pages.app import build
 from cloud.pages.garden import Garden
 from cloud.registry.transfer import load
 from cloud.rooms.listener import listen
-from cloud.serve import server
+from cloud.serve import Server
 from cloud.store import Store, open_store
 from cloud.stream.latest import Latest
 from tests import build as made_of
@@ -145,19 +144,15 @@ class Site:
         self._listener = listen("127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._server = server(build(garden))
-        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="pages")
+        self._stop = threading.Event()
+        served = Server(build(garden), self._listener)
+        self._thread = threading.Thread(target=served.run, args=(self._stop,), name="pages")
 
     def __enter__(self) -> Self:
         self._thread.start()
-        end = time.monotonic() + 20
-        while not self._server.started:
-            assert time.monotonic() < end, "the server did not start within 20 s"
-            assert self._thread.is_alive(), "the server ended while starting"
-            self._thread.join(0.02)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
+        self._stop.set()
         self._thread.join(20)
         self._listener.close()

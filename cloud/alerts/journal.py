@@ -17,7 +17,7 @@ import msgspec
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import Intent
 from cloud.alerts.site import Site
-from settings.words import Taken
+from disk.form import bring_forward, form_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,7 +155,7 @@ class Journal:
 
     def __init__(self, path: Path, *, site: Site | None = None) -> None:
         self._path, self._joins = path, site is not None
-        self._site = site or Site(path, partial(_migrate, path=path))
+        self._site = site or Site(path, partial(bring_forward, path=path, steps=_MIGRATIONS))
         self._db: sqlite3.Connection | None = None
         self._at = ""  # where that connection leads
         self._keepers: list[Keeper] = []
@@ -176,7 +176,7 @@ class Journal:
             return True
         try:
             with self.reading() as db:
-                return _version(db) == len(_MIGRATIONS)
+                return form_of(db, self._path, len(_MIGRATIONS)) == len(_MIGRATIONS)
         except sqlite3.Error:  # not there yet, or just being made
             return False
 
@@ -398,15 +398,3 @@ def _opened(uri: str) -> Iterator[sqlite3.Connection]:
 
 def _incident(row: tuple[Any, ...]) -> Incident:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Incident, strict=False)
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _migrate(db: sqlite3.Connection, *, path: Path) -> None:
-    version = _version(db)
-    if version > len(_MIGRATIONS):
-        raise Taken("settings", "file", "newer", path=path, version=version, known=len(_MIGRATIONS))
-    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
-        db.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")

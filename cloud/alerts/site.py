@@ -18,6 +18,7 @@ import threading
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from disk.form import last
 from disk.lock import lock_of, take_lock
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ class Site:
             self._hold()
         db = sqlite3.connect(self.uri, timeout_s, isolation_level=None, check_same_thread=False, uri=True)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
+            last(db)
             db.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE cannot delete journal rows either
             if not joins:
                 self._lay_out(db)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.store import Retry
-from settings.words import Taken
+from disk.form import bring_forward, form_of
 from wire import codec
 from wire.batch import Identity
 
@@ -244,12 +244,7 @@ def listing(path: Path) -> Iterator[Case]:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(_MIGRATIONS):
-        raise Taken("settings", "file", "newer", path=path, version=version, known=len(_MIGRATIONS))
+    form_of(db, path, len(_MIGRATIONS))
     db.execute(f"PRAGMA page_size = {PAGE}")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
-        db.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+    bring_forward(db, path, _MIGRATIONS)

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
+from cloud import serve
 from cloud.pages import headers, words
 from cloud.pages.charts import spark
 from cloud.registry import codes
 from wire.quantities import IN_SERVICE, RADIO, REGISTRATION
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from starlette.requests import Request
 
     from cloud.pages.garden import Garden
@@ -97,13 +98,7 @@ def echo(typed: str) -> str:
 @cache
 def _templates(style: str, script: str) -> Environment:
     """Return what makes pages: its templates are compiled once in a process, however many applications it builds."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = serve.templates(TEMPLATES)
     made.globals.update(radio=RADIO, registration=REGISTRATION, in_service=IN_SERVICE, spark=spark)
     # style sheet and script are files of ours, and the policy names the digest of exactly these bytes
     made.globals.update(style=Markup(style), script=Markup(script))  # noqa: S704

@@ -149,7 +149,7 @@ def _reading(figure: Figure, speaker: Speaker) -> dict[str, Any]:
         "quality": figure.quality,
         "height_m": figure.height_m,
         "calibrated": figure.calibration and figure.calibration.valid_from.isoformat(),
-        "newest_poll": None if figure.reason is None else speaker.say(f"reason.{figure.reason}"),
+        "newest_poll": None if figure.reason is None else speaker.absent(figure.reason),
     }
 
 

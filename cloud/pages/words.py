@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from cloud.clock import hanoi
+from settings.words import why_absent
 
 if TYPE_CHECKING:
     from datetime import date
@@ -70,6 +71,10 @@ class Speaker:
     def one(self, vi: str, en: str) -> str:
         """Return the text of the language."""
         return vi if self.lang == "vi" else en
+
+    def absent(self, reason: int) -> str:
+        """Return why there is no value."""
+        return why_absent(reason, self.lang)
 
     def decimal(self, text: str) -> str:
         """Return a decimal text with the language's own comma or point, without needless zeros."""

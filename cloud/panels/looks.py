@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from settings.words import LANGUAGES, why_absent
 from wire.quantities import QUANTITIES, Quantity
 from wire.reading import Reason
 
@@ -92,27 +93,16 @@ _CODE_COLOURS = {
 }
 # Shown with other than 0 or 1 decimals: what a sensor resolves, and what a person can use.
 _DECIMALS = {"lat": 5, "lon": 5, "alt": 0, "soil_ph": 2, "wind_direction": 0, "lte_rsrp": 0, "nr_ss_rsrp": 0}
-REASONS: dict[Reason, tuple[str, str]] = {
-    Reason.SILENCE: ("không trả lời", "silence"),
-    Reason.SHORT: ("trả lời dở dang", "answer broke off"),
-    Reason.CHECKSUM: ("sai mã kiểm tra", "wrong checksum"),
-    Reason.WRONG_DEVICE: ("thiết bị khác trả lời", "another device answered"),
-    Reason.REFUSED: ("thiết bị báo lỗi", "refused by the device"),
-    Reason.SENTINEL: ("thiết bị báo không có số", "device says: no value"),
-    Reason.OUT_OF_RANGE: ("ngoài phạm vi", "out of range"),
-    Reason.NO_FIX: ("chưa có vị trí", "no position fix"),
-    Reason.NOT_REPORTED: ("thiết bị không gửi", "not reported"),
-    Reason.WARMING_UP: ("đang khởi động", "warming up"),
-    Reason.PORT_LOST: ("mất cổng nối tiếp", "port lost"),
-    Reason.GARBLED: ("dữ liệu hỏng", "garbled"),
-    Reason.FAULTY: ("lỗi của gocche, không phải cảm biến", "fault of gocche, not of the sensor"),
-    Reason.AMBIGUOUS: ("chưa rõ đơn vị", "unit not known"),
-}
 
 
 def both(vi: str, en: str) -> str:
     """Return the Vietnamese words with the English beside them, or one of them where they are the same."""
     return vi if vi == en else f"{vi} · {en}"
+
+
+def reasons() -> dict[Reason, tuple[str, ...]]:
+    """Return the words of each reason."""
+    return {reason: tuple(why_absent(reason, language) for language in LANGUAGES) for reason in Reason}
 
 
 def title(name: str) -> str:

@@ -99,7 +99,7 @@ def _grouped(keys: Iterable[str], fields: Iterable[str], how: str) -> dict[str, 
 def _columns() -> list[dict[str, Any]]:
     words = {NUMBERS[name]: (row.vi, row.en) for name, row in QUANTITIES.items()}
     quantity: dict[str, Any] = {"displayName": "Đại lượng · Quantity", "mappings": [looks.codes(words)]}
-    reason: dict[str, Any] = {"displayName": "Lý do · Reason", "mappings": [looks.codes(looks.REASONS)]}
+    reason: dict[str, Any] = {"displayName": "Lý do · Reason", "mappings": [looks.codes(looks.reasons())]}
     gateway, channel, time = labels()
     left = {"custom.align": "left"}
     return [

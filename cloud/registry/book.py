@@ -16,7 +16,7 @@ from cloud.registry.draft import Draft, Rejected, every, one
 from cloud.registry.kinds import KINDS, Record
 from cloud.registry.sql import table
 from cloud.registry.trail import Act, Change, change_of, refuse, text_of
-from settings.words import Taken
+from disk.form import form_of, last, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,25 +67,16 @@ class Book:
             check_same_thread=False,
         )
         try:
-            self._of_our_form(path)
+            form_of(self._db, path, FORM)
             if writer:
                 self._found()
         except BaseException:
             self._db.close()
             raise
 
-    @property
-    def _form(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-
-    def _of_our_form(self, path: Path | None) -> None:
-        if self._form > FORM:
-            raise Taken("cloud.registry", "book", "newer", path=path, form=self._form, ours=FORM)
-
     def _found(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        with self._transaction():
+        last(self._db)
+        with whole(self._db):
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 self._db.execute(statement)
             for name in ("act", "change"):
@@ -115,7 +106,7 @@ class Book:
     @property
     def empty(self) -> bool:
         """Return whether nobody has ever written anything, or its tables are just being made."""
-        return self._form == 0 or self._db.execute("SELECT 1 FROM act LIMIT 1").fetchone() is None
+        return form_of(self._db, None, FORM) == 0 or self._db.execute("SELECT 1 FROM act LIMIT 1").fetchone() is None
 
     def rows(self, kind: str) -> list[Record]:
         """Return all records of a kind, by key."""
@@ -160,7 +151,7 @@ class Book:
         An act that changes nothing is not written; a `dry` one is judged and then forgotten. Raises Rejected with every
         fault, Bad from the body's own writes.
         """
-        with self._transaction():
+        with whole(self._db):
             draft = Draft(self._db)
             yield draft
             faults = draft.faults()
@@ -190,15 +181,3 @@ class Book:
                 if change.before is None:
                     draft.remove(change.kind, change.key)
             draft.put(change.before for change in changes if change.before is not None)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            if self._db.in_transaction:
-                self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise

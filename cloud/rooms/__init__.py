@@ -7,6 +7,7 @@ They share files and topics and never call each other; what one asks of another 
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from cloud.store import Store
 
 SERVES = {"pages": "http", "staff": "staff"}  # those that get a listening socket, and the table that says where
-__all__ = ["ROOMS", "SERVES", "open_room", "store_of"]
+NICE = 10  # of those: a flood of visitors has a tenth of the weight of storing and telling (sched(7): 110 to 1,024)
+__all__ = ["NICE", "ROOMS", "SERVES", "open_room", "step_back", "store_of"]
 
 
 def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.socket | None = None) -> Room:
@@ -36,6 +38,14 @@ def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.soc
     """
     room: Room = importlib.import_module(f"{__name__}.{name}").build(config.of_room(name), clock, listener)
     return room
+
+
+def step_back(name: str) -> None:
+    """Have this process yield to the rooms that keep and tell, if it is one that serves; call it before any thread.
+
+    Linux keeps a priority for each thread, and a thread begins with that of whoever starts it.
+    """
+    os.nice(NICE if name in SERVES else 0)
 
 
 def registry_of(config: CloudConfig) -> Registry:

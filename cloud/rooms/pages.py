@@ -1,9 +1,8 @@
-"""Pages: what the world may see. It writes no file, and yields the processor to the rooms that keep and tell."""
+"""Pages: what the world may see. It writes no file."""
 
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from cloud.registry.book import PHOTOS
 from cloud.registry.live import Live
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
-from cloud.serve import server
+from cloud.serve import Server
 from cloud.stream.connection import Stream
 from cloud.stream.latest import Latest
 from wire import topics
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from cloud.store import Store
 
 log = logging.getLogger(__name__)
-NICE = 10  # a flood of visitors must not slow what stores readings: a tenth of its weight (sched(7): 110 beside 1,024)
 SHOWN = 100  # incidents
 
 
@@ -57,24 +55,21 @@ class Pages:
             self._latest.listening,
             only_follows=True,
         )
-        self._serving: threading.Event | None = None
         made = garden_of(config, self._registry, self._latest, self._store, clock, near=url(self._socket))
-        self._server = server(build_app(made), self._turn)
+        self._server = Server(build_app(made), self._socket)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"registry": self._look, "latest": self._fill, "serve": self._serve}
+        return {"registry": self._registry.run, "latest": self._fill, "serve": self._server.run}
 
     def start(self) -> None:
         """Connect to the broker."""
-        os.nice(NICE)
         self._stream.start()
         log.info("pages url=%s", url(self._socket))
 
     def stop(self) -> None:
-        """Let nobody in any more."""
-        self._server.should_exit = True
+        """Leave the broker."""
         self._stream.close()
 
     def close(self) -> None:
@@ -90,23 +85,8 @@ class Pages:
         )
         return {"why": "; ".join(filter(None, why)), "look_at": []}
 
-    def _look(self, stop: threading.Event) -> None:
-        os.nice(NICE)  # Linux keeps it for each thread; those that a thread starts begin with its own
-        self._registry.run(stop)
-
     def _fill(self, stop: threading.Event) -> None:
-        os.nice(NICE)
         self._latest.run(self._store, self._clock, stop)
-
-    def _serve(self, stop: threading.Event) -> None:
-        os.nice(NICE)
-        self._serving = stop
-        self._server.run(sockets=[self._socket])
-
-    def _turn(self) -> None:
-        """The event loop turns."""
-        if self._serving is not None:
-            self._serving.is_set()
 
 
 def garden_of(

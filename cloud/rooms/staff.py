@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
-from cloud.serve import server
+from cloud.serve import Server
 from cloud.staff.accounts import NAME, Accounts
 from cloud.staff.app import build as build_app
 from cloud.staff.jobs import Jobs
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 log = logging.getLogger(__name__)
-NICE = 10  # as pages: what stores and tells comes first
 SHOWN = 200  # incidents that are open
 AT_ONCE = 100  # connections; staff are few
 
@@ -62,22 +60,19 @@ class StaffRoom:
             self._suspicions,
         )
         app, self._gate = build_app(staff)
-        self._serving: threading.Event | None = None
-        self._server = server(app, self._turn, limit_concurrency=AT_ONCE)
+        self._server = Server(app, self._socket, limit_concurrency=AT_ONCE)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"serve": self._serve, "today": self._gather}
+        return {"serve": self._server.run, "today": self._gatherer.run}
 
     def start(self) -> None:
         """Say where it is."""
-        os.nice(NICE)
         log.info("staff url=%s", url(self._socket))
 
     def stop(self) -> None:
-        """Let nobody in any more."""
-        self._server.should_exit = True
+        """Nothing but the loops lets anybody in."""
 
     def close(self) -> None:
         """Close the files."""
@@ -110,20 +105,6 @@ class StaffRoom:
             Suspicion(one.place, one.what_vi, one.what_en, one.place_vi, one.place_en, one.since_ms, one.ended_ms)
             for one in read_between(self._folder / JOURNAL, start_ms, end_ms, SHOWN)
         ]
-
-    def _gather(self, stop: threading.Event) -> None:
-        os.nice(NICE)
-        self._gatherer.run(stop)
-
-    def _serve(self, stop: threading.Event) -> None:
-        os.nice(NICE)
-        self._serving = stop
-        self._server.run(sockets=[self._socket])
-
-    def _turn(self) -> None:
-        """The event loop turns."""
-        if self._serving is not None:
-            self._serving.is_set()
 
 
 def build(config: CloudConfig, clock: Clock, listener: socket.socket | None) -> StaffRoom:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from settings.words import Taken
+from disk import form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
 
 NAME = "staff.db"
-FORM = 1
 BUSY_S = 5.0
 LINK_HOURS = 72
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 IDLE_MS, HARD_MS = 12 * _HOUR_MS, 30 * _DAY_MS  # a session ends when it is not used, and in any case
 TOUCH_MS = _MINUTE_MS  # how exactly it is known when a session was used last
 LONGEST_AGENT = 200  # characters of what a browser says of itself
-_SCHEMA = """
+_FORMS = (
+    """
 CREATE TABLE IF NOT EXISTS account (
   code TEXT PRIMARY KEY, hash TEXT NOT NULL, changed_ms INTEGER NOT NULL
 ) STRICT;
@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS session (
   seen_ms INTEGER NOT NULL, agent TEXT NOT NULL, lang TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS session_of ON session (code);
-"""
+""",
+)
 
 
 class Invitation(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ class Accounts:
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            self._found(path)
+            form.bring_forward(self._db, path, _FORMS)
         except BaseException:
             self._db.close()
             raise
@@ -91,17 +92,6 @@ class Accounts:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _found(self, path: Path) -> None:
-        form = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if form > FORM:
-            raise Taken("cloud.staff", "accounts", "newer", path=path, form=form, ours=FORM)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        with self._writing() as db:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {FORM}")
 
     @property
     def anybody(self) -> bool:
@@ -204,15 +194,8 @@ class Accounts:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, form.whole(self._db) as db:
+            yield db
 
 
 _SESSION = "SELECT id, code, made_ms, seen_ms, agent, lang FROM session"

@@ -68,7 +68,7 @@ def written(made: Sheet) -> bytes:
 
 def told(why: int, s: Speaker) -> str:
     """Return why a figure is absent, "" where it is there."""
-    return "" if why == THERE else s.say(_WHY[why]) if why in _WHY else s.say(f"reason.r{why}")
+    return "" if why == THERE else s.say(_WHY[why]) if why in _WHY else s.absent(why)
 
 
 def unit(quantity: str) -> str:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import RedirectResponse, Response
 
+from cloud import serve
 from cloud.staff.access import MATRIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jinja2 import Environment
 
     from cloud.clock import Clock
     from cloud.registry.kinds import Person
@@ -143,12 +145,6 @@ class Visit:
 @cache
 def templates() -> Environment:
     """Return what makes pages."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = serve.templates(TEMPLATES)
     made.globals["urlencode"] = urlencode
     return made

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from cloud.clock import hanoi
 from cloud.registry.kinds import key_of
-from settings.words import LANGUAGES, words
+from settings.words import LANGUAGES, why_absent, words
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class Speaker:
         part, _, name = key.partition(".")
         told: str = _words()[part][name][self.lang]
         return told.format(**facts) if facts else told
+
+    def absent(self, reason: int) -> str:
+        """Return why there is no value."""
+        return why_absent(reason, self.lang)
 
     def label(self, kind: str, column: str) -> str:
         """Return what a column is called on forms."""

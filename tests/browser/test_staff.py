@@ -12,10 +12,9 @@ from msgspec.structs import replace
 
 from cloud.registry.kinds import Tree
 from cloud.rooms.listener import listen, url
-from cloud.serve import server
+from cloud.serve import Server
 from cloud.staff.today import Alarm, Sensor, Today
 from tests.browser.test_visitor import DESK, PHONE, Seen, browser, readable
-from tests.servers import until
 from tests.staffroom import PASSWORD, StaffWorld
 from tests.visitors import TREE
 
@@ -40,11 +39,9 @@ class Running(StaffWorld):
     def __init__(self, folder: Path) -> None:
         self.socket = listen("127.0.0.1", 0)
         super().__init__(folder, url(self.socket))
-        self._turns = threading.Event()
-        self._server = server(self.app, self._turns.set)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self.socket]}, name="staff")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=Server(self.app, self.socket).run, args=(self._stop,), name="staff")
         self._thread.start()
-        until(self._turns.is_set, 20, "the pages are served")
         now_ms = self.clock.utc_ms()
         alarm = Alarm(
             1, "Đất khô", "Dry soil", "Cây mẫu số 2", "Sample tree 2", now_ms - 7_200_000, "sg-01/soil-2", True
@@ -54,7 +51,7 @@ class Running(StaffWorld):
         self.today = Today(now_ms, [alarm], [silent, stuck])
 
     def close(self) -> None:
-        self._server.should_exit = True
+        self._stop.set()
         self._thread.join(20)
         super().close()
 

@@ -24,7 +24,7 @@ import pytest
 from cloud.store import TWICE, Absent, Hour, Mark, Past, Refusal, Retry, Store, Tallied, each_row, engines, open_store
 from cloud.store.engines.influx import history as influx_history
 from cloud.store.engines.influx import parcels, writing
-from cloud.store.engines.sqlite.schema import migrate
+from disk.form import bring_forward
 from tests import servers
 from tests.build import EPOCH, SOIL, START_MS, UPTIME_MS, batch, soil, with_text
 from tests.servers import influx_table
@@ -701,14 +701,15 @@ def test_a_file_that_is_not_there_or_not_sqlite_asks_for_patience(tmp_path: Path
 
 
 def test_migration_goes_forward_step_by_step_or_not_at_all(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / "x", isolation_level=None)
+    path = tmp_path / "x"
+    db = sqlite3.connect(path, isolation_level=None)
     steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO b VALUES (1)"]
-    migrate(db, steps[:1])
+    bring_forward(db, path, steps[:1])
     with pytest.raises(sqlite3.OperationalError):
-        migrate(db, [*steps, "CREATE TABLE c (x); NONSENSE"])
+        bring_forward(db, path, [*steps, "CREATE TABLE c (x); NONSENSE"])
     assert db.execute("PRAGMA user_version").fetchone() == (2,)
     assert db.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall() == [("a",), ("b",)]
-    migrate(db, steps)
+    bring_forward(db, path, steps)
     assert db.execute("SELECT count(*) FROM b").fetchone() == (1,)
     db.close()
 

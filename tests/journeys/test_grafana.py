@@ -47,8 +47,8 @@ NO_PH = range(STEPS - 7, STEPS)
 CHANNELS = ("soil-1", "soil-2", "air-1", "weather-1", "smoke-1", "gnss-1", "modem-hang-tay", "modem-che-tao")
 IN_ITS_BOX = (Reason.OUT_OF_RANGE, 19.1)  # what a pH probe tells that nobody has put into the ground
 MISSING_NOW = {  # (sensor, quantity): reason and raw number, as they are shown
-    ("modem-hang-tay", "rssi"): ("thiết bị không gửi · not reported", "–"),
-    ("soil-2", "soil_ph"): ("ngoài phạm vi · out of range", "19.1"),
+    ("modem-hang-tay", "rssi"): ("lần này thiết bị không báo số · the device left this value out", "–"),
+    ("soil-2", "soil_ph"): ("số ngoài khoảng hợp lý · the number is out of range", "19.1"),
 }
 PAST_MS = (2 * 3_600_000, 24 * 3_600_000, 7 * 86_400_000, 14 * 86_400_000)  # in the weekly shard of now and in older
 PANELS = [panel for panel in board()["panels"] if panel["type"] != "row"]

@@ -11,8 +11,8 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from disk.form import form_of
 from edge.keep.spool import rows
-from settings.words import Taken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,9 +88,7 @@ def prepare(db: sqlite3.Connection, path: Path, machine: str) -> None:
 
     Raises Taken for a file of a newer version.
     """
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise Taken("settings", "file", "newer", path=path, version=version, known=VERSION)
+    version = form_of(db, path, VERSION)
     if version == 0:
         _run(db, TABLES, FIGURES | {"epoch": secrets.token_hex(8), "machine": machine, "boot": "", "gateway": ""})
     for step in range(version or VERSION, VERSION):

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.store import Retry
-from cloud.store.engines.sqlite.schema import MIGRATIONS, check_version, migrate
+from cloud.store.engines.sqlite.schema import MIGRATIONS
+from disk.form import bring_forward, form_of
 from disk.lock import lock_of, take_lock
 
 if TYPE_CHECKING:
@@ -133,12 +134,9 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """Return a connection whose commits survive a power cut; the file is created or brought to the newest version."""
     db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
-        check_version(db, path, least=0)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        bring_forward(db, path, MIGRATIONS)
         db.execute("PRAGMA cache_size = -16384")
         db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-        migrate(db, MIGRATIONS)
     except BaseException:
         db.close()
         raise
@@ -153,11 +151,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None, check_same_thread=False
     )
     try:
-        check_version(db, path, least=len(MIGRATIONS))
+        _prepared(db, path)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _prepared(db: sqlite3.Connection, path: Path) -> None:
+    if form_of(db, path, len(MIGRATIONS)) < len(MIGRATIONS):
+        raise sqlite3.OperationalError("the ingester has not prepared this file yet")
 
 
 def lacks_room(error: Retry) -> bool:

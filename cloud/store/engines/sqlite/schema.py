@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import TYPE_CHECKING
-
-from settings.words import Taken
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
 MIGRATIONS = (
     """
     CREATE TABLE channel (id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (gateway, name));
@@ -67,28 +58,3 @@ MIGRATIONS = (
 
 # All full hours of a range, so that each is one seek in a table whose key begins with the hour.
 SPAN = "WITH RECURSIVE span (h) AS (SELECT :low WHERE :low <= :high UNION ALL SELECT h + 1 FROM span WHERE h < :high)"
-
-
-def check_version(db: sqlite3.Connection, path: Path, *, least: int) -> None:
-    """Raise Taken for a file of a newer gocche, sqlite3.OperationalError for one that is not prepared yet."""
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise Taken("settings", "file", "newer", path=path, version=version, known=len(MIGRATIONS))
-    if version < least:
-        raise sqlite3.OperationalError("the ingester has not prepared this file yet")
-
-
-def migrate(db: sqlite3.Connection, scripts: Sequence[str]) -> None:
-    """Bring a file from its `user_version` to the last script, each step whole or not at all."""
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    for number, script in enumerate(scripts[version:], version + 1):
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in script.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {number}")
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise

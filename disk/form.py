@@ -1,0 +1,57 @@
+"""An SQLite file that lasts: a power cut takes nothing that was committed, and a number in it says which form it has.
+
+A file of an older form is brought forward, step by step; one of a newer form is a newer gocche's and is left alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from settings.words import Taken
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+def form_of(db: sqlite3.Connection, path: Path | None, known: int) -> int:
+    """Return the form of a file, 0 before its tables are made. Raises Taken for a form beyond those `known`."""
+    form = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if form > known:
+        raise Taken("settings", "file", "newer", path=path, version=form, known=known)
+    return form
+
+
+def last(db: sqlite3.Connection) -> None:
+    """Have every commit of this connection on the disk when it returns, and readers never wait for it."""
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+
+
+@contextmanager
+def whole(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Write all that the body does or, where it raises, nothing; a body may take its own work back (ROLLBACK)."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        if db.in_transaction:
+            db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def bring_forward(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:
+    """Bring a file that `last`s from its form to the end of the `steps`, each whole or not at all. Raises Taken."""
+    form = form_of(db, path, len(steps))
+    last(db)
+    for number, script in enumerate(steps[form:], form + 1):
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
