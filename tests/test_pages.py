@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from starlette.routing import Route
 
+from cloud.clock import hanoi
 from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build, site
 from cloud.pages.lots import is_gtin
@@ -25,11 +26,12 @@ from cloud.pages.plan import nearest, public
 from cloud.pages.readings import metres
 from cloud.pages.words import LANGS, Speaker, catalogue, choose, iso
 from cloud.registry import Registry, codes
-from cloud.registry.kinds import KINDS, Consent, Device, Gateway, Person, Photo, Story, Tag
+from cloud.registry.kinds import KINDS, Consent, Device, Gateway, Maintenance, Person, Photo, Story, Tag
 from cloud.registry.map import distance_m
 from cloud.registry.transfer import load
 from cloud.store import Hour, Past, Retry
 from cloud.stream.latest import Latest
+from tests import build as made_of
 from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, TREE, Incident, Visitor, World
 from wire.batch import Source
 from wire.quantities import QUANTITIES
@@ -933,6 +935,48 @@ def test_a_probe_that_was_replaced_leaves_its_past_to_the_place_and_takes_none_a
     assert means["2025-10-31"] == 40.0
     assert means["2025-11-01"] == 20.0
     assert len(means) >= 58, "the place's history goes on"
+
+
+def test_what_is_measured_under_maintenance_is_not_shown_and_the_rest_is(world: World) -> None:
+    """The thermometer is worked at for an hour at noon two days ago, and since ten minutes."""
+    start_ms = NOW_MS // DAY_MS * DAY_MS - 9 * DAY_MS
+    noon_ms = NOW_MS // DAY_MS * DAY_MS - 2 * DAY_MS
+    hours = [Hour(at, 5, 20.0 + 50 * (at == noon_ms), 19.0, 21.0 + 50 * (at == noon_ms)) for at in
+             range(start_ms, NOW_MS - 3_600_000, 3_600_000)]  # fmt: skip
+    world.store.write_hours([Past("sg-01", "air-1", "air_temperature", hours)])
+    world.tell({"air-1": {"air_temperature": 20.5, "air_humidity": 81.0}}, age_s=1_800)
+    world.tell({"air-1": {"air_temperature": 66.6, "air_humidity": 99.9}, "soil-1": made_of.SOIL}, age_s=60)
+    world.tell({"modem-hang-tay": MODEM})
+    asked = client(world)
+    assert "66,6" in asked.get(f"/T/{TREE}").text
+    assert "71.00" in asked.get(f"/T/{TREE}/history.csv").text
+    world.registry = Registry(
+        {kind: list(world.registry._records.get(kind, ())) for kind in KINDS}
+        | {
+            "maintenance": [
+                Maintenance(gateway="sg-01", channel=channel, starts=hanoi(start), ends=hanoi(start + 3_600_000))
+                for channel, start in (
+                    ("air-1", noon_ms),
+                    ("air-1", NOW_MS - 600_000),
+                    ("modem-hang-tay", NOW_MS - 600_000),
+                )
+            ]
+        }
+    )
+    asked = client(world)
+    pages = [f"/T/{TREE}", f"/T/{TREE}.json", f"/T/{TREE}/air_temperature", f"/T/{TREE}/history.csv", "/"]
+    told = {path: asked.get(path).text for path in pages}
+    for path, text in told.items():
+        assert not re.search(r"66[.,]6|71[.,]0|99[.,]9|22[.,]1", text), path
+    assert catalogue("vi")["reading.worked_at"] in told[f"/T/{TREE}"]
+    assert "soil-1" in told[f"/T/{TREE}"], "another sensor of the gateway is shown"
+    readings = {(one["source"], one["quantity"]): one for one in asked.get(f"/T/{TREE}.json").json()["readings"]}
+    assert readings["sg-01/air-1", "air_temperature"]["value"] is None
+    assert readings["sg-01/air-1", "air_temperature"]["newest_poll"] == catalogue("vi")["reading.worked_at"]
+    days = [line.split(",") for line in told[f"/T/{TREE}/history.csv"].splitlines() if ",air_temperature," in line]
+    assert {line[3] for line in days} == {"20.00"}
+    coverage = asked.get("/phu-song").text
+    assert catalogue("vi")["signal.unmeasured"] in coverage[coverage.index("Háng Tày") : coverage.index("Kể Cả")]
 
 
 def test_of_forty_thousand_trees_the_nearest_are_found_at_once(world: World) -> None:

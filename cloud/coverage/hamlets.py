@@ -92,6 +92,7 @@ def hamlets(
             _aged(_judge(unmeasured, binding, now, limits, past), now_ms, limits)
             for binding in registry.bound_to("hamlet", code, today)
             if (now := latest.channel(binding.gateway, binding.channel)) and "registration" in now.values
+            if not registry.maintenance(binding.gateway, binding.channel).hold(now.values["registration"].time_ms)
         ]
         rows.append(min(heard, key=lambda row: RANK.index(row.state)) if heard else unmeasured)
     return sorted(rows, key=lambda row: (row.name, row.code))

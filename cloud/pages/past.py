@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.pages.readings import Figure
     from cloud.registry import Registry
+    from cloud.registry.periods import Periods
     from cloud.store import History, Hour
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -56,10 +57,12 @@ class Spans(NamedTuple):
     asked_ms: int | None  # when the oldest of those that are too old was asked for
 
     def hours(self, figure: Figure) -> tuple[Hour, ...]:
-        """Return the hours of a figure's series since its channel hangs here, oldest first."""
+        """Return the hours of a figure's series since its channel hangs here, oldest first; none it was worked at."""
         hours = self.found.get((figure.source, figure.quantity.name), ())
         if hours and hanoi(hours[0].start_ms).date() < figure.since:
             hours = tuple(hour for hour in hours if hanoi(hour.start_ms).date() >= figure.since)
+        if figure.rests:
+            hours = tuple(hour for hour in hours if not figure.rests.touch(hour.start_ms, hour.start_ms + HOUR_MS))
         return hours
 
     def beside(self, figure: Figure) -> Span | None:
@@ -118,7 +121,8 @@ class Past:
             if until is not None and until <= first:
                 break
             try:
-                days = (await self._days.get((source, figure.quantity.name), patience_s)).value
+                rests = registry.maintenance(*source.split("/", 1))
+                days = (await self._days.get((source, figure.quantity.name, rests), patience_s)).value
             except Retry:
                 return None
             for at, day in enumerate(days):
@@ -130,9 +134,11 @@ class Past:
         end_ms = self._clock.utc_ms()
         return tuple(self._hourly(series, end_ms - DAY_MS, end_ms))
 
-    def _ask_days(self, series: Series) -> tuple[Day | None, ...]:
+    def _ask_days(self, worked_at: tuple[str, str, Periods]) -> tuple[Day | None, ...]:
+        *series, rests = worked_at
         today_ms = midnight_ms(self._clock.utc_ms())
-        hours = self._hourly(series, today_ms - YEAR * DAY_MS, today_ms)
+        hours = self._hourly((series[0], series[1]), today_ms - YEAR * DAY_MS, today_ms)
+        hours = [hour for hour in hours if not rests.touch(hour.start_ms, hour.start_ms + HOUR_MS)] if rests else hours
         days: list[Day | None] = [None] * YEAR
         for start_ms, own in itertools.groupby(hours, key=lambda hour: midnight_ms(hour.start_ms)):
             days[YEAR - (today_ms - start_ms) // DAY_MS] = _day(list(own))

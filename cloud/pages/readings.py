@@ -14,6 +14,7 @@ import msgspec
 
 from cloud.clock import hanoi
 from cloud.registry.kinds import Calibration
+from cloud.registry.periods import NEVER, Periods
 from wire.quantities import QUANTITIES, Quantity
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Figure(msgspec.Struct, frozen=True):
     height_m: float | None = None  # of the sensor above its place's own point
     calibration: Calibration | None = None
     since: date = date.min  # from which day on its channel hangs at this place
+    rests: Periods = NEVER  # when its channel is under maintenance: nothing of then is shown
+    worked_at: bool = False  # its newest value is of such a time
 
     @property
     def technical(self) -> bool:
@@ -80,12 +83,14 @@ def figures(
         if now is None:
             silent.append(Silent(place, source, distance_m, binding.valid_from))
             continue
+        rests = registry.maintenance(binding.gateway, binding.channel)
         heard += [
             msgspec.structs.replace(
-                _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s),
+                _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s, rests),
                 height_m=binding.height_m,
                 since=binding.valid_from,
                 calibration=registry.calibration(binding.gateway, binding.channel, name, today),
+                rests=rests,
             )
             for name in QUANTITIES
             if (name in now.values or name in now.reasons) and _public(name)
@@ -126,9 +131,13 @@ def _rounded(distance_m: float) -> int:
     return round(distance_m) if distance_m < 100 else round(distance_m, -1).__trunc__()
 
 
-def _figure(quantity: Quantity, now: ChannelNow, where: tuple[str, str, int], now_ms: int, live_s: float) -> Figure:
+def _figure(
+    quantity: Quantity, now: ChannelNow, where: tuple[str, str, int], now_ms: int, live_s: float, rests: Periods
+) -> Figure:
     place, source, distance_m = where
     value = now.values.get(quantity.name)
+    if value is not None and rests.hold(value.time_ms):
+        return Figure(quantity, place, source, distance_m, "none", worked_at=True)
     if value is None:
         return Figure(quantity, place, source, distance_m, "none", reason=now.reasons.get(quantity.name))
     return Figure(

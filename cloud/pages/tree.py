@@ -149,8 +149,14 @@ def _reading(figure: Figure, speaker: Speaker) -> dict[str, Any]:
         "quality": figure.quality,
         "height_m": figure.height_m,
         "calibrated": figure.calibration and figure.calibration.valid_from.isoformat(),
-        "newest_poll": None if figure.reason is None else speaker.absent(figure.reason),
+        "newest_poll": _newest_poll(figure, speaker),
     }
+
+
+def _newest_poll(figure: Figure, speaker: Speaker) -> str | None:
+    if figure.worked_at:
+        return speaker.say("reading.worked_at")
+    return None if figure.reason is None else speaker.absent(figure.reason)
 
 
 def _sorted_out(found: list[Figure]) -> tuple[list[Figure], list[Figure]]:

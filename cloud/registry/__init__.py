@@ -19,6 +19,7 @@ from cloud.registry.kinds import (
     Hamlet,
     Lot,
     LotInput,
+    Maintenance,
     Person,
     Photo,
     Province,
@@ -28,6 +29,7 @@ from cloud.registry.kinds import (
     Tree,
     Zone,
 )
+from cloud.registry.periods import NEVER, Periods
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -195,6 +197,19 @@ class Registry:
         """Return what the numbers of a series mean on a day, None where nobody has compared them with anything."""
         own = self._calibrations.get((gateway, channel, quantity), ())
         return next((one for one in own if _valid(one, on)), None)
+
+    @cached_property
+    def maintained(self) -> dict[tuple[str, str], Periods]:
+        """When each (gateway, channel) that ever was is under maintenance."""
+        found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for one in self._of("maintenance", Maintenance):
+            span = round(one.starts.timestamp() * 1000), round(one.ends.timestamp() * 1000)
+            found.setdefault((one.gateway, one.channel), []).append(span)
+        return {channel: Periods(spans) for channel, spans in found.items()}
+
+    def maintenance(self, gateway: str, channel: str) -> Periods:
+        """Return when a channel was, is or will be under maintenance: what it says then is not the weather."""
+        return self.maintained.get((gateway, channel), NEVER)
 
     @cached_property
     def photos(self) -> dict[str, Photo]:

@@ -11,9 +11,10 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cloud.clock import HANOI
 from cloud.registry import codes
 from settings.words import Refused
 from wire import topics
@@ -175,6 +176,26 @@ class Day:
     def write(self, value: date) -> str:
         """Return it as ISO 8601 has it."""
         return value.isoformat()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A minute of Vietnam's time, written as 2026-07-01T17:30; another offset may stand behind it."""
+
+    sql: str = "TEXT"
+
+    def read(self, column: str, text: str) -> datetime:
+        """Return the minute, with its offset."""
+        try:
+            read = datetime.fromisoformat(text)
+        except ValueError:
+            raise Bad("no_moment", column=column, value=text) from None
+        there = read.replace(tzinfo=HANOI) if read.tzinfo is None else read.astimezone(HANOI)
+        return there.replace(second=0, microsecond=0)
+
+    def write(self, value: datetime) -> str:
+        """Return it as ISO 8601 has it, without the offset that is always the same."""
+        return value.astimezone(HANOI).strftime("%Y-%m-%dT%H:%M")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ Codes mean nothing; names are data.
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 
@@ -27,6 +27,7 @@ from cloud.registry.cells import (
     Day,
     Flag,
     Mail,
+    Moment,
     Number,
     Outline,
     Pattern,
@@ -46,6 +47,7 @@ LANGUAGES = ("vi", "en")
 ROLES = ("fire-watch", "telecom", "operator")
 ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # what somebody may do on the staff's pages
 PLACES = ("tree", "zone", "hamlet")
+LONGEST_MAINTENANCE = timedelta(days=7)
 STORY_LIMIT = 20_000  # characters: ten pages
 FORMULAS = frozenset("=@")  # no cell begins so, but of a story: a spreadsheet would run it
 _TREE_CODE = TreeCode()
@@ -264,6 +266,28 @@ class Calibration(Record, frozen=True, kw_only=True):
             raise Bad("scale", column="reads_low", value=self.reads_low)
 
 
+class Maintenance(Record, frozen=True, kw_only=True):
+    """A channel is cleaned, mended or tried: what it says meanwhile is kept, but is no weather and wakes nobody.
+
+    It has an end from the beginning, a week away at most: what people forget to switch on again guards no more.
+    """
+
+    key: ClassVar = ("gateway", "channel", "starts")
+    gateway: Annotated[str, GATEWAY]
+    channel: Code
+    starts: Annotated[datetime, Moment()]
+    ends: Annotated[datetime, Moment()]
+    why: Annotated[str, Choice(("cleaning", "calibration", "repair", "trial"))] = "cleaning"
+    note: Line = ""
+
+    def check(self) -> None:
+        """Raise Bad for an end that does not follow, or is further away than a week."""
+        if self.ends <= self.starts:
+            raise Bad("reversed", column="ends", value=Moment().write(self.ends), start=Moment().write(self.starts))
+        if self.ends - self.starts > LONGEST_MAINTENANCE:
+            raise Bad("endless", column="ends", value=Moment().write(self.ends), days=LONGEST_MAINTENANCE.days)
+
+
 class Lot(Record, frozen=True, kw_only=True):
     """A lot of tea. `gtin` only where the cooperative has a GS1 prefix."""
 
@@ -346,6 +370,7 @@ KINDS: dict[str, type[Record]] = {
     "device": Device,
     "binding": Binding,
     "calibration": Calibration,
+    "maintenance": Maintenance,
     "lot": Lot,
     "lot_input": LotInput,
 }  # in this order a table comes after those that its rows refer to

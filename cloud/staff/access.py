@@ -16,8 +16,8 @@ ADMIN = frozenset({"admin"})
 
 PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
 TABLES = (
-    "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "person", "consent", "photo", "lot",
-    "lot_input", "hamlet", "commune", "province",
+    "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "maintenance", "person", "consent", "photo",
+    "lot", "lot_input", "hamlet", "commune", "province",
 )  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
 WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS}
@@ -50,6 +50,9 @@ MATRIX: dict[str, frozenset[str]] = {
     **{f"{kind} new": WRITE[kind] for kind in TABLES},
     **{f"{kind} save": WRITE[kind] for kind in TABLES},
     **{f"{kind} remove": WRITE[kind] for kind in TABLES},
+    "maintenance": SEE,
+    "maintenance begin": EDIT,
+    "maintenance end": EDIT,
     "invite": ADMIN,
     "sign somebody out": ADMIN,
     "acts": EDIT,

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cloud.registry.sheets import STEMS
-from cloud.staff import acts, bring_in, data, door, handbook, monthly, morning, photos, stories, tables
+from cloud.staff import acts, bring_in, data, door, handbook, maintenance, monthly, morning, photos, stories, tables
 from cloud.staff.above import Above
 from cloud.staff.access import TABLES
 from cloud.staff.gate import Gate
@@ -29,6 +29,7 @@ CHAPTERS = {
     "device": "thiet-bi",
     "binding": "thiet-bi",
     "calibration": "thiet-bi",
+    "maintenance": "bao-tri",
     "person": "nguoi",
     "consent": "nguoi",
     "photo": "anh",
@@ -54,6 +55,9 @@ def ways() -> list[Way]:
         Way("today", "/", morning.today, "hom-nay"),
         Way("tables", "/bang", tables.index, "so-vuon"),
         *(way for kind in TABLES for way in _of_table(kind)),
+        Way("maintenance", "/bao-tri", maintenance.screen, "bao-tri"),
+        Way("maintenance begin", "/bao-tri", maintenance.begin, "bao-tri", post=True),
+        Way("maintenance end", "/bao-tri/het", maintenance.end, "bao-tri", post=True),
         Way("invite", "/nguoi/lien-ket", door.invite, "nguoi", post=True),
         Way("sign somebody out", "/nguoi/dang-xuat", door.sign_somebody_out, "nguoi", post=True),
         Way("data", "/so-lieu", data.screen, "so-lieu"),

@@ -111,10 +111,11 @@ def _table(visit: Visit, question: Question) -> tuple[Table, int] | Response:
         word, facts = question.fault
         return _page(visit, _places(visit), question, why=visit.s.say(word, **facts), status=422)
     hung, clock, store = bindings(visit), visit.staff.clock, visit.staff.store
+    rests = visit.staff.shelf.maintained()
     text = visit.asked("so")
     number = int(text) if text.isdecimal() and len(text) < 12 else 0
     made = aside(
-        visit, question, number, lambda job: gather(store, question, hung, clock.utc_ms(), job.step, MOST_LINES)
+        visit, question, number, lambda job: gather(store, question, hung, clock.utc_ms(), job.step, MOST_LINES, rests)
     )  # what changed in the registry meanwhile is seen by the next question
     return made if isinstance(made, Response) else (made.answer, made.number)
 

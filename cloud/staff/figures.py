@@ -12,17 +12,28 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from cloud.registry.periods import NEVER
 from cloud.staff.question import DAY_MS, HOUR, HOUR_MS, MOST_VALUES, RAIN, RAW, lines
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cloud.registry.kinds import Binding
+    from cloud.registry.periods import Periods
     from cloud.staff.question import Line, Question
     from cloud.store.history import History, Hour
 
-THERE, NOTHING, UNASKED, NOT_HERE, AHEAD = 0, -1, -2, -3, -4  # beside the codes of `wire.reading.Reason`
+    Maintained = Mapping[tuple[str, str], Periods]  # by gateway and channel
+
+THERE, NOTHING, UNASKED, NOT_HERE, AHEAD, MAINTAINED = (
+    0,
+    -1,
+    -2,
+    -3,
+    -4,
+    -5,
+)  # beside the codes of `wire.reading.Reason`
 PIECE_MS = 60 * DAY_MS  # asked of the store at once: a step of the progress
 MOST_ABSENT = 100_000  # absent values that are looked at for their reasons
 NS = 1_000_000
@@ -38,12 +49,20 @@ class TooMany(Exception):
 
 
 class Figure(NamedTuple):
-    """One cell. `why` is THERE, a Reason, or one of the others above; the low and high of a raw reading are itself."""
+    """One cell. `why` is THERE, a Reason, or one of the others above; the low and high of a raw reading are itself.
+
+    What was measured under maintenance has both, a number and its mark, and no part in means and extremes.
+    """
 
     value: float
     low: float
     high: float
     why: int
+
+    @property
+    def known(self) -> bool:
+        """Tell whether there is a number."""
+        return self.why in {THERE, MAINTAINED}
 
 
 @dataclass
@@ -68,11 +87,11 @@ class Column:
     def __getitem__(self, at: int) -> Figure:
         return Figure(self.values[at], self.lows[at], self.highs[at], self.whys[at])
 
-    def put(self, at: int, value: float, low: float, high: float) -> None:
+    def put(self, at: int, value: float, low: float, high: float, why: int = THERE) -> None:
         """Put a figure in its place, rounded as its quantity is."""
         decimals = max(QUANTITIES[self.line.quantity].decimals, 0)
         self.values[at], self.lows[at], self.highs[at] = (round(one, decimals) for one in (value, low, high))
-        self.whys[at] = THERE
+        self.whys[at] = why
 
     @property
     def there(self) -> list[int]:
@@ -136,18 +155,24 @@ def gather(
     now_ms: int,
     step: Callable[[int, int], None],
     most: int,
+    maintained: Maintained,
 ) -> Table:
     """Return the table of a question. Reads in pieces, and says with each how far it is. Raises TooMany, Retry."""
     wanted = lines(question, bindings, store.latest())
     if len(wanted) > most:
         raise TooMany("data.too_many_lines", n=len(wanted), most=most)
     if question.step == RAW:
-        return _raw(store, question, wanted, now_ms, step)
-    return _by_hours(store, question, wanted, now_ms, step)
+        return _raw(store, question, wanted, now_ms, step, maintained)
+    return _by_hours(store, question, wanted, now_ms, step, maintained)
 
 
 def _raw(
-    store: History, question: Question, wanted: list[Line], now_ms: int, step: Callable[[int, int], None]
+    store: History,
+    question: Question,
+    wanted: list[Line],
+    now_ms: int,
+    step: Callable[[int, int], None],
+    maintained: Maintained,
 ) -> Table:
     found: list[tuple[dict[int, float], dict[int, int]]] = []
     for number, line in enumerate(wanted):
@@ -172,15 +197,21 @@ def _raw(
         column = Column.blank(line, len(times))
         for time, why in reasons.items():
             column.whys[places[time]] = why
+        rests = maintained.get((line.gateway, line.channel), NEVER)
         for time, value in values.items():
-            column.put(places[time], value, value, value)
-        column.found, column.due = len(values), len(values.keys() | reasons.keys())
+            column.put(places[time], value, value, value, MAINTAINED if rests.hold(time) else THERE)
+        column.found, column.due = len(column.there), len(values.keys() | reasons.keys())
         table.columns.append(column)
     return table
 
 
 def _by_hours(
-    store: History, question: Question, wanted: list[Line], now_ms: int, step: Callable[[int, int], None]
+    store: History,
+    question: Question,
+    wanted: list[Line],
+    now_ms: int,
+    step: Callable[[int, int], None],
+    maintained: Maintained,
 ) -> Table:
     unit_ms = HOUR_MS if question.step == HOUR else DAY_MS
     table = Table(question, now_ms, list(range(question.start_ms, question.end_ms, unit_ms)))
@@ -199,7 +230,7 @@ def _by_hours(
         step(number, len(pieces) + len(wanted))
         column = Column.blank(line, len(table.times))
         _expect(column, table, unit_ms)
-        _fill(column, table, hours.pop(line), unit_ms)
+        _fill(column, table, hours.pop(line), unit_ms, maintained.get((line.gateway, line.channel), NEVER))
         why.fill(column, table, unit_ms)
         table.columns.append(column)
     return table
@@ -214,21 +245,29 @@ def _expect(column: Column, table: Table, unit_ms: int) -> None:
         column.due += max(0, min(end_ms, table.made_ms) - start_ms) // HOUR_MS
 
 
-def _fill(column: Column, table: Table, hours: list[Hour], unit_ms: int) -> None:
+def _fill(column: Column, table: Table, hours: list[Hour], unit_ms: int, rests: Periods) -> None:
+    """Put hours in their places: of a unit those in which nobody worked at the sensor, where there are any.
+
+    A running total goes on through maintenance, so that what was poured into a gauge is not told as rain afterwards.
+    """
     rises = _rises(hours) if column.line.quantity == RAIN else None
-    column.found = sum(hour.start_ms + HOUR_MS <= table.made_ms for hour in hours)
+    resting = {at for at, hour in enumerate(hours) if rests.touch(hour.start_ms, hour.start_ms + HOUR_MS)}
+    done = [at for at, hour in enumerate(hours) if hour.start_ms + HOUR_MS <= table.made_ms]
+    column.found = len(set(done) - resting)
     column.invented = sum(hour.n == 0 for hour in hours)
     of_unit: dict[int, list[int]] = {}
     for number, hour in enumerate(hours):
         of_unit.setdefault((hour.start_ms - table.question.start_ms) // unit_ms, []).append(number)
-    for at, numbers in of_unit.items():
+    for at, of_all in of_unit.items():
+        numbers = [number for number in of_all if number not in resting] or of_all
+        why = MAINTAINED if numbers[0] in resting else THERE
         own = [hours[number] for number in numbers]
         if rises is None:
             mean = math.fsum(hour.mean for hour in own) / len(own)
-            column.put(at, mean, min(hour.low for hour in own), max(hour.high for hour in own))
+            column.put(at, mean, min(hour.low for hour in own), max(hour.high for hour in own), why)
         else:
             fell = math.fsum(rises[number] for number in numbers)
-            column.put(at, fell, fell, fell)
+            column.put(at, fell, fell, fell, why)
 
 
 def _rises(hours: list[Hour]) -> list[float]:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 def today(visit: Visit) -> Response:
     """The morning's look."""
+    now = visit.staff.today()
     return visit.page(
         "today.html",
-        today=visit.staff.today(),
+        today=now,
+        resting=[one for one in now.sensors if one.rests_until_ms] if now else [],
         waiting=list(_waiting(visit)),
         places=named(visit),
         quantities={name: visit.s.one(one.vi, one.en) for name, one in QUANTITIES.items()},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
+from cloud.staff.figures import THERE
 from cloud.staff.question import RAIN
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _bins(column: Column) -> Iterator[Bin]:
     size = len(column.values)
     each = _together(size)
     for number, start in enumerate(range(0, size, each)):
-        own = [at for at in range(start, min(start + each, size)) if not math.isnan(column.values[at])]
+        own = [at for at in range(start, min(start + each, size)) if column.whys[at] == THERE]
         if own:
             mean = math.fsum(column.values[at] for at in own) / len(own)
             low, high = min(column.lows[at] for at in own), max(column.highs[at] for at in own)

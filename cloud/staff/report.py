@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cloud.registry.kinds import Binding, Record
     from cloud.registry.trail import Act, Change
-    from cloud.staff.figures import Column, Table
+    from cloud.staff.figures import Column, Maintained, Table
     from cloud.staff.words import Speaker
     from cloud.store.history import History
 
@@ -74,6 +74,7 @@ class Garden(NamedTuple):
     names: dict[tuple[str, str], str]
     acts: list[tuple[Act, list[Change]]]
     alarms: list[Suspicion]
+    maintained: Maintained
 
 
 def month_of(text: str, today: date) -> date:
@@ -117,7 +118,7 @@ def _part(store: History, garden: Garden, zone: Zone, first: date, s: Speaker) -
     places = (("zone", zone.code), *(("tree", tree.code) for tree in garden.trees if tree.zone == zone.code))
     asked = Question(places, REPORTED, first, next_month(first) - timedelta(1), HOUR)
     hung = [one for one in garden.bindings if (one.place, one.code) in set(places)]
-    table = gather(store, asked, hung, s.now_ms, lambda *_: None, MOST_LINES) if hung else None
+    table = gather(store, asked, hung, s.now_ms, lambda *_: None, MOST_LINES, garden.maintained) if hung else None
     columns = table.columns if table else []
     alarms = [_alarm(one, s) for one in garden.alarms if tuple(one.place.split(":", 1)) in places]
     codes = _Codes(

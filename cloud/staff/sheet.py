@@ -14,7 +14,7 @@ import msgspec
 
 from cloud.clock import hanoi
 from cloud.registry.sheets import GUARDED
-from cloud.staff.figures import AHEAD, NOT_HERE, NOTHING, THERE, UNASKED
+from cloud.staff.figures import AHEAD, MAINTAINED, NOT_HERE, NOTHING, THERE, UNASKED
 from cloud.staff.question import DAY, HOUR, RAIN, RAW
 from wire.quantities import QUANTITIES
 
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 Cell = str | float | int | None
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")  # no cell of a workbook can hold them
 _UNITS = {"Cel": "°C", "%RH": "%", "ug/m3": "µg/m³", "mg/m3": "mg/m³", "uS/cm": "µS/cm", "deg": "°", "1": ""}
-_WHY = {NOTHING: "data.nothing", UNASKED: "data.unasked", AHEAD: "data.ahead", NOT_HERE: "data.not_here"}
+_WHY = {
+    NOTHING: "data.nothing",
+    UNASKED: "data.unasked",
+    AHEAD: "data.ahead",
+    NOT_HERE: "data.not_here",
+    MAINTAINED: "data.maintained",
+}
 
 STEP_WORDS = {RAW: "data.step_goc", HOUR: "data.step_gio", DAY: "data.step_ngay"}
 _FACTS = (
@@ -67,7 +73,7 @@ def written(made: Sheet) -> bytes:
 
 
 def told(why: int, s: Speaker) -> str:
-    """Return why a figure is absent, "" where it is there."""
+    """Return why a figure is absent, or no weather; "" where it is there."""
     return "" if why == THERE else s.say(_WHY[why]) if why in _WHY else s.absent(why)
 
 
@@ -101,8 +107,8 @@ def _single(column: Column, table: Table) -> bool:
 
 def _numbers(column: Column, figure: Figure, table: Table) -> list[Cell]:
     if _single(column, table):
-        return [figure.value if figure.why == THERE else None]
-    return [figure.value, figure.low, figure.high] if figure.why == THERE else [None, None, None]
+        return [figure.value if figure.known else None]
+    return [figure.value, figure.low, figure.high] if figure.known else [None, None, None]
 
 
 def _names(table: Table, s: Speaker, places: Mapping[tuple[str, str], str]) -> list[str]:

@@ -12,6 +12,7 @@ import unicodedata
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cloud.registry import Registry
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
 from cloud.registry.kinds import KINDS, Person, Record, key_of, read_key, write
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.registry.draft import Draft
+    from cloud.registry.periods import Periods
 
 
 class NotYet(Exception):
@@ -52,9 +54,12 @@ class Shelf:
     @contextmanager
     def act(self, who: str, what: str) -> Iterator[Draft]:
         """Let the body change records: an act of `who`. Raises Bad and Rejected as `Book.writing`."""
-        with self.book() as book, book.writing(who, what, self._clock.utc_ms()) as draft:
-            self._own += 1
-            yield draft
+        with self.book() as book:
+            try:
+                with book.writing(who, what, self._clock.utc_ms()) as draft:
+                    yield draft
+            finally:  # what was read meanwhile is not what stands there now
+                self._own += 1
 
     def undo(self, act: int, who: str) -> None:
         """Take an act back. Raises Bad and Rejected as `Book.undo`."""
@@ -86,6 +91,10 @@ class Shelf:
         meant = typed.strip().casefold()
         people = [one for one in self.rows("person") if isinstance(one, Person)] if meant else []
         return next((one for one in people if meant in (one.code, one.email.casefold())), None)
+
+    def maintained(self) -> dict[tuple[str, str], Periods]:
+        """Return when each (gateway, channel) that ever was is under maintenance."""
+        return Registry({"maintenance": self.rows("maintenance")}).maintained
 
     def close(self) -> None:
         """Close the file; the next question opens it anew."""

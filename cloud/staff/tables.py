@@ -29,6 +29,7 @@ SHOWN = {  # what a list says of a row below its name; else its first columns
     "device": ("code", "serial_no", "note"),
     "binding": ("place", "code", "valid_from", "valid_to"),
     "calibration": ("quantity", "valid_from", "valid_to"),
+    "maintenance": ("starts", "ends", "why"),
     "lot": ("code", "picked_from", "picked_to"),
     "lot_input": ("place", "code", "weight_kg"),
     "person": ("code", "access", "roles"),

@@ -11,9 +11,11 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from cloud.clock import hanoi
 from cloud.registry.kinds import Binding
+from cloud.registry.periods import NEVER
 from cloud.staff.shelf import NotYet
 from cloud.store import Retry
 
@@ -59,6 +61,7 @@ class Sensor(msgspec.Struct, frozen=True):
     hours: int
     new: bool  # hung up yesterday or later: no whole day is known of it
     stuck: str  # the quantity that did not move all day; "" none
+    rests_until_ms: int | None = None  # it is worked at
 
     def silent(self, now_ms: int) -> bool:
         """Tell whether somebody should look."""
@@ -74,8 +77,9 @@ class Today(msgspec.Struct, frozen=True):
     quantities: frozenset[str] = frozenset()  # that anything ever told
 
     def ill(self) -> list[Sensor]:
-        """Return the sensors that somebody should look at, the longest silent first."""
-        found = [one for one in self.sensors if one.silent(self.made_ms) or one.stuck]
+        """Return the sensors that somebody should look at, the longest silent first; at the others somebody does."""
+        heard = [one for one in self.sensors if one.rests_until_ms is None]
+        found = [one for one in heard if one.silent(self.made_ms) or one.stuck]
         return sorted(found, key=lambda one: (one.last_ms or 0, one.gateway, one.channel))
 
     def gaps(self) -> list[Sensor]:
@@ -134,11 +138,12 @@ class Gatherer:
             newest.setdefault((sample.gateway, sample.channel), []).append(sample)
         midnight = hanoi(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
         end_ms = round(midnight.timestamp() * 1000)
-        sensors = []
+        sensors, rests = [], self._shelf.maintained()
         for where, one in sorted(bound.items()):
             if turn():
                 return None
-            sensors.append(self._sensor(one, newest.get(where, []), end_ms))
+            until_ms = rests.get(where, NEVER).until_ms(now_ms)
+            sensors.append(replace(self._sensor(one, newest.get(where, []), end_ms), rests_until_ms=until_ms))
         told = frozenset(one.quantity for samples in newest.values() for one in samples)
         return Today(now_ms, self._alarms(), sensors, told)
 

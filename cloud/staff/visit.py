@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cloud.staff.words import Speaker
     from cloud.store import History
 
-DONE = ("saved", "removed", "undone", "imported", "draft", "review", "published", "password")
+DONE = ("saved", "removed", "undone", "imported", "draft", "review", "published", "password", "rests", "works")
 LONGEST_NAME = 60  # characters
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -69,6 +69,10 @@ class Desk:
         words = f"the end is not known: {why}"
         self.write(Change("ended", span, incident.id, words, "end_unknown", incident.basis), incident, now_ms)
 
+    def rests(self, gateway: str, channel: str, now_ms: int, since_ms: int = 0) -> bool:
+        """Tell whether a channel is under maintenance, or was less than `since_ms` ago: it need not be heard yet."""
+        return self.registry.now.maintenance(gateway, channel).touch(now_ms - since_ms, now_ms + 1)
+
     def draft(self, rule: Rule, gateway: str, channel: str, at_ms: int, now_ms: int) -> Incident:
         """Return a new incident (id 0) at the place where the channel hangs; `write` gives it its span."""
         place = place_of(self.registry.now, gateway, channel, hanoi(at_ms).date())

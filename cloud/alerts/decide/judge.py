@@ -136,12 +136,15 @@ class Judge:
         done = self._progress.processed(*key)
         if self._is_old_news(evidence, done, now_ms):
             return
+        maintained = self._desk.registry.now.maintained
         for (channel, quantity), said in evidence.points.items():
-            points = sorted(said)
+            heard = points = sorted(said)
+            if periods := maintained.get((evidence.gateway, channel)):
+                points = [point for point in heard if not periods.hold(point[0])]
             for rule in self._followers.get(quantity, ()) if points else ():
                 case = _Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
                 self._series(case, points, done)
-            self._sensors.note(evidence.gateway, channel, quantity, points, now_ms)
+            self._sensors.note(evidence.gateway, channel, quantity, heard, now_ms)
         self._progress.add_processed(*key, now_ms)
 
     def look_again(self, now_ms: int) -> None:

@@ -62,7 +62,7 @@ class Sensors:
             return
         after = self._with(before, fresh, at_ms)
         self._progress.save_sensor(after)
-        for rule in self._guards[quantity]:
+        for rule in self._guards[quantity] if not self._desk.rests(gateway, channel, now_ms) else ():
             self._judge(rule, after, now_ms)
         if at_ms - before.heard_at >= self._shortest_ms:
             for incident in self._journal.unseen(gateway, channel, quantity):
@@ -74,7 +74,9 @@ class Sensors:
             for rule in rules:
                 told = self._journal.open_keys(rule.name)
                 for sensor in self._progress.dead(quantity, at_ms, rule.silence.after_ms, unbroken_ms):
-                    overdue = at_ms - sensor.heard_at >= patient_ms(rule.silence.after_ms, sensor)
+                    patience_ms = patient_ms(rule.silence.after_ms, sensor)
+                    overdue = at_ms - sensor.heard_at >= patience_ms
+                    overdue &= not self._desk.rests(sensor.gateway, sensor.channel, now_ms, patience_ms)
                     if overdue and (sensor.gateway, sensor.channel) not in told:
                         since_ms = sensor.value_ms or sensor.changed_ms
                         words = f"no value for {(at_ms - sensor.heard_at) / 1000:g} s of listening; its gateway lives"
@@ -169,5 +171,6 @@ class Sensors:
             rule.silence.of == "incident"
             and silent_ms >= max(rule.silence.after_ms, slow_ms)
             and incident.silent_ms is None
+            and not self._desk.rests(incident.gateway, incident.channel, now_ms, rule.silence.after_ms)
         ):
             self._desk.fell_silent(incident, max(sensor.value_ms, incident.bad_ms), now_ms)

@@ -72,7 +72,8 @@ class Silence:
         modems = way_outs(self._desk.registry.now, gateway, hanoi(now_ms).date())
         if rule.silence.of == "way_out":
             for channel in modems:
-                if (gateway, channel) not in told:
+                rests = self._desk.rests(gateway, channel, now_ms, rule.silence.after_ms)
+                if (gateway, channel) not in told and not rests:
                     self._open(rule, presence, channel, "silence", at_ms, now_ms)
         elif not (modems and self._serves_way_out):
             self._open(rule, presence, "", "absence", at_ms, now_ms)

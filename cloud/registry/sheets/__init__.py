@@ -32,6 +32,7 @@ STEMS = {
     "device": "devices",
     "binding": "bindings",
     "calibration": "calibrations",
+    "maintenance": "maintenance",
     "lot": "lots",
     "lot_input": "lot_inputs",
 }  # what the table of a kind is called, as a file or as a sheet
