@@ -53,8 +53,8 @@ class WayOut(Protocol):
     def linked(self, up: bool, now: int) -> None:
         """The connection came or went. Raises SpoolFull."""
 
-    def launch(self, batch: Kept, now: int) -> bool:
-        """Send a batch that was cut just now, once, without waiting for room."""
+    def newest(self, batch: Kept, now: int) -> None:
+        """Take a batch that was cut just now: it goes first."""
 
     def send(self, now: int) -> None:
         """Send what is due. Raises SpoolFull."""
@@ -265,8 +265,8 @@ class Keeper:
             return
         if batches:
             self._uncut_ms = batches[-1].last_ms if self._spool.uncut else None
-        for batch in batches[-1:]:  # the newest, once, without waiting for room in the window
-            self._out.launch(batch, now)
+        for batch in [one for one in batches if one.urgent] or batches[-1:]:
+            self._out.newest(batch, now)
 
     def _take_in(self) -> None:
         if self._spool.other.take_in():

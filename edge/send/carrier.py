@@ -57,10 +57,16 @@ class Carrier:
 
     # --- from other threads
 
-    def put(self, topic: str, payload: bytes, *, retain: bool) -> bool:
+    def put(self, topic: str, payload: bytes, *, retain: bool, waits: bool) -> bool:
         """Hand a message over; tell whether it was taken. Without a connection it is not."""
         session = self._session
-        return self._up and session is not None and session.put(topic, payload, retain=retain)
+        return self._up and session is not None and session.put(topic, payload, retain=retain, waits=waits)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the broker has confirmed all that was handed over."""
+        session = self._session
+        return session is None or session.idle
 
     def stop(self, farewell: bytes) -> float:
         """End soon, with a last retained status where there is a connection; return how long that may take, in s."""

@@ -1,6 +1,8 @@
-"""Which batch goes out when: the newest once, without waiting; then, oldest first, what is not acknowledged.
+"""Which batch goes out when: the newest once; then, oldest first, what is not acknowledged.
 
-After an outage the newest goes first again, and recent urgent ones with it: alerts do not wait for a backlog.
+After an outage the newest goes first again, and recent urgent ones with it: alerts do not wait for a backlog. The
+newest waits for no database either, only for a link that has not yet carried what was sent before; what is urgent not
+even for that.
 
 What is in flight is bounded (window.py), so that no broker's queue can ever hold (and lose) more of ours; what stays
 unanswered is sent again after a time-out with full jitter. Nothing but the cloud's own word frees a batch.
@@ -43,6 +45,10 @@ class Cut(Protocol):
     def identity(self) -> Identity:
         """What the cloud acknowledges it by."""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether it has what cannot wait."""
+
     def packet(self) -> bytes:
         """Return the message to publish."""
 
@@ -84,6 +90,7 @@ class Courier:
         self._boot, self._topic, self._resend_ms = boot, topics.up(gateway), resend_s * 1000
         self._flights: dict[int, _Flight] = {}
         self._window = Window()
+        self._ahead: list[int] = []  # ids that go before the backlog
         self._tries: dict[int, int] = {}
         self._first_ms: dict[int, int] = {}  # of what is not answered: when it was sent first on this connection
         self._later_ms = 0  # until when the cloud asks the backlog to rest
@@ -97,7 +104,7 @@ class Courier:
 
         Before it goes the status: its answer tells the time.
         """
-        self.up = up
+        self.up, self._ahead = up, []
         self._flights.clear()
         self._window = Window()
         self._tries.clear()
@@ -105,10 +112,12 @@ class Courier:
         if up:
             self._heartbeat.connected()
             self._heartbeat.send(now)
-            for number in self._spool.foremost(self._boot, now - URGENT_MS, LEAST):
-                batch = self._spool.get(number)
-                if batch is not None:
-                    self.launch(batch, now)
+            self._ahead = self._spool.foremost(self._boot, now - URGENT_MS, LEAST)
+
+    def newest(self, batch: Cut, now: int) -> None:
+        """Take what was cut just now: it goes before the backlog, and at once where it is urgent."""
+        if self.up and not (batch.urgent and self._launch(batch, now, waits=False)):
+            self._ahead = [batch.id, *self._ahead][:LEAST]
 
     def trip_ms(self, items: list[AckItem], now: int) -> int | None:
         """Return how long an answer may have been on its way at most, by what was sent last of it; None if unknown.
@@ -157,27 +166,40 @@ class Courier:
             return
         self._heartbeat.send(now)
         for number, flight in list(self._flights.items()):
-            if flight.again_ms <= now:
+            if flight.again_ms <= now and not self._uplink.idle:
+                flight.again_ms = now + FULL_MS  # it may be on its way yet: to send it twice would not make it faster
+            elif flight.again_ms <= now:
                 del self._flights[number]
                 self._window.answered(flight.size, now - flight.sent_ms)
                 if self._settled > flight.settled_before and self._spool.refused(number):
                     log.error("batch set aside after vain sendings first=%s n=%s", *flight.identity[1:])
-        self._again_ms = self._later_ms if now < self._later_ms else None
-        if self._again_ms is not None:
+        rests = now < self._later_ms
+        self._again_ms = self._later_ms if rests else None
+        if not self._lead(now) or rests:
             return
         for number in self._spool.waiting(len(self._flights) + MOST):
             if not self._window.room:
                 return
             if number not in self._flights:
                 batch = self._spool.get(number)
-                if batch is not None and not self.launch(batch, now):
+                if batch is not None and not self._launch(batch, now):
                     self._again_ms = now + FULL_MS
                     return
 
-    def launch(self, batch: Cut, now: int) -> bool:
+    def _lead(self, now: int) -> bool:
+        """Send what goes before the backlog; tell whether all of it went."""
+        while self._ahead:
+            batch, clear = self._spool.get(self._ahead[0]), self._window.room or self._uplink.idle
+            if batch is not None and not (clear and self._launch(batch, now)):
+                self._again_ms = now + FULL_MS
+                return False
+            del self._ahead[0]
+        return True
+
+    def _launch(self, batch: Cut, now: int, *, waits: bool = True) -> bool:
         """Send one batch now; tell whether the uplink took it."""
-        packet = batch.packet() if self.up else b""
-        if not packet or not self._uplink.publish(self._topic, packet):
+        packet = batch.packet()
+        if not self._uplink.publish(self._topic, packet, waits=waits):
             return False
         self._forget(batch.id)
         self._window.sent(len(packet))

@@ -30,8 +30,13 @@ HEAD_BYTES = 6  # of MQTT, beside the topic
 class Sender(Protocol):
     """What is needed of an uplink."""
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message over; tell whether it was taken."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, waits: bool = False) -> bool:
+        """Hand a message over, which may be overtaken where it `waits`; tell whether it was taken."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether the broker has confirmed all that was handed over."""
         ...
 
 

@@ -74,6 +74,7 @@ class Session:
         self._trust: ssl.SSLContext | None = None
         self._aborted = False
         self._outbox: deque[tuple[str, bytes, bool]] = deque()
+        self._behind: deque[tuple[str, bytes, bool]] = deque()  # what waits for all that is in the outbox
         self._owed: set[int] = set()  # messages that the broker has not confirmed
         self._receipt_ms = 0  # when it last confirmed one, or nothing was owed
         self._welcome: int | None = None
@@ -87,13 +88,18 @@ class Session:
 
     # --- from any thread
 
-    def put(self, topic: str, payload: bytes, *, retain: bool) -> bool:
-        """Hand a message over; tell whether there was room for it."""
-        if len(self._outbox) + len(self._owed) >= ROOM:
+    def put(self, topic: str, payload: bytes, *, retain: bool, waits: bool) -> bool:
+        """Hand a message over, which may wait for all that may not; tell whether there was room for it."""
+        if len(self._outbox) + len(self._behind) + len(self._owed) >= ROOM:
             return False
-        self._outbox.append((topic, payload, retain))
+        (self._behind if waits else self._outbox).append((topic, payload, retain))
         self.wake()
         return True
+
+    @property
+    def idle(self) -> bool:
+        """Whether the broker has confirmed all that was handed over."""
+        return not (self._outbox or self._behind or self._owed)
 
     def wake(self) -> None:
         """Let the uplink's thread look up."""
@@ -136,13 +142,14 @@ class Session:
         if sock is None or self._aborted:
             raise self._ended or Ended("lost", self._last_words)
         buffered = getattr(sock, "pending", int)()
-        writable = [sock] if self._client.want_write() else []
-        came, free, _ = select.select([sock, self._ear], writable, [], 0 if buffered or self._outbox else wait_s)
+        full = self._client.want_write()
+        at_once = buffered or (not full and (self._outbox or self._behind))
+        came, free, _ = select.select([sock, self._ear], [sock] if full else [], [], 0 if at_once else wait_s)
         if self._ear in came:
             with suppress(BlockingIOError):
                 self._ear.recv(4096)
-        while self._outbox:
-            self._publish(*self._outbox.popleft())
+        while (lane := self._outbox or self._behind) and not self._client.want_write():
+            self._publish(*lane.popleft())  # no more than the kernel takes: what lies here can be overtaken
         if sock in came or buffered:
             self._client.loop_read()
             if self._handle is not None:
@@ -156,7 +163,7 @@ class Session:
         """Leave a last retained status and disconnect; what the broker does not confirm in time is given up."""
         end_ms = self._clock.mono_ms() + round(within_s * 1000)
         self._outbox.append((topics.status(self._gateway), status, True))  # after what was said before
-        while (self._outbox or self._owed) and (rest_ms := end_ms - self._clock.mono_ms()) > 0:
+        while not self.idle and (rest_ms := end_ms - self._clock.mono_ms()) > 0:
             self.turn(rest_ms / 1000)
         self._client.disconnect()
 

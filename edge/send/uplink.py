@@ -42,9 +42,17 @@ class Uplink:
         self._carrier = Carrier(self._broker, self._gateway, self._ends, self._logbook, self._clock)
         self._thread = started(self._carrier.run, "uplink")
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message over at QoS 1; tell whether it was taken. Never waits. Without a connection it is refused."""
-        return self._carrier is not None and self._carrier.put(topic, payload, retain=retain)
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, waits: bool = False) -> bool:
+        """Hand a message over at QoS 1; tell whether it was taken. Never waits. Without a connection it is refused.
+
+        One that `waits` is overtaken by all that do not, until the kernel has it.
+        """
+        return self._carrier is not None and self._carrier.put(topic, payload, retain=retain, waits=waits)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the broker has confirmed all that was handed over: the way is clear."""
+        return self._carrier is None or self._carrier.idle
 
     def look(self) -> str:
         """Replace a thread that hangs; return why only a new process can help, "" while there is no such need.

@@ -17,7 +17,7 @@ LEAST, MOST = 8, 64  # messages
 ENOUGH_BYTES = 16 * 1024  # more than LEAST may go as long as less than this is on its way
 QUICK_MS = 250  # there and back, commit included, while nothing queues anywhere
 SLOW_MS = 8_000  # longer than this nothing urgent is to wait behind what was sent before it
-FIRST_BYTES, LEAST_BYTES = 8 * 1024, 2 * 1024  # for a way that nobody knows, and for one that is slow
+FIRST_BYTES, LEAST_BYTES = 4 * 1024, 2 * 1024  # for a way that nobody knows, and for one that is slow
 MOST_BYTES = LEAST * MAX_PACKET
 
 

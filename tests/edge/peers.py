@@ -34,7 +34,8 @@ class Peer:
             setattr(self, way, value)
         self.heard: list[tuple[int, int, bytes]] = []
         self.connections: list[socket.socket] = []
-        self._tls, self._stop = tls, threading.Event()
+        self._tls, self._stop, self._reads = tls, threading.Event(), threading.Event()
+        self._reads.set()
         self._server = socket.create_server(("127.0.0.1", port))
         self._server.settimeout(0.05)
         self.port: int = self._server.getsockname()[1]
@@ -64,6 +65,13 @@ class Peer:
         body = len(name).to_bytes(2, "big") + name + payload
         self.connections[-1].sendall(bytes((0x30 | retained,)) + _length(len(body)) + body)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Read nothing meanwhile."""
+        self._reads.clear()
+        yield
+        self._reads.set()
+
     def cut(self) -> None:
         """Close the newest connection."""
         self.connections[-1].shutdown(socket.SHUT_RDWR)
@@ -87,6 +95,7 @@ class Peer:
                 return
             with sock:
                 for kind, body in _packets(sock):
+                    self._reads.wait(60)
                     self.heard.append((number, kind, body))
                     if self.greeting:
                         sock.sendall(self.greeting)

@@ -36,9 +36,9 @@ class Cloud:
     """The far end of the wire: decodes what is published with the real codec and answers when told to."""
 
     def __init__(self) -> None:
-        self.up, self.sent, self.statuses, self.beats, self.bytes = True, [], [], [], 0
+        self.up, self.idle, self.sent, self.statuses, self.beats, self.bytes = True, True, [], [], [], 0
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, waits: bool = False) -> bool:
         if not self.up:
             return False
         if not topic.endswith("/up"):
@@ -174,6 +174,25 @@ def test_after_an_outage_newest_first_then_oldest_first_with_at_most_eight_in_fl
     world.read()
     world.go(2.5)
     assert world.cloud.take()[0].first == 31, "the newest does not wait for room"
+
+
+def test_on_a_link_that_is_not_clear_only_what_is_urgent_goes_past_the_window(world):
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.cut_many([{"soil_ec": 5}] * 10)
+    world.connect()
+    assert len(world.cloud.take()) == LEAST
+    world.cloud.idle = False  # the broker has not got them yet
+    for _ in range(10):
+        world.read()
+        world.go(2.5)
+    assert world.cloud.take() == [], "none is sent again, and what nobody waits for lies in no queue before smoke"
+    world.read(pm2_5=300)
+    world.go(0)
+    (smoke,) = world.cloud.take()
+    assert smoke.n == 1
+    world.cloud.idle = True
+    world.go(1)
+    assert world.cloud.take()[0].first == smoke.first - 1, "then the newest, before the backlog"
 
 
 def test_after_an_outage_recent_urgent_batches_do_not_wait_for_the_backlog(world):

@@ -360,6 +360,28 @@ def test_a_peer_that_takes_no_more_bytes_neither_blocks_the_keeper_nor_lasts(mon
         until(lambda: edge.links[:2] == [True, False], BOUND_S, "given up")
 
 
+def test_what_cannot_wait_overtakes_all_that_the_kernel_did_not_take_yet():
+    """A link slower than what comes: without a bound the kernel alone would hold all of it before smoke."""
+    with Peer() as peer, Edge(peer.port) as edge:
+        edge.well()
+        session_of = edge.uplink._carrier._session
+        with peer.held():
+            for number in range(60):
+                assert edge.uplink.publish(topics.up("sg-01"), b"%02d" % number + bytes(20_000), waits=True)
+            until(session_of._client.want_write, BOUND_S, "the kernel takes no more")
+            assert not edge.uplink.idle
+            for word in (b"smoke", b"status"):
+                assert edge.uplink.publish(topics.up("sg-01"), word)
+        until(lambda: len(peer.seen(PUBLISH)) == 62, BOUND_S, "all of them")
+        until(lambda: edge.uplink.idle, BOUND_S, "confirmed")
+    words = [body.rstrip(bytes(1))[-6:] for body in peer.seen(PUBLISH)]
+    smoke = next(at for at, word in enumerate(words) if word.endswith(b"smoke"))
+    assert words[smoke + 1].endswith(b"status")
+    assert smoke < 40
+    rest = [word[-2:] for at, word in enumerate(words[:-1]) if at not in {smoke, smoke + 1}]
+    assert rest == sorted(rest), "the others keep their order"
+
+
 def test_a_full_listen_queue_does_not_outlast_a_stop():
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
         for _ in range(8):  # the queue is full: further ones are neither taken nor refused

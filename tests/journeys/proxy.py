@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 CHUNK = 65_536
+STEP_S = 0.1
 
 
 class Proxy:
@@ -21,11 +22,11 @@ class Proxy:
 
     `swallow("up")` loses what clients say from now on, `swallow("down")` what they are told; both stay connected.
     `stall()` moves nothing and loses nothing, as a radio link without signal. `heal()` undoes the latter; a
-    connection from which bytes are missing is closed.
+    connection from which bytes are missing is closed. `bytes_s`: it carries no more up, and holds next to nothing.
     """
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: int, bytes_s: float = 0) -> None:
+        self._target, self.bytes_s = target, bytes_s
         self.port = free_port()
         self._lost: str | None = None
         self._stop, self._flow = threading.Event(), threading.Event()
@@ -34,6 +35,8 @@ class Proxy:
         self._guarded = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._server = socket.create_server(("127.0.0.1", self.port))
+        if bytes_s:
+            self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the least that the kernel has
 
     def swallow(self, direction: str) -> None:
         """Lose everything that goes "up" or "down"."""
@@ -101,7 +104,10 @@ class Proxy:
                 for source in readable:
                     if not self._flow.is_set():
                         break
-                    data = source.recv(CHUNK)
+                    thin = self.bytes_s and source is client
+                    data = source.recv(max(round(self.bytes_s * STEP_S), 1) if thin else CHUNK)
+                    if thin:
+                        self._stop.wait(len(data) / self.bytes_s)
                     if not data:
                         return
                     to, direction = ways[source]
