@@ -76,10 +76,10 @@ class BadReply(Exception):
     @property
     def reason(self) -> Reason:
         """The reason code that the reading carries when no retry helps."""
-        return _REASONS.get(self.kind.partition(":")[0], Reason.GARBLED)
+        return REASONS.get(self.kind.partition(":")[0], Reason.GARBLED)
 
 
-_REASONS = {
+REASONS = {  # by the first word of a `kind`
     "silence": Reason.SILENCE,
     "short": Reason.SHORT,
     "crc": Reason.CHECKSUM,
@@ -89,6 +89,7 @@ _REASONS = {
     "exception": Reason.REFUSED,
     "cme": Reason.REFUSED,
     "error": Reason.REFUSED,
+    "garbled": Reason.GARBLED,
 }
 
 

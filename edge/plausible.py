@@ -61,7 +61,9 @@ class Range(NamedTuple):
 
 
 def ranges(quantities: Mapping[str, str]) -> dict[str, Range]:
-    """Return each value name's plausible range from the quantity that it is mapped to."""
+    """Return each value name's plausible range from the quantity that it is mapped to. Raises ValueError for none."""
+    if unknown := sorted(set(quantities.values()) - QUANTITIES.keys()):
+        raise ValueError(f"{', '.join(unknown)}: not in wire/quantities.py; see docs/reference/quantities.md")
     return {name: Range(QUANTITIES[q].low, QUANTITIES[q].high, ENDS.get(q, ())) for name, q in quantities.items()}
 
 

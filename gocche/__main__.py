@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -18,23 +19,36 @@ EXTRAS = dict.fromkeys(("amqtt", "influxdb_client", "jinja2", "starlette", "uvic
     **dict.fromkeys(("segno", "reportlab", "PIL", "pypdfium2", "zxingcpp"), "cloud,labels"),
     "grafana_client": "grafana",
 }  # library → what to install for it
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # what is said goes to a file, `>`, and there is no room for it
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 well, 1 failed, 2 wrong configuration or usage)."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us: `>&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show Vietnamese
     try:
         try:
             return _run(argv)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough; what Python itself flushes at its end must go somewhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+    except BrokenPipeError:  # `| head` has seen enough
+        return _unheard()
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        _unheard()
+        return failed(error, "stdout")
     except KeyboardInterrupt:
         return EXIT_FAILED
+
+
+def _unheard() -> int:
+    """Give up what nobody takes: what Python itself flushes at its end must go somewhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_FAILED
 
 
 def _run(argv: list[str] | None) -> int:

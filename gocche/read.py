@@ -17,7 +17,7 @@ from edge.config import ConfigError, checks, devices_toml, load
 from edge.sense.ports import open_line
 from edge.sense.sampler import NO_VALUE, Sampler
 from edge.status import memory
-from gocche.status import remedy
+from gocche.trouble import readable, remedy
 from gocche.words import LANGUAGES, Refused, said, words
 from settings.words import why_absent
 from wire.quantities import QUANTITIES
@@ -100,7 +100,7 @@ def _lines(
     reading: Reading, sensor: Sensor, why: str, texts: dict[str, str], again: str, language: str
 ) -> Iterator[str]:
     if why:
-        yield said("read", "nothing", language, why=why)
+        yield said("read", "nothing", language, why=readable(why, language))
         yield remedy(why, again, language)
         if not why.startswith(NO_VALUE):
             return

@@ -16,7 +16,8 @@ import msgspec
 
 from edge.send import causes
 from edge.status import AGAIN_MS, status_file
-from gocche.words import LANGUAGES, both, said, words
+from gocche.trouble import readable, remedy
+from gocche.words import LANGUAGES, both, said
 from wire.batch import Status
 
 if TYPE_CHECKING:
@@ -45,13 +46,6 @@ def status(folder: Path, *, as_json: bool) -> int:
         return _absent("unreadable", file=file, why=error)
     print(text)
     return 0 if seen.well else 1
-
-
-def remedy(why: str, channel: str, language: str) -> str:
-    """Return what to look at when a sensor's `why` (edge/sense/health.py) is this."""
-    row = next(row for row in words()["remedy"] if re.search(row["why"], why))
-    text: str = row[language].format(name=channel)
-    return said("status", "look_at", language, what=text)
 
 
 def _absent(name: str, **facts: object) -> int:
@@ -130,7 +124,7 @@ class Seen:
         kind = "channel_silent" if re.match(r"silence", why) else "channel_lost"
         since = self._since(how.get("since_ms"), language)
         return [
-            said("status", kind, language, name=name, since=since, why=why) + seldom,
+            said("status", kind, language, name=name, since=since, why=readable(why, language)) + seldom,
             remedy(why, name, language),
         ]
 

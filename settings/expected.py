@@ -56,7 +56,11 @@ def kind(field: dict[str, Any], definitions: dict[str, Any], language: str = "en
         said += " " + kind(field["items"], definitions, language)
     if name == "object" and isinstance(field.get("additionalProperties"), dict):
         said += ": " + kind(field["additionalProperties"], definitions, language)
-    return ", ".join([said, *(text.format(field[key], **names) for key, text in _BOUNDS.items() if key in field)])
+    bounds = {key: text for key, text in _BOUNDS.items() if key in field}
+    for key in {"minLength", "minItems"} & bounds.keys():
+        if field[key] == 1:
+            bounds[key] = "{filled}"
+    return ", ".join([said, *(text.format(field[key], **names) for key, text in bounds.items())])
 
 
 def _explained(file: File, place: str, table: dict[str, Any], said: str, to: type[msgspec.Struct]) -> ConfigError:

@@ -120,7 +120,7 @@ def shown(value: object) -> str:
 def suggestion(word: str, known: Iterable[str], *, listed: bool = False) -> dict[str, str]:
     """Return the facts `suggestion` and `suggestion_vi`: the nearest of the known words, else (or `listed`) all."""
     every = sorted(known)
-    close = difflib.get_close_matches(word[:64], every, 1, 0.5)
+    close = difflib.get_close_matches(word[:64], every, 1, 0.55)
     parts = [0, 1] if close and listed else [0] if close else [1]
     said = {
         language: " ".join(words("settings")["suggestion"][language][part] for part in parts) for language in LANGUAGES

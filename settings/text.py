@@ -125,7 +125,7 @@ def _usable(file: File, told: dict[str, Any]) -> None:
         if depth > _DEEPEST:
             raise ConfigError(file, place[:_DEEPEST], "too_deep")
         if isinstance(value, dict):
-            waiting += [(f"{place}.{key}".lstrip("."), one, depth + 1) for key, one in value.items()]
+            waiting += [(_below(file, place, key), one, depth + 1) for key, one in value.items()]
             for key in value:
                 _printable(file, place, key)
         elif isinstance(value, list):
@@ -136,6 +136,13 @@ def _usable(file: File, told: dict[str, Any]) -> None:
             raise ConfigError(file, place, "not_finite", value=shown(value))
         elif isinstance(value, int) and abs(value) >= 1 << 63:
             raise ConfigError(file, place, "too_large", value=shown(value))
+
+
+def _below(file: File, place: str, key: str) -> str:
+    """Return the place of a key or table below another: [[bus]] 1 echo, [broker] port."""
+    if not place:
+        return f"[[{key}]]" if key in file.several else f"[{key}]" if key in file.single else key
+    return f"{place} {key}"
 
 
 def _printable(file: File, place: str, text: str) -> None:

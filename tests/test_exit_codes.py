@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shlex
 import socket
 import sqlite3
 import subprocess
@@ -86,6 +87,19 @@ def one_sentence(said: str, *words: str) -> bool:
     """Tell whether nothing but one sentence is said, in Vietnamese and below it in English, with these words."""
     vi, en = re.fullmatch(r"(?:\S+ \S+ (?:INFO|WARNING) .*\n)*gocche: (.+)\n        (.+)\n", said).groups()
     return vi != en and all(word in en for word in words)
+
+
+@pytest.mark.parametrize("shell", ["> /dev/full", ">&-"])
+def test_output_that_has_no_room_is_said_and_one_that_nobody_wants_is_not(shell: str, tmp_path: Path) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text(DEVICES.replace('user = "u"\npassword_file = "secret"\n', ""))
+    command = f"{shlex.quote(sys.executable)} -m gocche check-config {shlex.quote(str(file))} {shell}"
+    ran = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
+    if shell == ">&-":
+        assert (ran.returncode, ran.stderr) == (0, "")
+    else:
+        assert ran.returncode == 1
+        assert one_sentence(ran.stderr, "No space left on device", "stdout"), ran.stderr
 
 
 def test_a_port_in_use_is_1(tmp_path: Path) -> None:

@@ -15,11 +15,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from edge.driver import _REASONS
+from edge.driver import REASONS
 from gocche import __main__ as door
 from gocche import commands
-from gocche.status import STALE_S, remedy, span, status
+from gocche.status import STALE_S, span, status
+from gocche.trouble import readable, remedy
 from gocche.words import words
+from settings.words import why_absent
+from settings.words import words as words_of
 from wire.batch import Source, Status
 from wire.reading import Reason
 
@@ -177,8 +180,14 @@ def test_every_why_has_its_own_remedy_in_both_languages():
     rows = words()["remedy"]
     assert all(row.keys() == {"why", "vi", "en"} for row in rows)
     general = rows[-1]["en"]
-    said = {kind: remedy(f"{kind}: something", "soil-1", "en") for kind in [*_REASONS, "garbled", "faulty"]}
+    said = {kind: remedy(f"{kind}: something", "soil-1", "en") for kind in [*REASONS, "faulty"]}
     assert all(general not in text for text in said.values()), said
+    for why, reason in (
+        ("silence: no answer", Reason.SILENCE), ("exception:6: busy", Reason.REFUSED), ("faulty: x", Reason.FAULTY),
+        ("/dev/x: Permission denied", Reason.PORT_LOST), ("no value: no_fix", Reason.NO_FIX),
+    ):  # fmt: skip
+        assert readable(why, "vi") == f"{why_absent(reason, 'vi')} ({why})"
+        assert readable(why, "en") == why
     ports = (
         "Could not exclusively lock port /dev/x", "[Errno 2] No such file or directory", "the device is gone",
         "[Errno 13] Permission denied: '/dev/x'", "takes no more bytes: is the device hung?", "rts_on_send: cannot",
@@ -193,7 +202,7 @@ def test_every_why_has_its_own_remedy_in_both_languages():
     assert "baud or format is wrong" in remedy(
         "garbled: 90 bytes came, none ends an answer: is the speed right?", "a", "en"
     )
-    assert words()["reason"].keys() == {reason.name.lower() for reason in Reason}
+    assert words_of("settings")["reason"].keys() == {str(int(reason)) for reason in Reason}
 
 
 def test_spans_are_said_as_people_do():

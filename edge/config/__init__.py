@@ -56,8 +56,9 @@ def load(path: Path, *, running: bool = True) -> Config:
     lines = wrong.tried(_each, file, tables, "bus") or []
     buses = _all(wrong.tried(convert, file, f"[[bus]] {number}", table, Bus) for number, table in lines)
     names = [said for _, table in lines if isinstance(table, dict) and isinstance(said := table.get("name"), str)]
+    known = names if len(names) == len(lines) else None  # else a sensor may hang on one whose name is wrong
     found = wrong.tried(_each, file, tables, "sensor") or [] if lines else []
-    sensors = _all(wrong.tried(checks.sensor, file, number, table, names) for number, table in found)
+    sensors = _all(wrong.tried(checks.sensor, file, number, table, known) for number, table in found)
     wrong.end()
     wrong.tried(checks.check_buses, file, buses, sensors)
     wrong.tried(checks.check_sensors, file, sensors)

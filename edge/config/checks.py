@@ -24,10 +24,10 @@ BAUDS = (
 FORMATS = tuple(f"{bits}{parity}{stop}" for bits in "78" for parity in "NEO" for stop in "12")
 
 
-def sensor(file: File, number: int, table: object, buses: list[str]) -> Sensor:
+def sensor(file: File, number: int, table: object, buses: list[str] | None) -> Sensor:
     """Return one checked sensor: the shared keys by their struct, the others by its driver's. Raises ConfigError.
 
-    `buses` are the names of those that there are.
+    `buses` are the names of those that there are; None where not all are known.
     """
     if not isinstance(table, dict):
         raise ConfigError(file, f"[[sensor]] {number}", "not_a_table", value=shown(table), head="[[sensor]]")
@@ -51,10 +51,10 @@ def sensor(file: File, number: int, table: object, buses: list[str]) -> Sensor:
     return Sensor(checked, driver, config, _mapped(file, place, driver, config))
 
 
-def _named(file: File, place: str, table: SensorTable, buses: list[str]) -> None:
+def _named(file: File, place: str, table: SensorTable, buses: list[str] | None) -> None:
     if not CHANNEL.fullmatch(table.channel):
         raise ConfigError(file, f"{place} channel", "channel", value=shown(table.channel))
-    if table.bus not in buses:
+    if buses is not None and table.bus not in buses:
         raise ConfigError(file, f"{place} bus", "unknown_bus", value=shown(table.bus), **suggestion(table.bus, buses))
 
 

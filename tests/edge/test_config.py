@@ -135,6 +135,15 @@ def test_a_mistake_is_named_with_its_remedy(folder):
     checked(caught.value.finding)
 
 
+def test_a_bus_whose_name_is_wrong_makes_no_sensor_wrong(file):
+    for name in ("name = 5", 'nme = "rs485"'):
+        file.write_text(RIGHT.replace('name = "rs485"', name, 1))
+        with pytest.raises(ConfigError) as caught:
+            load(file)
+        assert "[[bus]] 1" in str(caught.value)
+        assert caught.value.further == ()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -152,7 +161,9 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ("[[sensor]]", "[sensor]", "(a table of which there may be several has two brackets); write [[sensor]]"),
         ("every_s = 2.5", "every_s = true", "[[sensor]] 1 (soil-1) every_s: true does not do: it must be a number"),
         ("every_s = 2.5", "every_s = 2026-11-26", "every_s: 2026-11-26 does not do"),
-        ("every_s = 2.5", "every_s = nan", "sensor 1.every_s: nan is no real number"),
+        ("every_s = 2.5", "every_s = nan", "[[sensor]] 1 every_s: nan is no real number"),
+        ("every_s = 2.5", 'sentences = ["GGA"]', "(soil-1) sentences: unknown key; there are: address, "),
+        ('host = "127.0.0.1"', 'host = ""', '[broker] host: "" does not do: it must be text in quotes, not empty'),
         ("every_s = 2.5", "every_s = -inf", "-inf is no real number"),
         ("every_s = 2.5", f"every_s = 1{'0' * 400}", "too large a number"),
         ("every_s = 2.5", f"every_s = 1{'0' * 5000}", "line 19: is longer than 2000 characters"),
@@ -198,8 +209,8 @@ def test_a_mistake_is_named_with_its_remedy(folder):
         ('id = "sg-01"', "id = sg-01   # unique", 'text stands in quotes); write id = "sg-01"'),
         ('id = "sg-01"', "id = ", "line 2: id = (not TOML: Invalid value)"),
         # texts and bytes
-        ('port = "/dev/null"', 'port = "a\\u0000b"', "bus 1.port: "),
-        ('id = "sg-01"', 'id = "\ue000sg"', 'gateway.id: "\\ue000sg" holds a character that cannot be printed'),
+        ('port = "/dev/null"', 'port = "a\\u0000b"', "[[bus]] 1 port: "),
+        ('id = "sg-01"', 'id = "\ue000sg"', '[gateway] id: "\\ue000sg" holds a character that cannot be printed'),
         ("[gateway]", "\ufeff[gateway]", "line 1: the file begins with a byte order mark"),
     ],
 )  # fmt: skip
