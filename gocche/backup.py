@@ -31,14 +31,14 @@ LOGS = "-wal", "-journal"  # of a file that was taken away: SQLite would write i
 DATA, SETTINGS, GARDEN = "data", "cloud.toml", "garden"
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Copied(msgspec.Struct, frozen=True):
     """One file of a backup."""
 
     bytes: int
     sha256: str
 
 
-NOTHING = Kept(0, hashlib.sha256().hexdigest())
+NOTHING = Copied(0, hashlib.sha256().hexdigest())
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class Manifest(msgspec.Struct, frozen=True):
     version: str
     made: str
     engine: str
-    files: dict[str, Kept]
+    files: dict[str, Copied]
 
 
 def backup(config: CloudConfig, settings: Path, folder: Path) -> int:
@@ -148,9 +148,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _kept(path: Path) -> Kept:
+def _kept(path: Path) -> Copied:
     with path.open("rb") as file:
-        return Kept(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+        return Copied(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _write(path: Path, manifest: Manifest) -> None:

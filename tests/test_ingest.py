@@ -10,7 +10,7 @@ import pytest
 from cloud.ingest.audit import Books, books
 from cloud.ingest.bookkeeper import Bookkeeper
 from cloud.ingest.ingester import Ingester
-from cloud.ingest.quarantine import Kept, Quarantine, opened
+from cloud.ingest.quarantine import Quarantine, Unstorable, opened
 from cloud.store import LedgerRow, Refused, StatusRow, open_store
 from cloud.stream.connection import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
@@ -392,7 +392,7 @@ def test_what_this_version_cannot_store_raises_the_alarm_once(room, caplog):
         room.take(codec._seal(msgspec.msgpack.encode(envelope)))
     assert room.ingester.health()["quarantined_24h"] == 2
     assert told_once(caplog, "batches that this version cannot store gateway=sg-01 why='version 2 is unknown")
-    room.quarantine.keep([Kept("sg-01", (EPOCH, 9, 1), "long ago", b"x", NOW - 25 * 3_600_000)])
+    room.quarantine.keep([Unstorable("sg-01", (EPOCH, 9, 1), "long ago", b"x", NOW - 25 * 3_600_000)])
     assert room.ingester.health()["quarantined_24h"] == 2
 
 
@@ -420,12 +420,13 @@ def test_the_quarantine_is_bounded_by_what_the_disk_holds(tmp_path):
     file = tmp_path / "small.db"
     small = Quarantine(file, limit_bytes=limit)
     steps = [
-        [Kept("sg-01", ("", 0, 0), "CRC", b"%05d" % (64 * step + n), NOW) for n in range(64)] for step in range(20)
+        [Unstorable("sg-01", ("", 0, 0), "CRC", b"%05d" % (64 * step + n), NOW) for n in range(64)]
+        for step in range(20)
     ]
     assert 100 < sum(sum(small.keep(step)) for step in steps) < 20 * 64
     small._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert file.stat().st_size < limit / 16 + 12 * 4096, "its share, and a page for each tree"
-    whole = [Kept("sg-01", (EPOCH, n, 1), "strange", bytes([n]) * 60_000, NOW) for n in range(1, 40)]
+    whole = [Unstorable("sg-01", (EPOCH, n, 1), "strange", bytes([n]) * 60_000, NOW) for n in range(1, 40)]
     kept = small.keep(whole)
     assert 10 < sum(kept) == kept.index(False) < 16
     small._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -449,7 +450,7 @@ def test_a_quarantine_that_rots_is_set_aside_and_ingest_goes_on(tmp_path, caplog
     for number in (1, 2):
         file.write_bytes(b"garbage" * 4_000)
         anew = opened(file)
-        assert anew.keep([Kept("sg-01", (EPOCH, number, 1), "why", b"x", NOW)]) == [True]
+        assert anew.keep([Unstorable("sg-01", (EPOCH, number, 1), "why", b"x", NOW)]) == [True]
         anew.close()
         assert (tmp_path / f"quarantine.damaged-{number}").read_bytes() == b"garbage" * 4_000
     again = opened(file)

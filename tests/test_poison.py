@@ -23,7 +23,7 @@ from cloud.config import Broker
 from cloud.inbox import Asker, Inbox
 from cloud.ingest.audit import Books, books
 from cloud.ingest.ingester import Ingester
-from cloud.ingest.quarantine import Kept, Quarantine
+from cloud.ingest.quarantine import Quarantine, Unstorable
 from cloud.registry.transfer import load
 from cloud.store import Retry, each_row, open_store
 from cloud.stream.connection import Stream
@@ -242,7 +242,7 @@ def asked_badly(world: World) -> None:
 
 def rotten_case(world: World) -> None:
     """Spoil a case of the quarantine and keep a good one after it, and have both tried again."""
-    bad, well = (Kept("sg-97", (EPOCH, n, 3), "strange once", good(n), NOW_MS) for n in (501, 504))
+    bad, well = (Unstorable("sg-97", (EPOCH, n, 3), "strange once", good(n), NOW_MS) for n in (501, 504))
     world.quarantine.keep([bad])
     world.quarantine._db.execute("UPDATE quarantine SET payload = 'abc' WHERE first = 501")
     world.quarantine.keep([well])

@@ -12,7 +12,7 @@ import pytest
 from cloud.clock import SystemClock
 from cloud.config import load
 from cloud.inbox import Inbox
-from cloud.ingest.quarantine import Kept
+from cloud.ingest.quarantine import Unstorable
 from cloud.store import open_store
 from cloud.stream.connection import Arrival
 from gocche import audit
@@ -113,8 +113,8 @@ def test_what_cannot_be_stored_says_why_and_stays(
     undated = packet(first=9, rows=[{"soil-1": SOIL}], dated=False, start_ms=START_MS)
     room.quarantine.keep(
         [
-            Kept("sg-01", (EPOCH, 5, 1), "type conflict", b"reading,gateway=sg-01 x=1", NOW),
-            Kept("sg-01", (EPOCH, 9, 1), "store failed on it", undated, NOW),
+            Unstorable("sg-01", (EPOCH, 5, 1), "type conflict", b"reading,gateway=sg-01 x=1", NOW),
+            Unstorable("sg-01", (EPOCH, 9, 1), "store failed on it", undated, NOW),
         ]
     )
     with serving(room, tmp_path):
@@ -131,7 +131,7 @@ def test_what_cannot_be_stored_says_why_and_stays(
 def test_a_request_waits_for_a_server_that_does_not_run(
     room: Room, config: CloudConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    room.quarantine.keep([Kept("sg-01", (EPOCH, 1, 3), "strange once", packet(rows=soil(3)), NOW)])
+    room.quarantine.keep([Unstorable("sg-01", (EPOCH, 1, 3), "strange once", packet(rows=soil(3)), NOW)])
     assert audit.quarantine(config, retry=True, patience_s=20) == 1
     assert "has never run with this data folder" in capsys.readouterr().err
     with serving(room, tmp_path):
@@ -147,7 +147,9 @@ def test_fresh_messages_are_stored_between_the_slices_of_a_long_request(
     room: Room, config: CloudConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     old = [
-        Kept("sg-02", (EPOCH, n, 1), "strange once", packet(first=n, rows=soil(1), start_ms=START_MS + 1_000 * n), NOW)
+        Unstorable(
+            "sg-02", (EPOCH, n, 1), "strange once", packet(first=n, rows=soil(1), start_ms=START_MS + 1_000 * n), NOW
+        )
         for n in range(1, 201)
     ]
     room.quarantine.keep(old)
@@ -171,10 +173,10 @@ def test_fresh_messages_are_stored_between_the_slices_of_a_long_request(
 def test_a_store_that_takes_nothing_ends_the_request_in_words(
     room: Room, config: CloudConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    room.quarantine.keep([Kept("sg-01", (EPOCH, 1, 3), "strange once", packet(rows=soil(3)), NOW)])
+    room.quarantine.keep([Unstorable("sg-01", (EPOCH, 1, 3), "strange once", packet(rows=soil(3)), NOW)])
     db = room.store._writer._db
     db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
-    room.quarantine.keep([Kept("sg-01", (EPOCH, 9, 300), "big", packet(first=9, rows=soil(300)), NOW)])
+    room.quarantine.keep([Unstorable("sg-01", (EPOCH, 9, 300), "big", packet(first=9, rows=soil(300)), NOW)])
     with serving(room, tmp_path):
         assert audit.quarantine(config, retry=True, patience_s=20) == 1
     assert "make space on its disk" in capsys.readouterr().err

@@ -30,11 +30,11 @@ KEEP_MS = 300_000  # how far the mark may be behind: a start reads the rows of t
 TRAIL_MS = 150_000  # more than two turns: the clock that dates arrivals may be set back meanwhile
 
 
-class Kept(Ledger, Statuses, Summaries, Protocol):
+class BookStore(Ledger, Statuses, Summaries, Protocol):
     """What the books are read from and kept in."""
 
 
-def accounts_of(store: Kept, clock: Clock) -> list[Account]:
+def accounts_of(store: BookStore, clock: Clock) -> list[Account]:
     """Return the sum of every epoch as a store knows it now, by gateway. Raises Retry."""
     books = Books()
     Bookkeeper(store, books, clock).open()
@@ -44,7 +44,7 @@ def accounts_of(store: Kept, clock: Clock) -> list[Account]:
 class Bookkeeper:
     """`run` belongs to one thread; `ready` may be asked from any."""
 
-    def __init__(self, store: Kept, books: Books, clock: Clock, by: str = "-") -> None:
+    def __init__(self, store: BookStore, books: Books, clock: Clock, by: str = "-") -> None:
         self._store, self._books, self._clock, self._by = store, books, clock, by
         self._trail_ms = TRAIL_MS + round(store.settle_s * 1000)
         self._mark = Mark()  # how far the books go

@@ -14,7 +14,7 @@ import random
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cloud.ingest.quarantine import SUSPECTS, Kept
+from cloud.ingest.quarantine import SUSPECTS, Unstorable
 from cloud.store import LedgerRow, Refusal, Refused, Retry
 from wire.batch import Batch, Gap, Verdict
 
@@ -140,7 +140,7 @@ class Committer:
 
     def _condemn(self, entry: Entry, reason: str) -> None:
         """Keep it, say so in the ledger, and let the gateway go on."""
-        kept = Kept(entry.what.gateway, entry.identity, reason, entry.payload, self._clock.utc_ms())
+        kept = Unstorable(entry.what.gateway, entry.identity, reason, entry.payload, self._clock.utc_ms())
         for refused in self._reader.keep([(entry.refused(reason), kept)]):
             error = self._try([refused])
             if error is None:
@@ -158,7 +158,7 @@ class Committer:
                 gateway, n = entry.what.gateway, entry.what.n
                 why = f"the database refuses {len(lines)} of {n} readings, first {lines[0].seq}: {lines[0].reason}"
                 self._complaints.count("refused by the database", gateway, lines[0].reason, len(lines))
-                bad.append((entry, Kept(gateway, entry.identity, why, entry.payload, arrival_ms)))
+                bad.append((entry, Unstorable(gateway, entry.identity, why, entry.payload, arrival_ms)))
         safe = {id(entry) for entry in self._reader.keep(bad)} if bad else set()
         for entry, lines in zip(entries, refused, strict=True):
             if lines and id(entry) not in safe:

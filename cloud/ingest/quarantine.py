@@ -79,7 +79,7 @@ class Case(msgspec.Struct, frozen=True):
     size: int  # of the payload, in bytes
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Unstorable(msgspec.Struct, frozen=True):
     """What is to be kept, as it came. `identity` is ("", 0, 0) for bytes that were damaged on the way."""
 
     gateway: str
@@ -107,7 +107,7 @@ class Quarantine:
             self._db.close()
             raise
 
-    def keep(self, items: Sequence[Kept]) -> list[bool]:
+    def keep(self, items: Sequence[Unstorable]) -> list[bool]:
         """Keep each durably, once, in one transaction; tell which are. For the others there is no room.
 
         Damaged bytes never crowd out what must be kept before a gateway may forget it: nothing hangs on them.
@@ -116,7 +116,7 @@ class Quarantine:
             db.execute("BEGIN IMMEDIATE")
             return [self._put(item) for item in items]
 
-    def _put(self, item: Kept) -> bool:
+    def _put(self, item: Unstorable) -> bool:
         payload = item.payload[: codec.MAX_PACKET]
         weight = _weight(len(payload) + len(item.reason[:500]))
         damaged = not item.identity[0]

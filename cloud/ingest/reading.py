@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.ingest.quarantine import Kept, Who
+from cloud.ingest.quarantine import Unstorable, Who
 from cloud.store import Refusal, Retry
 from wire import codec
 from wire.batch import Batch, Gap, Identity, Verdict
@@ -53,7 +53,7 @@ class Reader:
     def read(self, arrivals: Iterable[Arrival], now_ms: int) -> list[Entry]:
         """Return what is to be committed; of all others the answer, if any, is already noted."""
         entries: list[Entry] = []
-        bad: list[tuple[Entry | None, Kept]] = []
+        bad: list[tuple[Entry | None, Unstorable]] = []
         for arrival in arrivals:
             found = self._one(arrival, now_ms)
             if isinstance(found, Entry):
@@ -64,7 +64,7 @@ class Reader:
             entries += self.keep(bad)
         return entries
 
-    def keep(self, bad: Sequence[tuple[Entry | None, Kept]]) -> list[Entry]:
+    def keep(self, bad: Sequence[tuple[Entry | None, Unstorable]]) -> list[Entry]:
         """Keep packets durably, in one transaction; return those whose ledger row may now say so.
 
         The others are answered `later`; damaged bytes have no entry, and nothing hangs on them.
@@ -85,7 +85,7 @@ class Reader:
                 self._answers.later(entry.what.gateway, entry.identity, error)
         return [entry for (entry, _), done in zip(bad, kept, strict=True) if entry is not None and done]
 
-    def _one(self, arrival: Arrival, now_ms: int) -> Entry | tuple[Entry | None, Kept] | None:
+    def _one(self, arrival: Arrival, now_ms: int) -> Entry | tuple[Entry | None, Unstorable] | None:
         """Return an entry, or what must be kept first, or nothing: then it is answered."""
         gateway, payload = arrival.gateway, arrival.payload
         try:
@@ -96,14 +96,14 @@ class Reader:
             why = f"{reason}; gocche quarantine"
             self._complaints.alarm(f"batches that this version cannot store gateway={gateway}", why)
             refusal = Refusal(gateway, *error.identity, reason)
-            return Entry(refusal, payload, reason), Kept(gateway, error.identity, reason, payload, now_ms)
+            return Entry(refusal, payload, reason), Unstorable(gateway, error.identity, reason, payload, now_ms)
         except codec.Damaged as error:
             self._complaints.count("damaged", gateway, str(error))
-            return None, Kept(gateway, NOBODY, str(error), payload, arrival.arrival_ms)
+            return None, Unstorable(gateway, NOBODY, str(error), payload, arrival.arrival_ms)
         except Exception as error:  # noqa: BLE001 - logged by count: a defect of our decoder costs this packet only
             reason = f"the decoder stumbled: {type(error).__name__}: {error}"
             self._complaints.count("decoder stumbled", gateway, reason)
-            return None, Kept(gateway, NOBODY, reason, payload, arrival.arrival_ms)
+            return None, Unstorable(gateway, NOBODY, reason, payload, arrival.arrival_ms)
         if isinstance(message, Batch) and message.offset_ms is None:
             self._complaints.counts["undated"] += 1
             self._answers.say(gateway, message.identity, Verdict.UNDATED)

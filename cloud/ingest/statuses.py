@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cloud.ingest.answers import Answers
     from cloud.ingest.audit import Books
     from cloud.ingest.complaints import Complaints
-    from cloud.store import Statuses as Kept
+    from cloud.store import Statuses as StatusStore
     from cloud.stream.connection import Arrival
     from wire.batch import Status
 
@@ -35,7 +35,7 @@ LIVES = 8  # of one gateway that are remembered
 class Statuses:
     """Belongs to the ingester's thread; `remember` and `clones` may be called from any."""
 
-    def __init__(self, store: Kept, books: Books, answers: Answers, complaints: Complaints) -> None:
+    def __init__(self, store: StatusStore, books: Books, answers: Answers, complaints: Complaints) -> None:
         self._store, self._books, self._answers, self._complaints = store, books, answers, complaints
         self._turn = threading.Lock()
         self._lives: dict[str, list[str]] = {}

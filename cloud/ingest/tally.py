@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 _Ranges = list[tuple[int, int]]
 
 
-class _Kept(msgspec.Struct, omit_defaults=True):
+class _AsText(msgspec.Struct, omit_defaults=True):
     """A tally as text."""
 
     high: int = 0
@@ -90,7 +90,7 @@ class Tally:
 
     def text(self) -> str:
         """Return the tally as it is kept."""
-        kept = _Kept(
+        kept = _AsText(
             high=self.high,
             stored=list(self.stored),
             quarantined=list(self.quarantined),
@@ -103,7 +103,7 @@ class Tally:
 
     def add(self, text: str) -> None:
         """Add a tally that was kept, perhaps by somebody who knew less. Raises msgspec.DecodeError for what is none."""
-        kept = msgspec.json.decode(text, type=_Kept)
+        kept = msgspec.json.decode(text, type=_AsText)
         self.high = max(self.high, kept.high)
         for verdict in ("stored", "quarantined", "declared", "expired"):
             own: Intervals = getattr(self, verdict)

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from wire.batch import Dated
 
 
-class Kept(Ledger, History, Protocol):
+class Origin(Ledger, History, Protocol):
     """Where batches are read, with their raw numbers."""
 
 
-def entry(source: Kept, row: LedgerRow) -> Batch | Gap | Refusal:
+def entry(source: Origin, row: LedgerRow) -> Batch | Gap | Refusal:
     """Return the entry of a ledger row with its readings, raw numbers and stored times. Raises Retry.
 
     Boot, uncertainty and what dated a batch are not kept by stores: only whether its times are bounded.
@@ -45,7 +45,7 @@ def _shapes(readings: Iterable[Dated]) -> dict[tuple[str, tuple[str, ...]], list
     return shapes
 
 
-def _block(source: Kept, row: LedgerRow, channel: str, names: tuple[str, ...], rows: list[Dated]) -> Block:
+def _block(source: Origin, row: LedgerRow, channel: str, names: tuple[str, ...], rows: list[Dated]) -> Block:
     times = [one.utc_ms or 0 for one in rows]
     absent = [[(at, int(one.reasons[name])) for at, one in enumerate(rows) if name in one.reasons] for name in names]
     block = Block(

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Protocol
 import serial
 from serial.rs485 import RS485Settings
 
-from edge.sense import exchange
 from edge.sense.capture import Capture
+from edge.sense.exchange import Line
 from edge.sense.transcript import Replay, parse
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class PortLost(Exception):
     """The port is not there, not ours, or went away: close, back off, open again by its stable name."""
 
 
-class Line(exchange.Line, Protocol):
-    """One open line, for the bus that owns it. Every method may raise PortLost; others may only call `cancel`."""
+class OpenLine(Line, Protocol):
+    """A line as the bus owns it that opened it. Every method may raise PortLost; others may only call `cancel`."""
 
     def cancel(self) -> None:
         """Make a call that waits in another thread return."""
@@ -233,7 +233,7 @@ class ReplayLine:
 class CapturedLine:
     """A line of which everything that passes is noted, in the form of a test case's wire.txt."""
 
-    def __init__(self, line: Line, capture: Capture) -> None:
+    def __init__(self, line: OpenLine, capture: Capture) -> None:
         self._line, self._capture = line, capture
 
     def write(self, frame: bytes) -> None:
@@ -261,9 +261,9 @@ class CapturedLine:
         self._line.close()
 
 
-def open_line(bus: Bus, folder: Path) -> Line:
+def open_line(bus: Bus, folder: Path) -> OpenLine:
     """Open a bus's port; relative names stand in `folder`. Raises PortLost."""
-    line: Line
+    line: OpenLine
     if bus.port.startswith("replay:"):
         line = ReplayLine(folder / bus.port.removeprefix("replay:"))
     else:

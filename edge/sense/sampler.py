@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edge.config import Bus, Sensor
     from edge.driver import Ask, Reply, Value
     from edge.sense.exchange import Heard
-    from edge.sense.ports import Line
+    from edge.sense.ports import OpenLine
 
 LONGEST_REOPEN_S = 5.0  # who plugs an adapter in again stands beside it; asking for a file costs nothing
 LONGEST_REST_S = 300.0
@@ -53,7 +53,7 @@ class Sampler:
         self,
         bus: Bus,
         sensors: list[Sensor],
-        open_line: Callable[[], Line],
+        open_line: Callable[[], OpenLine],
         put: Callable[[Reading | Anchor], None],
         board: Board,
         clock: Clock,
@@ -67,7 +67,7 @@ class Sampler:
         self._resting = {sensor.table.channel: _given(bus, sensor, 0) for sensor in sensors}
         self._warmup = {sensor.table.channel: _Warmup(round(1000 * sensor.habits.warmup_s)) for sensor in sensors}
         self._order_s = max(terms.budget_s for terms in self._given.values())
-        self._line: Line | None = None
+        self._line: OpenLine | None = None
         self._opened_ms = self._reopen_ms = 0
         self._reopen_s = 1.0
         self._why_lost = ""

@@ -25,7 +25,7 @@ from edge.sense.health import KINDS, TEXTS, Health
 from edge.sense.ports import WRITE_S, CapturedLine, PortLost, SerialLine, SimulatedLine, open_line
 from edge.sense.sampler import Sampler
 from edge.sense.transcript import parse
-from gocche.status import remedy
+from gocche.trouble import remedy
 from tests.edge.clock import HandClock
 from tests.edge.line import TimedLine
 from wire.reading import Reading, Reason

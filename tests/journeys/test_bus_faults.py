@@ -114,7 +114,7 @@ SIRENS = ("healthy", "echo", "late-half", "bad-echo-late", DEAD)
 DEADLY = {"wrong-speed": Talker, "takes-nothing": Full}
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Spooled(msgspec.Struct, frozen=True):
     """One reading as it was kept, in the time of the boot."""
 
     mono_ms: int
@@ -203,13 +203,13 @@ def test_no_fault_of_a_wire_makes_a_wrong_value_or_harms_a_neighbour(
     assert table["vanishing"].error
 
 
-def kept(folder: Path, boot: str) -> dict[str, list[Kept]]:
+def kept(folder: Path, boot: str) -> dict[str, list[Spooled]]:
     """Return what the agent kept, by channel, in the order of its sequence numbers. All of it is cut."""
     spool = Spool(folder / "spool.db", 1 << 30)
     try:
         assert spool.uncut == 0
         spool.dates.anchor(boot, Anchor(UTC_MS, Source.NTP, 1))  # undated batches wait; here, no clock need be well
-        found: dict[str, list[Kept]] = {}
+        found: dict[str, list[Spooled]] = {}
         for number in sorted(spool.waiting(1 << 20)):
             packed = spool.get(number)
             assert packed is not None
@@ -217,7 +217,7 @@ def kept(folder: Path, boot: str) -> dict[str, list[Kept]]:
             assert isinstance(batch, Batch)
             times = {seq: at for block in batch.blocks for seq, at in zip(block.seqs, block.times_ms, strict=True)}
             for one in batch.readings():
-                reading = Kept(times[one.seq] - (batch.offset_ms or 0), one.values, bool(one.reasons))
+                reading = Spooled(times[one.seq] - (batch.offset_ms or 0), one.values, bool(one.reasons))
                 found.setdefault(one.channel, []).append(reading)
         assert sum(map(len, found.values())) == spool.acquired
         return found
@@ -255,7 +255,7 @@ def judge_coil(row: Row, coil: Coil, coils_set: list[int]) -> None:
         row.wrong += 1
 
 
-def judge(row: Row, readings: list[Kept], served: list[tuple[int, dict[str, float]]]) -> None:
+def judge(row: Row, readings: list[Spooled], served: list[tuple[int, dict[str, float]]]) -> None:
     """Hold each reading against what was served between the reading before it and its own time."""
     since = 0
     for reading in readings:

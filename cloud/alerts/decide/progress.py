@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import astuple, replace
 
-from cloud.alerts.decide.kept import MOST, Kept
+from cloud.alerts.decide.in_use import MOST, InUse
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
 from wire.codec import MAX_SEQ
@@ -144,10 +144,10 @@ class Progress:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._listened_ms: int | None = None
-        self._series = Kept(self._read_series, self._write_series)
-        self._sensors = Kept(self._read_sensor, self._write_sensors)
-        self._newest = Kept(self._read_newest, self._write_ranges)  # range of an epoch
-        self._kept: tuple[Kept[Any, Any], ...] = (self._series, self._sensors, self._newest)
+        self._series = InUse(self._read_series, self._write_series)
+        self._sensors = InUse(self._read_sensor, self._write_sensors)
+        self._newest = InUse(self._read_newest, self._write_ranges)  # range of an epoch
+        self._kept: tuple[InUse[Any, Any], ...] = (self._series, self._sensors, self._newest)
         self._urgent = False
         journal.kept_by(self)
 

@@ -16,7 +16,7 @@ K = TypeVar("K")
 S = TypeVar("S")
 
 
-class Kept(Generic[K, S]):
+class InUse(Generic[K, S]):
     """The rows of one table by key. `read` asks the database for one, `save` writes some."""
 
     def __init__(self, read: Callable[[K], S | None], save: Callable[[Iterable[tuple[K, S]]], None]) -> None:
