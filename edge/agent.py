@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge.clock import Clock
+    from edge.clock import Anchor, Clock
     from edge.config import Bus, Config
     from edge.keep.spool import Spool
     from wire.batch import Status
@@ -135,20 +135,23 @@ class Agent:
         if spool is None:
             self._board.keeping = replace(self._board.keeping, unkept=lost + len(readings))
             return False
-        if dated is not None:
-            with suppress(SpoolFull):
-                spool.dates.anchor(self._clock.boot, dated)
-        self._spool, self._keeper = spool, self._keeper_of(spool, lost, before)
+        self._spool, self._keeper = spool, self._keeper_of(spool, lost, before, dated)
         for reading in readings:
             self._inbox.put(reading)
         self._inbox.linked(self._board.link.up)
         return True
 
-    def _keeper_of(self, spool: Spool, lost: int, beyond: dict[str, int]) -> Keeper:
+    def _keeper_of(self, spool: Spool, lost: int, beyond: dict[str, int], dated: Anchor | None = None) -> Keeper:
         for note in spool.notes:
             log.error("spool note=%r", str(note))
         config, gateway, clock, board = self._config.spool, self._config.gateway.id, self._clock, self._board
         dating = Dating(clock, spool.dates, board, _pace_s(self._config))
+        known, judged = (dated, None) if dated else spool.other.told_of(clock.boot)
+        with suppress(SpoolFull):
+            if judged is not None:
+                spool.dates.adopt(judged)
+            if known is not None:
+                dating.hear(known, clock.mono_ms())
         heartbeat = Heartbeat(self._uplink, gateway, board, partial(self._status, "online"), dating.asked)
         way_out = Courier(spool, self._uplink, heartbeat, board, clock.boot, gateway, config.resend_s)
         refuge = self._places.refuge

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from edge.due import Due
@@ -114,11 +114,21 @@ class Places:
 
     # --- in the card's thread
 
+    def _settle(self) -> None:
+        """Cut what memory holds uncut: of what the card takes in each step then says how far it came."""
+        if self._memory.exists():
+            with (
+                suppress(OSError, sqlite3.Error, Taken),
+                closing(Spool(self._memory, MEMORY_BYTES, boot=self._boot)) as two,
+            ):
+                two.cut()
+
     def _on_card(self) -> Spool:
         return Spool(self._card, self._quota, boot=self._boot, other=self._memory, gateway=self._gateway)
 
     def _hand_over(self, arrived: Future[Spool]) -> None:
         try:
+            self._settle()
             spool = self._on_card()
         except Exception as error:  # noqa: BLE001 - handed on to whoever waits
             if arrived.set_running_or_notify_cancel():

@@ -16,15 +16,17 @@ import msgspec
 import pytest
 
 from edge.agent import Agent
-from edge.clock import SystemClock
+from edge.clock import Anchor, Judged, SystemClock
 from edge.config import load
 from edge.keep import places
 from edge.keep.places import Places
 from edge.keep.spool import Spool, SpoolFull
 from gocche.garden.line import Line
+from tests.edge.clock import HandClock
 from tests.edge.test_agent import CONFIG
-from tests.edge.test_keeper import World
+from tests.edge.test_keeper import UTC, World
 from tests.servers import free_port, until
+from wire.batch import Source
 from wire.reading import Reading
 
 BOOT = "a1" * 8
@@ -310,6 +312,86 @@ def test_a_card_that_hangs_while_it_takes_in_what_memory_holds_leaves_memory_to_
     while card.other.take_in():
         pass
     assert card._file.held == {memory.epoch: 3, spool.epoch: 1}
+    card.close()
+
+
+class Killed(BaseException):
+    """What ends here does nothing more."""
+
+
+@pytest.mark.parametrize("how", ["goes on", "killed"])
+def test_a_card_that_hangs_in_the_last_step_of_a_take_over_takes_no_file_from_the_next_keeper(
+    tmp_path, monkeypatch, how
+):
+    memory = Spool(tmp_path / "memory.db", QUOTA, boot=BOOT)
+    memory.append([Reading("soil-1", 1_000, {"soil_ec": 5}, {})] * 3, BOOT)
+    memory.close()
+    two = Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", BOOT)
+    card, fled = Spool(tmp_path / "spool.db", QUOTA, boot=BOOT, other=tmp_path / "memory.db"), []
+    insert = card._file.insert
+
+    def hang(one):
+        spool = two.flee(0, card.epoch, card.acquired)
+        assert spool is not None, "memory is free for another keeper"
+        spool.append([Reading("soil-1", 5_000, {"soil_ec": 5}, {})], BOOT)
+        fled.append(spool)
+        if how == "killed":
+            raise Killed
+        return insert(one)
+
+    monkeypatch.setattr(card._file, "insert", hang)
+    with suppress(Killed):
+        card.other.take_in()
+    (spool,) = fled
+    spool.append([Reading("soil-1", 6_000, {"soil_ec": 5}, {})], BOOT)
+    spool.close()
+    card.close()
+    card = two.opened(0)
+    take_all(card)
+    assert card._file.held == {memory.epoch: 3, spool.epoch: 2}
+    card.close()
+
+
+def test_the_card_learns_from_memory_what_time_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    (tmp_path / "devices.toml").write_text(CONFIG.format(port=free_port()))
+    clock, anchor, judged = HandClock(BOOT), Anchor(UTC, Source.NTP, 100, 500), Judged(BOOT, 0, 0)
+    memory = Spool(tmp_path / "memory.db", QUOTA, boot=BOOT)
+    memory.dates.anchor(BOOT, anchor)
+    memory.dates.judge(judged)
+    memory.append([Reading("soil-1", 1_000, {"soil_ec": 5}, {})], BOOT)
+    memory.close()
+    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, clock)
+    card = agent._spool
+    take_all(card)
+    card.append([Reading("soil-1", 2_000, {"soil_ec": 5}, {})], BOOT)
+    card.cut()
+    while card.dates.go_on():
+        pass
+    assert [card.get(number).offset_ms for number in card.waiting(9)] == [UTC, UTC]
+    assert (agent._board.dated.anchor, card.dates.judged()) == (anchor, judged)
+    card.dates.adopt(Judged(BOOT, UTC, 5))
+    assert card.dates.judged() == judged, "caught wrong in this boot, set right since: it dates nothing before the next"
+    card.close()
+
+
+def test_what_memory_holds_goes_out_under_a_new_id_and_what_the_cloud_has_of_it_is_declared(tmp_path):
+    two = Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", BOOT, "sg-01")
+    two.opened(0).close()
+    refuge = two.refuge()
+    refuge.dates.anchor(BOOT, Anchor(UTC, Source.NTP, 100))
+    for at in range(5):
+        refuge.append([Reading("soil-1", at, {"soil_ec": 5}, {})] * 10, BOOT)
+        if at < 4:
+            refuge.cut()
+    for first in (1, 21):
+        assert refuge.free((refuge.epoch, first, 10))
+    refuge.close()
+    card = Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", BOOT, "sg-02").opened(0)
+    take_all(card)
+    waits = sorted(kept.identity[1:] for kept in map(card.get, card.waiting(99)) if kept.identity[0] == refuge.epoch)
+    assert waits == [(first, 10) for first in (1, 11, 21, 31, 41)]
+    assert (card._file.held, card.dropped) == ({refuge.epoch: 50}, 0)
     card.close()
 
 

@@ -16,6 +16,7 @@ from wire.batch import Source
 from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping
 
     from edge.keep.spool.file import File
@@ -43,20 +44,11 @@ class Dates:
 
     def go_on(self) -> int:
         """Date some of what is still undated of boots that have a date, oldest first; return how many."""
-        return self._date(self._dated())
+        return self._date(dated(self._db))
 
     def of(self, boot: str) -> Anchor | None:
         """Return what dates that which is cut of a boot now, None where nothing does or it fails its CRC."""
-        return self._dated("AND id = ?", boot).get(boot)
-
-    def _dated(self, which: str = "ORDER BY number", *values: str) -> dict[str, Anchor]:
-        columns = "id, offset_ms, source, uncertainty_ms, heard_ms, date_crc"
-        sql = f"SELECT {columns} FROM boot WHERE offset_ms IS NOT NULL {which}"
-        return {
-            boot: Anchor(date[0], Source(date[1]), date[2], date[3])
-            for boot, *date, crc in self._db.execute(sql, values).fetchall()
-            if crc == rows.crc32(boot, *date)
-        }
+        return dated(self._db, "AND id = ?", boot).get(boot)
 
     def _keep(self, boot: str, anchor: Anchor) -> None:
         values = (anchor.offset_ms, int(anchor.source), anchor.uncertainty_ms, anchor.heard_ms)
@@ -100,7 +92,7 @@ class Dates:
         The span lies in the middle of what is possible, and its uncertainty is half of the room that is left. Returns
         how many boots these were.
         """
-        known = [boot, *self._dated()]
+        known = [boot, *dated(self._db)]
         dead = self._db.execute(
             "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch WHERE offset_ms IS NULL AND kind = 1"
             f" AND boot NOT IN ({','.join('?' * len(known))}) GROUP BY boot ORDER BY min(id)", known
@@ -136,10 +128,7 @@ class Dates:
 
     def judged(self) -> Judged | None:
         """Return what a better clock said of the battery clock last."""
-        columns = "id, rtc_utc_ms, rtc_error_ms, rtc_doubted"
-        sql = f"SELECT {columns} FROM boot WHERE rtc_utc_ms IS NOT NULL ORDER BY number DESC LIMIT 1"
-        row = self._db.execute(sql).fetchone()
-        return None if row is None else Judged(row[0], row[1], row[2], doubted=bool(row[3]))
+        return judged(self._db)
 
     def judge(self, judged: Judged) -> None:
         """Keep what a better clock says of the battery clock in this boot."""
@@ -150,11 +139,36 @@ class Dates:
                 (judged.utc_ms, judged.error_ms, judged.doubted, judged.boot),
             )
 
+    def adopt(self, told: Judged) -> None:
+        """Keep what another spool of this boot says of it; one that was caught wrong here stays so for this boot."""
+        known = self.judged()
+        if known is None or known.utc_ms or known.boot != told.boot:
+            self.judge(told)
+
     def newest_ms(self) -> int:
         """Return the newest date that a reading in the spool, or one that the cloud has, is known to have."""
         dated = "FROM batch WHERE offset_ms IS NOT NULL"
         held = self._file.one(f"SELECT max(last_ms + offset_ms) {dated} AND source <> {int(Source.BOUNDED)}") or 0
         return int(max(held, self._file.meta("dated_until")))
+
+
+def dated(db: sqlite3.Connection, which: str = "ORDER BY number", *values: str) -> dict[str, Anchor]:
+    """Return what dates the boots of a file; a date that fails its CRC is none."""
+    columns = "id, offset_ms, source, uncertainty_ms, heard_ms, date_crc"
+    sql = f"SELECT {columns} FROM boot WHERE offset_ms IS NOT NULL {which}"
+    return {
+        boot: Anchor(date[0], Source(date[1]), date[2], date[3])
+        for boot, *date, crc in db.execute(sql, values).fetchall()
+        if crc == rows.crc32(boot, *date)
+    }
+
+
+def judged(db: sqlite3.Connection) -> Judged | None:
+    """Return what a better clock said of the battery clock last, by a file."""
+    columns = "id, rtc_utc_ms, rtc_error_ms, rtc_doubted"
+    sql = f"SELECT {columns} FROM boot WHERE rtc_utc_ms IS NOT NULL ORDER BY number DESC LIMIT 1"
+    row = db.execute(sql).fetchone()
+    return None if row is None else Judged(row[0], row[1], row[2], doubted=bool(row[3]))
 
 
 def _laid_between(before: int, after: int, dead: list[tuple[str, int, int, int]]) -> dict[str, Anchor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from contextlib import closing, suppress
@@ -9,13 +10,16 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from edge.keep.spool import repair
-from edge.keep.spool.file import SpoolFull, ballast_of
-from edge.keep.spool.salvage import UNREADABLE, how_far, meta, opened, pass_on, uncut, whole
+from edge.keep.spool.dates import dated, judged
+from edge.keep.spool.file import SpoolFull, ballast_of, lock
+from edge.keep.spool.salvage import UNREADABLE, cut, fresh_of, how_far, meta, opened, pass_on, ranges, whole
+from settings.words import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from edge.clock import Anchor, Judged
     from edge.keep.spool.file import File
 
 SLICE = 100  # batches taken in while readings are kept: the largest of them take half of the ballast
@@ -65,23 +69,43 @@ class Other:
         self._tight = True
         more = self._slice(self._path)
         if not more:
-            for part in (*repair.parts(self._path), ballast_of(self._path), _twins(self._path)):
-                part.unlink(missing_ok=True)
+            self._remove(self._path)
         self._tight, self.left = False, self._count()
         return more
 
+    def told_of(self, boot: str) -> tuple[Anchor | None, Judged | None]:
+        """Return what dates a boot there, and what was said of the battery clock while it was in use."""
+        if self._path is not None and self._path.exists():
+            with closing(opened(self._path)) as db, suppress(*UNREADABLE):
+                return dated(db, "AND id = ?", boot).get(boot), judged(db)
+        return None, None
+
+    def _remove(self, path: Path) -> None:
+        """Remove it, unless it is somebody's: the card hung in here, and another keeper goes on with it."""
+        with suppress(Taken):
+            held = lock(path)
+            for part in (*repair.parts(path), ballast_of(path), _twins(path)):
+                part.unlink(missing_ok=True)
+            os.close(held)
+
     def _slice(self, path: Path) -> bool:
         at, readings, _ = how_far(self._file, path)
-        with closing(opened(path)) as db:
-            some = list(islice(whole(db, at), SLICE))
+        with closing(opened(path)) as db:  # and not longer: where the card hangs in here it is needed
+            some, fresh, told = list(islice(whole(db, at), SLICE)), fresh_of(db), meta(db)
+            epoch = str(told.get("epoch") or "")
+            renamed = not at and repair.renamed(str(told.get("gateway") or ""), self._file.meta("gateway"))
+            held = ranges(db, epoch, fresh) if renamed else {}
         self._make_room()
         if some:
-            pass_on(self._file, path, some, readings)  # not open meanwhile: where the card hangs in here it is needed
+            with self._file.transaction():
+                repair.disown(self._file, held)
+                pass_on(self._file, path, some, readings)
             with closing(opened(path)) as db, suppress(sqlite3.Error):  # what stays all the same is known by its number
                 db.execute("DELETE FROM batch WHERE id <= ?", (some[-1][0],))
             return True
-        with closing(opened(path)) as db, self._file.transaction():
-            uncut(self._file, db, str(meta(db).get("epoch") or ""))
+        with self._file.transaction():
+            repair.disown(self._file, held)
+            cut(self._file, epoch, fresh)
             self._file.db.execute("DELETE FROM taken_over WHERE file = ?", (path.name,))  # another may get its name
         return False
 

@@ -12,7 +12,7 @@ from edge.words import note, why
 from wire.codec import GAP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from edge.keep.spool.file import File
@@ -167,18 +167,24 @@ def name(file: File, gateway: str) -> None:
     if gateway and known != gateway:
         with file.transaction():
             if renamed(known, gateway):
-                disown(file)
+                disown(file, held_of_earlier(file))
             file.set_meta("gateway", gateway)
 
 
-def disown(file: File) -> None:
-    """Declare what of earlier epochs the cloud has under another id: under this one it would be missing for ever.
-
-    Nothing is lost by that, so nothing is counted as dropped.
-    """
+def held_of_earlier(file: File) -> dict[str, list[tuple[int, int]]]:
+    """Return (first, n) of what lies here of each earlier epoch, in order."""
     sql = "SELECT first, n FROM batch WHERE epoch = ? ORDER BY first"
-    for epoch in [epoch for epoch in file.held if epoch != file.meta("epoch")]:
-        for first, n in list(holes(file.db.execute(sql, (epoch,)), 1, 0)):
+    own = file.meta("epoch")
+    return {epoch: file.db.execute(sql, (epoch,)).fetchall() for epoch in file.held if epoch != own}
+
+
+def disown(file: File, held: Mapping[str, list[tuple[int, int]]]) -> None:
+    """Declare what of these epochs the cloud has under another id: under this one it would be missing for ever.
+
+    `held`: (first, n) of what still waits, in order. Nothing is lost by that, so nothing is counted as dropped.
+    """
+    for epoch, waiting in held.items():
+        for first, n in holes(waiting, 1, 0):
             file.insert(rows.gap(epoch, first, n, "renamed"))
 
 

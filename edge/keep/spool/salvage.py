@@ -47,11 +47,11 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
             epoch = str(told.get("epoch") or some[-1][1].identity[0])
         make_room()
         with file.transaction():
-            rest, end = uncut(file, db, epoch)
+            rest, end = cut(file, epoch, fresh_of(db))
             end = max(end, int(told.get("acquired") or 0) + 1)
             lost = repair.declare_holes(file, epoch, int(told.get("floor") or 1), end) if epoch else 0
             if repair.renamed(str(told.get("gateway") or ""), file.meta("gateway")):
-                repair.disown(file)
+                repair.disown(file, repair.held_of_earlier(file))
             file.db.execute("INSERT OR REPLACE INTO taken_over(file) VALUES (?)", (aside.name,))
     return [note("salvaged", n=readings + rest, file=aside.name, lost=lost)]
 
@@ -86,11 +86,24 @@ def how_far(file: File, aside: Path) -> tuple[int, int, int]:
     return (0, 0, 0) if row is None else row
 
 
-def uncut(file: File, db: sqlite3.Connection, epoch: str) -> tuple[int, int]:
+def fresh_of(db: sqlite3.Connection) -> list[rows.FreshRow]:
+    """Return what is uncut, in order."""
+    found = {row[1:] for row in _rows(db, "fresh", "first", "first, n, boot, crc, bytes")}
+    return sorted(row for row in found if rows.is_fresh(row))
+
+
+def ranges(db: sqlite3.Connection, epoch: str, fresh: list[rows.FreshRow]) -> dict[str, list[tuple[int, int]]]:
+    """Return (first, n) of what lies in a file, in order, by epoch; what is uncut is of this one."""
+    held: dict[str, list[tuple[int, int]]] = {}
+    for _, of, first, n in _rows(db, "batch", "id", "epoch, first, n"):
+        held.setdefault(of, []).append((first, n))
+    if fresh:
+        held.setdefault(epoch, []).extend((first, n) for first, n, *_ in fresh)
+    return {of: sorted(waiting) for of, waiting in held.items()}
+
+
+def cut(file: File, epoch: str, fresh: list[rows.FreshRow]) -> tuple[int, int]:
     """Cut what was uncut; return how many readings these were, and the number after the last."""
-    fresh = sorted(
-        {row[1:] for row in _rows(db, "fresh", "first", "first, n, boot, crc, bytes") if rows.is_fresh(row[1:])}
-    )
     readings, end = 0, 0
     for pack in rows.packs(fresh) if epoch else ():
         if file.insert(pack.batch(epoch, None, urgent=False)):
