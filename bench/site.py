@@ -21,7 +21,6 @@ SAMPLE = Path(__file__).parent.parent / "config" / "cloud.toml"
 def main(folder: str, port: int, broker: int) -> int:
     """Serve until SIGTERM what lies in a data folder; say `ready` once visitors are let in."""
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
-    step_back("pages")
     sample = load(SAMPLE)
     config = msgspec.structs.replace(
         sample,
@@ -33,7 +32,9 @@ def main(folder: str, port: int, broker: int) -> int:
         if words == "READY=1":
             print("ready", flush=True)
 
-    return live(build(config, SystemClock(), listen("127.0.0.1", port)), SystemClock(), notify)
+    room = build(config, SystemClock(), listen("127.0.0.1", port))
+    step_back("pages")
+    return live(room, SystemClock(), notify)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,6 @@ def _room(options: argparse.Namespace, config: CloudConfig) -> int:
     from cloud.rooms.life import live
     from gocche.notify import notify
 
-    step_back(options.room)
     clock = SystemClock()
     listener = None if options.http_fd is None else socket.socket(fileno=options.http_fd)
     try:
@@ -168,6 +167,7 @@ def _room(options: argparse.Namespace, config: CloudConfig) -> int:
         return EXIT_FAILED
     except (OSError, sqlite3.Error) as error:
         return failed(error, config.data.path)
+    step_back(options.room)
     return live(room, clock, notify)
 
 

@@ -175,6 +175,21 @@ def test_a_store_that_is_away_is_asked_a_few_times_a_step_and_nobody_is_judged_f
     assert bench.ingester.health()["suspects"] == 0
 
 
+def test_a_store_that_takes_nothing_is_told_where_batches_come_one_at_a_time(bench: Bench) -> None:
+    """Of a garden with few gateways: a disk that was full looked well for a quarter of an hour."""
+    assert bench.take(1) == {1: STORED}
+    bench.portal.sick = b"soil_moisture"
+    assert bench.take(4) == {4: LATER}
+    assert bench.ingester.health()["why"] == "", "it may be the batch"
+    assert bench.take(4) == {4: LATER}
+    assert bench.ingester.health()["why"] == "", "it may still be the batch"
+    assert bench.take(7) == {7: LATER}
+    assert "not well just now" in bench.ingester.health()["why"]
+    bench.portal.sick = b"nothing is sick any more"
+    assert bench.take(7) == {7: STORED}
+    assert bench.ingester.health()["why"] == ""
+
+
 def test_a_store_that_hangs_is_asked_for_one_status_a_step(bench: Bench) -> None:
     """Sixty-four gateways beat, each waits for the store's patience: one turn of ten minutes looks stuck."""
     asked: list[str] = []

@@ -51,6 +51,7 @@ class Committer:
         self._answers, self._complaints, self._clock = answers, complaints, clock
         self._suspects = quarantine.suspects()
         self._took_s = float("-inf")
+        self._refused: tuple[str, str, int, int] | None = None  # what the store took last of all not, since it took any
 
     def suspects(self) -> int:
         """Return how many batches the store does not take while it takes others."""
@@ -78,7 +79,7 @@ class Committer:
             refused = self._store.commit([entry.what for entry in entries], arrival_ms)
         except Exception as error:  # noqa: BLE001 - told by who asked: the store is away, or one of these is poison
             return error
-        self._took_s = self._clock.monotonic()
+        self._took_s, self._refused = self._clock.monotonic(), None
         self._complaints.well("store")
         self._done(entries, refused, arrival_ms)
         return None
@@ -113,11 +114,15 @@ class Committer:
         self._answers.later(entry.what.gateway, entry.identity, error)
 
     def _failed(self, entry: Entry, error: Exception) -> None:
-        """Judge one that failed alone: at once where it breaks the store, after a day where the store asks for time."""
+        """Judge one that failed alone: at once where it breaks the store, after a day where the store asks for time.
+
+        Where another failed just before it, and nothing was taken in between, the store takes nothing.
+        """
+        before, self._refused = self._refused, entry.who
         if not isinstance(error, Retry):
             log.error("batch breaks the store gateway=%s batch=%s", entry.what.gateway, entry.identity, exc_info=error)
             self._condemn(entry, f"store failed on it: {type(error).__name__}: {error}")
-        elif not self._lately():
+        elif not self._lately() or (before and before != entry.who):
             self._later(entry, error)
         elif (for_ms := self._clock.utc_ms() - self._suspected(entry, error)) < DAY_MS:
             self._complaints.counts["later"] += 1

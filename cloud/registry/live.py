@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cloud.registry import Registry
 from cloud.registry.book import Book
 from cloud.registry.kinds import KINDS
+from cloud.registry.sheets import SheetError
 from cloud.registry.transfer import bring, load, read_any
 
 if TYPE_CHECKING:
@@ -25,19 +26,15 @@ NOT_YET = "registry: not made yet, the tables are read instead; the room alerts 
 def found(path: Path, folder: Path, clock: Clock) -> None:
     """Make a registry out of a folder's tables, if there is none: once. What cannot be used is told on the log.
 
-    Where there is one, the folder is not looked at. On a disk that takes nothing there is none yet, and rooms read the
-    tables. Raises SheetError where a table is not ours.
+    Where there is one, the folder is not looked at. Raises SheetError where a table is not ours, sqlite3.Error on a
+    disk that takes nothing.
     """
-    try:
-        with Book(path, writer=True) as book:
-            if not book.empty:
-                return
-            rows, problems = read_any(folder)
-            what, at_ms = f"first start, from {folder}", clock.utc_ms()
-            report = bring(book, rows, problems, who="gocche", what=what, at_ms=at_ms, partial=True)
-    except sqlite3.Error as error:
-        log.error("registry-not-made path=%s why=%r", path, str(error))  # noqa: TRY400 - the words are all there is
-        return
+    with Book(path, writer=True) as book:
+        if not book.empty:
+            return
+        rows, problems = read_any(folder)
+        what, at_ms = f"first start, from {folder}", clock.utc_ms()
+        report = bring(book, rows, problems, who="gocche", what=what, at_ms=at_ms, partial=True)
     for one in report.problems:
         log.warning("registry-row-left-out file=%s line=%d why=%r", one.file, one.line, one.words)
     log.info("registry-made path=%s rows=%d left_out=%d", path, sum(report.new.values()), len(report.problems))
@@ -58,11 +55,12 @@ def known(path: Path | None, folder: Path) -> Registry:
 class Live:
     """`now` is what was read last: of the registry, and of its tables while there is none.
 
-    `private` rooms read people, too; the room that the world looks at does not. Raises SheetError.
+    `private` rooms read people, too; the room that the world looks at does not. One room `makes` it where there is
+    none, and tries until the disk takes it. Raises SheetError.
     """
 
-    def __init__(self, path: Path, folder: Path, clock: Clock, *, private: bool) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, folder: Path, clock: Clock, *, private: bool, makes: bool = False) -> None:
+        self._path, self._folder, self._clock, self._makes = path, folder, clock, makes
         self._kinds = [kind for kind, struct in KINDS.items() if private or not struct.private]
         self._book: Book | None = None
         self._version = -1
@@ -74,6 +72,9 @@ class Live:
     def look(self) -> bool:
         """Read it again if it has changed; tell whether it could be read. If not, what was read before stays."""
         try:
+            if self._makes:
+                found(self._path, self._folder, self._clock)
+                self._makes = False
             if self._book is None:
                 self._book = Book(self._path, writer=False)
             version = self._book.version
@@ -82,8 +83,11 @@ class Live:
                     return self._ill(NOT_YET)
                 self.now = Registry({kind: self._book.rows(kind) for kind in self._kinds})
                 self._version = version
+        except SheetError as error:
+            return self._ill(f"registry: not made yet: {error}")
         except sqlite3.Error as error:
-            return self._ill(f"registry: {self._path}: {error}" if self._path.exists() else NOT_YET)
+            known = self._makes or self._path.exists()
+            return self._ill(f"registry: {self._path}: {error}" if known else NOT_YET)
         self.why = ""
         return True
 

@@ -41,7 +41,7 @@ def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.soc
 
 
 def step_back(name: str) -> None:
-    """Have this process yield to the rooms that keep and tell, if it is one that serves; call it before any thread.
+    """Have this process yield to the rooms that keep and tell, if it is one that serves; call it before its threads.
 
     Linux keeps a priority for each thread, and a thread begins with that of whoever starts it.
     """

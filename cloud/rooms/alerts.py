@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import wiring
 from cloud.registry.book import NAME as REGISTRY
-from cloud.registry.live import Live, found
+from cloud.registry.live import Live
 from cloud.rooms import store_of
 from cloud.stream.connection import Stream
 from cloud.stream.follower import Follower
@@ -31,8 +31,7 @@ class AlertsRoom:
         folder = Path(config.data.path)
         folder.mkdir(parents=True, exist_ok=True)
         tables = config.folder / config.garden.path
-        found(folder / REGISTRY, tables, clock)
-        self._registry = Live(folder / REGISTRY, tables, clock, private=True)
+        self._registry = Live(folder / REGISTRY, tables, clock, private=True, makes=True)
         self._store = store_of(config, writer=False)
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
