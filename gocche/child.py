@@ -136,7 +136,7 @@ class Life:
             self.ready = self.ready or self.child.ready()
         for line in self._ear.heard() if self._ear else ():
             if line == "READY=1":
-                self.ready = True
+                self.ready, self.heard_at = True, now
             elif line == "WATCHDOG=1":
                 self.heard_at = now
             elif line.startswith(FAREWELL):

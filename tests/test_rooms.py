@@ -23,7 +23,7 @@ from cloud.rooms import NICE, ROOMS, life
 from cloud.rooms.listener import listen, url
 from cloud.store import Retry, open_store
 from gocche import health
-from gocche.child import Child, Log
+from gocche.child import FIRST_S, SILENT_S, Child, Log
 from gocche.child import Life as LifeOfChild
 from gocche.health import AT_ONCE, Desk, metrics, told
 from gocche.notify import Ear, notify
@@ -281,6 +281,27 @@ def test_a_beat_that_is_no_health_changes_none(tmp_path: Path, beat: str) -> Non
     ear.close()
     assert one.ready
     assert told({"room": one}, 1.0)["room"] == {"why": "as it was"}
+
+
+def test_a_room_that_takes_long_to_start_is_not_taken_for_stuck_when_it_is_ready(tmp_path: Path) -> None:
+    """On a busy machine rooms that needed more than SILENT_S were ended the moment they said READY, for ever."""
+    ear = Ear(tmp_path / "ear")
+    one = LifeOfChild(Child("room", ["sleep", "99"], beats=True), ear)
+    one.start(0.0, Log(io.StringIO()), tmp_path)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as room:
+            room.sendto(b"READY=1", str(ear.path))
+        slow = FIRST_S - 1
+        one.hear(slow)
+        assert one.ready
+        assert one.beats(slow)
+        assert not one.beats(slow + SILENT_S + 1), "from then on it is expected to beat"
+    finally:
+        assert one.process is not None
+        one.process.kill()
+        one.process.wait()
+        one.bury(slow)
+        ear.close()
 
 
 def test_a_room_that_dies_for_days_is_started_again_for_ever() -> None:
