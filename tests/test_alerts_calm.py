@@ -79,7 +79,7 @@ def test_what_cannot_be_judged_takes_back_nothing_that_was(bench: Bench) -> None
 @pytest.mark.parametrize(("value", "at_once"), [(5.0, False), (55.0, False), (56.0, True)])
 def test_what_is_bad_is_judged_at_once(bench: Bench, value: float, *, at_once: bool) -> None:
     bench.alerts._wake.clear()
-    said = excerpt_of(batch(1, [(bench.at(0), 5.0), (bench.at(1), value)]), bench.alerts.follows)
+    said = excerpt_of(batch(1, [(bench.at(0), 5.0), (bench.at(1), value)]), bench.alerts._judge.followed)
     bench.alerts.offer(said, bench.clock.utc_ms())
     assert bench.alerts._wake.is_set() is at_once
 

@@ -37,6 +37,7 @@ class Told:
 
     def offer(self, batch: Excerpt, arrival_ms: int) -> None:
         self.batches.append(batch)
+        self.who.append((batch.gateway, arrival_ms))
 
     def heard(self, gateway: str, arrival_ms: int) -> None:
         self.who.append((gateway, arrival_ms))

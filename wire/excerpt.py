@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,11 +18,9 @@ from wire.reading import Reason
 from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Container
 
     from wire.batch import Batch, Gap, Identity
-
-    Follows = Callable[[str], bool]
 
 Point = tuple[int, int, float]  # ms, sequence number, value in the quantity's unit
 UNCERTAINTY = "clock_uncertainty"
@@ -47,8 +45,8 @@ class Excerpt(msgspec.Struct, frozen=True, gc=False):
 
 class _Column(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quantity: str
-    deltas: msgspec.Raw
-    absent: msgspec.Raw
+    deltas: msgspec.Raw  # a row of numbers costs as much as all else that is passed over here
+    absent: list[int]
 
 
 class _Series(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -84,105 +82,129 @@ class _Numbers(dict[int, float]):
         return value
 
 
+class _Followed(NamedTuple):
+    """What all messages with the same column have in common: looked up once, kept once."""
+
+    key: tuple[str, str]
+    numbers: _Numbers
+
+
+@lru_cache(codec.SHAPES)
+def _followed(channel: str, quantity: str) -> _Followed | None:
+    """Return what is known of a column; None where no channel has such a name."""
+    return _Followed((channel, quantity), _numbers(quantity)) if CHANNEL.fullmatch(channel) else None
+
+
 @cache
-def _numbers(quantity: str) -> Callable[[int], float]:
-    return _Numbers(QUANTITIES[quantity]).__getitem__
+def _numbers(quantity: str) -> _Numbers:
+    return _Numbers(QUANTITIES[quantity])
 
 
-def decode_excerpt(gateway: str, packet: bytes, follows: Follows) -> Excerpt | Gap:
+def decode_excerpt(gateway: str, packet: bytes, followed: Container[str]) -> Excerpt | Gap:
     """Return what is followed of a batch, or a gap record.
 
-    `follows` may say so only of quantities that there are. Raises Damaged and Rejected as `codec.decode_message`, but
-    for times: however far ahead they are, they are taken.
+    Only quantities that there are may be followed. Raises Damaged and Rejected as `codec.decode_message`, but for
+    times: however far ahead they are, they are taken.
     """
     identity, envelope = codec.opened(packet)
     try:
         if envelope.kind == codec.GAP:
             return codec.gap_of(gateway, identity, envelope)
-        return _excerpt(gateway, identity, envelope, follows)
+        return _excerpt(gateway, identity, envelope, followed)
     except codec.UNREADABLE as error:
         raise Rejected(identity, f"body: {error}") from error
 
 
-def excerpt_of(batch: Batch, follows: Follows) -> Excerpt:
+def excerpt_of(batch: Batch, followed: Container[str]) -> Excerpt:
     """Return the same of a batch that is decoded already."""
     points: dict[tuple[str, str], list[Point]] = {}
     for block in batch.blocks:
         for quantity, column in zip(block.quantities, block.columns, strict=True):
-            if follows(quantity):
+            if quantity in followed:
                 rows = zip(block.times_ms, block.seqs, column, strict=True)
                 points[block.channel, quantity] = [(ms, seq, float(text)) for ms, seq, text in rows if text]
     newest_ms = max((ms for block in batch.blocks for ms in block.times_ms), default=0)
     return Excerpt(batch.gateway, *batch.identity, batch.boot, batch.offset_ms, newest_ms, points)
 
 
-def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, follows: Follows) -> Excerpt:
+def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, followed: Container[str]) -> Excerpt:
     uncertainty = codec.checked_uncertainty(identity, envelope)
     body = _bodies.decode(envelope.body)
     shift_ms, newest_ms = body.start_ms + (envelope.offset_ms or 0), 0
+    earliest_ms = -codec.MAX_SEQ if envelope.offset_ms is None else codec.EARLIEST_MS
     points: dict[tuple[str, str], list[Point]] = {}
     seen: set[str] = set()
     for series in body.series:
-        wanted = [column for column in series.columns if follows(column.quantity)]
+        wanted = [column for column in series.columns if column.quantity in followed]
         if not wanted:
             continue
-        seqs, times = _rows(identity, series, shift_ms)
-        if series.channel in seen or (envelope.offset_ms is not None and min(times) < codec.EARLIEST_MS):
-            raise Rejected(identity, f"channel {series.channel} stands twice in the table of series, or before 2020")
-        seen.add(series.channel)
-        latest_ms = max(times)
-        newest_ms = max(newest_ms, latest_ms)
+        channel = series.channel
+        seqs, times, low_ms, high_ms = _rows(identity, series, shift_ms)
+        if channel in seen or low_ms < earliest_ms:
+            raise Rejected(identity, f"channel {channel} stands twice in the table of series, or before 2020")
+        seen.add(channel)
+        newest_ms = max(newest_ms, high_ms)
         for column in wanted:
-            if (series.channel, column.quantity) in points:
-                raise Rejected(identity, f"channel {series.channel}: a quantity stands twice")
-            points[series.channel, column.quantity] = _points(identity, series.channel, column, seqs, times)
-        if uncertainty is not None and follows(UNCERTAINTY):
-            points[series.channel, UNCERTAINTY] = [(ms, seq, uncertainty) for ms, seq in zip(times, seqs, strict=True)]
+            known = _followed(channel, column.quantity)
+            if known is None:
+                raise Rejected(identity, f"channel {channel[: codec.MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
+            if known.key in points:
+                raise Rejected(identity, f"channel {channel}: a quantity stands twice")
+            points[known.key] = _points(identity, known, column, seqs, times)
+        if uncertainty is not None and UNCERTAINTY in followed:
+            points[channel, UNCERTAINTY] = [(ms, seq, uncertainty) for ms, seq in zip(times, seqs, strict=True)]
     boot = envelope.boot.hex()
     return Excerpt(gateway, *identity, boot, envelope.offset_ms, newest_ms, points)
 
 
-def _rows(identity: Identity, series: _Series, shift_ms: int) -> tuple[list[int], list[int]]:
-    """Return the sequence numbers and times of a series."""
+def _rows(identity: Identity, series: _Series, shift_ms: int) -> tuple[list[int], list[int], int, int]:
+    """Return the sequence numbers and times of a series, and the earliest and the latest time."""
     _, first, n = identity
     rows = len(series.seqs)
     if not rows or len(series.times) != rows:
         what = f"channel {series.channel[: codec.MAX_NAME]!r}: {rows} rows, {len(series.times)} times"
         raise Rejected(identity, what)
     if rows == 1:
-        seqs, times = [first + series.seqs[0]], [shift_ms + series.times[0]]
+        low, at_ms = first + series.seqs[0], shift_ms + series.times[0]
+        seqs, times, high, low_ms, high_ms = [low], [at_ms], low, at_ms, at_ms
     else:
+        paces = list(accumulate(series.times))
         seqs = list(accumulate(series.seqs, initial=first))
-        times = list(accumulate(accumulate(series.times), initial=shift_ms))
+        times = list(accumulate(paces, initial=shift_ms))
         del seqs[0], times[0]
-    if min(seqs) < first or max(seqs) >= first + n:
+        if min(paces) >= 0 <= min(series.seqs):  # in order, as nearly always
+            low, high, low_ms, high_ms = seqs[0], seqs[-1], times[0], times[-1]
+        else:
+            low, high, low_ms, high_ms = min(seqs), max(seqs), min(times), max(times)
+    if low < first or high >= first + n:
         raise Rejected(identity, "the rows are not the sequence numbers of the envelope, each once")
-    if not _is_channel(series.channel):
-        raise Rejected(identity, f"channel {series.channel[: codec.MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
-    return seqs, times
+    return seqs, times, low_ms, high_ms
 
 
-@lru_cache(codec.SHAPES)
-def _is_channel(name: str) -> bool:
-    return CHANNEL.fullmatch(name) is not None
-
-
-def _points(identity: Identity, channel: str, column: _Column, seqs: list[int], times: list[int]) -> list[Point]:
-    deltas, absent = _integers(column.deltas), _integers(column.absent)
+def _points(identity: Identity, known: _Followed, column: _Column, seqs: list[int], times: list[int]) -> list[Point]:
+    """Return the points of a column whose rows are known."""
+    (channel, quantity), numbers = known
+    deltas = _integers(column.deltas)
     try:
-        values = list(map(_numbers(column.quantity), accumulate(deltas)))
+        if len(deltas) == len(seqs) == 1 and not column.absent:
+            return [(times[0], seqs[0], numbers[deltas[0]])]
+        values = list(map(numbers.__getitem__, accumulate(deltas)))
     except KeyError as error:
-        raise Rejected(
-            identity, f"channel {channel}: {column.quantity} has {error.args[0]} out of its range"
-        ) from error
-    if absent:
-        gone = absent[::2]
-        rising = all(before < after for before, after in zip([-1, *gone], gone, strict=False))
-        if len(absent) % 2 or not rising or gone[-1] >= len(seqs) or not _REASONS.issuperset(absent[1::2]):
-            raise Rejected(identity, f"channel {channel}: {column.quantity} has impossible reasons")
-        missing = set(gone)
-        there = [row for row in range(len(seqs)) if row not in missing]
+        raise Rejected(identity, f"channel {channel}: {quantity} has {error.args[0]} out of its range") from error
+    if column.absent:
+        there = _present(identity, channel, column, len(seqs))
         seqs, times = [seqs[row] for row in there], [times[row] for row in there]
     if len(values) != len(seqs):
-        raise Rejected(identity, f"channel {channel}: {column.quantity} has not one value or reason a row")
+        raise Rejected(identity, f"channel {channel}: {quantity} has not one value or reason a row")
     return list(zip(times, seqs, values, strict=True))
+
+
+def _present(identity: Identity, channel: str, column: _Column, rows: int) -> list[int]:
+    """Return the rows that have a value."""
+    absent = column.absent
+    gone = absent[::2]
+    rising = all(before < after for before, after in zip([-1, *gone], gone, strict=False))
+    if len(absent) % 2 or not rising or gone[-1] >= rows or not _REASONS.issuperset(absent[1::2]):
+        raise Rejected(identity, f"channel {channel}: {column.quantity} has impossible reasons")
+    missing = set(gone)
+    return [row for row in range(rows) if row not in missing]

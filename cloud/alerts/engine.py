@@ -20,8 +20,9 @@ from cloud.alerts.decide import evidence, pace
 from cloud.alerts.decide.catchup import CatchUp
 from cloud.alerts.decide.desk import Desk
 from cloud.alerts.decide.ear import Ear
+from cloud.alerts.decide.evidence import Evidence
 from cloud.alerts.decide.intake import Arrived, Heard, Intake, Item, Passed, ReadTo, Unreadable
-from cloud.alerts.decide.judge import Evidence, Judge
+from cloud.alerts.decide.judge import Judge
 from cloud.alerts.decide.progress import Progress
 from cloud.alerts.decide.sensors import Sensors
 from cloud.alerts.decide.silence import Silence
@@ -142,8 +143,9 @@ class Alerts:
         """Take a batch from the stream; never blocks. What finds no room is brought by the ledger."""
         self._ear.hear(batch.gateway, arrival_ms)
         if batch.points if isinstance(batch, Excerpt) else batch.blocks:
-            self._intake.offer(Arrived(batch))
-            if self._intake.full or not (isinstance(batch, Excerpt) and self._judge.is_calm(batch)):
+            calm = isinstance(batch, Excerpt) and self._judge.is_calm(batch)
+            self._intake.offer(Arrived(batch, calm))
+            if self._intake.full or not calm:
                 self._wake.set()
         else:
             self._intake.pass_over(batch)
@@ -281,9 +283,9 @@ class Alerts:
 
     def _take(self, what: Item, found: list[Evidence], now_ms: int) -> None:
         match what:
-            case Arrived(batch):
-                excerpt = batch if isinstance(batch, Excerpt) else excerpt_of(batch, self._judge.follows)
-                found.append(evidence.from_excerpt(excerpt, self._dates))
+            case Arrived(batch, calm):
+                excerpt = batch if isinstance(batch, Excerpt) else excerpt_of(batch, self._judge.followed)
+                found.append(evidence.from_excerpt(excerpt, self._dates, calm=calm))
             case Evidence():
                 found.append(what)
             case Passed(gateway, epoch, first, n):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from operator import eq, itemgetter
+from itertools import islice
+from operator import itemgetter, lt
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ BAD, MIDDLE, GOOD = 1, 0, -1
 MAX_POINTS = 2_000  # a flood of readings folds early instead of growing the state
 Point = tuple[int, int, float]  # UTC ms, sequence number, value
 Mark = Callable[[float], int]
-_VALUE = itemgetter(2)
+VALUE = itemgetter(2)
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -80,6 +81,12 @@ class Lane(msgspec.Struct, frozen=True):
         return not self.stirred or (not self.points and self.base.phase == "quiet")
 
 
+def ordered(points: list[Point]) -> list[Point]:
+    """Return points by time and then by number, each once: the very same list where they are, as nearly always."""
+    rising = len(points) < 2 or all(map(lt, points, islice(points, 1, None)))
+    return points if rising else sorted(set(points))
+
+
 def scan(start: Tracker, points: Iterable[Point], mark: Mark, patience: Patience) -> tuple[Tracker, list[Span]]:
     """Return the state after the sorted points, and the spans that they end or leave open."""
     tracker, spans = start, []
@@ -92,13 +99,12 @@ def scan(start: Tracker, points: Iterable[Point], mark: Mark, patience: Patience
     return tracker, spans
 
 
-def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
-    """Return the lane with more points, each once, sorted by time and then by sequence number.
+def add(lane: Lane, points: list[Point], *, guessed: bool = False) -> Lane:
+    """Return the lane with more points, which are in order (see `ordered`), each once.
 
     A point is the same as another if number, time and value are: of two gateways that share the numbers of a copied
     card each has its own. The very same lane is returned where nothing is new.
     """
-    points = _once(sorted(points))
     if points and not (guessed or lane.guessed) and (not lane.points or lane.points[-1] < points[0]):
         return replace(lane, points=lane.points + points)  # in order, as nearly always
     merged, guesses = list(lane.points), set(lane.guessed)
@@ -118,12 +124,6 @@ def add(lane: Lane, points: Iterable[Point], *, guessed: bool = False) -> Lane:
     return replace(lane, points=merged, guessed=sorted(guesses))
 
 
-def _once(points: list[Point]) -> list[Point]:
-    """Return sorted points each once; a set would have to be sorted again."""
-    again = any(map(eq, points, points[1:]))
-    return sorted(set(points)) if again else points
-
-
 def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
     """Fold what is older than the horizon, or beyond the bound, into the lane's base."""
     old = bisect_left(lane.points, (horizon_ms,))
@@ -132,9 +132,9 @@ def settle(lane: Lane, horizon_ms: int, mark: Mark, patience: Patience) -> Lane:
         return _calmed(lane, mark)
     folded, points = lane.points[:old], lane.points[old:]
     base = _fold(lane, folded, mark, patience)
-    guessed = sorted({point[1] for point in points}.intersection(lane.guessed)) if lane.guessed else []
-    base_ms = max(lane.base_ms, lane.points[old - 1][0])
-    return _calmed(replace(lane, base=base, base_ms=base_ms, points=points, guessed=guessed), mark)
+    guessed = sorted({point[1] for point in points}.intersection(lane.guessed)) if lane.guessed else lane.guessed
+    base_ms = max(lane.base_ms, folded[-1][0])
+    return _calmed(Lane(base, base_ms, points, guessed, lane.stirred), mark)
 
 
 def stirs(points: Iterable[Point], mark: Mark) -> bool:
@@ -144,15 +144,19 @@ def stirs(points: Iterable[Point], mark: Mark) -> bool:
 
 def marks(points: Iterable[Point], mark: Mark) -> set[int]:
     """Return how the points are marked; each value is asked about once."""
-    return set(map(mark, set(map(_VALUE, points))))
+    return set(map(mark, set(map(VALUE, points))))
 
 
 def _fold(lane: Lane, points: list[Point], mark: Mark, patience: Patience) -> Tracker:
-    """Return the state after points, as `scan` does; at once where the state is quiet and none of them is BAD."""
-    base, seen = lane.base, marks(points, mark)
-    if lane.stirred or base.phase != "quiet" or BAD in seen:
+    """Return the state after points, as `scan` does; at once where the lane is not stirred.
+
+    That something was GOOD is only looked for where it says that something can be lost.
+    """
+    base = lane.base
+    if lane.stirred:
         return scan(base, points, mark, patience)[0]
-    return replace(base, last_ms=points[-1][0], good_seen=base.good_seen or GOOD in seen)
+    good_seen = base.good_seen or (patience.only_lost and GOOD in marks(points, mark))
+    return replace(base, last_ms=points[-1][0], good_seen=good_seen)
 
 
 def _calmed(lane: Lane, mark: Mark) -> Lane:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import queue
 from contextlib import suppress
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from wire import beat, codec, status
 from wire.excerpt import Excerpt, decode_excerpt
+from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     import threading
@@ -32,7 +32,7 @@ class Listener(Protocol):
         """Tell whether this quantity is wanted: others are not decoded. Asked once for each."""
 
     def offer(self, batch: Excerpt, arrival_ms: int) -> None:
-        """Take what is followed of a batch, which may be dated in the future."""
+        """Take what is followed of a batch, which may be dated in the future: its gateway lives."""
 
     def heard(self, gateway: str, arrival_ms: int) -> None:
         """Note that a gateway lives."""
@@ -49,7 +49,7 @@ class Follower:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._follows = lru_cache(codec.SHAPES)(listener.follows)  # asked for each column of each message
+        self._followed = frozenset(filter(listener.follows, QUANTITIES))
         self._queue: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self.missed = 0
 
@@ -86,12 +86,13 @@ class Follower:
                 self._listener.heard(arrival.gateway, arrival.arrival_ms)
             return
         try:
-            said = decode_excerpt(arrival.gateway, arrival.payload, self._follows)
+            said = decode_excerpt(arrival.gateway, arrival.payload, self._followed)
         except (codec.Damaged, codec.Rejected):
             return
-        self._listener.heard(arrival.gateway, arrival.arrival_ms)
         if isinstance(said, Excerpt):
             self._listener.offer(said, arrival.arrival_ms)
+        else:
+            self._listener.heard(arrival.gateway, arrival.arrival_ms)
 
     def _status(self, arrival: Arrival) -> None:
         """Pass on what a gateway says of itself: a last will is the broker's word."""

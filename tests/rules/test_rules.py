@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.alerts.rules import Rule, kinds, open_rules
-from cloud.alerts.spans import Lane, Span, Tracker, add, scan, settle, stirs
+from cloud.alerts.spans import Lane, Point, Span, Tracker, add, scan, settle, stirs
 from cloud.config import ConfigError
 from tests.rules.garden import START_MS, Bench, free_port
 
@@ -85,7 +85,8 @@ def test_folding_the_window_changes_nothing(case: Path) -> None:
     lane, last = Lane(), None
     for n, row in enumerate(_rows(case)):
         utc_ms = START_MS + round(1000 * float(row["at_s"]))
-        lane = settle(add(lane, [(utc_ms, n, float(row["value"]))]), utc_ms - 120_000, rule.mark, rule.patience)
+        lane = _with(rule, lane, (utc_ms, n, float(row["value"])))
+        lane = settle(lane, utc_ms - 120_000, rule.mark, rule.patience)
         last = scan(lane.base, lane.points, rule.mark, rule.patience)[1]
     still = [span for span in _expected(case) if span["ended_s"] is None]
     assert [_seconds(span) for span in last or [] if span.ended_ms is None] == still
@@ -99,13 +100,17 @@ def test_a_calm_lane_has_nothing_to_scan(seed: int) -> None:
     for n in range(300):
         utc_ms = START_MS + 20_000 * n - chance.choice((0, 0, 0, 60_000))
         point = (utc_ms, n, chance.choice((5.0, 45.0, 80.0)) if n // 60 % 2 else 5.0)
-        lane = add(lane, [point])
-        lane = replace(lane, stirred=lane.stirred or stirs([point], rule.mark))
+        lane = _with(rule, lane, point)
         if not lane.stirred:
             skipped += 1
             assert _spans_of(rule, lane) == []
         lane = settle(lane, utc_ms - 300_000, rule.mark, rule.patience)
     assert 50 < skipped < 250
+
+
+def _with(rule: Rule, lane: Lane, point: Point) -> Lane:
+    lane = add(lane, [point])
+    return replace(lane, stirred=lane.stirred or stirs([point], rule.mark))
 
 
 def _spans_of(rule: Rule, lane: Lane) -> list[Span]:

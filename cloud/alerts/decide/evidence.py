@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from cloud.alerts.decide.judge import Evidence
+import msgspec
+from msgspec.structs import replace
+
+from cloud.alerts.spans import Point
 from cloud.store.intervals import Intervals
 from wire.codec import EARLIEST_MS, FUTURE_MS
 from wire.quantities import QUANTITIES
 from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
-    from cloud.alerts.spans import Point
+    from collections.abc import Iterator, Sequence
+
     from cloud.clock import Clock
     from cloud.store import LedgerRow
     from wire.batch import Dated, Status
@@ -23,6 +27,47 @@ if TYPE_CHECKING:
 Follows = Callable[[str], bool]
 BOOTS = 1_000
 MOST_UNSTORED = 64  # of one status
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Readings of one range of sequence numbers, dated: (channel, quantity) → points."""
+
+    gateway: str
+    epoch: str
+    first: int
+    n: int
+    points: dict[tuple[str, str], list[Point]]
+    undated: bool = False
+    unstored: bool = False  # told by a gateway that could not keep them: without numbers, and stored some day perhaps
+    calm: bool = False  # no rule calls any of it bad, as somebody has looked already
+
+
+def runs(found: Iterable[Evidence]) -> Iterator[Evidence]:
+    """Yield what one gateway has sent one after the other as one; each gateway's in the order in which it came."""
+    open_runs: dict[str, list[Evidence]] = {}
+    for evidence in found:
+        run = open_runs.setdefault(evidence.gateway, [])
+        if run and not _leads_to(run[-1], evidence):
+            yield _joined(run)
+            run.clear()
+        run.append(evidence)
+    yield from map(_joined, open_runs.values())
+
+
+def _leads_to(one: Evidence, other: Evidence) -> bool:
+    """Tell whether the other range is the next one of the same epoch, so that both are judged as one."""
+    guessed = one.undated or one.unstored or other.undated or other.unstored
+    return other.first == one.first + one.n and other.epoch == one.epoch and not guessed
+
+
+def _joined(run: Sequence[Evidence]) -> Evidence:
+    if len(run) == 1:
+        return run[0]
+    points: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    for one in run:
+        for key, found in one.points.items():
+            points[key] += found
+    return replace(run[0], n=sum(one.n for one in run), points=points, calm=all(one.calm for one in run))
 
 
 class BootDates:
@@ -42,27 +87,29 @@ class BootDates:
 
     def lives(self, boot: str, mono_ms: int) -> None:
         """Note that a boot lives and how old it is, as its beat or status says."""
-        self._saw(boot, mono_ms)
+        self._saw(boot, mono_ms, self._now_ms())
         with self._lock:
             self._alive.add(boot)
 
     def guess_ms(self, boot: str, mono_ms: int) -> int:
         """Return UTC minus the boot's own time, after a message that holds something of that time of the boot."""
-        return self._clock.utc_ms() - self._now_ms() + self._saw(boot, mono_ms)
+        now_ms = self._now_ms()
+        return self._clock.utc_ms() - now_ms + self._saw(boot, mono_ms, now_ms)
 
     def shift_ms(self, batch: Excerpt) -> int | None:
         """Return what to add to the times of a batch; None where they can be believed."""
-        newest_ms = batch.newest_ms
-        if batch.offset_ms is None:
-            return self.guess_ms(batch.boot, newest_ms)
-        guess_ms = self.guess_ms(batch.boot, newest_ms - batch.offset_ms)
-        ahead = newest_ms > self._clock.utc_ms() + FUTURE_MS
-        behind = batch.boot in self._alive and guess_ms - batch.offset_ms > self._late_ms
-        return guess_ms - batch.offset_ms if ahead or behind else None
+        newest_ms, offset_ms = batch.newest_ms, batch.offset_ms
+        now_ms, utc_ms = self._now_ms(), self._clock.utc_ms()
+        guess_ms = utc_ms - now_ms + self._saw(batch.boot, newest_ms - (offset_ms or 0), now_ms)
+        if offset_ms is None:
+            return guess_ms
+        ahead = newest_ms > utc_ms + FUTURE_MS
+        behind = batch.boot in self._alive and guess_ms - offset_ms > self._late_ms
+        return guess_ms - offset_ms if ahead or behind else None
 
-    def _saw(self, boot: str, mono_ms: int) -> int:
+    def _saw(self, boot: str, mono_ms: int, now_ms: int) -> int:
         with self._lock:
-            began = min(self._now_ms() - mono_ms, self._began.get(boot, 2**62))
+            began = min(now_ms - mono_ms, self._began.get(boot, 2**62))
             self._began[boot] = began
             self._began.move_to_end(boot)
             while len(self._began) > BOOTS:
@@ -73,12 +120,12 @@ class BootDates:
         return round(1000 * self._clock.monotonic())
 
 
-def from_excerpt(said: Excerpt, dates: BootDates) -> Evidence:
+def from_excerpt(said: Excerpt, dates: BootDates, *, calm: bool) -> Evidence:
     """Return what a batch of the stream says; one whose date is missing or cannot be is dated by arrival, marked so."""
     shift_ms, points = dates.shift_ms(said), said.points
     if shift_ms is not None:
         points = {key: _dated(own, shift_ms) for key, own in points.items()}
-    return Evidence(said.gateway, said.epoch, said.first, said.n, points, shift_ms is not None)
+    return Evidence(said.gateway, said.epoch, said.first, said.n, points, shift_ms is not None, calm=calm)
 
 
 def _dated(points: Iterable[Point], shift_ms: int) -> list[Point]:

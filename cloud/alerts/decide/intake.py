@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.alerts.decide.judge import Evidence
+from cloud.alerts.decide.evidence import Evidence
 from cloud.store import LedgerRow
 from cloud.store.intervals import Intervals
 from wire.batch import Batch
@@ -33,9 +33,10 @@ SLICE = 50  # from the ledger in one step: the stream never waits for more than 
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A batch of the stream."""
+    """A batch of the stream, and whether somebody has seen that no rule calls anything in it bad."""
 
     batch: Excerpt | Batch
+    calm: bool = False
 
 
 class Passed(msgspec.Struct, frozen=True):

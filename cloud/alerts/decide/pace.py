@@ -36,8 +36,11 @@ WIDER = 2.5  # one reading may be missing
 
 
 def with_pace(state: Series, points: Sequence[Point]) -> Series:
-    """Return the state with the intervals to readings that are newer than all before."""
-    newer = sorted({point[0] for point in points if point[0] > state.newest_ms})[-KEPT - 1 :]
+    """Return the state with the intervals to readings, in order of time, that are newer than all before."""
+    newest = points[-KEPT - 1 :]
+    newer = sorted({point[0] for point in newest if point[0] > state.newest_ms})
+    if len(newer) < len(newest) < len(points):  # some at the same time: the bus of a gateway has neighbours
+        newer = sorted({point[0] for point in points if point[0] > state.newest_ms})[-KEPT - 1 :]
     if not newer:
         return state
     known = [state.newest_ms, *newer] if state.newest_ms else newer

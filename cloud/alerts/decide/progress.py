@@ -50,6 +50,9 @@ class Series(msgspec.Struct, frozen=True):
         return self.look_ms is None and self.live.calm and self.late.calm
 
 
+_NEW = Series(live=Lane(stirred=False), late=Lane(stirred=False))
+
+
 class Presence(msgspec.Struct, frozen=True):
     """When a gateway was heard last, and since when without a break: in UTC, and `_at` in listening time."""
 
@@ -187,7 +190,7 @@ class Progress:
 
     def series(self, rule: str, gateway: str, channel: str) -> Series:
         """Return the state of a series, a new one if there is none."""
-        return self._series.get((rule, gateway, channel)) or Series()
+        return self._series.get((rule, gateway, channel)) or _NEW
 
     def save_series(self, rule: str, gateway: str, channel: str, state: Series) -> None:
         """Keep the state of a series."""

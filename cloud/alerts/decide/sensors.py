@@ -8,6 +8,7 @@ know how it ended. All silence is counted in listening time.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from cloud.alerts.decide.pace import KEPT, WIDER, pace_ms, patient_ms
 from cloud.alerts.decide.progress import Sensor
 from cloud.alerts.incident import Basis, Change, Incident, span_of
-from cloud.alerts.spans import Span
+from cloud.alerts.spans import VALUE, Span
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Sensors:
         self._late_ms = late_ms
         self.slow: dict[str, float] = {}  # sensors that come less often than their rule allows, in seconds
 
-    def note(self, gateway: str, channel: str, quantity: str, points: Sequence[Point], now_ms: int) -> None:
+    def note(self, gateway: str, channel: str, quantity: str, points: list[Point], now_ms: int) -> None:
         """Note what a channel brought, in order of time; nothing where it answered without a value of this quantity."""
         at_ms = self._progress.listened_ms()
         before = self._progress.sensor(gateway, channel, quantity)
@@ -57,7 +58,9 @@ class Sensors:
         since_ms = max(now_ms - self._late_ms, before.value_ms + 1)
         if not points or points[-1][0] < since_ms:
             return
-        fresh = [point for point in points if since_ms <= point[0] <= now_ms + FUTURE_MS]
+        fresh = points[bisect_left(points, (since_ms,)) :]
+        if fresh[-1][0] > now_ms + FUTURE_MS:
+            fresh = [point for point in fresh if point[0] <= now_ms + FUTURE_MS]
         if not fresh:
             return
         after = self._with(before, fresh, at_ms)
@@ -90,7 +93,7 @@ class Sensors:
         pause_ms = min([patient_ms(rule.silence.after_ms, sensor) for rule in guards], default=UNBROKEN_MS)
         back = pace >= pause_ms or sensor.value is None
         changed_ms = sensor.changed_ms
-        numbers: list[float | None] = [point[2] for point in points]
+        numbers: list[float | None] = list(map(VALUE, points))
         unknown = points[0][0] - sensor.value_ms > pause_ms  # nobody knows what it was in between
         if unknown or numbers.count(sensor.value) < len(numbers):
             back |= self._is_stuck(sensor.quantity, sensor.value_ms - changed_ms)
