@@ -1,7 +1,8 @@
 """Child process: Modbus soil probes on pseudo-terminals, kept so light that they do not disturb what is measured.
 
-Answers come as a UART at 9600 baud brings them: eight bytes (one FIFO) every 8.3 ms, not all at once, because each
-arrival wakes the agent. `gocche.garden` has pymodbus as an independent slave; here only its CPU would be noise.
+Answers come as a UART at 9600 baud brings them, once the question has been on the wire and thought about: eight bytes
+(one FIFO) every 8.3 ms, not all at once, because each arrival wakes the agent. `gocche.garden` has pymodbus as an
+independent slave; here only its CPU would be noise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from edge.framing.rtu import REQUEST_SIZE, crc16
 
 FIFO, FIFO_S = 8, 8 * 10 / 9600
+ASKED_S, THINKS_S = REQUEST_SIZE * 10 / 9600, (0.010, 0.014)  # a device is as fast as this, never the same
 START = (312, 184, 412, 48, 31, 12, 64)  # the seven registers of a soil-0000 probe
 
 
@@ -57,7 +59,7 @@ def main(links: list[Path]) -> None:
     while True:
         wait = max(due[0][0] - time.monotonic(), 0) if due else None
         for master in select.select(ports, [], [], wait)[0]:
-            answer, now = ports[master].answer(), time.monotonic()
+            answer, now = ports[master].answer(), time.monotonic() + ASKED_S + random.uniform(*THINKS_S)
             for at in range(0, len(answer), FIFO):
                 heapq.heappush(due, (now + (at // FIFO + 1) * FIFO_S, master, answer[at : at + FIFO]))
         while due and due[0][0] <= time.monotonic():

@@ -22,7 +22,7 @@ from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
 from edge.send.uplink import Uplink
 from edge.sense.overseer import Overseer
-from edge.sense.ports import open_line
+from edge.sense.ports import opener
 from edge.sense.sampler import Sampler
 from edge.status import Own, StatusFile, compose, encoded, status_file
 from edge.threads import Pulse, share_heap, started
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edge.clock import Anchor, Clock
     from edge.config import Bus, Config
     from edge.keep.spool import Spool
+    from edge.sense.ports import Line
     from wire.batch import Status
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class Agent:
         lost = 0 if last is None else last.unkept
         beyond = waiting(last) if last is not None and self._places.away else {}
         self._keeper = self._keeper_of(self._spool, lost, beyond)
-        self._overseer = Overseer({bus.name: partial(self._sampler, bus, folder) for bus in config.buses}, clock)
+        makers = [(bus.name, partial(self._sampler, bus, opener(bus, folder, clock))) for bus in config.buses]
+        self._overseer = Overseer(dict(makers), clock)
 
     def run(self, stop: threading.Event, notify: Callable[[str], object] = lambda _: None) -> bool:
         """Run until `stop`, which ends within five seconds; tell whether it was that, or only a new process helps.
@@ -160,9 +162,9 @@ class Agent:
     def _status(self, state: str) -> Status:
         return compose(self._board, self._own, self._clock.mono_ms(), state)
 
-    def _sampler(self, bus: Bus, folder: Path) -> Sampler:
+    def _sampler(self, bus: Bus, opened: Callable[[], Line]) -> Sampler:
         own = [sensor for sensor in self._config.sensors if sensor.table.bus == bus.name]
-        return Sampler(bus, own, partial(open_line, bus, folder), self._inbox.put, self._board, self._clock)
+        return Sampler(bus, own, opened, self._inbox.put, self._board, self._clock)
 
 
 def _pace_s(config: Config) -> float:

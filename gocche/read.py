@@ -5,7 +5,6 @@ It is the very poll of the agent (its sampler, its exchange, its line), so what 
 
 from __future__ import annotations
 
-from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from edge.board import Board
 from edge.clock import SystemClock
 from edge.config import ConfigError, checks, devices_toml, load
-from edge.sense.ports import open_line
+from edge.sense.ports import opener
 from edge.sense.sampler import NO_VALUE, Sampler
 from edge.status import memory
 from gocche.trouble import readable, remedy
@@ -42,8 +41,8 @@ def read(file: Path, folder: Path, where: list[str], profile: str | None) -> int
     board = Board()
     with TemporaryDirectory(prefix="gocche-read-", dir=memory()) as scratch:
         talk = memory() / scratch / "wire.txt"
-        noted = replace(bus, capture=str(talk))
-        sampler = Sampler(noted, [sensor], partial(open_line, noted, folder), lambda _: None, board, SystemClock())
+        opened = opener(replace(bus, capture=str(talk)), folder, clock := SystemClock())
+        sampler = Sampler(bus, [sensor], opened, lambda _: None, board, clock)
         try:
             reading = sampler.poll(sensor)
         finally:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +24,19 @@ _TYPOGRAPHIC = str.maketrans("“”„‘’", '"""\'\'')
 def read(file: File) -> bytes:
     """Return the file's bytes. Raises ConfigError."""
     try:
-        with file.path.open("rb") as source:
+        with open(file.path, "rb", opener=_at_once) as source:
+            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+                raise ConfigError(file, "", "unreadable", **because("not_a_file"))
             raw = source.read(LIMIT_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(file, "", "unreadable", **because(error)) from error
     if len(raw) > LIMIT_BYTES:
         raise ConfigError(file, "", "too_big", limit=LIMIT_BYTES // 1024)
     return raw
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe that nobody writes into would never open
 
 
 def tables(file: File, raw: bytes) -> dict[str, Any]:

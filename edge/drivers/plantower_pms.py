@@ -7,7 +7,9 @@ to 2.3 s. The PMS5003, 5003S and 5003T send frames of one length with different 
 about 30 ug/m3 they differ. Counts are particles larger than d in 0.1 L, written /dL.
 
 Limits: humid fog inflates the mass figures. In its first 30 s after waking the sensor sends zeros with a right
-checksum; a driver has no clock, so that is for the sampler's warm-up. Passive mode and sleep are not used.
+checksum; a driver has no clock, so that is for the sampler's warm-up. A dead laser or a still fan says zeros, too, and
+so does filtered air (Open-Air-Foundation/firmware-one-openair#202): one frame does not tell them apart. What does is
+that they stay, which the alert rule `sensor` looks for (`stuck_s`). Passive mode and sleep are not used.
 """
 
 from __future__ import annotations

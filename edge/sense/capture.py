@@ -1,8 +1,9 @@
 """Every byte of a line, for a bug report: bounded in size, and never the reason that a reading is lost.
 
 The newest talk counts. At half of the limit the file becomes `<name>.1` and a new one begins, so that both together
-never hold more. A disk that takes nothing ends the capture, said once, and nothing else. A file that holds something
-else (a slip of the pen: the spool, the configuration) is left alone.
+never hold more. A disk that takes nothing ends the capture, said once, and nothing else; one that hangs is written to
+by a thread of its own, which alone hangs with it. A file that holds something else (a slip of the pen: the spool, the
+configuration) is left alone.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import queue
 import stat
+import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.config.tables import OLDER
 from edge.sense.transcript import Way, written
+from edge.threads import started
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,19 +27,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LIMIT_BYTES = 2 * 1024 * 1024
 LONGEST_LINE = 4096  # of a file that may be anything
+ROOM = 256  # lines that wait for a disk that hangs
 
 
 class Capture:
-    """What passes on one line, as text. Belongs to the thread that owns the line."""
+    """What passes on one line, as text, whichever thread owns the line now; one for each file, as long as we run."""
 
     def __init__(self, file: Path, limit_bytes: int = LIMIT_BYTES) -> None:
         self._file, self._limit = file, limit_bytes
         self._came = bytearray()
-        self._well = _is_ours(file)
-        if not self._well:
-            log.error(
-                "capture refused file=%s why='it holds no talk of a line; give the capture a file of its own'", file
-            )
+        self._lines: queue.SimpleQueue[bytes | threading.Event] = queue.SimpleQueue()
+        self._missing = 0  # lines that found no room
+        self._writer: threading.Thread | None = None
+        self._well = True
 
     def sent(self, frame: bytes) -> None:
         """Note what was sent."""
@@ -57,11 +61,45 @@ class Capture:
             self._note("recv", bytes(self._came))
             self._came.clear()
 
+    def settle(self, patience_s: float) -> None:
+        """Wait until all is written, at most so long."""
+        self.flush()
+        if self._writer is not None:
+            self._lines.put(done := threading.Event())
+            done.wait(patience_s)
+
     def _note(self, way: Way, data: bytes) -> None:
         if not self._well:
             return
+        if self._lines.qsize() >= (ROOM // 2 if self._missing else ROOM):
+            if not self._missing:
+                log.warning("capture pauses file=%s why='the disk takes nothing'", self._file)
+            self._missing += 1
+            return
+        line = written([(way, data)])
+        if self._missing:
+            line, self._missing = f"# {self._missing} lines are missing: the disk took none\n{line}", 0
+        self._lines.put(line.encode())
+        if self._writer is None:
+            self._writer = started(self._write_on, "capture")
+
+    # --- of the writer's thread
+
+    def _write_on(self) -> None:
+        self._well = _is_ours(self._file)
+        if not self._well:
+            why = "it holds no talk of a line; give the capture a file of its own"
+            log.error("capture refused file=%s why=%r", self._file, why)
+        while True:
+            line = self._lines.get()
+            if isinstance(line, threading.Event):
+                line.set()
+            elif self._well:
+                self._try(line)
+
+    def _try(self, line: bytes) -> None:
         try:
-            self._write(written([(way, data)]).encode())
+            self._write(line)
         except OSError as error:
             self._well = False
             log.warning("capture ended file=%s why=%r", self._file, str(error))

@@ -20,6 +20,10 @@ class Echo:
         """Another adapter may echo where the last one did not: it must show again, where nobody has said so."""
         self.heard = self._told
 
+    def length(self, frame: bytes) -> int:
+        """Return how many bytes of what comes will be our own."""
+        return len(frame) if self.heard else 0
+
     def missing(self, frame: bytes, came: bytes) -> int:
         """Return how many bytes are missing of what may be an echo so far; 0 where it is whole, or none."""
         return len(frame) - len(came) if came and frame.startswith(came) else 0

@@ -248,7 +248,7 @@ class Exchange:
             if quiet or found < 1:
                 raise RuntimeError(f"`find` for {terms.device} must answer or refuse when nothing more comes: {found}")
             patience_s = min(terms.timeout_s, (end_ms - self._timer.mono_ms()) / 1000)
-            wanted = min(max(found, ask.size - len(came)), READ_AHEAD)
+            wanted = min(max(found, ask.size + self.echo.length(ask.frame) - len(came)), READ_AHEAD)
             more = self._line.read(wanted, patience_s) if patience_s > 0 else b""
             if self._stopped:
                 raise Stopped

@@ -18,11 +18,11 @@ import termios
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-import serial
-from serial.rs485 import RS485Settings
+import serial.rs485
 
 from edge.sense.capture import Capture
 from edge.sense.exchange import Line
+from edge.sense.pace import Pace
 from edge.sense.transcript import Replay, parse
 
 if TYPE_CHECKING:
@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.config import Bus
+    from edge.sense.exchange import Timer
 
 LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter
 GATHER_S = 0.03  # for what follows the first byte; an adapter may hold it back for 16 ms anyway
 _NO_TERMINAL = os.strerror(errno.ENOTTY)
-# a slave takes a question that comes too soon for more of the answer before it (Modbus over Serial Line V1.02 §2.5.1.1)
-PARTED = 4  # characters: after three and a half a frame is over …
-PARTED_S = 0.002  # … at high speeds after 1.75 ms
 TALKS_ON = 10  # times so long: who is not quiet by then never is
+LAST_S = 0.5  # for a capture to be written when a port is let go of
 WRITE_S = 2.0  # beyond the time that the bytes take: a port that takes nothing for so long is hung
 
 
@@ -76,15 +75,15 @@ def _said_once(port: str, error: Exception) -> str:
 class SerialLine:
     """A real serial port or pseudo-terminal, locked for us alone among programs that ask (flock)."""
 
-    def __init__(self, bus: Bus, port: str) -> None:
-        self._port = port
+    def __init__(self, bus: Bus, port: str, clock: Timer) -> None:
+        self._port, self._clock = port, clock
         form = bus.format
         with _losing(port):
             self._serial = serial.Serial(
                 port, bus.baud, bytesize=int(form[0]), parity=form[1], stopbits=float(form[2:]), exclusive=True,
-                write_timeout=WRITE_S + 10 * LONGEST_FRAME / bus.baud,
             )  # fmt: skip
             self._fd, self._byte_s = self._serial.fileno(), 10 / bus.baud
+            self._pace = Pace(clock, self._byte_s)
             self._woken, self._wake = socket.socketpair()
             self._wake.setblocking(False)
         if bus.rts_on_send:
@@ -95,7 +94,10 @@ class SerialLine:
             with _losing(self._port):
                 self._serial.rs485_mode = _direction(bus)
         except PortLost as lost:
-            self.close()
+            try:
+                self.drain()  # says so where the port is gone meanwhile: then nothing is wrong with rts_on_send
+            finally:
+                self.close()
             words = f"{self._port}: its driver in the kernel cannot switch the direction by RTS; remove rts_on_send, "
             raise PortLost(words + "or use an adapter that switches by itself") from lost
 
@@ -103,52 +105,73 @@ class SerialLine:
         """Send all bytes, once nothing has come for a moment; what does is no answer to them."""
         if not frame:
             return
+        with _losing(self._port):
+            self._part()
+            rest = frame[self._taken(frame) :]
+            if rest:
+                self._press(rest)
+        self._pace.asked(frame)
+
+    def _taken(self, data: bytes) -> int:
         try:
-            with _losing(self._port):
-                self._part()
-                self._serial.write(frame)
-        except PortLost as lost:
-            if isinstance(lost.__cause__, serial.SerialTimeoutException):
-                words = f"{self._port}: takes no more bytes: is the device hung? unplug and plug it in again"
-                raise PortLost(words) from lost
-            raise
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+
+    def _press(self, rest: bytes) -> None:
+        """Wait for a port that takes by and by what is left."""
+        end_ms = self._clock.mono_ms() + round(1000 * (WRITE_S + LONGEST_FRAME * self._byte_s))
+        while rest:
+            left_s = (end_ms - self._clock.mono_ms()) / 1000
+            if left_s <= 0 or self._fd not in select.select([self._woken], [self._fd], [], left_s)[1]:
+                raise PortLost(f"{self._port}: takes no more bytes: is the device hung? unplug and plug it in again")
+            rest = rest[self._taken(rest) :]
 
     def _part(self) -> None:
-        apart_s = max(PARTED * self._byte_s, PARTED_S)
+        if self._pace.is_quiet() and not self._serial.in_waiting:
+            return
         for _ in range(TALKS_ON):
-            if self._fd not in select.select([self._fd, self._woken.fileno()], [], [], apart_s)[0]:
+            if self._fd not in select.select([self._fd, self._woken.fileno()], [], [], self._pace.apart_s)[0]:
                 break
-            self._serial.reset_input_buffer()
+            self.drain()
 
     def read(self, size: int, patience_s: float) -> bytes:
         """Return what is there, up to `size` bytes.
 
-        A chip hands bytes on eight by eight, and each time that a thread is woken costs more than all that it does
-        then: so once the first have come, the rest is given its time on the wire.
+        A chip hands bytes on eight by eight: so an answer is left in peace for as long as it usually takes, and once
+        the first have come, the rest is given its time on the wire.
         """
+        rest_s = min(self._pace.rest_s(), patience_s)
         with _losing(self._port):
             woken = self._woken.fileno()
-            if self._fd not in select.select([self._fd, woken], [], [], patience_s)[0]:
-                return b""
-            missing = size - self._serial.in_waiting
-            if missing > 0:
-                select.select([woken], [], [], min(missing * self._byte_s, GATHER_S))
+            if rest_s > 0:
+                select.select([woken], [], [], rest_s)
+            waited = self._serial.in_waiting < size
+            if waited:
+                if self._fd not in select.select([self._fd, woken], [], [], patience_s - rest_s)[0]:
+                    return b""
+                missing = size - self._serial.in_waiting
+                if missing > 0:
+                    select.select([woken], [], [], min(missing * self._byte_s, GATHER_S))
             got = os.read(self._fd, size)
         if not got:
             raise PortLost(f"{self._port}: the device is gone")
+        self._pace.came()
+        if len(got) == size:
+            self._pace.answered(waited=waited)
         return got
 
     def drain(self) -> None:
         """Forget what has come in."""
         with _losing(self._port):
+            if self._serial.in_waiting:
+                self._pace.came()
             self._serial.reset_input_buffer()
 
     def cancel(self) -> None:
         """Make every further call return at once."""
         with suppress(OSError):
             self._wake.send(b"!")
-        with suppress(OSError, AttributeError, TypeError):
-            self._serial.cancel_write()
 
     def close(self) -> None:
         """Let go of the port; what it has not taken yet is dropped, else the kernel would wait 30 s for it."""
@@ -162,10 +185,10 @@ class SerialLine:
         self._wake.close()
 
 
-def _direction(bus: Bus) -> RS485Settings:
+def _direction(bus: Bus) -> serial.rs485.RS485Settings:
     """Return who drives the wire when, for adapters whose direction the kernel switches by RTS (TIOCSRS485)."""
     high = bus.rts_on_send == "high"
-    return RS485Settings(
+    return serial.rs485.RS485Settings(
         rts_level_for_tx=high, rts_level_for_rx=not high,
         delay_before_tx=bus.rts_before_ms / 1000, delay_before_rx=bus.rts_after_ms / 1000,
     )  # fmt: skip
@@ -257,15 +280,20 @@ class CapturedLine:
 
     def close(self) -> None:
         """Let go of the port."""
-        self._capture.flush()
         self._line.close()
+        self._capture.settle(LAST_S)
 
 
-def open_line(bus: Bus, folder: Path) -> OpenLine:
-    """Open a bus's port; relative names stand in `folder`. Raises PortLost."""
-    line: OpenLine
-    if bus.port.startswith("replay:"):
-        line = ReplayLine(folder / bus.port.removeprefix("replay:"))
-    else:
-        line = SerialLine(bus, str(folder / bus.port))
-    return CapturedLine(line, Capture(folder / bus.capture)) if bus.capture else line
+def opener(bus: Bus, folder: Path, clock: Timer) -> Callable[[], OpenLine]:
+    """Return what opens a bus's port, as often as it is lost; relative names stand in `folder`. It raises PortLost."""
+    capture = Capture(folder / bus.capture) if bus.capture else None
+
+    def opened() -> OpenLine:
+        line: OpenLine
+        if bus.port.startswith("replay:"):
+            line = ReplayLine(folder / bus.port.removeprefix("replay:"))
+        else:
+            line = SerialLine(bus, str(folder / bus.port), clock)
+        return CapturedLine(line, capture) if capture else line
+
+    return opened

@@ -389,6 +389,14 @@ def test_a_sensor_of_which_nothing_would_be_stored(file):
 # --- credentials
 
 
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero", "/dev/null"])
+def test_what_is_no_file_is_told_at_once(tmp_path, name):
+    """A pipe that nobody writes into hung `check-config`, and the start of the agent."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="it is not a file"):
+        load(tmp_path / name)
+
+
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """An authority, two pairs, a key with a pass phrase, an expired certificate: made by openssl."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import select
 import threading
@@ -20,9 +21,10 @@ from edge import drivers
 from edge.board import Board
 from edge.config import Bus, Sensor, SensorTable
 from edge.driver import Ask, Value
-from edge.sense.capture import Capture
+from edge.sense.capture import ROOM, Capture
 from edge.sense.health import KINDS, TEXTS, Health
-from edge.sense.ports import WRITE_S, CapturedLine, PortLost, SerialLine, SimulatedLine, open_line
+from edge.sense.pace import LATER_MS, Pace
+from edge.sense.ports import WRITE_S, CapturedLine, PortLost, SerialLine, SimulatedLine, opener
 from edge.sense.sampler import Sampler
 from edge.sense.transcript import parse
 from gocche.trouble import remedy
@@ -216,7 +218,7 @@ def test_a_late_answer_is_never_taken_for_the_next_one(tmp_path):
 
     pty = Pty(tmp_path, respond)
     one = sensor(retries=0)
-    room, health = sampler(lambda: SerialLine(bus(), str(pty.port)), one, clock=RealClock(), settle_ms=250)
+    room, health = sampler(lambda: SerialLine(bus(), str(pty.port), RealClock()), one, clock=RealClock(), settle_ms=250)
     for _ in range(12):
         reading = room.poll(one)
         if reading.values:
@@ -244,7 +246,7 @@ def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path)
 
     pty = Pty(tmp_path, respond)
     one = sensor(timeout_s=3.0)  # a busy machine sends its pieces late
-    room, _ = sampler(lambda: Counted(bus(), str(pty.port)), one, clock=RealClock())
+    room, _ = sampler(lambda: Counted(bus(), str(pty.port), RealClock()), one, clock=RealClock())
     assert [room.poll(one).values["soil_moisture"] for _ in range(10)] == [10 * (300 + n) for n in range(1, 11)]
     assert Counted.reads < 45, "of 9 pieces each"
     room.close()
@@ -254,7 +256,7 @@ def test_an_answer_that_comes_in_pieces_wakes_its_thread_once_or_twice(tmp_path)
 def test_a_question_waits_until_the_answer_before_is_over(tmp_path):
     """A slave that says all twice said its first answer, once more, to the next question; and slaves need the pause."""
     pty = Pty(tmp_path, lambda _number, frame, send: send(frame.upper()))
-    line = SerialLine(bus(baud=300), str(pty.port))  # four characters are 133 ms
+    line = SerialLine(bus(baud=300), str(pty.port), RealClock())  # four characters are 133 ms
     line.write(b"one")
     assert line.read(3, 5) == b"ONE"
     threading.Timer(0.03, os.write, (pty.master, b"ONE")).start()
@@ -264,11 +266,48 @@ def test_a_question_waits_until_the_answer_before_is_over(tmp_path):
     pty.close()
 
 
+def test_a_line_that_was_quiet_by_the_clock_is_written_to_at_once(tmp_path):
+    """To wait for the quiet that had been cost each question a waking."""
+    pty = Pty(tmp_path, lambda _number, frame, send: None)
+    line = SerialLine(bus(baud=300), str(pty.port), RealClock())  # four characters are 133 ms
+    for _ in range(2):
+        line.write(b"?")
+    began = time.monotonic()
+    for _ in range(20):
+        line.write(b"?")
+    assert time.monotonic() - began < 20 * 0.133 / 2
+    line.close()
+    pty.close()
+
+
+def test_an_answer_is_left_in_peace_for_as_long_as_nine_of_ten_take():
+    clock, chance = HandClock(), random.Random(6)
+    pace = Pace(clock, 0.001)
+
+    def asked(took_ms):
+        """Return how long one is left in peace that is whole after so long, in ms."""
+        pace.asked(b"?")
+        rest_ms, began = 1000 * pace.rest_s(), clock.now
+        clock.now = began + max(took_ms, round(rest_ms))
+        pace.came()
+        pace.answered(waited=took_ms > rest_ms)
+        assert pace.rest_s() == 0, "only before the first look"
+        return rest_ms
+
+    assert [asked(took) for took in (40, 900, 45)] == [0, 0, 0]
+    took = [chance.uniform(30, 50) for _ in range(400)]
+    assert 0.8 < sum(asked(one) >= one for one in took) / 400 < 0.95
+    usual = asked(2_000)  # one that is slow for once
+    assert asked(40) <= usual + LATER_MS
+    pace.asked(b"another")
+    assert pace.rest_s() == 0
+
+
 def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 300, 200)))
     one = sensor(timeout_s=3.0)
     clock = RealClock()
-    room, _ = sampler(lambda: open_line(bus(port="port"), tmp_path), one, clock=clock)
+    room, _ = sampler(opener(bus(port="port"), tmp_path, RealClock()), one, clock=clock)
     assert room.poll(one).values
     pty.close()
     lost = room.poll(one)
@@ -285,9 +324,9 @@ def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_
 
 def test_a_port_is_ours_alone(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: None)
-    first = SerialLine(bus(), str(pty.port))
+    first = SerialLine(bus(), str(pty.port), RealClock())
     with pytest.raises(PortLost, match="lock"):
-        SerialLine(bus(), str(pty.port))
+        SerialLine(bus(), str(pty.port), RealClock())
     first.close()
     first.close()
     pty.close()
@@ -300,7 +339,7 @@ def test_a_port_that_is_none_is_told_in_whole_words_and_what_to_do(tmp_path, por
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PortLost) as caught:
-        open_line(bus(port=port), tmp_path)
+        opener(bus(port=port), tmp_path, RealClock())()
     why = str(caught.value)
     whole = ("no serial port", "could not open port: Is a directory", "not a file", "Too many levels of symbolic links")
     assert why.endswith(whole), why
@@ -325,19 +364,20 @@ def test_a_port_that_cannot_switch_the_direction_says_what_to_do_and_is_let_go(t
     pty = Pty(tmp_path, lambda n, frame, send: None)
     for _ in range(2):
         with pytest.raises(PortLost, match="remove rts_on_send"):
-            SerialLine(msgspec.structs.replace(bus(), rts_on_send="high"), str(pty.port))
-    SerialLine(bus(), str(pty.port)).close()
+            SerialLine(msgspec.structs.replace(bus(), rts_on_send="high"), str(pty.port), RealClock())
+    SerialLine(bus(), str(pty.port), RealClock()).close()
     pty.close()
 
 
 def test_a_captured_talk_can_be_played_again(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 300 + n, 200)))
     one = sensor()
-    room, _ = sampler(lambda: open_line(bus(port="port", capture="wire.txt"), tmp_path), one, clock=RealClock())
+    clock = RealClock()
+    room, _ = sampler(opener(bus(port="port", capture="wire.txt"), tmp_path, clock), one, clock=clock)
     assert room.poll(one).values["soil_moisture"] == 3010
     room.close()
     pty.close()
-    again, _ = sampler(lambda: open_line(bus(port="replay:wire.txt"), tmp_path), one)
+    again, _ = sampler(opener(bus(port="replay:wire.txt"), tmp_path, RealClock()), one)
     assert [again.poll(one).values["soil_moisture"] for _ in range(3)] == [3010] * 3
 
 
@@ -545,15 +585,20 @@ def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
     one = sensor()
     file = tmp_path / "wire.txt"
     far = SimulatedLine(lambda frame: answer(1, 312, 225))
-    room, _ = sampler(lambda: CapturedLine(far, Capture(file, 4_000)), one)
+    capture = Capture(file, 4_000)
+    room, _ = sampler(lambda: CapturedLine(far, capture), one)
     assert all(room.poll(one).values for _ in range(300))
+    capture.settle(5)
     kept = list(tmp_path.iterdir())
     assert {path.name for path in kept} == {"wire.txt", "wire.txt.1"}
     assert sum(path.stat().st_size for path in kept) <= 4_000 + 200
     assert parse(file.read_text())
     for none in ("/dev/full", f"/{'a' * 300}/x"):  # takes nothing; may not even be looked at
-        room, health = sampler(lambda none=none: CapturedLine(far, Capture(Path(none))), one)
+        capture = Capture(Path(none))
+        room, health = sampler(lambda capture=capture: CapturedLine(far, capture), one)
         assert all(room.poll(one).values for _ in range(10))
+        capture.settle(5)
+        assert not capture._well
         assert health["soil-1"].why == ""
 
 
@@ -565,10 +610,51 @@ def test_a_capture_on_a_disk_that_fills_can_be_played_again(tmp_path):
         full = Capture(file)
         for _ in range(100):
             full.sent(b"\x01\x03\x00\x00\x00\x02\xc4\x0b")
+        full.settle(5)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    Capture(file).sent(b"\x01")
+    again = Capture(file)
+    again.sent(b"\x01")
+    again.settle(5)
     assert 30 < len(parse(file.read_text())) < 45
+
+
+def test_a_capture_on_a_disk_that_hangs_costs_no_reading(tmp_path):
+    """Its bus hung with it, until somebody looked."""
+    file, one = tmp_path / "wire.txt", sensor()
+    capture = Capture(file)
+    room, _ = sampler(lambda: CapturedLine(SimulatedLine(lambda frame: answer(1, 312, 225)), capture), one)
+    assert room.poll(one).values
+    capture.settle(5)
+    file.unlink()
+    os.mkfifo(file)  # to open it for writing never ends while nobody reads
+    assert all(room.poll(one).values for _ in range(2 * ROOM))
+    room.close()
+    capture.settle(0.01)
+    os.close(os.open(file, os.O_RDONLY | os.O_NONBLOCK))  # else its thread would outlive the test
+    capture.settle(5)
+
+
+def test_a_capture_says_how_much_is_missing_once_its_disk_goes_on(tmp_path, caplog):
+    go_on = threading.Event()
+
+    class Late(Capture):
+        def _write(self, line):
+            assert go_on.wait(10)
+            super()._write(line)
+
+    capture = Late(file := tmp_path / "wire.txt")
+    for number in range(2 * ROOM):
+        capture.sent(b"%d" % number)
+    go_on.set()
+    capture.settle(5)
+    capture.sent(b"on")
+    capture.settle(5)
+    talk = [data for _, data in parse(file.read_text())]
+    assert talk[-1] == b"on"
+    assert f"# {2 * ROOM + 1 - len(talk)} lines are missing" in file.read_text()
+    assert ROOM <= len(talk) <= ROOM + 2
+    assert sum("capture pauses" in said for said in caplog.messages) == 1
 
 
 def test_a_capture_spoils_no_other_file(tmp_path):
@@ -579,8 +665,10 @@ def test_a_capture_spoils_no_other_file(tmp_path):
     settings.write_text("# A gateway.\n\n[gateway]\n")
     for file in (spool, pipe, settings):
         far = SimulatedLine(lambda frame: answer(1, 312, 225))
-        room, _ = sampler(lambda far=far, file=file: CapturedLine(far, Capture(file, 4_000)), one := sensor())
+        capture = Capture(file, 4_000)
+        room, _ = sampler(lambda far=far, capture=capture: CapturedLine(far, capture), one := sensor())
         assert all(room.poll(one).values for _ in range(100))
+        capture.settle(5)
     assert spool.read_bytes() == b"SQLite format 3\0" + bytes(5_000)
     assert not (tmp_path / "spool.db.1").exists()
     assert settings.read_text() == "# A gateway.\n\n[gateway]\n"
@@ -632,7 +720,7 @@ def test_a_port_that_takes_no_more_bytes_is_lost_and_said_so(tmp_path):
     tty.setraw(slave)
     (tmp_path / "port").symlink_to(os.ttyname(slave))
     one = sensor()
-    room, health = sampler(lambda: open_line(bus(port="port"), tmp_path), one, clock=RealClock())
+    room, health = sampler(opener(bus(port="port"), tmp_path, RealClock()), one, clock=RealClock())
     room._opened()
     fill(slave)
     began = time.monotonic()
