@@ -95,6 +95,38 @@ class _Owed(msgspec.Struct):
         return READ_AHEAD + len(self.ask.frame) + self.ask.size if self.ask.size else LONGEST_ANSWER
 
 
+class _Known:
+    """What is known of each device of a line: how late its answers were, and what it said last."""
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+        self._slowest: dict[str, tuple[int, int]] = {}  # the latest answer of a day, and when it came
+        self._last: dict[str, tuple[Ask, int]] = {}
+
+    def late(self, device: str, late_ms: int) -> None:
+        """An answer came so long after its question."""
+        if late_ms >= self.late_ms(device):
+            self._slowest[device] = late_ms, self._timer.mono_ms()
+
+    def late_ms(self, device: str) -> int:
+        """Return how late its answers were within a day."""
+        late_ms, heard_ms = self._slowest.get(device, (0, 0))
+        return late_ms if self._timer.mono_ms() - heard_ms < REMEMBERED_MS else 0
+
+    def said(self, ask: Ask, terms: Terms) -> int:
+        """It has answered; return when that is."""
+        now = self._timer.mono_ms()
+        if ask.size:
+            self._last[terms.device] = ask, now
+        return now
+
+    def may_say_again(self, ask: Ask, terms: Terms) -> bool:
+        """Tell whether its last answer, said once more by whoever repeats all on this line, could pass for this one."""
+        last, heard_ms = self._last.get(terms.device, (ask, 0))
+        alike = last.frame != ask.frame and last.size == ask.size > 0
+        return alike and self._timer.mono_ms() - heard_ms < terms.settle_ms
+
+
 class Exchange:
     """All talk on one bus, whatever line it is on now. All but `orders` and `stop` belongs to the bus's own thread.
 
@@ -107,7 +139,7 @@ class Exchange:
         self.echo = Echo(echo)
         self._ahead = b""  # read and not asked for yet, of this poll
         self._owed: _Owed | None = None
-        self._slowest: dict[str, tuple[int, int]] = {}  # by device: the latest answer of a day, and when it came
+        self._known = _Known(timer)
         self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._last_ms = self._sent_ms = 0
@@ -196,6 +228,8 @@ class Exchange:
         """Ask, and after silence or damage ask again: only this, not what the poll knows already."""
         tries = terms.retries if ask.frame else 0
         self.hear_out()
+        if self._known.may_say_again(ask, terms):
+            self._pause(terms.settle_ms / 1000)
         began_ms, missing = self._timer.mono_ms(), 0
         while True:
             try:
@@ -230,7 +264,7 @@ class Exchange:
                 self._owe(ask, terms, error)
             raise
         reply = Reply(answer)
-        reply.heard_ms = self._timer.mono_ms()
+        reply.heard_ms = self._known.said(ask, terms)
         return reply
 
     def _read(self, ask: Ask, terms: Terms) -> bytes:
@@ -283,7 +317,7 @@ class Exchange:
         """After silence, or noise that is no answer, it may come late; a damaged one has come: the line falls quiet."""
         if error.reason == Reason.REFUSED:
             return
-        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._late_ms(terms.device) // 2)
+        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._known.late_ms(terms.device) // 2)
         has_come = error.reason in _CAME and not error.came
         late_ms = 0 if has_come else min(late_ms, LONGEST_OWED_MS)
         owed = int(error.reason in {Reason.SILENCE, *_CAME} and not has_come)
@@ -311,8 +345,7 @@ class Exchange:
             came = (came + more)[-owed.room :]
             if self._is_answer(owed.ask, came):
                 now = self._timer.mono_ms()
-                if now - owed.sent_ms >= self._late_ms(owed.terms.device):
-                    self._slowest[owed.terms.device] = now - owed.sent_ms, now
+                self._known.late(owed.terms.device, now - owed.sent_ms)
                 owed.answers, came = owed.answers - 1, b""
                 if owed.answers <= 0:
                     break
@@ -337,11 +370,7 @@ class Exchange:
 
     def late_s(self, device: str) -> float:
         """Return how late an answer of a device came after its question, within a day; 0 where none was late."""
-        return self._late_ms(device) / 1000
-
-    def _late_ms(self, device: str) -> int:
-        late_ms, heard_ms = self._slowest.get(device, (0, 0))
-        return late_ms if self._timer.mono_ms() - heard_ms < REMEMBERED_MS else 0
+        return self._known.late_ms(device) / 1000
 
     def _left_s(self) -> float:
         return (self._end_ms - self._timer.mono_ms()) / 1000
@@ -373,7 +402,7 @@ def run(poll: Io, line: Line) -> list[Value]:
     """Drive one poll of a recorded talk to its values. Raises the driver's BadReply, and whatever the line raises."""
     exchange = Exchange(_Still())
     exchange.attach(line)
-    return exchange.run(poll, Terms()).values
+    return exchange.run(poll, Terms(settle_ms=0)).values
 
 
 def _end(until: bytes | re.Pattern[bytes], came: bytes) -> int | None:

@@ -501,7 +501,7 @@ def test_the_time_of_an_order_is_not_taken_from_who_is_asked_after_it(clock):
     line = TimedLine(clock, lambda frame: [(10, answer(7))] if frame != b"on" else [])
     one = exchange(clock, line)
     terms = Terms(timeout_s=0.3, retries=2, budget_s=1.8)
-    one._slowest["siren"] = 3_000, clock.now
+    one._known._slowest["siren"] = 3_000, clock.now
     one.orders.give(Ask(b"on", size=2), Terms(device="siren", timeout_s=0.3, budget_s=1.8))
     assert values(one.run(asking(0), terms)) == [7]
     for _ in range(9):
@@ -574,7 +574,7 @@ def test_what_waited_before_a_request_is_dropped_and_what_came_beyond_an_answer_
 def test_silence_is_kept_before_each_frame_where_a_slave_needs_it(clock):
     _, respond = counting()
     line = TimedLine(clock, respond)
-    exchange(clock, line, quiet_s=0.05).run(asking(0, 1), TERMS)
+    exchange(clock, line, quiet_s=0.05).run(asking(0, 1), Terms(settle_ms=0))
     first, second = (at for at, _ in line.sent)
     assert second - first == 10 + 50
 

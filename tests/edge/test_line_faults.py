@@ -76,7 +76,7 @@ FRAMINGS = {
 }
 KINDS = (
     "noise", "noise_of_its_length", "other_device", "late", "lost", "flipped", "cut", "glued", "split", "trailing",
-    "echo_disturbed",
+    "echo_disturbed", "again",
 )  # fmt: skip
 Pieces = list[tuple[int, bytes]]  # how many milliseconds after the question, and the bytes
 
@@ -136,7 +136,9 @@ class Far:
             return [(at_ms, whole + last)]
         cut, pause_ms = rng.randint(0, len(whole)), rng.choice((2, 16, LONGEST_PAUSE_MS)) * self._hits("split")
         trailing = [(at_ms + pause_ms + rng.randint(0, 150), self._noise(len(answer)))] * self._hits("trailing")
-        return [(at_ms, whole[:cut]), (at_ms + pause_ms, whole[cut:]), *trailing]
+        twice = self.framing[device] == "rtu" and self._hits("again")  # elsewhere nothing tells whose answer it is
+        again = [(at_ms + pause_ms * (cut < len(whole)) + rng.randint(1, 150), whole)] * twice
+        return [(at_ms, whole[:cut]), (at_ms + pause_ms, whole[cut:]), *trailing, *again]
 
 
 class Line:

@@ -59,6 +59,11 @@ def glued(_request: bytes, frame: bytes, last: bytes) -> Pieces:
     return [(0, frame + last)]
 
 
+def again(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Say every answer twice, as a repeater does that heard it on both of its sides."""
+    return [(0, frame), (0.05, frame)]
+
+
 def wrong_slave(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
     """Let somebody else answer every second time, with a right checksum."""
     return [(0, _of(2, frame) if RANDOM.randint(0, 1) else frame)]

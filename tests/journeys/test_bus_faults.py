@@ -85,6 +85,7 @@ HARMLESS = {  # the healthy bus, and faults that cost no reading
     "glitch-before": fault.glitch,
     "split": fault.split,
     "glued": fault.glued,
+    "again": fault.again,
     "late-half": fault.late(0.5),
 }
 HARMFUL = {
