@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge.clock import Anchor, Clock
     from edge.config import Bus, Config
     from edge.keep.spool import Spool
-    from edge.sense.ports import Line
+    from edge.sense.ports import OpenLine
     from wire.batch import Status
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ class Agent:
     def _status(self, state: str) -> Status:
         return compose(self._board, self._own, self._clock.mono_ms(), state)
 
-    def _sampler(self, bus: Bus, opened: Callable[[], Line]) -> Sampler:
+    def _sampler(self, bus: Bus, opened: Callable[[], OpenLine]) -> Sampler:
         own = [sensor for sensor in self._config.sensors if sensor.table.bus == bus.name]
         return Sampler(bus, own, opened, self._inbox.put, self._board, self._clock)
 
