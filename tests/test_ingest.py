@@ -550,3 +550,30 @@ def test_a_new_epoch_closes_the_old_one():
     old, new = books([row(1, 8, epoch="aa" * 8)], [told(10, 2, "aa" * 8, NOW - 1), told(1, 1, "bb" * 8)]).accounts()
     assert (old.live, old.unknown) == (False, 2)
     assert (new.live, new.unknown) == (True, 0)
+
+
+def test_a_server_whose_clock_is_behind_says_so_once_and_not_a_fault_for_each_gateway(room, caplog) -> None:
+    """Of 30 gateways that bring what is true, none is at fault; of two among many, those two are."""
+    two_days = 2 * 86_400_000
+    names = [f"sg-{n:02d}" for n in range(30)]
+    room.take(packet(rows=soil(3), start_ms=NOW + two_days), gateway="sg-00")
+    assert "of the one gateway is ahead, or this server's behind: " in room.ingester.health()["why"]
+    for gateway in names:
+        room.take(packet(rows=soil(3), start_ms=NOW + two_days), gateway=gateway)
+    assert room.ingester.health()["why"] == (
+        "this server's clock seems to be behind: batches of 30 of 30 gateways lie in the future, 48.0 h; "
+        "set it (timedatectl), then gocche quarantine --retry"
+    )
+    alarms = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert [one for one in alarms if "clock seems" in one] == alarms[1:], "two lines: of the first one, and of all"
+    for gateway in names[2:]:
+        room.take(packet(rows=soil(3), first=9), gateway=gateway)
+    assert room.ingester.health()["why"] == "", "two of thirty are wrong themselves"
+
+
+def test_who_was_ahead_long_ago_accuses_nobody(room) -> None:
+    for gateway in ("sg-01", "sg-02"):
+        room.take(packet(rows=soil(3), start_ms=NOW + 86_400_000), gateway=gateway)
+    assert "clock" in room.ingester.health()["why"]
+    room.clock.now_s += 3_601
+    assert room.ingester.health()["why"] == ""

@@ -56,6 +56,14 @@ class Rejected(ValueError):
         self.identity = identity
 
 
+class Early(Rejected):
+    """The batch is dated `by_ms` beyond the present of whoever reads it: one of the two clocks is wrong."""
+
+    def __init__(self, identity: Identity, reason: str, by_ms: int) -> None:
+        super().__init__(identity, reason)
+        self.by_ms = by_ms
+
+
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What stands around the frozen body. The first five elements keep their place in every version."""
 
@@ -332,9 +340,10 @@ def _check_times(identity: Identity, blocks: list[Block], now_ms: int) -> None:
         return
     for block in blocks:
         low, high = min(block.times_ms), max(block.times_ms)
-        if low < EARLIEST_MS or high > now_ms + FUTURE_MS:
-            wrong = low if low < EARLIEST_MS else high
-            raise Rejected(identity, f"channel {block.channel}: time {wrong} ms is before 2020 or in the future")
+        if low < EARLIEST_MS:
+            raise Rejected(identity, f"channel {block.channel}: time {low} ms is before 2020")
+        if high > now_ms + FUTURE_MS:
+            raise Early(identity, f"channel {block.channel}: time {high} ms is in the future", high - now_ms)
 
 
 def _by_series(identity: Identity, body: _Body) -> dict[int, list[_Raw]]:

@@ -10,6 +10,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from cloud.ingest.ahead import Ahead
 from cloud.ingest.answers import Answers
 from cloud.ingest.arrivals import Arrivals
 from cloud.ingest.commit import DAY_MS, Committer
@@ -51,7 +52,8 @@ class Ingester:
         self._arrivals = Arrivals()
         self._complaints = Complaints(clock)
         self._answers = Answers(publish)
-        self._reader = Reader(quarantine, self._answers, self._complaints)
+        self._ahead = Ahead(clock)
+        self._reader = Reader(quarantine, self._answers, self._complaints, self._ahead)
         self._committer = Committer(store, quarantine, self._reader, self._answers, self._complaints, clock, books.row)
         self._statuses = Statuses(store, books, self._answers, self._complaints)
         self._retrial = Retrial(inbox, store, quarantine, self._complaints, clock, books.row)
@@ -124,7 +126,7 @@ class Ingester:
         """Return counters, what is wrong, and what lies in quarantine. Raises Retry where that cannot be read."""
         return {
             "counts": dict(self.counts),
-            "why": self._complaints.why,
+            "why": "; ".join(filter(None, (self._complaints.why, self._ahead.why))),
             "recalled": self.recalled,
             "queued": len(self._arrivals),
             "suspects": self._committer.suspects(),

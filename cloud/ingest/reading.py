@@ -14,6 +14,7 @@ from wire.batch import Batch, Gap, Identity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cloud.ingest.ahead import Ahead
     from cloud.ingest.answers import Answers
     from cloud.ingest.complaints import Complaints
     from cloud.ingest.quarantine import Quarantine
@@ -47,8 +48,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 class Reader:
     """Belongs to the ingester's thread. Whatever a packet holds costs only that packet."""
 
-    def __init__(self, quarantine: Quarantine, answers: Answers, complaints: Complaints) -> None:
+    def __init__(self, quarantine: Quarantine, answers: Answers, complaints: Complaints, ahead: Ahead) -> None:
         self._quarantine, self._answers, self._complaints = quarantine, answers, complaints
+        self._ahead = ahead
 
     def read(self, arrivals: Iterable[Arrival], now_ms: int) -> list[Entry]:
         """Return what is to be committed; of all others the answer, if any, is already noted."""
@@ -60,6 +62,7 @@ class Reader:
                 entries.append(found)
             elif found is not None:
                 bad.append(found)
+        self._ahead.in_time(entry.what.gateway for entry in entries)
         if bad:
             entries += self.keep(bad)
         return entries
@@ -93,8 +96,12 @@ class Reader:
         except codec.Rejected as error:
             reason = str(error)
             self._complaints.count("rejected", gateway, reason)
-            why = f"{reason}; gocche quarantine"
-            self._complaints.alarm(f"batches that this version cannot store gateway={gateway}", why)
+            if isinstance(error, codec.Early):
+                self._ahead.early(gateway, error.by_ms)
+                self._complaints.alarm(self._ahead.whose or f"batches of the future gateway={gateway}", reason)
+            else:
+                why = f"{reason}; gocche quarantine"
+                self._complaints.alarm(f"batches that this version cannot store gateway={gateway}", why)
             refusal = Refusal(gateway, *error.identity, reason)
             return Entry(refusal, payload, reason), Unstorable(gateway, error.identity, reason, payload, now_ms)
         except codec.Damaged as error:
