@@ -227,6 +227,18 @@ def _devices(add: _Add) -> None:
     add("--unique", action="store_true")
 
 
+def _person_export(add: _Add) -> None:
+    add("person", metavar="CODE")
+    add("path", type=Path, metavar="FILE.zip")
+    _of_the_server(add)
+
+
+def _person_erase(add: _Add) -> None:
+    add("person", metavar="CODE")
+    add("--yes", action="store_true")
+    _of_the_server(add)
+
+
 def _broker(add: _Add) -> None:
     add("--listen", required=True, metavar="HOST:PORT")
 
@@ -255,6 +267,8 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "labels plates": (_plates, commands.labels_plates),
     "labels verify": (_labels, commands.labels_verify),
     "user add": (_user, commands.user_add),
+    "person export": (_person_export, commands.person_export),
+    "person erase": (_person_erase, commands.person_erase),
     "export site": (_site, commands.export_site),
     "grafana export": (_export, commands.grafana_export),
     "store copy": (_copy, commands.store_copy),

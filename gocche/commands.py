@@ -316,6 +316,20 @@ def user_add(options: argparse.Namespace) -> int:
         return failed(error, config.data.path)
 
 
+def person_export(options: argparse.Namespace) -> int:
+    """Hand over all that is held of somebody."""
+    from gocche.person import export
+
+    return _of_the_registry(options, export, options.person, options.path)
+
+
+def person_erase(options: argparse.Namespace) -> int:
+    """Erase somebody, or say what that would do."""
+    from gocche.person import erase
+
+    return _of_the_registry(options, erase, options.person, sure=options.yes)
+
+
 def grafana_export(options: argparse.Namespace) -> int:
     """Write Grafana's files and print their names."""
     from cloud.panels.export import export

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock, hanoi
-from cloud.registry.book import NAME, Book
+from cloud.registry import pictures
+from cloud.registry.book import NAME, PHOTOS, Book
 from cloud.registry.draft import Rejected
 from cloud.registry.kinds import KINDS, Tree, spoken
 from cloud.registry.sheets import STEMS, SheetError, comma, geojson
@@ -84,10 +85,15 @@ def log(config: CloudConfig, act: int | None) -> int:
 def undo(config: CloudConfig, act: int) -> int:
     """Take an act back. Raises Refused, or Bad where somebody has changed one of its rows since."""
     with book_of(config, writer=True) as book:
-        if not book.changes(act):
+        changes = book.changes(act)
+        if not changes:
             raise Refused("registry", "no_act", act=act)
+        photos, folder = [one for one in changes if one.kind == "photo"], Path(config.data.path) / PHOTOS
+        if any(one.after is None and not pictures.of(folder, one.key[0]) for one in photos):
+            raise Refused("registry", "erased", act=act)
         try:
             book.undo(act, who(), SystemClock().utc_ms())
+            pictures.sweep(folder, [one.key[0] for one in photos], book)
         except Rejected as rejected:
             raise rejected.faults[0][1] from rejected
     print(both("registry", "undone", act=act))

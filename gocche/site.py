@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cloud.clock import SystemClock
+from cloud.clock import SystemClock, hanoi
 from cloud.pages.app import build
 from cloud.pages.still import CONF, Lost, export
 from cloud.rooms import registry_of, store_of
@@ -34,7 +34,7 @@ def site(config: CloudConfig, folder: Path, url: str = "") -> int:
         raise Refused("site", "not_ours", folder=folder)
     clock = SystemClock()
     began_s = clock.monotonic()
-    registry, latest = registry_of(config), Latest()
+    registry, latest = registry_of(config).public(hanoi(clock.utc_ms()).date()), Latest()
     store = store_of(config, writer=False)
     try:
         store.setup()

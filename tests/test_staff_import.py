@@ -156,7 +156,7 @@ def test_story_is_written_by_one_and_published_by_another(world: StaffWorld) -> 
     assert story(world).text == "Đoạn một.\n\nĐoạn <b>hai</b>."
     assert told(writer, "review", words).status_code == 303
     assert writer.post(f"/chuyen/{TREE}/vi/duyet", what="publish").status_code == 403
-    assert "1 chuyện chờ bạn" in reader_today(world, reader)
+    assert "1 việc chờ bạn duyệt" in reader_today(world, reader)
     page = reader.get(f"/chuyen/{TREE}/vi")
     assert "Duyệt và đăng" in page.text
     seen = re.search(r'name="seen" value="(\d+)"', page.text)

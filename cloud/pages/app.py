@@ -44,8 +44,9 @@ def build(garden: Garden) -> Front:
 def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     """Return the routes alone, as they stand behind `cloud.pages.front`."""
     answers = Answers(garden, style, script)
-    made, trees = _Site(answers), Trees(answers)
-    lots, pictures = Lots(answers, trees), Pictures(answers)
+    made, pictures = _Site(answers), Pictures(answers)
+    trees = Trees(answers, pictures)
+    lots = Lots(answers, trees)
     of_a_tree = {
         ".json": trees.json,
         "": trees.page,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +9,18 @@ from starlette.responses import Response
 
 from cloud.pages.portrait import portrait
 from cloud.pages.remembered import aside
+from cloud.registry import pictures
+from cloud.registry.pictures import NAME, TYPES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cloud.pages.answers import Answers
+    from cloud.registry.kinds import Photo
 
 SVG = "image/svg+xml"
 FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}  # kept by browsers and proxies, not by us
-_PICTURE = re.compile(r"([a-z0-9-]+)-(?:360|720|1440)\.(webp|jpg)")
+FOR_AN_HOUR = {"Cache-Control": "private, max-age=3600"}  # by the browser alone: a consent may be withdrawn
 
 
 class Pictures:
@@ -37,7 +39,7 @@ class Pictures:
 
     async def photo(self, request: Request) -> Response:
         """One picture of a photo that is shown, of a tree that is."""
-        named, folder = _PICTURE.fullmatch(request.path_params["name"]), self._garden.photos
+        named, folder = NAME.fullmatch(request.path_params["name"]), self._garden.photos
         registry = self._garden.registry
         found = next((one for one in registry.photos.values() if named and one.code == named[1]), None)
         if named is None or folder is None or found is None or registry.shown(found.tree) is None:
@@ -46,4 +48,9 @@ class Pictures:
             body = await self._read(folder / named[0])
         except OSError:
             return self._answers.nowhere(request)
-        return Response(body, 200, FOR_A_DAY, f"image/{'webp' if named[2] == 'webp' else 'jpeg'}")
+        return Response(body, 200, FOR_AN_HOUR, TYPES[named[3]])
+
+    def of(self, tree: str) -> Photo | None:
+        """Return the photo of a tree, if its pictures are there."""
+        found, folder = self._garden.registry.photos.get(tree), self._garden.photos
+        return found if found and folder and pictures.of(folder, found.code) else None

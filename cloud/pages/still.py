@@ -14,7 +14,7 @@ from cloud.pages.answers import TEMPLATES
 from cloud.pages.front import Asked
 from cloud.pages.headers import security
 from cloud.pages.words import LANGS
-from cloud.registry import codes
+from cloud.registry import codes, pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def _pictures(registry: Registry, photos: Path | None) -> list[str]:
     """Return the pictures that there are of photos that are shown, of trees that are."""
     trees = registry.trees
     shown = [one.code for one in registry.photos.values() if one.tree in trees and trees[one.tree].published]
-    return [f"/anh/{file.name}" for code in shown for file in sorted(photos.glob(f"{code}-*"))] if photos else []
+    return [f"/anh/{file.name}" for code in shown for file in pictures.of(photos, code)] if photos else []
 
 
 async def _written(front: Front, path: str, folder: Path) -> None:

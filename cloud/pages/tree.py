@@ -9,7 +9,7 @@ import msgspec
 from cloud.pages.plan import public
 from cloud.pages.readings import Figure, Silent, figures
 from cloud.pages.words import iso
-from cloud.registry.kinds import Tree, Zone
+from cloud.registry.kinds import LANGUAGES, Tree, Zone
 
 if TYPE_CHECKING:
     from cloud.pages.garden import Garden
@@ -70,7 +70,7 @@ def view(garden: Garden, registry: Registry, tree: Tree, now_ms: int) -> TreeVie
         zone=registry.zones[tree.zone],
         lat=public(tree)[0],
         lon=public(tree)[1],
-        stories={lang: story.text for (code, lang), story in registry.stories.items() if code == tree.code},
+        stories={lang: told.shown for lang in LANGUAGES if (told := registry.stories.get((tree.code, lang)))},
         figures=main + technical,
         groups=_grouped(main),
         technical=technical,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cloud.pages.past import Day
+    from cloud.pages.pictures import Pictures
     from cloud.pages.tree import TreeView
     from cloud.registry.kinds import Tree
     from cloud.store import Hour
@@ -33,8 +34,8 @@ TABLE_S = 2.0  # for each quantity: who takes a whole table away waits longer th
 class Trees:
     """Answers about trees."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, answers: Answers, pictures: Pictures) -> None:
+        self._answers, self._pictures = answers, pictures
         self._garden = answers.garden
         self.past = Past(self._garden.store, self._garden.clock, self._garden.patience_s)
         self._all = Remembered(aside("ask-trees", self._features), self._garden.clock, ALL_S, patience_s=None)
@@ -62,7 +63,7 @@ class Trees:
             end_ms=self._garden.clock.utc_ms(),
             plan=sketch,
             bar_m=bar_m,
-            photo=registry.photos.get(seen.tree.code),
+            photo=self._pictures.of(seen.tree.code),
             lots=lots.of_tree(registry, seen.tree),
             neighbours=plan.neighbours(registry, seen.tree),
             shown_code=codes.shown(seen.tree.code),
@@ -123,8 +124,11 @@ class Trees:
         if zone not in registry.zones:
             return json({"error": "there is no such zone"}, 404)
         trees = [one.code for one in registry.trees.values() if one.zone == zone and one.published]
-        photos = {code: f"/anh/{photo.code}-360.webp" for code, photo in registry.photos.items()}
-        pairs = [(f"/T/{code}", photos.get(code, f"/T/{code}/hinh.svg")) for code in sorted(trees)]
+        photos = {code: self._pictures.of(code) for code in sorted(trees)}
+        pairs = [
+            (f"/T/{code}", f"/anh/{one.code}-360.webp" if one else f"/T/{code}/hinh.svg")
+            for code, one in photos.items()
+        ]
         return json({"paths": [path for pair in pairs for path in pair]})
 
     async def _climate(self, seen: TreeView) -> Course | None:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
 import msgspec
 
 from cloud.registry import codes
+from cloud.registry.consent import lapsed
 from cloud.registry.kinds import (
+    KINDS,
     Binding,
     Calibration,
     Commune,
+    Consent,
     Hamlet,
     Lot,
     LotInput,
@@ -112,6 +115,17 @@ class Registry:
         """Return itself: what was read once is Current for who needs no more."""
         return self
 
+    def public(self, day: date) -> Registry:
+        """Return what the world may see on a day: nothing private, and nothing that lacks a consent that it lists."""
+        consents = {one.code: one for one in self._of("consent", Consent)}
+        return Registry(
+            {
+                kind: [one for one in rows if not (getattr(one, "consents", ()) and lapsed(one, consents, day))]
+                for kind, rows in self._records.items()
+                if not KINDS[kind].private
+            }
+        )
+
     @cached_property
     def zones(self) -> dict[str, Zone]:
         """Zones by code."""
@@ -147,8 +161,8 @@ class Registry:
 
     @cached_property
     def stories(self) -> dict[tuple[str, str], Story]:
-        """Published stories by (tree, language)."""
-        return {(one.tree, one.lang): one for one in self._of("story", Story) if one.status == "published"}
+        """Stories that are told to the world (`Story.shown`), by (tree, language)."""
+        return {(one.tree, one.lang): one for one in self._of("story", Story) if one.shown}
 
     @cached_property
     def hamlets(self) -> list[str]:

@@ -331,20 +331,26 @@ class Clock:
 
 @dataclass(frozen=True)
 class Ref:
-    """The code of a row of another table, which must be there; `kind` may be the name of the column that says which."""
+    """The code of a row of another table, which must be there; `kind` may be the name of the column that says which.
+
+    With `many` it is a tuple of such codes, in one cell with blanks between.
+    """
 
     kind: str
     cell: Cell
     of_column: bool = False
+    many: bool = False
     sql: str = "TEXT"
 
     def read(self, column: str, text: str) -> Any:
-        """Return the code."""
+        """Return the code, or the codes."""
+        if self.many:
+            return tuple(dict.fromkeys(self.cell.read(column, word) for word in text.split()))
         return self.cell.read(column, text)
 
     def write(self, value: Any) -> str:
-        """Return the code."""
-        return self.cell.write(value)
+        """Return the code, or the codes."""
+        return " ".join(map(self.cell.write, value)) if self.many else self.cell.write(value)
 
 
 CODE = Pattern(topics.CHANNEL)

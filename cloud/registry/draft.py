@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
+from cloud.registry import consent
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KIND_OF, KINDS, Record, Tree, Zone, key_of, references, spoken
+from cloud.registry.kinds import KIND_OF, KINDS, Consent, Person, Record, Tree, Zone, key_of, references, spoken
 from cloud.registry.map import away_m
 from cloud.registry.sql import table
 from cloud.registry.trail import refuse, text_of
@@ -76,6 +78,8 @@ class Draft:
     def faults(self) -> list[tuple[Record, Bad]]:
         """Return each record of the act that cannot stand beside the others, with why."""
         self._known.clear()
+        self.__dict__.pop("_people", None)
+        self.__dict__.pop("_consents", None)
         found = []
         for judge, records in ((self._judge, self._put.values()), (self._unused, self._gone)):
             for record in records:
@@ -117,6 +121,16 @@ class Draft:
             self._no_overlap(record)
         if isinstance(record, Tree):
             self._inside(record)
+        if record.by_consent:
+            consent.judge(record, self._people, self._consents)
+
+    @cached_property
+    def _people(self) -> list[Person]:
+        return [one for one in every(self._db, "person") if isinstance(one, Person)]
+
+    @cached_property
+    def _consents(self) -> dict[str, Consent]:
+        return {one.code: one for one in every(self._db, "consent") if isinstance(one, Consent)}
 
     def _inside(self, tree: Tree) -> None:
         """A tree stands within its zone's outline, where there is one, as exactly as its position is known."""

@@ -49,6 +49,7 @@ ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # what somebody 
 PLACES = ("tree", "zone", "hamlet")
 LONGEST_MAINTENANCE = timedelta(days=7)
 STORY_LIMIT = 20_000  # characters: ten pages
+_PROSE = frozenset({"text", "standing"})  # no cell of a spreadsheet
 FORMULAS = frozenset("=@")  # no cell begins so, but of a story: a spreadsheet would run it
 _TREE_CODE = TreeCode()
 _GIAI = re.compile(r"[0-9]{4,12}[0-9A-Z-]{1,18}")  # of what GS1 allows, that which needs no escaping in an address
@@ -61,6 +62,7 @@ Since = Annotated[date, Day()]
 Till = Annotated[date | None, Day()]
 OfTree = Annotated[str, Ref("tree", TreeCode())]
 Publish = Annotated[bool, Flag()]
+Consents = Annotated[tuple[str, ...], Ref("consent", CODE, many=True)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,6 +70,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     key: ClassVar[tuple[str, ...]] = ("code",)
     private: ClassVar[bool] = False  # not even opened by the room that the world looks at
+    tells: ClassVar[tuple[str, ...]] = ()  # columns that the world reads, and that may name somebody
+    by_consent: ClassVar[frozenset[str]] = frozenset()  # to what they have consented who are named or seen there
 
     def check(self) -> None:
         """Raise Bad where the cells, each right by itself, cannot be right together."""
@@ -177,20 +181,40 @@ class Tag(Record, frozen=True, kw_only=True):
 
 
 class Story(Record, frozen=True, kw_only=True):
-    """What the cooperative tells about a tree, in one language; published once somebody else has read it."""
+    """What the cooperative tells about a tree, in one language; published once somebody else has read it.
+
+    `text` is what was written last; until it is published, `standing` is what the world reads, if anything. `remark` is
+    what whoever gave it back said. `consents` are those of the people whom it names: with one of them gone, the story
+    is not shown.
+    """
 
     key: ClassVar = ("tree", "lang")
+    tells: ClassVar = ("shown",)
+    by_consent: ClassVar = frozenset({"name", "story"})
     tree: OfTree
     lang: Annotated[str, Choice(LANGUAGES)]
     status: Annotated[str, Choice(("draft", "review", "published"))] = "published"
     author: Line = ""
     reviewer: Line = ""
+    consents: Consents = ()
+    remark: Line = ""
+    standing: Annotated[str, Text(STORY_LIMIT, long=True)] = ""
     text: Annotated[str, Text(STORY_LIMIT, long=True)]
+
+    @property
+    def shown(self) -> str:
+        """Return what the world reads, "" where nothing is published."""
+        return self.text if self.status == "published" else self.standing
 
 
 class Photo(Record, frozen=True, kw_only=True):
-    """A picture, whose bytes lie beside the database under its code. `consent` is of the people on it, where needed."""
+    """A picture, whose bytes lie beside the database under its code (`cloud.registry.pictures`).
 
+    `consents` are those of the people on it, and of who took it where they are named.
+    """
+
+    tells: ClassVar = ("author", "alt_vi", "alt_en")
+    by_consent: ClassVar = frozenset({"name", "photo"})
     code: Code
     tree: OfTree
     alt_vi: Line
@@ -198,7 +222,8 @@ class Photo(Record, frozen=True, kw_only=True):
     author: Line
     licence: Line
     taken_on: Till = None
-    consent: Annotated[str, Ref("consent", CODE)] = ""
+    consents: Consents = ()
+    remark: Line = ""  # why it is not shown, by who looked at it
     published: Publish = False
 
 
@@ -289,8 +314,10 @@ class Maintenance(Record, frozen=True, kw_only=True):
 
 
 class Lot(Record, frozen=True, kw_only=True):
-    """A lot of tea. `gtin` only where the cooperative has a GS1 prefix."""
+    """A lot of tea. `gtin` only where the cooperative has a GS1 prefix; `consents` of whom its name names."""
 
+    tells: ClassVar = ("product_vi", "product_en")
+    by_consent: ClassVar = frozenset({"name"})
     code: Code
     product_vi: Line
     product_en: Line
@@ -298,6 +325,7 @@ class Lot(Record, frozen=True, kw_only=True):
     picked_to: Since
     gtin: Line = ""
     weight_kg: Annotated[float | None, Number(0, 1_000_000)] = None
+    consents: Consents = ()
     published: Publish = True
 
     def check(self) -> None:
@@ -343,7 +371,7 @@ class Person(Record, frozen=True, kw_only=True):
 
 
 class Consent(Record, frozen=True, kw_only=True):
-    """What a person allowed, and until when. Without one, a named person is not shown."""
+    """What a person allowed, and until when. Without one in force, what names or shows them is not shown itself."""
 
     private: ClassVar = True
     code: Code
@@ -353,6 +381,11 @@ class Consent(Record, frozen=True, kw_only=True):
     valid_to: Till = None
     withdrawn_on: Till = None
     note: Line = ""
+
+    def in_force(self, day: date) -> bool:
+        """Tell whether it holds on a day: a withdrawal counts on the day itself."""
+        ends = [end for end in (self.valid_to, self.withdrawn_on) if end is not None]
+        return self.given_on <= day and all(day < end for end in ends)
 
 
 KINDS: dict[str, type[Record]] = {
@@ -454,7 +487,7 @@ def _values(struct: type[Record], cells: Mapping[str, str]) -> dict[str, Any]:
     known = _cells(struct)
     for name, text in cells.items():
         if (text := text.strip()) and (cell := known.get(name)) is not None:
-            if text[0] in FORMULAS and name != "text":
+            if text[0] in FORMULAS and name not in _PROSE:
                 raise Bad("formula", column=name, value=text)
             if isinstance(cell, Ref) and cell.of_column and cells.get(cell.kind, "").strip() == "tree":
                 cell = _TREE_CODE  # people write it in small letters and with dashes, as no other code
@@ -480,5 +513,6 @@ def references(record: Record) -> list[tuple[str, str, str]]:
     return [
         (name, getattr(record, cell.kind) if cell.of_column else cell.kind, code)
         for name, cell in refs(type(record))
-        if (code := getattr(record, name))
+        if (value := getattr(record, name))
+        for code in (value if cell.many else (value,))
     ]

@@ -6,14 +6,16 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
+from cloud.clock import hanoi
 from cloud.registry import Registry
 from cloud.registry.book import Book
-from cloud.registry.kinds import KINDS
+from cloud.registry.kinds import KINDS, Consent
 from cloud.registry.sheets import SheetError
 from cloud.registry.transfer import bring, load, read_any
 
 if TYPE_CHECKING:
     import threading
+    from datetime import date
     from pathlib import Path
 
     from cloud.clock import Clock
@@ -55,19 +57,21 @@ def known(path: Path | None, folder: Path) -> Registry:
 class Live:
     """`now` is what was read last: of the registry, and of its tables while there is none.
 
-    `private` rooms read people, too; the room that the world looks at does not. One room `makes` it where there is
-    none, and tries until the disk takes it. Raises SheetError.
+    `private` rooms read people, too. The room that the world looks at does not: it reads consents, and keeps of them
+    no more than what they let be seen today. One room `makes` it where there is none, and tries until the disk takes
+    it. Raises SheetError.
     """
 
     def __init__(self, path: Path, folder: Path, clock: Clock, *, private: bool, makes: bool = False) -> None:
         self._path, self._folder, self._clock, self._makes = path, folder, clock, makes
-        self._kinds = [kind for kind, struct in KINDS.items() if private or not struct.private]
+        self._private = private
+        self._kinds = [kind for kind, struct in KINDS.items() if private or not struct.private or struct is Consent]
         self._book: Book | None = None
-        self._version = -1
+        self._version: tuple[int, date] | None = None
         self.why = ""  # why `now` may be out of date
         self.now = Registry({})
         if not self.look():
-            self.now = load(folder, self._kinds)
+            self.now = self._shown(load(folder, self._kinds))
 
     def look(self) -> bool:
         """Read it again if it has changed; tell whether it could be read. If not, what was read before stays."""
@@ -77,11 +81,11 @@ class Live:
                 self._makes = False
             if self._book is None:
                 self._book = Book(self._path, writer=False)
-            version = self._book.version
+            version = self._book.version, self._today
             if version != self._version:
                 if self._book.empty:
                     return self._ill(NOT_YET)
-                self.now = Registry({kind: self._book.rows(kind) for kind in self._kinds})
+                self.now = self._shown(Registry({kind: self._book.rows(kind) for kind in self._kinds}))
                 self._version = version
         except SheetError as error:
             return self._ill(f"registry: not made yet: {error}")
@@ -102,7 +106,14 @@ class Live:
         """Close the file; the next look opens it anew."""
         if self._book is not None:
             self._book.close()
-        self._book, self._version = None, -1
+        self._book, self._version = None, None
+
+    @property
+    def _today(self) -> date:
+        return hanoi(self._clock.utc_ms()).date()
+
+    def _shown(self, read: Registry) -> Registry:
+        return read if self._private else read.public(self._today)
 
     def _ill(self, why: str) -> bool:
         if why != self.why:

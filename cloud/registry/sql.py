@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+RENAMED = {("photo", "consents"): "consent"}  # columns of before: one consent became several
+
+
 class Table:
     """The statements and the conversions of one kind."""
 
@@ -44,7 +47,10 @@ class Table:
         """Yield what makes the table, or adds the columns that it does not know yet."""
         if known:
             for column in self._columns:
-                if column.name not in known:
+                before = RENAMED.get((self.kind, column.name))
+                if column.name not in known and before in known:
+                    yield f'ALTER TABLE "{self.kind}" RENAME COLUMN "{before}" TO "{column.name}"'
+                elif column.name not in known:
                     yield f'ALTER TABLE "{self.kind}" ADD COLUMN {self._declared(column)}'
             return
         made = ", ".join(map(self._declared, self._columns))
@@ -80,7 +86,8 @@ class Table:
     def users(self, of_kind: str) -> Iterator[tuple[str, bool]]:
         """Yield what finds a row that refers to a code of a kind: (query, whether it also asks for the kind)."""
         for name, ref in refs(self._struct):
-            query = f'SELECT {self.key} FROM "{self.kind}" WHERE "{name}" = ?'
+            equal = f"instr(' ' || \"{name}\" || ' ', ' ' || ? || ' ')" if ref.many else f'"{name}" = ?'
+            query = f'SELECT {self.key} FROM "{self.kind}" WHERE {equal}'
             if ref.of_column:
                 yield f'{query} AND "{ref.kind}" = ? LIMIT 1', True
             elif ref.kind == of_kind:

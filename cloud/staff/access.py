@@ -21,7 +21,7 @@ TABLES = (
 )  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
 WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS}
-BRING = WRITE | {"story": ADMIN}  # by a file, which nobody else reads before it is published
+BRING = WRITE | {"story": ADMIN, "photo": ADMIN}  # by a file, which nobody else reads before it is published
 
 MATRIX: dict[str, frozenset[str]] = {
     "style": ANYBODY,
@@ -68,4 +68,6 @@ MATRIX: dict[str, frozenset[str]] = {
     "story": SEE,
     "story save": EDIT,
     "story review": REVIEW,
+    "queue": REVIEW,
+    "photo review": REVIEW,
 }

@@ -178,6 +178,28 @@ class Accounts:
             query = "DELETE FROM session WHERE code = ? AND (id = ? OR ? IS NULL)"
             db.execute(query, (code, session, session))
 
+    def dossier(self, code: str) -> dict[str, Any]:
+        """Return what is held of somebody: since when they have a password, their devices, a link that waits."""
+        account = self._rows("SELECT changed_ms FROM account WHERE code = ?", code)
+        link = self._rows("SELECT name, role, until_ms FROM link WHERE code = ?", code)
+        sessions = self._rows("SELECT made_ms, seen_ms, agent, lang FROM session WHERE code = ?", code)
+        return {
+            "password_since_ms": account[0][0] if account else None,
+            "link": [dict(zip(("name", "role", "until_ms"), row, strict=True)) for row in link],
+            "devices": [dict(zip(("made_ms", "seen_ms", "browser", "lang"), row, strict=True)) for row in sessions],
+        }
+
+    def forget(self, code: str, *, dry: bool) -> int:
+        """Take away all that is held of somebody, or only count it; what is freed is overwritten."""
+        own = ("account", "link", "session")
+        if not dry:
+            with self._writing() as db:
+                gone = sum(db.execute(f"DELETE FROM {table} WHERE code = ?", (code,)).rowcount for table in own)  # noqa: S608 - own names
+            self._rows("VACUUM")
+            self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone
+        return sum(self._rows(f"SELECT count(*) FROM {table} WHERE code = ?", code)[0][0] for table in own)  # noqa: S608
+
     def speak(self, session: int, lang: str) -> None:
         """Remember the language that was chosen on a device."""
         with self._writing() as db:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cloud.registry import pictures
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import key_of, spoken, write
+from cloud.registry.kinds import Photo, key_of, spoken, write
 from cloud.staff.access import READ, WRITE
 
 if TYPE_CHECKING:
@@ -51,12 +52,17 @@ def undo(visit: Visit) -> Response:
         return visit.told("missing", status=404)
     if not all(visit.somebody.access in WRITE[change.kind] for change in changes):
         return visit.told("forbidden", status=403)
+    photos = [change for change in changes if isinstance(change.before or change.after, Photo)]
+    if any(one.after is None and not pictures.of(visit.staff.photos, one.key[0]) for one in photos):
+        return _one(visit, why=visit.s.say("act.erased"), status=409)
     try:
         visit.staff.shelf.undo(number, visit.who)
     except Rejected as rejected:
         return _one(visit, why=visit.s.why(rejected.faults[0][1]), status=409)
     except Bad as bad:
         return _one(visit, why=visit.s.why(bad), status=409)
+    with visit.staff.shelf.book() as book:
+        pictures.sweep(visit.staff.photos, [one.key[0] for one in photos], book)
     return visit.go("/viec", xong="undone", gi=str(number))
 
 

@@ -10,10 +10,24 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cloud.registry.sheets import STEMS
-from cloud.staff import acts, bring_in, data, door, handbook, maintenance, monthly, morning, photos, stories, tables
+from cloud.staff import (
+    acts,
+    bring_in,
+    data,
+    door,
+    handbook,
+    maintenance,
+    monthly,
+    morning,
+    photos,
+    queue,
+    stories,
+    tables,
+)
 from cloud.staff.above import Above
 from cloud.staff.access import TABLES
 from cloud.staff.gate import Gate
+from cloud.staff.stories import QUEUE
 from cloud.staff.uploads import LARGEST, LARGEST_PHOTO
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import Way
@@ -74,6 +88,8 @@ def ways() -> list[Way]:
         Way("story", "/chuyen/{tree}/{lang}", stories.one, "chuyen"),
         Way("story save", "/chuyen/{tree}/{lang}", stories.save, "chuyen", post=True),
         Way("story review", "/chuyen/{tree}/{lang}/duyet", stories.review, "chuyen", post=True),
+        Way("queue", QUEUE, queue.screen, "cho-duyet"),
+        Way("photo review", "/anh/{code}/duyet", queue.photo, "cho-duyet", post=True),
         Way("import", "/nhap", bring_in.form, "nhap"),
         Way("import try", "/nhap", bring_in.attempt, "nhap", post=True, limit=LARGEST),
         Way("import write", "/nhap/ghi", bring_in.write, "nhap", post=True),

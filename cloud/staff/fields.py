@@ -23,7 +23,7 @@ from cloud.registry.cells import (
     Text,
     Whole,
 )
-from cloud.registry.kinds import KINDS, PLACES, Record, columns, read
+from cloud.registry.kinds import KINDS, PLACES, Consent, Record, columns, read
 
 if TYPE_CHECKING:
     from cloud.registry.cells import Cell
@@ -62,7 +62,7 @@ def fields(
     struct, s = KINDS[kind], visit.s
     found = []
     for column in columns(struct):
-        shape, options = _shape(visit, column)
+        shape, options = _shape(visit, struct, column)
         value, now = texts.get(column.name, ""), (theirs or {}).get(column.name, "")
         found.append(
             Field(
@@ -95,7 +95,8 @@ def typed(visit: Visit, kind: str) -> dict[str, str]:
     texts = {}
     for column in columns(KINDS[kind]):
         values = visit.form.get(column.name, [])
-        texts[column.name] = " ".join(values) if isinstance(column.cell, Several) else "".join(values[:1])
+        several = isinstance(column.cell, Several) or (isinstance(column.cell, Ref) and column.cell.many)
+        texts[column.name] = " ".join(values) if several else "".join(values[:1])
     return texts
 
 
@@ -119,9 +120,11 @@ def judged(kind: str, texts: dict[str, str]) -> tuple[Record | None, list[Bad]]:
         return None, [bad]
 
 
-def _shape(visit: Visit, column: Column) -> tuple[str, list[tuple[str, str]]]:
+def _shape(visit: Visit, struct: type[Record], column: Column) -> tuple[str, list[tuple[str, str]]]:
     """Return the kind of input of a column, and what may be chosen."""
     cell, s = column.cell, visit.s
+    if isinstance(cell, Ref) and cell.many:
+        return _consents(visit, struct)
     if isinstance(cell, Ref):
         return _of_another(visit, cell, needed=column.needed)
     if isinstance(cell, Flag):
@@ -144,6 +147,17 @@ _SHAPES: dict[type[Cell], str] = {
     Outline: "area",
     Addresses: "line",
 }
+
+
+def _consents(visit: Visit, struct: type[Record]) -> tuple[str, list[tuple[str, str]]]:
+    """Return the consents that a record may rest on, each with its person and whether it is over."""
+    s, today, options = visit.s, visit.staff.shelf.today, []
+    for one in visit.staff.shelf.rows("consent"):
+        if isinstance(one, Consent) and one.what in struct.by_consent:
+            person = visit.staff.shelf.person(one.person)
+            over = "" if one.in_force(today) else f" ({s.say('table.consent_over')})"
+            options.append((one.code, f"{person.name if person else one.person} · {s.word('what', one.what)}{over}"))
+    return ("ticks" if len(options) <= SELECT else "line"), sorted(options, key=lambda option: option[1])
 
 
 def _of_another(visit: Visit, cell: Ref, *, needed: bool) -> tuple[str, list[tuple[str, str]]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloud.registry.kinds import PLACES, Hamlet, Story, Tree, Zone
+from cloud.staff import queue
+from cloud.staff.stories import QUEUE
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -31,10 +33,11 @@ def today(visit: Visit) -> Response:
 def _waiting(visit: Visit) -> Iterator[tuple[str, str]]:
     """Yield (path, words) of what somebody waits for this visitor to do."""
     stories = [one for one in visit.staff.shelf.rows("story") if isinstance(one, Story)]
-    to_read = [one for one in stories if one.status == "review" and one.author != visit.somebody.name]
-    if to_read and visit.may("story review"):
-        yield "/chuyen?cho=review", visit.s.say("today.to_review", n=len(to_read))
+    if visit.may("queue") and (n := queue.waiting(visit)):
+        yield QUEUE, visit.s.say("today.to_review", n=n)
     mine = [one for one in stories if one.status == "draft" and one.author == visit.somebody.name]
+    if back := [one for one in mine if one.remark]:
+        yield "/chuyen?cho=draft", visit.s.say("today.returned", n=len(back))
     if mine:
         yield "/chuyen?cho=draft", visit.s.say("today.drafts", n=len(mine))
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from cloud.registry.pictures import SIZES
 from cloud.staff.uploads import Pictures, bounded
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-SIZES = (360, 720, 1440)  # pixels of the longer side: a list, a telephone, a screen; none is made larger than it was
 MOST_PIXELS = 64_000_000  # what a telephone takes; a picture that claims more is not even begun
 SMALLEST = 200  # pixels of the shorter side: below it is no photo of a tree
 QUALITY = {"webp": 80, "jpg": 82}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
+from cloud.registry.pictures import NAME, TYPES
 from cloud.staff.fields import blank, fields, judged, typed
 from cloud.staff.uploads import PHOTO, Pictures, Unreadable, read_aside
 from disk.flush import flush
@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 READER = "cloud.staff.photo_reader"
 LICENCES = ("CC BY 4.0", "CC BY-SA 4.0", "CC0 1.0")
-_NAME = re.compile(r"[0-9a-f]{16}-(360|720|1440)\.(webp|jpg)")
-_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}
-_ASKED = ("tree", "alt_vi", "alt_en", "author", "licence", "taken_on", "consent")  # when it is sent; the rest later
+_ASKED = ("tree", "alt_vi", "alt_en", "author", "licence", "taken_on", "consents")  # when it is sent; the rest later
 
 
 def new(visit: Visit) -> Response:
     """Choose a photo and say what it shows."""
-    texts = blank("photo") | {"tree": visit.asked("cay"), "author": visit.somebody.name, "licence": LICENCES[0]}
+    author = visit.somebody.name if visit.staff.shelf.may_be_named(visit.somebody) else ""
+    texts = blank("photo") | {"tree": visit.asked("cay"), "author": author, "licence": LICENCES[0]}
     return _form(visit, texts)
 
 
@@ -70,11 +69,11 @@ def send(visit: Visit) -> Response:
 
 def picture(visit: Visit) -> Response:
     """One picture, for staff."""
-    name = visit.parts["name"]
-    path = visit.staff.photos / name
-    if not _NAME.fullmatch(name) or not path.is_file():
+    named = NAME.fullmatch(visit.parts["name"])
+    path = visit.staff.photos / named[0] if named else None
+    if named is None or path is None or not path.is_file():
         return visit.told("missing", status=404)
-    return Response(path.read_bytes(), media_type=_TYPES[name.rpartition(".")[2]])
+    return Response(path.read_bytes(), media_type=TYPES[named[3]])
 
 
 def _keep(folder: Path, code: str, pictures: Pictures) -> list[Path]:

@@ -10,20 +10,25 @@ import sqlite3
 import threading
 import unicodedata
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from cloud.registry import Registry
+from cloud.clock import hanoi
+from cloud.registry import Registry, consent
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, Person, Record, key_of, read_key, write
+from cloud.registry.kinds import KINDS, Consent, Person, Record, key_of, read_key, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
     from pathlib import Path
 
     from cloud.clock import Clock
     from cloud.registry.draft import Draft
     from cloud.registry.periods import Periods
+
+
+_Kind = TypeVar("_Kind", bound=Record)
 
 
 class NotYet(Exception):
@@ -95,6 +100,34 @@ class Shelf:
     def maintained(self) -> dict[tuple[str, str], Periods]:
         """Return when each (gateway, channel) that ever was is under maintenance."""
         return Registry({"maintenance": self.rows("maintenance")}).maintained
+
+    def may_be_named(self, person: Person) -> bool:
+        """Tell whether somebody has consented to be named."""
+        return any(one.person == person.code and one.what == "name" for one in self._in_force)
+
+    def consented(self, record: _Kind) -> _Kind:
+        """Return a record that also lists the consents in force of whom it names.
+
+        Raises Bad where it is published on a consent that is over.
+        """
+        if not record.by_consent:
+            return record
+        people = [one for one in self.rows("person") if isinstance(one, Person)]
+        told = consent.with_consents(record, people, self._in_force, self.today)
+        over = consent.lapsed(told, {one.code: one for one in self._in_force}, self.today)
+        if over and consent.is_public(told):
+            raise Bad("consent_over", column="consents", value=", ".join(over))
+        return told
+
+    @property
+    def today(self) -> date:
+        """Return the day in Vietnam."""
+        return hanoi(self._clock.utc_ms()).date()
+
+    @property
+    def _in_force(self) -> list[Consent]:
+        rows = (one for one in self.rows("consent") if isinstance(one, Consent))
+        return [one for one in rows if one.in_force(self.today)]
 
     def close(self) -> None:
         """Close the file; the next question opens it anew."""

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import LANGUAGES, Story, Tree, read
+from cloud.registry.kinds import LANGUAGES, Story, Tree, read, write
+from cloud.staff.fields import fields, typed
 from cloud.staff.prose import blocks
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from cloud.staff.visit import Visit
 
 STATES = ("draft", "review", "published")
+QUEUE = "/duyet"  # where who reviews comes from, and goes on
+LONGEST_REMARK = 300
 A_PAGE = 50
 
 
@@ -55,28 +58,42 @@ def save(visit: Visit) -> Response:
     before = held.record if held and isinstance(held.record, Story) else None
     author = before.author if before and before.text == text.strip() else visit.somebody.name
     cells = {"tree": tree.code, "lang": lang, "status": what, "author": author, "text": text.replace("\r\n", "\n")}
+    cells |= {"standing": before.shown if before else "", "consents": typed(visit, "story")["consents"]}
     try:
         story = read(Story, cells)
+        assert isinstance(story, Story), "of this kind"
+        story = visit.staff.shelf.consented(story)
     except Bad as bad:
         return _page(visit, text=text, why=visit.s.why(bad), status=422)
-    assert isinstance(story, Story), "of this kind"
     return _written(visit, story, text)
 
 
 def review(visit: Visit) -> Response:
-    """Publish what somebody else has written, or give it back. Nobody publishes their own words."""
-    found, what = _tree(visit), visit.given("what")
+    """Publish what somebody else has written, give it back with words, or take down what the world reads.
+
+    Nobody publishes their own words.
+    """
+    found, what, remark = _tree(visit), visit.given("what"), " ".join(visit.given("remark").split())[:LONGEST_REMARK]
     held = _held(visit, *found) if found else None
-    if held is None or not isinstance(held.record, Story) or what not in {"publish", "back"}:
+    if held is None or not isinstance(held.record, Story) or what not in {"publish", "back", "down"}:
         return visit.told("missing", status=404)
     story = held.record
+    if what == "down":
+        return _written(visit, replace(story, status="draft", standing="", reviewer=""), story.text)
     if story.status != "review":
         return _page(visit, why=visit.s.say("story.not_waiting"), status=409)
-    if what == "publish" and _writer(visit, story) == visit.who:
+    own = writer_of(visit, story) == visit.who
+    if what == "back" and not (remark or own):
+        return _page(visit, why=visit.s.say("queue.no_words"), status=422)
+    if what == "publish" and own:
         return _page(visit, why=visit.s.say("story.own"), status=403)
-    if what == "publish":
-        return _written(visit, replace(story, status="published", reviewer=visit.somebody.name), story.text)
-    return _written(visit, replace(story, status="draft", reviewer=""), story.text)
+    if what == "back":
+        return _written(visit, replace(story, status="draft", reviewer="", remark=remark), story.text)
+    new = replace(story, status="published", standing="", remark="", reviewer=visit.somebody.name)
+    try:
+        return _written(visit, visit.staff.shelf.consented(new), story.text)
+    except Bad as bad:
+        return _page(visit, why=visit.s.why(bad), status=422)
 
 
 def _written(visit: Visit, story: Story, text: str) -> Response:
@@ -88,6 +105,8 @@ def _written(visit: Visit, story: Story, text: str) -> Response:
         return _page(visit, text=text, why=visit.s.why(rejected.faults[0][1]), status=422)
     except Bad as changed:
         return _page(visit, text=text, why=visit.s.why(changed), theirs=True, status=409)
+    if visit.given("onward") == QUEUE:
+        return visit.go(QUEUE, xong="published" if story.status == "published" else "back")
     return visit.go(visit.path.removesuffix("/duyet"), xong=story.status)
 
 
@@ -108,7 +127,8 @@ def _page(
     story = held.record if held and isinstance(held.record, Story) else None
     kept = story.text if story else ""
     shown = kept if text is None else text
-    mine = story is not None and _writer(visit, story) == visit.who
+    mine = story is not None and writer_of(visit, story) == visit.who
+    named = write(story) if story else {"consents": ""}
     return visit.page(
         "story.html",
         status=status,
@@ -124,6 +144,9 @@ def _page(
         may_write=visit.may("story save"),
         may_review=visit.may("story review") and story is not None and story.status == "review",
         mine=mine,
+        standing=blocks(story.standing) if story and story.standing else [],
+        may_take_down=visit.may("story review") and story is not None and bool(story.shown),
+        consents=[one for one in fields(visit, "story", named) if one.name == "consents"],
     )
 
 
@@ -139,7 +162,7 @@ def _held(visit: Visit, tree: Tree, lang: str) -> Held | None:
         return book.held("story", (tree.code, lang))
 
 
-def _writer(visit: Visit, story: Story) -> str:
+def writer_of(visit: Visit, story: Story) -> str:
     """Return who wrote the words that stand there, as the registry keeps it: a name can be written by anybody."""
     with visit.staff.shelf.book() as book:
         history: list[Any] = book.history("story", (story.tree, story.lang), 100)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
+from cloud.registry import pictures
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Record, key_of, spoken, write
+from cloud.registry.kinds import KIND_OF, KINDS, Photo, Record, key_of, spoken, write
 from cloud.registry.sheets import STEMS, comma
 from cloud.staff.access import TABLES
 from cloud.staff.fields import blank, fields, judged, typed
@@ -101,6 +103,10 @@ def save(kind: str) -> Callable[[Visit], Response]:
             return _form(visit, kind, texts, seen=seen, key=None, bads=bads, status=422)
         key = key_of(record)
         try:
+            record = visit.staff.shelf.consented(_moderated(visit, record))
+        except Bad as bad:
+            return _form(visit, kind, texts, seen=seen, key=None, bads=[bad], status=422)
+        try:
             with visit.staff.shelf.act(visit.who, f"{kind} {spoken(key)}") as draft:
                 draft.put([record], seen)
         except Rejected as rejected:
@@ -123,14 +129,29 @@ def remove(kind: str) -> Callable[[Visit], Response]:
             return visit.told("missing", status=404)
         try:
             with visit.staff.shelf.act(visit.who, f"{kind} {spoken(key)}") as draft:
-                draft.remove(kind, key, _whole(visit.given("seen")))
+                gone = draft.remove(kind, key, _whole(visit.given("seen")))
+                if gone and kind == "photo":
+                    pictures.erase(visit.staff.photos, key[0])
         except Rejected as rejected:
             return _row(visit, kind, key, others=rejected.faults, status=422)
         except Bad as changed:
             return _row(visit, kind, key, why=visit.s.why(changed), status=409)
-        return visit.go(f"/bang/{STEMS[kind]}", xong="removed", gi=spoken(key))
+        return visit.go(f"/bang/{STEMS[kind]}", xong="erased" if kind == "photo" else "removed", gi=spoken(key))
 
     return answer
+
+
+def _moderated(visit: Visit, record: Record) -> Record:
+    """Return a photo as who may not review it may save it: it waits for a moderator. Raises Bad where it is shown."""
+    if not isinstance(record, Photo) or visit.may("photo review"):
+        return record
+    with visit.staff.shelf.book() as book:
+        held = book.held("photo", (record.code,))
+    if held is not None and held.record == record:
+        return record
+    if record.published:
+        raise Bad("moderated", column="published", value="yes")
+    return replace(record, remark="")
 
 
 def _row(visit: Visit, kind: str, key: tuple[Any, ...], *, status: int = 200, **more: Any) -> Response:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from cloud.staff.words import Speaker
     from cloud.store import History
 
-DONE = ("saved", "removed", "undone", "imported", "draft", "review", "published", "password", "rests", "works")
+DONE = (
+    "saved", "removed", "erased", "undone", "imported", "back", "shown", "draft", "review", "published", "password",
+    "rests", "works",
+)  # fmt: skip
 LONGEST_NAME = 60  # characters
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -1,0 +1,225 @@
+"""What the registry holds of a person, told to them; and taken out of all of it, the journal of acts included.
+
+Law 91/2025/QH15 gives a person both, within days. The journal is append-only for everybody else: here alone its rows
+are rewritten, so that what was done stays said and by whom does not. Undoing an act then brings back the alias.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from cloud.registry.consent import named
+from cloud.registry.draft import Draft, every
+from cloud.registry.kinds import KINDS, Consent, Person, Photo, Record, key_of
+from cloud.registry.trail import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+    from pathlib import Path
+
+    from cloud.registry.book import Book
+
+BUSY_S = 10.0
+_ALL = 1 << 30
+
+
+class Known(NamedTuple):
+    """Somebody under every name and address that they ever had here."""
+
+    code: str
+    names: frozenset[str]
+    addresses: frozenset[str]
+
+    @property
+    def who(self) -> set[str]:
+        """Return how the journal of acts calls them."""
+        return {f"{name} ({self.code})" for name in self.names}
+
+
+def known(book: Book, code: str) -> Known | None:
+    """Return somebody of the registry, or of its past; None for who was never in it."""
+    held = book.held("person", (code,))
+    people = [held.record] if held else []
+    people += [
+        one for _, change in book.history("person", (code,), _ALL) for one in (change.before, change.after) if one
+    ]
+    own = [one for one in people if isinstance(one, Person)]
+    if not own:
+        return None
+    addresses = {address for one in own for address in (one.email, *one.addresses.values()) if address}
+    return Known(code, frozenset(one.name for one in own), frozenset(addresses))
+
+
+def dossier(book: Book, who: Known) -> dict[str, Any]:
+    """Return all that the registry holds of somebody: their row, their consents, what names them, what they did."""
+    codes = {one.code for one in book.rows("consent") if isinstance(one, Consent) and one.person == who.code}
+    people = [Person(code=who.code, name=name) for name in sorted(who.names)]
+    told: dict[str, Any] = {}
+    for kind in KINDS:
+        own = [one for one in book.rows(kind) if _about(one, who, codes, people)]
+        if own:
+            told[kind] = [msgspec.to_builtins(one) for one in own]
+    acts = [act for act in book.acts(_ALL) if act.who in who.who]
+    told["acts"] = [msgspec.to_builtins(act) for act in acts]
+    told["changes"] = [
+        {"at_ms": act.at_ms, "who": act.who} | msgspec.to_builtins(change)
+        for act, change in book.history("person", (who.code,), _ALL)
+    ]
+    return told
+
+
+def forget(
+    path: Path, who: Known, alias: str, day: date, at_ms: int, by: str, *, dry: bool
+) -> tuple[Counter[str], set[str]]:
+    """Put an alias in the place of somebody, everywhere; return (what was changed how often, photos that are gone).
+
+    Their consents are withdrawn as of `day`. Photos that show them go. Raises sqlite3.Error: then nothing is changed.
+    """
+    mask = _Mask(who, alias, day)
+    counts: Counter[str] = Counter()
+    with rewriting(path, dry=dry) as db:
+        photos = _rows(db, mask, counts)
+        _journal(db, mask, counts)
+        if not dry:
+            db.execute("INSERT INTO act (at_ms, who, what) VALUES (?, ?, ?)", (at_ms, by, f"erase {alias}"))
+    return counts, photos
+
+
+@contextmanager
+def rewriting(path: Path, *, dry: bool) -> Iterator[sqlite3.Connection]:
+    """Let the body rewrite what is append-only, in one transaction; a `dry` one is taken back.
+
+    The file is made anew afterwards, so that nothing of it stays in freed pages or in the log beside it.
+    """
+    with closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            guards = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+            for name, _ in guards:
+                db.execute(f'DROP TRIGGER "{name}"')
+            yield db
+            for _, made in guards:
+                db.execute(made)
+            db.execute("ROLLBACK" if dry else "COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        if not dry:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _about(one: Record, who: Known, consents: set[str], people: list[Person]) -> bool:
+    if isinstance(one, Person):
+        return one.code == who.code
+    rests = consents.intersection(getattr(one, "consents", ()))
+    texts = " ".join(_texts(msgspec.to_builtins(one)))
+    return bool(
+        getattr(one, "person", "") == who.code
+        or rests
+        or (one.tells and named(one, people))
+        or any(address in texts for address in who.addresses)
+        or any(_whole(name).search(texts) for name in who.names if " " in name)
+        or any(getattr(one, column, "") in who.names for column in ("author", "reviewer"))
+    )
+
+
+def _rows(db: sqlite3.Connection, mask: _Mask, counts: Counter[str]) -> set[str]:
+    """Rewrite the tables; return the photos that went with their pictures."""
+    draft, gone = Draft(db), set()
+    consents = (one for one in every(db, "consent") if isinstance(one, Consent))
+    mask.consents = {one.code: one.what for one in consents if one.person == mask.who.code}
+    for kind, struct in KINDS.items():
+        for one in every(db, kind):
+            if isinstance(one, Photo) and any(mask.consents.get(code) == "photo" for code in one.consents):
+                draft.remove(kind, key_of(one))
+                gone.add(one.code)
+                counts["gone"] += 1
+                continue
+            new = msgspec.convert(mask.record(kind, msgspec.to_builtins(one), now=True), struct)
+            if new != one:
+                if key_of(new) != key_of(one):
+                    draft.remove(kind, key_of(one))
+                draft.put([new])
+                counts[kind] += 1
+    return gone
+
+
+def _journal(db: sqlite3.Connection, mask: _Mask, counts: Counter[str]) -> None:
+    """Rewrite who did what, and what rows were before and after."""
+    for number, who, what in db.execute("SELECT id, who, what FROM act").fetchall():
+        new = mask.act(who, what)
+        if new != (who, what):
+            db.execute("UPDATE act SET who = ?, what = ? WHERE id = ?", (*new, number))
+            counts["act"] += 1
+    for number, kind, key, before, after in db.execute("SELECT id, kind, key, before, after FROM change").fetchall():
+        new_key = text_of((mask.alias,)) if (kind, key) == ("person", text_of((mask.who.code,))) else key
+        texts = [text and text_of(mask.record(kind, msgspec.json.decode(text))) for text in (before, after)]
+        if [new_key, *texts] != [key, before, after]:
+            row = (new_key, *texts, number)
+            db.execute("UPDATE change SET key = ?, before = ?, after = ? WHERE id = ?", row)
+            counts["change"] += 1
+
+
+class _Mask:
+    """Puts the alias in the place of one person."""
+
+    def __init__(self, who: Known, alias: str, day: date) -> None:
+        self.who, self.alias, self._day = who, alias, day
+        self.consents: dict[str, str] = {}  # theirs: to what
+        self._names = [_whole(name) for name in who.names if " " in name]
+
+    def record(self, kind: str, told: dict[str, Any], *, now: bool = False) -> dict[str, Any]:
+        """Return a record, as JSON has it, without them; of one that stands `now` their consents are withdrawn."""
+        if kind == "person" and told.get("code") == self.who.code:
+            return {"code": self.alias, "name": self.alias}
+        if kind == "consent" and told.get("person") == self.who.code:
+            over = {"withdrawn_on": self._day.isoformat()} if now and "withdrawn_on" not in told else {}
+            return {name: value for name, value in told.items() if name != "note"} | {"person": self.alias} | over
+        new: dict[str, Any] = self._masked(told)
+        if new != told and "consents" in new:  # nobody is named there any more
+            new["consents"] = [code for code in new["consents"] if self.consents.get(code) != "name"]
+        return new
+
+    def act(self, who: str, what: str) -> tuple[str, str]:
+        """Return who did what without them."""
+        by = f"{self.alias} ({self.alias})" if who in self.who.who else self._text(who)
+        return by, f"person {self.alias}" if what == f"person {self.who.code}" else self._text(what)
+
+    def _masked(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self._masked(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self._masked(one) for one in value]
+        return self._text(value) if isinstance(value, str) else value
+
+    def _text(self, text: str) -> str:
+        if text in self.who.names:
+            return self.alias
+        for address in self.who.addresses:
+            text = text.replace(address, self.alias)
+        for name in self._names:
+            text = name.sub(self.alias, text)
+        return text
+
+
+def _whole(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str):
+        yield value
