@@ -26,6 +26,10 @@ _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
 _MAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
 
 
+def _is_plain(text: str) -> bool:
+    return "\ufffd" not in text and unicodedata.is_normalized("NFC", text)
+
+
 class Bad(Refused):
     """A cell or a row that cannot be right: words.toml says why and what to do."""
 
@@ -58,7 +62,7 @@ class Text:
 
     def read(self, column: str, text: str) -> str:
         """Return it in NFC, as keyboards of one kind spell it."""
-        if text.isascii() and text.isprintable() and len(text) <= self.limit:
+        if text.isprintable() and len(text) <= self.limit and (text.isascii() or _is_plain(text)):
             return text
         text = unicodedata.normalize("NFC", text)
         if "\ufffd" in text:

@@ -53,7 +53,7 @@ class Draft:
             for record in records:
                 self._nobody_since(kind, key_of(record), seen)
         before = self._before(kind, records)
-        new = {key_of(record): record for record in records if before.get(key_of(record)) != record}
+        new = {key: record for record in records if before.get(key := key_of(record)) != record}
         of_kind = table(kind)
         self._db.executemany(of_kind.put, map(of_kind.row, new.values()))
         for key, record in new.items():

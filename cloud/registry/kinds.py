@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 
 import msgspec
@@ -41,7 +41,7 @@ from cloud.registry.cells import (
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 LANGUAGES = ("vi", "en")
 ROLES = ("fire-watch", "telecom", "operator")
@@ -52,6 +52,8 @@ STORY_LIMIT = 20_000  # characters: ten pages
 _PROSE = frozenset({"text", "standing"})  # no cell of a spreadsheet
 FORMULAS = frozenset("=@")  # no cell begins so, but of a story: a spreadsheet would run it
 _TREE_CODE = TreeCode()
+_REPEATS = (Choice, Clock, Day, Flag, Number, Pattern, Ref, Whole)
+REPEATED = 1_024  # texts of a column whose values are kept
 _GIAI = re.compile(r"[0-9]{4,12}[0-9A-Z-]{1,18}")  # of what GS1 allows, that which needs no escaping in an address
 
 Code = Annotated[str, CODE]
@@ -65,8 +67,8 @@ Publish = Annotated[bool, Flag()]
 Consents = Annotated[tuple[str, ...], Ref("consent", CODE, many=True)]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A row of a table."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A row of a table. It refers to nothing that could refer to it, so the collector need not walk 40,000 of them."""
 
     key: ClassVar[tuple[str, ...]] = ("code",)
     private: ClassVar[bool] = False  # not even opened by the room that the world looks at
@@ -442,8 +444,29 @@ def refs(struct: type[Record]) -> tuple[tuple[str, Ref], ...]:
 
 
 @cache
-def _cells(struct: type[Record]) -> dict[str, Cell]:
-    return {column.name: column.cell for column in columns(struct)}
+def _readers(struct: type[Record]) -> dict[str, Callable[[str], Any]]:
+    """Return what reads a text of each column. In most columns the same texts come again and again."""
+    return {
+        column.name: lru_cache(REPEATED)(_reader(column)) if isinstance(column.cell, _REPEATS) else _reader(column)
+        for column in columns(struct)
+    }
+
+
+def _reader(column: Column) -> Callable[[str], Any]:
+    name, cell = column.name, column.cell
+
+    def value(text: str) -> Any:
+        if text[0] in FORMULAS and name not in _PROSE:
+            raise Bad("formula", column=name, value=text)
+        return cell.read(name, text)
+
+    return value
+
+
+@cache
+def _of_place(struct: type[Record]) -> tuple[tuple[str, str], ...]:
+    """Return (column, column that says of which kind) of each code that may be a tree's."""
+    return tuple((name, cell.kind) for name, cell in refs(struct) if cell.of_column)
 
 
 @cache
@@ -453,7 +476,8 @@ def _needed(struct: type[Record]) -> set[str]:
 
 def key_of(record: Record) -> tuple[Any, ...]:
     """Return what a record is known by."""
-    return tuple([getattr(record, name) for name in record.key])
+    of = record.key
+    return (getattr(record, of[0]),) if len(of) == 1 else tuple([getattr(record, name) for name in of])
 
 
 def spoken(key: tuple[Any, ...]) -> str:
@@ -464,9 +488,9 @@ def spoken(key: tuple[Any, ...]) -> str:
 def read(struct: type[Record], cells: Mapping[str, str]) -> Record:
     """Return the record of a row of texts; a column that is left out is blank. Raises Bad."""
     found = _values(struct, cells)
-    missing = _needed(struct) - found.keys()
-    if missing:
-        raise Bad("blank", column=next(column.name for column in columns(struct) if column.name in missing))
+    if not _needed(struct) <= found.keys():
+        missing = (column.name for column in columns(struct) if column.needed and column.name not in found)
+        raise Bad("blank", column=next(missing))
     record = struct(**found)
     record.check()
     return record
@@ -484,14 +508,12 @@ def read_key(struct: type[Record], texts: Sequence[str]) -> tuple[Any, ...]:
 def _values(struct: type[Record], cells: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of the cells that are not blank."""
     found: dict[str, Any] = {}
-    known = _cells(struct)
+    readers = _readers(struct)
+    trees = [name for name, of in _of_place(struct) if cells.get(of, "").strip() == "tree"]
     for name, text in cells.items():
-        if (text := text.strip()) and (cell := known.get(name)) is not None:
-            if text[0] in FORMULAS and name not in _PROSE:
-                raise Bad("formula", column=name, value=text)
-            if isinstance(cell, Ref) and cell.of_column and cells.get(cell.kind, "").strip() == "tree":
-                cell = _TREE_CODE  # people write it in small letters and with dashes, as no other code
-            found[name] = cell.read(name, text)
+        if (text := text.strip()) and (value := readers.get(name)) is not None:
+            # people write a tree's code in small letters and with dashes, as no other code
+            found[name] = _TREE_CODE.read(name, text) if name in trees else value(text)
     return found
 
 

@@ -6,6 +6,7 @@ All statements about kinds are made here, from the names of structs and their fi
 from __future__ import annotations
 
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from cloud.registry.kinds import KIND_OF, KINDS, Column, Record, columns, refs
@@ -24,6 +25,7 @@ class Table:
         self._struct, self._columns = struct, columns(struct)
         self.kind = KIND_OF[struct]
         self._names = tuple(column.name for column in self._columns)
+        self._values = attrgetter(*self._names)
         hints = get_type_hints(struct)
         self._written = tuple(
             (place, column)
@@ -68,7 +70,7 @@ class Table:
 
     def row(self, record: Record) -> tuple[Any, ...]:
         """Return what `put` takes."""
-        values = [getattr(record, name) for name in self._names]
+        values = list(self._values(record))
         for place, column in self._written:
             if values[place] is not None:
                 values[place] = column.cell.write(values[place])

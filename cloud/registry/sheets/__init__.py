@@ -40,7 +40,7 @@ KIND_OF_STEM = {stem: kind for kind, stem in STEMS.items()}
 GUARDED = ("=", "@", "+", "-", "\t", "\r")  # a text that begins so is written with an apostrophe before it
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """The cells of one row by their column, and where it stands."""
 
     kind: str

@@ -115,7 +115,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     line = 1
     try:
         for cells in reader:
-            if any(cell.strip() for cell in cells) and not cells[0].startswith("#"):
+            if ((cells and cells[0].strip()) or any(cell.strip() for cell in cells)) and cells[0][:1] != "#":
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
