@@ -14,9 +14,10 @@ from edge import words
 from edge.board import Board
 from edge.clock.dating import Dating
 from edge.keep.inbox import Inbox
-from edge.keep.keeper import Keeper, waiting
+from edge.keep.keeper import Keeper
 from edge.keep.places import Places
 from edge.keep.spool import SpoolFull
+from edge.keep.stock import waiting
 from edge.send.carrier import Ends
 from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import Counter
 from typing import TYPE_CHECKING, Protocol
-
-from msgspec.structs import replace
 
 from edge.clock import Anchor
 from edge.due import Due
 from edge.keep.faults import Faults, What, fault
 from edge.keep.held import Held
 from edge.keep.inbox import Answer, Linked
-from edge.keep.spool import SpoolFull, is_damage, named
+from edge.keep.spool import SpoolFull, is_damage
+from edge.keep.stock import Stock
 from wire import codec
 from wire.reading import Reading
 
@@ -26,13 +24,13 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
-    from edge.board import Board, Keeping
+    from edge.board import Board
     from edge.clock import Clock
     from edge.clock.dating import Dating
     from edge.config import SpoolConfig
     from edge.keep.inbox import Inbox, Item
     from edge.keep.spool import Kept, Spool
-    from wire.batch import AckItem, Status
+    from wire.batch import AckItem
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0  # how often the board's line is written at most
@@ -90,15 +88,15 @@ class Keeper:
         beyond: Mapping[str, int] | None = None,
     ) -> None:
         self._inbox, self._spool, self._out, self._dating = inbox, spool, way_out, dating
-        self._clock, self._board, self._refuge = clock, board, refuge
-        self._held, self._beyond = Held(lost), _beyond(beyond or {}, spool)
+        self._clock, self._refuge = clock, refuge
+        self._held, self._stock = Held(lost), Stock(board, clock.boot, spool, beyond or {})
         now = clock.mono_ms()
         self._commit_due, self._cut_due = Due(config.commit_s, now), Due(config.batch_s, now)
         self._look_due, self._rest_due = Due(LOOK_S, now), Due(REST_S)
         self._faults = Faults(self._look_due.hurry)
         self._uncut_ms = now if spool.uncut else None  # since when something waits to be cut
         self._urgent_seq = 0  # the newest number of a reading that cannot wait
-        self._unreadable, self._dropped = 0, spool.dropped
+        self._unreadable = 0
         self.turns = 0  # progress, for the watchdog
         self.broken = ""  # why only a new start can help: that mends the spool
         self._abandoned = False
@@ -150,7 +148,7 @@ class Keeper:
         held = self._held
         kept = self._commit(now) or self._commit(now)  # the second try has the ballast's room
         if not kept and (refuge := self._refuge()) is not None:
-            self._beyond = _beyond(waiting(self._board.keeping), refuge)
+            self._stock.move(refuge)
             self._spool = refuge
             kept = self._commit(now)
         for give_up in (held.only_urgent, held.give_up):
@@ -272,41 +270,11 @@ class Keeper:
         if self._spool.other.take_in():
             self._rest_due.hurry()
 
-    def _note_dropped(self) -> None:
-        dropped = self._spool.dropped
-        if dropped > self._dropped:
-            log.warning("readings dropped and declared n=%s", dropped - self._dropped)
-        self._dropped = dropped
-
     def _look(self, now: int) -> None:
-        """Write the keeper's line on the board, with the last figures where the spool cannot be read."""
-        self._tried(What.LOOK, self._count)
-        held, failing = self._held, What.COMMIT in self._faults
-        notes = self._spool.notes
-        self._board.keeping = replace(
-            self._board.keeping,
-            dropped=self._dropped + held.lost,
-            unkept=held.lost,
-            why=self._faults.told(notes, "en"),
-            why_vi=self._faults.told(notes, "vi"),
-            urgent=held.unsafe(self._board.dated.offset_ms) if failing else (),
-            alarm_ms=held.alarm_ms if failing else 0,
-        )
+        """Tell what lies in the spool, with the last figures where it cannot be read."""
+        self._tried(What.LOOK, lambda: self._stock.count(self._spool, self._uncut_ms))
+        self._stock.tell(self._held, self._faults, self._spool.notes)
         self._look_due.rest(now)
-
-    def _count(self) -> None:
-        spool, offset_ms = self._spool, self._board.dated.offset_ms
-        n, oldest = spool.spooled()
-        self._board.keeping = replace(
-            self._board.keeping,
-            epoch=spool.epoch,
-            acquired=spool.acquired,
-            cut=spool.acquired - spool.uncut,
-            spooled=n,
-            earlier=dict(self._beyond + Counter(spool.earlier())),
-            oldest_ms=_began_ms(oldest, self._clock.boot, offset_ms) if oldest else self._uncut_ms,
-        )
-        self._note_dropped()
 
     def _pause_s(self) -> float:
         now = self._clock.mono_ms()
@@ -319,22 +287,3 @@ class Keeper:
         if sending is not None:
             due.append(sending)
         return max(min(due) - now, 1) / 1000
-
-
-def waiting(said: Status | Keeping) -> dict[str, int]:
-    """Return how many numbers of each epoch wait for the cloud, as was said last; of 32 epochs at most."""
-    return named({**said.earlier, said.epoch: said.spooled})
-
-
-def _beyond(said: Mapping[str, int], spool: Spool) -> Counter[str]:
-    """Return what of the numbers that wait by what was said does not lie in this spool."""
-    return Counter(said) - Counter(spool.earlier()) - Counter({spool.epoch: spool.spooled()[0]})
-
-
-def _began_ms(oldest: Kept, boot: str, offset_ms: int | None) -> int | None:
-    """Return when a batch began in the time of this boot, None where nobody can know yet."""
-    if oldest.boot == boot:
-        return oldest.first_ms
-    if oldest.offset_ms is None or offset_ms is None:
-        return None
-    return oldest.first_ms + oldest.offset_ms - offset_ms
