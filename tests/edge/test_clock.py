@@ -13,6 +13,7 @@ from edge.clock.machine import ends_in_2038, ntp_error_ms, timex_of
 from wire.batch import Source
 
 DAY_MS = 86_400_000
+WIDE = ctypes.sizeof(ctypes.c_long) == 8
 
 
 @pytest.fixture
@@ -46,11 +47,12 @@ def clock(monkeypatch):
 
 def test_the_machine_has_two_layouts_of_timex():
     assert timex_of(ctypes.c_int32).status.offset == 20
-    assert timex_of(ctypes.c_int64).status.offset == 40
     assert timex_of(ctypes.c_int32).maxerror.offset == 12
-    assert timex_of(ctypes.c_int64).maxerror.offset == 24
     assert ctypes.sizeof(timex_of(ctypes.c_int32)) >= 128, "the kernel writes all of it"
-    assert ctypes.sizeof(timex_of(ctypes.c_int64)) >= 208
+    if WIDE:  # a 32-bit machine packs eight bytes elsewhere
+        assert timex_of(ctypes.c_int64).status.offset == 40
+        assert timex_of(ctypes.c_int64).maxerror.offset == 24
+        assert ctypes.sizeof(timex_of(ctypes.c_int64)) >= 208
 
 
 def test_the_kernel_is_really_asked():
@@ -129,7 +131,7 @@ def test_a_system_that_ends_in_2038_is_told_in_words(caplog, monkeypatch):
         raise OverflowError("timestamp out of range for platform time_t")
 
     assert ends_in_2038(narrow)
-    assert not ends_in_2038()
+    assert not (WIDE and ends_in_2038())
     monkeypatch.setattr(machine, "ends_in_2038", lambda: True)
     with caplog.at_level(logging.WARNING):
         SystemClock()
