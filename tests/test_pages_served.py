@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,16 @@ from tests.servers import influx_table
 from tests.visitors import ALL, TREE, Site, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 VISITORS = 120
-SOON_S = 4.0  # on a machine that does other things too; what hangs hangs for 60 s
+SOON_S, TRIES = 1.0, 3  # on a machine that does other things too, one of so many times; what hangs hangs for 60 s
+PAGES = (
+    *("/", "/?ma=7", "/phu-song", "/phu-song?lang=en", "/phu-song.json", "/canh-bao", "/cay.geojson", "/z/z01.json"),
+    *(f"/T/{TREE}{tail}" for tail in ("", "?lang=en", ".json", "/hinh.svg", "/air_humidity", "/history.csv")),
+    *("/l/none", "/icon.svg", "/sw.js", "/healthz"),
+)
 
 
 @pytest.fixture
@@ -69,11 +74,34 @@ def visit(port: int, path: str) -> tuple[int, str, float]:
         connection.close()
 
 
+async def crowd(port: int, paths: Sequence[str]) -> dict[str, tuple[int, str, float]]:
+    """Return what the slowest visitor of each path got, who all come at once."""
+
+    async def one(path: str) -> tuple[int, str, float]:
+        started = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: garden.test\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await asyncio.wait_for(reader.read(), 30)).partition(b"\r\n\r\n")
+        writer.close()
+        return int(head.split()[1]), body.decode(), time.monotonic() - started
+
+    got = await asyncio.gather(*map(one, paths))
+    return dict(sorted(zip(paths, got, strict=True), key=lambda pair: pair[1][2]))
+
+
 def test_a_hundred_and_twenty_visitors_do_not_wait_for_a_store_that_hangs(world: World) -> None:
-    world.tell(ALL | {"modem-hang-tay": {"registration": 2}}, age_s=20)
-    store, clock = Hung(), SystemClock()
+    clock = SystemClock()
     world.clock.now_ms = clock.utc_ms()
     world.tell(ALL | {"modem-hang-tay": {"registration": 2}}, age_s=20)
+    slowest: list[tuple[float, str]] = []
+    while len(slowest) < TRIES and all(seconds > SOON_S for seconds, _ in slowest):
+        slowest.append(_visited_while_it_hangs(world, clock))
+    assert min(slowest)[0] <= SOON_S, slowest
+
+
+def _visited_while_it_hangs(world: World, clock: SystemClock) -> tuple[float, str]:
+    """Return the longest that anybody waited, and for which page."""
+    store = Hung()
     garden = world.garden(
         clock=clock,
         store=store,
@@ -81,21 +109,20 @@ def test_a_hundred_and_twenty_visitors_do_not_wait_for_a_store_that_hangs(world:
         incidents=store._hang,
         patience_s=0.25,
     )
-    paths = ["/phu-song", f"/T/{TREE}", "/canh-bao", "/", f"/T/{TREE}.json", "/phu-song?lang=en"]
-    with Site(garden) as site, ThreadPoolExecutor(VISITORS) as visitors:
-        answers = list(visitors.map(lambda number: visit(site.port, paths[number % len(paths)]), range(VISITORS)))
+    with Site(garden) as site:
+        answers = asyncio.run(crowd(site.port, (PAGES * VISITORS)[:VISITORS]))
         asking = [thread.name for thread in threading.enumerate() if thread.name.startswith("ask-")]
-        again = [visit(site.port, path) for path in paths]
+        again = {path: visit(site.port, path) for path in PAGES}
         store.go.set()
-    assert {status for status, *_ in answers} == {200, 503}  # the list of incidents was never read
-    assert [status for status, *_ in again] == [200, 200, 503, 200, 200, 200]
-    slowest = max(seconds for _, _, seconds in answers + again)
-    assert slowest < SOON_S
+    wrong = {path: answer[0] for path, answer in again.items() if answer[0] != 200}
+    assert wrong == {"/canh-bao": 503, f"/T/{TREE}/history.csv": 503, "/l/none": 404}, "what was never read"
+    assert {path: answer[0] for path, answer in answers.items() if answer[0] != 200} == wrong
     assert sorted(asking) == ["ask-day", "ask-incidents", "ask-past", "ask-year"], (
         "one thread a question, however many visit"
     )
-    assert catalogue("vi")["reading.store"] in again[1][1]
-    assert "chưa tra được" in again[0][1]
+    assert catalogue("vi")["reading.store"] in again[f"/T/{TREE}"][1]
+    assert "chưa tra được" in again["/phu-song"][1]
+    return max((seconds, path) for told in (answers, again) for path, (*_, seconds) in told.items())
 
 
 @pytest.mark.influx

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloud.pages.remembered import Remembered, aside
+from cloud.pages.remembered import Remembered, Source, aside
 from cloud.store import Retry
 from tests.rules.garden import HandClock
 
@@ -96,6 +96,33 @@ def test_nobody_waits_twice_for_what_hangs() -> None:
         question.go.set()
         await settled(memory)
         assert not (await memory.get("a")).stale
+
+    asyncio.run(run())
+
+
+def test_who_waits_in_vain_for_a_source_waits_for_all_that_is_asked_of_it() -> None:
+    """A page that asks a store that hangs for five things waits once; who has more patience tries it once himself."""
+
+    async def run() -> None:
+        day, year, clock, source = Question(), Question(), HandClock(), Source()
+        day.go.clear()
+        year.go.clear()
+        days, years = (remembered(question, clock, source=source) for question in (day, year))
+        with pytest.raises(Retry, match=r"no answer within 0\.01 s"):
+            await days.get("a")
+        with pytest.raises(Retry, match="it answers nobody"):
+            await years.get("a")
+        await asyncio.sleep(0)
+        assert year.asked == ["a"], "it is asked all the same"
+        with pytest.raises(Retry, match=r"no answer within 0\.02 s"):
+            await years.get("a", 0.02)
+        assert source.vain_s == 0.02
+        year.go.set()
+        await settled(years)
+        assert source.vain_s == 0.0, "it answers again"
+        day.go.set()
+        await settled(days)
+        assert (await days.get("a")).value == 1
 
     asyncio.run(run())
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from cloud import serve
 from cloud.pages import headers, words
 from cloud.pages.charts import spark
+from cloud.pages.remembered import Source
 from cloud.registry import codes
 from wire.quantities import IN_SERVICE, RADIO, REGISTRATION
 
@@ -34,6 +35,7 @@ class Answers:
 
     def __init__(self, garden: Garden, style: str, script: str) -> None:
         self.garden = garden
+        self.store = Source()
         self._templates = _templates(style, script)
 
     def speaker(self, request: Request) -> words.Speaker:
@@ -97,9 +99,14 @@ def echo(typed: str) -> str:
 
 @cache
 def _templates(style: str, script: str) -> Environment:
-    """Return what makes pages: its templates are compiled once in a process, however many applications it builds."""
+    """Return what makes pages: its templates are compiled once in a process, however many applications it builds.
+
+    All of them now: it takes a third of a second, for which the first visitors would wait.
+    """
     made = serve.templates(TEMPLATES)
     made.globals.update(radio=RADIO, registration=REGISTRATION, in_service=IN_SERVICE, spark=spark)
     # style sheet and script are files of ours, and the policy names the digest of exactly these bytes
     made.globals.update(style=Markup(style), script=Markup(script))  # noqa: S704
+    for name in made.list_templates(extensions=["html"]):
+        made.get_template(name)
     return made

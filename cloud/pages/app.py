@@ -19,7 +19,7 @@ from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
 from cloud.pages.front import Front
 from cloud.pages.lots import Lots
 from cloud.pages.pictures import SVG, Pictures
-from cloud.pages.remembered import Known, Remembered, aside
+from cloud.pages.remembered import Known, Remembered, Source, aside
 from cloud.pages.trees import Trees
 from cloud.registry import codes
 from cloud.store import Retry
@@ -77,12 +77,12 @@ class _Site:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._garden = answers.garden
-        self._past = self._asked("ask-past", lambda _: self._garden.coverage.search(), PAST_S)
-        self._incidents = self._asked("ask-incidents", lambda _: self._garden.incidents(), INCIDENTS_S)
+        self._past = self._asked("ask-past", lambda _: self._garden.coverage.search(), PAST_S, answers.store)
+        self._incidents = self._asked("ask-incidents", lambda _: self._garden.incidents(), INCIDENTS_S, Source())
 
-    def _asked(self, name: str, ask: Callable[[Any], Any], keep_s: float) -> Remembered[Any, Any]:
-        garden = self._garden
-        return Remembered(aside(name, ask), garden.clock, keep_s, patience_s=garden.patience_s, rest_s=REST_S)
+    def _asked(self, name: str, ask: Callable[[Any], Any], keep_s: float, source: Source) -> Remembered[Any, Any]:
+        patience_s, clock = self._garden.patience_s, self._garden.clock
+        return Remembered(aside(name, ask), clock, keep_s, patience_s=patience_s, rest_s=REST_S, source=source)
 
     async def index(self, request: Request) -> Response:
         """The garden: every tree, and a box for the code on a tag."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloud.clock import hanoi
 from cloud.pages.remembered import Remembered, aside
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.pages.readings import Figure
+    from cloud.pages.remembered import Source
     from cloud.registry import Registry
     from cloud.registry.periods import Periods
     from cloud.store import History, Hour
@@ -78,14 +79,11 @@ class Spans(NamedTuple):
 class Past:
     """Answers from memory: hours for five minutes, days for an hour."""
 
-    def __init__(self, store: History, clock: Clock, patience_s: float) -> None:
+    def __init__(self, store: History, clock: Clock, patience_s: float, source: Source) -> None:
         self._store, self._clock = store, clock
-        self._hours = Remembered(
-            aside("ask-day", self._ask_hours), clock, KEEP_S, patience_s=patience_s, rest_s=REST_S, most=2_000
-        )  # of 4 kB each; a year is 70 kB
-        self._days = Remembered(
-            aside("ask-year", self._ask_days), clock, KEEP_DAYS_S, patience_s=patience_s, rest_s=REST_S, most=200
-        )
+        how: Any = {"patience_s": patience_s, "rest_s": REST_S, "source": source}
+        self._hours = Remembered(aside("ask-day", self._ask_hours), clock, KEEP_S, **how, most=2_000)  # of 4 kB each
+        self._days = Remembered(aside("ask-year", self._ask_days), clock, KEEP_DAYS_S, **how, most=200)  # of 70 kB
 
     async def spans(self, figures: Iterable[Figure]) -> Spans:
         """Return the last 24 hours of those figures that can have a span."""

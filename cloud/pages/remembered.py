@@ -2,8 +2,9 @@
 
 A page needs answers of others: the store, the list of incidents, a page made a moment ago. Whoever gives them may be
 slow, or hang. So an answer is asked for by one visitor on behalf of all who come meanwhile; nobody waits longer than
-a moment for it; once a wait was in vain nobody waits at all until an answer has come; a fault is not asked again at
-once; and an answer that could not be renewed is given with its age, so that the page can say how old it is.
+a moment for it; once a wait was in vain nobody waits as long again, whatever he asks of the same source, until an
+answer has come; a fault is not asked again at once; and an answer that could not be renewed is given with its age, so
+that the page can say how old it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import concurrent.futures
 import logging
 import threading
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from cloud.store import Retry
@@ -35,6 +37,13 @@ class Known(NamedTuple, Generic[V]):
     stale: bool
 
 
+class Source:
+    """Who answers questions of several kinds, the store for one: a wait for one of them in vain is one for all."""
+
+    def __init__(self) -> None:
+        self.vain_s = 0.0  # the longest wait in vain since it answered last
+
+
 class Remembered(Generic[K, V]):
     """Answers by key. All of it runs in one event loop; what may block is handed in through `aside`.
 
@@ -55,14 +64,16 @@ class Remembered(Generic[K, V]):
         worth: Callable[[V], bool] = lambda _: True,
         at_once: int = 1,
         most: int = 5_000,
+        source: Source | None = None,
     ) -> None:
         self._ask, self._clock, self._worth = ask, clock, worth
         self._keep_s, self._rest_s, self._patience_s = keep_s, rest_s, patience_s
-        self._most = most
+        self._most, self._source = most, source or Source()
         self._turn = asyncio.Semaphore(at_once)
         self._kept: dict[K, tuple[V, float]] = {}
         self._flights: dict[K, asyncio.Task[Known[V] | None]] = {}
         self._why = ""  # the last wait or question was in vain
+        self._fails = False  # the last question was
         self._rest_until_s = float("-inf")
 
     async def get(self, key: K, patience_s: float = 0.0) -> Known[V]:
@@ -81,7 +92,7 @@ class Remembered(Generic[K, V]):
             return await self._came(flight, patience_s) or Known(value, age_s, stale=True)
         fresh = await self._came(self._asked(key), patience_s)
         if fresh is None:
-            raise Retry(self._why, max(0.0, self._rest_until_s - self._clock.monotonic()))
+            raise Retry(self._why or "it answers nobody", max(0.0, self._rest_until_s - self._clock.monotonic()))
         return fresh
 
     def fresh(self, key: K) -> V | None:
@@ -98,15 +109,16 @@ class Remembered(Generic[K, V]):
         return self._flights[key]
 
     async def _came(self, flight: asyncio.Task[Known[V] | None] | None, patience_s: float) -> Known[V] | None:
-        """Wait for an answer, unless somebody already waited in vain. None when it did not come."""
-        if flight is None or self._why:
+        """Wait for an answer, unless somebody already waited as long in vain. None when it did not come."""
+        longest_s = inf if self._patience_s is None else max(self._patience_s, patience_s)
+        if flight is None or self._fails or longest_s <= self._source.vain_s:
             return None
-        longest_s = None if self._patience_s is None else max(self._patience_s, patience_s)
-        await asyncio.wait([flight], timeout=longest_s)
-        if not flight.done():
-            self._why = self._why or f"no answer within {longest_s} s"
-            return None
-        return flight.result()
+        await asyncio.wait([flight], timeout=None if longest_s == inf else longest_s)
+        if flight.done():
+            return flight.result()
+        self._source.vain_s = max(longest_s, self._source.vain_s)
+        self._why = f"no answer within {longest_s:g} s"
+        return None
 
     async def _fly(self, key: K) -> Known[V] | None:
         try:
@@ -120,7 +132,7 @@ class Remembered(Generic[K, V]):
             log.exception("question stumbled key=%r", key)
             self._failed(f"{type(error).__name__}: {error}")
         else:
-            self._why = ""
+            self._why, self._fails, self._source.vain_s = "", False, 0.0
             self._keep(key, value)
             return Known(value, 0.0, stale=False)
         finally:
@@ -136,7 +148,7 @@ class Remembered(Generic[K, V]):
         self._kept[key] = value, self._clock.monotonic()
 
     def _failed(self, why: str) -> None:
-        self._why = why
+        self._why, self._fails = why, True
         self._rest_until_s = self._clock.monotonic() + self._rest_s
 
     def _resting(self) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CSV, GEOJSON = "text/csv", "application/geo+json"
 ALL_S = 5.0  # of tens of thousands of trees
-TABLE_S = 2.0  # for each quantity: who takes a whole table away waits longer than a visitor
+TABLE_S = 0.5  # for each quantity: who takes a whole table away waits longer than a visitor
 
 
 class Trees:
@@ -37,7 +37,7 @@ class Trees:
     def __init__(self, answers: Answers, pictures: Pictures) -> None:
         self._answers, self._pictures = answers, pictures
         self._garden = answers.garden
-        self.past = Past(self._garden.store, self._garden.clock, self._garden.patience_s)
+        self.past = Past(self._garden.store, self._garden.clock, self._garden.patience_s, answers.store)
         self._all = Remembered(aside("ask-trees", self._features), self._garden.clock, ALL_S, patience_s=None)
 
     async def page(self, request: Request) -> Response:
