@@ -231,7 +231,10 @@ def described(bus: str, end: FarEnd) -> str:
     every_s = 0.2 if isinstance(end, Vanishing) else EVERY_S
     common = {"bus": bus, "every_s": every_s, "timeout_s": TIMEOUT_S}
     probes = [PROBE.format(channel=channel, address=at, **common) for at, channel in enumerate(end.probes, 1)]
-    return "".join([BUS.format(name=bus), *probes, MODEM.format(channel=end.modem, **common) if end.modem else ""])
+    settles = "settle_ms = 50\n" if isinstance(end, Vanishing) else ""  # two blocks of one length take that long more
+    return "".join(
+        [BUS.format(name=bus), settles, *probes, MODEM.format(channel=end.modem, **common) if end.modem else ""]
+    )
 
 
 def channels(end: FarEnd) -> list[str]:
