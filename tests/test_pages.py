@@ -380,6 +380,8 @@ def test_a_code_that_was_minted_answers_for_ever(world: World, state: str, statu
     title = catalogue("vi")[f"missing.{words}_title"].format(code=codes.shown(code)) if words else codes.shown(TREE)
     assert title in answer.text
     assert client(world).get(f"/T/{code}.json").status_code == (200 if state == "bound" else 404)
+    staff = client(world, staff_url="https://staff.goc.che.example").get(f"/T/{code}").text
+    assert (f'href="https://staff.goc.che.example/gan/{code}"' in staff) == (words == "blank")
 
 
 def test_a_tree_that_is_withheld_says_so_and_nothing_of_it_leaves(world: World) -> None:

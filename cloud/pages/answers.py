@@ -60,19 +60,21 @@ class Answers:
         """Say why there is no tree to see. A code that was minted answers for ever: only what was not is a 404."""
         code, registry = codes.normalise(typed), self.garden.registry
         kind = "slip" if code is None else registry.state(code)
+        staff = "" if self.garden.still else self.garden.staff_url
         return self.page(
             request,
             "missing.html",
             title=f"missing.{kind}_title",
             lead=f"missing.{kind}_lead",
             code=codes.shown(code) if code else echo(typed),
+            bind=f"{staff}/gan/{code}" if kind == "blank" and staff else "",
             status=404 if kind in {"slip", "unknown"} else 200,
         )
 
     def nowhere(self, request: Request, status: int = 404) -> Response:
         """Say that there is nothing at this address."""
         key = "missing.method" if status == 405 else "missing.lead"
-        return self.page(request, "missing.html", title="missing.title", lead=key, code="", status=status)
+        return self.page(request, "missing.html", title="missing.title", lead=key, code="", bind="", status=status)
 
     @property
     def public_url(self) -> str:

@@ -136,7 +136,13 @@ class _Site:
     async def broken(self, request: Request, _error: Exception) -> Response:
         """A fault of ours: the visitor gets a page without its inner parts, the log gets the traceback."""
         return self._answers.page(
-            request, "missing.html", title="missing.broken_title", lead="missing.broken_lead", code="", status=500
+            request,
+            "missing.html",
+            title="missing.broken_title",
+            lead="missing.broken_lead",
+            code="",
+            bind="",
+            status=500,
         )
 
     def _stale_ms(self, known: Known[Any] | None) -> int | None:

@@ -100,6 +100,7 @@ class Garden:
     coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
     photos: Path | None = None  # the folder that they lie in
+    staff_url: str = ""  # where a tag that is blank gets its tree
     licence: str = ""  # under which data is given away; "": nobody has said
     still: bool = False  # kept as files: what was a minute ago then is not when somebody reads it
     live_s: float = 900.0

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS change (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS change_of ON change (kind, key, id);
 CREATE INDEX IF NOT EXISTS change_in ON change (act);
+CREATE INDEX IF NOT EXISTS act_said ON act (what);
 """
 _APPEND_ONLY = (
     "CREATE TRIGGER IF NOT EXISTS {table}_kept_{verb} BEFORE {verb} ON {table} "
@@ -119,6 +120,11 @@ class Book:
             return None
         query = "SELECT max(id) FROM change WHERE kind = ? AND key = ?"
         return Held(record, self._db.execute(query, (kind, text_of(key))).fetchone()[0] or 0)
+
+    @property
+    def newest(self) -> int:
+        """Return the newest change: who reads rows after that knows of all up to it."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM change").fetchone()[0])
 
     def acts(self, limit: int, before: int | None = None) -> list[Act]:
         """Return what was done, newest first; `before` is the id of an act to go on from."""

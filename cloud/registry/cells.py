@@ -34,6 +34,7 @@ class Bad(Refused):
     """A cell or a row that cannot be right: words.toml says why and what to do."""
 
     def __init__(self, name: str, /, **facts: Any) -> None:
+        self.name, self.facts = name, facts
         self.column: str = facts.get("column", "")
         self.value: str = str(facts.get("value", ""))
         super().__init__("cloud.registry", "row", name, **facts)

@@ -89,6 +89,15 @@ class Draft:
                     found.append((record, bad))
         return found
 
+    def unchanged(self, kind: str, key: tuple[Any, ...], seen: int, but_for: str) -> None:
+        """Raise Bad where somebody but one person has changed a record after a change that its editor knew of."""
+        self._nobody_since(kind, key, seen, but_for)
+
+    def done(self, begins: str) -> bool:
+        """Tell whether there is an act already whose words begin so: what is sent twice is written once."""
+        query = "SELECT 1 FROM act WHERE what >= ? AND what < ? LIMIT 1"
+        return self._db.execute(query, (begins, begins + "\U0010ffff")).fetchone() is not None
+
     def whole(self, kind: str) -> dict[tuple[Any, ...], Record]:
         """Return every record of a kind by key, as it was when the act first asked."""
         if kind not in self._whole:
@@ -105,12 +114,12 @@ class Draft:
         was, becomes = (None if record is None else text_of(record) for record in (before, after))
         self.changes.append((kind, text_of(key), was, becomes))
 
-    def _nobody_since(self, kind: str, key: tuple[Any, ...], seen: int) -> None:
+    def _nobody_since(self, kind: str, key: tuple[Any, ...], seen: int, but_for: str = "") -> None:
         query = (
             "SELECT change.id, kind, before, after, who, at_ms FROM change JOIN act ON act.id = act "
-            "WHERE kind = ? AND key = ? AND change.id > ? ORDER BY change.id DESC LIMIT 1"
+            "WHERE kind = ? AND key = ? AND change.id > ? AND who != ? ORDER BY change.id DESC LIMIT 1"
         )
-        refuse(self._db.execute(query, (kind, text_of(key), seen)).fetchone())
+        refuse(self._db.execute(query, (kind, text_of(key), seen, but_for)).fetchone())
 
     def _judge(self, record: Record) -> None:
         for column, kind, code in references(record):

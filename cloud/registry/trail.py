@@ -62,4 +62,12 @@ def refuse(meanwhile: tuple[Any, ...] | None) -> None:
         *told, who, at_ms = meanwhile
         change = change_of(*told)
         when = hanoi(at_ms).strftime("%Y-%m-%d %H:%M")
-        raise Bad("changed", kind=change.kind, key=spoken(change.key), who=who, when=when, changes=difference(change))
+        raise Bad(
+            "changed",
+            kind=change.kind,
+            key=spoken(change.key),
+            who=who,
+            when=when,
+            changes=difference(change),
+            act=(change, who, at_ms),
+        )

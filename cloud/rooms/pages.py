@@ -104,6 +104,7 @@ def garden_of(
         public_url=config.http.public_url or near,
         coverage=Coverage(current, latest, store, clock),
         photos=Path(config.data.path) / PHOTOS,
+        staff_url=config.staff.public_url.rstrip("/") or f"http://{config.staff.host}:{config.staff.port}",
         licence=config.garden.licence,
         incidents=lambda: read_incidents(journal, SHOWN, of_people),
         **how,

@@ -30,6 +30,15 @@ HEADERS = {
 }
 
 
+SCRIPTED = HEADERS | {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; style-src 'self'; "
+        "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(), geolocation=(self), microphone=()",
+}
+
+
 class Above:
     """The application under the headers that all answers carry; who asks for another host is told so and no more."""
 

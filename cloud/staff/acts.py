@@ -74,7 +74,7 @@ def _one(visit: Visit, *, why: str = "", status: int = 200) -> Response:
     if not found:
         return visit.told("missing", status=404)
     access = visit.somebody.access
-    shown = [_difference(visit, change) for change in changes if access in READ[change.kind]]
+    shown = [difference(visit, change) for change in changes if access in READ[change.kind]]
     return visit.page(
         "act.html",
         status=status,
@@ -86,11 +86,16 @@ def _one(visit: Visit, *, why: str = "", status: int = 200) -> Response:
     )
 
 
-def _difference(visit: Visit, change: Change) -> Difference:
+def difference(visit: Visit, change: Change) -> Difference:
+    """Return a change as people read it: what a choice is called, not how it lies in the registry."""
     before, after = ({} if one is None else write(one) for one in (change.before, change.after))
     how = "new" if change.before is None else "gone" if change.after is None else "changed"
     names = [name for name in before | after if before.get(name, "") != after.get(name, "")]
-    cells = [(visit.s.label(change.kind, name), before.get(name, ""), after.get(name, "")) for name in names]
+    s = visit.s
+    cells = [
+        (s.label(change.kind, name), s.word(name, before.get(name, "")), s.word(name, after.get(name, "")))
+        for name in names
+    ]
     record = change.after or change.before
     assert record is not None
     return Difference(change.kind, visit.s.name(record) or spoken(key_of(record)), how, cells)

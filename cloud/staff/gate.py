@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
+from cloud.staff.above import SCRIPTED
 from cloud.staff.access import ANYBODY, MATRIX
 from cloud.staff.form import read
 from cloud.staff.shelf import NotYet
@@ -126,12 +127,16 @@ class Gate:
 
     def _handled(self, way: Way, visit: Visit) -> Response:
         try:
-            return way.handler(visit)
+            answer = way.handler(visit)
         except NotYet:
             return visit.told("not_yet", status=503)
         except (sqlite3.Error, OSError):
             log.exception("nothing was written way=%r", way.name)
             return visit.told("disk", status=503)
+        if way.script:
+            for name, value in SCRIPTED.items():
+                answer.headers.setdefault(name, value)
+        return answer
 
     def _visit(self, way: Way | None, request: Request) -> Visit:
         query = list(request.query_params.multi_items())

@@ -42,19 +42,14 @@ def send(visit: Visit) -> Response:
         return _form(visit, texts, why="photo.no_file")
     if len(upload.body) > PHOTO.size:
         return visit.told("too_long", status=413, limit=f"{PHOTO.size / 1e6:.1f}")
-    texts["code"] = hashlib.sha256(upload.body).hexdigest()[:16]
+    texts["code"] = code_of(upload.body)
     record, bads = judged("photo", texts)
     if record is None:
         return _form(visit, texts, bads=bads)
-    try:
-        told = read_aside(READER, "photo", upload.body, PHOTO)
-    except Unreadable:
-        log.exception("photo not read")
-        return _form(visit, texts, why="photo.no_photo")
-    pictures = msgspec.msgpack.decode(told, type=Pictures)
+    pictures = made_anew(upload.body)
     if pictures.why:
         return _form(visit, texts, why=f"photo.{pictures.why}")
-    kept = _keep(visit.staff.photos, texts["code"], pictures)
+    kept = keep(visit.staff.photos, texts["code"], pictures)
     try:
         with visit.staff.shelf.act(visit.who, f"photo {texts['code']}") as draft:
             draft.put([record], 0)
@@ -76,7 +71,21 @@ def picture(visit: Visit) -> Response:
     return Response(path.read_bytes(), media_type=TYPES[named[3]])
 
 
-def _keep(folder: Path, code: str, pictures: Pictures) -> list[Path]:
+def code_of(body: bytes) -> str:
+    """Return the code of a photo: the same file is the same photo."""
+    return hashlib.sha256(body).hexdigest()[:16]
+
+
+def made_anew(body: bytes) -> Pictures:
+    """Return the pictures that are made of a photo in a process of its own, or why there are none."""
+    try:
+        return msgspec.msgpack.decode(read_aside(READER, "photo", body, PHOTO), type=Pictures)
+    except Unreadable:
+        log.exception("photo not read")
+        return Pictures(why="no_photo")
+
+
+def keep(folder: Path, code: str, pictures: Pictures) -> list[Path]:
     """Write all pictures of a photo, each whole or not at all; return those that were not there."""
     folder.mkdir(mode=0o700, exist_ok=True)
     made: list[Path] = []

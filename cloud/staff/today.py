@@ -75,6 +75,7 @@ class Today(msgspec.Struct, frozen=True):
     alarms: list[Alarm]
     sensors: list[Sensor]
     quantities: frozenset[str] = frozenset()  # that anything ever told
+    unbound: tuple[tuple[str, str], ...] = ()  # (gateway, channel) of what was heard and hangs nowhere
 
     def ill(self) -> list[Sensor]:
         """Return the sensors that somebody should look at, the longest silent first; at the others somebody does."""
@@ -145,7 +146,7 @@ class Gatherer:
             until_ms = rests.get(where, NEVER).until_ms(now_ms)
             sensors.append(replace(self._sensor(one, newest.get(where, []), end_ms), rests_until_ms=until_ms))
         told = frozenset(one.quantity for samples in newest.values() for one in samples)
-        return Today(now_ms, self._alarms(), sensors, told)
+        return Today(now_ms, self._alarms(), sensors, told, tuple(sorted(newest.keys() - bound.keys())))
 
     def _sensor(self, bound: Binding, newest: Sequence[Sample], end_ms: int) -> Sensor:
         series = {

@@ -17,7 +17,10 @@ FORM_BYTES = 400_000  # a story of 20,000 letters, each of nine bytes as forms s
 
 @dataclass(frozen=True)
 class Way:
-    """One way in. `name` is its row in `access.MATRIX`, `chapter` that of the handbook; `limit` of what it is sent."""
+    """One way in. `name` is its row in `access.MATRIX`, `chapter` that of the handbook; `limit` of what it is sent.
+
+    `script` marks the few answers that may run our own scripts, and ask where the telephone is.
+    """
 
     name: str
     path: str
@@ -26,6 +29,7 @@ class Way:
     post: bool = False
     door: bool = False
     limit: int = FORM_BYTES
+    script: bool = False
 
     @property
     def method(self) -> str:

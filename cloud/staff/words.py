@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cloud.registry.cells import Bad
     from cloud.registry.kinds import Record
 
+_NUMBER = re.compile(r"^ [0-9a-f]{32} ")  # of what was bound in the field
 _AGES = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000))
 _BROWSERS = (("Edg", "Edge"), ("Firefox", "Firefox"), ("CriOS", "Chrome"), ("Chrome", "Chrome"), ("Safari", "Safari"))
 _MACHINES = (
@@ -78,7 +80,7 @@ class Speaker:
         told = _words()["act_of"]
         for begins, row in told.items():
             if what.startswith(begins.replace("_", " ")):
-                rest = what.removeprefix(begins.replace("_", " ")).strip(" ,")
+                rest = _NUMBER.sub("", what.removeprefix(begins.replace("_", " "))).strip(" ,")
                 return str(row[self.lang]).format(rest=rest.rpartition("/")[2])
         kind, _, key = what.partition(" ")
         return f"{self.say(f'kind.{kind}')}: {key}" if kind in _words()["kind"] else what

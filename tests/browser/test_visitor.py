@@ -86,7 +86,8 @@ STRUCTURE = """() => {
     if (!document.querySelector(q)) bad.push('no ' + q);
   all('a:not(.skip),button:not([hidden]),summary,input:not([type=hidden])').forEach(e => {
     const height = e.getBoundingClientRect().height;
-    if (height < 43.5) bad.push('target ' + height + ': ' + e.textContent.trim().slice(0, 30)) });
+    const shown = e.getClientRects().length;
+    if (shown && height < 43.5) bad.push('target ' + height + ': ' + e.textContent.trim().slice(0, 30)) });
   return bad;
 }"""
 

@@ -1,0 +1,145 @@
+"""What was bound in the field, as it arrives: perhaps days later, perhaps twice, perhaps after somebody else's work.
+
+It is written once, whole, as an act of the registry; where anything that it rests on has changed since the telephone
+saw it, it is not written, and both sides are told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+from starlette.responses import JSONResponse, Response
+
+from cloud.clock import hanoi
+from cloud.registry import codes
+from cloud.registry.cells import Bad
+from cloud.registry.draft import Rejected
+from cloud.registry.hanging import corrected, hung
+from cloud.registry.kinds import Binding, Tag, Tree
+from cloud.staff import field
+from cloud.staff.acts import difference
+from cloud.staff.fieldwork import Refused, photo, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloud.registry.draft import Draft
+    from cloud.registry.kinds import Record
+    from cloud.registry.trail import Change
+    from cloud.staff.fieldwork import Work
+    from cloud.staff.visit import Visit
+
+
+class Before(Exception):
+    """It was written when it came the first time."""
+
+
+def send(visit: Visit) -> Response:
+    """Write one binding, or say why not."""
+    try:
+        asked = read(visit)
+        return _answer(visit, "done", [visit.s.say("field.done", what=_written(visit, asked))])
+    except Before:
+        return _answer(visit, "done", [visit.s.say("field.before")])
+    except Refused as refused:
+        lines = [visit.s.say(f"field.{refused.word}", **refused.facts)]
+    except Rejected as rejected:
+        lines = [visit.s.why(bad) for _, bad in rejected.faults]
+    except Bad as bad:
+        if bad.name == "changed":
+            return _answer(visit, "conflict", [_mine(visit, asked), _theirs(visit, *bad.facts["act"])])
+        lines = [visit.s.why(bad)]
+    return _answer(visit, "refused", lines)
+
+
+def _written(visit: Visit, asked: Work) -> str:
+    """Write it with its photo, both or neither; return what was written."""
+    taken, made = photo(visit, asked)
+    try:
+        with visit.staff.shelf.act(visit.who, f"{asked.act}{asked.what} → {':'.join(asked.place)}") as draft:
+            _write(visit, draft, asked)
+            if taken:
+                draft.put([taken])
+    except BaseException:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
+    return _mine(visit, asked)
+
+
+def _write(visit: Visit, draft: Draft, asked: Work) -> None:
+    """Change what is asked for, where nobody else has changed anything that it rests on. Raises Before, Refused."""
+    if draft.done(asked.act):
+        raise Before
+
+    def rests_on(kind: str, key: tuple[Any, ...]) -> None:
+        draft.unchanged(kind, key, asked.seen, visit.who)
+
+    kind, code = asked.place
+    place = next((one for one in visit.staff.shelf.rows(kind) if getattr(one, "code", "") == code), None)
+    if kind != "hamlet":
+        rests_on(kind, (code,))
+    if place is None or (isinstance(place, Tree) and place.state != "alive"):
+        raise Refused("no_such_place", place=code)
+    (_bind_tag if asked.tag else _hang)(visit, draft, asked, rests_on)
+
+
+def _bind_tag(visit: Visit, draft: Draft, asked: Work, rests_on: Callable[[str, tuple[Any, ...]], None]) -> None:
+    code = codes.normalise(asked.tag)
+    if code is None:
+        raise Refused("tag_slip")
+    if any(getattr(one, "code", "") == code for one in visit.staff.shelf.rows("tree")):
+        raise Refused("tag_tree")
+    tag = next((one for one in visit.staff.shelf.rows("tag") if isinstance(one, Tag) and one.code == code), None)
+    if tag is None:
+        raise Refused("tag_unknown")
+    if tag.state == "bound" and tag.tree == asked.place[1]:
+        return
+    rests_on("tag", (code,))
+    if tag.state == "retired":
+        raise Refused("tag_retired")
+    draft.put([replace(tag, state="bound", tree=asked.place[1], bound_on=asked.day)])
+
+
+def _hang(visit: Visit, draft: Draft, asked: Work, rests_on: Callable[[str, tuple[Any, ...]], None]) -> None:
+    rows = [one for one in visit.staff.shelf.rows("binding") if isinstance(one, Binding)]
+    if asked.how == "correct":
+        change = corrected(rows, asked.sensor, asked.place, asked.day)
+    else:
+        change = hung(rows, asked.sensor, asked.place, asked.day, instead=asked.instead, device=asked.device)
+    if not (change.put or change.gone):
+        return
+    for key in change.rests_on:
+        rests_on("binding", key)
+    for key in change.gone:
+        draft.remove("binding", key)
+    draft.put(change.put)
+
+
+def _answer(visit: Visit, state: str, lines: list[str]) -> Response:
+    """Return what became of it: for a script as JSON, else as the page, with what was said above the form."""
+    status = {"done": 200, "conflict": 409, "refused": 422}[state]
+    if visit.given("as") == "json":
+        with visit.staff.shelf.book() as book:
+            return JSONResponse({"state": state, "lines": lines, "seen": book.newest}, status)
+    return field.page(visit, tag=visit.given("tag")[:12], status=status, told=(state, lines))
+
+
+def _mine(visit: Visit, asked: Work) -> str:
+    rows: list[Record] = visit.staff.shelf.rows(asked.place[0])
+    name = next((visit.s.name(one) for one in rows if getattr(one, "code", "") == asked.place[1]), asked.place[1])
+    what = codes.shown(asked.what) if codes.normalise(asked.what) else asked.what
+    return visit.s.say("field.pair", what=what, place=f"{name} ({asked.place[1]})", day=f"{asked.day:%d/%m/%Y}")
+
+
+def _theirs(visit: Visit, change: Change, who: str, at_ms: int) -> str:
+    """Return what somebody else did meanwhile, in the words of the screens."""
+    s = visit.s
+    trees = {getattr(one, "code", ""): s.name(one) for one in visit.staff.shelf.rows("tree")}
+    told = difference(visit, change)
+    cells = [
+        f"{label}: {' → '.join(f'{trees[value]} ({value})' if value in trees else value or '—' for value in values)}"
+        for label, *values in told.cells
+    ]
+    return s.say("field.meanwhile", who=who, when=f"{hanoi(at_ms):%H:%M %d/%m/%Y}", changes="; ".join(cells))

@@ -1,0 +1,79 @@
+// What was bound without signal waits here, in the telephone's own database, until the server says that it is written.
+// Each has a number of its own: what is sent twice, by two tabs or after an answer that was lost, is written once.
+const Queue = {
+  open() {
+    return this.db ??= new Promise((done, fail) => {
+      const asked = indexedDB.open("gocche-gan", 1);
+      asked.onupgradeneeded = () => asked.result.createObjectStore("waiting", { keyPath: "id" });
+      asked.onsuccess = () => done(asked.result);
+      asked.onerror = () => fail(asked.error);
+    });
+  },
+
+  async turn(mode, work) {
+    const db = await this.open();
+    return new Promise((done, fail) => {
+      const turn = db.transaction("waiting", mode, { durability: "strict" });
+      const asked = work(turn.objectStore("waiting"));
+      turn.oncomplete = () => done(asked.result);
+      turn.onabort = () => fail(turn.error);
+    });
+  },
+
+  async all() {
+    return (await this.turn("readonly", kept => kept.getAll())).sort((a, b) => a.made - b.made);
+  },
+
+  keep(one) { return this.turn("readwrite", kept => kept.put(one)); },
+  drop(id) { return this.turn("readwrite", kept => kept.delete(id)); },
+
+  // Send what waits, in the order in which it was done. Returns what kept it from being sent (a word of the page), and
+  // what was written meanwhile.
+  send() {
+    const work = () => this.sendAll();
+    return navigator.locks ? navigator.locks.request("gocche-gan", work) : work();
+  },
+
+  async sendAll() {
+    const waiting = (await this.all()).filter(one => one.state === "waiting"), written = [];
+    let why = "";
+    if (!waiting.length) return { why, written };
+    const got = await this.ask("/gan/ve.json", 15e3);
+    if (typeof got === "string") return { why: got, written };
+    const { token, who } = await got.json();
+    for (const one of waiting) {
+      if (one.who !== who) { why ||= "other_person"; continue; } // who did it is who signs for it
+      const form = new FormData();
+      const ago = Math.max(0, Math.round((Date.now() - one.made) / 1e3)); // its clock may be wrong: how long ago is not
+      for (const [name, value] of Object.entries({ token, as: "json", ago, ...one.fields })) form.append(name, value);
+      if (one.photo) form.append("photo", one.photo, "photo.jpg");
+      const answer = await this.ask("/gan/gui", 120e3, { method: "POST", body: form });
+      const told = typeof answer === "string" ? null : await answer.json().catch(() => null);
+      if (!told) return { why: answer === "sign_in" ? answer : "offline", written };
+      if (told.state === "done") { await this.drop(one.id); written.push(...told.lines); }
+      else await this.keep({ ...one, state: told.state, told });
+    }
+    return { why, written };
+  },
+
+  async ask(path, patience, how) {
+    try {
+      const got = await fetch(path, { redirect: "manual", signal: AbortSignal.timeout(patience), ...how });
+      if (got.type === "opaqueredirect") return "sign_in";
+      if (got.status === 403) return "forbidden";
+      return [200, 409, 422].includes(got.status) ? got : "offline";
+    } catch {
+      return "offline";
+    }
+  },
+};
+
+// the first screen says what still waits, and sends it: nobody needs to remember
+if (self.document) addEventListener("DOMContentLoaded", async () => {
+  const note = document.getElementById("unsent");
+  if (!note) return;
+  await Queue.send();
+  const { length } = await Queue.all();
+  note.textContent = note.dataset.words.replace("{n}", length);
+  note.parentElement.hidden = !length;
+});
