@@ -119,7 +119,11 @@ def cloud(options: argparse.Namespace) -> int:
     if options.check or options.tried:
         from gocche.check import check_cloud
 
-        return check_cloud(_cloud_config(options, running=False), tried_too=options.tried)
+        config = _cloud_config(options, running=False)
+        try:
+            return check_cloud(config, tried_too=options.tried)
+        except sqlite3.Error as error:
+            return failed(error, config.data.path)
     config = _cloud_config(options)
     if options.room:
         return _room(options, config)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloud.config import load as load_config
 from cloud.registry import codes
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
@@ -35,6 +38,7 @@ from cloud.registry.map import away_m, distance_m
 from cloud.registry.sheets import STEMS, SheetError, comma, geojson, workbook
 from cloud.registry.trail import difference
 from cloud.registry.transfer import bring, load, read_any
+from cloud.rooms.check import check
 from settings.words import Taken
 from tests.rules.garden import HandClock
 
@@ -374,6 +378,27 @@ def test_a_room_sees_a_change_at_its_next_look_and_keeps_what_it_read_when_the_f
     seen.look()
     assert "registry.db" in seen.why
     assert seen.now.trees["7K3MQP"].name_en == "Old tree"
+
+
+@pytest.mark.parametrize("ill", ["damaged", "newer"])
+def test_a_room_begins_although_the_registry_cannot_be_read_and_the_world_is_shown_nothing_old(
+    tmp_path: Path, ill: str
+) -> None:
+    """A damaged registry ended the whole server: no reading was stored and no smoke told."""
+    path = tmp_path / "registry.db"
+    if ill == "damaged":
+        path.write_bytes(b"damage" * 1000)
+    else:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA user_version = 99")
+    alerts, public = (Live(path, BEFORE, HandClock(), private=one, makes=one) for one in (True, False))
+    assert "registry.db" in alerts.why
+    assert "registry.db" in public.why
+    assert len(alerts.now.contacts) == 3, "those of the tables are better than nobody"
+    assert not public.now.trees, "what has been taken back since is not shown again"
+    folder = str(tmp_path)
+    config = load_config(Path(__file__).parents[1] / "config" / "cloud.toml")
+    check(msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=folder)))
 
 
 def test_a_code_is_minted_once_in_the_alphabet() -> None:

@@ -12,6 +12,7 @@ from cloud.registry.book import Book
 from cloud.registry.kinds import KINDS, Consent
 from cloud.registry.sheets import SheetError
 from cloud.registry.transfer import bring, load, read_any
+from settings.words import Taken
 
 if TYPE_CHECKING:
     import threading
@@ -58,8 +59,9 @@ class Live:
     """`now` is what was read last: of the registry, and of its tables while there is none.
 
     `private` rooms read people, too. The room that the world looks at does not: it reads consents, and keeps of them
-    no more than what they let be seen today. One room `makes` it where there is none, and tries until the disk takes
-    it. Raises SheetError.
+    no more than what they let be seen today; it shows nothing while there is a registry that it cannot read, for what
+    the tables said may be the garden's own by now. One room `makes` it where there is none, and tries until the disk
+    takes it. Raises SheetError.
     """
 
     def __init__(self, path: Path, folder: Path, clock: Clock, *, private: bool, makes: bool = False) -> None:
@@ -71,7 +73,8 @@ class Live:
         self.why = ""  # why `now` may be out of date
         self.now = Registry({})
         if not self.look():
-            self.now = self._shown(load(folder, self._kinds))
+            tables = private or self.why == NOT_YET
+            self.now = self._shown(load(folder, self._kinds)) if tables else Registry({})
 
     def look(self) -> bool:
         """Read it again if it has changed; tell whether it could be read. If not, what was read before stays."""
@@ -89,6 +92,8 @@ class Live:
                 self._version = version
         except SheetError as error:
             return self._ill(f"registry: not made yet: {error}")
+        except Taken as error:
+            return self._ill(f"registry: {error}")
         except sqlite3.Error as error:
             known = self._makes or self._path.exists()
             return self._ill(f"registry: {self._path}: {error}" if known else NOT_YET)
