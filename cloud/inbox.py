@@ -8,6 +8,7 @@ not answered, because the room died, is taken again: what is asked must bear bei
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cloud.store import Retry
-from disk.form import last, whole
+from disk.form import is_damaged, last, set_aside, whole
 from disk.lock import is_held, lock_of, take_lock
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
 
+log = logging.getLogger(__name__)
 MOST_OPEN = 1_000  # questions that wait: beyond it nobody takes them
 MAX_BYTES = 64 * 1024  # of a question
 KEPT_MS = 86_400_000  # an answered one, for whoever asked
@@ -107,10 +109,7 @@ class Inbox:
         self._path, self._clock = path_of(folder, room), clock
         self._lock = take_lock(lock_of(self._path), "cloud.config", "inbox", path=self._path)
         try:
-            self._file = _File(self._path)
-            with self._file.changing() as db:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
+            self._file = _found(self._path)
         except BaseException:
             os.close(self._lock)
             raise
@@ -147,14 +146,26 @@ class Inbox:
             self._lock = -1
 
 
+def _found(path: Path) -> _File:
+    """Return the file with its tables; a damaged one is set aside: questions can be asked again, readings cannot."""
+    try:
+        return _File(path, _SCHEMA)
+    except sqlite3.DatabaseError as error:
+        if not is_damaged(error):
+            raise
+        log.exception("inbox was damaged and is set aside: ask again file=%s", set_aside(path))
+        return _File(path, _SCHEMA)
+
+
 class _File:
     """A connection whose commits survive a power cut, for any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: str = "") -> None:
         self._path, self._turn = path, threading.Lock()
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             last(self._db)
+            self._db.executescript(schema)
         except sqlite3.Error:
             self._db.close()
             raise

@@ -5,23 +5,47 @@ A file of an older form is brought forward, step by step; one of a newer form is
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import itertools
+import sqlite3
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from settings.words import Taken
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})  # primary codes of what a file may be ill with
+
 
 def form_of(db: sqlite3.Connection, path: Path | None, known: int) -> int:
-    """Return the form of a file, 0 before its tables are made. Raises Taken for a form beyond those `known`."""
-    form = int(db.execute("PRAGMA user_version").fetchone()[0])
+    """Return the form of a file, 0 before its tables are made. Raises Taken for a form beyond those `known`.
+
+    What SQLite raises has the file as a note: its own words do not name it.
+    """
+    try:
+        form = int(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error as error:
+        error.add_note(str(path))
+        raise
     if form > known:
         raise Taken("settings", "file", "newer", path=path, version=form, known=known)
     return form
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Tell whether SQLite found that a file is none of its own, or no whole one."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file, with its log, another name for a person to read, and return it. Raises OSError."""
+    aside = next(one for n in itertools.count(1) if not (one := path.with_name(f"{path.name}.damaged-{n}")).exists())
+    for end in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + end).replace(f"{aside}{end}")
+    return aside
 
 
 def last(db: sqlite3.Connection) -> None:

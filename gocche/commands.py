@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from disk.form import is_damaged
 from gocche.address import address
 from gocche.words import Refused, both
 from settings import words as sentences
@@ -34,7 +35,8 @@ def refused(error: sentences.Refused) -> int:
 
 def failed(error: Exception, folder: object) -> int:
     """Say what the machine refuses; systemd tries again after this code, and not after that of `refused`."""
-    refused(Refused("command", "machine", folder=folder, why=error))
+    place = next(iter(getattr(error, "__notes__", ())), folder)  # the file, where SQLite was asked of one
+    refused(Refused("command", "damaged" if is_damaged(error) else "machine", folder=place, why=error))
     return EXIT_FAILED
 
 

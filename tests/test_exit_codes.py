@@ -136,6 +136,14 @@ def test_a_password_file_that_cannot_be_read_is_2_for_the_server(tmp_path: Path)
     assert one_sentence(said, "[broker]", "nowhere"), said
 
 
+def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "staff.db").write_bytes(b"garbage" * 4_000)
+    code, said = cloud(tmp_path, "--room", "staff")
+    assert code == 1
+    assert one_sentence(said, "staff.db", "is damaged", "gocche restore"), said
+
+
 @pytest.fixture
 def devices(tmp_path: Path) -> Path:
     file = tmp_path / "devices.toml"

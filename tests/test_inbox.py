@@ -79,6 +79,18 @@ def test_it_survives_who_asked_and_who_took_it(tmp_path: Path, clock: Clock) -> 
     again.close()
 
 
+def test_a_damaged_inbox_is_set_aside_and_keeps_no_room_from_starting(tmp_path: Path, clock: Clock) -> None:
+    """Readings were stored no more, because a file of questions was damaged."""
+    path = path_of(tmp_path, "alerts")
+    path.write_bytes(b"garbage" * 4_000)
+    made, asker = Inbox(tmp_path, "alerts", clock), Asker(tmp_path, "alerts", clock)
+    asker.ask("acknowledge", {"incident": 7})
+    assert [one.body for one in made.take()] == [{"incident": 7}]
+    asker.close()
+    made.close()
+    assert path.with_name(f"{path.name}.damaged-1").read_bytes() == b"garbage" * 4_000
+
+
 def test_one_takes_and_the_second_is_told_who_was_first(inbox: Inbox, asker: Asker, tmp_path: Path) -> None:
     with pytest.raises(Taken, match=rf"process {os.getpid()} already takes what is asked in .*alerts.db") as second:
         Inbox(tmp_path, "alerts", SystemClock())

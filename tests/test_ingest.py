@@ -452,7 +452,7 @@ def test_a_quarantine_that_rots_is_set_aside_and_ingest_goes_on(tmp_path, caplog
         anew = opened(file)
         assert anew.keep([Unstorable("sg-01", (EPOCH, number, 1), "why", b"x", NOW)]) == [True]
         anew.close()
-        assert (tmp_path / f"quarantine.damaged-{number}").read_bytes() == b"garbage" * 4_000
+        assert (tmp_path / f"quarantine.db.damaged-{number}").read_bytes() == b"garbage" * 4_000
     again = opened(file)
     assert [case.first for case in again.cases()] == [2], "a good one is left as it is"
     again.close()

@@ -18,7 +18,7 @@ import threading
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from disk.form import last
+from disk.form import DAMAGED, is_damaged, last, set_aside
 from disk.lock import lock_of, take_lock
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 BUSY_S = 5.0  # for whoever else holds the file
 AGAIN_S = 1.0  # the same, when it is only tried whether it takes something again
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_TAKES_NOTHING = _DAMAGED | {
+_TAKES_NOTHING = DAMAGED | {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_READONLY,
@@ -92,7 +91,7 @@ class Site:
             self._lay_out(memory)
             self._complete = self._fill(memory)
             self._memory, self.uri = memory, name
-            self._damaged = _code(fault) in _DAMAGED
+            self._damaged = is_damaged(fault)
             self.why = str(fault)
             LOG.error("journal-in-memory file=%s complete=%s why=%r", self._path, self._complete, self.why)
             return True
@@ -111,7 +110,7 @@ class Site:
                         self._write_back(db, memory)
             except (sqlite3.Error, OSError) as fault:
                 self.uri, self.why = memory, str(fault)
-                self._damaged |= _code(fault) in _DAMAGED
+                self._damaged |= is_damaged(fault)
                 return False
             LOG.warning("journal-in-its-file-again file=%s was=%r", self._path, self.why)
             self._memory.close()
@@ -174,11 +173,7 @@ class Site:
 
     def _set_aside(self) -> None:
         """Give a damaged file another name: a new one takes its place, with what was read of it."""
-        names = (self._path.with_name(f"{self._path.name}.damaged-{n}") for n in itertools.count(1))
-        aside = next(name for name in names if not name.exists())
-        for end in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                self._path.with_name(f"{self._path.name}{end}").replace(f"{aside}{end}")
+        aside = set_aside(self._path)
         LOG.error("journal-set-aside file=%s as=%s: read it with sqlite3 .recover", self._path, aside)
         self._damaged, self._complete = False, True
 

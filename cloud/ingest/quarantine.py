@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.store import Retry
-from disk.form import bring_forward, form_of
+from disk.form import bring_forward, form_of, is_damaged, set_aside
 from wire import codec
 from wire.batch import Identity
 
@@ -218,14 +218,9 @@ def opened(path: Path, limit_bytes: int = LIMIT_BYTES) -> Quarantine:
     try:
         return Quarantine(path, limit_bytes)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        if not is_damaged(error):
             raise
-        number = next(n for n in range(1, 1_000) if not path.with_suffix(f".damaged-{n}").exists())
-        aside = path.with_suffix(f".damaged-{number}")
-        path.rename(aside)
-        for name in ("-wal", "-shm"):
-            path.with_name(path.name + name).unlink(missing_ok=True)
-        log.exception("quarantine was damaged and is set aside file=%s", aside)
+        log.exception("quarantine was damaged and is set aside file=%s", set_aside(path))
         return Quarantine(path, limit_bytes)
 
 
