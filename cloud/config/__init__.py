@@ -104,12 +104,14 @@ def load(path: Path, *, running: bool = True, room: str = "") -> CloudConfig:
     _http(file, http)
     staff = convert(file, "[staff]", text.one(file, tables, "staff"), Staff)
     _staff(file, staff, http)
+    health = _health(file, text.beside(file, text.one(file, tables, "health")), running=running, asked=not room)
+    _ports(file, http=http, staff=staff, health=health)
     return CloudConfig(
         convert(file, "[data]", text.one(file, tables, "data"), Data),
         broker,
         http,
         staff,
-        _health(file, text.beside(file, text.one(file, tables, "health")), running=running, asked=not room),
+        health,
         convert(file, "[garden]", text.one(file, tables, "garden"), Garden),
         store,
         _table(file, "alerts", text.one(file, tables, "alerts")),
@@ -172,6 +174,16 @@ def _health(file: File, table: object, *, running: bool, asked: bool) -> Health:
     elif health.host not in LOOPBACK:
         raise ConfigError(file, "[health] host", "health_open", value=shown(health.host), known=", ".join(LOOPBACK))
     return health
+
+
+def _ports(file: File, **listening: Http | Staff | Health) -> None:
+    """Refuse two that would listen at one port: the server would start again and again and never be up."""
+    held: dict[int, str] = {}
+    for name, one in listening.items():
+        if other := held.get(one.port):
+            raise ConfigError(file, f"[{name}] port", "port_twice", value=shown(one.port), other=f"[{other}]")
+        if one.port:
+            held[one.port] = name
 
 
 def _tables(file: File, tables: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from cloud.config.tables import ROOMS
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import known
 from cloud.store import check_store, open_store
+from settings.words import Taken
 
 if TYPE_CHECKING:
     import socket
@@ -51,6 +54,16 @@ def step_back(name: str) -> None:
 def registry_of(config: CloudConfig) -> Registry:
     """Return the registry that the rooms of a configuration read, or will read. Raises SheetError."""
     return known(Path(config.data.path) / REGISTRY, config.folder / config.garden.path)
+
+
+def check_tables(config: CloudConfig) -> None:
+    """Raise SheetError where the first start could not make a registry of its tables.
+
+    What befell a registry that is there is for the rooms that read it to say: it must not keep readings from being
+    stored and smoke from being told.
+    """
+    with suppress(sqlite3.Error, Taken):
+        registry_of(config)
 
 
 def store_of(config: CloudConfig, *, writer: bool) -> Store:

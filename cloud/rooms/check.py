@@ -7,9 +7,7 @@ disk will fill. Nothing is written or sent.
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +17,11 @@ import msgspec
 from cloud.alerts import wiring
 from cloud.alerts.channels import GiveUp
 from cloud.alerts.channels import Retry as NotNow
-from cloud.rooms import registry_of
+from cloud.rooms import check_tables, registry_of
 from cloud.store import Retry, check_store, open_store
 from cloud.stream.connection import Stream
 from settings import credentials
 from settings.finding import Finding
-from settings.words import Taken
 from wire import topics
 
 if TYPE_CHECKING:
@@ -61,14 +58,12 @@ class Yearly(msgspec.Struct, frozen=True):
 def check(config: CloudConfig, *, running: bool = True) -> None:
     """Refuse what a room would refuse. Without `running` what only the service may read is passed over.
 
-    Raises Refused: ConfigError for the file, SheetError for one of the garden's. What befell the registry's own file
-    is for the rooms that read it to say: it must not keep readings from being stored and smoke from being told.
+    Raises Refused: ConfigError for the file, SheetError for one of the garden's.
     """
     for place, one in config.accounts():
         check_store(config.file, one.store, running=running, place=f"[store{place}]")
     wiring.check(config, running=running)
-    with suppress(sqlite3.Error, Taken):
-        registry_of(config)
+    check_tables(config)
 
 
 def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
