@@ -9,6 +9,7 @@ from cloud.alerts import wiring
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import Live
 from cloud.rooms import store_of
+from cloud.rooms.life import collect_rarely
 from cloud.stream.connection import Stream
 from cloud.stream.follower import Follower
 from wire import topics
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.config import CloudConfig
 
+POINTS = 200_000  # stay for a quarter of an hour, are no rings, and were counted as what might be some
 LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached", "rules_slow")
 
 
@@ -52,6 +54,7 @@ class AlertsRoom:
 
     def start(self) -> None:
         """Connect to the broker."""
+        collect_rarely(POINTS)
         self._stream.start()
 
     def stop(self) -> None:

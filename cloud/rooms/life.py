@@ -180,13 +180,13 @@ def _bounded(fact: Any) -> Any:
     return fact[: LONGEST_FACT // 4] if isinstance(fact, str) else f"{size} bytes: too long to be told here"
 
 
-def collect_rarely() -> None:
+def collect_rarely(each: int = 50_000) -> None:
     """Have Python look rarely for rings of objects nobody holds: messages make none, and a seventh of ingest was that.
 
-    What stands by now stays. Other rings, of exceptions for instance, wait until there are as many as here.
+    What stands by now stays. Other rings, of exceptions for instance, wait until there are `each` more objects.
     """
     gc.freeze()
-    gc.set_threshold(50_000)
+    gc.set_threshold(each)
 
 
 def live(room: Room, clock: Clock, notify: Callable[[str], object]) -> int:
