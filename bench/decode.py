@@ -14,7 +14,7 @@ from influxdb_client import Point
 
 from bench import field, report
 from cloud.store.engines.influx.lines import SEQ
-from cloud.store.engines.influx.parcels import parcels
+from cloud.store.engines.influx.parcels import pack, posted
 from wire.codec import decode_message
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def _jobs(packet: bytes, said: bytes) -> dict[str, Callable[[], str]]:
 def lines(packet: bytes, gateway: str = GATEWAY) -> str:
     """Return what `cloud.store.engines.influx` sends for one packet: the readings' lines and the ledger's."""
     batch = decode_message(gateway, packet, NOW_MS)
-    (parcel,) = parcels([batch], NOW_MS)
-    return parcel.text()
+    (one,) = posted([pack(batch)], NOW_MS)
+    return one.text()
 
 
 def points(said: bytes) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench import field, report
 from cloud.store import open_store
 from cloud.store.engines.influx.lines import SEQ
-from cloud.store.engines.influx.parcels import parcels
+from cloud.store.engines.influx.parcels import pack
 from tests import servers
 from wire.batch import MS_NS, Batch
 from wire.codec import decode_message
@@ -118,8 +118,8 @@ def _influx(kind: type[_InfluxD1 | _InfluxD2], batches: Iterable[Batch], *, ours
 
 def _plain(group: list[Batch]) -> Iterator[str]:
     """Yield the lines that a collector without sequence numbers would write."""
-    for parcel in parcels(group, 0):
-        for line in parcel.readings.splitlines():
+    for batch in group:
+        for line in pack(batch).readings.splitlines():
             fields, _, ns = line.rpartition(" ")
             yield f"{fields.partition(f',{SEQ}=')[0]} {int(ns) // MS_NS * MS_NS}"  # few readings carry their number
 

@@ -177,9 +177,7 @@ _PLACE = b"@GATEWAY@"
 def _lines(packet: bytes) -> bytes:
     """Return a batch in line protocol as Telegraf is to have it: without numbers, under its own times."""
     batch = codec.decode_message(_PLACE.decode(), packet, 2**52)
-    return "".join(
-        lines.text_of(_PLACE.decode(), block, block.stored_ns(), numbered=False) for block in batch.blocks
-    ).encode()
+    return "".join(lines.text_of(_PLACE.decode(), block, block.stored_ns())[1] for block in batch.blocks).encode()
 
 
 def run(*, quick: bool = False) -> str:

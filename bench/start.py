@@ -20,7 +20,7 @@ from cloud.ingest.audit import Books
 from cloud.ingest.bookkeeper import KEEP_MS, TRAIL_MS, Bookkeeper
 from cloud.store import Mark, Tallied, open_store
 from cloud.store.engines.influx.config import InfluxConfig
-from cloud.store.engines.influx.parcels import MAX_LINES, Row
+from cloud.store.engines.influx.parcels import MAX_LINES, Posted, pack
 from cloud.store.engines.influx.server import Server
 from tests import servers
 from wire.batch import MS_NS, Gap
@@ -107,7 +107,7 @@ def _lines(rows: int, end_ms: int) -> Iterator[str]:
     step_ms = _step_ms(rows)
     for n in range(rows):
         gap = Gap(f"g{n % GATEWAYS}", "00", 1 + 60 * (n // GATEWAYS), 60, "dropped")
-        yield Row(gap, (end_ms - (rows - n) * step_ms) * MS_NS, (0, 0)).line()
+        yield Posted(n, pack(gap), (end_ms - (rows - n) * step_ms) * MS_NS).told()
 
 
 def _step_ms(rows: int) -> int:

@@ -159,7 +159,7 @@ class Picky:
     """A database that refuses one reading for good and breaks on another batch altogether."""
 
     def __init__(self, store) -> None:
-        self._store = store
+        self._store, self.pack = store, store.pack
 
     def commit(self, entries, arrival_ms):
         if any(getattr(entry, "first", 0) == 100 and hasattr(entry, "blocks") for entry in entries):

@@ -41,7 +41,7 @@ RARE = 4_096  # texts of a quantity that has more than 65,536 values
 # Not MessagePack, no text, or nested deeper than any format of ours, be it in an element that is passed over.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REASONS = frozenset(int(reason) for reason in Reason)
-_SOURCES = frozenset(int(source) for source in Source)
+_SOURCES = {int(source): source for source in Source}
 
 
 class Damaged(ValueError):
@@ -309,7 +309,7 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
         raise Rejected(identity, "a channel stands twice in the table of series")
     if envelope.offset_ms is not None:
         _check_times(identity, blocks, now_ms)
-    source, boot = Source(envelope.source), envelope.boot.hex()
+    source, boot = _SOURCES[envelope.source], envelope.boot.hex()
     return Batch(gateway, *identity, boot, envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
 
 
@@ -362,6 +362,7 @@ def _by_series(identity: Identity, body: _Body) -> dict[int, list[_Raw]]:
 class _Shape(NamedTuple):
     """What all series of one channel with the same columns have in common: looked up once, checked once."""
 
+    channel: str
     names: tuple[str, ...]
     texts: tuple[Callable[[int], str], ...]  # of each column: the text of a scaled number; KeyError out of its range
     whole: list[list[tuple[int, int]]]  # what is absent where nothing is; shared, so nobody may add to it
@@ -378,27 +379,28 @@ def _shape(channel: str, names: tuple[str, ...]) -> _Shape:
     if len(set(names)) != len(names):
         raise ValueError(f"channel {channel}: a quantity stands twice")
     own = tuple(QUANTITIES[name].name for name in names)
-    return _Shape(own, tuple(_table(name).__getitem__ for name in own), [[] for _ in own])
+    return _Shape(channel, own, tuple(_table(name).__getitem__ for name in own), [[] for _ in own])
 
 
 def _block(
     identity: Identity, series: _Series, beside: Iterable[_Raw], shift: int, key: int, uncertainty: str | None
 ) -> Block:
-    channel, rows, columns = series.channel, len(series.seqs), series.columns
+    rows, columns = len(series.seqs), series.columns
     try:
-        shape = _shape(channel, tuple([column.quantity for column in columns]))
+        shape = _shape(series.channel, tuple([column.quantity for column in columns]))
     except ValueError as error:
         raise Rejected(identity, str(error)) from error
+    channel = shape.channel
     if not rows or len(series.times) != rows:
         raise Rejected(identity, f"channel {channel}: {rows} rows, {len(series.times)} times")
     deltas = [column.deltas for column in columns]
     holes = [column.absent for column in columns]
     holed = any(holes)
-    if holed or {*map(len, deltas)} != {rows}:
+    if holed or [*map(len, deltas)].count(rows) != len(columns):
         _check_rows(identity, series, rows)
     try:
-        if rows == 1:  # many small messages are what costs most
-            texts = [list(map(of, own)) for of, own in zip(shape.texts, deltas, strict=True)]
+        if rows == 1 and not holed:  # many small messages are what costs most
+            texts = [[of(number)] for of, (number,) in zip(shape.texts, deltas, strict=True)]
         else:
             texts = [list(map(of, accumulate(own))) for of, own in zip(shape.texts, deltas, strict=True)]
     except KeyError as error:
@@ -409,8 +411,11 @@ def _block(
     if uncertainty is not None:
         quantities, texts, absent = (*quantities, "clock_uncertainty"), [*texts, [uncertainty] * rows], [*absent, []]
     raw = [found for one in beside for found in _raw(identity, series, one)] if beside else []
-    seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
-    times = list(accumulate(accumulate(series.times), initial=shift))[1:]
+    if rows == 1:
+        seqs, times = [identity[1] + series.seqs[0]], [shift + series.times[0]]
+    else:
+        seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
+        times = list(accumulate(accumulate(series.times), initial=shift))[1:]
     return Block(channel, seqs, times, quantities, texts, absent, raw, key)
 
 

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloud.ingest.quarantine import SUSPECTS, Unstorable
-from cloud.store import LedgerRow, Refusal, Refused, Retry
-from wire.batch import Batch, Gap, Verdict
+from cloud.store import VERDICTS, LedgerRow, Refusal, Refused, Retry, code
+from wire.batch import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 LATELY_S = 900.0  # the store is well when it took something within; a gateway on a thin link sends each 600 s
-_VERDICTS = {Batch: "stored", Gap: "declared", Refusal: "quarantined"}
 
 
 class Committer:
@@ -168,8 +167,8 @@ class Committer:
         for entry, lines in zip(entries, refused, strict=True):
             if lines and id(entry) not in safe:
                 continue
-            verdict = _VERDICTS[type(entry.what)]
+            verdict = VERDICTS[code(entry.what)]
             self._complaints.counts[verdict] += 1
             self._on_row(LedgerRow(*entry.who, verdict, arrival_ms, refused=len(lines)))
-            code = Verdict.QUARANTINED if isinstance(entry.what, Refusal) else Verdict.STORED
-            self._answers.say(entry.what.gateway, entry.identity, code, entry.words)
+            told = Verdict.QUARANTINED if isinstance(entry.what, Refusal) else Verdict.STORED
+            self._answers.say(entry.what.gateway, entry.identity, told, entry.words)

@@ -53,7 +53,7 @@ class Ingester:
         self._complaints = Complaints(clock)
         self._answers = Answers(publish)
         self._ahead = Ahead(clock)
-        self._reader = Reader(quarantine, self._answers, self._complaints, self._ahead)
+        self._reader = Reader(quarantine, self._answers, self._complaints, self._ahead, store.pack)
         self._committer = Committer(store, quarantine, self._reader, self._answers, self._complaints, clock, books.row)
         self._statuses = Statuses(store, books, self._answers, self._complaints)
         self._retrial = Retrial(inbox, store, quarantine, self._complaints, clock, books.row)

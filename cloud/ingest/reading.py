@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.ingest.quarantine import Unstorable, Who
-from cloud.store import Refusal, Retry
+from cloud.store import Packed, Refusal, Retry
 from wire import codec
 from wire.batch import Batch, Gap, Identity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cloud.ingest.ahead import Ahead
     from cloud.ingest.answers import Answers
@@ -26,7 +26,7 @@ NOBODY: Identity = ("", 0, 0)
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """What is to be committed, the packet that it came in, and the words of its answer."""
 
-    what: Batch | Gap | Refusal
+    what: Batch | Gap | Refusal | Packed
     payload: bytes
     words: str = ""
 
@@ -46,11 +46,18 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reader:
-    """Belongs to the ingester's thread. Whatever a packet holds costs only that packet."""
+    """Belongs to the ingester's thread. Whatever a packet holds costs only that packet. `pack` is the store's."""
 
-    def __init__(self, quarantine: Quarantine, answers: Answers, complaints: Complaints, ahead: Ahead) -> None:
+    def __init__(
+        self,
+        quarantine: Quarantine,
+        answers: Answers,
+        complaints: Complaints,
+        ahead: Ahead,
+        pack: Callable[[Batch, int], Batch | Packed],
+    ) -> None:
         self._quarantine, self._answers, self._complaints = quarantine, answers, complaints
-        self._ahead = ahead
+        self._ahead, self._pack = ahead, pack
 
     def read(self, arrivals: Iterable[Arrival], now_ms: int) -> list[Entry]:
         """Return what is to be committed; of all others the answer, if any, is already noted."""
@@ -93,6 +100,10 @@ class Reader:
         gateway, payload = arrival.gateway, arrival.payload
         try:
             message = codec.decode_message(gateway, payload, arrival.arrival_ms)
+            if isinstance(message, Gap):
+                return Entry(message, payload)
+            if message.offset_ms is not None:
+                return Entry(self._pack(message, now_ms), payload)
         except codec.Rejected as error:
             reason = str(error)
             self._complaints.count("rejected", gateway, reason)
@@ -111,8 +122,6 @@ class Reader:
             reason = f"the decoder stumbled: {type(error).__name__}: {error}"
             self._complaints.count("decoder stumbled", gateway, reason)
             return None, Unstorable(gateway, NOBODY, reason, payload, arrival.arrival_ms)
-        if isinstance(message, Batch) and message.offset_ms is None:
-            self._complaints.counts["undated"] += 1
-            self._answers.say(gateway, message.identity, Verdict.UNDATED)
-            return None
-        return Entry(message, payload)
+        self._complaints.counts["undated"] += 1
+        self._answers.say(gateway, message.identity, Verdict.UNDATED)
+        return None

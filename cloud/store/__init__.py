@@ -16,7 +16,7 @@ import msgspec
 
 from cloud.store import engines as found
 from cloud.store.history import Absent, History, Hour, Past, Sample
-from cloud.store.ledger import TWICE, Ledger, LedgerRow, Refusal, Refused, each_row
+from cloud.store.ledger import TWICE, VERDICTS, Ledger, LedgerRow, Packed, Refusal, Refused, code, each_row
 from cloud.store.statuses import Statuses, StatusRow
 from cloud.store.summary import Mark, Summaries, Tallied
 from settings import credentials
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TWICE",
+    "VERDICTS",
     "Absent",
     "Cost",
     "History",
@@ -37,6 +38,7 @@ __all__ = [
     "Ledger",
     "LedgerRow",
     "Mark",
+    "Packed",
     "Past",
     "Refusal",
     "Refused",
@@ -48,6 +50,7 @@ __all__ = [
     "Summaries",
     "Tallied",
     "check_store",
+    "code",
     "each_row",
     "engines",
     "open_store",

@@ -946,9 +946,9 @@ def test_a_long_commit_goes_in_several_bodies_and_compressed(server: Any, tmp_pa
     opened.setup()
     step = 250
     batches = [batch(first=1 + step * k, start_ms=START_MS + step * 1_000 * k, rows=soil(step)) for k in range(24)]
-    parted = list(parcels.parcels(batches, START_MS))
-    groups = list(parcels.groups(parted))
-    assert [parcel for group in groups for parcel in group] == parted
+    posted = list(parcels.posted(map(parcels.pack, batches), START_MS))
+    groups = list(parcels.groups(posted))
+    assert [one for group in groups for one in group] == posted
     assert [len(group) for group in groups] == [19, 5]
     assert opened.commit(batches, START_MS) == [[]] * 24
     assert len(moisture(opened)) == 6_000

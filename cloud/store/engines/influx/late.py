@@ -13,15 +13,13 @@ from cloud.store.engines.influx import ledger
 from cloud.store.engines.influx.lines import lines
 from cloud.store.keys import HOUR_MS
 from cloud.store.ledger import LATE
-from wire.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.engines.influx.server import Server
-    from cloud.store.ledger import Refusal
-    from wire.batch import Gap
+    from wire.batch import Batch
 
 GRACE_MS = 2 * HOUR_MS  # the database lets go by its own clock, and an hour is counted when it is over
 
@@ -31,21 +29,18 @@ def kept_from_ms(config: InfluxConfig, arrival_ms: int) -> int:
     return (arrival_ms - config.keep_ms) // HOUR_MS * HOUR_MS + GRACE_MS if config.keep_ms else 0
 
 
-def late_lines(
-    server: Server, config: InfluxConfig, entries: Iterable[Batch | Gap | Refusal], arrival_ms: int
-) -> list[str]:
-    """Return the lines of `late` that some entries bring for the first time. Asks the ledger where there are any."""
+def late_lines(server: Server, config: InfluxConfig, batches: Iterable[Batch], arrival_ms: int) -> list[str]:
+    """Return the lines of `late` that some batches bring for the first time. Asks the ledger for what it knows."""
     until_ms = kept_from_ms(config, arrival_ms)
     late: dict[tuple[str, str], list[Batch]] = {}
-    for entry in entries:
-        if isinstance(entry, Batch) and min(min(block.times_ms) for block in entry.blocks) < until_ms:
-            late.setdefault((entry.gateway, entry.epoch), []).append(entry)
+    for batch in batches:
+        late.setdefault((batch.gateway, batch.epoch), []).append(batch)
     since_ms = arrival_ms - config.ledger_ms + HOUR_MS
     out: list[str] = []
-    for (gateway, epoch), batches in late.items():
-        rows = ledger.rows_of(server, gateway, epoch, [batch.first for batch in batches])
+    for (gateway, epoch), own in late.items():
+        rows = ledger.rows_of(server, gateway, epoch, [batch.first for batch in own])
         known = {(row.first, row.n) for row in rows if row.verdict == "stored" and row.words != LATE}
-        for batch in batches:
+        for batch in own:
             if (batch.first, batch.n) not in known:
                 out += _lines(batch, since_ms, until_ms)
     return out
@@ -54,6 +49,6 @@ def late_lines(
 def _lines(batch: Batch, since_ms: int, until_ms: int) -> Iterator[str]:
     for block in batch.blocks:
         own = block.picked([since_ms <= ms < until_ms for ms in block.times_ms])
-        for _, line in lines(batch.gateway, own, own.stored_ns(), numbered=False):
+        for _, line in lines(batch.gateway, own, own.stored_ns()):
             if line.startswith("reading,"):
                 yield f"late{line.removeprefix('reading')}"

@@ -4,58 +4,69 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from wire.batch import Block
 
 NONE = "-"  # an empty tag value is a syntax error
+RAW = "raw"  # the measurement of numbers that stand beside a reason
 SEQ = "seq"  # the field of a reading's sequence number, an integer: written where the ledger's word cannot say it
 
 
-def text_of(gateway: str, block: Block, times: list[int], *, numbered: bool) -> str:
-    """Return the lines of a block, each with its end: where nothing is absent all rows are put together at once."""
-    if any(block.absent) or not block.columns:
-        return "".join([f"{line}\n" for _, line in lines(gateway, block, times, numbered=numbered)])
-    columns = _columns(block, times, numbered=numbered)
+def text_of(gateway: str, block: Block, times: list[int]) -> tuple[list[int], str]:
+    """Return the lines of a block, each with its end, and the sequence number of each."""
+    if not any(block.absent) and block.columns:
+        return block.seqs, _woven(gateway, block, times)
+    pairs = list(lines(gateway, block, times))
+    return [seq for seq, _ in pairs], "".join([f"{line}\n" for _, line in pairs])
+
+
+def _woven(gateway: str, block: Block, times: list[int]) -> str:
+    """Return a line for each row: what differs from row to row is set, column by column, into what does not."""
+    head = _head(gateway, block.channel)
     if len(times) == 1:
-        return _template(gateway, block.channel, block.quantities, numbered) % tuple([column[0] for column in columns])
-    pieces = _pieces(gateway, block.channel, block.quantities, numbered)
-    columns[len(block.columns) :] = [list(map(str, column)) for column in columns[len(block.columns) :]]
-    woven = chain.from_iterable(zip(pieces, columns, strict=False))
-    return "".join(chain.from_iterable(zip(*woven, pieces[-1], strict=False)))  # pieces never end
+        return head + _template(block.quantities) % (*[column[0] for column in block.columns], times[0])
+    pieces = _pieces(block.quantities)
+    step, rows = len(pieces), len(times)
+    text = pieces * rows
+    text[::step] = [head] * rows
+    for place, column in enumerate(block.columns):
+        text[2 * place + 2 :: step] = column
+    text[step - 2 :: step] = map(str, times)
+    return "".join(text)
 
 
-def _columns(block: Block, times: list[int], *, numbered: bool) -> list[Sequence[object]]:
-    return [*block.columns, block.seqs, times] if numbered else [*block.columns, times]
+@lru_cache(16_384)  # a few channels of each gateway
+def _head(gateway: str, channel: str) -> str:
+    return f"reading,{tagged(gateway, channel=channel)} "
 
 
-@lru_cache(16_384)  # a few channels of each gateway, a few hundred bytes each
-def _template(gateway: str, channel: str, quantities: tuple[str, ...], numbered: bool) -> str:
-    """Return the line of one row, for one formatting with all that differs from row to row."""
-    fields = ",".join(escaped(quantity).replace("%", "%%") + "=%s" for quantity in quantities)
-    number = f",{SEQ}=%di" if numbered else ""
-    return f"reading,{tagged(gateway, channel=channel).replace('%', '%%')} {fields}{number} %d\n"
+@lru_cache(
+    1_024
+)  # the same for all gateways that have such a sensor: what is used often stays in the processor's cache
+def _template(quantities: tuple[str, ...]) -> str:
+    """Return what follows the head of a line, with places for the values and the time."""
+    return ",".join([escaped(quantity).replace("%", "%%") + "=%s" for quantity in quantities]) + " %d\n"
 
 
-@lru_cache(16_384)
-def _pieces(gateway: str, channel: str, quantities: tuple[str, ...], numbered: bool) -> list[repeat[str]]:
-    """Return what stands around the columns, in each row the same: strung together that is twice as fast."""
-    template = _template(gateway, channel, quantities, numbered).replace("%d", "%s")
-    return [repeat(piece.replace("%%", "%")) for piece in template.split("%s")]
+@lru_cache(1_024)
+def _pieces(quantities: tuple[str, ...]) -> list[str]:
+    """Return a line in pieces, empty ones where head, values and time belong; nobody may add to it."""
+    pieces = [""]
+    for number, quantity in enumerate(quantities):
+        pieces += ["," * (number > 0) + f"{escaped(quantity)}=", ""]
+    return [*pieces, " ", "", "\n"]
 
 
-def lines(gateway: str, block: Block, times: list[int], *, numbered: bool) -> Iterator[tuple[int, str]]:
-    """Yield (seq, line) for the rows of a block: the texts of the wire, as they are, set into one template."""
+def lines(gateway: str, block: Block, times: list[int]) -> Iterator[tuple[int, str]]:
+    """Yield (seq, line) for the rows of a block: the texts of the wire, as they are."""
     tags = tagged(gateway, channel=block.channel)
     holed = {row for pairs in block.absent for row, _ in pairs}
     if block.columns and len(holed) < len(times):
-        template = _template(gateway, block.channel, block.quantities, numbered)
-        rows = zip(*_columns(block, times, numbered=numbered), strict=True)
-        made = zip(block.seqs, map(template[:-1].__mod__, rows), strict=True)
+        made = zip(block.seqs, _woven(gateway, block, times).splitlines(), strict=True)
         yield from made if not holed else (pair for row, pair in enumerate(made) if row not in holed)
     reasons: dict[int, list[str]] = {}
     for quantity, pairs in zip(block.quantities, block.absent, strict=True):
@@ -65,14 +76,19 @@ def lines(gateway: str, block: Block, times: list[int], *, numbered: bool) -> It
     for row, quantity, text in block.raw:
         raw.setdefault(row, []).append(f"{escaped(quantity)}={text}")
     for row in sorted(holed):
-        last = f",{SEQ}={block.seqs[row]}i {times[row]}" if numbered else f" {times[row]}"
         pairs_of = zip(block.quantities, block.columns, strict=True)
         present = [f"{escaped(quantity)}={column[row]}" for quantity, column in pairs_of if column[row]]
         if present:
-            yield block.seqs[row], f"reading,{tags} {','.join(present)}{last}"
-        yield block.seqs[row], f"missing,{tags} {','.join(reasons[row])}{last}"
+            yield block.seqs[row], f"reading,{tags} {','.join(present)} {times[row]}"
+        yield block.seqs[row], f"missing,{tags} {','.join(reasons[row])} {times[row]}"
         if row in raw:
-            yield block.seqs[row], f"raw,{tags} {','.join(raw[row])} {times[row]}"
+            yield block.seqs[row], f"{RAW},{tags} {','.join(raw[row])} {times[row]}"
+
+
+def numbered(seq: int, line: str) -> str:
+    """Return a line with its sequence number as a field; of what stands beside a reason the reason has it."""
+    fields, _, time = line.rpartition(" ")
+    return line if line.startswith(f"{RAW},") else f"{fields},{SEQ}={seq}i {time}"
 
 
 @lru_cache(4_096)

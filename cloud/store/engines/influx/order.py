@@ -34,25 +34,45 @@ def word_of(blocks: Sequence[Block], times: Sequence[Sequence[int]]) -> str:
 
     That is where the numbers of a channel do not rise with its times, and where channels are too many.
     """
-    channels: dict[str, tuple[Sequence[int], Sequence[int]]] = {}
-    for block, own in zip(blocks, times, strict=True):
-        seqs, before = channels.get(block.channel, ((), ()))
-        channels[block.channel] = ([*seqs, *block.seqs], [*before, *own]) if seqs else (block.seqs, own)
+    channels, numbers = [block.channel for block in blocks], [block.seqs for block in blocks]
+    if len({*channels}) < len(channels):
+        channels, numbers, times = _merged(channels, numbers, times)
     names = _names(tuple(channels))
     if not names:
         return NUMBERED
-    symbols: dict[int, str] = {}
-    spans: list[tuple[int, int]] = []
-    for symbol, (seqs, own) in zip(_SYMBOLS, channels.values(), strict=False):
-        if sorted(seqs) != seqs:
-            own = [time for _, time in sorted(zip(seqs, own, strict=True))]  # noqa: PLW2901 - the same, in order
-        if len(own) > 1 and not all(map(lt, own, own[1:])):
-            return NUMBERED
-        symbols |= dict.fromkeys(seqs, symbol)
-        spans.append((own[0], own[-1]))
-    base_ns = min(spans)[0] // MS_NS * MS_NS
-    told = ",".join([f"{(low - base_ns) // _STEP_NS}-{(high - base_ns) // _STEP_NS}" for low, high in spans])
-    return f"{names}:{''.join(map(symbols.__getitem__, sorted(symbols)))}:{told}"
+    if not all(map(_rises, numbers, times)):
+        return NUMBERED
+    least = min(map(min, numbers))
+    order = _order(tuple([tuple([seq - least for seq in seqs]) for seqs in numbers]))
+    base_ns = min(map(min, times)) // MS_NS * MS_NS
+    told = ",".join([f"{(min(own) - base_ns) // _STEP_NS}-{(max(own) - base_ns) // _STEP_NS}" for own in times])
+    return f"{names}:{order}:{told}"
+
+
+def _merged(
+    channels: Sequence[str], numbers: Sequence[list[int]], times: Sequence[Sequence[int]]
+) -> tuple[list[str], list[list[int]], list[list[int]]]:
+    """Return the same, each channel once: it has a second block where it spoke of other quantities now and then."""
+    own: dict[str, list[tuple[int, int]]] = {}
+    for channel, *pair in zip(channels, numbers, times, strict=True):
+        own.setdefault(channel, []).extend(zip(*pair, strict=True))
+    spoken = [list(zip(*pairs, strict=True)) for pairs in own.values()]
+    return list(own), [list(seqs) for seqs, _ in spoken], [list(ns) for _, ns in spoken]
+
+
+def _rises(seqs: list[int], times: Sequence[int]) -> bool:
+    if len(seqs) == 1:
+        return True
+    if sorted(seqs) != seqs:
+        times = [time for _, time in sorted(zip(seqs, times, strict=True))]
+    return all(map(lt, times, times[1:]))
+
+
+@lru_cache(1_024)  # most gateways ask their sensors in the same order each time
+def _order(numbers: tuple[tuple[int, ...], ...]) -> str:
+    """Return the symbols of channels in the order in which they spoke."""
+    symbols = {seq: symbol for symbol, seqs in zip(_SYMBOLS, numbers, strict=False) for seq in seqs}
+    return "".join([symbols[seq] for seq in sorted(symbols)])
 
 
 @lru_cache(8_192)

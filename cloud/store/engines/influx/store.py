@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloud.store.engines.influx.config import InfluxConfig
+    from cloud.store.engines.influx.parcels import Parcel
     from cloud.store.history import Absent, Hour, Past, Sample
-    from cloud.store.ledger import LedgerRow, Refusal, Refused
+    from cloud.store.ledger import Entry, LedgerRow, Refused
     from cloud.store.statuses import StatusRow
     from cloud.store.summary import Mark, Tallied
-    from wire.batch import Batch, Dated, Gap, Status
+    from wire.batch import Batch, Dated, Status
 
 
 class InfluxStore:
@@ -40,7 +41,11 @@ class InfluxStore:
         else:
             self._server.rows("SHOW DATABASES")
 
-    def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
+    def pack(self, batch: Batch, now_ms: int) -> Parcel:
+        """Return a batch as the lines that it becomes."""
+        return self._writing.pack(batch, now_ms)
+
+    def commit(self, entries: Sequence[Entry], arrival_ms: int) -> list[list[Refused]]:
         """Store each batch and its ledger line in one request, several batches to a request, oldest first."""
         return self._writing.commit(entries, arrival_ms)
 

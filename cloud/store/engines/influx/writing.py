@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from cloud.clock import SystemClock
 from cloud.store import Retry
 from cloud.store.engines.influx.late import kept_from_ms, late_lines
-from cloud.store.engines.influx.parcels import MAX_LINES, groups, parcels
+from cloud.store.engines.influx.order import NUMBERED
+from cloud.store.engines.influx.parcels import MAX_LINES, Parcel, groups, pack, posted
 from cloud.store.engines.influx.places import HOURS
 from cloud.store.engines.influx.server import BodyRefused
 from cloud.store.ledger import Refused
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloud.store.engines.influx.config import InfluxConfig
-    from cloud.store.engines.influx.parcels import Parcel
+    from cloud.store.engines.influx.parcels import Posted
     from cloud.store.engines.influx.server import Server
-    from cloud.store.ledger import Refusal
-    from wire.batch import Batch, Gap
+    from cloud.store.ledger import Entry
 
 MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unknown then is refused as a whole
 MAX_S = 60.0  # and time: a server that is slower than that refuses nothing, it is in trouble
@@ -33,20 +33,26 @@ class Writing:
     def __init__(self, server: Server, config: InfluxConfig) -> None:
         self._server, self._config = server, config
 
-    def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> list[list[Refused]]:
+    def pack(self, entry: Entry, now_ms: int) -> Parcel:
+        """Return an entry as the lines that it becomes."""
+        return pack(entry, kept_from_ms(self._config, now_ms))
+
+    def commit(self, entries: Sequence[Entry], arrival_ms: int) -> list[list[Refused]]:
         """Store each batch and its ledger line, several batches to a request, oldest first.
 
         In one request where both lie in one place; else the ledger's lines follow what they tell of.
         """
         refused: list[list[Refused]] = [[] for _ in entries]
-        if self._config.keep_ms:
-            self._keep_late(late_lines(self._server, self._config, entries, arrival_ms))
-        for group in groups(parcels(entries, arrival_ms, kept_from_ms(self._config, arrival_ms))):
+        parcels = [self.pack(entry, arrival_ms) for entry in entries]
+        late = [parcel.late for parcel in parcels if parcel.late is not None]
+        if late:
+            self._keep_late(late_lines(self._server, self._config, late, arrival_ms))
+        for group in groups(posted(parcels, arrival_ms)):
             try:
                 self._write(group)
             except BodyRefused as error:
-                for parcel, own in self._bisected(group, error):
-                    refused[parcel.number] = own
+                for number, own in self._bisected(group, error):
+                    refused[number] = own
         return refused
 
     def _keep_late(self, lines: list[str]) -> None:
@@ -57,32 +63,32 @@ class Writing:
             except BodyRefused as error:
                 self._bad(part, error, HOURS)
 
-    def _write(self, group: list[Parcel]) -> None:
+    def _write(self, group: list[Posted]) -> None:
         policy = self._server.places.ledger_policy
         if not policy:
-            self._server.write("".join([parcel.text() for parcel in group]))
+            self._server.write("".join([one.text() for one in group]))
             return
-        readings = "".join([parcel.readings for parcel in group])
+        readings = "".join([one.parcel.readings for one in group])
         if readings:
             self._server.write(readings)
-        self._server.write("".join([parcel.told() for parcel in group]), policy)
+        self._server.write("".join([one.told() for one in group]), policy)
 
-    def _bisected(self, group: list[Parcel], why: BodyRefused) -> list[tuple[Parcel, list[Refused]]]:
+    def _bisected(self, group: list[Posted], why: BodyRefused) -> list[tuple[int, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
-        lines = [(parcel, seq, line) for parcel in group for seq, line in parcel.lines()]
+        lines = [(one.number, seq, line) for one in group for seq, line in one.parcel.lines()]
         bad = self._bad([line for _, _, line in lines], why)
-        found: dict[int, dict[int, Refused]] = {parcel.number: {} for parcel in group}
+        found: dict[int, dict[int, Refused]] = {one.number: {} for one in group}
         for place, reason in bad.items():
-            parcel, seq, line = lines[place]
-            before = found[parcel.number].get(seq)
+            number, seq, line = lines[place]
+            before = found[number].get(seq)
             text = f"{before.text}\n{line}" if before else line
-            found[parcel.number][seq] = Refused(seq, text, reason)
+            found[number][seq] = Refused(seq, text, reason)
         try:
-            told = "".join(parcel.row.line(len(found[parcel.number])) for parcel in group)
+            told = "".join(one.told(len(found[one.number]), NUMBERED) for one in group)
             self._server.write(told, self._server.places.ledger_policy)
         except BodyRefused as error:
             raise Retry(f"InfluxDB refuses the ledger itself, measurement `batch`: {error}", 60.0) from error
-        return [(parcel, [own[seq] for seq in sorted(own)]) for parcel in group for own in [found[parcel.number]]]
+        return [(number, [own[seq] for seq in sorted(own)]) for number, own in found.items()]
 
     def _bad(self, lines: list[str], why: BodyRefused, policy: str = "") -> dict[int, str]:
         """Write lines by halves until each bad one stands alone; return {place: reason}."""

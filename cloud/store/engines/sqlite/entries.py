@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from cloud.store.engines.sqlite import rollup
 from cloud.store.engines.sqlite.ids import Ids
 from cloud.store.keys import HOUR_MS, HOUR_NS, same_span, span_ns
-from cloud.store.ledger import LATE, TWICE, code
-from wire.batch import Batch
+from cloud.store.ledger import LATE, TWICE, Refusal, code
+from wire.batch import Batch, Gap
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
     from cloud.store.engines.sqlite.retention import Horizon
-    from cloud.store.ledger import Refusal
-    from wire.batch import Block, Gap
+    from cloud.store.ledger import Entry
+    from wire.batch import Block
 
 _KNOWN = "SELECT verdict, start_ns, end_ns FROM ledger WHERE (epoch, first, n) = (?, ?, ?)"
 _PUT_MISSING = "INSERT INTO missing VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -58,12 +58,12 @@ class Entries:
         self._db.executemany(_PUT_LATEST, ((*series, *newest) for series, newest in self._latest.items()))
         self._db.executemany(_PUT_DIRTY, ((*hour, arrival_ms) for hour in self._dirty))
 
-    def enter(self, entry: Batch | Gap | Refusal, arrival_ms: int) -> None:
+    def enter(self, entry: Entry, arrival_ms: int) -> None:
         """Write one entry; one that is known already changes nothing."""
         epoch = self.ids.epoch(entry.gateway, entry.epoch)
         key = (epoch, entry.first, entry.n)
         known = self._db.execute(_KNOWN, key).fetchone()
-        verdict, words = code(entry), "" if isinstance(entry, Batch) else entry.reason
+        verdict, words = code(entry), entry.reason if isinstance(entry, Gap | Refusal) else ""
         if known is not None and known[0] <= verdict:
             if isinstance(entry, Batch) and not same_span(known[1:], _span(entry)):
                 self._enter_again(entry, key)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from cloud.store.engines.sqlite.config import SqliteConfig
     from cloud.store.engines.sqlite.file import Faults
     from cloud.store.history import Past
-    from cloud.store.ledger import Refusal
+    from cloud.store.ledger import Entry
     from cloud.store.summary import Mark, Tallied
     from cloud.store.unreadable import Unreadable
-    from wire.batch import Batch, Gap, Status
+    from wire.batch import Status
 
 TALLIES = 500  # kept in one transaction
 
@@ -43,7 +43,7 @@ class Writer:
         self._upkeep = Upkeep(path, self._pen, horizon, unreadable)
         self._mark = summary.mark(self._db)
 
-    def commit(self, entries: Sequence[Batch | Gap | Refusal], arrival_ms: int) -> None:
+    def commit(self, entries: Sequence[Entry], arrival_ms: int) -> None:
         """Store everything in one transaction, then do a little of what is due. A full disk may find room in that."""
         try:
             with self._pen.transaction("commit") as db:
