@@ -447,3 +447,34 @@ def test_the_room_is_ill_while_a_channel_cannot_tell(tmp_path: Path) -> None:
     alerts._office.step()
     assert "channels that cannot tell: email" in room.health()["why"]
     room.close()
+
+
+def test_who_has_quiet_hours_is_woken_by_smoke_alone_and_told_the_rest_when_they_end(
+    room: Callable[..., Room], post: Post, hook: Hook
+) -> None:
+    """Their quiet hours are 12:20 to 14:00; the garden's clock begins at 12:20."""
+    both = [Contact("Lử", role, "lu@example.vn", addresses={"sms": "+84900"}, quiet=(740, 840)) for role in
+            ("operator", "fire-watch")]  # fmt: skip
+    bench = room([SMOKE, SILENT | {"clear_s": 0.0}], mail_table(post.port), sms(hook), contacts=both)
+    bench.alerts.listening(True)
+    for gateway in ("sg-01", "sg-02"):
+        bench.alerts.heard(gateway, bench.clock.utc_ms())
+    bench.idle(600, 60)
+    assert len(bench.alerts.incidents(200)) == 2
+    assert (post.subjects(), hook.got) == ([], [])
+    bench.live([(600.0 + at_s, value) for at_s, value in FIRE])
+    assert [subject.startswith(ONSET) for subject in post.subjects()] == [True]
+    assert "giờ yên tĩnh" not in post.mails[0][1].get_content()
+    bench.alerts.heard("sg-02", bench.clock.utc_ms())
+    bench.restart()
+    bench.alerts.listening(True)
+    while bench.clock.utc_ms() < bench.at(6_000) - 60_000:
+        bench.hear(60, 60, "sg-02")
+    assert [subject for subject in post.subjects() if "TRẠM" in subject] == []
+    bench.hear(120, 30, "sg-02")
+    [told] = [mail.get_content() for _, mail in post.mails if "TRẠM" in str(mail["subject"])]
+    assert "sg-01" in told
+    assert "sg-02" not in told, "what is over by then is not told"
+    assert "đã chờ đến hết giờ yên tĩnh" in told
+    assert "chậm" not in told, "it is no delay"
+    assert hook.got == [], "no other channel stands in for what is meant to wait"

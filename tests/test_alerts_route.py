@@ -9,7 +9,18 @@ import pytest
 
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import FRESH_S, Intent
-from cloud.alerts.tell.route import DAY_MS, Book, Notice, Past, Reader, elsewhere, route, say
+from cloud.alerts.tell.route import (
+    DAY_MS,
+    LEVELS,
+    Book,
+    Notice,
+    Past,
+    Reader,
+    elsewhere,
+    rests_until_ms,
+    route,
+    say,
+)
 
 NOW = 1_763_875_200_000
 LU, MY, OP = (Reader(f"{name}@example.vn", "vi", (("email", f"{name}@example.vn"),)) for name in ("lu", "my", "op"))
@@ -222,3 +233,34 @@ def test_the_next_channel_of_a_person_is_the_first_untried() -> None:
     both = Reader("x", "vi", (("sms", "1"), ("email", "2")))
     assert elsewhere(both, ["sms"]) == ("email", "2")
     assert elsewhere(both, ["email", "sms"]) is None
+
+
+def clock(hour: int, minute: int = 0) -> int:
+    """A time of that day in Vietnam, in UTC ms."""
+    return (NOW + 7 * 3_600_000) // DAY_MS * DAY_MS + ((hour - 7) * 60 + minute) * 60_000
+
+
+NIGHT, NOON = (21 * 60 + 30, 5 * 60 + 30), (12 * 60, 13 * 60)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "level", "now_ms", "until_ms"),
+    [
+        (None, "upkeep", clock(2), None),
+        (NIGHT, "upkeep", clock(21, 29), None),
+        (NIGHT, "upkeep", clock(21, 30), clock(24 + 5, 30)),
+        (NIGHT, "service", clock(23, 59), clock(24 + 5, 30)),
+        (NIGHT, "upkeep", clock(0), clock(5, 30)),
+        (NIGHT, "upkeep", clock(5, 29) + 59_999, clock(5, 30)),
+        (NIGHT, "upkeep", clock(5, 30), None),
+        (NIGHT, "life", clock(2), None),
+        (NOON, "service", clock(12, 1), clock(13)),
+        (NOON, "service", clock(13), None),
+        (NOON, "life", clock(12, 1), None),
+        ((600, 600), "upkeep", clock(10), None),  # from and until the same: never
+    ],
+)
+def test_quiet_hours_hold_back_all_but_what_is_about_life(
+    quiet: tuple[int, int] | None, level: str, now_ms: int, until_ms: int | None
+) -> None:
+    assert rests_until_ms(quiet, LEVELS.index(level), now_ms) == until_ms  # type: ignore[arg-type]

@@ -55,14 +55,19 @@ def subject(items: Sequence[Item]) -> str:
     return " ".join(words[items[0].tell].format_map(fields).split())
 
 
-def text(items: Sequence[Item], lang: str, late_s: float = 0.0) -> str:
-    """Return the text of a letter that waited for `late_s`; the reader's own language stands first."""
+def text(items: Sequence[Item], lang: str, late_s: float = 0.0, *, held: bool = False) -> str:
+    """Return the text of a letter; the reader's own language stands first.
+
+    It waited for `late_s`, or was `held` until quiet hours were over.
+    """
     parts = []
     for language in ("en", "vi") if lang == "en" else ("vi", "en"):
         words = _table(_HERE / "words.toml")[language]
         lines = _one(items[0], language) if len(items) == 1 else _many(items, language)
         if late_s >= TOLD_LATE_S:
             lines.append(words["delayed"].format(minutes=round(late_s / 60)))
+        if held:
+            lines.append(words["held"])
         parts.append("\n".join(lines))
     return "\n\n———\n\n".join(parts) + "\n"
 

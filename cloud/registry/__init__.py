@@ -53,13 +53,17 @@ class HamletNow(msgspec.Struct, frozen=True):
 
 
 class Contact(msgspec.Struct, frozen=True):
-    """Somebody who is told about incidents, in one role. `addresses` are those beside the e-mail, by channel."""
+    """Somebody who is told about incidents, in one role. `addresses` are those beside the e-mail, by channel.
+
+    `quiet` are the minutes of the day in Vietnam from which and until which only life wakes them.
+    """
 
     name: str
     role: str
     email: str = ""
     lang: str = "vi"
     addresses: dict[str, str] = {}
+    quiet: tuple[int, int] | None = None
 
 
 class _Timed(Protocol):
@@ -173,7 +177,7 @@ class Registry:
     def contacts(self) -> list[Contact]:
         """Everybody who is told something, once for each role."""
         return [
-            Contact(person.name, role, person.email, person.lang, person.addresses)
+            Contact(person.name, role, person.email, person.lang, person.addresses, person.quiet)
             for person in self._of("person", Person)
             for role in person.roles
         ]

@@ -364,6 +364,11 @@ class Person(Record, frozen=True, kw_only=True):
     quiet_to: Annotated[int | None, Clock()] = None
     access: Annotated[str, Choice(ACCESS)] = ""
 
+    @property
+    def quiet(self) -> tuple[int, int] | None:
+        """Return their quiet hours, in minutes since midnight."""
+        return None if self.quiet_from is None or self.quiet_to is None else (self.quiet_from, self.quiet_to)
+
     def check(self) -> None:
         """Raise Bad for a role that nobody can be told in, and for half a quiet time."""
         if self.roles and not (self.email or self.addresses):

@@ -137,6 +137,8 @@ def person(number: int, told: Contact) -> Person:
         email=told.email,
         addresses=told.addresses,
         lang=told.lang,
+        quiet_from=told.quiet and told.quiet[0],
+        quiet_to=told.quiet and told.quiet[1],
     )
 
 

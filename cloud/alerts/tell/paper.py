@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
 
 LOG = logging.getLogger(__name__)
+HELD = "held until the end of quiet hours"  # of a letter that waits, and is told when it leaves
 
 
 class Paper:
@@ -51,7 +52,7 @@ class Paper:
 
 def _words(row: Row, items: list[words.Item], waited_s: float) -> tuple[str, str]:
     try:
-        return words.subject(items), words.text(items, row.lang, waited_s)
+        return words.subject(items), words.text(items, row.lang, waited_s, held=row.words == HELD)
     except Exception:  # a kind of rule whose words are wrong: better bare facts than silence
         LOG.exception("no-words letter=%d", row.id)
         return words.bare(items)

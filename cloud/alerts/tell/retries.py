@@ -37,6 +37,10 @@ class Retries:
         now_s = self._clock.monotonic()
         return now_s - self._since_s.get(row.id, now_s - row.waited_s)
 
+    def rest(self, row: Row) -> None:
+        """Count nothing while a letter is not meant to leave."""
+        self._since_s[row.id] = self._clock.monotonic() - row.waited_s
+
     def due(self, row: Row) -> bool:
         """Tell whether it may be tried now."""
         return self._clock.monotonic() >= self._due_s.get(row.id, 0.0)

@@ -19,7 +19,8 @@ from cloud.alerts.intent import Grade, Intent
 LEVELS: tuple[Grade, ...] = ("life", "service", "upkeep")  # in the order of leaving
 LIFE = LEVELS.index("life")
 BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was"), ("late", "late_end")
-DAY_MS = 86_400_000
+DAY_MS, MINUTE_MS = 86_400_000, 60_000
+DAY_MIN, VIETNAM_MIN = 1_440, 420  # UTC+7 since 1975, without summer time
 # Seconds until the next letter, after so many of the last day; the last figure goes on.
 SERIES_HOLD_S = (0, 0, 0, 0, 900, 1_800, 3_600, 7_200, 14_400)  # twice there and back before it counts as flapping
 GROUP_HOLD_S = (0, 0, *[60] * 8, *[600] * 10, 3_600)
@@ -62,11 +63,15 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """Somebody to tell, and by which channels: (channel, address), in the order of cloud.toml."""
+    """Somebody to tell, and by which channels: (channel, address), in the order of cloud.toml.
+
+    `quiet` are minutes of the day in Vietnam, from and until.
+    """
 
     person: str
     lang: str
     addresses: tuple[tuple[str, str], ...]
+    quiet: tuple[int, int] | None = None
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -149,6 +154,16 @@ def say(tell: str, knows: str, incident: Incident) -> str:
     else:
         news = tell  # a kind of its own, such as smoke that fell silent: said once
     return "" if news == knows else news
+
+
+def rests_until_ms(quiet: tuple[int, int] | None, level: int, now_ms: int) -> int | None:
+    """Return until when somebody's quiet hours hold a letter back, None where it leaves now: life waits for nobody."""
+    if quiet is None or level == LIFE:
+        return None
+    start, end = quiet
+    minute = now_ms // MINUTE_MS
+    since, long = (minute + VIETNAM_MIN - start) % DAY_MIN, (end - start) % DAY_MIN
+    return (minute + long - since) * MINUTE_MS if since < long else None
 
 
 def elsewhere(reader: Reader, tried: Sequence[str]) -> tuple[str, str] | None:

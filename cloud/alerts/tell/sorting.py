@@ -146,7 +146,7 @@ def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple
         ways = [(one.name, book.get(one.name) or book.get(one.kind, "")) for one in channels]
         reached = tuple(way for way in ways if way[1])
         if reached:
-            found.append((Reader(_person(contact), contact.lang, reached), contact.role))
+            found.append((Reader(_person(contact), contact.lang, reached, contact.quiet), contact.role))
     return found
 
 
