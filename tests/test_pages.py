@@ -1073,6 +1073,42 @@ def test_a_dead_tree_keeps_its_page_and_no_weather_of_now(world: World, state: s
     assert 'class="now' not in answer.text
 
 
+def test_a_calibrated_figure_says_so_and_the_past_means_what_it_meant_then(world: World) -> None:
+    """The probe reads 10 at 0 % and 60 at 100 % since yesterday; before, somebody took 5 off."""
+    noon_ms = NOW_MS // DAY_MS * DAY_MS - 2 * DAY_MS
+    hours = [Hour(noon_ms + day * DAY_MS, 5, 35.0, 5.0, 85.0) for day in (-2, 0, 1)]
+    world.store.write_hours([Past("sg-01", "soil-1", "soil_moisture", hours)])
+    world.tell({"soil-1": made_of.SOIL | {"soil_moisture": 45.0}}, age_s=60)
+    asked, path = client(world), f"/T/{TREE}.json"
+    assert [one["value"] for one in asked.get(path).json()["readings"] if one["quantity"] == "soil_moisture"] == [45.0]
+    today = hanoi(NOW_MS).date()
+    facts = {"gateway": "sg-01", "channel": "soil-1", "quantity": "soil_moisture"}
+    since = today - timedelta(1)
+    world.registry = Registry(
+        {kind: list(world.registry._records.get(kind, ())) for kind in KINDS}
+        | {
+            "calibration": [
+                Calibration(**facts, valid_from=since - timedelta(1), valid_to=since, offset=-5.0),
+                Calibration(**facts, valid_from=since, reads_low=10.0, reads_high=60.0),
+            ]
+        }
+    )
+    asked = client(world)
+    [soil] = [one for one in asked.get(path).json()["readings"] if one["quantity"] == "soil_moisture"]
+    assert (soil["value"], soil["calibrated"]) == (70.0, since.isoformat())
+    page = asked.get(f"/T/{TREE}").text
+    assert f"hiệu chuẩn {since:%d/%m/%Y}" in page
+    assert "70,0" in page
+    told = [
+        line.split(",") for line in asked.get(f"/T/{TREE}/history.csv").text.splitlines() if ",soil_moisture," in line
+    ]
+    assert [line[3:6] + line[-1:] for line in told] == [
+        ["35.00", "5.00", "85.00", "no"],
+        ["30.00", "0.00", "80.00", "yes"],
+        ["50.00", "0.00", "100.00", "yes"],
+    ]
+
+
 SENTINEL = "hushhush"
 PUBLIC = {
     "province": {"name"},

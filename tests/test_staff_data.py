@@ -6,13 +6,13 @@ import csv
 import io
 import re
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from openpyxl import load_workbook
 
-from cloud.registry.kinds import Binding, Zone
+from cloud.registry.kinds import Binding, Calibration, Zone
 from cloud.staff import data, jobs
 from cloud.staff.sheet import iso
 from cloud.store import Hour, Past, Retry, open_store
@@ -122,6 +122,31 @@ def test_page_csv_and_xlsx_say_what_the_store_says(world: StaffWorld) -> None:
         assert time == row[0]
         numbers = [f"{float(one):.2f}".replace(".", ",") for one in row[1:4]] if row[1] else [row[4]]
         assert re.split(r"[ …]+", text) == numbers if row[1] else text == row[4]
+
+
+def test_calibrated_numbers_are_shown_and_called_so_and_the_raw_ones_stay_stored(world: StaffWorld) -> None:
+    raw = world.staff.store.hourly("sg-01", "air-1", "air_temperature", START_MS, START_MS + 2 * DAY_MS)
+    facts = {"gateway": "sg-01", "channel": "air-1", "quantity": "air_temperature"}
+    second = Calibration(**facts, valid_from=date.fromisoformat(LAST), reads_low=20.0, reads_high=10.0)
+    with world.shelf.act("test", "compared") as draft:
+        draft.put([second])
+    page = ready(world, f"/so-lieu?{ASK}&lang=vi")
+    about, names, rows = lines(ready(world, link(page.text, "csv")).content)
+    book = load_workbook(io.BytesIO(ready(world, link(page.text, "xlsx")).content), read_only=True)
+    assert [one for one in names if "đã hiệu chuẩn" in one] == names[1:5], "and not the other thermometer's"
+    assert next(iter(book["so-lieu"].iter_rows(values_only=True))) == tuple(names)
+    assert "đã hiệu chuẩn" in page.text
+    assert [("đã hiệu chuẩn" in row[2]) for row in about[-2:]] == [True, False]
+    told = {row[0]: [float(cell) for cell in row[1:4]] for row in rows if row[1]}
+    for hour in raw:
+        as_told = [round(x, 2) for x in (hour.mean, hour.low, hour.high)]
+        per_cent = [min(100.0, max(0.0, round(10 * (20 - x), 2))) for x in (hour.mean, hour.high, hour.low)]
+        assert told[iso(hour.start_ms)] == (as_told if hour.start_ms < START_MS + DAY_MS else per_cent)
+    assert world.staff.store.hourly("sg-01", "air-1", "air_temperature", START_MS, START_MS + 2 * DAY_MS) == raw
+    now = ready(
+        world, f"/so-lieu?noi=zone:z01&dl=air_temperature&tu={iso(NOW_MS)[:10]}&den={iso(NOW_MS)[:10]}&buoc=goc"
+    )
+    assert ">0,00" in now.text, "20.5 is drier than nothing"
 
 
 def test_what_is_absent_says_why_and_how_much_is_there(world: StaffWorld) -> None:

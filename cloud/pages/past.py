@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cloud.pages.remembered import Source
     from cloud.registry import Registry
     from cloud.registry.periods import Periods
+    from cloud.registry.scale import Scale
     from cloud.store import History, Hour
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -40,7 +41,10 @@ class Span(NamedTuple):
 
 
 class Day(NamedTuple):
-    """A day of Vietnam, out of those of its hours that there are. `invented`: nobody measured some of them."""
+    """A day of Vietnam, out of those of its hours that there are. `invented`: nobody measured some of them.
+
+    `calibrated`: its numbers were compared with something.
+    """
 
     on: date
     hours: int
@@ -48,6 +52,7 @@ class Day(NamedTuple):
     low: float
     high: float
     invented: bool
+    calibrated: bool = False
 
 
 class Spans(NamedTuple):
@@ -58,13 +63,16 @@ class Spans(NamedTuple):
     asked_ms: int | None  # when the oldest of those that are too old was asked for
 
     def hours(self, figure: Figure) -> tuple[Hour, ...]:
-        """Return the hours of a figure's series since its channel hangs here, oldest first; none it was worked at."""
+        """Return the hours of a figure's series since its channel hangs here, as they are meant, oldest first.
+
+        None of those in which somebody worked at it.
+        """
         hours = self.found.get((figure.source, figure.quantity.name), ())
         if hours and hanoi(hours[0].start_ms).date() < figure.since:
             hours = tuple(hour for hour in hours if hanoi(hour.start_ms).date() >= figure.since)
         if figure.rests:
             hours = tuple(hour for hour in hours if not figure.rests.touch(hour.start_ms, hour.start_ms + HOUR_MS))
-        return hours
+        return tuple(figure.scale.hours(hours))
 
     def beside(self, figure: Figure) -> Span | None:
         """Return the span that includes the figure itself: what is kept may be minutes older than "now"."""
@@ -119,8 +127,9 @@ class Past:
             if until is not None and until <= first:
                 break
             try:
-                rests = registry.maintenance(*source.split("/", 1))
-                days = (await self._days.get((source, figure.quantity.name, rests), patience_s)).value
+                gateway, channel = source.split("/", 1)
+                means = registry.maintenance(gateway, channel), registry.scale(gateway, channel, figure.quantity.name)
+                days = (await self._days.get((source, figure.quantity.name, *means), patience_s)).value
             except Retry:
                 return None
             for at, day in enumerate(days):
@@ -132,14 +141,14 @@ class Past:
         end_ms = self._clock.utc_ms()
         return tuple(self._hourly(series, end_ms - DAY_MS, end_ms))
 
-    def _ask_days(self, worked_at: tuple[str, str, Periods]) -> tuple[Day | None, ...]:
-        *series, rests = worked_at
+    def _ask_days(self, asked: tuple[str, str, Periods, Scale]) -> tuple[Day | None, ...]:
+        *series, rests, scale = asked
         today_ms = midnight_ms(self._clock.utc_ms())
         hours = self._hourly((series[0], series[1]), today_ms - YEAR * DAY_MS, today_ms)
         hours = [hour for hour in hours if not rests.touch(hour.start_ms, hour.start_ms + HOUR_MS)] if rests else hours
         days: list[Day | None] = [None] * YEAR
-        for start_ms, own in itertools.groupby(hours, key=lambda hour: midnight_ms(hour.start_ms)):
-            days[YEAR - (today_ms - start_ms) // DAY_MS] = _day(list(own))
+        for start_ms, own in itertools.groupby(scale.hours(hours), key=lambda hour: midnight_ms(hour.start_ms)):
+            days[YEAR - (today_ms - start_ms) // DAY_MS] = _day(list(own), calibrated=scale.at(start_ms) is not None)
         return tuple(days)
 
     def _hourly(self, series: Series, start_ms: int, end_ms: int) -> list[Hour]:
@@ -173,7 +182,7 @@ def keeps_history(figure: Figure) -> bool:
     return not figure.quantity.codes and figure.quantity.name not in _NO_SPAN
 
 
-def _day(hours: list[Hour]) -> Day:
+def _day(hours: list[Hour], *, calibrated: bool) -> Day:
     return Day(
         hanoi(hours[0].start_ms).date(),
         len(hours),
@@ -181,4 +190,5 @@ def _day(hours: list[Hour]) -> Day:
         min(hour.low for hour in hours),
         max(hour.high for hour in hours),
         invented=any(hour.n == 0 for hour in hours),
+        calibrated=calibrated,
     )

@@ -15,6 +15,7 @@ import msgspec
 from cloud.clock import hanoi
 from cloud.registry.kinds import Calibration
 from cloud.registry.periods import NEVER, Periods
+from cloud.registry.scale import AS_TOLD, Scale
 from wire.quantities import QUANTITIES, Quantity
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Figure(msgspec.Struct, frozen=True):
     height_m: float | None = None  # of the sensor above its place's own point
     calibration: Calibration | None = None
     since: date = date.min  # from which day on its channel hangs at this place
+    scale: Scale = AS_TOLD  # what the numbers of its series mean
     rests: Periods = NEVER  # when its channel is under maintenance: nothing of then is shown
     worked_at: bool = False  # its newest value is of such a time
 
@@ -85,17 +87,29 @@ def figures(
             continue
         rests = registry.maintenance(binding.gateway, binding.channel)
         heard += [
-            msgspec.structs.replace(
-                _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s, rests),
-                height_m=binding.height_m,
-                since=binding.valid_from,
-                calibration=registry.calibration(binding.gateway, binding.channel, name, today),
-                rests=rests,
+            _meant(
+                msgspec.structs.replace(
+                    _figure(QUANTITIES[name], now, (place, source, distance_m), now_ms, live_s, rests),
+                    height_m=binding.height_m,
+                    since=binding.valid_from,
+                    scale=registry.scale(binding.gateway, binding.channel, name),
+                    rests=rests,
+                ),
+                now_ms,
             )
             for name in QUANTITIES
             if (name in now.values or name in now.reasons) and _public(name)
         ]
     return heard, silent
+
+
+def _meant(told: Figure, now_ms: int) -> Figure:
+    """Return a figure as its calibration has it, the one that held when it was measured."""
+    if not told.scale:
+        return told
+    time_ms = told.time_ms or now_ms
+    value = None if told.value is None else told.scale.value(told.value, time_ms)
+    return msgspec.structs.replace(told, value=value, calibration=told.scale.at(time_ms))
 
 
 def quality(time_ms: int | None, now_ms: int, live_s: float) -> str:

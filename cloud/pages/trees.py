@@ -98,7 +98,7 @@ class Trees:
             return json({"error": "no tree carries this code"}, 404)
         registry = self._garden.registry
         lines = [f"# {self._garden.licence}"] if self._garden.licence else []
-        lines.append("day,quantity,unit,mean,lowest,highest,hours,measured,source,distance_m,invented")
+        lines.append("day,quantity,unit,mean,lowest,highest,hours,measured,source,distance_m,invented,calibrated")
         for figure in _with_past(seen):
             days = await self.past.days(registry, figure, code_of(figure, seen.tree), TABLE_S)
             if days is None:
@@ -173,6 +173,7 @@ def _row(figure: Figure, day: Day) -> str:
     unit = words.Speaker("en", 0).unit(quantity)
     invented = "yes" if day.invented else "no"
     cells = [quantity.name, unit, *numbers, day.hours, figure.place, figure.source, figure.distance_m, invented]
+    cells.append("yes" if day.calibrated else "no")
     return ",".join([day.on.isoformat(), *map(str, cells)])
 
 

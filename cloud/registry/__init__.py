@@ -33,6 +33,7 @@ from cloud.registry.kinds import (
     Zone,
 )
 from cloud.registry.periods import NEVER, Periods
+from cloud.registry.scale import AS_TOLD, Scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -211,10 +212,9 @@ class Registry:
             key=lambda bound: bound.distance_m,
         )
 
-    def calibration(self, gateway: str, channel: str, quantity: str, on: date) -> Calibration | None:
-        """Return what the numbers of a series mean on a day, None where nobody has compared them with anything."""
-        own = self._calibrations.get((gateway, channel, quantity), ())
-        return next((one for one in own if _valid(one, on)), None)
+    def scale(self, gateway: str, channel: str, quantity: str) -> Scale:
+        """Return what the numbers of a series mean."""
+        return self._scales.get((gateway, channel, quantity), AS_TOLD)
 
     @cached_property
     def maintained(self) -> dict[tuple[str, str], Periods]:
@@ -264,11 +264,11 @@ class Registry:
         return [bound for bound in self._hung.get((gateway, channel), ()) if _valid(bound, on)]
 
     @cached_property
-    def _calibrations(self) -> dict[tuple[str, str, str], list[Calibration]]:
+    def _scales(self) -> dict[tuple[str, str, str], Scale]:
         found: dict[tuple[str, str, str], list[Calibration]] = {}
         for one in self._of("calibration", Calibration):
             found.setdefault((one.gateway, one.channel, one.quantity), []).append(one)
-        return found
+        return {series: Scale(own) for series, own in found.items()}
 
     @cached_property
     def _hamlets(self) -> dict[str, list[Hamlet]]:

@@ -284,6 +284,12 @@ class Calibration(Record, frozen=True, kw_only=True):
     method_vi: Line = ""
     method_en: Line = ""
 
+    def meant(self, value: float) -> float:
+        """Return what a number of the sensor means: per cent of its scale, no less than none and no more than all."""
+        if self.reads_low is None or self.reads_high is None:
+            return value + self.offset
+        return min(100.0, max(0.0, 100 * (value - self.reads_low) / (self.reads_high - self.reads_low)))
+
     def check(self) -> None:
         """Raise Bad for one end of a scale without the other, or both at one number."""
         super().check()

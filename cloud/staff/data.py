@@ -111,11 +111,11 @@ def _table(visit: Visit, question: Question) -> tuple[Table, int] | Response:
         word, facts = question.fault
         return _page(visit, _places(visit), question, why=visit.s.say(word, **facts), status=422)
     hung, clock, store = bindings(visit), visit.staff.clock, visit.staff.store
-    rests = visit.staff.shelf.maintained()
+    means = visit.staff.shelf.meaning()
     text = visit.asked("so")
     number = int(text) if text.isdecimal() and len(text) < 12 else 0
     made = aside(
-        visit, question, number, lambda job: gather(store, question, hung, clock.utc_ms(), job.step, MOST_LINES, rests)
+        visit, question, number, lambda job: gather(store, question, hung, clock.utc_ms(), job.step, MOST_LINES, means)
     )  # what changed in the registry meanwhile is seen by the next question
     return made if isinstance(made, Response) else (made.answer, made.number)
 
@@ -129,7 +129,7 @@ def _shown(visit: Visit, places: list[tuple[str, str]], question: Question, tabl
         Seen(
             column,
             names.get(column.line.place, column.line.place[1]),
-            sheet.called(column.line.quantity, s, question.step),
+            sheet.called(column, s, question.step),
             picture.chart(column),
             [(sheet.told(why, s), n) for why, n in column.reasons],
         )

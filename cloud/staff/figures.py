@@ -12,19 +12,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from cloud.registry.periods import NEVER
 from cloud.staff.question import DAY_MS, HOUR, HOUR_MS, MOST_VALUES, RAIN, RAW, lines
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from cloud.registry import Registry
     from cloud.registry.kinds import Binding
     from cloud.registry.periods import Periods
+    from cloud.registry.scale import Scale
     from cloud.staff.question import Line, Question
     from cloud.store.history import History, Hour
-
-    Maintained = Mapping[tuple[str, str], Periods]  # by gateway and channel
 
 THERE, NOTHING, UNASKED, NOT_HERE, AHEAD, MAINTAINED = (
     0,
@@ -77,6 +76,7 @@ class Column:
     due: int = 0  # hours, or raw readings, that should be there
     found: int = 0  # and those that are
     invented: int = 0  # hours of a sample garden that nobody measured
+    calibrated: bool = False  # some of its numbers were compared with something
 
     @classmethod
     def blank(cls, line: Line, size: int) -> Column:
@@ -155,15 +155,15 @@ def gather(
     now_ms: int,
     step: Callable[[int, int], None],
     most: int,
-    maintained: Maintained,
+    registry: Registry,
 ) -> Table:
     """Return the table of a question. Reads in pieces, and says with each how far it is. Raises TooMany, Retry."""
     wanted = lines(question, bindings, store.latest())
     if len(wanted) > most:
         raise TooMany("data.too_many_lines", n=len(wanted), most=most)
     if question.step == RAW:
-        return _raw(store, question, wanted, now_ms, step, maintained)
-    return _by_hours(store, question, wanted, now_ms, step, maintained)
+        return _raw(store, question, wanted, now_ms, step, registry)
+    return _by_hours(store, question, wanted, now_ms, step, registry)
 
 
 def _raw(
@@ -172,7 +172,7 @@ def _raw(
     wanted: list[Line],
     now_ms: int,
     step: Callable[[int, int], None],
-    maintained: Maintained,
+    registry: Registry,
 ) -> Table:
     found: list[tuple[dict[int, float], dict[int, int]]] = []
     for number, line in enumerate(wanted):
@@ -197,9 +197,11 @@ def _raw(
         column = Column.blank(line, len(times))
         for time, why in reasons.items():
             column.whys[places[time]] = why
-        rests = maintained.get((line.gateway, line.channel), NEVER)
-        for time, value in values.items():
+        rests, scale = registry.maintenance(line.gateway, line.channel), scale_of(registry, line)
+        for time, told in values.items():
+            value = scale.value(told, time)
             column.put(places[time], value, value, value, MAINTAINED if rests.hold(time) else THERE)
+        column.calibrated = any(scale.at(time) for time in values) if scale else False
         column.found, column.due = len(column.there), len(values.keys() | reasons.keys())
         table.columns.append(column)
     return table
@@ -211,7 +213,7 @@ def _by_hours(
     wanted: list[Line],
     now_ms: int,
     step: Callable[[int, int], None],
-    maintained: Maintained,
+    registry: Registry,
 ) -> Table:
     unit_ms = HOUR_MS if question.step == HOUR else DAY_MS
     table = Table(question, now_ms, list(range(question.start_ms, question.end_ms, unit_ms)))
@@ -230,10 +232,17 @@ def _by_hours(
         step(number, len(pieces) + len(wanted))
         column = Column.blank(line, len(table.times))
         _expect(column, table, unit_ms)
-        _fill(column, table, hours.pop(line), unit_ms, maintained.get((line.gateway, line.channel), NEVER))
+        scale, told = scale_of(registry, line), hours.pop(line)
+        column.calibrated = any(scale.at(hour.start_ms) for hour in told) if scale else False
+        _fill(column, table, list(scale.hours(told)), unit_ms, registry.maintenance(line.gateway, line.channel))
         why.fill(column, table, unit_ms)
         table.columns.append(column)
     return table
+
+
+def scale_of(registry: Registry, line: Line) -> Scale:
+    """Return what the numbers of a line mean."""
+    return registry.scale(line.gateway, line.channel, line.quantity)
 
 
 def _expect(column: Column, table: Table, unit_ms: int) -> None:

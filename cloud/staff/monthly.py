@@ -71,6 +71,6 @@ def _report(visit: Visit, first: date) -> Job | Response:
         named(visit),
         acts,
         staff.alarms(*span),
-        staff.shelf.maintained(),
+        staff.shelf.meaning(),
     )
     return aside(visit, ("report", first, s.lang), number, lambda job: made(staff.store, garden, first, s, job.step))

@@ -12,6 +12,7 @@ from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
 from cloud.registry.kinds import KIND_OF, KINDS, Consent, Person, Photo, Story, write
 from cloud.registry.sheets import STEMS
+from cloud.staff.fields import fields
 from cloud.staff.prose import blocks
 from cloud.staff.stories import LONGEST_REMARK, QUEUE, writer_of
 
@@ -38,6 +39,7 @@ class Waits(NamedTuple):
     alt: str
     text: list[Block]
     lang: str
+    rests: list[str]
     standing: bool
     mine: bool
     seen: int
@@ -113,15 +115,23 @@ def _story(visit: Visit, one: Story) -> Waits:
     path = f"/chuyen/{one.tree}/{one.lang}"
     title = visit.s.say("story.of", name=_tree(visit, one.tree), lang=visit.s.say(f"story.{one.lang}"))
     standing, mine, text = bool(one.standing), _writes(visit, one), blocks(one.text)
-    return Waits(title, one.author, path, "", "", text, one.lang, standing, mine, _seen(visit, one))
+    by = visit.s.say("story.by", author=one.author) if one.author else ""
+    return Waits(title, by, path, "", "", text, one.lang, _rests(visit, one), standing, mine, _seen(visit, one))
 
 
 def _photo(visit: Visit, one: Photo) -> Waits:
     alt = visit.s.one(one.alt_vi, one.alt_en)
     return Waits(
-        _tree(visit, one.tree), one.author, f"/anh/{one.code}", f"/anh/{one.code}-720.jpg", alt, [], "",
+        _tree(visit, one.tree), visit.s.say("photo.by", author=one.author, licence=one.licence), f"/anh/{one.code}",
+        f"/anh/{one.code}-720.jpg", alt, [], "", rests=_rests(visit, one),
         standing=False, mine=False, seen=_seen(visit, one),
     )  # fmt: skip
+
+
+def _rests(visit: Visit, one: Story | Photo) -> list[str]:
+    """Return whose consents it rests on, as forms say them."""
+    [field] = [field for field in fields(visit, KIND_OF[type(one)], write(one)) if field.name == "consents"]
+    return [words for code, words in field.options if code in one.consents]
 
 
 def _doubts(visit: Visit) -> Iterator[Doubt]:

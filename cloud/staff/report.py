@@ -19,9 +19,10 @@ from cloud.staff.question import HOUR, RAIN, Question, midnight_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from cloud.registry import Registry
     from cloud.registry.kinds import Binding, Record
     from cloud.registry.trail import Act, Change
-    from cloud.staff.figures import Column, Maintained, Table
+    from cloud.staff.figures import Column, Table
     from cloud.staff.words import Speaker
     from cloud.store.history import History
 
@@ -74,7 +75,7 @@ class Garden(NamedTuple):
     names: dict[tuple[str, str], str]
     acts: list[tuple[Act, list[Change]]]
     alarms: list[Suspicion]
-    maintained: Maintained
+    meaning: Registry  # maintenance and calibrations
 
 
 def month_of(text: str, today: date) -> date:
@@ -118,7 +119,7 @@ def _part(store: History, garden: Garden, zone: Zone, first: date, s: Speaker) -
     places = (("zone", zone.code), *(("tree", tree.code) for tree in garden.trees if tree.zone == zone.code))
     asked = Question(places, REPORTED, first, next_month(first) - timedelta(1), HOUR)
     hung = [one for one in garden.bindings if (one.place, one.code) in set(places)]
-    table = gather(store, asked, hung, s.now_ms, lambda *_: None, MOST_LINES, garden.maintained) if hung else None
+    table = gather(store, asked, hung, s.now_ms, lambda *_: None, MOST_LINES, garden.meaning) if hung else None
     columns = table.columns if table else []
     alarms = [_alarm(one, s) for one in garden.alarms if tuple(one.place.split(":", 1)) in places]
     codes = _Codes(
@@ -151,7 +152,7 @@ def _notes(columns: Sequence[Column], s: Speaker) -> Iterator[str]:
 def _row(column: Column, table: Table, garden: Garden, s: Speaker) -> list[str]:
     line = column.line
     own = "" if line.place[0] == "zone" else f" · {garden.names.get(line.place, line.place[1])}"
-    what = f"{sheet.called(line.quantity, s, HOUR)}{own} · {line.source}"
+    what = f"{sheet.called(column, s, HOUR)}{own} · {line.source}"
     whole = "—" if column.complete is None else f"{s.number(column.complete)} % ({column.found}/{column.due})"
     mean = "—" if column.mean is None else s.exactly(column.mean, line.quantity)
     low = "—" if line.quantity == RAIN else _edge(column, column.lowest, column.lows, table, s)

@@ -83,11 +83,16 @@ def unit(quantity: str) -> str:
     return _UNITS.get(found, found)
 
 
-def called(quantity: str, s: Speaker, step: str) -> str:
-    """Return what a quantity is called, with its unit; a running total of rain is what fell, by hours and days."""
+def called(column: Column, s: Speaker, step: str) -> str:
+    """Return what a column's quantity is called, with its unit and whether it is calibrated.
+
+    A running total of rain is what fell, by hours and days.
+    """
+    quantity = column.line.quantity
     row = QUANTITIES[quantity]
     name = s.say("data.rain") if quantity == RAIN and step != RAW else s.one(row.vi, row.en)
-    return f"{name} ({unit(quantity)})" if unit(quantity) else name
+    name = f"{name} ({unit(quantity)})" if unit(quantity) else name
+    return f"{name}, {s.say('data.calibrated')}" if column.calibrated else name
 
 
 def iso(time_ms: int) -> str:
@@ -115,7 +120,7 @@ def _names(table: Table, s: Speaker, places: Mapping[tuple[str, str], str]) -> l
     names = [s.say("data.time")]
     for column in table.columns:
         line = column.line
-        name = f"{places.get(line.place, line.place[1])} · {called(line.quantity, s, table.question.step)}"
+        name = f"{places.get(line.place, line.place[1])} · {called(column, s, table.question.step)}"
         parts = ["value"] if _single(column, table) else ["mean", "low", "high"]
         names += [f"{name} · {line.source} · {s.say(f'data.{part}')}" for part in [*parts, "why"]]
     return [text(name) for name in names]
@@ -135,7 +140,7 @@ def _about(table: Table, s: Speaker, places: Mapping[tuple[str, str], str], publ
         yield [
             text(places.get(line.place, line.place[1])),
             text(line.source),
-            called(line.quantity, s, asked.step),
+            called(column, s, asked.step),
             column.due,
             column.found,
             column.complete,

@@ -101,6 +101,10 @@ class Shelf:
         """Return when each (gateway, channel) that ever was is under maintenance."""
         return Registry({"maintenance": self.rows("maintenance")}).maintained
 
+    def meaning(self) -> Registry:
+        """Return what says how numbers are to be read: maintenance and calibrations."""
+        return Registry({kind: self.rows(kind) for kind in ("maintenance", "calibration")})
+
     def may_be_named(self, person: Person) -> bool:
         """Tell whether somebody has consented to be named."""
         return any(one.person == person.code and one.what == "name" for one in self._in_force)

@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.usefixtures(
 BUDGET_S = 120
 SCREENS = [
     "/", "/toi", "/bang", "/bang/trees", "/bang/trees?q=khong+co", f"/bang/trees/dong?k={TREE}", "/bang/trees/moi",
-    "/bang/people/dong?k=p01", "/bang/people/moi", "/bang/bindings/moi", "/chuyen", f"/chuyen/{TREE}/vi", "/nhap",
-    "/gan", "/bao-tri", "/bao-tri?o=sg-01/air-1",
+    "/bang/people/dong?k=p01", "/bang/people/moi", "/bang/bindings/moi", "/chuyen", f"/chuyen/{TREE}/vi", "/duyet",
+    "/gan", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the", "/nhap",
     "/so-lieu", "/bao-cao", "/viec", "/viec/1", "/so-tay", "/so-tay/cay", "/nowhere",
 ]  # fmt: skip
 __all__ = ["browser"]

@@ -1,0 +1,61 @@
+"""What the numbers of a series mean: as the sensor told them, or compared with something, from a day on.
+
+What is stored stays as it came. A calibration is applied when numbers are shown, by the time they were measured at, so
+that one that is corrected corrects the past, and one that is new leaves it alone.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
+
+from cloud.registry.kinds import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cloud.store import Hour
+
+DAY_MS, VIETNAM_MS = 86_400_000, 7 * 3_600_000
+_EPOCH = date(1970, 1, 1)
+_Hour = TypeVar("_Hour", bound="Hour")
+
+
+class Scale(tuple[Calibration, ...]):
+    """The calibrations of one series; empty where nobody has compared it with anything."""
+
+    __slots__ = ()
+
+    def at(self, time_ms: int) -> Calibration | None:
+        """Return which of them holds at a time."""
+        for one in self:
+            if _ms(one.valid_from) <= time_ms and (one.valid_to is None or time_ms < _ms(one.valid_to)):
+                return one
+        return None
+
+    def value(self, value: float, time_ms: int) -> float:
+        """Return what a number of a time means."""
+        one = self.at(time_ms)
+        return value if one is None else one.meant(value)
+
+    def hour(self, hour: _Hour) -> _Hour:
+        """Return what an hour means; a calibration begins at midnight, never within one."""
+        one = self.at(hour.start_ms)
+        if one is None:
+            return hour
+        low, high = sorted((one.meant(hour.low), one.meant(hour.high)))
+        return replace(hour, mean=one.meant(hour.mean), low=low, high=high)
+
+    def hours(self, hours: Iterable[_Hour]) -> Iterable[_Hour]:
+        """Return what hours mean."""
+        return map(self.hour, hours) if self else hours
+
+
+AS_TOLD = Scale(())
+
+
+def _ms(day: date) -> int:
+    """Return when a day of Vietnam begins."""
+    return (day - _EPOCH).days * DAY_MS - VIETNAM_MS
