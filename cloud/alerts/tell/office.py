@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from cloud.alerts.channels import GiveUp, Retry
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
-from cloud.alerts.tell.paper import HELD, Paper
-from cloud.alerts.tell.retries import Retries
-from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere, rests_until_ms
+from cloud.alerts.tell.paper import Paper
+from cloud.alerts.tell.retries import Resting, Retries
+from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere
 from cloud.alerts.tell.sorting import Readers, Sorter
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Office:
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._retries = Retries(clock)
         self._readers = Readers(registry, channels)
+        self._resting = Resting(journal, self._outbox, self._readers, self._retries, clock)
         self._sorter = Sorter(
             journal,
             self._outbox,
@@ -112,24 +113,10 @@ class Office:
         self._sorter.sort()
         rows = self._outbox.waiting()
         self._retries.meet(rows)
-        rows = self._awake(rows)
+        rows = self._resting.awake(rows)
         self._stand_in(rows)
         self._hand_out(rows)
         self._complain(rows)
-
-    def _awake(self, rows: list[Row]) -> list[Row]:
-        """Return the letters that nobody's quiet hours hold back. The others wait in the outbox, and it is no delay."""
-        quiet = {reader.person: reader.quiet for reader, _ in self._readers.now if reader.quiet}
-        now_ms, awake = self._clock.utc_ms(), []
-        for row in rows:
-            if rests_until_ms(quiet.get(row.person), row.level, now_ms) is None:
-                awake.append(row)
-                continue
-            self._retries.rest(row)
-            if row.words != HELD and row.attempts == 0:
-                with self._journal.transaction():
-                    self._outbox.set(row, "waiting", words=HELD)
-        return awake
 
     def wake(self) -> None:
         """Say that there may be something to do."""

@@ -1,17 +1,23 @@
-"""When a letter is tried again, and how long it has waited: by the monotonic clock, whatever becomes of the date."""
+"""When a letter is tried again, and how long it has waited: by the monotonic clock, whatever becomes of the date.
+
+And when it is not even tried: in its reader's quiet hours what is not about life lies in the outbox.
+"""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING
 
-from cloud.alerts.tell.route import LIFE
+from cloud.alerts.tell.paper import HELD
+from cloud.alerts.tell.route import LIFE, rests_until_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloud.alerts.channels import Retry
-    from cloud.alerts.tell.outbox import Row
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.tell.outbox import Outbox, Row
+    from cloud.alerts.tell.sorting import Readers
     from cloud.clock import Clock
 
 FIRST_S = 2.0  # back-off: full jitter up to 2, 4, 8 … s
@@ -54,3 +60,25 @@ class Retries:
         )
         after_s = min(failure.after_s, longest_s) if life else failure.after_s  # whatever it asks for: it burns
         self._due_s[row.id] = self._clock.monotonic() + max(pause_s, after_s)
+
+
+class Resting:
+    """Holds letters back, within transactions of its own."""
+
+    def __init__(self, journal: Journal, outbox: Outbox, readers: Readers, retries: Retries, clock: Clock) -> None:
+        self._journal, self._outbox, self._readers = journal, outbox, readers
+        self._retries, self._clock = retries, clock
+
+    def awake(self, rows: list[Row]) -> list[Row]:
+        """Return the letters that may leave now; for the others it is no delay, and nobody stands in for them."""
+        quiet = {reader.person: reader.quiet for reader, _ in self._readers.now if reader.quiet}
+        now_ms, awake = self._clock.utc_ms(), []
+        for row in rows:
+            if rests_until_ms(quiet.get(row.person), row.level, now_ms) is None:
+                awake.append(row)
+                continue
+            self._retries.rest(row)
+            if row.words != HELD and row.attempts == 0:
+                with self._journal.transaction():
+                    self._outbox.set(row, "waiting", words=HELD)
+        return awake
