@@ -7,7 +7,7 @@ that one that is corrected corrects the past, and one that is new leaves it alon
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -16,11 +16,24 @@ from cloud.registry.kinds import Calibration
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cloud.store import Hour
-
 DAY_MS, VIETNAM_MS = 86_400_000, 7 * 3_600_000
 _EPOCH = date(1970, 1, 1)
-_Hour = TypeVar("_Hour", bound="Hour")
+
+
+class Hour(Protocol):
+    """An hour of a series, as a store tells it."""
+
+    @property
+    def start_ms(self) -> int: ...  # noqa: D102 - cloud.store explains them
+    @property
+    def mean(self) -> float: ...  # noqa: D102
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
+
+
+_Hour = TypeVar("_Hour", bound=Hour)
 
 
 class Scale(tuple[Calibration, ...]):
@@ -46,7 +59,9 @@ class Scale(tuple[Calibration, ...]):
         if one is None:
             return hour
         low, high = sorted((one.meant(hour.low), one.meant(hour.high)))
-        return replace(hour, mean=one.meant(hour.mean), low=low, high=high)
+        told: Any = hour
+        meant: _Hour = replace(told, mean=one.meant(hour.mean), low=low, high=high)
+        return meant
 
     def hours(self, hours: Iterable[_Hour]) -> Iterable[_Hour]:
         """Return what hours mean."""
