@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
-from cloud.labels.mint import taken
 from cloud.labels.symbol import SHORT, Symbol, address
 from cloud.registry import codes
 from cloud.registry.kinds import Tag
+from cloud.registry.mint import taken
 from gocche.registry import book_of, who
 from gocche.words import Refused, both
 from settings.words import said, words
@@ -27,8 +27,8 @@ FOUND = 1  # exit status: what was verified is not what was minted
 
 def mint(config: CloudConfig, count: int, batch: str) -> int:
     """Mint blank tags and print their codes. Raises Refused."""
-    from cloud.labels.mint import MOST
-    from cloud.labels.mint import mint as made
+    from cloud.registry.mint import MOST
+    from cloud.registry.mint import mint as made
 
     if not 1 <= count <= MOST:
         raise Refused("labels", "count", count=count, limit=MOST)

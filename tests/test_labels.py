@@ -17,13 +17,13 @@ import zxingcpp
 from PIL import Image, ImageDraw, ImageFilter
 
 from cloud.labels import BadLabel
-from cloud.labels.mint import mint
 from cloud.labels.plate import Plate, svg
 from cloud.labels.sheet import A4, Form, draw
 from cloud.labels.symbol import Symbol, address
 from cloud.labels.verify import verify
 from cloud.registry import codes
 from cloud.registry.book import Book
+from cloud.registry.mint import mint
 from gocche.__main__ import main
 
 if TYPE_CHECKING:

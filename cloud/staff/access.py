@@ -77,5 +77,8 @@ MATRIX: dict[str, frozenset[str]] = {
     "story save": EDIT,
     "story review": REVIEW,
     "queue": REVIEW,
+    "tags": SEE,
+    "tags mint": EDIT,
+    "tags sheet": EDIT,
     "photo review": REVIEW,
 }

@@ -25,6 +25,7 @@ from cloud.staff import (
     sent,
     stories,
     tables,
+    tags,
 )
 from cloud.staff.above import Above
 from cloud.staff.access import TABLES
@@ -98,6 +99,9 @@ def ways() -> list[Way]:
         Way("story", "/chuyen/{tree}/{lang}", stories.one, "chuyen"),
         Way("story save", "/chuyen/{tree}/{lang}", stories.save, "chuyen", post=True),
         Way("story review", "/chuyen/{tree}/{lang}/duyet", stories.review, "chuyen", post=True),
+        Way("tags", "/the", tags.screen, "the"),
+        Way("tags mint", "/the/tao", tags.mint_some, "the", post=True),
+        Way("tags sheet", "/the/to", tags.sheet, "the", post=True),
         Way("queue", QUEUE, queue.screen, "cho-duyet"),
         Way("photo review", "/anh/{code}/duyet", queue.photo, "cho-duyet", post=True),
         Way("import", "/nhap", bring_in.form, "nhap"),

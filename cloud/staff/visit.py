@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DONE = (
     "saved", "removed", "erased", "undone", "imported", "back", "shown", "draft", "review", "published", "password",
-    "rests", "works",
+    "rests", "works", "minted",
 )  # fmt: skip
 LONGEST_NAME = 60  # characters
 TEMPLATES = Path(__file__).parent / "templates"

@@ -1,0 +1,70 @@
+"""Tags through the staff's pages: minted, printed on a sheet that is read back, and one of them printed again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cloud.labels.verify import verify
+from cloud.registry import codes
+from cloud.registry.kinds import Tag
+from cloud.rooms.label_writer import FORMS
+from cloud.staff import tags
+from tests.staffroom import StaffWorld
+from tests.visitors import TREE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[StaffWorld]:
+    made = StaffWorld(tmp_path)
+    yield made
+    made.close()
+
+
+def minted(world: StaffWorld) -> list[Tag]:
+    return [one for one in world.shelf.rows("tag") if isinstance(one, Tag) and one.batch == "đợt 1"]
+
+
+def test_codes_are_minted_printed_read_back_and_printed_again(world: StaffWorld, tmp_path: Path) -> None:
+    browser = world.visitor("editor")
+    answer = browser.post("/the/tao", count="5", batch=" đợt  1 ")
+    assert answer.headers["location"].startswith("/the?xong=minted")
+    assert "Đã tạo 5 mã mới" in browser.get(answer.headers["location"]).text
+    assert {one.state for one in minted(world)} == {"blank"}
+    assert "đợt 1: 5 (5 chưa in)" in browser.get("/the").text
+    pdf = browser.post("/the/to", batch="đợt 1", form="3x4", skip="10")
+    assert pdf.headers["content-type"] == "application/pdf"
+    (tmp_path / "sheet.pdf").write_bytes(pdf.content)
+    found = verify(tmp_path / "sheet.pdf", "https://goc.che.example")
+    assert sorted(found.codes) == sorted(one.code for one in minted(world))
+    assert {one.state for one in minted(world)} == {"printed"}
+    for code in (codes.shown(minted(world)[0].code).lower(), TREE):
+        pdf = browser.post("/the/to", code=code, form="60x80")
+        (tmp_path / "one.pdf").write_bytes(pdf.content)
+        assert verify(tmp_path / "one.pdf", "https://goc.che.example").codes == [codes.normalise(code)]
+    with world.shelf.book() as book:
+        assert [act.what for act in book.acts(9)[:2]] == ["labels đợt 1", "mint 5 tags, batch đợt 1"]
+    assert f'value="{TREE}"' in browser.get(f"/the?ma={TREE}").text
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "words"),
+    [
+        ("/the/tao", {"count": "0"}, "từ 1 đến 500"),
+        ("/the/tao", {"count": "501"}, "từ 1 đến 500"),
+        ("/the/tao", {"count": "mười"}, "từ 1 đến 500"),
+        ("/the/to", {"batch": "không có", "form": "3x4"}, "Không có thẻ nào để in"),
+        ("/the/to", {"code": "7K3MQ2", "form": "3x4"}, "Không có thẻ nào để in"),
+        ("/the/to", {"code": TREE, "form": "9x9"}, "Không có thẻ nào để in"),
+        ("/the/to", {"code": TREE, "form": "3x4", "skip": "99"}, "Không có thẻ nào để in"),
+    ],
+)
+def test_what_cannot_be_printed_is_told(world: StaffWorld, path: str, fields: dict[str, str], words: str) -> None:
+    answer = world.visitor("editor").post(path, **fields)
+    assert (answer.status_code, words in answer.text) == (422, True)
+    assert set(tags.FORMS) == set(FORMS)
