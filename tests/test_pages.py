@@ -650,7 +650,9 @@ def test_pages_are_light(world: World, path: str) -> None:
 def test_pages_travel_compressed(world: World) -> None:
     answer = client(world).get(f"/T/{TREE}", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
-    assert {"Accept-Language", "Accept-Encoding"} == {name.strip() for name in answer.headers["vary"].split(",")}
+    assert {"Accept-Language", "Accept-Encoding", "Save-Data"} == {
+        name.strip() for name in answer.headers["vary"].split(",")
+    }
 
 
 def test_head_tells_what_get_would_and_sends_nothing(world: World) -> None:
@@ -1107,6 +1109,54 @@ def test_a_calibrated_figure_says_so_and_the_past_means_what_it_meant_then(world
         ["30.00", "0.00", "80.00", "yes"],
         ["50.00", "0.00", "100.00", "yes"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/8004/95201237K3MQP", ["/l/a7k2"]),
+        ("/01/09520123456788/10/a7k2", [f"/T/{TREE}", "/T/C0HV26", "/T/4TN8WJ"]),
+        (f"/T/{TREE}", ["/l/a7k2"]),
+    ],
+)
+def test_who_resolves_a_number_of_gs1_is_given_its_links(world: World, path: str, near: list[str]) -> None:
+    world.registry.lots["a7k2"] = msgspec.structs.replace(world.registry.lots["a7k2"], gtin="9520123456788")
+    world.registry.trees[TREE] = msgspec.structs.replace(world.registry.trees[TREE], giai="95201237K3MQP")
+    asked, url, voc = client(world), world.garden().public_url.rstrip("/"), "https://ref.gs1.org/voc/"
+    answer = asked.get(path, params={"linkType": "all"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/linkset+json")
+    [links] = answer.json()["linkset"]
+    assert links["anchor"] == f"{url}{path}"
+    about = [(one["hreflang"], one["type"]) for one in links[f"{voc}pip"]]
+    assert about == [(["vi"], "text/html"), (["en"], "text/html")]
+    assert {one["href"] for one in links[f"{voc}traceability"]} == {f"{url}{one}" for one in near}
+    for one in (*links[f"{voc}pip"], *links[f"{voc}defaultLink"], *links[f"{voc}traceability"]):
+        assert asked.get(one["href"].removeprefix(url)).status_code == 200
+    tag = path.startswith("/T/")
+    accepts = asked.get(path, headers={"Accept": "application/linkset+json"})
+    assert (accepts.text == answer.text) is not tag, "a tag's own address answers with its page"
+    assert ("Accept" in asked.get(path).headers["vary"].split(", ")) is not tag
+    for wrong in ("/8004/9520123XXXXXX", "/01/09520123456787/10/a7k2", "/T/000000"):
+        assert asked.get(wrong, params={"linkType": "all"}).status_code == 404
+
+
+def test_who_saves_data_is_shown_the_smallest_photo(world: World, tmp_path: Path) -> None:
+    facts = {"alt_vi": "Gốc cây", "alt_en": "Foot", "author": "Trạm", "licence": "CC0 1.0"}
+    world.registry = Registry(
+        {kind: list(world.registry._records.get(kind, ())) for kind in KINDS}
+        | {"photo": [Photo(code="f1", tree=TREE, published=True, **facts)]}
+    )
+    for size in (360, 720, 1440):
+        for ending in ("webp", "jpg"):
+            (tmp_path / f"f1-{size}.{ending}").write_bytes(b"x")
+    asked = client(world, photos=tmp_path)
+    whole, small = asked.get(f"/T/{TREE}"), asked.get(f"/T/{TREE}", headers={"Save-Data": "on"})
+    assert "f1-1440.webp" in whole.text
+    assert re.findall(r"/anh/f1-(\d+)", small.text.partition("<header>")[2]) == ["360", "360"]
+    assert "Save-Data" in whole.headers["vary"]
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert "hinh.svg" in client(world, photos=tmp_path).get(f"/T/{TREE}").text, "pictures that are gone are not shown"
 
 
 SENTINEL = "hushhush"

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from cloud.pages import headers, words
 from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
 from cloud.pages.front import Front
+from cloud.pages.linkset import Linksets
 from cloud.pages.lots import Lots
 from cloud.pages.pictures import SVG, Pictures
 from cloud.pages.remembered import Known, Remembered, Source, aside
@@ -47,8 +48,10 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     made, pictures = _Site(answers), Pictures(answers)
     trees = Trees(answers, pictures)
     lots = Lots(answers, trees)
+    linksets = Linksets(answers, lots)
     of_a_tree = {
         ".json": trees.json,
+        "/linkset": linksets.tree,
         "": trees.page,
         "/hinh.svg": pictures.portrait,
         "/history.csv": trees.history,
@@ -62,7 +65,9 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/cay.geojson", trees.geojson),
         Route("/l/{lot}", lots.page),
         Route("/01/{gtin}/10/{lot}", lots.by_gtin),
+        Route("/01/{gtin}/10/{lot}/linkset", linksets.lot),
         Route("/8004/{giai}", lots.by_giai),
+        Route("/8004/{giai}/linkset", linksets.tree),
         Route("/phu-song", made.coverage),
         Route("/phu-song.json", made.coverage_json),
         Route("/canh-bao", made.alerts),

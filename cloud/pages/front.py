@@ -3,10 +3,10 @@
 A kept answer is given in one piece where the server can take it so (`cloud.serve.protocol`), by ASGI everywhere else.
 
 A hundred visitors of one tree within a second are shown the same bytes, so they are made once. What is made depends on
-the path, the query and the language alone: the application behind is asked with nothing else of a visitor's request,
-so no header of one visitor can end up in what another is shown. Path and language are read here in one way: slashes
-too many mean nothing ("//host/x" is a path of ours that does not exist), and a browser's list of languages becomes
-the one that the page begins with.
+the path, the query, the language and whether data is to be saved alone: the application behind is asked with nothing
+else of a visitor's request, so no header of one visitor can end up in what another is shown. Path and language are read
+here in one way: slashes too many mean nothing ("//host/x" is a path of ours that does not exist), a browser's list of
+languages becomes the one that the page begins with, and who asks an address of GS1 for its links asks another path.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ CACHE = b"public, max-age=60"
 PACKED = frozenset({b"image/webp", b"image/jpeg"})  # already
 PACK_FROM = 500  # bytes; below that gzip gains nothing
 _LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept
+_TREES = ("/T/", "/t/")
+_THINGS = (*_TREES, "/8004/", "/01/")  # addresses of GS1 Digital Link: other doors to the same pages
+_EVERY_LINK, LINKSET = b"linkType=all", b"application/linkset+json"
 _TYPED = b"ma="  # what stands in the box of the first page: made anew each time
 
 _GZIP = (b"content-encoding", b"gzip")
@@ -47,6 +50,7 @@ class Asked(NamedTuple):
     path: str
     query: bytes
     lang: str
+    frugal: bool = False  # the visitor's browser saves data: a tree's page asks for its smallest photo
 
 
 class Form(NamedTuple):
@@ -132,7 +136,7 @@ class Front:
 
 
 def _visit(scope: Scope) -> Visit:
-    accepts = compares = languages = b""
+    accepts = compares = languages = wants = frugal = b""
     for name, value in scope["headers"]:
         if name == b"accept-encoding":
             accepts = value
@@ -140,13 +144,22 @@ def _visit(scope: Scope) -> Visit:
             compares = value
         elif name == b"accept-language":
             languages = value
+        elif name == b"accept":
+            wants = value
+        elif name == b"save-data":
+            frugal = value
     method, path, query = scope["method"], "/" + scope["path"].strip("/"), scope["query_string"]
     head = method == "HEAD"
     if head:
         method = "GET"
     if query not in _LANGS:
         query = _meant(path, query)
-    asked = Asked(method, path, query, _LANGS.get(query) or _first(languages))
+    if path.startswith(_THINGS):
+        resolved = LINKSET in wants and not path.startswith(_TREES)
+        if resolved or _EVERY_LINK in scope["query_string"].split(b"&"):
+            path += "/linkset"
+    saves = frugal == b"on" and path.startswith(_TREES)
+    asked = Asked(method, path, query, _LANGS.get(query) or _first(languages), saves)
     return Visit(asked, query in _LANGS and method == "GET", b"gzip" in accepts, compares, head)
 
 
@@ -214,7 +227,7 @@ def _scope(asked: Asked) -> Scope:
         "raw_path": asked.path.encode(),
         "query_string": asked.query,
         "root_path": "",
-        "headers": [(b"accept-language", asked.lang.encode())],
+        "headers": [(b"accept-language", asked.lang.encode()), *([(b"save-data", b"on")] if asked.frugal else [])],
         "client": None,
         "server": None,
     }

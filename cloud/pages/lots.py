@@ -52,16 +52,26 @@ class Lots:
 
     async def by_gtin(self, request: Request) -> Response:
         """One lot, by GTIN and lot number."""
-        gtin, lot = request.path_params["gtin"], self._garden.registry.lots.get(request.path_params["lot"].lower())
-        same = lot and lot.gtin and is_gtin(gtin) and lot.gtin.zfill(14) == gtin.zfill(14)
-        return await self._shown(request, lot if same else None)
+        found = self.lot_of(request.path_params["gtin"], request.path_params["lot"])
+        return by_accept(await self._shown(request, found))
 
     async def by_giai(self, request: Request) -> Response:
         """One tree, by its GIAI."""
-        giai = request.path_params["giai"].upper()
-        found = (tree.code for tree in self._garden.registry.trees.values() if tree.giai and tree.giai == giai)
-        code = next(found, None)
-        return self._answers.nowhere(request) if code is None else await self._trees.shown(request, code)
+        found = self.tree_of(request.path_params["giai"])
+        if found is None:
+            return self._answers.nowhere(request)
+        return by_accept(await self._trees.shown(request, found.code))
+
+    def lot_of(self, gtin: str, number: str) -> Lot | None:
+        """Return the lot of a GTIN and a lot number."""
+        lot = self._garden.registry.lots.get(number.lower())
+        same = lot and lot.gtin and is_gtin(gtin) and lot.gtin.zfill(14) == gtin.zfill(14)
+        return lot if same else None
+
+    def tree_of(self, giai: str) -> Tree | None:
+        """Return the tree of a GIAI that has a page."""
+        trees = self._garden.registry.northward
+        return next((one for one in trees if one.giai and one.giai == giai.upper()), None)
 
     async def _shown(self, request: Request, lot: Lot | None) -> Response:
         if lot is None:
@@ -93,6 +103,12 @@ class Lots:
                     found.append(_season(quantity, own))
                     break
         return found
+
+
+def by_accept(answer: Response) -> Response:
+    """Return an answer of an address of GS1: who accepts a linkset there is given one."""
+    answer.headers["Vary"] = f"{answer.headers['Vary']}, Accept"
+    return answer
 
 
 def origins(registry: Registry, lot: Lot) -> tuple[list[Tree], list[Zone]]:

@@ -53,9 +53,10 @@ class Trees:
         figures = [figure for group in seen.groups for figure in group.figures]
         spans = await self.past.spans(figures)
         sketch, bar_m = plan.plan(registry, seen.tree)
-        return self._answers.page(
+        page = self._answers.page(
             request,
             "tree.html",
+            frugal=request.headers.get("save-data") == "on",
             view=seen,
             spans=spans,
             climate=await self._climate(seen),
@@ -70,6 +71,8 @@ class Trees:
             summary=tree.summary(seen, self._answers.speaker(request)),
             about=_about(seen, self._answers.speaker(request), self._answers.public_url),
         )
+        page.headers["Vary"] = f"{page.headers['Vary']}, Save-Data"
+        return page
 
     async def json(self, request: Request) -> Response:
         """The same tree, the same numbers, for machines. When it was asked for makes it no other answer."""
