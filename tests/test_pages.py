@@ -1111,6 +1111,16 @@ def test_a_calibrated_figure_says_so_and_the_past_means_what_it_meant_then(world
     ]
 
 
+def test_what_is_told_in_hmong_stands_below_in_its_own_language(world: World) -> None:
+    world.registry.stories[TREE, "hmn"] = Story(tree=TREE, lang="hmn", text="(words that people write)")
+    page = client(world).get(f"/T/{TREE}")
+    assert '<summary>Tiếng Mông</summary><div class="story" lang="hmn-Latn-VN"><p>(words that people' in page.text
+    assert "câu chuyện mẫu" in page.text, "and the story of the page's language stays first"
+    assert client(world).get(f"/T/{TREE}.json").json()["stories"] == {"hmn-Latn-VN": "(words that people write)"}
+    del world.registry.stories[TREE, "hmn"]
+    assert "hmn" not in client(world).get(f"/T/{TREE}").text, "without words there is no empty slot"
+
+
 @pytest.mark.parametrize(
     ("path", "near"),
     [

@@ -9,9 +9,11 @@ import msgspec
 from cloud.pages.plan import public
 from cloud.pages.readings import Figure, Silent, figures
 from cloud.pages.words import iso
-from cloud.registry.kinds import LANGUAGES, Tree, Zone
+from cloud.registry.kinds import LANGUAGES, TONGUES, Tree, Zone
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cloud.pages.garden import Garden
     from cloud.pages.words import Speaker
     from cloud.registry import Registry
@@ -52,6 +54,7 @@ class TreeView(msgspec.Struct, frozen=True):
     lat: float
     lon: float
     stories: dict[str, str]
+    tongues: dict[str, str]  # the same in languages that the pages do not speak
     figures: list[Figure]
     groups: list[Group]
     technical: list[Figure]
@@ -70,7 +73,8 @@ def view(garden: Garden, registry: Registry, tree: Tree, now_ms: int) -> TreeVie
         zone=registry.zones[tree.zone],
         lat=public(tree)[0],
         lon=public(tree)[1],
-        stories={lang: told.shown for lang in LANGUAGES if (told := registry.stories.get((tree.code, lang)))},
+        stories=_told(registry, tree, LANGUAGES),
+        tongues=_told(registry, tree, TONGUES),
         figures=main + technical,
         groups=_grouped(main),
         technical=technical,
@@ -78,6 +82,10 @@ def view(garden: Garden, registry: Registry, tree: Tree, now_ms: int) -> TreeVie
         state=newest.quality if newest else "none",
         newest_ms=newest.time_ms if newest else None,
     )
+
+
+def _told(registry: Registry, tree: Tree, languages: Iterable[str]) -> dict[str, str]:
+    return {lang: told.shown for lang in languages if (told := registry.stories.get((tree.code, lang)))}
 
 
 def as_json(view: TreeView, speaker: Speaker) -> dict[str, Any]:
@@ -99,6 +107,7 @@ def as_json(view: TreeView, speaker: Speaker) -> dict[str, Any]:
         "state": tree.state,
         "zone": {"code": view.zone.code, "name": speaker.one(view.zone.name_vi, view.zone.name_en)},
         "story": view.stories.get(speaker.lang) or view.stories.get(speaker.other),
+        "stories": {TONGUES[lang]["tag"]: told for lang, told in view.tongues.items()},
         "readings": [_reading(figure, speaker) for figure in view.figures],
         "silent": [{"source": it.source, "distance_m": it.distance_m, "measured": it.place} for it in view.silent],
     }

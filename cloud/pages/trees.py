@@ -15,6 +15,7 @@ from cloud.pages.past import Past, keeps_history
 from cloud.pages.readings import Figure
 from cloud.pages.remembered import Remembered, aside
 from cloud.registry import codes
+from cloud.registry.kinds import TONGUES
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Trees:
         page = self._answers.page(
             request,
             "tree.html",
+            tongues=TONGUES,
             frugal=request.headers.get("save-data") == "on",
             view=seen,
             spans=spans,

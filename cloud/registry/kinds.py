@@ -38,12 +38,14 @@ from cloud.registry.cells import (
     Whole,
     in_vietnam,
 )
+from settings.words import words
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 LANGUAGES = ("vi", "en")
+TONGUES: dict[str, dict[str, str]] = words("cloud.registry")["language"]  # others in which a story may be told
 ROLES = ("fire-watch", "telecom", "operator")
 ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # what somebody may do on the staff's pages
 PLACES = ("tree", "zone", "hamlet")
@@ -194,7 +196,7 @@ class Story(Record, frozen=True, kw_only=True):
     tells: ClassVar = ("shown",)
     by_consent: ClassVar = frozenset({"name", "story"})
     tree: OfTree
-    lang: Annotated[str, Choice(LANGUAGES)]
+    lang: Annotated[str, Choice((*LANGUAGES, *TONGUES))]
     status: Annotated[str, Choice(("draft", "review", "published"))] = "published"
     author: Line = ""
     reviewer: Line = ""

@@ -113,7 +113,7 @@ def _writes(visit: Visit, story: Story) -> bool:
 
 def _story(visit: Visit, one: Story) -> Waits:
     path = f"/chuyen/{one.tree}/{one.lang}"
-    title = visit.s.say("story.of", name=_tree(visit, one.tree), lang=visit.s.say(f"story.{one.lang}"))
+    title = visit.s.say("story.of", name=_tree(visit, one.tree), lang=visit.s.tongue(one.lang))
     standing, mine, text = bool(one.standing), _writes(visit, one), blocks(one.text)
     by = visit.s.say("story.by", author=one.author) if one.author else ""
     return Waits(title, by, path, "", "", text, one.lang, _rests(visit, one), standing, mine, _seen(visit, one))
@@ -165,7 +165,7 @@ def _published(visit: Visit) -> Iterator[tuple[Record, list[str]]]:
 
 def _place(visit: Visit, one: Record) -> tuple[str, str]:
     if isinstance(one, Story):
-        title = visit.s.say("story.of", name=_tree(visit, one.tree), lang=visit.s.say(f"story.{one.lang}"))
+        title = visit.s.say("story.of", name=_tree(visit, one.tree), lang=visit.s.tongue(one.lang))
         return title, f"/chuyen/{one.tree}/{one.lang}"
     kind = KIND_OF[type(one)]
     return f"{visit.s.say(f'kind.{kind}')}: {visit.s.title(one)}", f"/bang/{STEMS[kind]}/dong?k={write(one)['code']}"

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import LANGUAGES, Story, Tree, read, write
+from cloud.registry.kinds import LANGUAGES, TONGUES, Story, Tree, read, write
 from cloud.staff.fields import fields, typed
 from cloud.staff.prose import blocks
 
@@ -31,7 +31,7 @@ def listed(visit: Visit) -> Response:
     cards = []
     for tree in visit.staff.shelf.found("tree", typed):
         if isinstance(tree, Tree):
-            states = {lang: known.get((tree.code, lang), "") for lang in LANGUAGES}
+            states = {lang: known.get((tree.code, lang), "") for lang in (*LANGUAGES, *TONGUES)}
             if waits not in STATES or waits in states.values():
                 cards.append((tree, states))
     start = int(visit.asked("tu")) if visit.asked("tu").isdecimal() and len(visit.asked("tu")) < 9 else 0
@@ -154,7 +154,7 @@ def _tree(visit: Visit) -> tuple[Tree, str] | None:
     lang = visit.parts["lang"]
     trees = (one for one in visit.staff.shelf.rows("tree") if isinstance(one, Tree))
     tree = next((one for one in trees if one.code == visit.parts["tree"]), None)
-    return (tree, lang) if tree and lang in LANGUAGES else None
+    return (tree, lang) if tree and lang in (*LANGUAGES, *TONGUES) else None
 
 
 def _held(visit: Visit, tree: Tree, lang: str) -> Held | None:

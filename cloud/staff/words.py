@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from cloud.clock import hanoi
-from cloud.registry.kinds import key_of
+from cloud.registry.kinds import TONGUES, key_of
 from settings.words import LANGUAGES, why_absent, words
 from wire.quantities import QUANTITIES
 
@@ -84,6 +84,10 @@ class Speaker:
                 return str(row[self.lang]).format(rest=rest.rpartition("/")[2])
         kind, _, key = what.partition(" ")
         return f"{self.say(f'kind.{kind}')}: {key}" if kind in _words()["kind"] else what
+
+    def tongue(self, lang: str) -> str:
+        """Return what a language is called."""
+        return TONGUES[lang][self.lang] if lang in TONGUES else self.say(f"story.{lang}")
 
     def why(self, bad: Bad) -> str:
         """Return why a cell cannot be right."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cloud.registry import codes
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, LANGUAGES, columns, write
+from cloud.registry.kinds import KINDS, LANGUAGES, TONGUES, columns, write
 from cloud.registry.sheets import KIND_OF_STEM, STEMS, Problem, Row, SheetError, bare, guarded, header, problem
 from cloud.registry.sheets import before as old_form
 from settings.words import because
@@ -142,7 +142,7 @@ def _texts(folder: Path, found: list[Problem]) -> Iterator[tuple[tuple[str, str]
     for path in sorted((folder / STORIES).glob("*.md")):
         code, _, lang = path.stem.partition(".")
         tree = codes.normalise(code)
-        bad = Bad("story_name", value=path.name) if tree is None or lang not in LANGUAGES else None
+        bad = Bad("story_name", value=path.name) if tree is None or lang not in (*LANGUAGES, *TONGUES) else None
         text = ""
         try:
             text = path.read_text("utf-8-sig")
