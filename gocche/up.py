@@ -128,6 +128,7 @@ def commands(
 ) -> list[Child]:
     """Return the children, in the order of starting."""
     ports = folder / "ports"
+    staff = Address(*listeners["staff"].getsockname()[:2])  # where the page of a blank tag leads
     half = ["--data", str(folder), "--broker", str(broker)]
     return [
         Child(
@@ -136,7 +137,7 @@ def commands(
             lambda: all((ports / name).is_symlink() for name in PORTS),
         ),
         Child("broker", [*GOCCHE, "broker", "--listen", str(broker)], lambda: _answers(broker)),
-        *rooms(["--config", str(config / "cloud.toml"), *half], listeners),
+        *rooms(["--config", str(config / "cloud.toml"), *half, "--staff", str(staff)], listeners),
         Child(
             "agent",
             [*GOCCHE, "agent", "--config", str(config / "devices.toml"), *half],

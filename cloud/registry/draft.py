@@ -89,6 +89,10 @@ class Draft:
                     found.append((record, bad))
         return found
 
+    def held(self, kind: str, key: tuple[Any, ...]) -> Record | None:
+        """Return a record as the act has it by now, or None."""
+        return one(self._db, kind, key)
+
     def unchanged(self, kind: str, key: tuple[Any, ...], seen: int, but_for: str) -> None:
         """Raise Bad where somebody but one person has changed a record after a change that its editor knew of."""
         self._nobody_since(kind, key, seen, but_for)

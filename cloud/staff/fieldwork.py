@@ -95,8 +95,9 @@ def photo(visit: Visit, asked: Work) -> tuple[Photo | None, list[Path]]:
     if len(upload.body) > PHOTO.size:
         raise Refused("photo_large", megabytes=f"{PHOTO.size / 1e6:.0f}")
     code = code_of(upload.body)
-    if any(getattr(one, "code", "") == code for one in visit.staff.shelf.rows("photo")):
-        return None, []  # it came before: to make it anew takes seconds
+    with visit.staff.shelf.book() as book:
+        if book.held("photo", (code,)) is not None:
+            return None, []  # it came before: to make it anew takes seconds
     pictures = made_anew(upload.body)
     if pictures.why:
         raise Refused("photo_bad", why=visit.s.say(f"photo.{pictures.why}"))

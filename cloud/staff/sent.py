@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloud.registry.draft import Draft
-    from cloud.registry.kinds import Record
     from cloud.registry.trail import Change
     from cloud.staff.fieldwork import Work
     from cloud.staff.visit import Visit
@@ -77,22 +76,27 @@ def _write(visit: Visit, draft: Draft, asked: Work) -> None:
         draft.unchanged(kind, key, asked.seen, visit.who)
 
     kind, code = asked.place
-    place = next((one for one in visit.staff.shelf.rows(kind) if getattr(one, "code", "") == code), None)
-    if kind != "hamlet":
+    if kind == "hamlet":  # known by its first day, too
+        place = next((one for one in visit.staff.shelf.rows(kind) if getattr(one, "code", "") == code), None)
+    else:
+        place = draft.held(kind, (code,))
         rests_on(kind, (code,))
     if place is None or (isinstance(place, Tree) and place.state != "alive"):
         raise Refused("no_such_place", place=code)
-    (_bind_tag if asked.tag else _hang)(visit, draft, asked, rests_on)
+    if asked.tag:
+        _bind_tag(draft, asked, rests_on)
+    else:
+        _hang(visit, draft, asked, rests_on)
 
 
-def _bind_tag(visit: Visit, draft: Draft, asked: Work, rests_on: Callable[[str, tuple[Any, ...]], None]) -> None:
+def _bind_tag(draft: Draft, asked: Work, rests_on: Callable[[str, tuple[Any, ...]], None]) -> None:
     code = codes.normalise(asked.tag)
     if code is None:
         raise Refused("tag_slip")
-    if any(getattr(one, "code", "") == code for one in visit.staff.shelf.rows("tree")):
+    if draft.held("tree", (code,)) is not None:
         raise Refused("tag_tree")
-    tag = next((one for one in visit.staff.shelf.rows("tag") if isinstance(one, Tag) and one.code == code), None)
-    if tag is None:
+    tag = draft.held("tag", (code,))
+    if not isinstance(tag, Tag):
         raise Refused("tag_unknown")
     if tag.state == "bound" and tag.tree == asked.place[1]:
         return
@@ -127,19 +131,23 @@ def _answer(visit: Visit, state: str, lines: list[str]) -> Response:
 
 
 def _mine(visit: Visit, asked: Work) -> str:
-    rows: list[Record] = visit.staff.shelf.rows(asked.place[0])
-    name = next((visit.s.name(one) for one in rows if getattr(one, "code", "") == asked.place[1]), asked.place[1])
     what = codes.shown(asked.what) if codes.normalise(asked.what) else asked.what
-    return visit.s.say("field.pair", what=what, place=f"{name} ({asked.place[1]})", day=f"{asked.day:%d/%m/%Y}")
+    return visit.s.say("field.pair", what=what, place=_called(visit, *asked.place), day=f"{asked.day:%d/%m/%Y}")
 
 
 def _theirs(visit: Visit, change: Change, who: str, at_ms: int) -> str:
     """Return what somebody else did meanwhile, in the words of the screens."""
-    s = visit.s
-    trees = {getattr(one, "code", ""): s.name(one) for one in visit.staff.shelf.rows("tree")}
-    told = difference(visit, change)
     cells = [
-        f"{label}: {' → '.join(f'{trees[value]} ({value})' if value in trees else value or '—' for value in values)}"
-        for label, *values in told.cells
+        f"{label}: {_called(visit, 'tree', before) or '—'} → {_called(visit, 'tree', after) or '—'}"
+        for label, before, after in difference(visit, change).cells
     ]
-    return s.say("field.meanwhile", who=who, when=f"{hanoi(at_ms):%H:%M %d/%m/%Y}", changes="; ".join(cells))
+    when = f"{hanoi(at_ms):%H:%M %d/%m/%Y}"
+    return visit.s.say("field.meanwhile", who=who, when=when, changes="; ".join(cells))
+
+
+def _called(visit: Visit, kind: str, code: str) -> str:
+    """Return what people call a place, with its code; what is no code as it is."""
+    with visit.staff.shelf.book() as book:
+        held = None if kind == "hamlet" else book.held(kind, (code,))
+    name = visit.s.name(held.record) if held else ""
+    return f"{name} ({code})" if name else code

@@ -144,6 +144,22 @@ def test_a_file_is_chosen_tried_and_written(browser: Browser, site: Running, tmp
         assert len(site.shelf.rows("device")) == 1
 
 
+def test_a_sensor_rests_while_it_is_cleaned(browser: Browser, site: Running, tmp_path: Path) -> None:
+    with Seen(browser, site, PHONE, device_scale_factor=2) as seen:
+        page = signed_in(seen, site, "editor")
+        seen.go("/")
+        page.get_by_role("link", name="Bảo trì").click()
+        page.get_by_label("sg-01/smoke-1").check()
+        page.get_by_label("Trong bao lâu").select_option("30")
+        pictured(page, tmp_path, "maintenance-phone")
+        page.get_by_role("button", name="Đặt bảo trì").click()
+        assert "Đợi 5 giây" in page.inner_text("[role=status]")
+        assert "sg-01/smoke-1 · lau chùi" in page.inner_text("main")
+        pictured(page, tmp_path, "maintenance-runs-phone")
+        page.get_by_role("button", name="Xong rồi").click()
+        assert "sg-01/smoke-1 lại đo và lại báo" in page.inner_text("[role=status]")
+
+
 @pytest.mark.parametrize("path", SCREENS)
 def test_everybody_can_read_every_screen(browser: Browser, site: Running, path: str) -> None:
     with Seen(browser, site, PHONE, java_script_enabled=True) as seen:

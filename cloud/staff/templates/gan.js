@@ -3,7 +3,7 @@
 const id = name => document.getElementById(name), form = id("bind"), box = id("queue");
 const words = JSON.parse(box.dataset.words), who = box.dataset.who, ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const SHOWN = 20, COPY = "/gan/vuon.json", EDGE = 1600, AGAIN_MS = 20e3, METRES_A_DEGREE = 111195;
-let garden = { places: [], tags: {}, sensors: [], own: [], seen: -1 }, here = null, names = {}, written = [], why = "";
+let garden = { tags: {}, sensors: [], own: [], seen: -1 }, here = null, spots = new Map(), own = new Set(), written = [], why = "";
 
 const say = (word, facts = {}) => words[word].replace(/{(\w+)}/g, (_, name) => facts[name]);
 const plain = text => text.normalize("NFD").replace(/\p{Mn}/gu, "").toLowerCase().replaceAll("đ", "d");
@@ -21,8 +21,12 @@ async function load() {
     if (typeof page !== "string") await cache.put("/gan", page);
   } else if (got === "sign_in" || got === "forbidden") why = got;
   const kept = typeof got === "string" ? await cache.match(COPY) : got;
-  if (kept) garden = await kept.json();
-  names = Object.fromEntries(garden.places.map(([key, name]) => [key, name]));
+  if (kept) {
+    garden = await kept.json();
+    spots = new Map(garden.places.map(([key, name, zone, lat, lon, label]) =>
+      [key, { key, name, lat, lon, about: [zone, label, key.split(":")[1]], text: plain(`${name} ${zone} ${label} ${key}`) }]));
+    own = new Set(garden.own);
+  }
   const time = new Date(garden.made_ms).toLocaleString(document.documentElement.lang, { dateStyle: "short", timeStyle: "short", timeZone: "Asia/Ho_Chi_Minh" });
   id("copy").textContent = kept ? say("as_of", { time }) : say("old_copy");
   draw();
@@ -30,24 +34,24 @@ async function load() {
 
 // --- what is proposed
 
-const away = (lat, lon) => Math.hypot((lon - here.lon) * Math.cos(here.lat * Math.PI / 180), lat - here.lat) * METRES_A_DEGREE;
+const away = one => one.m ??= Math.hypot((one.lon - here.lon) * Math.cos(here.lat * Math.PI / 180), one.lat - here.lat) * METRES_A_DEGREE;
+const called = key => spots.get(key)?.name ?? key;
 const far = m => m < 1000 ? say("metres", { n: Math.round(m) }) : say("kilometres", { n: (m / 1000).toFixed(1) });
 
 function places() {
   const wanted = plain(id("find").value).split(/\s+/).filter(Boolean), of_tag = form.what.value === "tag";
-  const found = garden.places.filter(([key, name, zone, , , label]) =>
-    (!of_tag || key.startsWith("tree:")) && wanted.every(word => plain(`${name} ${zone} ${label} ${key}`).includes(word)));
-  return here ? found.sort((a, b) => away(a[3], a[4]) - away(b[3], b[4])) : found;
+  const found = [...spots.values()].filter(one =>
+    (!of_tag || one.key.startsWith("tree:")) && wanted.every(word => one.text.includes(word)));
+  return here ? found.sort((a, b) => away(a) - away(b)) : found;
 }
 
 function draw() {
   const chosen = form.place?.value, found = places();
-  const first = found.filter(([key]) => key === chosen), list = [...first, ...found.filter(([key]) => key !== chosen)];
-  id("spots").replaceChildren(...list.slice(0, SHOWN).map(([key, name, zone, lat, lon, label]) => {
-    const about = [here && far(away(lat, lon)), zone, label, key.split(":")[1]].filter(Boolean).join(" · ");
-    const line = made("label"), words = made("span", name);
-    words.append(made("small", about));
-    line.append(made("input", null, { type: "radio", name: "place", value: key, checked: key === chosen }), words);
+  const list = [...found.filter(one => one.key === chosen), ...found.filter(one => one.key !== chosen)];
+  id("spots").replaceChildren(...list.slice(0, SHOWN).map(one => {
+    const line = made("label"), words = made("span", one.name);
+    words.append(made("small", [here && far(away(one)), ...one.about].filter(Boolean).join(" · ")));
+    line.append(made("input", null, { type: "radio", name: "place", value: one.key, checked: one.key === chosen }), words);
     return line;
   }));
   id("more").textContent = !found.length ? say("no_place") : found.length > SHOWN ? say("more", { n: found.length - SHOWN }) : "";
@@ -56,11 +60,11 @@ function draw() {
 }
 
 function sensors() {
-  const nearest = at => Math.min(...at.map(key => { const p = garden.places.find(([one]) => one === key); return p ? away(p[3], p[4]) : 1e9; }));
+  const nearest = at => Math.min(...at.map(key => spots.has(key) ? away(spots.get(key)) : Infinity));
   const list = [...garden.sensors];
   if (here) list.sort((a, b) => (a[1].length ? nearest(a[1]) : -1) - (b[1].length ? nearest(b[1]) : -1));
   options("sensor", "—", list.map(([source, at]) =>
-    [source, `${source} · ${at.length ? say("hangs_at", { place: at.map(key => names[key] ?? key).join(", ") }) : say("hangs_nowhere")}`]));
+    [source, `${source} · ${at.length ? say("hangs_at", { place: at.map(called).join(", ") }) : say("hangs_nowhere")}`]));
   const place = form.place?.value;
   options("instead", say("nothing_instead"), garden.sensors.filter(([source, at]) => at.includes(place) && source !== form.sensor.value).map(([source]) => [source, source]));
 }
@@ -94,11 +98,11 @@ function spelled(text) {
 function tag() {
   const code = spelled(form.tag.value);
   if (!code) return { says: say("tag_slip"), wrong: true };
-  if (garden.own.includes(code)) return { says: say("tag_tree"), wrong: true };
+  if (own.has(code)) return { says: say("tag_tree"), wrong: true };
   const [state, tree] = garden.tags[code] ?? [];
   if (!state) return { code, says: say("tag_unknown") }; // minted since, perhaps: the server knows
   if (state === "retired") return { says: say("tag_retired"), wrong: true };
-  return { code, says: state === "bound" ? say("tag_bound", { place: names[`tree:${tree}`] ?? tree }) : say("tag_blank") };
+  return { code, says: state === "bound" ? say("tag_bound", { place: called(`tree:${tree}`) }) : say("tag_blank") };
 }
 
 // --- what is done
@@ -123,7 +127,7 @@ async function bind() {
   const one = crypto.randomUUID().replaceAll("-", ""), what = of_tag ? `${read.code.slice(0, 3)}-${read.code.slice(3)}` : form.sensor.value;
   const fields = of_tag ? { what: "tag", tag: read.code } :
     { what: "sensor", sensor: form.sensor.value, how: form.how.value, instead: form.instead.value, device: form.device?.value ?? "" };
-  const line = say(of_tag ? "tag_to" : "sensor_to", { what, place: names[place] ?? place }) + (photo ? `, ${say("photo_with")}` : "");
+  const line = say(of_tag ? "tag_to" : "sensor_to", { what, place: called(place) }) + (photo ? `, ${say("photo_with")}` : "");
   try {
     await Queue.keep({ id: one, who, name: box.dataset.name, made: Date.now(), line, photo, state: "waiting",
       fields: { ...fields, id: one, seen: garden.seen, place } });
@@ -199,6 +203,7 @@ id("near").addEventListener("click", () => {
   id("position").textContent = say("locating");
   navigator.geolocation.getCurrentPosition(({ coords }) => {
     here = { lat: coords.latitude, lon: coords.longitude };
+    spots.forEach(one => delete one.m);
     id("position").textContent = say(coords.accuracy > 30 ? "exact" : "here", { n: Math.round(coords.accuracy) });
     draw();
   }, () => { id("position").textContent = say("no_position"); }, { enableHighAccuracy: true, timeout: 20e3, maximumAge: 10e3 });
