@@ -244,7 +244,7 @@ class Hook:
 
         class Taken(BaseHTTPRequestHandler):
             def do_HEAD(self) -> None:
-                self._say(hook.answer if hook.answer in (401, 403, 500) else 405, b"")
+                self._say(hook.answer if hook.answer in (401, 403, 500, 501) else 405, b"")
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()

@@ -117,7 +117,11 @@ class CHANNEL:
     def check(self) -> None:
         """Connect and show the token with HEAD, which posts nothing; what does not know HEAD is well. Raises Retry."""
         answer = self._ask("HEAD", None, {})
-        if answer.status in (401, 403, 407) or 300 <= answer.status < 400 or answer.status >= 500:
+        if (
+            answer.status in (401, 403, 407)
+            or 300 <= answer.status < 400
+            or (answer.status >= 500 and answer.status != 501)
+        ):
             raise Retry(answer.words, answer.after_s, everybody=True)
 
     def _fields(self, message: Message) -> dict[str, str]:
