@@ -72,6 +72,15 @@ def test_a_broker_that_closes_before_it_answers_is_told_once(follow, caplog):
     assert "cert_file" in one.why
 
 
+def test_a_broker_that_takes_us_and_closes_is_told_once(follow, caplog):
+    """It looked as if we had not tried yet, for ever."""
+    with Peer(mute={SUBSCRIBE}, kicks=True) as peer:
+        one = follow(peer.port)
+        until(lambda: one._failures > 2, BOUND_S, "it goes on trying")
+        assert "closes before it grants" in one.why
+    assert sum("closes before it grants" in record.message for record in caplog.records) == 1
+
+
 def test_leaving_is_no_loss(follow, caplog):
     with Peer() as peer:
         one = follow(peer.port)

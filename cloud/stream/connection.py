@@ -84,6 +84,7 @@ class Stream:
         self._failures = 0
         self._asked_s = 0.0  # when the subscriptions were asked for, by the monotonic clock
         self._answered = False  # whether this connection was taken or refused in words
+        self._asking = False  # whether it was taken, and our subscriptions wait for their answer
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stream-{name}", daemon=True)  # a name may hang
         self.connected = False
@@ -135,7 +136,7 @@ class Stream:
         self._client.connect_async(self._broker.host, self._broker.port, keepalive=30, **self._wishes())
         while not self._stop.is_set():
             try:
-                self._answered = False
+                self._answered = self._asking = False
                 self._client.reconnect()
                 self._asked_s = self._clock.monotonic()
                 while self._turn() and not self._stop.is_set():
@@ -198,10 +199,12 @@ class Stream:
         elif code.is_failure:
             self._tell(f"broker refused: {code}")
         else:
+            self._asking = True
             client.subscribe([(topic, 0 if self._only_follows else 1) for topic in self._subscriptions])
 
     def _granted(self, client: mqtt.Client, _data: Any, _mid: int, codes: Sequence[Any], _props: Any) -> None:
         """Count as connected, or not: a refused subscription is as deaf as no connection and looks like silence."""
+        self._asking = False
         refused = [topic for topic, code in zip(self._subscriptions, codes, strict=False) if code.is_failure]
         if refused:
             self._tell(f"broker refuses the subscription to {', '.join(refused)}: allow it in the broker's access list")
@@ -225,6 +228,8 @@ class Stream:
         elif not self._answered:
             what = "broker closes before it answers: does that port want TLS (ca_file), or a certificate (cert_file)?"
             self._tell(what + self._or_share)
+        elif self._asking:
+            self._tell("broker takes us and closes before it grants the subscriptions: why stands in its log")
 
     def _down(self) -> None:
         if self.connected:
