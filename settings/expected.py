@@ -123,9 +123,15 @@ def _walked(schema: dict[str, Any], path: list[str | int], value: Any) -> tuple[
 
 
 def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in node:
-        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return node
+    """Return what a node stands for; of one that may be left out, what it is where it is not."""
+    while True:
+        said = [one for one in node.get("anyOf", ()) if one.get("type") != "null"]
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        elif len(said) == 1:
+            node = said[0]
+        else:
+            return node
 
 
 def _facts(

@@ -131,12 +131,12 @@ def _listen(config: Config) -> Io:
     heard = yield Ask(until=_MESSAGE)
     text = heard.decode("ascii", "replace")
     for prefix in REGISTRATIONS:
-        for fields in at.lines(text, prefix):
-            try:
-                values = [Value("urc", "1", 1), *registered(fields)]
-            except ValueError as error:
-                raise BadReply("garbled", f"{text.strip()!r}: {error}") from error
-            return _together(config, {f"AT{prefix}?": values}, {})
+        try:
+            told = [registered(fields) for fields in at.lines(text, prefix)]
+        except ValueError as error:
+            raise BadReply("garbled", f"{text.strip()!r}: {error}") from error
+        if told:
+            return _together(config, {f"AT{prefix}?": [Value("urc", "1", 1), *told[0]]}, {})
     raise BadReply("garbled", f"{text.strip()!r} is no registration message")
 
 
@@ -171,10 +171,10 @@ def _decode(command: str, text: str, config: Config) -> list[Value]:
     known = _known(command)
     if known is None:
         return []
-    found = at.lines(text, _prefix(command))
-    if not found and not known.empty:
-        raise BadReply("garbled", f"{command}: OK without a line {_prefix(command)}")
     try:
+        found = at.lines(text, _prefix(command))
+        if not found and not known.empty:
+            raise BadReply("garbled", f"{command}: OK without a line {_prefix(command)}")
         values = known.decode(found, Units(config.lte_sinr, config.nr_sinr))
     except (ValueError, IndexError) as error:
         raise BadReply("garbled", f"{command}: {text.strip()!r}: {error}") from error

@@ -42,9 +42,15 @@ def answer(came: bytes, command: str) -> str:
 
 
 def lines(text: str, prefix: str) -> list[list[str]]:
-    """Return the fields of each line that begins with `prefix` and a colon, even where the line end is missing."""
+    """Return the fields of each line that begins with `prefix` and a colon, even where the line end is missing.
+
+    Raises ValueError for a line with half of a quoted field: bytes were lost, and a field may be what is left of two.
+    """
     said = re.split(rf"[\r\n]+|(?={re.escape(prefix)}:)", text)
-    return [fields(line[len(prefix) + 1 :]) for line in said if line.startswith(f"{prefix}:")]
+    own = [line for line in said if line.startswith(f"{prefix}:")]
+    if any(line.count('"') % 2 for line in own):
+        raise ValueError("a quotation mark is missing")
+    return [fields(line[len(prefix) + 1 :]) for line in own]
 
 
 def fields(line: str) -> list[str]:

@@ -73,7 +73,8 @@ def find(asked: bytes, came: bytes, quiet: bool) -> bytes | int:
 
     With `quiet` (the line fell silent) there is always an answer or a BadReply. Bytes before the answer (a glitch) are
     skipped only where address, function and length match and the CRC is right. Raises BadReply:
-    silence, short, crc, address (somebody else's valid frame), exception:N, garbled (valid, but no answer to this).
+    silence, short, crc, address (somebody else's valid frame), exception:N, garbled (valid, but no answer to this; or
+    behind somebody else's question to the same slave, whose answer it may be).
     """
     needs, damaged = [], False
     for start in range(len(came)):
@@ -84,6 +85,7 @@ def find(asked: bytes, came: bytes, quiet: bool) -> bytes | int:
         if len(frame) < length:
             needs.append(length - len(frame))
         elif crc16(frame[: length - 2]) == frame[length - 2 : length]:
+            _alone(came[:start], asked)
             return _data(frame[:length])
         else:
             damaged = True
@@ -110,6 +112,15 @@ def _length(frame: bytes, asked: bytes) -> int | None:
     if frame[1] != asked[1] or (len(frame) > 2 and frame[2] != 2 * asked[5]):
         return None
     return answer_size(asked)
+
+
+def _alone(before: bytes, asked: bytes) -> None:
+    """Raise BadReply where another question to this slave stands before an answer: a second master's, a late echo."""
+    for start in range(len(before) - REQUEST_SIZE + 1):
+        other = before[start : start + REQUEST_SIZE]
+        if other[:2] == asked[:2] and other != asked and crc16(other[:-2]) == other[-2:]:
+            words = f"another master asks slave {asked[0]}, too, or an echo is late: {other.hex(' ')}"
+            raise BadReply("garbled", words, before)
 
 
 def _data(frame: bytes) -> bytes:

@@ -353,6 +353,7 @@ def test_a_port_that_is_none_is_told_in_whole_words_and_what_to_do(tmp_path, por
         ("short: AT: 3 bytes came, none ends an answer: is the speed right? 'x'", "baud or format is wrong"),
         ("short: AT: the line fell silent within 'TEMP 23'", "none of this device"),
         ("short: 3 of 9 bytes came: 01 03 04", "noisy line"),
+        ("garbled: another master asks slave 1, too, or an echo is late: 01 03", "has one that asks"),
     ],
 )
 def test_what_an_installer_is_told_to_look_at(why, what):
