@@ -220,11 +220,13 @@ def test_an_open_page_turns_stale_by_itself(browser: Browser, site: Site) -> Non
         assert "late" in str(now.get_attribute("class"))
         assert page.get_by_text("Số liệu đến muộn").is_visible()
         assert page.locator(".tiles .late .age").first.is_visible()
+        assert [one.inner_text() for one in page.locator(".tiles li >> nth=0 >> .q:visible").all()] == ["muộn"]
         assert "18 phút trước" in now.inner_text()
         page.clock.fast_forward(25 * 3_600_000)
         assert "old" in str(now.get_attribute("class"))
         assert not page.get_by_text("Số liệu đến muộn").is_visible()
         assert page.get_by_text("Chưa có số liệu mới").is_visible()
+        assert [one.inner_text() for one in page.locator(".tiles li >> nth=0 >> .q:visible").all()] == ["cũ"]
 
 
 def test_what_was_seen_and_the_trail_that_was_taken_are_there_without_a_server(browser: Browser, site: Site) -> None:
