@@ -39,7 +39,7 @@ REST_S = 5.0  # who did not answer is left alone for this long
 def build(garden: Garden) -> Front:
     """Return the application. Every answer, errors too, carries the headers of `cloud.pages.headers.security`."""
     style, script = (TEMPLATES / "style.css").read_text("utf-8"), (TEMPLATES / "page.js").read_text("utf-8")
-    return Front(site(garden, style, script), headers.security(style, script), garden.clock)
+    return Front(site(garden, style, script), headers.security(style, script), garden.clock, garden.visits)
 
 
 def site(garden: Garden, style: str = "", script: str = "") -> Starlette:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from cloud.clock import Clock
+    from cloud.pages.visits import Visits
 
 log = logging.getLogger(__name__)
 KEEP_S = 1.0
@@ -92,8 +93,8 @@ class Visit(NamedTuple):
 class Front:
     """The pages as an ASGI application. What the site behind it raises is logged; the visitor gets its error page."""
 
-    def __init__(self, site: ASGIApp, security: dict[str, str], clock: Clock) -> None:
-        self._site = site
+    def __init__(self, site: ASGIApp, security: dict[str, str], clock: Clock, visits: Visits | None = None) -> None:
+        self._site, self._visits = site, visits
         self._security: Headers = [(name.lower().encode(), value.encode()) for name, value in security.items()]
         self._pages = Remembered(
             self._made, clock, KEEP_S, patience_s=None, worth=_is_kept, at_once=AT_ONCE, most=MOST_KEPT
@@ -106,6 +107,7 @@ class Front:
             return
         visit = _visit(scope)
         page = (await self._pages.get(visit.asked)).value if visit.kept else await self._made(visit.asked)
+        self._count(visit, page)
         form = visit.form(page)
         await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
         await send({"type": "http.response.body", "body": form.body})
@@ -114,7 +116,16 @@ class Front:
         """Return an answer that is there and fresh, None where one must be made or waited for."""
         visit = _visit(scope)
         page = self._pages.fresh(visit.asked) if visit.kept else None
-        return None if page is None else visit.form(page)
+        if page is None:
+            return None
+        self._count(visit, page)
+        return visit.form(page)
+
+    def _count(self, visit: Visit, page: Page) -> None:
+        """Count that a tree's own page was opened: of a request nothing but its path."""
+        path = visit.asked.path
+        if self._visits and page.tag and not visit.head and path.startswith(_TREES) and path.count("/") == 2:
+            self._visits.seen(path)
 
     async def _made(self, asked: Asked) -> Page:
         status, headers, body = await self.asked(asked)

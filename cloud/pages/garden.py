@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
+    from cloud.pages.visits import Visits
     from cloud.registry import Current, Registry
     from cloud.store import History
     from cloud.stream.latest import Latest
@@ -99,6 +100,7 @@ class Garden:
     public_url: str
     coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
+    visits: Visits | None = None  # who counts how often a tree's page is opened
     photos: Path | None = None  # the folder that they lie in
     staff_url: str = ""  # where a tag that is blank gets its tree
     licence: str = ""  # under which data is given away; "": nobody has said

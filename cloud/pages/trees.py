@@ -58,6 +58,7 @@ class Trees:
             request,
             "tree.html",
             tongues=TONGUES,
+            opened=self._garden.visits.of(seen.tree.code) if self._garden.visits else None,
             frugal=request.headers.get("save-data") == "on",
             view=seen,
             spans=spans,

@@ -1,4 +1,4 @@
-"""Pages: what the world may see. It writes no file."""
+"""Pages: what the world may see. It writes one file, of its own: how often each tree's page was opened."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from cloud.alerts.wiring import JOURNAL
 from cloud.coverage.hamlets import Coverage
 from cloud.pages.app import build as build_app
 from cloud.pages.garden import Garden
+from cloud.pages.visits import NAME as VISITS
+from cloud.pages.visits import Visits
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
 from cloud.registry.live import Live
@@ -55,13 +57,20 @@ class Pages:
             self._latest.listening,
             only_follows=True,
         )
-        made = garden_of(config, self._registry, self._latest, self._store, clock, near=url(self._socket))
+        self._visits = Visits(Path(config.data.path) / VISITS, clock)
+        near = url(self._socket)
+        made = garden_of(config, self._registry, self._latest, self._store, clock, near=near, visits=self._visits)
         self._server = Server(build_app(made), self._socket)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"registry": self._registry.run, "latest": self._fill, "serve": self._server.run}
+        return {
+            "registry": self._registry.run,
+            "latest": self._fill,
+            "serve": self._server.run,
+            "visits": self._visits.run,
+        }
 
     def start(self) -> None:
         """Connect to the broker."""
