@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +187,7 @@ def test_what_cannot_be_right_is_refused_with_its_reason(world: StaffWorld) -> N
         ({"tag": BLANK, "ago": str(91 * 86_400)}, "90 ngày"),
         ({"tag": BLANK, "ago": "-5"}, "thiếu dữ liệu"),
         ({"tag": BLANK, "seen": "x"}, "thiếu dữ liệu"),
+        ({"tag": BLANK, "seen": "999999"}, "lấy lại từ bản cũ"),
         ({"tag": BLANK, "id": "1"}, "thiếu dữ liệu"),
         ({"tag": BLANK, "files": {"photo": ("x.jpg", b"no photo at all")}}, "Ảnh không dùng được"),
         ({"what": "sensor", "sensor": "=cmd/x", "how": "hang"}, "Chưa chọn cảm biến"),
@@ -205,7 +207,9 @@ def test_without_script_it_is_a_form_that_finds_by_name(world: StaffWorld) -> No
     assert f'value="{codes.shown(BLANK)}"' in page
     assert f'value="tree:{BARE}"' in page
     assert TREE not in page
-    fields = {"id": "b" * 32, "seen": "100000", "ago": "0", "what": "tag", "tag": codes.shown(BLANK)}
+    seen = re.search(r'name="seen" value="(\d+)"', page)
+    assert seen
+    fields = {"id": "b" * 32, "seen": seen[1], "ago": "0", "what": "tag", "tag": codes.shown(BLANK)}
     answer = browser.post("/gan/gui", place=f"tree:{BARE}", **fields)
     assert (answer.status_code, tag_of(world).tree) == (200, BARE)
     assert "Đã gắn" in answer.text

@@ -233,6 +233,18 @@ def test_a_probe_is_replaced_without_signal_and_the_first_screen_sends_it(
         until(lambda: hangs() == {"soil-2": TREE}, 30, "the probe hangs there")
 
 
+def test_a_browser_that_keeps_nothing_still_binds_with_signal(browser: Browser, site: Running) -> None:
+    with phone(browser, site) as seen:
+        page = signed_in(seen, site, "editor")
+        page.add_init_script("IDBFactory.prototype.open = () => { throw new DOMException('', 'SecurityError'); }")
+        seen.go(f"/gan/{code(7)}?q=cay+mau+so+2")
+        assert page.is_visible(".plain")
+        page.check(f"input[name=place][value='tree:{OTHER}']")
+        page.get_by_role("button", name="Gắn", exact=True).click()
+        page.wait_for_selector(".done:has-text('Đã gắn')")
+        assert tag(site, 7).tree == OTHER
+
+
 def test_signing_out_takes_the_copy_away_and_leaves_what_waits(browser: Browser, site: Running) -> None:
     with phone(browser, site) as seen:
         page = opened(seen, site)

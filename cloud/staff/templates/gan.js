@@ -12,23 +12,28 @@ const made = (tag, text, parts = {}) => Object.assign(document.createElement(tag
 // --- the copy of the garden
 
 async function load() {
-  const cache = await caches.open("gan");
-  const got = await Queue.ask(COPY, 15e3);
-  if (typeof got !== "string") {
-    await cache.put(COPY, got.clone());
-    await cache.addAll(["/gan.js", "/queue.js", "/style.css", "/icon.svg"]).catch(() => {});
-    const page = await Queue.ask("/gan", 15e3); // without a tag in it
-    if (typeof page !== "string") await cache.put("/gan", page);
-  } else if (got === "sign_in" || got === "forbidden") why = got;
-  const kept = typeof got === "string" ? await cache.match(COPY) : got;
-  if (kept) {
-    garden = await kept.json();
-    spots = new Map(garden.places.map(([key, name, zone, lat, lon, label]) =>
-      [key, { key, name, lat, lon, about: [zone, label, key.split(":")[1]], text: plain(`${name} ${zone} ${label} ${key}`) }]));
-    own = new Set(garden.own);
+  const cache = await caches.open("gan"), kept = await cache.match(COPY);
+  if (kept) use(await kept.json()); // at once: where there is hardly any signal the newer one takes long
+  const got = await Queue.ask(COPY, 60e3);
+  if (got === "sign_in" || got === "forbidden") why = got;
+  if (typeof got === "string") {
+    if (!kept) id("copy").textContent = say("old_copy");
+    return;
   }
+  await cache.put(COPY, got.clone());
+  use(await got.json());
+  await cache.addAll(["/gan.js", "/queue.js", "/style.css", "/icon.svg"]).catch(() => {});
+  const page = await Queue.ask("/gan", 15e3); // without a tag in it
+  if (typeof page !== "string") await cache.put("/gan", page);
+}
+
+function use(copy) {
+  garden = copy;
+  spots = new Map(garden.places.map(([key, name, zone, lat, lon, label]) =>
+    [key, { key, name, lat, lon, about: [zone, label, key.split(":")[1]], text: plain(`${name} ${zone} ${label} ${key}`) }]));
+  own = new Set(garden.own);
   const time = new Date(garden.made_ms).toLocaleString(document.documentElement.lang, { dateStyle: "short", timeStyle: "short", timeZone: "Asia/Ho_Chi_Minh" });
-  id("copy").textContent = kept ? say("as_of", { time }) : say("old_copy");
+  id("copy").textContent = say("as_of", { time });
   draw();
 }
 
@@ -188,18 +193,16 @@ async function show() {
 
 // --- the page
 
-document.querySelector(".plain").hidden = true;
-document.querySelectorAll(".scripted").forEach(one => { one.hidden = false; });
 const in_address = decodeURIComponent(location.pathname.split("/")[2] ?? ""); // a kept page knows no tag
 if (in_address && !form.tag.value) form.tag.value = in_address.slice(0, 12);
-form.addEventListener("submit", async event => {
+
+async function submitted(event) {
   event.preventDefault();
   id("send").disabled = true;
   id("says").textContent = await bind().finally(() => { id("send").disabled = false; });
-});
-form.addEventListener("input", event => { if (event.target.id === "find") draw(); else sides(); });
-form.addEventListener("change", event => { if (["place", "what", "sensor"].includes(event.target.name)) { if (event.target.name === "what") draw(); else { sensors(); sides(); } } });
-id("near").addEventListener("click", () => {
+}
+
+function locate() {
   id("position").textContent = say("locating");
   navigator.geolocation.getCurrentPosition(({ coords }) => {
     here = { lat: coords.latitude, lon: coords.longitude };
@@ -207,9 +210,26 @@ id("near").addEventListener("click", () => {
     id("position").textContent = say(coords.accuracy > 30 ? "exact" : "here", { n: Math.round(coords.accuracy) });
     draw();
   }, () => { id("position").textContent = say("no_position"); }, { enableHighAccuracy: true, timeout: 20e3, maximumAge: 10e3 });
-});
-addEventListener("online", send);
-setInterval(async () => { if ((await Queue.all()).some(one => one.state === "waiting")) send(); }, AGAIN_MS);
-navigator.serviceWorker?.register("/worker.js").then(() => navigator.serviceWorker.ready).then(ready => ready.sync?.register("gan")).catch(() => {});
-await_all();
-async function await_all() { await show(); await load(); await send(); }
+}
+
+// a browser that keeps nothing (a private window of some) is left with the form as it is without script
+async function begin() {
+  if (!await Queue.open().catch(() => null) || !self.caches) return;
+  document.querySelector(".plain").hidden = true;
+  document.querySelectorAll(".scripted").forEach(one => { one.hidden = false; });
+  form.addEventListener("submit", submitted);
+  form.addEventListener("input", event => event.target.id === "find" ? draw() : sides());
+  form.addEventListener("change", ({ target: { name } }) => {
+    if (name === "what") draw();
+    else if (name === "place" || name === "sensor") { sensors(); sides(); } // the list stays, and the focus in it
+  });
+  id("near").addEventListener("click", locate);
+  addEventListener("online", send);
+  setInterval(async () => { if ((await Queue.all()).some(one => one.state === "waiting")) send(); }, AGAIN_MS);
+  navigator.serviceWorker.register("/worker.js").then(() => navigator.serviceWorker.ready).then(ready => ready.sync?.register("gan")).catch(() => {});
+  await show();
+  await load();
+  await send();
+}
+
+begin();
