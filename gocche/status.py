@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edge.clock import SystemClock
 from edge.send import causes
 from edge.status import AGAIN_MS, status_file
 from gocche.trouble import readable, remedy
@@ -33,8 +34,8 @@ def status(folder: Path, *, as_json: bool) -> int:
     wall = datetime.now().astimezone()  # noqa: TID251 - a file's age and "since 12:04" are wall-clock time
     try:
         raw = file.read_bytes()
-        age_s = max(wall.timestamp() - file.stat().st_mtime, 0.0)
-        seen = Seen(msgspec.json.decode(raw, type=Status), age_s, wall)
+        told = msgspec.json.decode(raw, type=Status)
+        seen = Seen(told, _age_s(told, wall.timestamp() - file.stat().st_mtime), wall)
         text = seen.json() if as_json else "\n\n".join("\n".join(seen.lines(language)) for language in LANGUAGES)
     except FileNotFoundError:
         if not os.path.lexists(folder):
@@ -46,6 +47,12 @@ def status(folder: Path, *, as_json: bool) -> int:
         return _absent("unreadable", file=file, why=error)
     print(text)
     return 0 if seen.well else 1
+
+
+def _age_s(told: Status, by_wall_s: float) -> float:
+    """Return how old a status is: by the boot's own milliseconds, for the wall clock may be set at any moment."""
+    clock = SystemClock()
+    return max((clock.mono_ms() - told.mono_ms) / 1000 if told.boot == clock.boot else by_wall_s, 0.0)
 
 
 def _absent(name: str, **facts: object) -> int:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from edge.clock import SystemClock
 from edge.driver import REASONS
 from gocche import __main__ as door
 from gocche import commands
@@ -124,6 +125,16 @@ def test_whatever_needs_a_person_is_1(told, given, age_s, said):
     assert given.why_vi in vietnamese
     assert ("promise" in english) == (not given.why), "none is made while something is wrong with what is kept"
     assert "NOT WELL: see the lines in CAPITALS" in english
+
+
+def test_whether_the_agent_runs_is_no_matter_of_the_wall_clock(told):
+    """It steps by days or decades when it is set; the boot's milliseconds do not."""
+    clock = SystemClock()
+    given = replace(GARDEN, boot=clock.boot, mono_ms=clock.mono_ms(), link={"up": True, "why": ""}, channels={})
+    assert told(given, 4_000)[0] == 0, "the clock was put forward since"
+    code, _, english = told(replace(given, mono_ms=given.mono_ms - 35_000), -4_000)
+    assert code == 1, "it was put back since"
+    assert "NOT RUNNING (last heard of 35 s ago)" in english
 
 
 def test_the_link_is_told_with_its_cause_in_both_languages(told):

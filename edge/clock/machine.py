@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge.clock.anchor import BUILT_MS, Anchor, drift_ms
+from edge.clock.anchor import Anchor, drift_ms, may_be
 from wire.batch import Source
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class SystemClock:
         before = self.mono_ms()
         wall = time.time_ns() // 1_000_000
         now = self.mono_ms()
-        return (wall - now, now) if now - before <= ASIDE_MS and wall >= BUILT_MS else None
+        return (wall - now, now) if now - before <= ASIDE_MS and may_be(wall) else None
 
     def _ntp_error_ms(self) -> int | None:
         timex = timex_of(ctypes.c_long)()  # modes = 0: read only, no privilege needed

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
 FULL_MS = 1_000  # after the uplink had no room
+SILENT_MS, SAID_MS = 300_000, 15_000  # without any answer to what was sent; and how long that it is so is true
 LONGEST_PATIENCE_MS = 600_000
 LEAST_LATER_S, LONGEST_LATER_S = 1, 3_600  # whatever the cloud asks for: no circle, and no silence for years
 _ENDS = {Verdict.STORED, Verdict.QUARANTINED, Verdict.LATER}  # of a flight; what is put off flies again when asked
@@ -95,6 +96,7 @@ class Courier:
         self._first_ms: dict[int, int] = {}  # of what is not answered: when it was sent first on this connection
         self._later_ms = 0  # until when the cloud asks the backlog to rest
         self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
+        self._heard_ms = 0  # when the cloud answered anything last, or the connection came
         self._settled = 0  # batches that the cloud has answered for good
         self._round_trip_ms = 0.0
         self.up = False
@@ -104,7 +106,7 @@ class Courier:
 
         Before it goes the status: its answer tells the time.
         """
-        self.up, self._ahead = up, []
+        self.up, self._ahead, self._heard_ms = up, [], now
         self._flights.clear()
         self._window = Window()
         self._tries.clear()
@@ -131,6 +133,7 @@ class Courier:
     def answered(self, item: AckItem, now: int) -> None:
         """Take what the cloud says of one batch. Raises SpoolFull."""
         identity = (item.epoch.hex(), item.first, item.n)
+        self._heard_ms = now
         number = next((number for number, flight in self._flights.items() if flight.identity == identity), None)
         if item.code in {Verdict.STORED, Verdict.QUARANTINED}:
             if not self._spool.free(identity):  # it came twice, or the spool does not find what it sent
@@ -165,6 +168,7 @@ class Courier:
         if not self.up:
             return
         self._heartbeat.send(now)
+        self._listen(now)
         for number, flight in list(self._flights.items()):
             if flight.again_ms <= now and not self._uplink.idle:
                 flight.again_ms = now + FULL_MS  # it may be on its way yet: to send it twice would not make it faster
@@ -185,6 +189,14 @@ class Courier:
                 if batch is not None and not self._launch(batch, now):
                     self._again_ms = now + FULL_MS
                     return
+
+    def _listen(self, now: int) -> None:
+        """Say so where nobody answers what the broker took: it may drop what it forbids, and confirms that, too."""
+        sent_ms = min((self._first_ms[number] for number in self._flights), default=now)
+        since_ms = max(self._heard_ms, self._later_ms, sent_ms)
+        if now - since_ms >= SILENT_MS:
+            said = sending("silent", topic=self._topic)
+            self._board.sending = Sending(said.told("en"), said.told("vi"), now + SAID_MS)
 
     def _lead(self, now: int) -> bool:
         """Send what goes before the backlog; tell whether all of it went."""

@@ -37,7 +37,7 @@ ROOM = 80
 DIAL_S = 15.0  # to reach one of the broker's addresses
 HANDSHAKE_S = 10.0  # for each step of TLS
 ANSWER_S = 15.0  # for the broker to say yes to us, and to our subscription
-RECEIPT_S = 120.0  # without any confirmation, while some are owed; on a thin link one packet may take a minute
+RECEIPT_S = 120.0  # without a confirmation of the oldest that is owed one; on a thin link one packet may take a minute
 AGAIN_S = 60.0  # before a refused subscription is asked for again
 PULSE_S = 1.0  # between two looks at a connection that owes us something
 REST_S = 5.0  # and at one that owes nothing
@@ -75,8 +75,8 @@ class Session:
         self._aborted = False
         self._outbox: deque[tuple[str, bytes, bool]] = deque()
         self._behind: deque[tuple[str, bytes, bool]] = deque()  # what waits for all that is in the outbox
-        self._owed: set[int] = set()  # messages that the broker has not confirmed
-        self._receipt_ms = 0  # when it last confirmed one, or nothing was owed
+        self._owed: dict[int, None] = {}  # messages that the broker has not confirmed, oldest first
+        self._receipt_ms = 0  # when it last confirmed the oldest of them, or nothing was owed
         self._welcome: int | None = None
         self._answers: bool | None = None  # may we hear the answers?
         self._subscribe_ms = 0
@@ -218,14 +218,14 @@ class Session:
     def _publish(self, topic: str, payload: bytes, retain: bool) -> None:
         if not self._owed:
             self._receipt_ms = self._clock.mono_ms()
-        self._owed.add(self._client.publish(topic, payload, qos=1, retain=retain).mid)
+        self._owed[self._client.publish(topic, payload, qos=1, retain=retain).mid] = None
 
     def _judge(self) -> None:
         now = self._clock.mono_ms()
         if self._ended is not None:
             raise self._ended
         if self._owed and now - self._receipt_ms > RECEIPT_S * 1000:
-            raise Ended("no-receipt", f"{len(self._owed)} messages, none within {RECEIPT_S:g} s")
+            raise Ended("no-receipt", f"{len(self._owed)} messages, the oldest not within {RECEIPT_S:g} s")
         if self.deaf and now - self._subscribe_ms > AGAIN_S * 1000:
             self._subscribe()
 
@@ -238,8 +238,9 @@ class Session:
         self._answers = not any(code.is_failure for code in codes)
 
     def _confirmed(self, _client: mqtt.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
-        self._owed.discard(mid)
-        self._receipt_ms = self._clock.mono_ms()
+        if mid == next(iter(self._owed), None):  # they come in order: one that is passed over never comes
+            self._receipt_ms = self._clock.mono_ms()
+        self._owed.pop(mid, None)
 
     def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         if not message.retain and not self._aborted:  # an old answer tells an old time

@@ -20,15 +20,16 @@ CONNECT, PUBLISH, SUBSCRIBE, PING, DISCONNECT = 1, 3, 8, 12, 14
 class Peer:
     """Speaks just enough MQTT 3.1.1 on a port of its own.
 
-    It stays silent to the kinds of packets in `mute`, answers CONNECT with `welcome`, SUBSCRIBE with `grant`, says
-    `greeting` instead of all that where there is one, closes a connection once it has subscribed if it `kicks`, and
-    reads nothing where it is `full`. `heard` has (number of the connection, kind, body) of all packets.
+    It stays silent to the kinds of packets in `mute` and to a PUBLISH that ends in what it `forgets`, answers CONNECT
+    with `welcome`, SUBSCRIBE with `grant`, says `greeting` instead of all that where there is one, closes a connection
+    once it has subscribed if it `kicks`, and reads nothing where it is `full`. `heard` has (number of the connection,
+    kind, body) of all packets.
     """
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None, **ways: object) -> None:
         self.mute: set[int] = set()
         self.welcome = self.grant = 0
-        self.greeting = b""
+        self.greeting = self.forgets = b""
         self.kicks = self.full = self.shuts = False
         for way, value in ways.items():
             setattr(self, way, value)
@@ -99,7 +100,7 @@ class Peer:
                     self.heard.append((number, kind, body))
                     if self.greeting:
                         sock.sendall(self.greeting)
-                    elif kind not in self.mute:
+                    elif kind not in self.mute and not (self.forgets and body.endswith(self.forgets)):
                         sock.sendall(self._answer(kind, body))
                     if kind == SUBSCRIBE and self.kicks:
                         return

@@ -105,8 +105,12 @@ def test_a_battery_clock_is_one_that_was_read_and_agrees_with_the_wall(clock, rt
     assert clock.rtc() is None, "the chip runs on local time"
 
 
-def test_a_wall_clock_before_the_program_was_written_is_none(clock, rtc):
-    clock.wall.offset_ms = 0
+@pytest.mark.parametrize("offset_ms", [0, BUILT_MS + 40 * 365 * DAY_MS])
+def test_a_wall_clock_before_the_program_was_written_or_decades_after_is_none(clock, rtc, monkeypatch, offset_ms):
+    clock.wall.offset_ms = offset_ms
+    with monkeypatch.context() as synchronised:
+        synchronised.setattr(clock, "_ntp_error_ms", lambda: 100)
+        assert clock.anchor() is None
     rtc.write_text(str(clock.wall.time_ns() // 10**9))
     assert clock.rtc() is None
 

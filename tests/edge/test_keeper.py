@@ -351,6 +351,31 @@ def test_no_wait_that_the_cloud_asks_for_lasts_for_years(world):
     assert len(world.cloud.take()) == 1
 
 
+def test_a_cloud_that_answers_nothing_is_said_until_it_does(world):
+    """Brokers confirm what they drop because it is forbidden: link and sensors are well, and nothing ever arrives."""
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    world.go(900)
+    assert world.status().why == "", "nothing was sent, nothing is missed"
+    world.read()
+    world.go(290)
+    assert world.status().why == ""
+    world.go(20)
+    assert "the cloud has answered none" in world.status().why
+    assert "máy chủ không trả lời" in world.status().why_vi
+    assert "gocche/v1/sg-01/up" in world.status().why
+    world.answer(world.cloud.take()[-1:], Verdict.LATER, seconds=3_000)
+    world.go(2_900)
+    assert world.status().why.startswith("cloud asks to wait")
+    world.go(380)
+    assert world.status().why == "", "after its wait it has its time again"
+    world.go(60)
+    assert "the cloud has answered none" in world.status().why
+    world.answer(world.cloud.take()[-1:])
+    world.go(20)
+    assert world.status().why == ""
+
+
 def test_answers_that_come_twice_set_aside_no_batch_that_waits(world):
     """Only answers to others, while this one got none, tell that it is this one's fault."""
     world.clock.own = Anchor(UTC, Source.NTP, 100)

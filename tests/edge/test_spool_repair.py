@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.keep.spool import Spool, quota, repair, salvage, schema
-from tests.edge.test_spool import ANCHOR, BOOT, MIB, NEXT_BOOT, everything, noise, open_spool, ram_path, some
+from edge.clock import Anchor
+from edge.keep.spool import Spool, SpoolFull, quota, repair, salvage, schema
+from tests.edge.test_spool import ANCHOR, BOOT, MIB, NEXT_BOOT, UTC, everything, noise, open_spool, ram_path, some
+from wire.batch import Source
 from wire.codec import GAP
 
 __all__ = ["ram_path"]
@@ -118,6 +120,47 @@ def test_a_salvage_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
     values, declared = everything(again)
     assert values == {(spool.epoch, i + 1): i % 20_000 for i in range(3_002)}
     assert not declared
+
+
+@pytest.mark.parametrize("slices", range(5))
+def test_boots_that_died_undated_are_dated_rightly_however_late_they_are_taken_over(tmp_path, monkeypatch, slices):
+    """A full disk cuts a salvage off, and what lies in it comes after the rows of later boots."""
+    monkeypatch.setattr(salvage, "AT_ONCE", 2)
+    path, day_ms = tmp_path / "spool.db", 86_400_000
+    boots = {f"{n:016x}": UTC + 10 * n * day_ms for n in range(1, 6)}  # and when each began
+    first, second, third, fourth, fifth = boots
+    enforce, left = quota.Quota.enforce, [999]
+
+    def full(self, need_bytes=0):
+        left[0] -= not need_bytes
+        if left[0] < 0:
+            raise SpoolFull
+        enforce(self, need_bytes)
+
+    monkeypatch.setattr(quota.Quota, "enforce", full)
+    for boot, machine, room, dated in (
+        (first, "one", 999, False), (second, "one", 999, False), (third, "another", slices, True),
+        (fourth, "another", slices, False), (fifth, "another", 999, True),
+    ):  # fmt: skip
+        left[0] = room
+        spool = Spool(path, 4 * MIB, machine, boot)
+        left[0] = 999
+        for _ in range(4):
+            spool.append(some(2), boot)
+            newest = spool.cut()[-1]
+        if dated:
+            spool.dates.anchor(boot, Anchor(boots[boot], Source.NTP, 100))
+            spool.dates.bound(boot, boots[boot] + 100)
+            while spool.dates.go_on():
+                pass
+            spool.free(newest.identity)
+        if boot != fifth:
+            spool.close()
+    found = [spool.get(number) for number in spool.waiting(99)]
+    assert {one.boot for one in found if one.boot} >= {first, second, third, fourth, fifth}
+    for one in found:
+        if one.boot in boots:
+            assert abs(one.offset_ms - boots[one.boot]) <= one.uncertainty_ms
 
 
 def test_a_damaged_file_without_a_whole_batch_is_taken_over_once_too(tmp_path):

@@ -344,6 +344,22 @@ def test_receipts_that_never_come_end_the_connection(monkeypatch):
         edge.ill("no-receipt")
 
 
+def test_a_receipt_that_is_passed_over_ends_the_connection_too(monkeypatch):
+    """What comes after it is confirmed, beats above all: for ever nothing would count as lost and be sent again."""
+    monkeypatch.setattr(session, "RECEIPT_S", 0.3)
+    monkeypatch.setattr(session, "PULSE_S", 0.05)
+    with Peer(forgets=b"lost") as peer, Edge(peer.port) as edge:
+        edge.well()
+        assert edge.uplink.publish(topics.up("sg-01"), b"lost")
+
+        def told() -> bool:
+            edge.uplink.publish(topics.up("sg-01"), b"x")
+            return edge.links[:2] == [True, False]
+
+        until(told, BOUND_S, "the connection ends")
+        assert len(peer.seen(PUBLISH, 1)) > 3
+
+
 @pytest.mark.parametrize("ways", [{"mute": {PING}}, {"mute": {PING, PUBLISH}}])
 def test_a_half_open_connection_is_found_by_its_silence(ways):
     with Peer(**ways) as peer, Edge(peer.port, keepalive_s=1) as edge:

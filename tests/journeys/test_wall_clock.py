@@ -6,6 +6,7 @@ milliseconds alone. The kernel here vouches for no wall clock, as on a gateway w
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ BUDGET_S = 150
 STEPS = ("+0", "+1d", "-1d", "-50y", "+14y")
 ASKED = ("soil-1", "soil-2", "air-1")
 BOUND_S = 60.0
+POLL_S = 0.5  # between a device's answer and the moment that its reading tells
 
 
 def test_steps_of_the_wall_clock_date_nothing_and_cost_nothing(tmp_path: Path) -> None:
@@ -53,6 +55,7 @@ def test_steps_of_the_wall_clock_date_nothing_and_cost_nothing(tmp_path: Path) -
         grow(world)
         assert agent.runs
         assert agent.said(1_000_000).count("agent started") == len(STEPS) + 1, "no more often than it was told to"
+        claims = [int(ms) for ms in re.findall(r"boot dated source=ack uncertainty_ms=(\d+)", agent.said(1_000_000))]
         world.drain()
         (account,) = world.audit()
         assert account["unknown"] == account["declared"] == account["quarantined"] == 0
@@ -68,9 +71,11 @@ def test_steps_of_the_wall_clock_date_nothing_and_cost_nothing(tmp_path: Path) -
                 served = answers[tuple(row.values[name] for name in accounting.KEYS[device])]
                 apart.append(abs(row.time_ms - served.t_ms) / 1000)
         store.close()
-    print(f"\nstored={account['stored']} rows={len(apart)} farthest_s={max(apart):.2f}", end="")
+    may_s = max(claims) / 1000
+    print(f"\nstored={account['stored']} rows={len(apart)} farthest_s={max(apart):.2f} claimed_s={may_s:.2f}", end="")
     assert len(apart) > 300
-    assert max(apart) < 1.5
+    assert max(apart) < may_s + POLL_S, "no farther than what dated it may be off: a busy machine answers late"
+    assert may_s < 20
 
 
 def grow(world: World) -> None:

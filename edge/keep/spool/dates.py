@@ -7,13 +7,13 @@ have no room, and which takes longer than the watchdog waits.
 
 from __future__ import annotations
 
-from itertools import accumulate, groupby, islice, pairwise
-from typing import TYPE_CHECKING
+from bisect import bisect
+from itertools import accumulate, groupby, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge.clock import BUILT_MS, Anchor, Judged, drift_ms
 from edge.keep.spool import rows
 from wire.batch import Source
-from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 KEPT_BOOTS = 100
 AT_ONCE = 100  # batches that one transaction dates: the largest of them take half of the ballast
+
+
+_Span = tuple[str, int, int, int]  # a boot, its first and last millisecond, and its first row
+
+
+class _Place(NamedTuple):
+    """Where a boot stands in the order of time."""
+
+    known: bool
+    number: int
+    row: int
 
 
 class Dates:
@@ -95,13 +106,12 @@ class Dates:
         known = [boot, *dated(self._db)]
         dead = self._db.execute(
             "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch WHERE offset_ms IS NULL AND kind = 1"
-            f" AND boot NOT IN ({','.join('?' * len(known))}) GROUP BY boot ORDER BY min(id)", known
+            f" AND boot NOT IN ({','.join('?' * len(known))}) GROUP BY boot", known
         ).fetchall()  # fmt: skip
         if not dead:
             return 0
         dates: dict[str, Anchor] = {}
-        around = zip(self._neighbours([row[3] for row in dead], booted_ms), dead, strict=True)
-        for (before, after), group in groupby(around, lambda one: one[0]):
+        for (before, after), group in groupby(self._around(dead, booted_ms), lambda one: one[0]):
             dates |= _laid_between(before, after, [row for _, row in group])
         with self._file.transaction():
             for name, anchor in dates.items():
@@ -109,20 +119,36 @@ class Dates:
             self._date(dates)
         return len(dead)
 
-    def _neighbours(self, numbers: list[int], booted_ms: int) -> list[tuple[int, int]]:
-        """Return the dated times around rows: UTC before which, and after which, what is in them cannot lie.
+    def _around(self, dead: list[_Span], booted_ms: int) -> Iterator[tuple[tuple[int, int], _Span]]:
+        """Yield boots in the order of time, each after the UTC before which, and after which, it cannot lie.
 
-        The table is read once, whatever number of boots died.
+        Boots that this file gave numbers are in the order of those. One that it does not know is older than all of
+        them, wherever its rows stand: a damaged file may be taken over long after later boots were kept, where a full
+        disk cut that off. Tables are read once, whatever number of boots died.
         """
-        sql = (
-            "SELECT max(last_ms + offset_ms - uncertainty_ms), min(first_ms + offset_ms + uncertainty_ms)"
-            " FROM batch WHERE offset_ms IS NOT NULL AND id > ? AND id < ?"
-        )
-        spans = [self._db.execute(sql, ends).fetchone() for ends in pairwise([0, *numbers, MAX_SEQ])]
-        earliest = max(self._file.meta("dated_until"), BUILT_MS)
-        before = accumulate([newest or 0 for newest, _ in spans[:-1]], max, initial=earliest)
-        after = accumulate([oldest or booted_ms for _, oldest in reversed(spans[1:])], min, initial=booted_ms)
-        return list(zip(islice(before, 1, None), reversed(list(islice(after, 1, None))), strict=True))
+        numbers = dict(self._db.execute("SELECT id, number FROM boot").fetchall())
+        told = [
+            (_Place(boot in numbers, numbers.get(boot, 0), at), from_ms, until_ms)
+            for boot, at, from_ms, until_ms in self._db.execute(
+                "SELECT boot, min(id), max(last_ms + offset_ms - uncertainty_ms),"
+                " min(first_ms + offset_ms + uncertainty_ms) FROM batch"
+                f" WHERE offset_ms IS NOT NULL AND source <> {int(Source.BOUNDED)} GROUP BY boot"
+            )
+        ]
+        told += [
+            (_Place(True, numbers[boot], 0), 0, anchor.offset_ms + anchor.off_ms(0))
+            for boot, anchor in dated(self._db).items()
+            if anchor.source is not Source.BOUNDED
+        ]
+        told.sort()
+        freed_ms, aside = self._file.meta("dated_until"), self._file.one("SELECT 1 FROM taken_over")
+        before = list(accumulate((from_ms for _, from_ms, _ in told), max, initial=BUILT_MS))
+        after = list(accumulate((until_ms for *_, until_ms in reversed(told)), min, initial=booted_ms))[::-1]
+        places = [place for place, *_ in told]
+        for place, row in sorted((_Place(row[0] in numbers, numbers.get(row[0], 0), row[3]), row) for row in dead):
+            at = bisect(places, place)
+            freed = freed_ms if place.known or not aside else 0  # which may be newer than one it does not know
+            yield (max(before[at], freed), after[at]), row
 
     # --- what a battery clock is worth
 
@@ -171,7 +197,7 @@ def judged(db: sqlite3.Connection) -> Judged | None:
     return None if row is None else Judged(row[0], row[1], row[2], doubted=bool(row[3]))
 
 
-def _laid_between(before: int, after: int, dead: list[tuple[str, int, int, int]]) -> dict[str, Anchor]:
+def _laid_between(before: int, after: int, dead: list[_Span]) -> dict[str, Anchor]:
     """Return dates of boots that died one after the other, in the middle of the room that they leave together."""
     spans = [last_ms - first_ms for _, first_ms, last_ms, _ in dead]
     start = min(before, after - sum(spans))
