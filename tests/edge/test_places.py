@@ -352,6 +352,29 @@ def test_a_card_that_hangs_in_the_last_step_of_a_take_over_takes_no_file_from_th
     card.close()
 
 
+def test_a_power_cut_in_a_take_over_costs_the_next_memory_nothing(tmp_path, monkeypatch):
+    """How far the card came is said of the memory that the power took, and the next one has its name."""
+    monkeypatch.setattr("edge.keep.spool.other.SLICE", 2)
+    places_of = [Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", boot) for boot in (BOOT, "c9" * 8)]
+    for two, boot in zip(places_of, (BOOT, "c9" * 8), strict=True):
+        two.opened(0).close()
+        memory = two.refuge()
+        for at in range(3):
+            memory.append([Reading("soil-1", at, {"soil_ec": 5}, {})], boot)
+            memory.cut()
+        memory.close()
+        card = two.opened(0)
+        assert card.earlier()[memory.epoch] == 3
+        if boot == BOOT:
+            assert card.other.take_in()
+            for part in tmp_path.glob("memory.*"):
+                part.unlink()
+        else:
+            take_all(card)
+            assert card._file.held[memory.epoch] == 3
+        card.close()
+
+
 def test_the_card_learns_from_memory_what_time_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     (tmp_path / "devices.toml").write_text(CONFIG.format(port=free_port()))

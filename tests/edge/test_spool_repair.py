@@ -163,6 +163,22 @@ def test_boots_that_died_undated_are_dated_rightly_however_late_they_are_taken_o
             assert abs(one.offset_ms - boots[one.boot]) <= one.uncertainty_ms
 
 
+def test_what_a_damaged_file_had_not_cut_is_dated_as_the_rest_of_its_boot(tmp_path):
+    for machine, boot in (("one", BOOT), ("another", NEXT_BOOT)):
+        spool = Spool(tmp_path / "spool.db", 4 * MIB, machine, boot)
+        spool.dates.anchor(boot, ANCHOR)
+        spool.append(some(3), boot)
+        spool.cut()
+        spool.append(some(3), boot)
+        if boot == BOOT:
+            spool.close()
+    spool.dates.bound(NEXT_BOOT, UTC + 10**9)
+    found = [spool.get(number) for number in spool.waiting(9)]
+    assert [(one.boot, one.offset_ms, one.source) for one in found] == [
+        (BOOT, UTC, Source.NTP), (BOOT, UTC, Source.NTP), (NEXT_BOOT, UTC, Source.NTP),
+    ]  # fmt: skip
+
+
 def test_a_damaged_file_without_a_whole_batch_is_taken_over_once_too(tmp_path):
     spool = Spool(tmp_path / "spool.db", 4 * MIB, "one machine")
     spool.append(some(5), BOOT)

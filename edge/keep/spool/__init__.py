@@ -85,7 +85,7 @@ class Spool:
         self._db, self.dates = self._file.db, Dates(self._file)
         self._quota = Quota(self._file, quota_bytes, self.notes)
         self.epoch: str = self._file.meta("epoch")
-        self.other = Other(self._file, other, self._quota.enforce)
+        self.other = Other(self._file, other, self._boot, self._quota.enforce)
         self._anew = self.other.there or repair.renamed(self._file.meta("gateway"), gateway)
         if self._anew:
             self._file.relieve()

@@ -110,14 +110,24 @@ class Dates:
         ).fetchall()  # fmt: skip
         if not dead:
             return 0
-        dates: dict[str, Anchor] = {}
-        for (before, after), group in groupby(self._around(dead, booted_ms), lambda one: one[0]):
+        dates = self._by_rows()
+        around = self._around([row for row in dead if row[0] not in dates], booted_ms)
+        for (before, after), group in groupby(around, lambda one: one[0]):
             dates |= _laid_between(before, after, [row for _, row in group])
         with self._file.transaction():
             for name, anchor in dates.items():
                 self._keep(name, anchor)
             self._date(dates)
         return len(dead)
+
+    def _by_rows(self) -> dict[str, Anchor]:
+        """Return what dates boots of which some rows are dated: the file that knew their date was damaged."""
+        found = self._db.execute(
+            "SELECT boot, offset_ms, source, uncertainty_ms, last_ms FROM batch WHERE offset_ms IS NOT NULL"
+            f" AND source <> {int(Source.BOUNDED)}"
+            " AND boot IN (SELECT boot FROM batch WHERE offset_ms IS NULL AND kind = 1)"
+        )
+        return {boot: Anchor(offset_ms, Source(source), off_ms, at) for boot, offset_ms, source, off_ms, at in found}
 
     def _around(self, dead: list[_Span], booted_ms: int) -> Iterator[tuple[tuple[int, int], _Span]]:
         """Yield boots in the order of time, each after the UTC before which, and after which, it cannot lie.

@@ -26,10 +26,15 @@ SLICE = 100  # batches taken in while readings are kept: the largest of them tak
 
 
 class Other:
-    """An intact file that nobody has open. `left` is how many numbers of each epoch lie there alone."""
+    """An intact file that nobody has open. `left` is how many numbers of each epoch lie there alone.
 
-    def __init__(self, file: File, path: Path | None, make_room: Callable[[], None]) -> None:
+    How far it was taken in is known of the one of this `boot`: a power cut in the middle takes it away, and the next
+    one under its name begins anew.
+    """
+
+    def __init__(self, file: File, path: Path | None, boot: str, make_room: Callable[[], None]) -> None:
         self._file, self._path, self._make_room = file, path, make_room
+        self._name = f"{path.name} {boot}" if path else ""
         self._tight = False  # there was no room
         self.left = self._count()
 
@@ -89,7 +94,7 @@ class Other:
             os.close(held)
 
     def _slice(self, path: Path) -> bool:
-        at, readings, _ = how_far(self._file, path)
+        at, readings, _ = how_far(self._file, self._name)
         with closing(opened(path)) as db:  # and not longer: where the card hangs in here it is needed
             some, fresh, told = list(islice(whole(db, at), SLICE)), fresh_of(db), meta(db)
             epoch = str(told.get("epoch") or "")
@@ -99,21 +104,21 @@ class Other:
         if some:
             with self._file.transaction():
                 repair.disown(self._file, held)
-                pass_on(self._file, path, some, readings)
+                pass_on(self._file, self._name, some, readings)
             with closing(opened(path)) as db, suppress(sqlite3.Error):  # what stays all the same is known by its number
                 db.execute("DELETE FROM batch WHERE id <= ?", (some[-1][0],))
             return True
         with self._file.transaction():
             repair.disown(self._file, held)
             cut(self._file, epoch, fresh)
-            self._file.db.execute("DELETE FROM taken_over WHERE file = ?", (path.name,))  # another may get its name
+            self._file.db.execute("DELETE FROM taken_over WHERE file LIKE ? || '%'", (path.name,))
         return False
 
     def _count(self) -> Counter[str]:
         held = Counter[str]()
         if self._path is None or not self._path.exists():
             return held
-        at = how_far(self._file, self._path)[0]
+        at = how_far(self._file, self._name)[0]
         sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 AND id > ? GROUP BY epoch"
         with closing(opened(self._path)) as db, suppress(*UNREADABLE):
             held.update(dict(db.execute(sql, (at,)).fetchall()))

@@ -35,7 +35,7 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
 
     Raises SpoolFull where the disk has no room: what was taken over until then is kept, and the next start goes on.
     """
-    at, readings, done = how_far(file, aside)
+    at, readings, done = how_far(file, aside.name)
     if done:
         return []
     with closing(opened(aside)) as db:
@@ -43,7 +43,7 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
         epoch = str(told.get("epoch") or "")
         while some := list(islice(found, AT_ONCE)):
             make_room()
-            readings = pass_on(file, aside, some, readings)
+            readings = pass_on(file, aside.name, some, readings)
             epoch = str(told.get("epoch") or some[-1][1].identity[0])
         make_room()
         with file.transaction():
@@ -71,18 +71,18 @@ def whole(db: sqlite3.Connection, after: int) -> Iterator[tuple[int, rows.Kept]]
             yield number, one
 
 
-def pass_on(file: File, source: Path, some: list[tuple[int, rows.Kept]], readings: int) -> int:
+def pass_on(file: File, source: str, some: list[tuple[int, rows.Kept]], readings: int) -> int:
     """Add batches in one transaction that says how far it came; return how many readings came by now."""
     with file.transaction():
         readings += sum(one.identity[2] for _, one in some if file.insert(one))
-        file.db.execute("INSERT OR REPLACE INTO taken_over VALUES (?, ?, ?, 0)", (source.name, some[-1][0], readings))
+        file.db.execute("INSERT OR REPLACE INTO taken_over VALUES (?, ?, ?, 0)", (source, some[-1][0], readings))
     return readings
 
 
-def how_far(file: File, aside: Path) -> tuple[int, int, int]:
+def how_far(file: File, source: str) -> tuple[int, int, int]:
     """Return up to which id a file was taken over, how many readings that were, and whether it is done."""
     sql = "SELECT at, readings, done FROM taken_over WHERE file = ?"
-    row = file.db.execute(sql, (aside.name,)).fetchone()
+    row = file.db.execute(sql, (source,)).fetchone()
     return (0, 0, 0) if row is None else row
 
 
