@@ -17,6 +17,7 @@ import pytest
 from cloud.clock import SystemClock
 from cloud.config import Broker as CloudBroker
 from cloud.config import load as load_cloud
+from cloud.rooms import ROOMS
 from cloud.rooms.check import check
 from cloud.stream.connection import Stream
 from edge.board import Board
@@ -437,6 +438,13 @@ def test_what_operators_are_told_to_look_for_is_what_they_will_see() -> None:
                 plain = re.sub(r"spool\.(db|damaged-1)|'|^.*\.(?=\w+$)", "", part)
                 unsaid += [quoted] * (not is_said(plain.strip(" :=")))
     assert unsaid == []
+
+
+def test_operators_are_told_of_every_room_in_both_languages() -> None:
+    told = (ROOT / "docs" / "operate.md").read_text("utf-8")
+    for sentence in (r"Máy chủ gồm .*", r"The server is .*"):
+        (line,) = re.findall(rf"^{sentence}$", told, re.MULTILINE)
+        assert [room for room in ROOMS if f"`{room}`" not in line] == []
 
 
 def test_what_the_page_of_the_board_quotes_stands_on_the_board() -> None:
