@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from edge.clock import Anchor
@@ -100,6 +101,7 @@ class Keeper:
         self.turns = 0  # progress, for the watchdog
         self.broken = ""  # why only a new start can help: that mends the spool
         self._abandoned = False
+        self._last: int | None = None  # number that was given, once another keeper has what is not safe
         self._look(now)
 
     # --- the loop
@@ -117,6 +119,9 @@ class Keeper:
             self.finish()
         except Abandoned:
             log.warning("the card that hung answers; its keeper ends")
+            if self._last is not None:  # a power cut takes the note of the twins away
+                with suppress(SpoolFull):
+                    self._spool.other.forget_after(self._last)
 
     def step(self, patience_s: float) -> None:
         """Take what is in the queue, waiting at most `patience_s` for the first item, then do what is due."""
@@ -164,7 +169,9 @@ class Keeper:
         The readings first: what its spool takes at this very moment is then kept twice, and not by nobody.
         """
         self._abandoned = True
-        return list(self._held.readings), self._held.lost
+        readings, lost = list(self._held.readings), self._held.lost
+        self._last = self._spool.acquired
+        return readings, lost
 
     def _go_on(self) -> None:
         if self._abandoned:

@@ -280,6 +280,13 @@ def test_what_a_card_takes_after_all_is_kept_once_and_its_keeper_touches_nothing
     assert len(list(world.inbox.taken())) == 1
     world.spool.close()
     spool.close()
+    (tmp_path / "unplugged").mkdir()
+    shutil.copy(tmp_path / "spool.db", tmp_path / "unplugged")
+    alone = Spool(tmp_path / "unplugged" / "spool.db", QUOTA, boot="c9" * 8)
+    assert alone._file.held == {world.spool.epoch: 2}, (
+        "a power cut takes memory away, after the cloud has had it from there"
+    )
+    alone.close()
     card = Spool(tmp_path / "spool.db", QUOTA, boot=boot, other=memory)
     while card.other.take_in():
         pass

@@ -59,8 +59,12 @@ class Other:
         except (OSError, UnicodeDecodeError):
             return
         if said == epoch and last.isdecimal():
-            with self._file.transaction():
-                self._file.db.execute("DELETE FROM fresh WHERE first > ?", (int(last),))
+            self.forget_after(int(last))
+
+    def forget_after(self, last: int) -> None:
+        """Forget what this file has uncut beyond a number: the other has it as well. Raises SpoolFull."""
+        with self._file.transaction():
+            self._file.db.execute("DELETE FROM fresh WHERE first > ?", (last,))
 
     def take_in(self) -> bool:
         """Take over a slice, and remove the file after the last; tell whether there may be more.
