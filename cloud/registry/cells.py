@@ -20,7 +20,7 @@ from settings.words import Refused
 from wire import topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
 _MAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
@@ -73,6 +73,11 @@ class Text:
         if not self.long and not text.isprintable():
             raise Bad("not_one_line", column=column, value=ascii(text))
         return text
+
+    def all_stand(self, texts: Sequence[str]) -> bool:
+        """Return whether surely all are as `read` would return them. Of some that do it is not sure."""
+        together = " ".join(texts)
+        return together.isprintable() and _is_plain(together) and max(map(len, texts), default=0) <= self.limit
 
     def write(self, value: str) -> str:
         """Return the text."""

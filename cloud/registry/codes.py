@@ -9,15 +9,13 @@ from __future__ import annotations
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford, https://www.crockford.com/base32.html
 LENGTH = 6
 _READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_TWICE = "".join(map("".join, zip(ALPHABET[:16], ALPHABET[16:], strict=True)))  # by a letter's place: twice it
 _LONGEST = 32  # what a person could have typed around six characters
 
 
 def check_char(five: str) -> str:
     """Return the check character (Luhn mod N with N = 32). Raises ValueError for a character not in the alphabet."""
-    total = 0
-    for place, letter in enumerate(reversed(five)):
-        addend = ALPHABET.index(letter) * (1 if place % 2 else 2)
-        total += addend // 32 + addend % 32
+    total = sum(map(_TWICE.index, five[::-2])) + sum(map(ALPHABET.index, five[-2::-2]))
     return ALPHABET[-total % 32]
 
 
@@ -26,7 +24,7 @@ def spelled(text: str) -> str | None:
     if len(text) > _LONGEST or not text.isascii():
         return None
     code = text.strip().upper().translate(_READ_AS)
-    return code if len(code) == LENGTH and all(letter in ALPHABET for letter in code) else None
+    return code if len(code) == LENGTH and not code.strip(ALPHABET) else None
 
 
 def normalise(text: str) -> str | None:

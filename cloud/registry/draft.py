@@ -15,7 +15,7 @@ from cloud.registry.trail import refuse, text_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 MANY = 200  # records from which it is faster to read the whole table
 _SHOWN = 20  # codes that a sentence lists
@@ -37,7 +37,6 @@ class Draft:
         self.changes: list[tuple[str, str, str | None, str | None]] = []  # kind, key, before, after: as they lie
         self._put: dict[tuple[str, tuple[Any, ...]], Record] = {}
         self._gone: list[Record] = []
-        self._whole: dict[str, dict[tuple[Any, ...], Record]] = {}
         self._known: dict[tuple[str, str], bool] = {}
         self._outlines: dict[str, tuple[tuple[float, float], ...]] = {}
 
@@ -52,14 +51,18 @@ class Draft:
         if seen is not None:
             for record in records:
                 self._nobody_since(kind, key_of(record), seen)
-        before = self._before(kind, records)
-        new = {key: record for record in records if before.get(key := key_of(record)) != record}
         of_kind = table(kind)
-        self._db.executemany(of_kind.put, map(of_kind.row, new.values()))
-        for key, record in new.items():
-            self._note(kind, key, before.get(key), record)
-            self._put[kind, key] = record
-        return len(new)
+        given = {key_of(record): record for record in records}  # of one record twice, the last counts
+        before, rows = self._before(kind, given), []
+        for key, record in given.items():
+            row = of_kind.row(record)
+            lay = before.get(of_kind.key_at(row))
+            if row != lay and (was := None if lay is None else of_kind.record(lay)) != record:
+                rows.append(row)
+                self._note(kind, key, was, record)
+                self._put[kind, key] = record
+        self._db.executemany(of_kind.put, rows)
+        return len(rows)
 
     def remove(self, kind: str, key: tuple[Any, ...], seen: int | None = None) -> bool:
         """Take a record away; return whether it was there. Raises Bad as `put`."""
@@ -102,17 +105,19 @@ class Draft:
         query = "SELECT 1 FROM act WHERE what >= ? AND what < ? LIMIT 1"
         return self._db.execute(query, (begins, begins + "\U0010ffff")).fetchone() is not None
 
-    def whole(self, kind: str) -> dict[tuple[Any, ...], Record]:
-        """Return every record of a kind by key, as it was when the act first asked."""
-        if kind not in self._whole:
-            self._whole[kind] = {key_of(record): record for record in every(self._db, kind)}
-        return self._whole[kind]
+    def count(self, kind: str) -> int:
+        """Return how many records of a kind the act has by now."""
+        return int(self._db.execute(table(kind).count).fetchone()[0])
 
-    def _before(self, kind: str, records: list[Record]) -> dict[tuple[Any, ...], Record]:
-        if len(records) > MANY and not any(kind == changed for changed, *_ in self.changes):
-            return self.whole(kind)
-        found = (one(self._db, kind, key_of(record)) for record in records)
-        return {key_of(record): record for record in found if record is not None}
+    def _before(self, kind: str, keys: Collection[tuple[Any, ...]]) -> dict[Any, tuple[Any, ...]]:
+        """Return by its key, as it lies in the table, each row that may be one of the keys'."""
+        of_kind = table(kind)
+        found: Iterable[tuple[Any, ...]]
+        if len(keys) > MANY:
+            found = self._db.execute(of_kind.any)
+        else:
+            found = (row for key in keys for row in self._db.execute(of_kind.one, of_kind.of(key)))
+        return {of_kind.key_at(row): row for row in found}
 
     def _note(self, kind: str, key: tuple[Any, ...], before: Record | None, after: Record | None) -> None:
         was, becomes = (None if record is None else text_of(record) for record in (before, after))

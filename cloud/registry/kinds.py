@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 
 import msgspec
@@ -42,7 +42,7 @@ from settings.words import words
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 LANGUAGES = ("vi", "en")
 TONGUES: dict[str, dict[str, str]] = words("cloud.registry")["language"]  # others in which a story may be told
@@ -54,8 +54,6 @@ STORY_LIMIT = 20_000  # characters: ten pages
 _PROSE = frozenset({"text", "standing"})  # no cell of a spreadsheet
 FORMULAS = frozenset("=@")  # no cell begins so, but of a story: a spreadsheet would run it
 _TREE_CODE = TreeCode()
-_REPEATS = (Choice, Clock, Day, Flag, Number, Pattern, Ref, Whole)
-REPEATED = 1_024  # texts of a column whose values are kept
 _GIAI = re.compile(r"[0-9]{4,12}[0-9A-Z-]{1,18}")  # of what GS1 allows, that which needs no escaping in an address
 
 Code = Annotated[str, CODE]
@@ -456,35 +454,46 @@ def refs(struct: type[Record]) -> tuple[tuple[str, Ref], ...]:
     return tuple((column.name, column.cell) for column in columns(struct) if isinstance(column.cell, Ref))
 
 
-@cache
-def _readers(struct: type[Record]) -> dict[str, Callable[[str], Any]]:
-    """Return what reads a text of each column. In most columns the same texts come again and again."""
-    return {
-        column.name: lru_cache(REPEATED)(_reader(column)) if isinstance(column.cell, _REPEATS) else _reader(column)
-        for column in columns(struct)
-    }
+def _stand(column: Column, texts: Sequence[str]) -> bool:
+    """Return whether surely all texts of a column are its values."""
+    return (
+        isinstance(column.cell, Text)
+        and ("" not in texts or column.default == "")
+        and FORMULAS.isdisjoint([text[:1] for text in texts])
+        and all(map(str.__eq__, map(str.strip, texts), texts))
+        and column.cell.all_stand(texts)
+    )
 
 
-def _reader(column: Column) -> Callable[[str], Any]:
-    name, cell = column.name, column.cell
+class _Reading(dict[str, Any]):
+    """What the texts of a column mean: a value, what stands for a blank one, or the Bad that it is. Each is read once.
 
-    def value(text: str) -> Any:
-        if text[0] in FORMULAS and name not in _PROSE:
-            raise Bad("formula", column=name, value=text)
-        return cell.read(name, text)
+    A blank cell that is needed is None, as no value of such a column is.
+    """
 
-    return value
+    def __init__(self, name: str, cell: Cell, blank: Any) -> None:
+        self._name, self._cell, self._blank = name, cell, blank
+        self.bad = False  # whether one of them is
+
+    def __missing__(self, text: str) -> Any:
+        bare = text.strip()
+        try:
+            value = self._read(bare) if bare else self._blank
+        except Bad as bad:
+            self.bad, value = True, bad
+        self[text] = value
+        return value
+
+    def _read(self, text: str) -> Any:
+        if text[0] in FORMULAS and self._name not in _PROSE:
+            raise Bad("formula", column=self._name, value=text)
+        return self._cell.read(self._name, text)
 
 
 @cache
 def _of_place(struct: type[Record]) -> tuple[tuple[str, str], ...]:
     """Return (column, column that says of which kind) of each code that may be a tree's."""
     return tuple((name, cell.kind) for name, cell in refs(struct) if cell.of_column)
-
-
-@cache
-def _needed(struct: type[Record]) -> set[str]:
-    return {column.name for column in columns(struct) if column.needed}
 
 
 def key_of(record: Record) -> tuple[Any, ...]:
@@ -500,34 +509,77 @@ def spoken(key: tuple[Any, ...]) -> str:
 
 def read(struct: type[Record], cells: Mapping[str, str]) -> Record:
     """Return the record of a row of texts; a column that is left out is blank. Raises Bad."""
-    found = _values(struct, cells)
-    if not _needed(struct) <= found.keys():
-        missing = (column.name for column in columns(struct) if column.needed and column.name not in found)
-        raise Bad("blank", column=next(missing))
-    record = struct(**found)
-    record.check()
+    (record,) = read_all(struct, tuple(cells), [tuple(cells.values())])
+    if isinstance(record, Bad):
+        raise record
     return record
+
+
+def read_all(struct: type[Record], names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Record | Bad]:
+    """Return of each row of texts its record, or what is wrong with it first. The rows have a text for each name.
+
+    They are read column by column, for in most columns the same texts come again and again.
+    """
+    values, faults = _values(struct, names, rows)
+    for column in columns(struct):
+        if column.needed and None in (told := values.get(column.name, [None] * len(rows))):
+            blank = Bad("blank", column=column.name)
+            for place, value in enumerate(told):
+                if value is None:
+                    faults.setdefault(place, blank)
+    made: list[Record | Bad] = []
+    for place, row in enumerate(zip(*values.values(), strict=True) if values else [()] * len(rows)):
+        if (fault := faults.get(place)) is not None:
+            made.append(fault)
+            continue
+        record = struct(**dict(zip(values, row, strict=True)))
+        try:
+            record.check()
+        except Bad as bad:
+            made.append(bad)
+        else:
+            made.append(record)
+    return made
 
 
 def read_key(struct: type[Record], texts: Sequence[str]) -> tuple[Any, ...]:
     """Return the key that texts spell, as `key_of` has it. Raises Bad."""
-    found = _values(struct, dict(zip(struct.key, texts, strict=False)))
-    missing = next((name for name in struct.key if name not in found), "")
+    values, faults = _values(struct, struct.key[: len(texts)], [texts[: len(struct.key)]])
+    if faults:
+        raise faults[0]
+    missing = next((name for name in struct.key if values.get(name, [None])[0] is None), "")
     if missing or len(texts) != len(struct.key):
         raise Bad("blank", column=missing or struct.key[-1])
-    return tuple(found[name] for name in struct.key)
+    return tuple(values[name][0] for name in struct.key)
 
 
-def _values(struct: type[Record], cells: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of the cells that are not blank."""
-    found: dict[str, Any] = {}
-    readers = _readers(struct)
-    trees = [name for name, of in _of_place(struct) if cells.get(of, "").strip() == "tree"]
-    for name, text in cells.items():
-        if (text := text.strip()) and (value := readers.get(name)) is not None:
+def _values(
+    struct: type[Record], names: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[dict[str, list[Any]], dict[int, Bad]]:
+    """Return the values of each column that the struct knows, and by its place each row that has a bad cell."""
+    texts = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+    known, places = {column.name: column for column in columns(struct)}, dict(_of_place(struct))
+    found: dict[str, list[Any]] = {}
+    faults: dict[int, Bad] = {}
+    for name in filter(known.__contains__, texts):
+        column = known[name]
+        if _stand(column, texts[name]):
+            found[name] = list(texts[name])
+            continue
+        reading = _Reading(name, column.cell, column.default)
+        values = found[name] = list(map(reading.__getitem__, texts[name]))
+        if (of := texts.get(places.get(name, ""))) is not None:
             # people write a tree's code in small letters and with dashes, as no other code
-            found[name] = _TREE_CODE.read(name, text) if name in trees else value(text)
-    return found
+            codes = _Reading(name, _TREE_CODE, column.default)
+            for place, kind in enumerate(of):
+                if kind.strip() == "tree":
+                    values[place] = codes[texts[name][place]]
+            reading.bad |= codes.bad
+        if reading.bad:
+            for place, value in enumerate(values):
+                if isinstance(value, Bad):
+                    faults.setdefault(place, value)
+    return found, faults
 
 
 def write(record: Record) -> dict[str, str]:

@@ -6,7 +6,7 @@ All statements about kinds are made here, from the names of structs and their fi
 from __future__ import annotations
 
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from cloud.registry.kinds import KIND_OF, KINDS, Column, Record, columns, refs
@@ -36,7 +36,10 @@ class Table:
         self._key_cells = tuple(written.get(name) for name in struct.key)
         names, self.key = _listed(self._names), _listed(struct.key)
         self._identity = tuple(name for name in struct.key if name != "valid_from")
+        self.key_at = itemgetter(*map(self._names.index, struct.key))  # of a row, as it lies
         select = f'SELECT {names} FROM "{self.kind}"'
+        self.any = select
+        self.count = f'SELECT count(*) FROM "{self.kind}"'
         self.all = f"{select} ORDER BY {self.key}"
         self.one = f"{select} WHERE {_equal(struct.key)}"
         self.put = f'INSERT OR REPLACE INTO "{self.kind}" ({names}) VALUES ({", ".join("?" * len(self._names))})'

@@ -10,6 +10,8 @@ from cloud.clock import hanoi
 from cloud.registry.cells import Bad
 from cloud.registry.kinds import KINDS, Record, key_of, spoken, write
 
+_TEXT = msgspec.json.Encoder()
+
 
 class Act(msgspec.Struct, frozen=True):
     """Who did what when (UTC ms), and how many rows it changed. `undoes` is the act that it took back."""
@@ -46,7 +48,7 @@ def change_of(number: int, kind: str, before: str | None, after: str | None) -> 
 
 def text_of(value: Any) -> str:
     """Return a record, or a key, as it lies in the file."""
-    return msgspec.json.encode(value).decode()
+    return _TEXT.encode(value).decode()
 
 
 def difference(change: Change) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +13,7 @@ from cloud.registry import Registry
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Record, key_of, read, spoken
+from cloud.registry.kinds import KIND_OF, KINDS, Record, key_of, read_all, spoken
 from cloud.registry.sheets import Problem, Row, SheetError, comma, geojson, problem
 
 if TYPE_CHECKING:
@@ -46,43 +48,44 @@ def bring(
     `dry` only reports. The same rows a second time change nothing.
     """
     found = list(problems)
-    records = _records(rows, found)
+    made, origin = _records(rows, found)
     while True:
         try:
-            return _write(book, records, found, who, what, at_ms, dry=dry or (bool(found) and not partial))
+            return _write(book, made, found, who, what, at_ms, dry=dry or (bool(found) and not partial))
         except Rejected as rejected:
             for record, bad in rejected.faults:
-                _, row = records.pop(id(record))
+                row = origin.pop(id(record))
                 found.append(problem(row.file, row.line, bad))
+            made = [record for record in made if id(record) in origin]
 
 
-def _records(rows: Iterable[Row], found: list[Problem]) -> dict[int, tuple[Record, Row]]:
-    """Return the records in the order in which tables refer to each other; of two with one key the first counts."""
-    made: dict[int, tuple[Record, Row]] = {}
-    seen: set[tuple[object, ...]] = set()
+def _records(rows: Iterable[Row], found: list[Problem]) -> tuple[list[Record], dict[int, Row]]:
+    """Return the records in the order in which tables refer to each other, and by its id the row of each.
+
+    Of two with one key the first counts.
+    """
+    made: list[Record] = []
+    origin: dict[int, Row] = {}
     order = {kind: place for place, kind in enumerate(KINDS)}
-    for row in sorted(rows, key=lambda row: order[row.kind]):
-        try:
-            record = _judged(row, seen)
-        except Bad as bad:
-            found.append(problem(row.file, row.line, bad))
-        else:
-            made[id(record)] = record, row
-    return made
-
-
-def _judged(row: Row, seen: set[tuple[object, ...]]) -> Record:
-    record = read(KINDS[row.kind], row.cells)
-    key = (row.kind, *key_of(record))
-    if key in seen:
-        raise Bad("twice", key=spoken(key[1:]))
-    seen.add(key)
-    return record
+    seen: dict[str, set[tuple[object, ...]]] = {kind: set() for kind in KINDS}
+    in_order = sorted(rows, key=lambda row: order[row.kind])
+    for (kind, names), group in groupby(in_order, lambda row: (row.kind, row.names)):
+        table, known = list(group), seen[kind]
+        for row, record in zip(table, read_all(KINDS[kind], names, [row.texts for row in table]), strict=True):
+            if isinstance(record, Bad):
+                found.append(problem(row.file, row.line, record))
+            elif (key := key_of(record)) in known:
+                found.append(problem(row.file, row.line, Bad("twice", key=spoken(key))))
+            else:
+                known.add(key)
+                made.append(record)
+                origin[id(record)] = row
+    return made, origin
 
 
 def _write(
     book: Book,
-    judged: dict[int, tuple[Record, Row]],
+    records: list[Record],
     found: list[Problem],
     who: str,
     what: str,
@@ -90,24 +93,21 @@ def _write(
     *,
     dry: bool,
 ) -> Report:
-    records = [record for record, _ in judged.values()]
+    given = Counter(KIND_OF[type(record)] for record in records)
     with book.writing(who, what, at_ms, dry=dry) as draft:
-        counts = _count(records, {kind: draft.whole(kind) for kind in {KIND_OF[type(record)] for record in records}})
+        had = {kind: draft.count(kind) for kind in given}
         draft.put(records)
-    return Report(**counts, problems=sorted(found, key=lambda one: (one.file, one.line)), written=not dry)
-
-
-def _count(records: Iterable[Record], before: dict[str, dict[tuple[object, ...], Record]]) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "same": {}, "absent": {}}
-    seen: dict[str, int] = {}
-    for record in records:
-        kind = KIND_OF[type(record)]
-        was = before[kind].get(key_of(record))
-        what = "new" if was is None else "same" if was == record else "changed"
-        counts[what][kind] = counts[what].get(kind, 0) + 1
-        seen[kind] = seen.get(kind, 0) + (was is not None)
-    counts["absent"] = {kind: left for kind in seen if (left := len(before[kind]) - seen[kind])}
-    return counts
+        new = Counter(kind for kind, _, before, _ in draft.changes if before is None)
+        changed = Counter(kind for kind, _, before, _ in draft.changes if before is not None)
+    same = given - new - changed
+    return Report(
+        new=dict(new),
+        changed=dict(changed),
+        same=dict(same),
+        absent={kind: left for kind in given if (left := had[kind] - same[kind] - changed[kind])},
+        problems=sorted(found, key=lambda one: (one.file, one.line)),
+        written=not dry,
+    )
 
 
 def read_any(path: Path) -> tuple[list[Row], list[Problem]]:

@@ -41,12 +41,22 @@ GUARDED = ("=", "@", "+", "-", "\t", "\r")  # a text that begins so is written w
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """The cells of one row by their column, and where it stands."""
+    """The texts of one row, as many as its columns have names, and where it stands. A table's rows share the names."""
 
     kind: str
     file: str
     line: int
-    cells: dict[str, str]
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """Return the texts by their column."""
+        return dict(zip(self.names, self.texts, strict=True))
+
+    def having(self, cells: Mapping[str, str], kind: str = "") -> Row:
+        """Return another row that stands at the same place."""
+        return Row(kind or self.kind, self.file, self.line, tuple(cells), tuple(cells.values()))
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -95,6 +105,11 @@ def guarded(kind: str, cells: Mapping[str, str]) -> dict[str, str]:
 def bare(text: str) -> str:
     """Return what `guarded` was given."""
     return text[1:] if text.startswith("'") and text[1:].startswith(GUARDED) else text
+
+
+def guard_in(text: str) -> bool:
+    """Return whether a table has a cell that `guarded` may have changed: most have none."""
+    return any(f"'{mark}" in text for mark in GUARDED)
 
 
 def problem(file: str, line: int, bad: Bad) -> Problem:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloud.registry.sheets import Row, SheetError
+from cloud.registry.sheets import SheetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from cloud.registry.sheets import Row
 
 _HAMLETS = ("code", "name", "commune", "province", "lat", "lon", "households", "valid_from", "valid_to")
 _CONTACTS = ("name", "role", "email", "lang", "addresses")
@@ -46,7 +48,7 @@ def _contacts(found: list[Row]) -> Iterator[Row]:
         people.setdefault(key, (row, []))[1].append(row.cells["role"].strip())
     for number, (row, roles) in enumerate(people.values(), 1):
         cells = {name: row.cells.get(name, "") for name in ("name", "email", "lang", "addresses")}
-        yield Row("person", row.file, row.line, {"code": f"p{number:02}", **cells, "roles": " ".join(roles)})
+        yield row.having({"code": f"p{number:02}", **cells, "roles": " ".join(roles)}, "person")
 
 
 def _hamlets(found: list[Row]) -> Iterator[Row]:
@@ -65,13 +67,13 @@ def _hamlets(found: list[Row]) -> Iterator[Row]:
         for row, (name, province, start, end) in zip(rows_of, history, strict=True):
             if province not in provinces:
                 provinces[province] = f"v{len(provinces) + 1:02}"
-                yield _like("province", row, {"code": provinces[province], "name": province, "valid_from": start})
+                yield row.having({"code": provinces[province], "name": province, "valid_from": start}, "province")
             if new:
                 period = {"valid_from": start, "valid_to": end}
                 cells = {"code": commune, "name": name, "province": provinces[province]}
-                made.append(_like("commune", row, cells | period))
+                made.append(row.having(cells | period, "commune"))
             cells = {key: row.cells[key] for key in _HAMLETS if key != "province"}
-            made.append(_like("hamlet", row, cells | {"commune": commune}))
+            made.append(row.having(cells | {"commune": commune}, "hamlet"))
     yield from _one_row_while_nothing_changes(made)
 
 
@@ -86,11 +88,7 @@ def _one_row_while_nothing_changes(made: list[Row]) -> Iterator[Row]:
         facts = {key: text for key, text in row.cells.items() if key not in period}
         follows = last is not None and last.cells["valid_to"].strip() == row.cells["valid_from"].strip() != ""
         if last is not None and follows and facts == {k: t for k, t in last.cells.items() if k not in period}:
-            kept[kept.index(last)] = _like(row.kind, last, last.cells | {"valid_to": row.cells["valid_to"]})
+            kept[kept.index(last)] = last.having(last.cells | {"valid_to": row.cells["valid_to"]})
         else:
             kept.append(row)
     yield from kept
-
-
-def _like(kind: str, row: Row, cells: dict[str, str]) -> Row:
-    return Row(kind, row.file, row.line, cells)

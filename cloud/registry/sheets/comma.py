@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING
 from cloud.registry import codes
 from cloud.registry.cells import Bad
 from cloud.registry.kinds import KINDS, LANGUAGES, TONGUES, columns, write
-from cloud.registry.sheets import KIND_OF_STEM, STEMS, Problem, Row, SheetError, bare, guarded, header, problem
+from cloud.registry.sheets import (
+    KIND_OF_STEM,
+    STEMS,
+    Problem,
+    Row,
+    SheetError,
+    bare,
+    guard_in,
+    guarded,
+    header,
+    problem,
+)
 from cloud.registry.sheets import before as old_form
 from settings.words import because
 
@@ -90,16 +101,12 @@ def _table(path: Path) -> tuple[int, list[str], Iterator[tuple[int, list[str]]]]
 def _rows(
     kind: str, path: Path, names: Sequence[str], records: Iterable[tuple[int, list[str]]], found: list[Problem]
 ) -> Iterator[Row]:
+    name, shared = path.name, tuple(names)
     for line, cells in records:
         if len(cells) != len(names):
-            found.append(problem(path.name, line, Bad("cells", count=len(cells), needed=len(names))))
+            found.append(problem(name, line, Bad("cells", count=len(cells), needed=len(names))))
         else:
-            yield Row(
-                kind,
-                path.name,
-                line,
-                dict(zip(names, [bare(cell) if cell[:1] == "'" else cell for cell in cells], strict=True)),
-            )
+            yield Row(kind, name, line, shared, tuple(cells))
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -109,14 +116,14 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise SheetError("unreadable", path=path, **because(error)) from error
     text = unicodedata.normalize("NFC", text)
-    head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    head = next((line for line in io.StringIO(text) if line.strip() and not line.startswith("#")), "")
     delimiter = ";" if ";" in head and "," not in head else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    line = 1
+    line, is_guarded = 1, guard_in(text)
     try:
         for cells in reader:
             if ((cells and cells[0].strip()) or any(cell.strip() for cell in cells)) and cells[0][:1] != "#":
-                yield line, cells
+                yield line, list(map(bare, cells)) if is_guarded else cells
             line = reader.line_num + 1
     except csv.Error as error:
         raise SheetError("not_csv", path=path, line=line, **because(error)) from error
@@ -129,10 +136,11 @@ def _with_texts(folder: Path, rows: list[Row], found: list[Problem]) -> list[Row
     told = []
     for row in rows:
         if row.kind == "story":
-            key = codes.normalise(row.cells["tree"]) or row.cells["tree"], row.cells["lang"]
-            told.append(Row("story", row.file, row.line, row.cells | {"text": texts.pop(key, "")}))
+            cells = row.cells
+            key = codes.normalise(cells["tree"]) or cells["tree"], cells["lang"]
+            told.append(row.having(cells | {"text": texts.pop(key, "")}))
     told += [
-        Row("story", f"{STORIES}/{tree}.{lang}.md", 1, {"tree": tree, "lang": lang, "text": text})
+        Row("story", f"{STORIES}/{tree}.{lang}.md", 1, ("tree", "lang", "text"), (tree, lang, text))
         for (tree, lang), text in texts.items()
     ]
     return others + told

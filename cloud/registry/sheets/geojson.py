@@ -53,5 +53,6 @@ def _row(path: Path, number: int, feature: Any) -> Row:
     if why:
         raise SheetError("no_point", path=path, line=number, **because(why))
     header("tree", [*facts, *_PLACE], path=path, line=number)
-    cells = {name: "" if fact is None else str(fact) for name, fact in facts.items()}
-    return Row("tree", path.name, number, cells | {"lat": str(lat), "lon": str(lon)})
+    texts = ["" if fact is None else str(fact) for name, fact in facts.items() if name not in _PLACE]
+    names = (name for name in facts if name not in _PLACE)
+    return Row("tree", path.name, number, (*names, *_PLACE), (*texts, str(lat), str(lon)))

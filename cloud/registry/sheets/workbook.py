@@ -73,7 +73,7 @@ def _sheet(path: Path, sheet: Any) -> Iterator[Row]:
         cells = [_text(value) for value in values[: len(names)]]
         if any(cell.strip() for cell in cells):
             cells += [""] * (len(names) - len(cells))
-            yield Row(kind, f"{path.name}[{sheet.title}]", line, dict(zip(names, map(bare, cells), strict=True)))
+            yield Row(kind, f"{path.name}[{sheet.title}]", line, tuple(names), tuple(map(bare, cells)))
 
 
 def _text(value: Any) -> str:
