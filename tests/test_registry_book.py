@@ -111,6 +111,14 @@ def test_what_was_done_is_told_with_before_and_after_and_taken_back(book: Book) 
     assert book.acts(9, before=act.id) == [planting]
 
 
+def test_an_act_that_came_back_to_where_it_began_is_undone_to_there(book: Book) -> None:
+    with book.writing("minh", "to and fro", 2_000) as draft:
+        draft.put([changed(TREE, alt_m=1353)])
+        draft.put([TREE])
+    book.undo(book.acts(1)[0].id, "lan", 3_000)
+    assert book.rows("tree") == [TREE]
+
+
 def test_undoing_what_others_build_on_is_refused(book: Book) -> None:
     with book.writing("minh", "second tree", 2_000) as draft:
         draft.put([changed(TREE, code="4TN8WJ")])

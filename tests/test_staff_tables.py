@@ -10,13 +10,14 @@ from urllib.parse import urlencode
 import pytest
 from msgspec.structs import replace
 
+from cloud.registry.book import Book
 from cloud.registry.kinds import KINDS, Binding, Consent, Device, Lot, Person, Tree, columns, key_of, write
 from cloud.registry.sheets import STEMS
 from cloud.staff.access import TABLES
 from cloud.staff.fields import judged
 from cloud.staff.words import Speaker
 from settings.words import words as words_of
-from tests.staffroom import StaffWorld
+from tests.staffroom import NOW_MS, StaffWorld
 from tests.visitors import TREE
 
 if TYPE_CHECKING:
@@ -295,3 +296,28 @@ def test_cells_of_a_form_are_judged_all_together() -> None:
     assert record is None
     assert [bad.column for bad in bads] == ["code", "name_vi", "lat"]
     assert Speaker("en", 0).label("lot_input", "code") == "Code of the tree or zone"
+
+
+def test_a_list_follows_every_write_and_stands_as_people_count(world: StaffWorld, tmp_path: Path) -> None:
+    (model,) = (one for one in world.shelf.rows("tree") if isinstance(one, Tree) and one.code == TREE)
+
+    def named(name: str, code: str) -> Tree:
+        return replace(model, name_vi=name, code=code)
+
+    def listed() -> list[str]:
+        return [one.code for one in world.shelf.found("tree", "thu nghiem") if isinstance(one, Tree)]
+
+    assert listed() == []
+    tenth, first = named("Thử nghiệm 10", "00003T"), named("Thử nghiệm 10", "00002W")
+    ninth = named("Thử nghiệm 9", "00001Y")
+    with world.shelf.act("minh", "plant") as draft:
+        draft.put([tenth, first, ninth])
+    assert listed() == ["00001Y", "00002W", "00003T"]
+    with Book(tmp_path / "registry.db", writer=True) as other, other.writing("lan", "prune", NOW_MS) as draft:
+        draft.put([replace(first, girth_cm=77.0)])
+        draft.remove("tree", ("00001Y",))
+    assert listed() == ["00002W", "00003T"]
+    with world.shelf.book() as book:
+        newest = book.acts(1)[0].id
+    world.shelf.undo(newest, "minh")
+    assert listed() == ["00001Y", "00002W", "00003T"]

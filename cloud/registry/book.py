@@ -113,6 +113,10 @@ class Book:
         """Return all records of a kind, by key."""
         return every(self._db, kind)
 
+    def lying(self, kind: str) -> Iterator[tuple[Any, ...]]:
+        """Return the row that each record of a kind lies as (`sql.Table.record`), in no order: to see what is new."""
+        return self._db.execute(table(kind).any)
+
     def held(self, kind: str, key: tuple[Any, ...]) -> Held | None:
         """Return a record and the change that made it, or None."""
         record = one(self._db, kind, key)

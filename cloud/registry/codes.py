@@ -21,6 +21,8 @@ def check_char(five: str) -> str:
 
 def spelled(text: str) -> str | None:
     """Return six characters of the alphabet as a person meant them, or None; the check character is not judged."""
+    if len(text) == LENGTH and not text.strip(ALPHABET):
+        return text
     if len(text) > _LONGEST or not text.isascii():
         return None
     code = text.strip().upper().translate(_READ_AS)

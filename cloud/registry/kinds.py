@@ -527,6 +527,9 @@ def read_all(struct: type[Record], names: Sequence[str], rows: Sequence[Sequence
             for place, value in enumerate(told):
                 if value is None:
                     faults.setdefault(place, blank)
+    for column in columns(struct):  # a column that nobody filled need not be told to each record
+        if column.name in values and values[column.name].count(column.default) == len(rows):
+            del values[column.name]
     made: list[Record | Bad] = []
     for place, row in enumerate(zip(*values.values(), strict=True) if values else [()] * len(rows)):
         if (fault := faults.get(place)) is not None:

@@ -12,14 +12,17 @@ import unicodedata
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from cloud.clock import hanoi
 from cloud.registry import Registry, consent
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, Consent, Person, Record, key_of, read_key, write
+from cloud.registry.kinds import KINDS, Consent, Person, Record, key_of, read_key
+from cloud.registry.sql import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import date
     from pathlib import Path
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _Kind = TypeVar("_Kind", bound=Record)
+_NUMBER, _DIGITS = re.compile(r"[0-9]+"), 18
+_MARKS = re.compile("[\u0300-\u036f]+")  # those of Latin letters
 
 
 class NotYet(Exception):
@@ -42,8 +47,7 @@ class Shelf:
         self._path, self._clock = path, clock
         self._lock = threading.RLock()
         self._book: Book | None = None
-        self._kept: dict[str, tuple[list[Record], list[str]]] = {}
-        self._version: tuple[int, int] = (0, 0)
+        self._kept: dict[str, _Kept] = {}
         self._own = 0
 
     @contextmanager
@@ -78,13 +82,11 @@ class Shelf:
 
     def rows(self, kind: str) -> list[Record]:
         """Return all records of a kind, in the order of what people call them."""
-        return self._of(kind)[0]
+        return self._of(kind).records
 
     def found(self, kind: str, typed: str) -> list[Record]:
         """Return the records in which every word that was typed stands, whatever its accents."""
-        words = plain(typed).split()
-        records, texts = self._of(kind)
-        return [one for one, text in zip(records, texts, strict=True) if all(word in text for word in words)]
+        return self._of(kind).found(plain(typed).split())
 
     def person(self, code: str) -> Person | None:
         """Return somebody by code."""
@@ -153,28 +155,67 @@ class Shelf:
                 self._book = Book(self._path, writer=False)
         return self._book
 
-    def _of(self, kind: str) -> tuple[list[Record], list[str]]:
+    def _of(self, kind: str) -> _Kept:
         with self.book() as book:
             version = (book.version, self._own)
-            if version != self._version:
-                self._kept, self._version = {}, version
-            if kind not in self._kept:
-                records = sorted(book.rows(kind), key=_order)
-                self._kept[kind] = records, [plain(" ".join(write(one).values())) for one in records]
-            return self._kept[kind]
+            kept = self._kept.get(kind)
+            if kept is None or kept.version != version:
+                kept = self._kept[kind] = _Kept(version, kind, book.lying(kind), kept)
+            return kept
 
 
-def _order(record: Record) -> list[tuple[int, str]]:
-    """Return how records stand in a list: by what people call them, numbers as numbers."""
-    called = getattr(record, "name_vi", "") or getattr(record, "name", "") or " ".join(map(str, key_of(record)))
-    parts = re.split(r"(\d+)", called)
-    return [(int(part[:18]), "") if part.isascii() and part.isdecimal() else (-1, part.casefold()) for part in parts]
+class _One(msgspec.Struct, gc=False):
+    """A record on the shelf: where it stands, and what is searched of it, "" until somebody searches."""
+
+    order: str
+    record: Record
+    text: str = ""
+
+
+class _Kept:
+    """A reading of a kind, in the order of what people call its records. What lies as `before` is not made again."""
+
+    def __init__(
+        self, version: tuple[int, int], kind: str, lying: Iterable[tuple[Any, ...]], before: _Kept | None
+    ) -> None:
+        self.version = version
+        known = before.lie if before else {}
+        self.lie: dict[tuple[Any, ...], _One] = {}
+        new: list[_One] = []
+        record_of = table(kind).record
+        for row in lying:
+            one = known.get(row)
+            if one is None:
+                record = record_of(row)
+                new.append(one := _One(_order(record), record))
+            self.lie[row] = one
+        stays = before.ones if before else []
+        if len(self.lie) < len(stays) + len(new):
+            there = {id(one) for one in self.lie.values()}
+            stays = [one for one in stays if id(one) in there]
+        self.ones: list[_One] = sorted([*stays, *new], key=lambda one: one.order) if new else stays
+        self.records = [one.record for one in self.ones]
+
+    def found(self, words: list[str]) -> list[Record]:
+        """Return the records in which every word stands."""
+        if not words:
+            return self.records
+        for row, one in self.lie.items():
+            one.text = one.text or plain(" ".join([str(value) for value in row if value is not None]))
+        return [one.record for one in self.ones if all(word in one.text for word in words)]
+
+
+def _order(record: Record) -> str:
+    """Return what sorts records as a list has them: by what people call them, numbers as numbers; then by key."""
+    key = " ".join(map(str, key_of(record)))
+    called = (getattr(record, "name_vi", "") or getattr(record, "name", "") or key).casefold()
+    return _NUMBER.sub(lambda number: f"\0{number[0][:_DIGITS]:0>{_DIGITS}}\0", called) + f"\0\0{key}"
 
 
 def plain(text: str) -> str:
     """Return a text as it is searched: small letters without accents, đ as d."""
-    apart = unicodedata.normalize("NFD", text.casefold())
-    return "".join(letter for letter in apart if not unicodedata.combining(letter)).replace("đ", "d")
+    bare = _MARKS.sub("", unicodedata.normalize("NFD", text.casefold())).replace("đ", "d")
+    return bare if bare.isascii() else "".join([letter for letter in bare if not unicodedata.combining(letter)])
 
 
 def key_of_texts(kind: str, texts: list[str]) -> tuple[Any, ...] | None:

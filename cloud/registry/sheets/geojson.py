@@ -27,7 +27,12 @@ def read(path: Path) -> list[Row]:
     features = found.get("features") if isinstance(found, dict) else None
     if not isinstance(features, list):
         raise SheetError("no_geojson", path=path, **because("no FeatureCollection"))
-    return [_row(path, number, feature) for number, feature in enumerate(features, 1)]
+    facts = [_facts(path, number, feature) for number, feature in enumerate(features, 1)]
+    names = tuple(dict.fromkeys(name for of_one in facts for name in of_one))
+    return [
+        Row("tree", path.name, number, names, tuple([of_one.get(name, "") for name in names]))
+        for number, of_one in enumerate(facts, 1)
+    ]
 
 
 def write_trees(path: Path, trees: Iterable[Tree]) -> None:
@@ -43,7 +48,7 @@ def write_trees(path: Path, trees: Iterable[Tree]) -> None:
     new.replace(path)
 
 
-def _row(path: Path, number: int, feature: Any) -> Row:
+def _facts(path: Path, number: int, feature: Any) -> dict[str, str]:
     try:
         geometry, facts = feature["geometry"], dict(feature["properties"] or {})
         lon, lat = geometry["coordinates"][:2]
@@ -53,6 +58,5 @@ def _row(path: Path, number: int, feature: Any) -> Row:
     if why:
         raise SheetError("no_point", path=path, line=number, **because(why))
     header("tree", [*facts, *_PLACE], path=path, line=number)
-    texts = ["" if fact is None else str(fact) for name, fact in facts.items() if name not in _PLACE]
-    names = (name for name in facts if name not in _PLACE)
-    return Row("tree", path.name, number, (*names, *_PLACE), (*texts, str(lat), str(lon)))
+    told = {name: "" if fact is None else str(fact) for name, fact in facts.items()}
+    return told | {"lat": str(lat), "lon": str(lon)}
