@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from edge.clock import Anchor
-from wire.batch import Unstored
+from wire.batch import Source, Unstored
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -45,6 +45,11 @@ class Dated(msgspec.Struct, frozen=True):
 
     anchor: Anchor | None = None  # None while nobody knows the time
     rtc: str = ""  # why a battery clock that is there dates nothing
+
+    @property
+    def given(self) -> bool:
+        """Whether batches get the date: at its word no battery clock is believed."""
+        return self.anchor is not None and self.anchor.source is not Source.RTC
 
     @property
     def offset_ms(self) -> int | None:

@@ -2,7 +2,8 @@
 
 Dates that agree within what both allow: the narrower one counts. Dates that contradict each other: one of them is
 wrong, and the more trustworthy clock counts, whatever the other claims. What was decided lies with the boot in the
-spool, so a worse clock replaces no better one after a restart of the agent either (docs/decisions/0013-dates.md).
+spool, so a worse clock replaces no better one after a restart of the agent either. A battery clock dates only until
+any better one speaks: no batch has its date before that (docs/decisions/0013-dates.md).
 """
 
 from __future__ import annotations
@@ -42,11 +43,14 @@ class Book(battery.Book, Protocol):
         ...
 
     def anchor(self, boot: str, anchor: Anchor) -> int:
-        """Date a boot: what of it is undated, for good, and what will be cut later."""
+        """Date a boot: what of it is undated, for good, and what will be cut later; by a battery clock nothing yet."""
         ...
 
-    def go_on(self) -> int:
-        """Date some of what is still undated of boots that have a date; return how many batches."""
+    def go_on(self, *, battery: bool = True) -> int:
+        """Date some of what is still undated of boots that have a date; return how many batches.
+
+        Those that only the `battery` clock dates, or not these.
+        """
         ...
 
     def bound(self, boot: str, booted_ms: int) -> int:
@@ -96,7 +100,7 @@ class Dating:
 
     def hear(self, anchor: Anchor, now: int) -> None:
         """Take a date for what is cut from now on, and for what is undated, if it is the best there is."""
-        contradicts = self.anchor is None or not _agree(anchor, self.anchor, now)
+        contradicts = self.anchor is None or not (self._board.dated.given and _agree(anchor, self.anchor, now))
         if self.anchor is not None and not self._better(anchor, self.anchor, now):
             return
         self._book.anchor(self._clock.boot, anchor)
@@ -120,12 +124,14 @@ class Dating:
         self._tell()
         self.due.rest(now)
         # First: once something newer of this boot was freed, it would pass for what lies before them.
-        if self._bound() or self._book.go_on():
+        if self._bound() or self._book.go_on(battery=self._board.dated.given):
             self.due.hurry()
 
     def _bound(self) -> int:
         anchor = self.anchor
-        return 0 if anchor is None else self._book.bound(self._clock.boot, anchor.offset_ms + anchor.off_ms(0))
+        if anchor is None or anchor.source is Source.RTC:
+            return 0
+        return self._book.bound(self._clock.boot, anchor.offset_ms + anchor.off_ms(0))
 
     def _tell(self) -> None:
         self._board.dated = Dated(self.anchor, self._battery.why)
@@ -134,6 +140,8 @@ class Dating:
 
     def _better(self, new: Anchor, known: Anchor, now: int) -> bool:
         above = _TRUST[new.source] - _TRUST[known.source]
+        if known.source is Source.RTC:  # whatever both claim: what was read waits for a better one
+            return above > 0
         if _agree(new, known, now):
             self._moved, self._confirmed_ms = None, now
             would, was = new.off_ms(now), known.off_ms(now)

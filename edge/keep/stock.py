@@ -45,7 +45,7 @@ class Stock:
             cut=spool.acquired - spool.uncut,
             spooled=n,
             earlier=dict(self._beyond + Counter(spool.earlier())),
-            oldest_ms=self._began_ms(oldest) if oldest else uncut_ms,
+            oldest_ms=self._began_ms(oldest, spool) if oldest else uncut_ms,
         )
         if spool.dropped > self._dropped:
             log.warning("readings dropped and declared n=%s", spool.dropped - self._dropped)
@@ -64,14 +64,14 @@ class Stock:
             alarm_ms=held.alarm_ms if failing else 0,
         )
 
-    def _began_ms(self, oldest: Kept) -> int | None:
+    def _began_ms(self, oldest: Kept, spool: Spool) -> int | None:
         """Return when a batch began in the time of this boot, None where nobody can know yet."""
         if oldest.boot == self._boot:
             return oldest.first_ms
-        offset_ms = self._board.dated.offset_ms
-        if oldest.offset_ms is None or offset_ms is None:
-            return None
-        return oldest.first_ms + oldest.offset_ms - offset_ms
+        offset_ms, its_ms = self._board.dated.offset_ms, oldest.offset_ms
+        if its_ms is None and (told := spool.dates.of(oldest.boot)) is not None:  # by its battery clock
+            its_ms = told.offset_ms
+        return None if its_ms is None or offset_ms is None else oldest.first_ms + its_ms - offset_ms
 
 
 def waiting(said: Status | Keeping) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 After an outage the newest goes first again, and recent urgent ones with it: alerts do not wait for a backlog. The
 newest waits for no database either, only for a link that has not yet carried what was sent before; what is urgent not
-even for that.
+even for that. While nothing of this boot has a date they go undated, and again, before the backlog, once it has one.
 
 What is in flight is bounded (window.py), so that no broker's queue can ever hold (and lose) more of ours; what stays
 unanswered is sent again after a time-out with full jitter. Nothing but the cloud's own word frees a batch.
@@ -92,6 +92,7 @@ class Courier:
         self._flights: dict[int, _Flight] = {}
         self._window = Window()
         self._ahead: list[int] = []  # ids that go before the backlog
+        self._undated = False  # they were asked for while nothing of this boot had a date
         self._tries: dict[int, int] = {}
         self._first_ms: dict[int, int] = {}  # of what is not answered: when it was sent first on this connection
         self._later_ms = 0  # until when the cloud asks the backlog to rest
@@ -114,7 +115,11 @@ class Courier:
         if up:
             self._heartbeat.connected()
             self._heartbeat.send(now)
-            self._ahead = self._spool.foremost(self._boot, now - URGENT_MS, LEAST)
+            self._foremost(now)
+
+    def _foremost(self, now: int) -> None:
+        self._undated = not self._board.dated.given
+        self._ahead = self._spool.foremost(self._boot, now - URGENT_MS, LEAST)
 
     def newest(self, batch: Cut, now: int) -> None:
         """Take what was cut just now: it goes before the backlog, and at once where it is urgent."""
@@ -177,6 +182,8 @@ class Courier:
                 self._window.answered(flight.size, now - flight.sent_ms)
                 if self._settled > flight.settled_before and self._spool.refused(number):
                     log.error("batch set aside after vain sendings first=%s n=%s", *flight.identity[1:])
+        if self._undated and self._board.dated.given:
+            self._foremost(now)
         rests = now < self._later_ms
         self._again_ms = self._later_ms if rests else None
         if not self._lead(now) or rests:

@@ -246,7 +246,9 @@ def test_a_battery_clock_is_the_less_certain_the_longer_nobody_confirmed_it(gate
         gateway.reboot(boot)
         gateway.rtc(UTC + days * DAY_MS)
         assert gateway.look()["source"] == "rtc"
-        errors.append(gateway.read().uncertainty_ms)
+        batch = gateway.read()
+        assert batch.offset_ms is None, "it waits for a better clock"
+        errors.append(gateway.status()["uncertainty_ms"])
     assert [error // 8_640 for error in errors] == [1, 3, 30], "100 ppm are 8.64 s a day"
     gateway.start()
     assert gateway.look()["source"] == "rtc", "and remembered with the boot"
@@ -315,6 +317,93 @@ def test_a_battery_clock_caught_wrong_dates_nothing_until_a_later_boot_shows_it_
     assert gateway.look()["source"] == "rtc"
 
 
+# --- until a better clock speaks
+
+
+@pytest.mark.parametrize("days", [60, -60])
+def test_what_a_battery_clock_read_waits_and_a_better_clock_dates_all_of_it(gateway, monkeypatch, days):
+    """Confirmed once, months off by now: it was believed, and what was cut kept its date for good."""
+    monkeypatch.setattr("edge.keep.spool.dates.AT_ONCE", 2)
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + (90 + days) * DAY_MS)
+    assert gateway.look()["source"] == "rtc"
+    cut = [gateway.read() for _ in range(3)]
+    gateway.start()  # again, within this boot
+    assert gateway.look()["source"] == "rtc"
+    cut += [gateway.read() for _ in range(2)]
+    assert [number for number in gateway.spool.waiting(9) if number >= cut[0].id] == [], "they wait"
+    assert gateway.spool.dates.newest_ms() >= UTC + (90 + days) * DAY_MS, "and are known to be that late"
+    assert gateway.hear(Source.ACK, UTC + 90 * DAY_MS, 8_000) == "ack"
+    assert gateway.spool.get(cut[-1].id).offset_ms == UTC + 90 * DAY_MS, "the newest goes first"
+    for _ in range(4):
+        gateway.look(1)
+    assert {gateway.spool.get(one.id).offset_ms for one in cut} == {UTC + 90 * DAY_MS}
+    assert gateway.read().source == Source.ACK
+
+
+def test_a_better_clock_that_agrees_replaces_a_battery_clock_that_claims_less(gateway):
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + 30 * DAY_MS)
+    gateway.look()
+    one = gateway.read()
+    assert gateway.hear(Source.ACK, UTC + 30 * DAY_MS, 50_000) == "ack"
+    assert gateway.spool.get(one.id).source == Source.ACK
+
+
+@pytest.mark.parametrize("days", [60, -60])
+@pytest.mark.parametrize("killed", [False, True])
+def test_who_died_before_a_better_clock_caught_its_battery_clock_is_bounded(gateway, monkeypatch, days, killed):
+    kept, died = confirmed(gateway), []
+    for number, boot in enumerate(("b1", "b2")):  # nobody tells them the time
+        gateway.reboot(boot).rtc(UTC + (90 + number + days) * DAY_MS)
+        assert gateway.look()["source"] == "rtc"
+        died.append(gateway.read())
+    gateway.reboot("b3").rtc(UTC + (92 + days) * DAY_MS)
+    gateway.look()
+    assert (gateway.status()["source"], gateway.spool.waiting(9)) == ("rtc", [kept.id])
+    gateway.hear(Source.ACK, UTC + 92 * DAY_MS)
+    if killed:  # the power goes just after it was caught; in the next boot it is right
+        with monkeypatch.context() as patched:
+            patched.setattr("edge.keep.spool.dates.Dates.bound", lambda *_: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                gateway.look()
+        gateway.reboot("b4").rtc(UTC + 93 * DAY_MS)
+        gateway.hear(Source.ACK, UTC + 93 * DAY_MS)
+    gateway.look()
+    gateway.look(1)
+    for one, true_ms in zip(died, (UTC + 90 * DAY_MS, UTC + 91 * DAY_MS), strict=True):
+        told = gateway.spool.get(one.id)
+        assert told.source == Source.BOUNDED
+        assert abs(told.offset_ms - true_ms) <= told.uncertainty_ms
+
+
+def test_who_died_before_a_better_clock_bore_its_battery_clock_out_keeps_its_date(gateway):
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + 30 * DAY_MS)
+    gateway.look()
+    one = gateway.read()
+    gateway.reboot("b2").rtc(UTC + 31 * DAY_MS)
+    gateway.look()
+    assert gateway.spool.get(one.id).offset_ms is None
+    gateway.hear(Source.GNSS, UTC + 31 * DAY_MS, 4_500)
+    gateway.look()
+    told = gateway.spool.get(one.id)
+    assert (told.source, told.offset_ms) == (Source.RTC, UTC + 30 * DAY_MS)
+    assert 30 <= told.uncertainty_ms // 8_640 <= 31
+
+
+def test_a_boot_whose_battery_clock_nobody_can_judge_any_more_is_bounded_where_it_lies_beyond(gateway):
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + 90 * DAY_MS)
+    gateway.look()
+    one = gateway.read()
+    gateway.reboot("b2")  # its clock cannot be read, and it is two days after the first
+    gateway.hear(Source.ACK, UTC + 2 * DAY_MS)
+    gateway.look()
+    told = gateway.spool.get(one.id)
+    assert (told.source, told.offset_ms + told.uncertainty_ms < UTC + 3 * DAY_MS) == (Source.BOUNDED, True)
+
+
 # --- whatever happens
 
 RANK = [Source.RTC, Source.MODEM, Source.ACK, Source.GNSS, Source.NTP]
@@ -350,7 +439,7 @@ def test_a_date_never_changes_and_no_worse_one_replaces_a_better(tmp_path_factor
                 agree = abs(new.offset_ms - known.offset_ms) <= new.off_ms(now) + known.off_ms(now)
                 assert (
                     new.off_ms(now) <= known.off_ms(now)
-                    if agree
+                    if agree and known.source is not Source.RTC
                     else RANK.index(new.source) >= RANK.index(known.source)
                 )
         for number in gateway.spool.waiting(99):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.board import Board, Channel
-from edge.clock import Anchor
+from edge.clock import Anchor, Judged
 from edge.clock.dating import Dating
 from edge.config import SpoolConfig
 from edge.keep.held import ROOM, Held
@@ -30,6 +30,7 @@ from wire.batch import AckItem, Gap, Source, Status, Unstored, Verdict
 from wire.reading import Reading
 
 UTC = 1_790_000_000_000
+DAY_MS = 86_400_000
 
 
 class Cloud:
@@ -241,7 +242,7 @@ def test_an_answer_that_was_long_on_its_way_or_absurd_dates_nothing(world):
 
 
 def test_an_answer_may_be_to_the_first_of_several_sendings(world):
-    world.inbox.put(Anchor(UTC, Source.RTC, 50_000))  # what has no date is not sent again
+    world.inbox.put(Anchor(UTC, Source.MODEM, 50_000))  # what has no date is not sent again
     world.connect()
     world.read()
     world.go(3)
@@ -273,6 +274,63 @@ def test_what_another_boot_left_undated_waits_for_a_date(tmp_path):
     (batch,) = world.cloud.take()
     assert batch.source is Source.BOUNDED
     assert all(reading.utc_ms <= UTC + world.clock.now for reading in batch.readings())
+
+
+@pytest.mark.parametrize("days", [60, -60, None])
+def test_what_no_clock_but_the_batterys_dates_is_told_undated_and_then_dated_by_the_answer(world, days):
+    """Months off although it was right before: what was cut at the connection went out in the future."""
+    if days:
+        only_battery(world, days)
+    world.cut_many([{"pm2_5": 300 if number in {20, 21} else 10} for number in range(30)])
+    world.read()
+    world.go(2)  # it is uncut when the connection comes
+    world.connect()
+    assert world.status().clock["source"] == ("rtc" if days else "none")
+    told = world.cloud.take()
+    assert [(batch.first, batch.offset_ms) for batch in told] == [(31, None), (21, None)], "and where smoke began"
+    world.inbox.acknowledged(codec.encode_ack(UTC + world.clock.now, []))
+    world.go(1)
+    sent = []
+    while batches := world.cloud.take():
+        sent += batches
+        world.answer(batches)
+        world.go(1)
+    assert {batch.offset_ms for batch in sent} == {UTC}
+    assert [batch.first for batch in sent[:4]] == [31, 21, 1, 2]
+    assert {batch.first for batch in sent} == set(range(1, 32))
+    assert world.spool.spooled()[0] == 0
+
+
+def test_smoke_leaves_at_once_while_only_the_battery_clock_dates_it(world):
+    only_battery(world, 60)
+    world.connect()
+    world.read(pm2_5=400)
+    world.go(0)
+    (smoke,) = world.cloud.take()
+    assert smoke.offset_ms is None, "the cloud judges it by its arrival, and answers with the time"
+    world.answer([smoke], Verdict.UNDATED)
+    world.go(1)
+    assert world.cloud.take()[0].offset_ms == UTC
+
+
+def test_what_waits_of_a_boot_that_only_its_battery_clock_dated_is_as_old_as_that_says(tmp_path):
+    before = World(tmp_path)
+    only_battery(before, 60)
+    before.read(3)
+    before.connect()
+    before.go(3)
+    before.spool.close()
+    world = World(tmp_path, boot="b7" * 8)
+    only_battery(world, 61)
+    assert abs(world.status().oldest_s - 86_400) < 60
+
+
+def only_battery(world, days):
+    """Have a battery clock, right once and so many days off by now, date this boot."""
+    world.spool.dates.judge(Judged("00" * 8, UTC - 90 * DAY_MS, 100))
+    world.clock.battery = Anchor(UTC + days * DAY_MS, Source.RTC, 1_000, world.clock.now)
+    world.go(11)
+    assert world.status().clock["source"] == "rtc"
 
 
 def test_unreadable_answers_are_counted_where_an_operator_looks(world):

@@ -382,10 +382,11 @@ def test_a_power_cut_in_a_take_over_costs_the_next_memory_nothing(tmp_path, monk
         card.close()
 
 
-def test_the_card_learns_from_memory_what_time_it_is(tmp_path, monkeypatch):
+@pytest.mark.parametrize("source", [Source.NTP, Source.RTC])
+def test_the_card_learns_from_memory_what_time_it_is(tmp_path, monkeypatch, source):
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     (tmp_path / "devices.toml").write_text(CONFIG.format(port=free_port()))
-    clock, anchor, judged = HandClock(BOOT), Anchor(UTC, Source.NTP, 100, 500), Judged(BOOT, 0, 0)
+    clock, anchor, judged = HandClock(BOOT), Anchor(UTC, source, 100, 500), Judged(BOOT, 0, 0)
     memory = Spool(tmp_path / "memory.db", QUOTA, boot=BOOT)
     memory.dates.anchor(BOOT, anchor)
     memory.dates.judge(judged)
@@ -396,6 +397,9 @@ def test_the_card_learns_from_memory_what_time_it_is(tmp_path, monkeypatch):
     take_all(card)
     card.append([Reading("soil-1", 2_000, {"soil_ec": 5}, {})], BOOT)
     card.cut()
+    if source is Source.RTC:  # and waits there, too, for a better clock
+        assert card.waiting(9) == []
+        card.dates.anchor(BOOT, Anchor(UTC, Source.ACK, 100, 500))
     while card.dates.go_on():
         pass
     assert [card.get(number).offset_ms for number in card.waiting(9)] == [UTC, UTC]

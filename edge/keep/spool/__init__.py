@@ -182,7 +182,7 @@ class Spool:
         end = left.first if left else self.acquired + 1
         for pack in packs:
             self._file.declare(self.epoch, at, pack.first - at, "damage")
-            ids.append(self._file.insert(pack.batch(self.epoch, self.dates.of(pack.boot), urgent=urgent)))
+            ids.append(self._file.insert(pack.batch(self.epoch, self.dates.given(pack.boot), urgent=urgent)))
             at = pack.end
         self._file.declare(self.epoch, at, end - at, "damage")
         self._file.set_meta("acquired", self.acquired)
@@ -215,18 +215,17 @@ class Spool:
     def foremost(self, boot: str, since_ms: int, limit: int) -> list[int]:
         """Return the ids to send first after an outage: the newest batch of this boot, then recent urgent ones.
 
-        While the boot is undated it is the newest alone, dated or not.
+        Dated or not: the cloud knows how old this boot is, and alerts judge what is undated by that.
         """
         newest, urgent = list[int](), list[int]()
         sql = (
-            "SELECT id, boot, urgent, last_ms, offset_ms FROM batch"
-            " WHERE epoch = ? AND kind = 1 AND aside = 0 ORDER BY first DESC"
+            "SELECT id, boot, urgent, last_ms FROM batch WHERE epoch = ? AND kind = 1 AND aside = 0 ORDER BY first DESC"
         )
-        for number, its_boot, is_urgent, last_ms, offset_ms in self._db.execute(sql, (self.epoch,)):
+        for number, its_boot, is_urgent, last_ms in self._db.execute(sql, (self.epoch,)):
             if its_boot != boot or (newest and last_ms < since_ms) or len(urgent) == limit:
                 break
             newest = newest or [number]
-            if is_urgent and offset_ms is not None and last_ms >= since_ms:
+            if is_urgent and last_ms >= since_ms:
                 urgent.append(number)
         return list(dict.fromkeys(newest + urgent))
 

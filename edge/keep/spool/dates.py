@@ -47,19 +47,29 @@ class Dates:
     def anchor(self, boot: str, anchor: Anchor) -> int:
         """Date a boot: its undated batches for good, and what will be cut later. Returns how many were dated.
 
-        Where there are many undated ones, `go_on` dates the others.
+        Where there are many undated ones, `go_on` dates the others: the newest are sent first. What a battery clock
+        says lies with the boot alone; its batches wait for a better clock.
         """
         with self._file.transaction():
             self._keep(boot, anchor)
-            return self._date({boot: anchor})
+            return 0 if anchor.source is Source.RTC else self._date({boot: anchor}, newest_first=True)
 
-    def go_on(self) -> int:
-        """Date some of what is still undated of boots that have a date, oldest first; return how many."""
-        return self._date(dated(self._db))
+    def go_on(self, *, battery: bool = True) -> int:
+        """Date some of what is still undated of boots that have a date, oldest first; return how many.
+
+        Those that only the `battery` clock dates, which a better one has looked at by now, or not these.
+        """
+        known = dated(self._db)
+        return self._date({boot: one for boot, one in known.items() if battery or one.source is not Source.RTC})
 
     def of(self, boot: str) -> Anchor | None:
-        """Return what dates that which is cut of a boot now, None where nothing does or it fails its CRC."""
+        """Return what dates a boot, None where nothing does or it fails its CRC."""
         return dated(self._db, "AND id = ?", boot).get(boot)
+
+    def given(self, boot: str) -> Anchor | None:
+        """Return what dates that which is cut of a boot now, None where it waits for its date."""
+        anchor = self.of(boot)
+        return None if anchor is None or anchor.source is Source.RTC else anchor
 
     def _keep(self, boot: str, anchor: Anchor) -> None:
         values = (anchor.offset_ms, int(anchor.source), anchor.uncertainty_ms, anchor.heard_ms)
@@ -67,18 +77,19 @@ class Dates:
         self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (boot,))
         self._db.execute(f"UPDATE boot SET {columns} WHERE id = ?", (*values, rows.crc32(boot, *values), boot))
 
-    def _date(self, dates: Mapping[str, Anchor]) -> int:
+    def _date(self, dates: Mapping[str, Anchor], *, newest_first: bool = False) -> int:
         """Date batches of these boots, as many as one transaction may; return how many."""
-        some = list(islice(self._undated(dates), AT_ONCE))
+        some = list(islice(self._undated(dates, "DESC" if newest_first else "ASC"), AT_ONCE))
         if some:
             sql = "UPDATE batch SET offset_ms = ?, source = ?, uncertainty_ms = ?, date_crc = ? WHERE id = ?"
             with self._file.transaction():
                 self._db.executemany(sql, some)
         return len(some)
 
-    def _undated(self, dates: Mapping[str, Anchor]) -> Iterator[tuple[int | None, int, int, int, int]]:
-        sql = "SELECT first_ms, last_ms, id FROM batch WHERE boot = ? AND offset_ms IS NULL AND kind = 1 LIMIT ?"
+    def _undated(self, dates: Mapping[str, Anchor], order: str) -> Iterator[tuple[int | None, int, int, int, int]]:
+        which = f"boot = ? AND offset_ms IS NULL AND kind = 1 ORDER BY id {order} LIMIT ?"
         for boot, anchor in dates.items():
+            sql = f"SELECT first_ms, last_ms, id FROM batch INDEXED BY undated WHERE {which}"
             for first_ms, last_ms, number in self._db.execute(sql, (boot, AT_ONCE)).fetchall():
                 yield *rows.date(boot, anchor, first_ms, last_ms), number
 
@@ -88,10 +99,11 @@ class Dates:
         return self._db.execute(sql, (number,)).fetchone() is not None
 
     def forget_boots(self) -> None:
-        """Forget boots of which nothing is left to cut, but for the last that judged the battery clock."""
+        """Forget boots of which nothing is left to cut or to date, but for the last that judged the battery clock."""
         judged = "SELECT max(number) FROM boot WHERE rtc_utc_ms IS NOT NULL"
         self._db.execute(
-            f"DELETE FROM boot WHERE number <= (SELECT max(number) FROM boot) - ? AND number <> ifnull(({judged}), 0)",
+            f"DELETE FROM boot WHERE number <= (SELECT max(number) FROM boot) - ? AND number <> ifnull(({judged}), 0)"
+            " AND id NOT IN (SELECT boot FROM batch WHERE offset_ms IS NULL)",
             (KEPT_BOOTS,),
         )
 
@@ -101,8 +113,10 @@ class Dates:
         """Date the boots that died undated, between their neighbours; `boot` began at `booted_ms` (UTC) at the latest.
 
         The span lies in the middle of what is possible, and its uncertainty is half of the room that is left. Returns
-        how many boots these were.
+        how many boots these were. A boot that only the battery clock dated is one of them, where that clock was caught
+        wrong in `boot` or puts it beyond.
         """
+        self._unbelieve(boot, booted_ms)
         known = [boot, *dated(self._db)]
         dead = self._db.execute(
             "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch WHERE offset_ms IS NULL AND kind = 1"
@@ -119,6 +133,21 @@ class Dates:
                 self._keep(name, anchor)
             self._date(dates)
         return len(dead)
+
+    def _unbelieve(self, boot: str, booted_ms: int) -> None:
+        """Forget what the battery clock said of boots before this one, as far as it cannot be believed."""
+        caught = "SELECT 1 FROM boot WHERE rtc_utc_ms = 0 AND number > (SELECT number FROM boot WHERE id = ?)"
+        for one, (anchor, last_ms) in self._told(f"AND source = {int(Source.RTC)}").items():
+            beyond = last_ms + anchor.offset_ms - anchor.off_ms(last_ms) > booted_ms
+            if one != boot and (beyond or self._file.one(caught, one)):
+                with self._file.transaction():
+                    self._db.execute("UPDATE boot SET offset_ms = NULL, date_crc = NULL WHERE id = ?", (one,))
+
+    def _told(self, which: str = "") -> dict[str, tuple[Anchor, int]]:
+        """Return of boots that have a date, and batches that wait for it, the date and the last millisecond."""
+        sql = "SELECT max(last_ms) FROM batch INDEXED BY undated WHERE boot = ? AND offset_ms IS NULL AND kind = 1"
+        told = {boot: (anchor, self._file.one(sql, boot)) for boot, anchor in dated(self._db, which).items()}
+        return {boot: (anchor, last_ms) for boot, (anchor, last_ms) in told.items() if last_ms is not None}
 
     def _by_rows(self) -> dict[str, Anchor]:
         """Return what dates boots of which some rows are dated: the file that knew their date was damaged."""
@@ -182,10 +211,15 @@ class Dates:
             self.judge(told)
 
     def newest_ms(self) -> int:
-        """Return the newest date that a reading in the spool, or one that the cloud has, is known to have."""
+        """Return the newest date that a reading in the spool, or one that the cloud has, is known to have.
+
+        What waits for its date has the one that the battery clock told.
+        """
         dated = "FROM batch WHERE offset_ms IS NOT NULL"
         held = self._file.one(f"SELECT max(last_ms + offset_ms) {dated} AND source <> {int(Source.BOUNDED)}") or 0
-        return int(max(held, self._file.meta("dated_until")))
+        told = self._told().values()
+        waits = max((last_ms + one.offset_ms for one, last_ms in told if one.source is not Source.BOUNDED), default=0)
+        return int(max(held, waits, self._file.meta("dated_until")))
 
 
 def dated(db: sqlite3.Connection, which: str = "ORDER BY number", *values: str) -> dict[str, Anchor]:
