@@ -42,9 +42,14 @@ class BatteryClock:
         if until - BEGIN < 180 * DAY or self.chance.random() < 0.3:
             self.run(until)
             return
-        fate = self.chance.choice(["still", "still", "2000", "unreadable"])
-        lost = {"still": self.at - until, "2000": BUILT_MS - 26 * 365 * DAY - until, "unreadable": 0}[fate]
-        self.error_ms = self.error_ms + lost if fate == "still" else lost
+        fate = self.chance.choice(["still", "still", "2000", "unreadable", "ahead"])
+        lost = {
+            "still": self.at - until,
+            "2000": BUILT_MS - 26 * 365 * DAY - until,
+            "unreadable": 0,
+            "ahead": 60 * DAY,
+        }[fate]
+        self.error_ms = self.error_ms + lost if fate in {"still", "ahead"} else lost
         self.readable, self.at = fate != "unreadable", until
 
     def set(self, now: int) -> None:
