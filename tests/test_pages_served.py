@@ -120,7 +120,7 @@ def _visited_while_it_hangs(world: World, clock: SystemClock) -> tuple[float, st
     assert sorted(asking) == ["ask-day", "ask-incidents", "ask-past", "ask-year"], (
         "one thread a question, however many visit"
     )
-    assert catalogue("vi")["reading.store"] in again[f"/T/{TREE}"][1]
+    assert catalogue("vi")["reading.coming"] in again[f"/T/{TREE}"][1]
     assert "chưa tra được" in again["/phu-song"][1]
     return max((seconds, path) for told in (answers, again) for path, (*_, seconds) in told.items())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloud.pages.remembered import Remembered, Source, aside
+from cloud.pages.remembered import LONG_S, Remembered, Source, aside
 from cloud.store import Retry
 from tests.rules.garden import HandClock
 
@@ -206,3 +206,26 @@ def test_what_blocks_is_asked_in_a_thread_that_no_stop_waits_for() -> None:
     hang.set()
     for thread in threads:
         thread.join(10)
+
+
+def test_a_source_is_said_to_be_silent_only_after_a_while_or_a_fault() -> None:
+    async def run() -> None:
+        question, clock, source = Question(), HandClock(), Source()
+        memory = remembered(question, clock, source=source)
+        assert source.coming(clock.monotonic())
+        question.go.clear()
+        with pytest.raises(Retry):
+            await memory.get("a")
+        clock.advance(LONG_S - 0.1)
+        assert source.coming(clock.monotonic()), "a first look takes its time"
+        clock.advance(0.2)
+        assert not source.coming(clock.monotonic())
+        question.go.set()
+        await settled(memory)
+        assert source.coming(clock.monotonic()), "it answered"
+        question.fails = True
+        with pytest.raises(Retry):
+            await memory.get("b")
+        assert not source.coming(clock.monotonic()), "it says that it cannot"
+
+    asyncio.run(run())

@@ -88,10 +88,15 @@ class Past:
     """Answers from memory: hours for five minutes, days for an hour."""
 
     def __init__(self, store: History, clock: Clock, patience_s: float, source: Source) -> None:
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._source = store, clock, source
         how: Any = {"patience_s": patience_s, "rest_s": REST_S, "source": source}
         self._hours = Remembered(aside("ask-day", self._ask_hours), clock, KEEP_S, **how, most=2_000)  # of 4 kB each
         self._days = Remembered(aside("ask-year", self._ask_days), clock, KEEP_DAYS_S, **how, most=200)  # of 70 kB
+
+    @property
+    def coming(self) -> bool:
+        """Whether what is missing may still come: nobody needs to be told yet that the store does not answer."""
+        return self._source.coming(self._clock.monotonic())
 
     async def spans(self, figures: Iterable[Figure]) -> Spans:
         """Return the last 24 hours of those figures that can have a span."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
+LONG_S = 5.0  # a day or a year is looked up for the first time within that, even while a server begins
 
 
 class Known(NamedTuple, Generic[V]):
@@ -42,6 +43,23 @@ class Source:
 
     def __init__(self) -> None:
         self.vain_s = 0.0  # the longest wait in vain since it answered last
+        self._since_s = inf  # when somebody first waited in vain since; for ever, where a question failed
+
+    def coming(self, now_s: float) -> bool:
+        """Tell whether what it has not answered yet may still come: nobody waits for long, and no question failed."""
+        return now_s - self._since_s < LONG_S
+
+    def answered(self) -> None:
+        """It does."""
+        self.vain_s, self._since_s = 0.0, inf
+
+    def waited(self, vain_s: float, now_s: float) -> None:
+        """Somebody waited so long in vain."""
+        self.vain_s, self._since_s = max(vain_s, self.vain_s), min(self._since_s, now_s)
+
+    def failed(self) -> None:
+        """A question came back without an answer."""
+        self._since_s = -inf
 
 
 class Remembered(Generic[K, V]):
@@ -116,7 +134,7 @@ class Remembered(Generic[K, V]):
         await asyncio.wait([flight], timeout=None if longest_s == inf else longest_s)
         if flight.done():
             return flight.result()
-        self._source.vain_s = max(longest_s, self._source.vain_s)
+        self._source.waited(longest_s, self._clock.monotonic())
         self._why = f"no answer within {longest_s:g} s"
         return None
 
@@ -132,7 +150,8 @@ class Remembered(Generic[K, V]):
             log.exception("question stumbled key=%r", key)
             self._failed(f"{type(error).__name__}: {error}")
         else:
-            self._why, self._fails, self._source.vain_s = "", False, 0.0
+            self._why, self._fails = "", False
+            self._source.answered()
             self._keep(key, value)
             return Known(value, 0.0, stale=False)
         finally:
@@ -149,6 +168,7 @@ class Remembered(Generic[K, V]):
 
     def _failed(self, why: str) -> None:
         self._why, self._fails = why, True
+        self._source.failed()
         self._rest_until_s = self._clock.monotonic() + self._rest_s
 
     def _resting(self) -> bool:

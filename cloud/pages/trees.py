@@ -62,6 +62,7 @@ class Trees:
             frugal=request.headers.get("save-data") == "on",
             view=seen,
             spans=spans,
+            coming=self.past.coming,
             climate=await self._climate(seen),
             courses=[one for one in figures if keeps_history(one)],
             end_ms=self._garden.clock.utc_ms(),
@@ -95,7 +96,9 @@ class Trees:
             return self._answers.nowhere(request)
         spans = await self.past.spans([figure])
         course = await self._course(seen, figure, spans.hours(figure))
-        return self._answers.page(request, "course.html", view=seen, course=course, courses=_with_past(seen))
+        return self._answers.page(
+            request, "course.html", view=seen, course=course, courses=_with_past(seen), coming=self.past.coming
+        )
 
     async def history(self, request: Request) -> Response:
         """The days of a year of all public quantities at a tree, as a table."""
