@@ -9,13 +9,18 @@ from __future__ import annotations
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford, https://www.crockford.com/base32.html
 LENGTH = 6
 _READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
-_TWICE = "".join(map("".join, zip(ALPHABET[:16], ALPHABET[16:], strict=True)))  # by a letter's place: twice it
+_ONCE = {letter: place for place, letter in enumerate(ALPHABET)}
+_TWICE = {letter: 2 * place // 32 + 2 * place % 32 for letter, place in _ONCE.items()}  # the sum of its digits
 _LONGEST = 32  # what a person could have typed around six characters
 
 
 def check_char(five: str) -> str:
     """Return the check character (Luhn mod N with N = 32). Raises ValueError for a character not in the alphabet."""
-    total = sum(map(_TWICE.index, five[::-2])) + sum(map(ALPHABET.index, five[-2::-2]))
+    a, b, c, d, e = tuple(five)
+    try:
+        total = _TWICE[a] + _ONCE[b] + _TWICE[c] + _ONCE[d] + _TWICE[e]
+    except KeyError:
+        raise ValueError(five) from None
     return ALPHABET[-total % 32]
 
 

@@ -120,8 +120,8 @@ class Draft:
         return {of_kind.key_at(row): row for row in found}
 
     def _note(self, kind: str, key: tuple[Any, ...], before: Record | None, after: Record | None) -> None:
-        was, becomes = (None if record is None else text_of(record) for record in (before, after))
-        self.changes.append((kind, text_of(key), was, becomes))
+        was = None if before is None else text_of(before)
+        self.changes.append((kind, text_of(key), was, None if after is None else text_of(after)))
 
     def _nobody_since(self, kind: str, key: tuple[Any, ...], seen: int, but_for: str = "") -> None:
         query = (

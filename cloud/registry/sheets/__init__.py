@@ -5,6 +5,7 @@ A reader yields texts with the place that a person would look for them at; `clou
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,6 +39,8 @@ STEMS = {
 }  # what the table of a kind is called, as a file or as a sheet
 KIND_OF_STEM = {stem: kind for kind, stem in STEMS.items()}
 GUARDED = ("=", "@", "+", "-", "\t", "\r")  # a text that begins so is written with an apostrophe before it
+
+_GUARD = re.compile(f"'[{re.escape(''.join(GUARDED))}]")
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -109,7 +112,7 @@ def bare(text: str) -> str:
 
 def guard_in(text: str) -> bool:
     """Return whether a table has a cell that `guarded` may have changed: most have none."""
-    return any(f"'{mark}" in text for mark in GUARDED)
+    return _GUARD.search(text) is not None
 
 
 def problem(file: str, line: int, bad: Bad) -> Problem:
