@@ -48,7 +48,7 @@ class Shelf:
         self._lock = threading.RLock()
         self._book: Book | None = None
         self._kept: dict[str, _Kept] = {}
-        self._own = 0
+        self._own = dict.fromkeys(KINDS, 0)  # what was written here, by kind: SQLite tells of others' writes alone
 
     @contextmanager
     def book(self) -> Iterator[Book]:
@@ -63,22 +63,22 @@ class Shelf:
     @contextmanager
     def act(self, who: str, what: str) -> Iterator[Draft]:
         """Let the body change records: an act of `who`. Raises Bad and Rejected as `Book.writing`."""
-        with self.book() as book:
+        with self.book() as book, book.writing(who, what, self._clock.utc_ms()) as draft:
             try:
-                with book.writing(who, what, self._clock.utc_ms()) as draft:
-                    yield draft
-            finally:  # what was read meanwhile is not what stands there now
-                self._own += 1
+                yield draft
+            finally:  # what is read meanwhile may not be what stands there then
+                self.changed({kind for kind, *_ in draft.changes})
 
     def undo(self, act: int, who: str) -> None:
         """Take an act back. Raises Bad and Rejected as `Book.undo`."""
         with self.book() as book:
-            self._own += 1
+            self.changed()
             book.undo(act, who, self._clock.utc_ms())
 
-    def changed(self) -> None:
+    def changed(self, kinds: Iterable[str] = tuple(KINDS)) -> None:
         """Be told that somebody wrote through `book`."""
-        self._own += 1
+        for kind in kinds:
+            self._own[kind] += 1
 
     def rows(self, kind: str) -> list[Record]:
         """Return all records of a kind, in the order of what people call them."""
@@ -157,7 +157,7 @@ class Shelf:
 
     def _of(self, kind: str) -> _Kept:
         with self.book() as book:
-            version = (book.version, self._own)
+            version = (book.version, self._own[kind])
             kept = self._kept.get(kind)
             if kept is None or kept.version != version:
                 kept = self._kept[kind] = _Kept(version, kind, book.lying(kind), kept)
