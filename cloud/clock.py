@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import threading
 
 HANOI = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # no daylight saving since 1975
+HANOI_MS = 7 * 3_600_000
+DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1)
 
 
 class Clock(Protocol):
@@ -47,3 +50,8 @@ class SystemClock:
 def hanoi(utc_ms: int) -> datetime:
     """Return the time as people in Vietnam read it, with its offset."""
     return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(HANOI)
+
+
+def midnight_ms(day: date) -> int:
+    """Return when a day of Vietnam begins."""
+    return (day - _EPOCH).days * DAY_MS - HANOI_MS

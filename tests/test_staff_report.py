@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pypdfium2
 import pytest
 
+from cloud.clock import midnight_ms
 from cloud.registry.kinds import Device, Zone
 from cloud.staff import monthly
-from cloud.staff.question import midnight_ms
 from cloud.staff.report import Suspicion, month_of, next_month
 from cloud.store import Hour, Past, open_store
 from tests.build import batch

@@ -7,7 +7,7 @@ import itertools
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cloud.clock import hanoi
+from cloud.clock import HANOI_MS, hanoi
 from cloud.pages.remembered import Remembered, aside
 from cloud.store import Retry
 
@@ -164,7 +164,7 @@ class Past:
 
 def midnight_ms(time_ms: int) -> int:
     """Return when the day of Vietnam began that a time lies in."""
-    return (time_ms + 7 * HOUR_MS) // DAY_MS * DAY_MS - 7 * HOUR_MS  # UTC+7 since 1975, without summer time
+    return (time_ms + HANOI_MS) // DAY_MS * DAY_MS - HANOI_MS
 
 
 def pentads(days: Sequence[Day | None]) -> list[float | None]:

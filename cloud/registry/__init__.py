@@ -32,7 +32,7 @@ from cloud.registry.kinds import (
     Tree,
     Zone,
 )
-from cloud.registry.periods import NEVER, Periods
+from cloud.registry.periods import NEVER, Periods, Timed, valid_on
 from cloud.registry.scale import AS_TOLD, Scale
 
 if TYPE_CHECKING:
@@ -67,14 +67,7 @@ class Contact(msgspec.Struct, frozen=True):
     quiet: tuple[int, int] | None = None
 
 
-class _Timed(Protocol):
-    @property
-    def valid_from(self) -> date: ...
-    @property
-    def valid_to(self) -> date | None: ...
-
-
-class _Dated(_Timed, Protocol):
+class _Dated(Timed, Protocol):
     @property
     def code(self) -> str: ...
 
@@ -93,11 +86,7 @@ def _by_time(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
 def _named(rows: dict[str, list[_Row]], code: str, day: date) -> _Row | None:
     """Return the row that is valid on a day; outside all of their times the newest."""
     of_code = rows.get(code, [])
-    return next((row for row in of_code if _valid(row, day)), of_code[-1] if of_code else None)
-
-
-def _valid(row: _Timed, day: date) -> bool:
-    return row.valid_from <= day and (row.valid_to is None or day < row.valid_to)
+    return next((row for row in of_code if valid_on(row, day)), of_code[-1] if of_code else None)
 
 
 class Current(Protocol):
@@ -208,7 +197,7 @@ class Registry:
     def bound_to(self, place: str, code: str, on: date) -> list[Binding]:
         """Return the bindings of a place that are valid on a day, nearest first."""
         return sorted(
-            (bound for bound in self._at.get((place, code), ()) if _valid(bound, on)),
+            (bound for bound in self._at.get((place, code), ()) if valid_on(bound, on)),
             key=lambda bound: bound.distance_m,
         )
 
@@ -261,7 +250,7 @@ class Registry:
 
     def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
         """Return where a channel hangs on a day."""
-        return [bound for bound in self._hung.get((gateway, channel), ()) if _valid(bound, on)]
+        return [bound for bound in self._hung.get((gateway, channel), ()) if valid_on(bound, on)]
 
     @cached_property
     def _scales(self) -> dict[tuple[str, str, str], Scale]:

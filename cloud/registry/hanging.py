@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from cloud.registry.cells import Bad
 from cloud.registry.kinds import Binding, key_of
+from cloud.registry.periods import valid_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +37,7 @@ def hung(
 
     `instead` is the sensor that it replaces there. `device` is the thing that was bought; blank: the one that it was.
     """
-    valid = [one for one in bindings if one.valid_from <= day and (one.valid_to is None or day < one.valid_to)]
+    valid = [one for one in bindings if valid_on(one, day)]
     own = [one for one in valid if (one.gateway, one.channel) == sensor]
     gone = [one for one in valid if (one.gateway, one.channel) == instead and (one.place, one.code) == place]
     rests_on = [key_of(one) for one in [*own, *gone]]
@@ -65,13 +66,7 @@ def corrected(bindings: Iterable[Binding], sensor: Sensor, place: Place, day: da
 
     Raises Bad where no row, or more than one, could be meant.
     """
-    own = [
-        one
-        for one in bindings
-        if (one.gateway, one.channel) == sensor
-        and one.valid_from <= day
-        and (one.valid_to is None or day < one.valid_to)
-    ]
+    own = [one for one in bindings if (one.gateway, one.channel) == sensor and valid_on(one, day)]
     meant = [one for one in own if one.place == place[0]] or own
     if len(meant) != 1:
         raise Bad("which_binding", sensor="/".join(sensor), n=len(meant))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
 
 
 class Periods(tuple[tuple[int, int], ...]):
@@ -37,3 +38,17 @@ class Periods(tuple[tuple[int, int], ...]):
 
 
 NEVER = Periods(())
+
+
+class Timed(Protocol):
+    """A row that is true from a day until another, that one not included; None for "still"."""
+
+    @property
+    def valid_from(self) -> date: ...  # noqa: D102
+    @property
+    def valid_to(self) -> date | None: ...  # noqa: D102
+
+
+def valid_on(row: Timed, day: date) -> bool:
+    """Tell whether a row is true on a day."""
+    return row.valid_from <= day and (row.valid_to is None or day < row.valid_to)

@@ -6,18 +6,15 @@ that one that is corrected corrects the past, and one that is new leaves it alon
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from cloud.clock import midnight_ms
 from cloud.registry.kinds import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-DAY_MS, VIETNAM_MS = 86_400_000, 7 * 3_600_000
-_EPOCH = date(1970, 1, 1)
 
 
 class Hour(Protocol):
@@ -44,7 +41,7 @@ class Scale(tuple[Calibration, ...]):
     def at(self, time_ms: int) -> Calibration | None:
         """Return which of them holds at a time."""
         for one in self:
-            if _ms(one.valid_from) <= time_ms and (one.valid_to is None or time_ms < _ms(one.valid_to)):
+            if midnight_ms(one.valid_from) <= time_ms and (one.valid_to is None or time_ms < midnight_ms(one.valid_to)):
                 return one
         return None
 
@@ -69,8 +66,3 @@ class Scale(tuple[Calibration, ...]):
 
 
 AS_TOLD = Scale(())
-
-
-def _ms(day: date) -> int:
-    """Return when a day of Vietnam begins."""
-    return (day - _EPOCH).days * DAY_MS - VIETNAM_MS

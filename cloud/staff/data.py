@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from starlette.responses import Response
 
-from cloud.registry.kinds import Binding
 from cloud.staff import picture, sheet
+from cloud.staff.bindings import bindings
 from cloud.staff.figures import THERE, TooMany, gather
 from cloud.staff.jobs import Busy
 from cloud.staff.morning import named
@@ -98,11 +98,6 @@ def aside(visit: Visit, key: Hashable, number: int, work: Callable[[Job], Any]) 
         return visit.told("data_silent", status=503)
     log.error("job-failed key=%r why=%r", key, str(job.error))
     return visit.told("file_failed" if isinstance(job.error, Unreadable) else "broken", status=500)
-
-
-def bindings(visit: Visit) -> list[Binding]:
-    """Return what hangs, or hung, where."""
-    return [one for one in visit.staff.shelf.rows("binding") if isinstance(one, Binding)]
 
 
 def _table(visit: Visit, question: Question) -> tuple[Table, int] | Response:

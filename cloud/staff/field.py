@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from cloud.clock import hanoi
 from cloud.registry import codes
-from cloud.registry.kinds import Binding, Device, Hamlet, Tag, Tree, Zone
+from cloud.registry.kinds import Device, Hamlet, Tag, Tree, Zone
+from cloud.staff.bindings import hanging
 from cloud.staff.shelf import plain
 from cloud.staff.visit import TEMPLATES
 
@@ -121,18 +121,11 @@ def script(name: str) -> Callable[[Visit], Response]:
     return answer
 
 
-def valid(visit: Visit) -> list[Binding]:
-    """Return what hangs where today."""
-    day = hanoi(visit.s.now_ms).date()
-    bindings = (one for one in visit.staff.shelf.rows("binding") if isinstance(one, Binding))
-    return [one for one in bindings if one.valid_from <= day and (one.valid_to is None or day < one.valid_to)]
-
-
 def _sensors(visit: Visit) -> dict[str, list[str]]:
     """Return the places of each sensor, by gateway/channel: those first that hang nowhere yet but were heard."""
     now = visit.staff.today()
     found: dict[str, list[str]] = {f"{gateway}/{channel}": [] for gateway, channel in (now.unbound if now else ())}
-    for one in valid(visit):
+    for one in hanging(visit):
         found.setdefault(f"{one.gateway}/{one.channel}", []).append(f"{one.place}:{one.code}")
     return found
 

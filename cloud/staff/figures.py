@@ -25,14 +25,8 @@ if TYPE_CHECKING:
     from cloud.staff.question import Line, Question
     from cloud.store.history import History, Hour
 
-THERE, NOTHING, UNASKED, NOT_HERE, AHEAD, MAINTAINED = (
-    0,
-    -1,
-    -2,
-    -3,
-    -4,
-    -5,
-)  # beside the codes of `wire.reading.Reason`
+# why a cell is as it is, beside the codes of `wire.reading.Reason`
+THERE, NOTHING, UNASKED, NOT_HERE, AHEAD, MAINTAINED = 0, -1, -2, -3, -4, -5
 PIECE_MS = 60 * DAY_MS  # asked of the store at once: a step of the progress
 MOST_ABSENT = 100_000  # absent values that are looked at for their reasons
 NS = 1_000_000

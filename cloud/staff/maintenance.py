@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cloud.clock import hanoi
 from cloud.registry.cells import Bad
 from cloud.registry.kinds import Binding, Maintenance, columns
-from cloud.staff.data import bindings
+from cloud.staff.bindings import hanging
 from cloud.staff.morning import named
 from cloud.staff.shelf import key_of_texts, plain
 
@@ -42,7 +42,7 @@ def screen(visit: Visit) -> Response:
     """What is under maintenance, and the form."""
     chosen = {value for name, value in visit.query if name == "o"}
     if device := visit.asked("may"):
-        chosen |= {_source(one) for one in _hanging(visit) if one.device == device}
+        chosen |= {_source(one) for one in hanging(visit) if one.device == device}
     return _screen(visit, chosen)
 
 
@@ -114,15 +114,9 @@ def _begun(bound: Binding, now: datetime, minutes: int, why: str) -> Maintenance
     return made
 
 
-def _hanging(visit: Visit) -> list[Binding]:
-    """Return what hangs somewhere today."""
-    day = hanoi(visit.s.now_ms).date()
-    return [one for one in bindings(visit) if one.valid_from <= day and (one.valid_to is None or day < one.valid_to)]
-
-
 def _sensors(visit: Visit) -> dict[str, Binding]:
     """Return them by what they are called; of the places of one its nearest."""
-    return {_source(one): one for one in sorted(_hanging(visit), key=lambda one: -one.distance_m)}
+    return {_source(one): one for one in sorted(hanging(visit), key=lambda one: -one.distance_m)}
 
 
 def _rows(visit: Visit) -> list[Maintenance]:

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from cloud.clock import hanoi
 from cloud.fonts import font
 from cloud.registry.kinds import Tree, Zone
-from cloud.staff.data import aside, bindings
+from cloud.staff.bindings import bindings
+from cloud.staff.data import aside
 from cloud.staff.morning import named
 from cloud.staff.report import Garden, Report, acts_of, made, month_of, span_of
 from cloud.staff.uploads import MIB, Limit, read_aside

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from cloud.clock import HANOI, hanoi
+from cloud.clock import hanoi, midnight_ms
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -72,11 +72,6 @@ class Line(NamedTuple):
     def source(self) -> str:
         """Return where its numbers come from."""
         return f"{self.gateway}/{self.channel}"
-
-
-def midnight_ms(day: date) -> int:
-    """Return when a day of Vietnam begins."""
-    return round(datetime(day.year, day.month, day.day, tzinfo=HANOI).astimezone(UTC).timestamp() * 1000)
 
 
 def asked(visit: Visit, places: Iterable[tuple[str, str]]) -> Question:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from cloud.clock import hanoi
+from cloud.clock import hanoi, midnight_ms
 from cloud.registry.kinds import KINDS, PLACES, Tree, Zone, spoken
 from cloud.staff import sheet
 from cloud.staff.figures import gather
-from cloud.staff.question import HOUR, RAIN, Question, midnight_ms
+from cloud.staff.question import HOUR, RAIN, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

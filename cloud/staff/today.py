@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cloud.clock import hanoi
 from cloud.registry.kinds import Binding
-from cloud.registry.periods import NEVER
+from cloud.registry.periods import NEVER, valid_on
 from cloud.staff.shelf import NotYet
 from cloud.store import Retry
 
@@ -132,7 +132,7 @@ class Gatherer:
         bound = {
             (one.gateway, one.channel): one
             for one in self._shelf.rows("binding")
-            if isinstance(one, Binding) and one.valid_from <= day and (one.valid_to is None or day < one.valid_to)
+            if isinstance(one, Binding) and valid_on(one, day)
         }
         newest: dict[tuple[str, str], list[Sample]] = {}
         for sample in self._store.latest():

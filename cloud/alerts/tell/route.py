@@ -15,12 +15,13 @@ import msgspec
 
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import Grade, Intent
+from cloud.clock import HANOI_MS
 
 LEVELS: tuple[Grade, ...] = ("life", "service", "upkeep")  # in the order of leaving
 LIFE = LEVELS.index("life")
 BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was"), ("late", "late_end")
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
-DAY_MIN, VIETNAM_MIN = 1_440, 420  # UTC+7 since 1975, without summer time
+DAY_MIN = 1_440
 # Seconds until the next letter, after so many of the last day; the last figure goes on.
 SERIES_HOLD_S = (0, 0, 0, 0, 900, 1_800, 3_600, 7_200, 14_400)  # twice there and back before it counts as flapping
 GROUP_HOLD_S = (0, 0, *[60] * 8, *[600] * 10, 3_600)
@@ -162,7 +163,7 @@ def rests_until_ms(quiet: tuple[int, int] | None, level: int, now_ms: int) -> in
         return None
     start, end = quiet
     minute = now_ms // MINUTE_MS
-    since, long = (minute + VIETNAM_MIN - start) % DAY_MIN, (end - start) % DAY_MIN
+    since, long = (minute + HANOI_MS // MINUTE_MS - start) % DAY_MIN, (end - start) % DAY_MIN
     return (minute + long - since) * MINUTE_MS if since < long else None
 
 

@@ -44,9 +44,7 @@ def _head(gateway: str, channel: str) -> str:
     return f"reading,{tagged(gateway, channel=channel)} "
 
 
-@lru_cache(
-    1_024
-)  # the same for all gateways that have such a sensor: what is used often stays in the processor's cache
+@lru_cache(1_024)  # one for all gateways that have such a sensor: what is used often stays in the processor's cache
 def _template(quantities: tuple[str, ...]) -> str:
     """Return what follows the head of a line, with places for the values and the time."""
     return ",".join([escaped(quantity).replace("%", "%%") + "=%s" for quantity in quantities]) + " %d\n"

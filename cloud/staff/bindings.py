@@ -1,0 +1,23 @@
+"""What hangs where, as a visitor's request needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloud.clock import hanoi
+from cloud.registry.kinds import Binding
+from cloud.registry.periods import valid_on
+
+if TYPE_CHECKING:
+    from cloud.staff.visit import Visit
+
+
+def bindings(visit: Visit) -> list[Binding]:
+    """Return what hangs, or hung, where."""
+    return [one for one in visit.staff.shelf.rows("binding") if isinstance(one, Binding)]
+
+
+def hanging(visit: Visit) -> list[Binding]:
+    """Return what hangs where today."""
+    day = hanoi(visit.s.now_ms).date()
+    return [one for one in bindings(visit) if valid_on(one, day)]
