@@ -19,7 +19,7 @@ import pytest
 from cloud.config import load
 from cloud.ingest.audit import Books
 from cloud.ingest.bookkeeper import Bookkeeper
-from cloud.store import Mark, Retry, check_store, open_store
+from cloud.store import Hour, Mark, Past, Retry, check_store, open_store
 from cloud.store.engines.sqlite import history, upkeep
 from cloud.store.ledger import LATE, TWICE
 from settings.finding import ConfigError
@@ -370,7 +370,7 @@ def test_a_ledger_shorter_than_its_readings_is_refused_in_words(tmp_path, lines,
 def test_a_whole_read_goes_in_slices(tmp_path, monkeypatch):
     store = open_store({"path": str(tmp_path / "store.db")}, writer=True)
     store.setup()
-    monkeypatch.setattr(history, "sliced", lambda where, whole=history.sliced: whole(where, 1))
+    monkeypatch.setattr(history, "sliced", lambda where, *_, whole=history.sliced: whole(where, 1))
     made = batch(rows=[{"soil-1": {"soil_moisture": 30 + k, "soil_ph": 4.5}} for k in range(50)], step_ms=600_000)
     store.commit([made], START_MS + DAY_MS)
     seen = []
@@ -380,6 +380,31 @@ def test_a_whole_read_goes_in_slices(tmp_path, monkeypatch):
     (row,) = store.ledger()
     assert store.batch_readings(row) == list(made.readings())
     assert sum(hour.n for hour in store.hourly(*SERIES, 0, START_MS + DAY_MS)) == 50
+    store.close()
+
+
+def test_what_a_day_of_hours_costs_does_not_grow_with_the_years_that_are_kept(tmp_path):
+    store = open_store({"path": str(tmp_path / "store.db")}, writer=True)
+    store.setup()
+    steps = []
+
+    def of_a_day():
+        db = store._readers.connection()
+        db.set_progress_handler(lambda: steps.append(1), 100)
+        found = store.hourly(*SERIES, START_MS, START_MS + DAY_MS)
+        db.set_progress_handler(None, 100)
+        taken = len(steps)
+        steps.clear()
+        return len(found), taken
+
+    def keep(hours):
+        store.write_hours([Past(*SERIES, [Hour(START_MS + at * HOUR_MS, 0, 5, 4, 6) for at in hours])])
+
+    keep(range(24))
+    day, steps_of_day = of_a_day()
+    keep(range(24, 4_000))
+    assert day == 24
+    assert of_a_day() == (day, pytest.approx(steps_of_day, abs=3))
     store.close()
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Where = dict[str, Any]
 SLICE_HOURS = 48  # of one series: 172,800 readings where it tells one a second
-HELD_HOURS = 20 * SLICE_HOURS  # of these most are passed over by their lowest and highest
-COUNTED = "(SELECT hour FROM hourly UNION ALL SELECT hour FROM dirty_hour)"
+MANY_HOURS = 20 * SLICE_HOURS  # where hours are read and hardly any readings
+COUNTED = ("hourly", "dirty_hour")
 
 _SERIES = f"""{SPAN}
     SELECT r.time, s.quantities, r.texts FROM span
@@ -41,7 +41,8 @@ _ROWS_BACKWARDS = """
     SELECT r.time, s.quantities, r.texts FROM reading r JOIN shape s ON s.id = r.shape
     WHERE r.hour = :hour AND r.channel = :channel AND r.time >= :start_ns AND r.time < :end_ns ORDER BY r.time DESC
 """
-_DIRTY = f"{SPAN} SELECT h FROM span CROSS JOIN dirty_hour d ON d.hour = h AND d.channel = :channel"  # noqa: S608
+_DIRTY = "SELECT hour FROM dirty_hour WHERE hour BETWEEN :low AND :high AND channel = :channel"
+_ENDS = "SELECT (SELECT min(hour) FROM {0}), (SELECT max(hour) FROM {0})"
 
 
 def latest(db: sqlite3.Connection, unreadable: Unreadable) -> list[Sample]:
@@ -85,9 +86,9 @@ def missing(db: sqlite3.Connection, where: Where) -> list[Absent]:
 def hourly(db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantity: str) -> list[Hour]:
     """Return the hours of one series in a slice that begin within its range; those not yet at rest are counted now."""
     where = where | {"low": max(where["low"], -(-where["start_ns"] // HOUR_NS)), "quantity": quantity}
-    hours = {hour: Hour(hour * HOUR_MS, *rest) for hour, *rest in db.execute(_HOURLY, where)}
-    dirty = db.execute(_DIRTY, where).fetchall()
-    for (hour,) in dirty:
+    rows = db.execute(_HOURLY, where).fetchall()
+    hours = {hour: Hour(hour * HOUR_MS, n, mean, low, high) for hour, n, mean, low, high in rows}
+    for (hour,) in db.execute(_DIRTY, where).fetchall():
         found = count(db, unreadable, hour, where["channel"]).get(quantity)
         hours.pop(hour, None)
         if found is not None:
@@ -122,20 +123,26 @@ def _hours_that_may_hold(db: sqlite3.Connection, where: dict[str, Any], values: 
     yield from (hour for (hour,) in db.execute(query, where | {f"v{at}": value for at, value in enumerate(values)}))
 
 
-def whole(db: sqlite3.Connection, table: str, series: tuple[str, str], span: tuple[int, int]) -> Where:
-    """Return the parameters of a read in time, its hours cut to those that the table has and that are kept."""
+def whole(db: sqlite3.Connection, tables: Sequence[str], series: tuple[str, str], span: tuple[int, int]) -> Where:
+    """Return the parameters of a read in time, its hours cut to those that the tables have and that are kept."""
     found = db.execute("SELECT id FROM channel WHERE (gateway, name) = (?, ?)", series).fetchone()
-    ends = f"SELECT (SELECT min(hour) FROM {table}), (SELECT max(hour) FROM {table})"  # noqa: S608 - own constants
-    low, high = db.execute(ends).fetchone()
-    if found is None or low is None:
+    # each end of each table is one seek; of tables put together it would be a walk through all their rows
+    ends = [edge for table in tables for edge in db.execute(_ENDS.format(table)).fetchone() if edge is not None]
+    if found is None or not ends:
         return {"channel": -1, "start_ns": 0, "end_ns": 0, "low": 0, "high": -1}
     return {
         "channel": found[0],
         "start_ns": span[0],
         "end_ns": span[1],
-        "low": max(low, span[0] // HOUR_NS, 0 if table == COUNTED else kept_since_hour(db)),
-        "high": min(high, (span[1] - 1) // HOUR_NS),
+        "low": max(min(ends), span[0] // HOUR_NS, 0 if tables == COUNTED else kept_since_hour(db)),
+        "high": min(max(ends), (span[1] - 1) // HOUR_NS),
     }
+
+
+def hours_at_once(db: sqlite3.Connection, where: Where) -> int:
+    """Return how many hours one slice of a read of hours may have: few where many are yet to be counted."""
+    (uncounted,) = db.execute(f"SELECT count(*) FROM ({_DIRTY})", where).fetchone()  # noqa: S608 - own constant
+    return MANY_HOURS if uncounted <= SLICE_HOURS else SLICE_HOURS
 
 
 def sliced(where: Where, hours: int = SLICE_HOURS, *, newest_first: bool = False) -> Iterator[Where]:

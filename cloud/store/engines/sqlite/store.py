@@ -122,7 +122,7 @@ class SqliteStore:
     def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
         """Return (stored time, value) of one series within [start, end), in order of time."""
         return self._read(
-            "reading",
+            ("reading",),
             (gateway, channel),
             (start_ns, end_ns),
             lambda db, at: history.series(db, self._unreadable, at, quantity),
@@ -130,13 +130,16 @@ class SqliteStore:
 
     def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
         """Return the absent values of a channel within [start, end), in order of time and quantity."""
-        return self._read("missing", (gateway, channel), (start_ns, end_ns), history.missing)
+        return self._read(("missing",), (gateway, channel), (start_ns, end_ns), history.missing)
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
-        span = (start_ms * MS_NS, end_ms * MS_NS)
         return self._read(
-            history.COUNTED, (gateway, channel), span, lambda db, at: history.hourly(db, self._unreadable, at, quantity)
+            history.COUNTED,
+            (gateway, channel),
+            (start_ms * MS_NS, end_ms * MS_NS),
+            lambda db, at: history.hourly(db, self._unreadable, at, quantity),
+            history.hours_at_once,
         )
 
     def write_hours(self, past: Sequence[Past]) -> bool:
@@ -146,16 +149,18 @@ class SqliteStore:
 
     def _read(
         self,
-        table: str,
+        tables: Sequence[str],
         series: tuple[str, str],
         span: tuple[int, int],
         of: Callable[[sqlite3.Connection, history.Where], list[_T]],
+        at_once: Callable[[sqlite3.Connection, history.Where], int] = lambda *_: history.SLICE_HOURS,
     ) -> list[_T]:
         """Return what a range holds, read in slices: no read transaction outlives a second, so the log stays short."""
         with self._readers.read() as db:
-            where = history.whole(db, table, series, span)
+            where = history.whole(db, tables, series, span)
+            hours = at_once(db, where)
         found: list[_T] = []
-        for part in history.sliced(where):
+        for part in history.sliced(where, hours):
             with self._readers.read() as db:
                 found += of(db, part)
         return found
@@ -167,8 +172,8 @@ class SqliteStore:
         found = {}
         for one in series:  # a read transaction each: none outlives the reading of one series
             with self._readers.read() as db:
-                whole = history.whole(db, "reading", one, (start_ns, end_ns))
-            for where in history.sliced(whole, history.HELD_HOURS, newest_first=True):
+                whole = history.whole(db, ("reading",), one, (start_ns, end_ns))
+            for where in history.sliced(whole, history.MANY_HOURS, newest_first=True):
                 with self._readers.read() as db:
                     time_ns = history.last_held(db, where, quantity, values)
                 if time_ns is not None:
