@@ -168,6 +168,20 @@ def test_of_what_is_true_for_a_time_one_thing_is_true_at_a_time(book: Book) -> N
     assert "tree 7K3MQP is still referred to by binding" in refused(book, gone=("tree", ("7K3MQP",)))
 
 
+def test_no_act_leaves_nobody_who_lets_others_in(book: Book) -> None:
+    lan = Person(code="lan", name="Lan", access="admin")
+    with book.writing("gocche", "first sign-in", 2_000) as draft:
+        draft.put([lan, Person(code="minh", name="Minh", access="editor")])
+    why = "lan is the last admin"
+    assert why in refused(book, changed(lan, access="viewer"))
+    assert why in refused(book, gone=("person", ("lan",)))
+    with pytest.raises(Rejected, match=why):
+        book.undo(book.acts(1)[0].id, "lan", 3_000)
+    with book.writing("lan", "a successor, in one act", 4_000) as draft:
+        draft.put([changed(lan, access=""), Person(code="minh", name="Minh", access="admin")])
+    assert [one.code for one in book.rows("person") if isinstance(one, Person) and one.access == "admin"] == ["minh"]
+
+
 def test_a_renamed_commune_is_a_row_more_and_is_missed_only_when_the_last_goes(book: Book) -> None:
     with book.writing("lan", "names", 2_000) as draft:
         draft.put([Province(code="v01", name="Yên Bái", valid_from=OLD, valid_to=NEW)])

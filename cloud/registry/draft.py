@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.registry import consent
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KIND_OF, KINDS, Consent, Person, Record, Tree, Zone, key_of, references, spoken
+from cloud.registry.kinds import ADMIN, KIND_OF, KINDS, Consent, Person, Record, Tree, Zone, key_of, references, spoken
 from cloud.registry.map import away_m
 from cloud.registry.sql import table
 from cloud.registry.trail import refuse, text_of
@@ -39,6 +39,7 @@ class Draft:
         self._gone: list[Record] = []
         self._known: dict[tuple[str, str], bool] = {}
         self._outlines: dict[str, tuple[tuple[float, float], ...]] = {}
+        self._admins: list[Record] = []  # each admin whom it changes, as it leaves them; who goes as they were
 
     def put(self, records: Iterable[Record], seen: int | None = None) -> int:
         """Add or replace records; return how many that changes. `seen` is what their editor saw (Held.seen).
@@ -61,6 +62,7 @@ class Draft:
                 rows.append(row)
                 self._note(kind, key, was, record)
                 self._put[kind, key] = record
+                self._was_admin(was, record)
         self._db.executemany(of_kind.put, rows)
         return len(rows)
 
@@ -76,6 +78,7 @@ class Draft:
         self._note(kind, key, before, None)
         self._put.pop((kind, key), None)
         self._gone.append(before)
+        self._was_admin(before, before)
         return True
 
     def faults(self) -> list[tuple[Record, Bad]]:
@@ -90,6 +93,8 @@ class Draft:
                     judge(record)
                 except Bad as bad:
                     found.append((record, bad))
+        if self._admins and not any(one.access == ADMIN for one in self._people):
+            found += [(one, Bad("last_admin", column="access", value=spoken(key_of(one)))) for one in self._admins]
         return found
 
     def held(self, kind: str, key: tuple[Any, ...]) -> Record | None:
@@ -118,6 +123,10 @@ class Draft:
         else:
             found = (row for key in keys for row in self._db.execute(of_kind.one, of_kind.of(key)))
         return {of_kind.key_at(row): row for row in found}
+
+    def _was_admin(self, before: Record | None, after: Record) -> None:
+        if isinstance(before, Person) and before.access == ADMIN:
+            self._admins.append(after)
 
     def _note(self, kind: str, key: tuple[Any, ...], before: Record | None, after: Record | None) -> None:
         was = None if before is None else text_of(before)

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 LANGUAGES = ("vi", "en")
 TONGUES: dict[str, dict[str, str]] = words("cloud.registry")["language"]  # others in which a story may be told
 ROLES = ("fire-watch", "telecom", "operator")
-ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # what somebody may do on the staff's pages
+ADMIN = "admin"  # lets others in: once there is one, no act leaves nobody
+ACCESS = ("viewer", "editor", "officer", "moderator", ADMIN)  # what somebody may do on the staff's pages
 PLACES = ("tree", "zone", "hamlet")
 LONGEST_MAINTENANCE = timedelta(days=7)
 STORY_LIMIT = 20_000  # characters: ten pages
