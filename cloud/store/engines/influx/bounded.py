@@ -50,18 +50,20 @@ class _Incoming(io.RawIOBase):
         super().close()
 
 
-class _Reply(http.client.HTTPResponse):
+class Reply(http.client.HTTPResponse):
+    """One that ends within the time-out that its socket has when it begins, and has at most MAX_REPLY bytes."""
+
     def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
         super().__init__(sock, *args, **more)
         self.fp = io.BufferedReader(_Incoming(self.fp.detach(), sock), 65_536)
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    response_class = _Reply
+    response_class = Reply
 
 
 class _TlsConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Reply
+    response_class = Reply
 
 
 class _Pool(urllib3.HTTPConnectionPool):

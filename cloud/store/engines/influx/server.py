@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import threading
 from contextlib import suppress
@@ -16,10 +15,12 @@ import urllib3
 from cloud.store import Retry
 from cloud.store.engines.influx.bounded import bound
 from cloud.store.engines.influx.places import places_of
+from cloud.store.engines.influx.posting import FAULTS, WRITE, Posting
 from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from cloud.store.engines.influx.config import InfluxConfig
+    from cloud.store.engines.influx.posting import Sent
 
 STORED = 204  # what all generations say of a body that is stored; any other success is not theirs
 NOT_EXECUTED = "not executed"  # what follows an error; of several in a database that is missing, all that is said
@@ -77,6 +78,7 @@ class Server:
         self._basic = basic  # /write and /query of all generations take Basic, /api/v2 takes Token
         self._guarded = threading.Lock()
         self._client: Any = None
+        self._posting: Posting | None = None
         self._faults: dict[str, str] = {}
         self.unreadable = Unreadable()
         self.places = places_of(config)
@@ -88,16 +90,29 @@ class Server:
     def write(self, body: str, policy: str = "") -> None:
         """Store lines, in another retention policy where one is named.
 
-        Raises BodyRefused where the database refuses the body for what stands in it.
+        Raises Retry, or BodyRefused where the database refuses the body for what stands in it.
         """
-        data = body.encode()
-        headers = {"Content-Type": "text/plain; charset=utf-8"}
-        if self._config.gzip:
-            data, headers["Content-Encoding"] = gzip.compress(data, 1), "gzip"
-        query = [("db", self._config.database), ("precision", "ns"), *([("rp", policy)] if policy else [])]
-        said, status, _ = self.call("POST", "/write", query_params=query, header_params=headers, body=data)
-        if status != STORED:
-            raise self._stranger("/write", f"{status} {_words(said)!r}")
+        self.stored(self.send(body, policy))
+
+    def send(self, body: str, policy: str = "") -> Sent:
+        """Send lines off, of which `stored` tells the rest. Raises Retry."""
+        try:
+            return self._post().send(body, policy)
+        except FAULTS as error:
+            raise self._away(WRITE, error) from error
+
+    def stored(self, sent: Sent) -> None:
+        """Return once the lines of a request are stored. Raises Retry, or BodyRefused."""
+        try:
+            status, headers, said = sent.reply()
+        except FAULTS as error:
+            raise self._away(WRITE, error) from error
+        if status == STORED:
+            self._faults.pop(WRITE, None)
+        elif 200 <= status < 300:
+            raise self._stranger(WRITE, f"{status} {_words(said)!r}")
+        else:
+            raise self._judge(WRITE, status, headers, said, has_body=True)
 
     def results(self, statements: str) -> list[Result]:
         """Return the result of each InfluxQL statement; a failed one has an `error`."""
@@ -141,12 +156,17 @@ class Server:
             )
             data = reply.data
         except influxdb_client.rest.ApiException as error:
-            raise self._judge(path, error, has_body="body" in rest) from error
+            said, status = error.body if error.body is not None else str(error.reason), error.status or 0
+            raise self._judge(path, status, error.headers or {}, said, has_body="body" in rest) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            self.close()  # a fresh client next time: a connection may hang for good (influxdb-client-python #296)
-            raise self._retry(path, f"InfluxDB at {self._config.url} does not answer: {self._lack(error)}") from error
+            raise self._away(path, error) from error
         self._faults.pop(path, None)
         return data, status, headers
+
+    def _away(self, path: str, error: Exception) -> Retry:
+        """Return what a request ended with that no reply came to, whichever way it went."""
+        self.close()  # a fresh client next time: a connection may hang for good (influxdb-client-python #296)
+        return self._retry(path, f"InfluxDB at {self._config.url} does not answer: {self._lack(error)}")
 
     def _lack(self, error: Exception) -> str:
         """Return what is wrong with a connection, in the same words each time: what differs is logged as news."""
@@ -155,13 +175,22 @@ class Server:
             return f"no whole reply within {self._config.timeout_s:g} s"
         return re.sub(r"<[^>]*>: |\w+\(host=[^)]*\): ", "", str(error))
 
+    def _credential(self, path: str) -> str:
+        try:
+            return credential(self._config, basic=self._basic)
+        except OSError as error:
+            raise self._retry(path, f"the credential of InfluxDB cannot be read: {error}") from error
+
+    def _post(self) -> Posting:
+        with self._guarded:
+            if self._posting is None:
+                self._posting = Posting(self._config, self._credential(WRITE))
+            return self._posting
+
     def _connect(self, path: str) -> Any:
         with self._guarded:
             if self._client is None:
-                try:
-                    secret = credential(self._config, basic=self._basic)
-                except OSError as error:
-                    raise self._retry(path, f"the credential of InfluxDB cannot be read: {error}") from error
+                secret = self._credential(path)
                 self._client = influxdb_client.InfluxDBClient(
                     self._config.url,
                     token=secret,
@@ -172,14 +201,14 @@ class Server:
                 bound(self._client.api_client.rest_client.pool_manager)
             return self._client.api_client
 
-    def _judge(self, path: str, error: Any, *, has_body: bool) -> Exception:
-        status, words = error.status or 0, _message(error)
+    def _judge(self, path: str, status: int, headers: Any, said: bytes | str, *, has_body: bool) -> Exception:
+        words = _message(said)
         fault = {400: _LINE_FAULT, 500: _LINE_FAULT_AS_500}.get(status)
         if has_body and (status in {413, 422} or (fault and fault.search(words))):
             return BodyRefused(status, words)
         if status in {401, 403}:
             self.close()  # the credential's file is read again next time
-        return self._retry(path, self._advice(status, words), _after_s(error.headers))
+        return self._retry(path, self._advice(status, words), _after_s(headers))
 
     def _advice(self, status: int, words: str) -> str:
         name = self._config.database
@@ -203,6 +232,9 @@ class Server:
         """Let the connection go; the next request opens another."""
         with self._guarded:
             client, self._client = self._client, None
+            posting, self._posting = self._posting, None
+        if posting is not None:
+            posting.close()
         if client is not None:
             client.api_client.rest_client.pool_manager.clear()
 
@@ -218,9 +250,8 @@ def _secret(path: str | None) -> str:
     return Path(path).read_text(encoding="utf-8").strip() if path else ""
 
 
-def _message(error: Any) -> str:
+def _message(raw: bytes | str) -> str:
     """Return what the server says: 1.x has `error`, 2.x `message`, a proxy anything."""
-    raw = error.body if error.body is not None else str(error.reason)
     with suppress(*UNREADABLE):
         told = msgspec.json.decode(raw)
         raw = str(told.get("error") or told.get("message") or raw) if isinstance(told, dict) else raw
@@ -234,5 +265,5 @@ def _words(said: bytes | str) -> str:
 
 def _after_s(headers: Any) -> float:
     """Return Retry-After in seconds where the server says it as a number (RFC 9110 §10.2.3), else 5."""
-    told = str((headers or {}).get("Retry-After", ""))
+    told = str(headers.get("Retry-After", ""))
     return min(float(told), 3600.0) if told.isdigit() else 5.0
