@@ -62,13 +62,13 @@ class Battery:
     def __init__(self, clock: Clock, book: Book, pace_s: float) -> None:
         self._clock, self._book = clock, book
         self._short_ms = SHORT_MS + round(pace_s * 1000)
-        self._read: Anchor | None = None  # before a better clock could set it
         self._next_ms = 0
+        self.borne_out = False  # a better clock of this boot found it right, before any could set it
         self.why = ""  # it is there and dates nothing
 
     def date(self, now: int) -> Anchor | None:
         """Return the date that it gives an undated boot, None where there is a reason to doubt it."""
-        self._read = read = self._clock.rtc() or self._read
+        read = self._clock.rtc()
         judged = self._book.judged()
         if judged is None or not judged.utc_ms or judged.doubted:
             self._say((self.why or _standing(judged)) if read else "")
@@ -104,14 +104,16 @@ class Battery:
         """Have a better clock judge it, every few hours."""
         if now < self._next_ms:
             return
-        read, judged = self._read or self._clock.rtc(), self._book.judged()
+        kept = None if self._next_ms else self._clock.kept()
+        read, judged = kept or self._clock.rtc(), self._book.judged()
         caught = judged is not None and judged.boot == self._clock.boot and not judged.utc_ms
         if read is not None and not caught:
-            self._judge(judged, read, better, now)
-        self._next_ms, self._read = now + LOOK_MS, None
+            right = self._judge(judged, read, better, now)
+            self.borne_out = right and (self.borne_out or kept is not None)
+        self._next_ms = now + LOOK_MS
         self.why = ""
 
-    def _judge(self, judged: Judged | None, read: Anchor, better: Anchor, now: int) -> None:
+    def _judge(self, judged: Judged | None, read: Anchor, better: Anchor, now: int) -> bool:
         utc_ms = better.offset_ms + now
         trusted = judged is not None and judged.utc_ms > 0
         claim_ms = _claim_ms(judged, utc_ms) if judged is not None and trusted else FIRST_ERROR_MS
@@ -120,8 +122,10 @@ class Battery:
         if apart_ms > doubt_ms + claim_ms:
             self._book.judge(Judged(self._clock.boot, 0, 0))
             log.warning("battery clock wrong by_s=%s; is its battery empty?", apart_ms // 1000)
-        elif not trusted or (judged and judged.doubted) or claim_ms - apart_ms - doubt_ms >= GAIN_MS:
+            return False
+        if not trusted or (judged and judged.doubted) or claim_ms - apart_ms - doubt_ms >= GAIN_MS:
             self._book.judge(Judged(self._clock.boot, utc_ms, apart_ms + doubt_ms))
+        return True
 
 
 def _standing(judged: Judged | None) -> str:

@@ -53,8 +53,11 @@ class Book(battery.Book, Protocol):
         """
         ...
 
-    def bound(self, boot: str, booted_ms: int) -> int:
-        """Date boots that died undated; `boot` began at that time (UTC) at the latest. Returns how many."""
+    def bound(self, boot: str, booted_ms: int, *, borne_out: bool = False) -> int:
+        """Date boots that died undated; `boot` began at that time (UTC) at the latest. Returns how many.
+
+        Those that only the battery clock dated are among them, unless that was `borne_out` in this boot.
+        """
         ...
 
 
@@ -131,7 +134,8 @@ class Dating:
         anchor = self.anchor
         if anchor is None or anchor.source is Source.RTC:
             return 0
-        return self._book.bound(self._clock.boot, anchor.offset_ms + anchor.off_ms(0))
+        booted_ms = anchor.offset_ms + anchor.off_ms(0)
+        return self._book.bound(self._clock.boot, booted_ms, borne_out=self._battery.borne_out)
 
     def _tell(self) -> None:
         self._board.dated = Dated(self.anchor, self._battery.why)

@@ -21,7 +21,7 @@ from wire.batch import Source
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 log = logging.getLogger(__name__)
 RTC_FOLDER = Path("/sys/class/rtc")
@@ -57,19 +57,28 @@ class Clock(Protocol):
         """
         ...
 
+    def kept(self) -> Anchor | None:
+        """Return what the battery clock said while nobody could have set it in this boot, whatever the wall clock says.
+
+        None where nobody read it in time: what it says once NTP has set it does not tell how it kept the time.
+        """
+        ...
+
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until the event is set or the time is over; tell whether it is set."""
         ...
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks. Made before anything that takes long: NTP sets the battery clock when it comes."""
 
     def __init__(self) -> None:
         self.boot = Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", "")[:16]
         self._libc = ctypes.CDLL(None, use_errno=True)  # find_library would start ldconfig
         if ends_in_2038():
             log.warning("this system's time ends on 2038-01-19; install a 64-bit Raspberry Pi OS before that")
+        self._kept: Anchor | None = None
+        self.kept()
 
     def mono_ms(self) -> int:
         """Milliseconds of this boot."""
@@ -89,12 +98,18 @@ class SystemClock:
         if wall is None:
             return None
         offset_ms, now = wall
-        for folder in sorted(RTC_FOLDER.glob("rtc*")):
-            with suppress(OSError, ValueError):  # one without a battery refuses to be read
-                read_ms = int((folder / "since_epoch").read_text()) * 1000 + 500
-                if abs(read_ms - now - offset_ms) <= 2 * RTC_READ_MS + drift_ms(now):
-                    return Anchor(read_ms - now, Source.RTC, RTC_READ_MS, now)
+        for read_ms in _read_ms():
+            if abs(read_ms - now - offset_ms) <= 2 * RTC_READ_MS + drift_ms(now):
+                return Anchor(read_ms - now, Source.RTC, RTC_READ_MS, now)
         return None
+
+    def kept(self) -> Anchor | None:
+        """Return what the battery clock said while nobody could have set it, None where nobody read it in time."""
+        now = self.mono_ms()
+        read_ms = next(filter(may_be, _read_ms()), None)
+        if read_ms is not None and self._ntp_error_ms() is None:
+            self._kept = Anchor(read_ms - now, Source.RTC, RTC_READ_MS, now)
+        return self._kept
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until the event is set or the time is over; tell whether it is set."""
@@ -113,6 +128,13 @@ class SystemClock:
         if state < 0:  # a filter forbids the call
             return 1_000 if TIMESYNCD.exists() else None
         return ntp_error_ms(state, timex.status, timex.maxerror)
+
+
+def _read_ms() -> Iterator[int]:
+    """Yield what each battery clock says, in UTC; the kernel takes the time from the first at boot."""
+    for folder in sorted(RTC_FOLDER.glob("rtc*")):
+        with suppress(OSError, ValueError):  # one without a battery refuses to be read
+            yield int((folder / "since_epoch").read_text()) * 1000 + 500
 
 
 def timex_of(long: type[Any]) -> type[Any]:

@@ -16,6 +16,8 @@ class HandClock:
         self.now = mono_ms
         self.own: Anchor | None = None
         self.battery: Anchor | None = None
+        self.chip: Anchor | None = None  # what it says where that is not what the wall clock says
+        self._kept: Anchor | None = None
 
     def mono_ms(self) -> int:
         return self.now
@@ -25,6 +27,11 @@ class HandClock:
 
     def rtc(self) -> Anchor | None:
         return self.battery
+
+    def kept(self) -> Anchor | None:
+        if self.own is None:
+            self._kept = self.chip or self.battery or self._kept
+        return self._kept
 
     def wait(self, event, seconds: float) -> bool:
         self.now += round(seconds * 1000)

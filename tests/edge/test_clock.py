@@ -105,6 +105,17 @@ def test_a_battery_clock_is_one_that_was_read_and_agrees_with_the_wall(clock, rt
     assert clock.rtc() is None, "the chip runs on local time"
 
 
+def test_what_a_battery_clock_kept_is_read_before_ntp_can_set_it(clock, rtc, monkeypatch):
+    assert clock.kept() is None
+    lost_ms = 5 * 3_600_000
+    rtc.write_text(f"{(clock.wall.time_ns() // 1_000_000 - lost_ms) // 1000}\n")
+    kept = clock.kept()
+    assert abs(kept.offset_ms - (clock.wall.offset_ms - lost_ms)) <= kept.uncertainty_ms, "whatever the wall clock says"
+    monkeypatch.setattr(clock, "_ntp_error_ms", lambda: 100)
+    rtc.write_text(f"{clock.wall.time_ns() // 10**9}\n")
+    assert clock.kept() == kept, "the kernel has set it by now"
+
+
 @pytest.mark.parametrize("offset_ms", [0, BUILT_MS + 40 * 365 * DAY_MS])
 def test_a_wall_clock_before_the_program_was_written_or_decades_after_is_none(clock, rtc, monkeypatch, offset_ms):
     clock.wall.offset_ms = offset_ms

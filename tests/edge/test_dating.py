@@ -364,7 +364,7 @@ def test_who_died_before_a_better_clock_caught_its_battery_clock_is_bounded(gate
     gateway.hear(Source.ACK, UTC + 92 * DAY_MS)
     if killed:  # the power goes just after it was caught; in the next boot it is right
         with monkeypatch.context() as patched:
-            patched.setattr("edge.keep.spool.dates.Dates.bound", lambda *_: 1 // 0)
+            patched.setattr("edge.keep.spool.dates.Dates.bound", lambda *_, **__: 1 // 0)
             with pytest.raises(ZeroDivisionError):
                 gateway.look()
         gateway.reboot("b4").rtc(UTC + 93 * DAY_MS)
@@ -390,6 +390,38 @@ def test_who_died_before_a_better_clock_bore_its_battery_clock_out_keeps_its_dat
     told = gateway.spool.get(one.id)
     assert (told.source, told.offset_ms) == (Source.RTC, UTC + 30 * DAY_MS)
     assert 30 <= told.uncertainty_ms // 8_640 <= 31
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_who_died_with_a_battery_clock_that_ntp_set_before_anybody_read_it_is_bounded(gateway, read):
+    """The kernel sets it as soon as NTP comes: it was taken for right, and dated what died by its five lost hours."""
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + 3 * DAY_MS - 5 * HOUR_MS)
+    assert gateway.look()["source"] == "rtc"
+    one = gateway.read()
+    gateway.reboot("b2")
+    if read:  # while the machine starts
+        gateway.rtc(UTC + 4 * DAY_MS - 5 * HOUR_MS)
+        gateway.clock.kept()
+    gateway.rtc(UTC + 4 * DAY_MS)
+    gateway.clock.own = Anchor(UTC + 4 * DAY_MS, Source.NTP, 100, gateway.clock.now)
+    gateway.look()
+    told = gateway.spool.get(one.id)
+    assert told.source == Source.BOUNDED
+    assert abs(told.offset_ms - (UTC + 3 * DAY_MS)) <= told.uncertainty_ms
+    assert (gateway.spool.dates.judged().utc_ms == 0) is read
+
+
+def test_who_died_keeps_the_date_of_a_battery_clock_that_was_right_before_ntp_could_set_it(gateway):
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + 3 * DAY_MS)
+    gateway.look()
+    one = gateway.read()
+    gateway.reboot("b2").rtc(UTC + 4 * DAY_MS)
+    gateway.clock.kept()
+    gateway.clock.own = Anchor(UTC + 4 * DAY_MS, Source.NTP, 100, gateway.clock.now)
+    gateway.look()
+    assert gateway.spool.get(one.id).source == Source.RTC
 
 
 def test_a_boot_whose_battery_clock_nobody_can_judge_any_more_is_bounded_where_it_lies_beyond(gateway):

@@ -90,9 +90,12 @@ class Garden:
         steps += [(chance.randrange(lasts), self.receive) for _ in range(4 * gnss)]
         steps += [(15 * S, self.look), (lasts - chance.randrange(round(PACE_S * S)), self.read), (lasts, self.look)]
         if ntp:
-            from_ms = chance.randrange(lasts)
+            from_ms = chance.choice([0, chance.randrange(lasts)])  # before the agent looks at all, or late
+            if chance.random() < 0.5:  # the agent began before that
+                self.to(self.began)
+                self.clock.kept()
             steps += [(from_ms, self.sync), *((from_ms + n * 11 * S, self.look) for n in range(3))]
-            steps += [(from_ms + 11 * MIN, self.write_rtc)]
+            steps += [(from_ms + chance.choice([0, 11 * MIN]), self.write_rtc)]
         for at, step in sorted(steps, key=lambda pair: pair[0]):
             self.to(self.began + at)
             step()
@@ -111,8 +114,9 @@ class Garden:
         agrees = wall_error is not None and abs(rtc_error - wall_error) < 2 * S
         true = self.utc + rtc_error
         whole = int(true // S * S + S // 2)  # it tells whole seconds
-        readable = self.battery.readable and agrees and true >= BUILT_MS
-        self.clock.battery = Anchor(whole - self.clock.now, Source.RTC, S, self.clock.now) if readable else None
+        readable = self.battery.readable and true >= BUILT_MS
+        self.clock.chip = Anchor(whole - self.clock.now, Source.RTC, S, self.clock.now) if readable else None
+        self.clock.battery = self.clock.chip if agrees else None
 
     # --- what happens in it
 

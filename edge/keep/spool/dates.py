@@ -109,14 +109,14 @@ class Dates:
 
     # --- of boots that died undated
 
-    def bound(self, boot: str, booted_ms: int) -> int:
+    def bound(self, boot: str, booted_ms: int, *, borne_out: bool = False) -> int:
         """Date the boots that died undated, between their neighbours; `boot` began at `booted_ms` (UTC) at the latest.
 
         The span lies in the middle of what is possible, and its uncertainty is half of the room that is left. Returns
-        how many boots these were. A boot that only the battery clock dated is one of them, where that clock was caught
-        wrong in `boot` or puts it beyond.
+        how many boots these were. A boot that only the battery clock dated is one of them, unless that clock was
+        `borne_out` in `boot`, was not caught wrong in between, and puts it before that.
         """
-        self._unbelieve(boot, booted_ms)
+        self._unbelieve(boot, booted_ms, borne_out=borne_out)
         known = [boot, *dated(self._db)]
         dead = self._db.execute(
             "SELECT boot, min(first_ms), max(last_ms), min(id) FROM batch WHERE offset_ms IS NULL AND kind = 1"
@@ -134,12 +134,12 @@ class Dates:
             self._date(dates)
         return len(dead)
 
-    def _unbelieve(self, boot: str, booted_ms: int) -> None:
+    def _unbelieve(self, boot: str, booted_ms: int, *, borne_out: bool) -> None:
         """Forget what the battery clock said of boots before this one, as far as it cannot be believed."""
         caught = "SELECT 1 FROM boot WHERE rtc_utc_ms = 0 AND number > (SELECT number FROM boot WHERE id = ?)"
         for one, (anchor, last_ms) in self._told(f"AND source = {int(Source.RTC)}").items():
             beyond = last_ms + anchor.offset_ms - anchor.off_ms(last_ms) > booted_ms
-            if one != boot and (beyond or self._file.one(caught, one)):
+            if one != boot and (beyond or not borne_out or self._file.one(caught, one)):
                 with self._file.transaction():
                     self._db.execute("UPDATE boot SET offset_ms = NULL, date_crc = NULL WHERE id = ?", (one,))
 
