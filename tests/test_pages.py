@@ -698,6 +698,30 @@ def test_visitors_of_one_second_are_shown_what_was_made_once(world: World) -> No
     assert "12,5" in asked.get(f"/T/{TREE}").text
 
 
+def test_what_a_browser_says_is_thought_about_once_and_in_little_memory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud.pages.front.MOST_MEANT", 3)
+    front = build(world.garden())
+    said = {"Accept-Language": "en", "Save-Data": "on", "Accept": "text/html", "Accept-Encoding": "gzip"}
+    words = {name.lower().encode(): value.encode() for name, value in said.items()}
+    url = f"/T/{TREE}?lang=en".encode()
+    assert front.at_once(b"GET", url, words) is None, "nobody asked yet"
+    shown = Visitor(front).get(url.decode(), headers=said)
+    ready = front.at_once(b"GET", url, words | {b"user-agent": b"another", b"x-forwarded-for": b"203.0.113.9"})
+    assert ready
+    assert (ready.status, gzip.decompress(ready.body)) == (200, shown.content)
+    unchanged = front.at_once(b"GET", url, words | {b"if-none-match": shown.headers["etag"].encode()})
+    assert unchanged
+    assert (unchanged.status, unchanged.body) == (304, b"")
+    for other in (words | {b"accept-language": b"vi"}, words | {b"accept": b"*/*"}, {}):
+        assert front.at_once(b"GET", url, other) is None
+    for word in ("a", "b", "c", "d", "e", "x" * 2_000):
+        Visitor(front).get(url.decode(), headers=said | {"Accept": word})
+    assert 0 < len(front._wanted) <= 3
+    assert all(len(word or b"") < 2_000 for one in front._wanted for word in one)
+
+
 def test_what_is_no_page_is_not_kept(world: World) -> None:
     asked = client(world, incidents=out)
     missing, away = asked.get("/T/000000"), asked.get("/canh-bao")

@@ -1,6 +1,7 @@
 """The way out of the pages: bytes kept for a second, a tag to compare them by, and the headers that all answers carry.
 
-A kept answer is given in one piece where the server can take it so (`cloud.serve.protocol`), by ASGI everywhere else.
+A kept answer is given in one piece where the server can take it so (`cloud.serve.protocol`), by ASGI everywhere else;
+what a request means is thought about once for all that say the same in the headers that are read.
 
 A hundred visitors of one tree within a second are shown the same bytes, so they are made once. What is made depends on
 the path, the query, the language and whether data is to be saved alone: the application behind is asked with nothing
@@ -40,8 +41,11 @@ _THINGS = (*_TREES, "/8004/", "/01/")  # addresses of GS1 Digital Link: other do
 _EVERY_LINK, LINKSET = b"linkType=all", b"application/linkset+json"
 _TYPED = b"ma="  # what stands in the box of the first page: made anew each time
 
+READ = (b"accept-encoding", b"accept-language", b"accept", b"save-data")  # the headers that are read, but for the tag
+MOST_MEANT, LONGEST_SAID = 1_024, 1_000  # requests by their words, and bytes of these
 _GZIP = (b"content-encoding", b"gzip")
 Headers = list[tuple[bytes, bytes]]
+Said = tuple[bytes | None, ...]
 
 
 class Asked(NamedTuple):
@@ -72,22 +76,14 @@ class Page(NamedTuple):
     unchanged: Form
 
 
-class Visit(NamedTuple):
-    """One request: what its answer depends on, and the form in which it is wanted."""
+class Wanted(NamedTuple):
+    """What a request asks for: what its answer depends on, and the form in which it is wanted."""
 
     asked: Asked
     kept: bool  # may it be answered with what was made for others?
     packed: bool
-    compares: bytes
     head: bool
-
-    def form(self, page: Page) -> Form:
-        """Return the page as this visitor wants it."""
-        if page.tag and self.compares and page.tag in self.compares.replace(b",", b" ").split():
-            form = page.unchanged
-        else:
-            form = page.packed if self.packed else page.plain
-        return form._replace(body=b"") if self.head else form
+    tree: bool  # a tree's own page, which is counted
 
 
 class Front:
@@ -99,33 +95,46 @@ class Front:
         self._pages = Remembered(
             self._made, clock, KEEP_S, patience_s=None, worth=_is_kept, at_once=AT_ONCE, most=MOST_KEPT
         )
+        self._wanted: dict[Said, Wanted] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything but HTTP is the site's own matter."""
         if scope["type"] != "http":
             await self._site(scope, receive, send)
             return
-        visit = _visit(scope)
-        page = (await self._pages.get(visit.asked)).value if visit.kept else await self._made(visit.asked)
-        self._count(visit, page)
-        form = visit.form(page)
+        told = dict(scope["headers"])
+        wanted = _wanted(scope["method"], scope["path"], scope["query_string"], told)
+        page = (await self._pages.get(wanted.asked)).value if wanted.kept else await self._made(wanted.asked)
+        if wanted.kept and page.tag:
+            self._learn(_as_said(scope, told), wanted)
+        form = self._form(wanted, page, told)
         await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
         await send({"type": "http.response.body", "body": form.body})
 
-    def at_once(self, scope: Scope) -> Form | None:
+    def at_once(self, method: bytes, url: bytes, told: dict[bytes, bytes]) -> Form | None:
         """Return an answer that is there and fresh, None where one must be made or waited for."""
-        visit = _visit(scope)
-        page = self._pages.fresh(visit.asked) if visit.kept else None
-        if page is None:
-            return None
-        self._count(visit, page)
-        return visit.form(page)
+        wanted = self._wanted.get((method, url, *map(told.get, READ)))
+        page = self._pages.fresh(wanted.asked) if wanted else None
+        return self._form(wanted, page, told) if wanted and page else None
 
-    def _count(self, visit: Visit, page: Page) -> None:
-        """Count that a tree's own page was opened: of a request nothing but its path."""
-        path = visit.asked.path
-        if self._visits and page.tag and not visit.head and path.startswith(_TREES) and path.count("/") == 2:
-            self._visits.seen(path)
+    def _learn(self, said: Said, wanted: Wanted) -> None:
+        """Keep what a request meant: whoever says the same next needs no thought."""
+        if sum(len(word or b"") for word in said) > LONGEST_SAID:
+            return
+        if len(self._wanted) >= MOST_MEANT:
+            self._wanted.clear()
+        self._wanted[said] = wanted
+
+    def _form(self, wanted: Wanted, page: Page, told: dict[bytes, bytes]) -> Form:
+        """Return the page as this visitor wants it. A tree's own page is counted: of a request nothing but its path."""
+        if wanted.tree and self._visits and page.tag:
+            self._visits.seen(wanted.asked.path)
+        compares = told.get(b"if-none-match")
+        if compares and page.tag and page.tag in compares.replace(b",", b" ").split():
+            form = page.unchanged
+        else:
+            form = page.packed if wanted.packed else page.plain
+        return form._replace(body=b"") if wanted.head else form
 
     async def _made(self, asked: Asked) -> Page:
         status, headers, body = await self.asked(asked)
@@ -146,20 +155,9 @@ class Front:
         return status, headers, b"".join(message.get("body", b"") for message in said[1:])
 
 
-def _visit(scope: Scope) -> Visit:
-    accepts = compares = languages = wants = frugal = b""
-    for name, value in scope["headers"]:
-        if name == b"accept-encoding":
-            accepts = value
-        elif name == b"if-none-match":
-            compares = value
-        elif name == b"accept-language":
-            languages = value
-        elif name == b"accept":
-            wants = value
-        elif name == b"save-data":
-            frugal = value
-    method, path, query = scope["method"], "/" + scope["path"].strip("/"), scope["query_string"]
+def _wanted(method: str, path: str, query: bytes, told: dict[bytes, bytes]) -> Wanted:
+    accepts, languages, wants, frugal = (told.get(name, b"") for name in READ)
+    path, said = "/" + path.strip("/"), query
     head = method == "HEAD"
     if head:
         method = "GET"
@@ -167,11 +165,21 @@ def _visit(scope: Scope) -> Visit:
         query = _meant(path, query)
     if path.startswith(_THINGS):
         resolved = LINKSET in wants and not path.startswith(_TREES)
-        if resolved or _EVERY_LINK in scope["query_string"].split(b"&"):
+        if resolved or _EVERY_LINK in said.split(b"&"):
             path += "/linkset"
-    saves = frugal == b"on" and path.startswith(_TREES)
-    asked = Asked(method, path, query, _LANGS.get(query) or _first(languages), saves)
-    return Visit(asked, query in _LANGS and method == "GET", b"gzip" in accepts, compares, head)
+    of_trees = path.startswith(_TREES)
+    asked = Asked(
+        method, path, query, _LANGS.get(query) or _first(languages[:LONGEST_SAID]), frugal == b"on" and of_trees
+    )
+    tree = of_trees and path.count("/") == 2 and not head
+    return Wanted(asked, query in _LANGS and method == "GET", b"gzip" in accepts, head, tree)
+
+
+def _as_said(scope: Scope, told: dict[bytes, bytes]) -> Said:
+    """Return all of a request that what it means depends on, word for word."""
+    query = scope["query_string"]
+    url = scope["raw_path"] + (b"?" + query if query else b"")
+    return (scope["method"].encode(), url, *map(told.get, READ))
 
 
 def _is_kept(page: Page) -> bool:

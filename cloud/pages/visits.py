@@ -64,7 +64,7 @@ class Visits:
         """Write what was counted, and read what is shown."""
         today = hanoi(self._clock.utc_ms()).date()
         counted, self._new = self._new, Counter()
-        for path, n in counted.items():
+        for path, n in list(counted.items()):  # a visit of this moment may still be counted in it
             _, _, typed = path.rpartition("/")
             if code := codes.normalise(typed):
                 self._waiting[today.isoformat(), code] += n
