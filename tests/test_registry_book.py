@@ -168,6 +168,22 @@ def test_of_what_is_true_for_a_time_one_thing_is_true_at_a_time(book: Book) -> N
     assert "tree 7K3MQP is still referred to by binding" in refused(book, gone=("tree", ("7K3MQP",)))
 
 
+def test_a_sensor_is_at_two_trees_only_where_it_can_reach_both(book: Book) -> None:
+    far, near = (
+        changed(TREE, code="4TN8WJ", lat=21.6219),
+        changed(TREE, code="C0HV26", lat=21.6203),
+    )  # 200 m and 22 m away
+    own = Binding(gateway="sg-01", channel="soil-1", place="tree", code=TREE.code, valid_from=OLD, distance_m=2)
+    with book.writing("lan", "hung", 2_000) as draft:
+        draft.put([far, near, own, changed(own, place="zone", code="z01")])
+    moved = changed(own, code=far.code, valid_from=NEW)
+    assert "sg-01/soil-1 also hangs at tree 7K3MQP since 2025-01-01, 166 m farther" in refused(book, moved)
+    with book.writing("lan", "between two, and then elsewhere", 3_000) as draft:
+        draft.put([changed(own, code=near.code, distance_m=20)])
+        draft.put([changed(own, valid_to=NEW), changed(own, code=near.code, distance_m=20, valid_to=NEW), moved])
+    assert "also hangs at tree 4TN8WJ" in refused(book, changed(own, valid_to=""))
+
+
 def test_no_act_leaves_nobody_who_lets_others_in(book: Book) -> None:
     lan = Person(code="lan", name="Lan", access="admin")
     with book.writing("gocche", "first sign-in", 2_000) as draft:

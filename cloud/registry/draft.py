@@ -8,8 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.registry import consent
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import ADMIN, KIND_OF, KINDS, Consent, Person, Record, Tree, Zone, key_of, references, spoken
+from cloud.registry.hanging import stretched_m
+from cloud.registry.kinds import (
+    ADMIN,
+    KIND_OF,
+    KINDS,
+    Binding,
+    Consent,
+    Person,
+    Record,
+    Tree,
+    Zone,
+    key_of,
+    references,
+    spoken,
+)
 from cloud.registry.map import away_m
+from cloud.registry.periods import together
 from cloud.registry.sql import table
 from cloud.registry.trail import refuse, text_of
 
@@ -148,6 +163,8 @@ class Draft:
             self._no_overlap(record)
         if isinstance(record, Tree):
             self._inside(record)
+        if isinstance(record, Binding) and record.place == "tree":
+            self._at_one_place(record)
         if record.by_consent:
             consent.judge(record, self._people, self._consents)
 
@@ -169,6 +186,20 @@ class Draft:
         if away > (tree.accuracy_m or 0.0):
             facts = {"lat": tree.lat, "lon": tree.lon, "zone": tree.zone}
             raise Bad("outside", column="lat", value=f"{tree.lat} {tree.lon}", **facts, away_m=away)
+
+    def _at_one_place(self, bound: Binding) -> None:
+        """A sensor is at two trees at once only where they are as near to each other as it is to both."""
+        here = one(self._db, "tree", (bound.code,))
+        for row in self._db.execute(table("binding").beside, (bound.gateway, bound.channel)):
+            other = table("binding").record(row)
+            assert isinstance(other, Binding), "a row of its table"
+            if other.place != "tree" or other.code == bound.code or not together(bound, other):
+                continue
+            there = one(self._db, "tree", (other.code,))
+            if isinstance(here, Tree) and isinstance(there, Tree) and (far_m := stretched_m(bound, here, other, there)):
+                sensor = f"{bound.gateway}/{bound.channel}"
+                facts = {"sensor": sensor, "other": other.code, "since": other.valid_from, "far_m": far_m}
+                raise Bad("two_trees", column="code", value=bound.code, **facts)
 
     def _is_known(self, kind: str, code: str) -> bool:
         if (kind, code) not in self._known:

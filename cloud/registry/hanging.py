@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import Binding, key_of
+from cloud.registry.kinds import Binding, Tree, key_of
+from cloud.registry.map import distance_m
 from cloud.registry.periods import valid_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
+UNSURE_M = 15.0  # how exactly a tree's place is known where nobody says: a telephone under leaves
 Sensor = tuple[str, str]  # gateway, channel
 Place = tuple[str, str]  # tree | zone | hamlet, code
 
@@ -75,3 +77,13 @@ def corrected(bindings: Iterable[Binding], sensor: Sensor, place: Place, day: da
         return Hanging([], [], [key_of(wrong)])
     right = replace(wrong, place=place[0], code=place[1], distance_m=0.0, height_m=None)
     return Hanging([right], [key_of(wrong)], [key_of(wrong)])
+
+
+def stretched_m(one: Binding, here: Tree, other: Binding, there: Tree) -> float:
+    """Return how many metres too far from each other two trees are for one sensor, as far from each as its rows say.
+
+    0: it can hang between them.
+    """
+    unsure = sum(UNSURE_M if tree.accuracy_m is None else tree.accuracy_m for tree in (here, there))
+    apart = distance_m((here.lat, here.lon), (there.lat, there.lon))
+    return max(0.0, apart - one.distance_m - other.distance_m - unsure)

@@ -52,3 +52,9 @@ class Timed(Protocol):
 def valid_on(row: Timed, day: date) -> bool:
     """Tell whether a row is true on a day."""
     return row.valid_from <= day and (row.valid_to is None or day < row.valid_to)
+
+
+def together(one: Timed, other: Timed) -> bool:
+    """Tell whether there is a day on which both rows are true."""
+    first = max(one.valid_from, other.valid_from)
+    return valid_on(one, first) and valid_on(other, first)

@@ -42,6 +42,7 @@ class Table:
         self.count = f'SELECT count(*) FROM "{self.kind}"'
         self.all = f"{select} ORDER BY {self.key}"
         self.one = f"{select} WHERE {_equal(struct.key)}"
+        self.beside = f"{select} WHERE {_equal(struct.key[:2])}"  # whose keys begin with the same two parts
         self.put = f'INSERT OR REPLACE INTO "{self.kind}" ({names}) VALUES ({", ".join("?" * len(self._names))})'
         self.remove = f'DELETE FROM "{self.kind}" WHERE {_equal(struct.key)}'
         self.known = f'SELECT 1 FROM "{self.kind}" WHERE code = ? LIMIT 1'
