@@ -222,7 +222,7 @@ def test_hostile_address_finds_nothing_and_breaks_nothing(world: StaffWorld, que
 
 def test_more_figures_than_a_table_holds_are_refused(world: StaffWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     today = iso(NOW_MS)[:10]
-    monkeypatch.setattr("cloud.staff.figures.MOST_VALUES", 0)
+    monkeypatch.setattr("cloud.staff.gather.MOST_VALUES", 0)
     answer = ready(world, f"/so-lieu?noi=zone:z01&dl=air_temperature&tu={today}&den={today}&buoc=goc")
     assert (answer.status_code, "Hơn 0 số" in answer.text) == (413, True)
     monkeypatch.setattr("cloud.staff.data.MOST_LINES", 0)

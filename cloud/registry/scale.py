@@ -6,7 +6,8 @@ that one that is corrected corrects the past, and one that is new leaves it alon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+import math
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -33,15 +34,25 @@ class Hour(Protocol):
 _Hour = TypeVar("_Hour", bound=Hour)
 
 
-class Scale(tuple[Calibration, ...]):
-    """The calibrations of one series; empty where nobody has compared it with anything."""
+class Scale(tuple[tuple[int, float, Calibration], ...]):
+    """The calibrations of one series, each with its (start, end) in ms; empty where nobody has compared it."""
 
     __slots__ = ()
 
+    def __new__(cls, calibrations: Iterable[Calibration]) -> Self:
+        """Take what holds first where several hold at once."""
+        return super().__new__(
+            cls,
+            (
+                (midnight_ms(one.valid_from), midnight_ms(one.valid_to) if one.valid_to else math.inf, one)
+                for one in calibrations
+            ),
+        )
+
     def at(self, time_ms: int) -> Calibration | None:
         """Return which of them holds at a time."""
-        for one in self:
-            if midnight_ms(one.valid_from) <= time_ms and (one.valid_to is None or time_ms < midnight_ms(one.valid_to)):
+        for start_ms, end_ms, one in self:
+            if start_ms <= time_ms < end_ms:
                 return one
         return None
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from cloud.staff import picture, sheet
 from cloud.staff.bindings import bindings
-from cloud.staff.figures import THERE, TooMany, gather
+from cloud.staff.gather import Source, TooMany
 from cloud.staff.jobs import Busy
 from cloud.staff.morning import named
 from cloud.staff.question import HOUR, LONGEST, MOST_LINES, STEPS, asked, shows
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 A_PAGE = 100  # times of the table
 PATIENCE_S = 0.5  # what takes longer is waited for on a page that says how far it is
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-WRITER = Limit(0, 768 * MIB, 120)  # a year of 16 lines took 106 MiB and 20 s on a machine with much else to do
+WRITER = Limit(0, 768 * MIB, 60)  # a year of 13 lines takes a second of one core
 
 
 class Seen(NamedTuple):
@@ -109,9 +109,11 @@ def _table(visit: Visit, question: Question) -> tuple[Table, int] | Response:
     means = visit.staff.shelf.meaning()
     text = visit.asked("so")
     number = int(text) if text.isdecimal() and len(text) < 12 else 0
-    made = aside(
-        visit, question, number, lambda job: gather(store, question, hung, clock.utc_ms(), job.step, MOST_LINES, means)
-    )  # what changed in the registry meanwhile is seen by the next question
+
+    def work(job: Job) -> Table:
+        return Source(store, means, clock.utc_ms(), job.step).table(question, hung, MOST_LINES)
+
+    made = aside(visit, question, number, work)  # what changed in the registry meanwhile is seen by the next question
     return made if isinstance(made, Response) else (made.answer, made.number)
 
 
@@ -164,7 +166,6 @@ def _page(
         steps=STEPS,
         longest=LONGEST,
         hour=HOUR,
-        THERE=THERE,
         sheet=sheet,
         **({"why": "", "table": None} | found),
     )

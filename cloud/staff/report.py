@@ -13,7 +13,7 @@ import msgspec
 from cloud.clock import hanoi, midnight_ms
 from cloud.registry.kinds import KINDS, PLACES, Tree, Zone, spoken
 from cloud.staff import sheet
-from cloud.staff.figures import gather
+from cloud.staff.gather import Source
 from cloud.staff.question import HOUR, RAIN, Question
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _part(store: History, garden: Garden, zone: Zone, first: date, s: Speaker) -
     places = (("zone", zone.code), *(("tree", tree.code) for tree in garden.trees if tree.zone == zone.code))
     asked = Question(places, REPORTED, first, next_month(first) - timedelta(1), HOUR)
     hung = [one for one in garden.bindings if (one.place, one.code) in set(places)]
-    table = gather(store, asked, hung, s.now_ms, lambda *_: None, MOST_LINES, garden.meaning) if hung else None
+    table = Source(store, garden.meaning, s.now_ms).table(asked, hung, MOST_LINES) if hung else None
     columns = table.columns if table else []
     alarms = [_alarm(one, s) for one in garden.alarms if tuple(one.place.split(":", 1)) in places]
     codes = _Codes(

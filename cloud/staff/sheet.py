@@ -14,14 +14,14 @@ import msgspec
 
 from cloud.clock import hanoi
 from cloud.registry.sheets import GUARDED
-from cloud.staff.figures import AHEAD, MAINTAINED, NOT_HERE, NOTHING, THERE, UNASKED
+from cloud.staff.figures import AHEAD, KNOWN, MAINTAINED, NOT_HERE, NOTHING, THERE, UNASKED
 from cloud.staff.question import DAY, HOUR, RAIN, RAW
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cloud.staff.figures import Column, Figure, Table
+    from cloud.staff.figures import Column, Table
     from cloud.staff.words import Speaker
 
 Cell = str | float | int | None
@@ -43,23 +43,23 @@ _FACTS = (
 
 
 class Sheet(msgspec.Struct, frozen=True):
-    """What a file holds: who made it of what (`about`), the columns, the rows."""
+    """What a file holds: who made it of what (`about`), and columns of one length under their names."""
 
     about: list[list[Cell]]
     names: list[str]
-    rows: list[list[Cell]]
+    columns: list[list[Cell]]
 
 
 def sheet(table: Table, s: Speaker, places: Mapping[tuple[str, str], str], public_url: str) -> Sheet:
     """Return a table as cells that no spreadsheet takes for a formula; numbers stay numbers."""
-    whys = {why: text(told(why, s)) or None for column in table.columns for why in set(column.whys)}
-    rows: list[list[Cell]] = []
-    for time_ms, figures in table.rows():
-        row: list[Cell] = [iso(time_ms)]
-        for column, figure in zip(table.columns, figures, strict=True):
-            row += [*_numbers(column, figure, table), whys[figure.why]]
-        rows.append(row)
-    return Sheet(list(_about(table, s, places, public_url)), _names(table, s, places), rows)
+    columns: list[list[Cell]] = [list(map(iso, table.times))]
+    for column in table.columns:
+        known = [why in KNOWN for why in column.whys]
+        whys = {why: text(told(why, s)) or None for why in set(column.whys)}
+        parts = (column.values,) if _single(column, table) else (column.values, column.lows, column.highs)
+        columns += [[value if there else None for value, there in zip(part, known, strict=True)] for part in parts]
+        columns.append([whys[why] for why in column.whys])
+    return Sheet(list(_about(table, s, places, public_url)), _names(table, s, places), columns)
 
 
 def written(made: Sheet) -> bytes:
@@ -68,7 +68,7 @@ def written(made: Sheet) -> bytes:
     lines = csv.writer(out, lineterminator="\r\n")
     lines.writerows(["#", *row] for row in made.about)
     lines.writerow(made.names)
-    lines.writerows(made.rows)
+    lines.writerows(zip(*made.columns, strict=True))
     return b"\xef\xbb\xbf" + out.getvalue().encode()
 
 
@@ -108,12 +108,6 @@ def text(words: str) -> str:
 
 def _single(column: Column, table: Table) -> bool:
     return table.question.step == RAW or column.line.quantity == RAIN
-
-
-def _numbers(column: Column, figure: Figure, table: Table) -> list[Cell]:
-    if _single(column, table):
-        return [figure.value if figure.known else None]
-    return [figure.value, figure.low, figure.high] if figure.known else [None, None, None]
 
 
 def _names(table: Table, s: Speaker, places: Mapping[tuple[str, str], str]) -> list[str]:

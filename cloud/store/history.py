@@ -32,7 +32,7 @@ class Absent(msgspec.Struct, frozen=True):
     raw: float | None = None
 
 
-class Hour(msgspec.Struct, frozen=True):
+class Hour(msgspec.Struct, frozen=True, gc=False):
     """One hour of one series; `start_ms` is the full UTC hour.
 
     `n` is how many readings it was counted from: 0 for one that nobody measured, invented for a sample garden.

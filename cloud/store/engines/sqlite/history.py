@@ -66,13 +66,22 @@ def _latest(row: tuple[str, str, str, int, str]) -> tuple[str, str, int, list[tu
 def series(db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantity: str) -> list[tuple[int, float]]:
     """Return (stored time, value) of one series in a slice, in order of time."""
     rows = db.execute(_SERIES, where).fetchall()
-    out, names = [], dict[str, list[str]]()
+    out: list[tuple[int, float]] = []
+    shapes: dict[str, tuple[int, int]] = {}  # of a shape: how many it has, and where the quantity stands
     for row in rows:
         time, quantities, texts = row
-        if quantities not in names:
-            names[quantities] = quantities.split(",")
+        if quantities not in shapes:
+            names = quantities.split(",")
+            shapes[quantities] = len(names), names.index(quantity) if quantity in names else -1
+        many, place = shapes[quantities]
+        if place < 0:
+            continue
         try:
-            out += [(time, value) for name, value in present(names[quantities], texts) if name == quantity]
+            own = texts.split(",")
+            if len(own) != many:
+                raise ValueError(f"{len(own)} values for {many} quantities")
+            if own[place]:
+                out.append((time, float(own[place])))
         except ROTTEN as error:
             unreadable.pass_over("reading", row, error)
     return out
