@@ -32,6 +32,7 @@ LATE = 4  # time-outs that a late answer is waited for; what was heard later is 
 LONGEST_OWED_MS = 10_000
 REMEMBERED_MS = 86_400_000  # what was late once may be so again each day; for ever, it would cost every retry for ever
 _CAME = {Reason.CHECKSUM, Reason.GARBLED}  # as many bytes as an answer has, whatever became of them
+STANDS_MS = 1_000  # longer than its patience and this no read takes, unless the whole machine stood still
 DEAF_ASKS = 32  # asks that a driver may try after its budget is spent: a list of AT commands ends long before
 
 
@@ -113,12 +114,10 @@ class _Known:
         late_ms, heard_ms = self._slowest.get(device, (0, 0))
         return late_ms if self._timer.mono_ms() - heard_ms < REMEMBERED_MS else 0
 
-    def said(self, ask: Ask, terms: Terms) -> int:
-        """It has answered; return when that is."""
-        now = self._timer.mono_ms()
+    def said(self, ask: Ask, terms: Terms) -> None:
+        """It has answered."""
         if ask.size:
-            self._last[terms.device] = ask, now
-        return now
+            self._last[terms.device] = ask, self._timer.mono_ms()
 
     def may_say_again(self, ask: Ask, terms: Terms) -> bool:
         """Tell whether its last answer, said once more by whoever repeats all on this line, could pass for this one."""
@@ -143,6 +142,7 @@ class Exchange:
         self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._last_ms = self._sent_ms = 0
+        self._looked_ms = self._heard_ms = 0  # when it was last known what had come, and when that came
         self._deaf = 0
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
@@ -178,6 +178,7 @@ class Exchange:
             ask = next(poll)
             if not ask.frame:  # before a question this is done anyway
                 self._line.drain()
+            self._looked_ms = self._heard_ms = self._timer.mono_ms()
             while True:
                 try:
                     reply = self._asked(ask, terms)
@@ -256,6 +257,7 @@ class Exchange:
             self._pause(self._quiet_s)
             self._line.drain()
             self._line.write(ask.frame)
+            self._looked_ms = self._timer.mono_ms()
         self._sent_ms = self._timer.mono_ms()
         try:
             answer = self._read(ask, terms)
@@ -264,7 +266,8 @@ class Exchange:
                 self._owe(ask, terms, error)
             raise
         reply = Reply(answer)
-        reply.heard_ms = self._known.said(ask, terms)
+        self._known.said(ask, terms)
+        reply.heard_ms = self._heard_ms
         return reply
 
     def _read(self, ask: Ask, terms: Terms) -> bytes:
@@ -286,8 +289,22 @@ class Exchange:
             more = self._line.read(wanted, patience_s) if patience_s > 0 else b""
             if self._stopped:
                 raise Stopped
+            stood_ms = self._stood_ms(patience_s)
+            end_ms, self._end_ms = end_ms + stood_ms, min(self._end_ms + stood_ms, self._last_ms)
+            if stood_ms and not ask.frame:  # nobody knows how old that is, and with it the date that it may tell
+                self._line.drain()
+                came = b""
+                continue
             came += more
             quiet = not more or len(came) > LONGEST_ANSWER + len(ask.frame)
+
+    def _stood_ms(self, patience_s: float) -> int:
+        """Note that the line was looked at; return for how long before that nobody could: the machine stood still."""
+        now = self._timer.mono_ms()
+        beyond_ms = now - self._looked_ms - round(1000 * max(patience_s, 0))
+        stood_ms = beyond_ms if beyond_ms > STANDS_MS else 0
+        self._looked_ms, self._heard_ms = now, now - stood_ms
+        return stood_ms
 
     def _found(self, ask: Ask, came: bytes, *, quiet: bool) -> bytes | int:
         """Return the whole answer in what came, or how many bytes to read next. Raises BadReply."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GRACE_MS = 30_000  # for a thread that was told to stop to come back
+SLEPT_MS = 15_000  # between two looks: not the buses hung, but the whole machine, or this process, stood still
 SPINS_MS = 1_000  # of the processor, for a thread that should have ended: it loops
 LAST_S = 0.5  # for threads that were broken off at an ordered stop
 
@@ -51,6 +52,8 @@ class Overseer:
         self._makers, self._clock = makers, clock
         self._buses: list[_Bus] = []
         self._left: list[_Left] = []
+        self._looked_ms = clock.mono_ms()
+        self._woke_ms = self._looked_ms - GRACE_MS
 
     def start(self) -> None:
         """Begin on every bus."""
@@ -59,8 +62,11 @@ class Overseer:
     def look(self) -> str:
         """Replace what hangs; return why only a new process can help, "" while there is no such need."""
         now = self._clock.mono_ms()
+        if now - self._looked_ms > SLEPT_MS:
+            self._woke_ms = now
+        self._looked_ms, awake = now, now - self._woke_ms >= GRACE_MS
         for bus in self._buses:
-            if now > bus.sampler.ends_ms or not bus.thread.is_alive():
+            if (awake and now > bus.sampler.ends_ms) or not bus.thread.is_alive():
                 bus.heals += 1
                 what = "hangs" if bus.thread.is_alive() else "stumbled"
                 log.error("bus=%s %s; closed and opened again times=%s", bus.name, what, bus.heals)
@@ -68,7 +74,7 @@ class Overseer:
                 self._left.append(_Left(bus, bus.thread, now, busy_ms(bus.thread)))
                 bus.sampler, bus.thread = _started(bus.name, bus.make)
         self._left = [left for left in self._left if left.thread.is_alive()]
-        late = [left for left in self._left if now - left.since_ms > GRACE_MS]
+        late = [left for left in self._left if awake and now - left.since_ms > GRACE_MS]
         stuck = next((left for left in late if not self._healed(left)), None)
         return "" if stuck is None else f"{stuck.thread.name} does not let go of its port"
 

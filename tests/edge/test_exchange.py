@@ -590,3 +590,45 @@ def test_a_reply_says_when_it_was_heard(clock):
     heard = exchange(clock, line).run(asks(), Terms(timeout_s=3.0))
     assert yield_value == [1_100, 2_900]
     assert heard.mono_ms == 2_900
+
+
+def lines_of(count):
+    """A driver that listens for so many lines; its values are texts, each with when it was heard."""
+    told = []
+    for _ in range(count):
+        line = yield Ask(until=b"\n")
+        told.append(Value("line", "", line.decode().strip(), heard_ms=line.heard_ms))
+    return told
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_what_lay_on_the_line_while_the_machine_stood_still_is_not_taken_for_new(clock, at):
+    """A process stopped, a card that held all threads: a receiver's sentence of then would date now, seconds wrong."""
+    line = TimedLine(clock, talk=[(500 + 1_000 * n, b"%d\n" % n) for n in range(20)])
+    read, reads = line.read, []
+
+    def stand(size, patience_s):
+        reads.append(size)
+        if len(reads) == at + 1:
+            clock.now += 8_300
+        return read(size, patience_s)
+
+    line.read = stand
+    heard = exchange(clock, line).run(lines_of(3), Terms(device="probe", timeout_s=3.0, budget_s=10.0))
+    assert len(heard.values) == 3, "the poll has its time all the same"
+    for value in heard.values:
+        assert abs(value.heard_ms - (1_500 + 1_000 * int(value.value))) <= 100
+
+
+def test_an_answer_that_lay_there_while_the_machine_stood_still_is_dated_before_that(clock):
+    line = TimedLine(clock, lambda _: [(50, answer(7))])
+    read = line.read
+
+    def stand(size, patience_s):
+        clock.now += 9_000
+        return read(size, patience_s)
+
+    line.read = stand
+    heard = exchange(clock, line).run(asking(0), TERMS)
+    assert values(heard) == [7]
+    assert heard.mono_ms <= 1_000 + 1_000 * TERMS.timeout_s
