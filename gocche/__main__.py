@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gocche.command_line import parser
 from gocche.commands import EXIT_FAILED, failed, refused
+from gocche.log import Log
 from gocche.words import Refused
 from settings import words as sentences
 
@@ -76,9 +77,16 @@ def _run(argv: list[str] | None) -> int:
 def _log_to_stderr(level: int) -> None:
     under_systemd = "JOURNAL_STREAM" in os.environ
     form = "%(levelname)s %(name)s %(message)s" if under_systemd else "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=level, format=form, stream=sys.stderr)
+    logging.basicConfig(level=level, format=form, handlers=[_handler()])
     for chatty in ("transitions", "amqtt", "pymodbus", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _handler() -> logging.Handler:
+    try:
+        return Log(sys.stderr)
+    except io.UnsupportedOperation:  # a stream of its own kind, in whose place a program has put it
+        return logging.StreamHandler()
 
 
 if __name__ == "__main__":

@@ -419,6 +419,7 @@ def _agents_folder() -> Path:
 
 def _stopping() -> threading.Event:
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal is gone
+        if signal.getsignal(number) != signal.SIG_IGN:  # by `nohup`, which wants to go on
+            signal.signal(number, lambda *_: stop.set())
     return stop

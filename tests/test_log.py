@@ -1,0 +1,88 @@
+"""Who logs, and who tells systemd, waits for nobody: a full pipe and a deaf manager hold up no gateway."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from gocche import commands
+from gocche.log import Log
+from gocche.notify import notify
+
+
+@pytest.fixture
+def pipe():
+    """A pipe as a log: where it is read, and what writes to it."""
+    out, into = os.pipe()
+    with os.fdopen(out, "rb", buffering=0) as reader, os.fdopen(into, "w") as writer:
+        os.set_blocking(out, False)
+        yield reader, writer
+
+
+def say(log: Log, words: str, *args: object) -> None:
+    log.handle(logging.LogRecord("edge", logging.INFO, "", 0, words, args, None))
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody_and_says_what_was_lost(pipe):
+    reader, writer = pipe
+    log = Log(writer)
+    threads = [threading.Thread(target=lambda: [say(log, "%s", "x" * 3_000) for _ in range(20)]) for _ in range(2)]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive(), "it sleeps in the kernel"
+    kept = reader.read(1 << 20).count(b"\n")
+    assert 10 <= kept < 40
+    say(log, "again")
+    assert reader.read(1 << 20) == b"[%d lines before this one found nobody who takes them]\nagain\n" % (40 - kept)
+
+
+def test_a_line_longer_than_a_pipe_takes_at_once_is_whole_where_there_is_room(pipe):
+    reader, writer = pipe
+    say(Log(writer), "%s", "đ" * 10_000)
+    assert reader.read(1 << 20).decode() == "đ" * 10_000 + "\n"
+
+
+def test_a_log_whose_reader_has_gone_costs_nothing(pipe):
+    reader, writer = pipe
+    reader.close()
+    say(Log(writer), "nobody")
+
+
+def test_a_manager_that_does_not_listen_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("gocche.notify.PATIENCE_S", 0.01)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(str(tmp_path / "notify"))
+        others = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(8)]
+        for other in others:  # each may only send so much
+            other.setblocking(False)
+            with other, suppress(BlockingIOError):
+                while True:
+                    other.sendto(b"x", str(tmp_path / "notify"))
+        began = time.monotonic()
+        notify("WATCHDOG=1")
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_goes_away_ends_a_gateway_in_order_unless_it_was_told_to_stay(ignored):
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        stop = commands._stopping()
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_DFL:  # else it would end the tests
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.is_set() is not ignored
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
