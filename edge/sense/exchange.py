@@ -119,11 +119,41 @@ class _Known:
         if ask.size:
             self._last[terms.device] = ask, self._timer.mono_ms()
 
+    def owed(self, ask: Ask, terms: Terms, sent_ms: int, error: BadReply) -> _Owed | None:
+        """After silence, or noise that is no answer, it may come late; a damaged one has come: the line falls quiet."""
+        if error.reason == Reason.REFUSED:
+            return None
+        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self.late_ms(terms.device) // 2)
+        has_come = error.reason in _CAME and not error.came
+        late_ms = 0 if has_come else min(late_ms, LONGEST_OWED_MS)
+        answers = int(error.reason in {Reason.SILENCE, *_CAME} and not has_come)
+        return _Owed(ask, terms, sent_ms, sent_ms + late_ms, answers)
+
     def may_say_again(self, ask: Ask, terms: Terms) -> bool:
         """Tell whether its last answer, said once more by whoever repeats all on this line, could pass for this one."""
         last, heard_ms = self._last.get(terms.device, (ask, 0))
         alike = last.frame != ask.frame and last.size == ask.size > 0
         return alike and self._timer.mono_ms() - heard_ms < terms.settle_ms
+
+
+class _Looks:
+    """When a line was looked at, and so since when what came may lie there."""
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+        self._last_ms = self.heard_ms = 0
+
+    def begin(self) -> None:
+        """Nothing lies there now."""
+        self._last_ms = self.heard_ms = self._timer.mono_ms()
+
+    def again(self, patience_s: float) -> int:
+        """It was looked at with patience; return for how long (ms) nobody could, as the machine stood still."""
+        now = self._timer.mono_ms()
+        beyond_ms = now - self._last_ms - round(1000 * max(patience_s, 0))
+        stood_ms = beyond_ms if beyond_ms > STANDS_MS else 0
+        self._last_ms, self.heard_ms = now, now - stood_ms
+        return stood_ms
 
 
 class Exchange:
@@ -142,7 +172,7 @@ class Exchange:
         self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._last_ms = self._sent_ms = 0
-        self._looked_ms = self._heard_ms = 0  # when it was last known what had come, and when that came
+        self._looks = _Looks(timer)
         self._deaf = 0
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
@@ -178,7 +208,7 @@ class Exchange:
             ask = next(poll)
             if not ask.frame:  # before a question this is done anyway
                 self._line.drain()
-            self._looked_ms = self._heard_ms = self._timer.mono_ms()
+            self._looks.begin()
             while True:
                 try:
                     reply = self._asked(ask, terms)
@@ -257,17 +287,17 @@ class Exchange:
             self._pause(self._quiet_s)
             self._line.drain()
             self._line.write(ask.frame)
-            self._looked_ms = self._timer.mono_ms()
+            self._looks.begin()
         self._sent_ms = self._timer.mono_ms()
         try:
             answer = self._read(ask, terms)
         except BadReply as error:
             if ask.frame:
-                self._owe(ask, terms, error)
+                self._owed = self._known.owed(ask, terms, self._sent_ms, error)
             raise
         reply = Reply(answer)
         self._known.said(ask, terms)
-        reply.heard_ms = self._heard_ms
+        reply.heard_ms = self._looks.heard_ms
         return reply
 
     def _read(self, ask: Ask, terms: Terms) -> bytes:
@@ -289,22 +319,14 @@ class Exchange:
             more = self._line.read(wanted, patience_s) if patience_s > 0 else b""
             if self._stopped:
                 raise Stopped
-            stood_ms = self._stood_ms(patience_s)
-            end_ms, self._end_ms = end_ms + stood_ms, min(self._end_ms + stood_ms, self._last_ms)
+            stood_ms = self._looks.again(patience_s)
+            end_ms, self._end_ms = end_ms + stood_ms, self._end_ms + stood_ms
             if stood_ms and not ask.frame:  # nobody knows how old that is, and with it the date that it may tell
                 self._line.drain()
                 came = b""
                 continue
             came += more
             quiet = not more or len(came) > LONGEST_ANSWER + len(ask.frame)
-
-    def _stood_ms(self, patience_s: float) -> int:
-        """Note that the line was looked at; return for how long before that nobody could: the machine stood still."""
-        now = self._timer.mono_ms()
-        beyond_ms = now - self._looked_ms - round(1000 * max(patience_s, 0))
-        stood_ms = beyond_ms if beyond_ms > STANDS_MS else 0
-        self._looked_ms, self._heard_ms = now, now - stood_ms
-        return stood_ms
 
     def _found(self, ask: Ask, came: bytes, *, quiet: bool) -> bytes | int:
         """Return the whole answer in what came, or how many bytes to read next. Raises BadReply."""
@@ -329,16 +351,6 @@ class Exchange:
         return came[:end]
 
     # --- what may still come
-
-    def _owe(self, ask: Ask, terms: Terms, error: BadReply) -> None:
-        """After silence, or noise that is no answer, it may come late; a damaged one has come: the line falls quiet."""
-        if error.reason == Reason.REFUSED:
-            return
-        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self._known.late_ms(terms.device) // 2)
-        has_come = error.reason in _CAME and not error.came
-        late_ms = 0 if has_come else min(late_ms, LONGEST_OWED_MS)
-        owed = int(error.reason in {Reason.SILENCE, *_CAME} and not has_come)
-        self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + late_ms, owed)
 
     def _owes_beyond(self, end_ms: int) -> bool:
         return max(self._timer.mono_ms(), self._owed.until_ms if self._owed else 0) >= end_ms
