@@ -50,7 +50,7 @@ class _Incoming(io.RawIOBase):
         super().close()
 
 
-class Reply(http.client.HTTPResponse):
+class _Reply(http.client.HTTPResponse):
     """One that ends within the time-out that its socket has when it begins, and has at most MAX_REPLY bytes."""
 
     def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
@@ -59,11 +59,11 @@ class Reply(http.client.HTTPResponse):
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    response_class = Reply
+    response_class = _Reply
 
 
 class _TlsConnection(urllib3.connection.HTTPSConnection):
-    response_class = Reply
+    response_class = _Reply
 
 
 class _Pool(urllib3.HTTPConnectionPool):

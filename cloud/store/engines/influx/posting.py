@@ -1,94 +1,101 @@
-"""Requests whose reply is read later: a body is sent, and who sent it does something else until he wants the answer.
+"""Lines on their way to InfluxDB: sent at once, and their reply read when the sender wants it.
 
-The client library sends and waits in one call, at twice the CPU (docs/decisions/0039-ask-and-read-later.md). These are
-the standard library's connections with bounded replies, each kept for the next request; no redirect is followed.
+The client library sends and waits in one call, and takes five times the CPU for it
+(docs/decisions/0039-sent-now-and-read-later.md). No redirect is followed; a reply ends in time and in size.
 """
 
 from __future__ import annotations
 
 import gzip
-import http.client
+import socket
 import ssl
 from base64 import b64encode
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
+import httptools
 from urllib3.util import wait_for_read
 
-from cloud.store.engines.influx.bounded import Reply
+from cloud.clock import SystemClock
 
 if TYPE_CHECKING:
     from cloud.store.engines.influx.config import InfluxConfig
 
 WRITE = "/write"
-FAULTS = (OSError, http.client.HTTPException)  # what a connection may end with; TLS and time-outs are OSErrors
-
-
-class _Plain(http.client.HTTPConnection):
-    response_class = Reply
-
-
-class _Secret(http.client.HTTPSConnection):
-    response_class = Reply
+MAX_REPLY = 4 * 2**20  # bytes: that of a database has one line, a proxy's page some more
+GRACE_S = 1.0  # for reading what has come, however late somebody reads it
+_CHUNK = 65_536
+_PORTS = {"http": 80, "https": 443}
+_CLOCK = SystemClock()
+FAULTS = (OSError, httptools.HttpParserError)  # what a connection may end with; TLS and time-outs are OSErrors
 
 
 class Posting:
     """Connections for lines. Any thread may send; a request has a connection to itself until its reply is read.
 
-    Connecting, sending and the reply may each take `timeout_s`. Raises OSError for a certificate file that is none.
+    Connecting may take `timeout_s`, and so may sending and the reply. Raises OSError for a certificate file that is
+    none.
     """
 
     def __init__(self, config: InfluxConfig, secret: str) -> None:
         parts = urlsplit(config.url)
-        self._path = f"{parts.path.rstrip('/')}{WRITE}?db={config.database}&precision=ns"
-        self._headers = {"Content-Type": "text/plain; charset=utf-8"}
+        self._host = parts.hostname or ""
+        self._port = parts.port or _PORTS[parts.scheme]
+        self._tls = ssl.create_default_context(cafile=config.ca_file) if parts.scheme == "https" else None
+        self._target = f"{quote(parts.path.rstrip('/'), safe='/%')}{WRITE}?db={config.database}&precision=ns"
+        headers = {"Host": parts.netloc.rpartition("@")[2], "Content-Type": "text/plain; charset=utf-8"}
         if secret:
-            self._headers["Authorization"] = f"Basic {b64encode(secret.encode()).decode()}"
+            headers["Authorization"] = f"Basic {b64encode(secret.encode()).decode()}"
         self._gzip = config.gzip
         if self._gzip:
-            self._headers["Content-Encoding"] = "gzip"
+            headers["Content-Encoding"] = "gzip"
+        self._headers = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         self.timeout_s = config.timeout_s
-        self._where: dict[str, Any] = {"host": parts.hostname, "port": parts.port, "timeout": config.timeout_s}
-        self._kind: type[http.client.HTTPConnection] = _Plain
-        if parts.scheme == "https":
-            self._kind = _Secret
-            self._where["context"] = ssl.create_default_context(cafile=config.ca_file)
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[socket.socket] = []
         self._closed = False
 
     def send(self, body: str, policy: str = "") -> Sent:
         """Send lines, once, to a retention policy where one is named. Raises one of FAULTS."""
         data = gzip.compress(body.encode(), 1) if self._gzip else body.encode()
-        connection = self._connection()
+        target = f"{self._target}&rp={policy}" if policy else self._target
+        head = f"POST {target} HTTP/1.1\r\n{self._headers}Content-Length: {len(data)}\r\n\r\n"
+        sock = self._connection()
+        sent = Sent(self, sock)
         try:
             with suppress(BrokenPipeError):  # it did not want all of the body, and its reply says why
-                connection.request("POST", f"{self._path}&rp={policy}" if policy else self._path, data, self._headers)
+                sock.sendall(head.encode() + data)
         except FAULTS:
-            connection.close()
+            sent.drop()
             raise
-        return Sent(self, connection)
+        return sent
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self) -> socket.socket:
         """Return one that nobody uses: an idle one, unless its peer has left it."""
         while self._idle:
             with suppress(IndexError):  # another thread has just taken it
                 found = self._idle.pop()
-                if found.sock is not None and not wait_for_read(found.sock, 0):
-                    found.sock.settimeout(self.timeout_s)
+                if not wait_for_read(found, 0):
+                    found.settimeout(self.timeout_s)
                     return found
                 found.close()
-        return self._kind(**self._where)
+        sock = socket.create_connection((self._host, self._port), self.timeout_s)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock if self._tls is None else self._tls.wrap_socket(sock, server_hostname=self._host)
+        except FAULTS:
+            sock.close()
+            raise
 
-    def returned(self, connection: http.client.HTTPConnection) -> None:
+    def returned(self, sock: socket.socket) -> None:
         """Keep a connection for the next request."""
         if self._closed:
-            connection.close()
+            sock.close()
         else:
-            self._idle.append(connection)
+            self._idle.append(sock)
 
     def close(self) -> None:
-        """Let all go; what is on its way is let go with its reply."""
+        """Let all go; what is on its way goes with its reply."""
         self._closed = True
         while self._idle:
             with suppress(IndexError):
@@ -98,26 +105,80 @@ class Posting:
 class Sent:
     """A request on its way. Whoever has it reads its reply, or drops it."""
 
-    def __init__(self, posting: Posting, connection: http.client.HTTPConnection) -> None:
-        self._posting, self._connection = posting, connection
+    def __init__(self, posting: Posting, sock: socket.socket) -> None:
+        self._posting, self._sock = posting, sock
+        self._end_s = _CLOCK.monotonic() + posting.timeout_s
 
     def answered(self, within_s: float) -> bool:
-        """Tell whether a reply has begun, waiting so long for it; true, too, where none will come."""
-        sock = self._connection.sock
-        return sock is None or wait_for_read(sock, within_s)
+        """Tell whether a reply has begun, waiting so long for it; true, too, once its time is over."""
+        return wait_for_read(self._sock, within_s) or _CLOCK.monotonic() >= self._end_s
 
-    def reply(self) -> tuple[int, http.client.HTTPMessage, bytes]:
-        """Return status, headers and body once all of them are here. Raises one of FAULTS."""
+    def reply(self) -> Reply:
+        """Return the reply once all of it is here. Raises one of FAULTS."""
+        told = Reply()
+        parser, room = httptools.HttpResponseParser(told), MAX_REPLY
+        end_s = max(self._end_s, _CLOCK.monotonic() + GRACE_S)
         try:
-            self._connection.sock.settimeout(self._posting.timeout_s)
-            told = self._connection.getresponse()
-            body = told.read()
+            while not told.is_whole:
+                data = self._received(end_s)
+                room -= len(data)
+                if room < 0:
+                    raise OSError(f"the reply is larger than {MAX_REPLY} bytes")
+                if data:
+                    parser.feed_data(data)
+                else:
+                    told.on_end()
+            told.status = parser.get_status_code()
         except FAULTS:
             self.drop()
             raise
-        self._posting.returned(self._connection)
-        return told.status, told.headers, body
+        if told.lasts and parser.get_http_version() == "1.1":
+            self._posting.returned(self._sock)
+        else:
+            self.drop()
+        return told
+
+    def _received(self, end_s: float) -> bytes:
+        left_s = end_s - _CLOCK.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        return self._sock.recv(_CHUNK)
 
     def drop(self) -> None:
         """Let the connection go: nobody knows what became of the request."""
-        self._connection.close()
+        self._sock.close()
+
+
+class Reply:
+    """What was answered, as the parser tells it; the names of `headers` are in small letters."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.is_whole = self._has_head = False
+        self.lasts = True  # the connection, after this
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Know that all headers are here."""
+        self._has_head = True
+        self.lasts = "close" not in self.headers.get("connection", "").lower()
+
+    def on_body(self, part: bytes) -> None:
+        """Take a piece of the body."""
+        self.body += part
+
+    def on_message_complete(self) -> None:
+        """Know that all is here."""
+        self.is_whole = True
+
+    def on_end(self) -> None:
+        """Take the end of the connection for that of the body, where nothing else was to tell it, or raise OSError."""
+        if not self._has_head or self.headers.keys() & {"content-length", "transfer-encoding"}:
+            raise ConnectionError("it closes the connection and has not answered")
+        self.is_whole, self.lasts = True, False

@@ -104,15 +104,15 @@ class Server:
     def stored(self, sent: Sent) -> None:
         """Return once the lines of a request are stored. Raises Retry, or BodyRefused."""
         try:
-            status, headers, said = sent.reply()
+            reply = sent.reply()
         except FAULTS as error:
             raise self._away(WRITE, error) from error
-        if status == STORED:
+        if reply.status == STORED:
             self._faults.pop(WRITE, None)
-        elif 200 <= status < 300:
-            raise self._stranger(WRITE, f"{status} {_words(said)!r}")
+        elif 200 <= reply.status < 300:
+            raise self._stranger(WRITE, f"{reply.status} {_words(reply.body)!r}")
         else:
-            raise self._judge(WRITE, status, headers, said, has_body=True)
+            raise self._judge(WRITE, reply.status, reply.headers, reply.body, has_body=True)
 
     def results(self, statements: str) -> list[Result]:
         """Return the result of each InfluxQL statement; a failed one has an `error`."""
@@ -265,5 +265,5 @@ def _words(said: bytes | str) -> str:
 
 def _after_s(headers: Any) -> float:
     """Return Retry-After in seconds where the server says it as a number (RFC 9110 §10.2.3), else 5."""
-    told = str(headers.get("Retry-After", ""))
+    told = str(headers.get("retry-after", ""))
     return min(float(told), 3600.0) if told.isdigit() else 5.0
