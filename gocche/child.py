@@ -30,7 +30,7 @@ BACK_OFF_S = 0.25, 5.0  # first and longest pause before a restart
 STEADY_S = 5.0  # who lived so long starts again without a pause
 REMEMBERED = 20  # last lines of each child, for the message when everything has to end
 SILENT_S = 15.0  # without a beat a child is stuck
-FIRST_S = 60.0  # until it is ready, which may take long on a small machine
+FIRST_S, LONGEST_FIRST_S = 60.0, 960.0  # until it is ready: each time that it was not, it is given twice as long
 LAST_WORDS_S = 2.0  # from SIGABRT, which leaves its stacks in the log, to SIGKILL
 
 
@@ -81,6 +81,7 @@ class Life:
         self.last_words = ""  # of the life before
         self.said: deque[str] = deque(maxlen=REMEMBERED)
         self._ear = ear
+        self._first_s = FIRST_S
         self._aborted_at = 0.0
         self._stuck = ""  # what was said when it was ended for that
         self._farewell = ""  # what itself said of its end
@@ -153,6 +154,9 @@ class Life:
         silent_s = now - self.heard_at
         if not self._aborted_at:
             self._stuck = f"stuck: not heard for {silent_s:.0f} s"
+            if not self.ready:
+                self._first_s = min(2 * self._first_s, LONGEST_FIRST_S)
+                self._stuck = f"not ready after {silent_s:.0f} s; has {self._first_s:g} s the next time"
             log.say(self.child.name, f"{self._stuck}; ended, its stacks follow")
             self._aborted_at = now
             self.process.send_signal(signal.SIGABRT)
@@ -161,7 +165,7 @@ class Life:
 
     def beats(self, now: float) -> bool:
         """Tell whether the child lives and makes progress."""
-        patience_s = SILENT_S if self.ready else FIRST_S
+        patience_s = SILENT_S if self.ready else self._first_s
         return self.process is not None and (self._ear is None or now - self.heard_at <= patience_s)
 
     def ended(self) -> int | None:

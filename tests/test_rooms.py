@@ -23,7 +23,7 @@ from cloud.rooms import NICE, ROOMS, life
 from cloud.rooms.listener import listen, url
 from cloud.store import Retry, open_store
 from gocche import health
-from gocche.child import FIRST_S, SILENT_S, Child, Log
+from gocche.child import FIRST_S, LONGEST_FIRST_S, SILENT_S, Child, Log
 from gocche.child import Life as LifeOfChild
 from gocche.health import AT_ONCE, Desk, metrics, told
 from gocche.notify import Ear, notify
@@ -301,6 +301,40 @@ def test_a_room_that_takes_long_to_start_is_not_taken_for_stuck_when_it_is_ready
         one.process.kill()
         one.process.wait()
         one.bury(slow)
+        ear.close()
+
+
+def test_a_room_that_takes_longer_to_start_than_it_is_given_is_given_more_each_time(tmp_path: Path) -> None:
+    """On a slow card a room needs 90 s: ended after 60 and begun anew it would never be there."""
+    said, ear, now, begun = io.StringIO(), Ear(tmp_path / "ear"), 0.0, [0.0]
+    one = LifeOfChild(Child("room", ["sleep", "99"], beats=True), ear)
+    one.start(now, Log(said), tmp_path)
+    try:
+        while now - begun[-1] < 90:  # as long as it needs
+            one.hurry_up(now, Log(said))
+            if one._aborted_at:
+                assert one.process
+                one.process.wait(BOUND_S)
+                now += one.bury(now)
+                one.start(now, Log(said), tmp_path)
+                begun.append(now)
+            now += 1
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as room:
+            room.sendto(b"READY=1", str(ear.path))
+        one.hear(now)
+        assert one.ready
+        assert len(begun) == 2
+        assert "not ready after 61 s; has 120 s the next time" in said.getvalue()
+        one.ready = False
+        for _ in range(9):
+            one._aborted_at = 0.0
+            one.hurry_up(now + 10_000, Log(said))
+        assert f"has {LONGEST_FIRST_S:g} s the next time" in said.getvalue()
+    finally:
+        if one.process:
+            one.process.kill()
+            one.process.wait()
+        one.bury(now)
         ear.close()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import msgspec
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
     from cloud.alerts.intent import Grade
     from cloud.alerts.spans import Patience
+
+
+LONGEST_NAME = 64
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+What = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]  # it stands in a text message
+BEAT_S = 60.0  # a gateway is heard at least so often: its beat, its batches
 
 
 class Silence(msgspec.Struct, frozen=True):
@@ -94,12 +100,16 @@ def open_rules(tables: Iterable[dict[str, Any]], file: File = CLOUD_TOML) -> lis
     """Return the rules that the tables of a file describe. Raises ConfigError."""
     rules: list[Rule] = []
     for number, table in enumerate(tables, 1):
-        place = f"[[rule]] {number}" + (f" ({table['name']})" if isinstance(table.get("name"), str) else "")
+        place = f"[[rule]] {number}" + (f" ({_cut(table['name'])})" if isinstance(table.get("name"), str) else "")
         rule = _open(file, place, table)
         if rule.name in [other.name for other in rules]:
             raise ConfigError(file, f"{place} name", "name_taken", value=shown(rule.name))
         rules.append(rule)
     return rules
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…"
 
 
 def quantity_for(name: str) -> Quantity:
@@ -121,6 +131,13 @@ def check_what(**texts: str) -> None:
     for key, text in texts.items():
         if "confirm" in text.lower() or "xác nhận" in text.lower():
             raise Unfit(key, "claims_to_know", value=shown(text))
+
+
+def longer_than_a_beat(**spans_s: float) -> None:
+    """Raise Unfit for a silence, in seconds, that lies between any two messages of a gateway that is well."""
+    for key, span_s in spans_s.items():
+        if span_s <= BEAT_S:
+            raise Unfit(key, "shorter_than_a_beat", value=f"{span_s:g}", beat=f"{BEAT_S:g}", better=f"{3 * BEAT_S:g}")
 
 
 def _open(file: File, place: str, table: dict[str, Any]) -> Rule:

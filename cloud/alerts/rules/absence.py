@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
+from cloud.alerts.rules import DAY_MS, STAKES, Name, Silence, What, check_what, longer_than_a_beat, quantity_for
 from cloud.alerts.spans import BAD, GOOD, Patience
 from settings.finding import Unfit, shown
 from wire.quantities import Groups
@@ -27,7 +27,7 @@ SilenceSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "absence"; times in seconds. `quantity` to `gap_s` are for of = "service"."""
 
-    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal", min_length=1)]
+    name: Annotated[Name, msgspec.Meta(description="a name for this rule, in mails and the journal")]
     kind: Annotated[Literal["absence"], msgspec.Meta(description="which kind of rule")]
     of: Annotated[
         Literal["gateway", "service"],
@@ -45,8 +45,8 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Literal["", "fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = ""
-    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese", min_length=1)] = ""
-    what_en: Annotated[str, msgspec.Meta(description="what is said, in English", min_length=1)] = ""
+    what_vi: Annotated[What, msgspec.Meta(description="what is said, in Vietnamese")] = ""
+    what_en: Annotated[What, msgspec.Meta(description="what is said, in English")] = ""
 
 
 FORGET_MS = 30 * DAY_MS  # a gateway that is not heard for so long was taken down
@@ -67,6 +67,7 @@ class RULE:
         self.grade = STAKES[self.role]
         self.what = {"vi": config.what_vi or what_vi, "en": config.what_en or what_en}
         check_what(what_vi=config.what_vi, what_en=config.what_en)
+        longer_than_a_beat(after_s=config.after_s)
         self._config = config
         self._inside = _inside(config)
         of: Literal["gateway", "way_out"] = "gateway" if config.of == "gateway" else "way_out"

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
+from cloud.alerts.rules import DAY_MS, STAKES, Name, Silence, What, check_what, quantity_for
 from cloud.alerts.spans import BAD, GOOD, MIDDLE, Patience
 from settings.finding import Unfit
 
@@ -29,7 +29,7 @@ SomeSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "limit". Values are in the quantity's unit, times in seconds."""
 
-    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal", min_length=1)]
+    name: Annotated[Name, msgspec.Meta(description="a name for this rule, in mails and the journal")]
     kind: Annotated[Literal["limit"], msgspec.Meta(description="which kind of rule")]
     quantity: Annotated[str, msgspec.Meta(description="the quantity that it watches")]
     over: Annotated[float | None, msgspec.Meta(description="above this it counts")] = None
@@ -46,8 +46,8 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Literal["fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = "fire-watch"
-    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese", min_length=1)] = "nghi có khói"
-    what_en: Annotated[str, msgspec.Meta(description="what is said, in English", min_length=1)] = "suspected smoke"
+    what_vi: Annotated[What, msgspec.Meta(description="what is said, in Vietnamese")] = "nghi có khói"
+    what_en: Annotated[What, msgspec.Meta(description="what is said, in English")] = "suspected smoke"
 
 
 class RULE:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cloud.alerts.rules import DAY_MS, STAKES, Silence, check_what, quantity_for
+from cloud.alerts.rules import DAY_MS, STAKES, Name, Silence, What, check_what, longer_than_a_beat, quantity_for
 from cloud.alerts.spans import MIDDLE, Patience
 from settings.finding import Unfit
 
@@ -24,7 +24,7 @@ STUCK_S = 86_400.0
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[rule]]` with kind = "sensor"; times in seconds."""
 
-    name: Annotated[str, msgspec.Meta(description="a name for this rule, in mails and the journal", min_length=1)]
+    name: Annotated[Name, msgspec.Meta(description="a name for this rule, in mails and the journal")]
     kind: Annotated[Literal["sensor"], msgspec.Meta(description="which kind of rule")]
     quantity: Annotated[str, msgspec.Meta(description="the quantity whose sensors are guarded")]
     after_s: Annotated[
@@ -39,8 +39,8 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Literal["fire-watch", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = "operator"
-    what_vi: Annotated[str, msgspec.Meta(description="what is said, in Vietnamese", min_length=1)] = "mất canh đo"
-    what_en: Annotated[str, msgspec.Meta(description="what is said, in English", min_length=1)] = "protection off"
+    what_vi: Annotated[What, msgspec.Meta(description="what is said, in Vietnamese")] = "mất canh đo"
+    what_en: Annotated[What, msgspec.Meta(description="what is said, in English")] = "protection off"
 
 
 class RULE:
@@ -54,6 +54,7 @@ class RULE:
         if codes and config.stuck_s:
             raise Unfit("stuck_s", "code_that_stays", value=f"{config.stuck_s:g}", quantity=config.quantity)
         check_what(what_vi=config.what_vi, what_en=config.what_en)
+        longer_than_a_beat(after_s=config.after_s)
         stuck_s = config.stuck_s if config.stuck_s is not None else STUCK_S * (not codes)
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
         self.what = {"vi": config.what_vi, "en": config.what_en}
