@@ -99,6 +99,7 @@ def _cloud(add: _Add) -> None:
     add("--check", action="store_true")
     add("--try", action="store_true", dest="tried")
     add("--http-fd", type=int).help = argparse.SUPPRESS  # the socket that the supervisor holds
+    add("--near").help = argparse.SUPPRESS  # the pages of `gocche up`
 
 
 def _of_the_server(add: _Add) -> None:

@@ -106,6 +106,8 @@ def _cloud_config(options: argparse.Namespace, *, running: bool = True) -> Cloud
             host, port = address(given)
             table = msgspec.structs.replace(getattr(config, name), host=host, port=port)
             config = msgspec.structs.replace(config, **{name: table})
+    if (near := getattr(options, "near", None)) and not config.http.public_url:
+        config = msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, public_url=near))
     return config
 
 

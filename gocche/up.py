@@ -129,6 +129,7 @@ def commands(
     """Return the children, in the order of starting."""
     ports = folder / "ports"
     staff = Address(*listeners["staff"].getsockname()[:2])  # where the page of a blank tag leads
+    near = f"http://{Address(*listeners['pages'].getsockname()[:2]).near}"  # what a tag says that is printed here
     half = ["--data", str(folder), "--broker", str(broker)]
     return [
         Child(
@@ -137,7 +138,7 @@ def commands(
             lambda: all((ports / name).is_symlink() for name in PORTS),
         ),
         Child("broker", [*GOCCHE, "broker", "--listen", str(broker)], lambda: _answers(broker)),
-        *rooms(["--config", str(config / "cloud.toml"), *half, "--staff", str(staff)], listeners),
+        *rooms(["--config", str(config / "cloud.toml"), *half, "--staff", str(staff), "--near", near], listeners),
         Child(
             "agent",
             [*GOCCHE, "agent", "--config", str(config / "devices.toml"), *half],

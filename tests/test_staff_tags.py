@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from cloud.labels.verify import verify
 from cloud.registry import codes
-from cloud.registry.kinds import Tag
+from cloud.registry.kinds import Tag, Tree
 from cloud.rooms.label_writer import FORMS
 from cloud.staff import tags
 from tests.staffroom import StaffWorld
@@ -52,6 +54,24 @@ def test_codes_are_minted_printed_read_back_and_printed_again(world: StaffWorld,
     assert f'value="{TREE}"' in browser.get(f"/the?ma={TREE}").text
 
 
+def test_living_trees_of_a_zone_without_a_tag_are_printed_in_portions(
+    world: StaffWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = {one.code: one for one in world.shelf.rows("tree") if isinstance(one, Tree)}
+    with world.shelf.act("test", "one dead, one with a tag") as draft:
+        draft.put([replace(trees["9XJ6DC"], state="dead"), Tag(code="7K3MZ6", state="bound", tree="C0HV26")])
+    monkeypatch.setattr(tags, "MOST", 1)
+    browser = world.visitor("editor")
+    offered = re.findall(r'<option value="(\w+ \d+)">([^<]+)', browser.get("/the").text)
+    assert [asked for asked, _ in offered] == ["z02 0", "z01 0", "z01 1"]
+    assert "cây 2–2 trong 2" in offered[2][1]
+    read = []
+    for asked, _ in offered:
+        (tmp_path / "zone.pdf").write_bytes(browser.post("/the/to", zone=asked, form="4x5").content)
+        read += verify(tmp_path / "zone.pdf", "https://goc.che.example").codes
+    assert read == ["EQ5R7X", TREE, "4TN8WJ"]
+
+
 @pytest.mark.parametrize(
     ("path", "fields", "words"),
     [
@@ -60,6 +80,7 @@ def test_codes_are_minted_printed_read_back_and_printed_again(world: StaffWorld,
         ("/the/tao", {"count": "mười"}, "từ 1 đến 500"),
         ("/the/to", {"batch": "không có", "form": "3x4"}, "Không có thẻ nào để in"),
         ("/the/to", {"code": "7K3MQ2", "form": "3x4"}, "Không có thẻ nào để in"),
+        ("/the/to", {"zone": "z09 0", "form": "3x4"}, "Không có thẻ nào để in"),
         ("/the/to", {"code": TREE, "form": "9x9"}, "Không có thẻ nào để in"),
         ("/the/to", {"code": TREE, "form": "3x4", "skip": "99"}, "Không có thẻ nào để in"),
     ],

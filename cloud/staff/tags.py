@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from cloud.registry import codes
-from cloud.registry.kinds import Tag
+from cloud.registry.kinds import Tag, Tree, Zone
 from cloud.registry.mint import mint, taken
 from cloud.staff.uploads import MIB, Limit, read_aside
 
@@ -48,6 +48,16 @@ class Batch(NamedTuple):
     states: list[tuple[str, int]]
 
 
+class Portion(NamedTuple):
+    """Trees of a zone that a sheet can hold, named as the form asks for them: the first of them is number `first`."""
+
+    asked: str
+    zone: str
+    first: int
+    trees: list[str]
+    of: int
+
+
 def screen(visit: Visit) -> Response:
     """What was minted, and what can be printed."""
     return _page(visit)
@@ -66,13 +76,20 @@ def mint_some(visit: Visit) -> Response:
 
 
 def sheet(visit: Visit) -> Response:
-    """A PDF of a batch, or of one code; what was blank is printed from then on."""
-    form, skip, batch = visit.given("form"), _whole(visit.given("skip")), visit.given("batch")
+    """A PDF of a batch, of the trees of a zone or of one code; what was blank is printed from then on."""
+    form, skip, batch, zone = (
+        visit.given("form"),
+        _whole(visit.given("skip")),
+        visit.given("batch"),
+        visit.given("zone"),
+    )
     with visit.staff.shelf.book() as book:
         known = taken(book)
     one = codes.normalise(visit.given("code"))
     tags = [tag for tag in _tags(visit) if (tag.code == one if one else tag.batch == batch and tag.state != "retired")]
     wanted = [one] if one and one in known else [tag.code for tag in tags]
+    if zone:
+        tags, wanted = [], next((part.trees for part in _portions(visit) if part.asked == zone), [])
     if form not in FORMS or not 1 <= len(wanted) <= MOST or not 0 <= skip < 20:
         return _page(visit, why=visit.s.say("tags.nothing", most=MOST), status=422)
     if find_spec("reportlab") is None:
@@ -81,9 +98,9 @@ def sheet(visit: Visit) -> Response:
     drawn = msgspec.msgpack.decode(read_aside("cloud.rooms.label_writer", "labels", order, WRITER), type=Drawn)
     if not drawn.pdf:
         return _page(visit, why=visit.s.one(drawn.why_vi, drawn.why_en), status=422)
-    with visit.staff.shelf.act(visit.who, f"labels {one or batch}") as draft:
+    with visit.staff.shelf.act(visit.who, f"labels {zone or one or batch}") as draft:
         draft.put([replace(tag, state="printed") for tag in tags if tag.state == "blank"])
-    name = f'attachment; filename="gocche-the-{one or "lo"}.pdf"'
+    name = f'attachment; filename="gocche-the-{one or ("khu" if zone else "lo")}.pdf"'
     return Response(drawn.pdf, headers={"Content-Disposition": name}, media_type="application/pdf")
 
 
@@ -98,8 +115,30 @@ def _page(visit: Visit, *, why: str = "", status: int = 200) -> Response:
     ]
     return visit.page(
         "tags.html", status=status, why=why, batches=batches[:BATCHES], forms=FORMS, most=MOST,
+        portions=_portions(visit),
         code=visit.asked("ma")[:20], today=visit.staff.shelf.today.isoformat(), may_write=visit.may("tags mint"),
     )  # fmt: skip
+
+
+def _portions(visit: Visit) -> list[Portion]:
+    """Return the trees that their own code stands for: alive, and without a tag that was bound to them in the field."""
+    bound = {tag.tree for tag in _tags(visit) if tag.state == "bound"}
+    of: dict[str, list[str]] = {}
+    for tree in visit.staff.shelf.rows("tree"):
+        if isinstance(tree, Tree) and tree.state == "alive" and tree.code not in bound:
+            of.setdefault(tree.zone, []).append(tree.code)
+    zones = [one for one in visit.staff.shelf.rows("zone") if isinstance(one, Zone) and one.code in of]
+    return [
+        Portion(
+            f"{zone.code} {start}",
+            visit.s.name(zone),
+            start + 1,
+            of[zone.code][start : start + MOST],
+            len(of[zone.code]),
+        )
+        for zone in zones
+        for start in range(0, len(of[zone.code]), MOST)
+    ]
 
 
 def _tags(visit: Visit) -> list[Tag]:
