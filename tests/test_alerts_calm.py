@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from cloud.alerts.engine import CALM_S
-from tests.rules.garden import EPOCH, SMOKE, Bench, batch
-from wire.excerpt import excerpt_of
+from tests.build import packet
+from tests.rules.garden import EPOCH, SMOKE, START_MS, Bench, batch
+from wire.excerpt import decode_excerpt, excerpt_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,3 +97,74 @@ def test_what_one_gateway_sends_in_a_row_is_one_judgement_and_two_gateways_are_t
     bench.step()
     told = sorted((one.gateway, one.since_ms, one.bad_ms) for one in bench.alerts.incidents())
     assert told == [(gateway, bench.at(0), bench.at(240)) for gateway in ("sg-01", "sg-02")]
+
+
+SEEDS = 2
+SENSOR = {"name": "watch", "kind": "sensor", "quantity": "pm2_5", "after_s": 600, "stuck_s": 1_200, "clear_s": 60}
+QUICK = SMOKE | {"persist_s": 40, "clear_s": 60}
+
+
+def stream(chance: random.Random) -> Iterator[tuple[int, bytes]]:
+    """Yield seconds and messages of a day with smoke in it: rows vary, some come late, again, or by a wrong clock."""
+    first, level, held, late = 1, 10.0, list[tuple[int, bytes]](), list[tuple[int, bytes]]()
+    for minute in range(60):
+        rows = chance.choice((1, 2, 6, 6, 6))
+        if chance.random() < 0.2:
+            level = chance.choice((10.0, 10.0, 30.0, 80.0))
+        values = [round(level + chance.choice((0.0, chance.random())), 1) for _ in range(rows)]
+        off_ms = chance.choice((0, 0, 0, 0, 0, -7_200_000, 1_800_000)) if chance.random() < 0.2 else 0
+        said = packet(
+            epoch=EPOCH,
+            first=first,
+            rows=[{"smoke-1": {"pm2_5": value}} for value in values],
+            start_ms=START_MS + 60_000 * minute + off_ms,
+            step_ms=chance.choice((10_000, 10_000, 10_000, -10_000)),
+            uptime_ms=60_000 * (minute + 2),
+        )
+        first += rows
+        (late if chance.random() < 0.3 else held).append((60 * (minute + 1), said))
+        if minute > 30 and late and chance.random() < 0.7:  # a backlog, in some order
+            held.append(late.pop(chance.choice((0, 0, 0, -1))))
+        while held and chance.random() < 0.8:
+            at = chance.choice((0, -1, chance.randrange(len(held))))
+            again = held[at]
+            if chance.random() < 0.9:
+                del held[at]
+            yield max(60 * (minute + 1), again[0]), again[1]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_what_stays_packed_is_judged_as_its_points_are(tmp_path: Path, seed: int) -> None:
+    """The same messages to two rooms, of which one unpacks them all: the same journal, pace and sensor."""
+    rooms, lanes, simple = [], [], 0
+    for unpacks in (False, True):
+        (tmp_path / str(unpacks)).mkdir()
+        room = Bench(tmp_path / str(unpacks), [QUICK, SENSOR], None, tells=False)
+        room.alerts.step()
+        for at_s, message in stream(random.Random(seed)):
+            room.clock.advance(max(0.0, (room.at(at_s) - room.clock.utc_ms()) / 1000))
+            said = decode_excerpt("sg-01", message, room.alerts._judge.followed)
+            if unpacks:
+                said = msgspec.structs.replace(said, points=said.unpacked(), packed={})
+            room.alerts.offer(said, room.clock.utc_ms())
+            if at_s % 120:
+                continue
+            room.step()
+            state = room.alerts._progress.series("smoke", "sg-01", "smoke-1")
+            simple += bool(state.live.packed or state.late.packed)
+        room.step()
+        room.restart()
+        room.alerts.step()
+        state = room.alerts._progress.series("smoke", "sg-01", "smoke-1")
+        sensor = room.alerts._progress.sensor("sg-01", "smoke-1", "pm2_5")
+        room.close()
+        with closing(sqlite3.connect(room.path)) as db:
+            journal = db.execute("SELECT at_ms, incident, event, what, inputs FROM journal").fetchall()
+            ranges = db.execute("SELECT first, past FROM processed ORDER BY first").fetchall()
+        lanes += [state.live.points, state.late.points]
+        rooms.append((journal, ranges, state.newest_ms, state.intervals, state.look_ms, sensor))
+    assert simple, "something was passed by as it came"
+    assert rooms[0] == rooms[1]
+    for packed, points in (lanes[0::2], lanes[1::2]):
+        assert points
+        assert packed[-len(points) :] == points, "as much is kept, or a stretch more"

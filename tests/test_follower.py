@@ -75,7 +75,7 @@ def test_a_batch_is_passed_on_and_damaged_bytes_are_not() -> None:
         follower.step(Arrival("sg-01", "up", payload, START_MS, False))
     assert [batch.n for batch in told.batches] == [2]
     followed = {("soil-1", quantity) for quantity in SOIL} - {("soil-1", "soil_ec")}
-    assert set(told.batches[0].points) == followed, "what nobody follows is not decoded"
+    assert set(told.batches[0].unpacked()) == followed, "what nobody follows is not decoded"
     assert told.who == [("sg-01", START_MS)]
 
 

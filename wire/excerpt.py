@@ -6,7 +6,7 @@ What is read is checked as the codec does; what is passed over is not, so this m
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from wire.reading import Reason
 from wire.topics import CHANNEL
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
     from wire.batch import Batch, Gap, Identity
 
@@ -27,9 +27,30 @@ UNCERTAINTY = "clock_uncertainty"
 _REASONS = frozenset(int(reason) for reason in Reason)
 
 
+class Stretch(msgspec.Struct, frozen=True, gc=False):
+    """Several points of one series, each later than the one before: their values, and the rest as it was sent."""
+
+    first_ms: int
+    last_ms: int
+    paces_ms: list[int]  # from each to the next
+    first: int
+    seqs: list[int]  # offsets from `first`, as deltas
+    values: list[float]
+
+    def points(self) -> list[Point]:
+        """Return the points."""
+        seqs = islice(accumulate(self.seqs, initial=self.first), 1, None)
+        return list(zip(self.time_ms(), seqs, self.values, strict=True))
+
+    def time_ms(self) -> Iterable[int]:
+        """Return the times of the points."""
+        return accumulate(self.paces_ms, initial=self.first_ms)
+
+
 class Excerpt(msgspec.Struct, frozen=True, gc=False):
     """The followed values of one batch: (channel, quantity) → points in order of rows, none where all are absent.
 
+    Several rows that all have a value, in order of time, as nearly always, are a stretch in `packed` instead.
     Times are UTC where the batch has an `offset_ms`, else monotonic; `newest_ms` is that of the newest row, 0 for none.
     """
 
@@ -41,6 +62,11 @@ class Excerpt(msgspec.Struct, frozen=True, gc=False):
     offset_ms: int | None
     newest_ms: int
     points: dict[tuple[str, str], list[Point]]
+    packed: dict[tuple[str, str], Stretch] = {}
+
+    def unpacked(self) -> dict[tuple[str, str], list[Point]]:
+        """Return all points."""
+        return self.points | {key: stretch.points() for key, stretch in self.packed.items()}
 
 
 class _Column(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -133,78 +159,116 @@ def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, followe
     shift_ms, newest_ms = body.start_ms + (envelope.offset_ms or 0), 0
     earliest_ms = -codec.MAX_SEQ if envelope.offset_ms is None else codec.EARLIEST_MS
     points: dict[tuple[str, str], list[Point]] = {}
+    packed: dict[tuple[str, str], Stretch] = {}
     seen: set[str] = set()
     for series in body.series:
         wanted = [column for column in series.columns if column.quantity in followed]
         if not wanted:
             continue
         channel = series.channel
-        seqs, times, low_ms, high_ms = _rows(identity, series, shift_ms)
-        if channel in seen or low_ms < earliest_ms:
+        rows = _rows(identity, series, shift_ms)
+        if channel in seen or rows.low_ms < earliest_ms:
             raise Rejected(identity, f"channel {channel} stands twice in the table of series, or before 2020")
         seen.add(channel)
-        newest_ms = max(newest_ms, high_ms)
+        newest_ms = max(newest_ms, rows.high_ms)
         for column in wanted:
             known = _followed(channel, column.quantity)
             if known is None:
                 raise Rejected(identity, f"channel {channel[: codec.MAX_NAME]!r} is not [a-z0-9-]{{1,32}}")
-            if known.key in points:
+            key = known.key
+            if key in points or key in packed:
                 raise Rejected(identity, f"channel {channel}: a quantity stands twice")
-            points[known.key] = _points(identity, known, column, seqs, times)
+            values = _values(identity, known, column)
+            if column.absent:
+                points[key] = _present(identity, known, column, rows, values)
+            elif len(values) != len(rows.seqs):
+                raise _not_one_each(identity, known)
+            elif rows.rises:
+                packed[key] = Stretch(rows.low_ms, rows.high_ms, rows.paces_ms, rows.first, rows.seqs, values)
+            else:
+                points[key] = rows.points(values)
         if uncertainty is not None and UNCERTAINTY in followed:
-            points[channel, UNCERTAINTY] = [(ms, seq, uncertainty) for ms, seq in zip(times, seqs, strict=True)]
+            points[channel, UNCERTAINTY] = rows.points([uncertainty] * len(rows.seqs))
     boot = envelope.boot.hex()
-    return Excerpt(gateway, *identity, boot, envelope.offset_ms, newest_ms, points)
+    return Excerpt(gateway, *identity, boot, envelope.offset_ms, newest_ms, points, packed)
 
 
-def _rows(identity: Identity, series: _Series, shift_ms: int) -> tuple[list[int], list[int], int, int]:
-    """Return the sequence numbers and times of a series, and the earliest and the latest time."""
+class _Rows(msgspec.Struct, frozen=True, gc=False):
+    """The rows of a series: their numbers from `first` as deltas, and when they were.
+
+    `rises` tells that there are several, each later than the one before; only then are there paces.
+    """
+
+    first: int
+    seqs: list[int]
+    start_ms: int
+    times: list[int]  # from the start, as deltas of deltas
+    low_ms: int
+    high_ms: int
+    rises: bool = False
+    paces_ms: list[int] = []
+
+    def points(self, values: list[float]) -> list[Point]:
+        """Return a point a row."""
+        if len(self.seqs) == 1:
+            return [(self.low_ms, self.first + self.seqs[0], values[0])]
+        times = islice(accumulate(accumulate(self.times), initial=self.start_ms), 1, None)
+        seqs = islice(accumulate(self.seqs, initial=self.first), 1, None)
+        return list(zip(times, seqs, values, strict=True))
+
+
+def _rows(identity: Identity, series: _Series, shift_ms: int) -> _Rows:
+    """Return the rows of a series, whose numbers are those of the envelope."""
     _, first, n = identity
-    rows = len(series.seqs)
-    if not rows or len(series.times) != rows:
-        what = f"channel {series.channel[: codec.MAX_NAME]!r}: {rows} rows, {len(series.times)} times"
+    seqs, times = series.seqs, series.times
+    if not seqs or len(times) != len(seqs):
+        what = f"channel {series.channel[: codec.MAX_NAME]!r}: {len(seqs)} rows, {len(times)} times"
         raise Rejected(identity, what)
-    if rows == 1:
-        low, at_ms = first + series.seqs[0], shift_ms + series.times[0]
-        seqs, times, high, low_ms, high_ms = [low], [at_ms], low, at_ms, at_ms
+    if min(seqs) >= 0:  # in order, as nearly always
+        low, high = seqs[0], sum(seqs)
     else:
-        paces = list(accumulate(series.times))
-        seqs = list(accumulate(series.seqs, initial=first))
-        times = list(accumulate(paces, initial=shift_ms))
-        del seqs[0], times[0]
-        if min(paces) >= 0 <= min(series.seqs):  # in order, as nearly always
-            low, high, low_ms, high_ms = seqs[0], seqs[-1], times[0], times[-1]
-        else:
-            low, high, low_ms, high_ms = min(seqs), max(seqs), min(times), max(times)
-    if low < first or high >= first + n:
+        offsets = list(accumulate(seqs))
+        low, high = min(offsets), max(offsets)
+    if low < 0 or high >= n:
         raise Rejected(identity, "the rows are not the sequence numbers of the envelope, each once")
-    return seqs, times, low_ms, high_ms
+    if len(seqs) == 1:
+        at_ms = shift_ms + times[0]
+        return _Rows(first, seqs, shift_ms, times, at_ms, at_ms)
+    paces = list(accumulate(times))
+    low_ms = shift_ms + paces.pop(0)
+    if min(paces) > 0:
+        return _Rows(first, seqs, shift_ms, times, low_ms, low_ms + sum(paces), rises=True, paces_ms=paces)
+    all_ms = list(accumulate(paces, initial=low_ms))
+    return _Rows(first, seqs, shift_ms, times, min(all_ms), max(all_ms))
 
 
-def _points(identity: Identity, known: _Followed, column: _Column, seqs: list[int], times: list[int]) -> list[Point]:
-    """Return the points of a column whose rows are known."""
-    (channel, quantity), numbers = known
+def _values(identity: Identity, known: _Followed, column: _Column) -> list[float]:
+    """Return the values of a column."""
     deltas = _integers(column.deltas)
     try:
-        if len(deltas) == len(seqs) == 1 and not column.absent:
-            return [(times[0], seqs[0], numbers[deltas[0]])]
-        values = list(map(numbers.__getitem__, accumulate(deltas)))
+        if len(deltas) == 1:
+            return [known.numbers[deltas[0]]]
+        return list(map(known.numbers.__getitem__, accumulate(deltas)))
     except KeyError as error:
+        channel, quantity = known.key
         raise Rejected(identity, f"channel {channel}: {quantity} has {error.args[0]} out of its range") from error
-    if column.absent:
-        there = _present(identity, channel, column, len(seqs))
-        seqs, times = [seqs[row] for row in there], [times[row] for row in there]
-    if len(values) != len(seqs):
-        raise Rejected(identity, f"channel {channel}: {quantity} has not one value or reason a row")
-    return list(zip(times, seqs, values, strict=True))
 
 
-def _present(identity: Identity, channel: str, column: _Column, rows: int) -> list[int]:
-    """Return the rows that have a value."""
+def _not_one_each(identity: Identity, known: _Followed) -> Rejected:
+    channel, quantity = known.key
+    return Rejected(identity, f"channel {channel}: {quantity} has not one value or reason a row")
+
+
+def _present(identity: Identity, known: _Followed, column: _Column, rows: _Rows, values: list[float]) -> list[Point]:
+    """Return the points of the rows that have a value."""
     absent = column.absent
     gone = absent[::2]
     rising = all(before < after for before, after in zip([-1, *gone], gone, strict=False))
-    if len(absent) % 2 or not rising or gone[-1] >= rows or not _REASONS.issuperset(absent[1::2]):
-        raise Rejected(identity, f"channel {channel}: {column.quantity} has impossible reasons")
+    count = len(rows.seqs)
+    if len(absent) % 2 or not rising or gone[-1] >= count or not _REASONS.issuperset(absent[1::2]):
+        raise Rejected(identity, f"channel {known.key[0]}: {column.quantity} has impossible reasons")
+    if len(values) + len(gone) != count:
+        raise _not_one_each(identity, known)
     missing = set(gone)
-    return [row for row in range(rows) if row not in missing]
+    there = (point for row, point in enumerate(rows.points([0.0] * count)) if row not in missing)
+    return [(ms, seq, value) for (ms, seq, _), value in zip(there, values, strict=True)]

@@ -142,7 +142,7 @@ class Alerts:
     def offer(self, batch: Excerpt | Batch, arrival_ms: int) -> None:
         """Take a batch from the stream; never blocks. What finds no room is brought by the ledger."""
         self._ear.hear(batch.gateway, arrival_ms)
-        if batch.points if isinstance(batch, Excerpt) else batch.blocks:
+        if (batch.points or batch.packed) if isinstance(batch, Excerpt) else batch.blocks:
             calm = isinstance(batch, Excerpt) and self._judge.is_calm(batch)
             self._intake.offer(Arrived(batch, calm))
             if self._intake.full or not calm:

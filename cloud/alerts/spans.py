@@ -8,12 +8,14 @@ does not matter within it. What is older than the window is folded into one `Tra
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from operator import itemgetter, lt
 
 import msgspec
 from msgspec.structs import replace
+
+from wire.excerpt import Stretch
 
 BAD, MIDDLE, GOOD = 1, 0, -1
 MAX_POINTS = 2_000  # a flood of readings folds early instead of growing the state
@@ -74,11 +76,53 @@ class Lane(msgspec.Struct, frozen=True):
     points: list[Point] = []
     guessed: list[int] = []  # sequence numbers of points whose time is a guess: the dated reading takes their place
     stirred: bool = True  # False: `base` is quiet and no point is BAD, so there is nothing to scan
+    packed: list[Stretch] = []  # after all points, none of it BAD, while not stirred
 
     @property
     def calm(self) -> bool:
         """Whether nothing goes on in it."""
         return not self.stirred or (not self.points and self.base.phase == "quiet")
+
+    def unpacked(self) -> Lane:
+        """Return the lane with all that it holds in `points`: the very same where it is so."""
+        if not self.packed:
+            return self
+        return replace(self, points=self.points + [p for stretch in self.packed for p in stretch.points()], packed=[])
+
+
+def passed(lane: Lane, stretches: Sequence[Stretch], horizon_ms: int) -> Lane | None:
+    """Return a quiet lane with what came after all in it and is not BAD; None where that is not so simple.
+
+    What is wholly older than the horizon is folded into the base.
+    """
+    points, packed = lane.points, lane.packed
+    newest_ms = packed[-1].last_ms if packed else points[-1][0] if points else lane.base_ms
+    size = len(points)
+    if lane.stirred or lane.guessed:
+        return None
+    for stretch in stretches:
+        if stretch.first_ms <= newest_ms:
+            return None
+        newest_ms = stretch.last_ms
+    packed = [*packed, *stretches]
+    for stretch in packed:
+        size += len(stretch.values)
+    if size > MAX_POINTS:
+        return None
+    folded_ms = 0
+    if points and points[0][0] < horizon_ms:
+        old = bisect_left(points, (horizon_ms,))
+        folded_ms, points = points[old - 1][0], points[old:]
+    if not points:
+        old = 0
+        while packed[old].last_ms < horizon_ms:
+            old += 1
+        if old:
+            folded_ms, packed = packed[old - 1].last_ms, packed[old:]
+    if not folded_ms:
+        return Lane(lane.base, lane.base_ms, points, lane.guessed, stirred=False, packed=packed)
+    base = replace(lane.base, last_ms=folded_ms)
+    return Lane(base, max(lane.base_ms, folded_ms), points, lane.guessed, stirred=False, packed=packed)
 
 
 def ordered(points: list[Point]) -> list[Point]:

@@ -31,6 +31,13 @@ def _rows(chance: random.Random, n: int) -> list[dict[str, dict[str, float | Rea
     ]
 
 
+def _unpacked(said):
+    for stretch in said.packed.values():
+        points = stretch.points()
+        assert (stretch.first_ms, stretch.last_ms) == (points[0][0], points[-1][0])
+    return msgspec.structs.replace(said, points=said.unpacked(), packed={})
+
+
 @pytest.mark.parametrize("how", [{}, {"dated": False, "source": Source.NONE}, {"source": Source.BOUNDED}])
 @pytest.mark.parametrize("n", [1, 6, 60])
 def test_an_excerpt_holds_what_the_codec_reads(n, how):
@@ -39,7 +46,9 @@ def test_an_excerpt_holds_what_the_codec_reads(n, how):
     assert isinstance(batch, Batch)
     blocks = [block for block in batch.blocks if FOLLOWED.intersection(block.quantities) - {"clock_uncertainty"}]
     of = excerpt_of(msgspec.structs.replace(batch, blocks=blocks), FOLLOWED)
-    assert decode_excerpt("sg-01", message, FOLLOWED) == of
+    said = decode_excerpt("sg-01", message, FOLLOWED)
+    assert _unpacked(said) == of
+    assert bool(said.packed) == (n > 1), "a stretch, unless it is one row"
     assert of.points["air-1", "air_humidity"][0] == (batch.blocks[1].times_ms[0], 8, 80.5)
 
 
@@ -67,7 +76,7 @@ def test_what_the_codec_refuses_of_what_is_followed_is_no_excerpt():
                     decode_excerpt("sg-01", message, QUANTITIES)
                 told["refused"] += 1
             continue
-        assert decode_excerpt("sg-01", message, QUANTITIES) == excerpt_of(batch, QUANTITIES)
+        assert _unpacked(decode_excerpt("sg-01", message, QUANTITIES)) == excerpt_of(batch, QUANTITIES)
         told["same"] += 1
     assert min(told.values()) > 100
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from cloud.alerts.spans import Point
 from cloud.store.intervals import Intervals
 from wire.codec import EARLIEST_MS, FUTURE_MS
+from wire.excerpt import Stretch
 from wire.quantities import QUANTITIES
 from wire.topics import CHANNEL
 
@@ -30,7 +31,10 @@ MOST_UNSTORED = 64  # of one status
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """Readings of one range of sequence numbers, dated: (channel, quantity) → points."""
+    """Readings of one range of sequence numbers, dated: (channel, quantity) → points.
+
+    Stretches are of calm batches alone, in the order in which they came; no key has both.
+    """
 
     gateway: str
     epoch: str
@@ -40,6 +44,7 @@ class Evidence(msgspec.Struct, frozen=True):
     undated: bool = False
     unstored: bool = False  # told by a gateway that could not keep them: without numbers, and stored some day perhaps
     calm: bool = False  # no rule calls any of it bad, as somebody has looked already
+    packed: dict[tuple[str, str], list[Stretch]] = {}
 
 
 def runs(found: Iterable[Evidence]) -> Iterator[Evidence]:
@@ -64,10 +69,21 @@ def _joined(run: Sequence[Evidence]) -> Evidence:
     if len(run) == 1:
         return run[0]
     points: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    packed: dict[tuple[str, str], list[Stretch]] = defaultdict(list)
     for one in run:
         for key, found in one.points.items():
             points[key] += found
-    return replace(run[0], n=sum(one.n for one in run), points=points, calm=all(one.calm for one in run))
+        for key, stretches in one.packed.items():
+            packed[key] += stretches
+    for key in points.keys() & packed.keys():
+        points[key] += unpacked(packed.pop(key))
+    n, calm = sum(one.n for one in run), all(one.calm for one in run)
+    return replace(run[0], n=n, points=points, calm=calm, packed=packed)
+
+
+def unpacked(stretches: Iterable[Stretch]) -> list[Point]:
+    """Return the points of stretches."""
+    return [point for stretch in stretches for point in stretch.points()]
 
 
 class BootDates:
@@ -122,10 +138,12 @@ class BootDates:
 
 def from_excerpt(said: Excerpt, dates: BootDates, *, calm: bool) -> Evidence:
     """Return what a batch of the stream says; one whose date is missing or cannot be is dated by arrival, marked so."""
-    shift_ms, points = dates.shift_ms(said), said.points
+    shift_ms = dates.shift_ms(said)
     if shift_ms is not None:
-        points = {key: _dated(own, shift_ms) for key, own in points.items()}
-    return Evidence(said.gateway, said.epoch, said.first, said.n, points, shift_ms is not None, calm=calm)
+        points = {key: _dated(own, shift_ms) for key, own in said.unpacked().items()}
+        return Evidence(said.gateway, said.epoch, said.first, said.n, points, undated=True, calm=calm)
+    points, packed = (said.points, {key: [one] for key, one in said.packed.items()}) if calm else (said.unpacked(), {})
+    return Evidence(said.gateway, said.epoch, said.first, said.n, points, calm=calm, packed=packed)
 
 
 def _dated(points: Iterable[Point], shift_ms: int) -> list[Point]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cloud.alerts.decide.compare import View
-from cloud.alerts.decide.evidence import runs
-from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace
+from cloud.alerts.decide.evidence import runs, unpacked
+from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace, with_paces
 from cloud.alerts.decide.reconcile import Case, Reconciler
-from cloud.alerts.spans import BAD, GOOD, Lane, Tracker, add, marks, ordered, settle
+from cloud.alerts.spans import BAD, GOOD, Lane, Tracker, add, marks, ordered, passed, settle
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Patience, Point
     from cloud.store.intervals import Intervals
-    from wire.excerpt import Excerpt
+    from wire.excerpt import Excerpt, Stretch
 
 LOG = logging.getLogger(__name__)
 _FAULTS = (ArithmeticError, LookupError, TypeError, ValueError)  # of a rule
@@ -92,6 +92,9 @@ class Judge:
                 for point in points:
                     if not calm[point[2]]:
                         return False
+            for (_, quantity), stretch in said.packed.items():
+                if not all(map(self._calm[quantity].__getitem__, stretch.values)):
+                    return False
         except _FAULTS:
             return False
         return True
@@ -106,8 +109,12 @@ class Judge:
         done = self._progress.processed(*key)
         if self._is_old_news(evidence, done, now_ms):
             return
-        maintained = self._desk.registry.now.maintained
-        for (channel, quantity), said in evidence.points.items():
+        maintained, left = self._desk.registry.now.maintained, evidence.points
+        for (channel, quantity), stretches in evidence.packed.items():
+            simple = not done and (evidence.gateway, channel) not in maintained
+            if not (simple and self._pass_by(evidence.gateway, channel, quantity, stretches, now_ms)):
+                left = left | {(channel, quantity): unpacked(stretches)}
+        for (channel, quantity), said in left.items():
             heard = points = ordered(said)
             if periods := maintained.get((evidence.gateway, channel)):
                 points = [point for point in heard if not periods.hold(point[0])]
@@ -142,7 +149,26 @@ class Judge:
         """Tell whether it is a backlog that is sent again: all of it known, and none of it young."""
         if not evidence.n or not done.covers(evidence.first, evidence.first + evidence.n):
             return False
-        return all(utc_ms < now_ms - self._late_ms for points in evidence.points.values() for utc_ms, *_ in points)
+        young_ms = now_ms - self._late_ms
+        return all(utc_ms < young_ms for points in evidence.points.values() for utc_ms, *_ in points) and all(
+            stretch.last_ms < young_ms for own in evidence.packed.values() for stretch in own
+        )
+
+    def _pass_by(self, gateway: str, channel: str, quantity: str, own: list[Stretch], now_ms: int) -> bool:
+        """Take what is calm and comes after all that its series holds, as it is; tell whether it is so simple."""
+        after: list[tuple[Rule, Series]] = []
+        for rule in self._followers.get(quantity, ()):
+            before = self._progress.series(rule.name, gateway, channel)
+            state = None if rule.patience.only_lost else _passed(before, own, now_ms, self._late_ms)
+            if state is None:
+                return False
+            after.append((rule, state))
+        for rule, state in after:
+            if state.look_ms is None and state.newest_ms == own[-1].last_ms:
+                self._patience(rule, gateway, channel, state)
+            self._progress.save_series(rule.name, gateway, channel, state)
+        self._sensors.pass_by(gateway, channel, quantity, own, now_ms)
+        return True
 
     def _series(self, case: Case, points: list[Point], done: Intervals, *, calm: bool) -> None:
         """Judge one series by points in order of time.
@@ -151,7 +177,7 @@ class Judge:
         reading of another gateway with a copied card, or the lane knows it.
         """
         rule, gateway, channel = case.rule, case.gateway, case.channel
-        before = _present(self._progress.series(rule.name, gateway, channel), case.now_ms)
+        before = _present(self._progress.series(rule.name, gateway, channel).unpacked(), case.now_ms)
         edge = bisect_left(points, (max(case.now_ms - self._late_ms, before.live.base_ms + 1),))
         live, late = points[edge:], points[:edge]
         if done:
@@ -179,7 +205,7 @@ class Judge:
         if lane is state.live:
             return state
         state = with_pace(state, points)
-        patience = self._patience(case, state)
+        patience = self._patience(case.rule, case.gateway, case.channel, state)
         lane, held = self._judged(case, lane, View(late=False, base_ms=lane.base_ms, patience=patience), stirs=stirs)
         look_ms = case.now_ms + _held_ms(patience) if held else None
         live = settle(lane, case.now_ms - self._late_ms, case.rule.mark, patience)
@@ -204,13 +230,13 @@ class Judge:
         lane = replace(lane, stirred=True)
         return lane, self._reconciler.reconcile(case, lane, view)
 
-    def _patience(self, case: Case, state: Series) -> Patience:
+    def _patience(self, rule: Rule, gateway: str, channel: str, state: Series) -> Patience:
         """Return the rule's patience with this series, and remember where it had to be widened."""
-        patience = patience_with(case.rule.patience, state)
-        if patience is case.rule.patience and not self.slow:
+        patience = patience_with(rule.patience, state)
+        if patience is rule.patience and not self.slow:
             return patience
-        name = f"{case.rule.name}: {case.gateway}/{case.channel}"
-        if patience is case.rule.patience:
+        name = f"{rule.name}: {gateway}/{channel}"
+        if patience is rule.patience:
             self.slow.pop(name, None)
         elif name not in self.slow:
             self.slow[name] = pace_ms(state.intervals) / 1000
@@ -220,6 +246,24 @@ class Judge:
 
 def _held_ms(patience: Patience) -> int:
     return patience.clear_ms + patience.gap_ms
+
+
+def _passed(state: Series, own: list[Stretch], now_ms: int, late_ms: int) -> Series | None:
+    """Return the state after calm stretches as `Judge._series` would; None where it is not so simple."""
+    live, first_ms, last_ms = state.live, own[0].first_ms, own[-1].last_ms
+    if max(state.newest_ms, live.base_ms) > now_ms + FUTURE_MS:
+        return None
+    edge_ms = max(now_ms - late_ms, live.base_ms + 1)
+    if last_ms < edge_ms:
+        late = state.late
+        if first_ms <= late.base_ms or not (late.points or late.packed or late.base_ms):
+            late = Lane(stirred=False)
+        lane = passed(late, own, last_ms - late_ms)
+        return replace(state, late=lane) if lane else None
+    if first_ms < edge_ms or first_ms <= state.newest_ms:
+        return None
+    lane = passed(live, own, now_ms - late_ms)
+    return replace(with_paces(state, own), live=lane, look_ms=None) if lane else None
 
 
 def _present(state: Series, now_ms: int) -> Series:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Patience, Point
     from settings.finding import File
+    from wire.excerpt import Stretch
 
 ACCEPTED = "rules"  # in the journal: the rules as they were when alerts last started
 RECENT_MS = 7 * DAY_MS
@@ -46,6 +47,16 @@ def with_pace(state: Series, points: Sequence[Point]) -> Series:
     known = [state.newest_ms, *newer] if state.newest_ms else newer
     intervals = [*state.intervals, *(after - before for before, after in pairwise(known))]
     return replace(state, newest_ms=newer[-1], intervals=intervals[-KEPT:])
+
+
+def with_paces(state: Series, stretches: Sequence[Stretch]) -> Series:
+    """Return the state with the intervals to stretches, all of them newer than all before."""
+    intervals, newest_ms = state.intervals, state.newest_ms
+    for stretch in stretches:
+        to_it = [stretch.first_ms - newest_ms] if newest_ms else []
+        intervals = [*intervals, *to_it, *stretch.paces_ms[-KEPT:]]
+        newest_ms = stretch.last_ms
+    return replace(state, newest_ms=newest_ms, intervals=intervals[-KEPT:])
 
 
 def pace_ms(intervals: Sequence[int]) -> int:

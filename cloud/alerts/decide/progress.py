@@ -49,6 +49,12 @@ class Series(msgspec.Struct, frozen=True):
         """Whether nothing goes on: nothing is lost if it is judged once more."""
         return self.look_ms is None and self.live.calm and self.late.calm
 
+    def unpacked(self) -> Series:
+        """Return the state with points alone, as it is written; the very same where it is so."""
+        if not (self.live.packed or self.late.packed):
+            return self
+        return replace(self, live=self.live.unpacked(), late=self.late.unpacked())
+
 
 _NEW = Series(live=Lane(stirred=False), late=Lane(stirred=False))
 
@@ -316,7 +322,7 @@ class Progress:
         return read_series(row[0]) if row else None
 
     def _write_series(self, changed: Iterable[tuple[_Key, Series]]) -> None:
-        rows = [(*key, state.look_ms, msgspec.msgpack.encode(state)) for key, state in changed]
+        rows = [(*key, state.look_ms, msgspec.msgpack.encode(state.unpacked())) for key, state in changed]
         self._journal.db.executemany(_SERIES, rows)
 
     def _read_newest(self, key: tuple[str, str]) -> _Range | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cloud.alerts.decide.evidence import unpacked
 from cloud.alerts.decide.pace import KEPT, WIDER, pace_ms, patient_ms
 from cloud.alerts.decide.progress import Sensor
 from cloud.alerts.incident import Basis, Change, Incident, span_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Point
+    from wire.excerpt import Stretch
 
 LOG = logging.getLogger(__name__)
 UNBROKEN_MS = 1_800_000  # pauses below this do not interrupt a sensor, where no rule says otherwise
@@ -47,6 +49,13 @@ class Sensors:
         self._journal, self._progress, self._desk = journal, progress, desk
         self._late_ms = late_ms
         self.slow: dict[str, float] = {}  # sensors that come less often than their rule allows, in seconds
+
+    def pass_by(self, gateway: str, channel: str, quantity: str, stretches: list[Stretch], now_ms: int) -> None:
+        """Note what a channel brought; of a sensor that is known nothing that is old."""
+        before = self._progress.sensor(gateway, channel, quantity)
+        known = before is not None and before.value_ms <= now_ms + FUTURE_MS
+        if not known or stretches[-1].last_ms >= now_ms - self._late_ms:
+            self.note(gateway, channel, quantity, unpacked(stretches), now_ms)
 
     def note(self, gateway: str, channel: str, quantity: str, points: list[Point], now_ms: int) -> None:
         """Note what a channel brought, in order of time; nothing where it answered without a value of this quantity."""
