@@ -156,20 +156,20 @@ def test_a_store_that_is_away_is_asked_a_few_times_a_step_and_nobody_is_judged_f
     firsts = tuple(range(1, 180, 3))
     assert set(bench.take(*firsts).values()) == {STORED}
     asked: list[int] = []
-    commit_of = bench.store.commit
+    begin_of = bench.store.begin
 
     def away(entries: list[object], arrival_ms: int) -> None:
         asked.append(len(entries))
         raise Retry("InfluxDB does not answer")
 
-    bench.store.commit = away  # type: ignore[method-assign, assignment]
+    bench.store.begin = away  # type: ignore[method-assign, assignment]
     for _ in range(40):
         bench.clock.now_s += 3_600
         asked.clear()
         assert set(bench.take(*firsts).values()) == {LATER}
         assert len(asked) == 2, "each may take as long as the store's patience"
         assert "does not answer" in bench.ingester.health()["why"]
-    bench.store.commit = commit_of  # type: ignore[method-assign]
+    bench.store.begin = begin_of  # type: ignore[method-assign]
     assert set(bench.take(*firsts).values()) == {STORED}
     assert bench.quarantine.cases() == []
     assert bench.ingester.health()["suspects"] == 0

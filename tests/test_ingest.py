@@ -7,11 +7,12 @@ import threading
 import msgspec
 import pytest
 
+from cloud.ingest import arrivals
 from cloud.ingest.audit import Books, books
 from cloud.ingest.bookkeeper import Bookkeeper
 from cloud.ingest.ingester import Ingester
 from cloud.ingest.quarantine import Quarantine, Unstorable, opened
-from cloud.store import LedgerRow, Refused, StatusRow, open_store
+from cloud.store import Committed, LedgerRow, Refused, Retry, StatusRow, open_store
 from cloud.stream.connection import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
 from wire import beat, codec, topics
@@ -162,10 +163,14 @@ class Picky:
         self._store, self.pack = store, store.pack
 
     def commit(self, entries, arrival_ms):
+        return self.begin(entries, arrival_ms).end()
+
+    def begin(self, entries, arrival_ms):
         if any(getattr(entry, "first", 0) == 100 and hasattr(entry, "blocks") for entry in entries):
             raise ZeroDivisionError("a fault of ours")
         self._store.commit(entries, arrival_ms)
-        return [[Refused(entry.first, "the line", "type conflict")] if entry.first == 1 else [] for entry in entries]
+        bad = Refused(1, "the line", "type conflict")
+        return Committed([[bad] if entry.first == 1 else [] for entry in entries])
 
 
 def test_one_poisoned_batch_does_not_cost_its_neighbours(room):
@@ -182,6 +187,81 @@ def test_one_poisoned_batch_does_not_cost_its_neighbours(room):
     assert room.ingester.counts["refused by the database"] == 1
     (account,) = room.books.accounts()
     assert (account.stored, account.quarantined) == (5, 4)
+
+
+class Working:
+    """A database that works on each commit until its end is asked for. `said` is what it was asked, in order."""
+
+    def __init__(self, store, at_begin=lambda n: None) -> None:
+        self._store, self.pack, self._at_begin = store, store.pack, at_begin
+        self.said, self.away = [], False
+
+    def begin(self, entries, arrival_ms):
+        firsts = [entry.first for entry in entries]
+        self.said.append(("begin", *firsts))
+        self._at_begin(len(self.said))
+        return UnderWay(self, entries, arrival_ms)
+
+    def end(self, entries, arrival_ms):
+        self.said.append(("end", *[entry.first for entry in entries]))
+        if self.away:
+            raise Retry("away")
+        return self._store.commit(entries, arrival_ms)
+
+    def write_status(self, *told):
+        self.said.append(("status",))
+        self._store.write_status(*told)
+
+
+class UnderWay:
+    is_over = False
+
+    def __init__(self, store, *what) -> None:
+        self.end = lambda: store.end(*what)
+
+
+def up(first):
+    return Arrival("sg-01", "up", good(first), NOW, False)
+
+
+def test_the_next_group_is_read_while_the_database_works_and_nothing_is_acknowledged_before_its_commit(room):
+    store = Working(room.store)
+    ingester = room.ingests_into(store, room.quarantine)
+    ingester.step([up(1)], ahead=True)
+    assert (store.said, room.published) == ([("begin", 1)], [])
+    ingester.step([up(4)], ahead=True)
+    assert store.said[1:] == [("end", 1), ("begin", 4)]
+    assert [[item.first for item in codec.decode_ack(payload).items] for _, payload in room.published] == [[1]]
+    ingester.step([up(7), Arrival("sg-01", "status", status(), NOW, False)], ahead=True)
+    assert store.said[3:] == [("end", 4), ("begin", 7), ("end", 7), ("status",)], "a status is heard after its batches"
+    assert [row.first for row in room.store.ledger()] == [1, 4, 7]
+
+
+def test_a_commit_that_fails_at_its_end_is_asked_for_again(room):
+    store = Working(room.store)
+    ingester = room.ingests_into(store, room.quarantine)
+    ingester.step([up(1), up(4)], ahead=True)
+    store.away = True
+    ((_, answers),) = room.take(good(7))
+    assert sorted((first, code) for _, first, _, code in answers) == [(first, Verdict.LATER) for first in (1, 4, 7)]
+    assert room.store.ledger() == []
+    store.away = False
+    room.take(good(1), good(4), good(7))
+    assert [row.first for row in room.store.ledger()] == [1, 4, 7]
+
+
+def test_who_stops_ends_the_commit_that_is_under_way(room, monkeypatch):
+    monkeypatch.setattr(arrivals, "GROUP", 1)
+    monkeypatch.setattr(arrivals, "GROUP_BYTES", 1)
+    stop = threading.Event()
+    store = Working(room.store, lambda asked: asked > 1 and stop.set())
+    store.setup = room.store.setup
+    ingester = room.ingests_into(store, room.quarantine)
+    for first in (1, 4, 7):
+        ingester.offer(up(first))
+    ingester.run(stop)
+    assert store.said == [("begin", 1), ("end", 1), ("begin", 4), ("end", 4)]
+    assert [row.first for row in room.store.ledger()] == [1, 4]
 
 
 def status(**keys):

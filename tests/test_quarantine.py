@@ -154,15 +154,15 @@ def test_fresh_messages_are_stored_between_the_slices_of_a_long_request(
     ]
     room.quarantine.keep(old)
     order: list[int] = []
-    commit = room.store.commit
+    begin = room.store.begin
 
     def noted(entries: Any, at: int) -> Any:
         order.append(entries[0].first)
         if len(order) == 21:  # some are tried
             room.ingester.offer(Arrival("sg-01", "up", packet(first=9_000, rows=soil(1)), NOW, retained=False))
-        return commit(entries, at)
+        return begin(entries, at)
 
-    room.store.commit = noted  # type: ignore[method-assign]
+    room.store.begin = noted  # type: ignore[method-assign]
     with serving(room, tmp_path):
         assert audit.quarantine(config, retry=True, patience_s=20) == 0
     assert 20 < order.index(9_000) < 100, "it waited for a slice and not for the rest"

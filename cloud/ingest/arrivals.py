@@ -19,7 +19,7 @@ GROUP, GROUP_BYTES = 64, 128 * 1024  # messages of a commit; more of them while 
 
 
 class Arrivals:
-    """`offer` and `len` may be called from any thread, `take` from one."""
+    """`offer`, `len` and `is_group` may be called from any thread, `take` from one."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
@@ -28,6 +28,12 @@ class Arrivals:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def is_group(self) -> bool:
+        """Whether what waits makes a whole group."""
+        waiting = len(self._waiting)
+        return waiting >= GROUP and self._bytes - OBJECT_BYTES * waiting >= GROUP_BYTES
 
     def offer(self, arrival: Arrival) -> bool:
         """Take a message in, or refuse it: there is no room."""

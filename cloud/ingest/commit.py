@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cloud.ingest.complaints import Complaints
     from cloud.ingest.quarantine import Quarantine
     from cloud.ingest.reading import Entry, Reader
-    from cloud.store import Ledger
+    from cloud.store import Commit, Ledger
 
 log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
@@ -49,6 +49,7 @@ class Committer:
         self._store, self._quarantine, self._reader, self._on_row = store, quarantine, reader, on_row
         self._answers, self._complaints, self._clock = answers, complaints, clock
         self._suspects = quarantine.suspects()
+        self._under_way: tuple[list[Entry], int, Commit] | None = None
         self._took_s = float("-inf")
         self._refused: tuple[str, str, int, int] | None = None  # what the store took last of all not, since it took any
 
@@ -56,14 +57,34 @@ class Committer:
         """Return how many batches the store does not take while it takes others."""
         return len(self._suspects)
 
-    def commit(self, entries: list[Entry]) -> None:
-        """Store what can be stored and note the answer of each."""
+    def begin(self, entries: list[Entry]) -> None:
+        """Begin to store what can be stored, once what was begun before is over."""
+        self.end()
         fresh = entries
         doubted: list[Entry] = []
         if self._suspects:
             fresh = [entry for entry in entries if entry.who not in self._suspects]
             doubted = [entry for entry in entries if entry.who in self._suspects]
-        error = self._try(fresh) if fresh else None
+        error = self._begin(fresh) if fresh else None
+        if doubted and error is None:
+            error = self._end()
+        if doubted or error is not None:
+            self._apart(fresh, doubted, error)
+
+    def end(self) -> None:
+        """Note the answer of each that was begun, when it has one."""
+        if self._under_way is not None:
+            entries, _, _ = self._under_way
+            if (error := self._end()) is not None:
+                self._apart(entries, [], error)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something was begun that `end` would have to wait for."""
+        return self._under_way is not None and not self._under_way[2].is_over
+
+    def _apart(self, fresh: list[Entry], doubted: list[Entry], error: Exception | None) -> None:
+        """Judge what failed together, and try those that are doubted."""
         if error is not None and len(fresh) == 1:
             self._failed(fresh[0], error)
         if error is None or len(fresh) == 1:
@@ -73,10 +94,25 @@ class Committer:
 
     def _try(self, entries: list[Entry]) -> Exception | None:
         """Commit together; return what stands against it, or None when all are stored and answered."""
+        return self._begin(entries) or self._end()
+
+    def _begin(self, entries: list[Entry]) -> Exception | None:
         arrival_ms = self._clock.utc_ms()
         try:
-            refused = self._store.commit([entry.what for entry in entries], arrival_ms)
+            begun = self._store.begin([entry.what for entry in entries], arrival_ms)
         except Exception as error:  # noqa: BLE001 - told by who asked: the store is away, or one of these is poison
+            return error
+        self._under_way = entries, arrival_ms, begun
+        return None
+
+    def _end(self) -> Exception | None:
+        if self._under_way is None:
+            return None
+        entries, arrival_ms, begun = self._under_way
+        self._under_way = None
+        try:
+            refused = begun.end()
+        except Exception as error:  # noqa: BLE001 - as above
             return error
         self._took_s, self._refused = self._clock.monotonic(), None
         self._complaints.well("store")

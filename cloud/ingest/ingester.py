@@ -98,27 +98,35 @@ class Ingester:
         while not self.prepare() and not self._clock.wait(stop, AGAIN_S):
             pass
         while not stop.is_set():
-            arrivals = self._arrivals.take(0.0 if self._retrial.busy else 0.5)
+            at_once = self._retrial.busy or self._committer.waits
+            arrivals = self._arrivals.take(0.0 if at_once else 0.5)
             try:
-                if arrivals:
-                    self.step(arrivals)
+                if arrivals or self._committer.waits:
+                    self.step(arrivals, ahead=self._arrivals.is_group and not stop.is_set())
                 self._retrial.turn()
             except Exception:
                 log.exception("ingest stumbled; these messages will be sent again n=%s", len(arrivals))
                 self.counts["stumbled"] += 1
                 self._clock.wait(stop, 1.0)
+        self.step([])
 
-    def step(self, arrivals: list[Arrival]) -> None:
-        """Commit a group of messages and publish what became of each, whatever happens to some of them."""
+    def step(self, arrivals: list[Arrival], *, ahead: bool = False) -> None:
+        """Commit a group of messages and publish what became of each, whatever happens to some of them.
+
+        `ahead`: another follows at once, which is read while the database works on this one, and ends its commit.
+        """
+        others = [one for one in arrivals if one.kind in ("status", "beat")]
         try:
             entries = self._reader.read((one for one in arrivals if one.kind == "up"), self._clock.utc_ms())
+            self._committer.end()
             if entries:
-                self._committer.commit(entries)
-                self._watch_identities()
+                self._committer.begin(entries)
+            if others or not ahead or not self._committer.waits:
+                self._committer.end()  # a status is heard after what came before it
+            self._watch_identities()
             self._statuses.begin()
-            for arrival in arrivals:
-                if arrival.kind in ("status", "beat"):
-                    self._statuses.hear(arrival)
+            for arrival in others:
+                self._statuses.hear(arrival)
         finally:
             self._answers.publish(self._clock.utc_ms())
 

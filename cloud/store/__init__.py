@@ -16,7 +16,19 @@ import msgspec
 
 from cloud.store import engines as found
 from cloud.store.history import Absent, History, Hour, Past, Sample
-from cloud.store.ledger import TWICE, VERDICTS, Ledger, LedgerRow, Packed, Refusal, Refused, code, each_row
+from cloud.store.ledger import (
+    TWICE,
+    VERDICTS,
+    Commit,
+    Committed,
+    Ledger,
+    LedgerRow,
+    Packed,
+    Refusal,
+    Refused,
+    code,
+    each_row,
+)
 from cloud.store.statuses import Statuses, StatusRow
 from cloud.store.summary import Mark, Summaries, Tallied
 from settings import credentials
@@ -32,6 +44,8 @@ __all__ = [
     "TWICE",
     "VERDICTS",
     "Absent",
+    "Commit",
+    "Committed",
     "Cost",
     "History",
     "Hour",

@@ -68,8 +68,30 @@ class Packed(Protocol):
 Entry = Batch | Gap | Refusal | Packed
 
 
+class Commit(Protocol):
+    """A commit under way. Nothing of it counts as stored before `end` has returned, and `end` is called once."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `end` has nothing to wait for."""
+
+    def end(self) -> list[list[Refused]]:
+        """Return what `Ledger.commit` returns, when it would."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """A commit that was over when it had begun, with what it returned."""
+
+    refused: list[list[Refused]]
+    is_over: bool = True
+
+    def end(self) -> list[list[Refused]]:
+        """Return what was refused."""
+        return self.refused
+
+
 class Ledger(Protocol):
-    """Where batches are committed and followed. `commit` belongs to one thread, reading methods to any.
+    """Where batches are committed and followed. `begin` and `commit` belong to one thread, reading methods to any.
 
     What `commit` returned from is durable; it is *seen* by every reader within `settle_s` seconds, 0 where at once.
     Nothing may need a write to be seen earlier.
@@ -100,6 +122,12 @@ class Ledger(Protocol):
 
         A batch whose identity is already stored with other times (two gateways share a copied spool) is stored all the
         same: its readings have keys of their own. The ledger row stays that of the first, with the words `TWICE`.
+        """
+
+    def begin(self, entries: Sequence[Entry], arrival_ms: int) -> Commit:
+        """Begin a commit. Who begins may do something else before he ends it, where it is a database that works.
+
+        Raises what `commit` raises; so does `end`.
         """
 
     def rows_of(self, gateway: str, epoch: str, firsts: Sequence[int]) -> list[LedgerRow]:

@@ -109,10 +109,6 @@ class Sent:
         self._posting, self._sock = posting, sock
         self._end_s = _CLOCK.monotonic() + posting.timeout_s
 
-    def answered(self, within_s: float) -> bool:
-        """Tell whether a reply has begun, waiting so long for it; true, too, once its time is over."""
-        return wait_for_read(self._sock, within_s) or _CLOCK.monotonic() >= self._end_s
-
     def reply(self) -> Reply:
         """Return the reply once all of it is here. Raises one of FAULTS."""
         told = Reply()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.engines.influx.parcels import Parcel
+    from cloud.store.engines.influx.writing import Begun
     from cloud.store.history import Absent, Hour, Past, Sample
     from cloud.store.ledger import Entry, LedgerRow, Refused
     from cloud.store.statuses import StatusRow
@@ -47,7 +48,11 @@ class InfluxStore:
 
     def commit(self, entries: Sequence[Entry], arrival_ms: int) -> list[list[Refused]]:
         """Store each batch and its ledger line in one request, several batches to a request, oldest first."""
-        return self._writing.commit(entries, arrival_ms)
+        return self._writing.begin(entries, arrival_ms).end()
+
+    def begin(self, entries: Sequence[Entry], arrival_ms: int) -> Begun:
+        """Send what a commit stores, as much of it as the database takes at once."""
+        return self._writing.begin(entries, arrival_ms)
 
     def write_status(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Keep a heartbeat: its figures as fields for panels, all of it as the text `body`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock
@@ -14,10 +15,11 @@ from cloud.store.engines.influx.server import BodyRefused
 from cloud.store.ledger import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.engines.influx.parcels import Posted
+    from cloud.store.engines.influx.posting import Sent
     from cloud.store.engines.influx.server import Server
     from cloud.store.ledger import Entry
 
@@ -25,6 +27,8 @@ MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unkn
 MAX_S = 60.0  # and time: a server that is slower than that refuses nothing, it is in trouble
 TOO_OLD = "retention policy"
 _CLOCK = SystemClock()
+NOTHING = "\n"  # a body without lines, which all generations take
+AT_ONCE = 2  # requests: while one waits for its flush, another is parsed
 
 
 class Writing:
@@ -37,23 +41,16 @@ class Writing:
         """Return an entry as the lines that it becomes."""
         return pack(entry, kept_from_ms(self._config, now_ms))
 
-    def commit(self, entries: Sequence[Entry], arrival_ms: int) -> list[list[Refused]]:
-        """Store each batch and its ledger line, several batches to a request, oldest first.
+    def begin(self, entries: Sequence[Entry], arrival_ms: int) -> Begun:
+        """Send off each batch and its ledger line, several batches to a request.
 
         In one request where both lie in one place; else the ledger's lines follow what they tell of.
         """
-        refused: list[list[Refused]] = [[] for _ in entries]
         parcels = [self.pack(entry, arrival_ms) for entry in entries]
         late = [parcel.late for parcel in parcels if parcel.late is not None]
         if late:
             self._keep_late(late_lines(self._server, self._config, late, arrival_ms))
-        for group in groups(posted(parcels, arrival_ms)):
-            try:
-                self._write(group)
-            except BodyRefused as error:
-                for number, own in self._bisected(group, error):
-                    refused[number] = own
-        return refused
+        return Begun(self, groups(posted(parcels, arrival_ms)), len(parcels))
 
     def _keep_late(self, lines: list[str]) -> None:
         """Write what only hours are kept of; a line that the database refuses has expired as its batch has."""
@@ -63,17 +60,19 @@ class Writing:
             except BodyRefused as error:
                 self._bad(part, error, HOURS)
 
-    def _write(self, group: list[Posted]) -> None:
-        policy = self._server.places.ledger_policy
-        if not policy:
-            self._server.write("".join([one.text() for one in group]))
-            return
-        readings = "".join([one.parcel.readings for one in group])
-        if readings:
-            self._server.write(readings)
-        self._server.write("".join([one.told() for one in group]), policy)
+    def send(self, group: list[Posted]) -> Sent:
+        """Send what comes first of a group: all of it, or its readings. Raises Retry."""
+        if not self._server.places.ledger_policy:
+            return self._server.send("".join([one.text() for one in group]))
+        return self._server.send("".join([one.parcel.readings for one in group]) or NOTHING)
 
-    def _bisected(self, group: list[Posted], why: BodyRefused) -> list[tuple[int, list[Refused]]]:
+    def stored(self, group: list[Posted], sent: Sent) -> None:
+        """Return once a group that was sent is stored, its ledger lines as well. Raises Retry, or BodyRefused."""
+        self._server.stored(sent)
+        if policy := self._server.places.ledger_policy:
+            self._server.write("".join([one.told() for one in group]), policy)
+
+    def bisected(self, group: list[Posted], why: BodyRefused) -> list[tuple[int, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
         lines = [(one.number, seq, line) for one in group for seq, line in one.parcel.lines()]
         bad = self._bad([line for _, _, line in lines], why)
@@ -118,3 +117,46 @@ class Writing:
                     middle = (low + high) // 2
                     spans += [(middle, high), (low, middle)]
         return bad
+
+
+class Begun:
+    """A commit on its way: `AT_ONCE` of its bodies are sent, the others follow as replies are read."""
+
+    def __init__(self, writing: Writing, bodies: Iterator[list[Posted]], entries: int) -> None:
+        self._writing, self._left = writing, bodies
+        self._refused: list[list[Refused]] = [[] for _ in range(entries)]
+        self._sent: deque[tuple[list[Posted], Sent]] = deque()
+        self._send()
+
+    def _send(self) -> None:
+        """Send as many as may be on their way. Raises Retry, and nothing is then."""
+        try:
+            while len(self._sent) < AT_ONCE and (group := next(self._left, None)):
+                self._sent.append((group, self._writing.send(group)))
+        except BaseException:
+            self._drop()
+            raise
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no reply is waited for."""
+        return not self._sent
+
+    def end(self) -> list[list[Refused]]:
+        """Read all replies; find out what the database refused. Raises Retry."""
+        try:
+            while self._sent:
+                group, sent = self._sent.popleft()
+                try:
+                    self._writing.stored(group, sent)
+                except BodyRefused as error:
+                    for number, own in self._writing.bisected(group, error):
+                        self._refused[number] = own
+                self._send()
+        finally:
+            self._drop()
+        return self._refused
+
+    def _drop(self) -> None:
+        while self._sent:
+            self._sent.popleft()[1].drop()

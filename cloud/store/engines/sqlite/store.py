@@ -12,7 +12,7 @@ from cloud.store.engines.sqlite import history, ledger, retention, statuses, sum
 from cloud.store.engines.sqlite.file import Faults, Readers, size
 from cloud.store.engines.sqlite.writer import Writer
 from cloud.store.keys import HOUR_MS, MS_NS
-from cloud.store.ledger import each_row
+from cloud.store.ledger import Committed, each_row
 from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -57,8 +57,12 @@ class SqliteStore:
 
     def commit(self, entries: Sequence[Entry], arrival_ms: int) -> list[list[Refused]]:
         """Store everything in one transaction. This engine itself refuses no reading: the lists are empty."""
+        return self.begin(entries, arrival_ms).end()
+
+    def begin(self, entries: Sequence[Entry], arrival_ms: int) -> Committed:
+        """Store everything: there is nothing to wait for but the disk, in this thread."""
         self._open().commit(entries, arrival_ms)
-        return [[] for _ in entries]
+        return Committed([[] for _ in entries])
 
     def write_status(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Keep the newest status of the epoch, with the highest `acquired` ever told: a last will is older than it."""
