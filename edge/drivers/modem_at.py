@@ -229,9 +229,12 @@ def _registration(values: dict[str, Value], serving: dict[str, Value]) -> dict[s
 def _radio(values: dict[str, Value], serving: dict[str, Value]) -> dict[str, Value]:
     """Return the radio access: the maker's own word, else what the registration says; none without service."""
     claimed = values.get("radio")
-    nr_heard = number(values.get("nr_ss_rsrp")) is not None
+    nr = values.get("nr_ss_rsrp")
+    nr_heard = number(nr) is not None
     act = _code(serving.get("act", values.get("act")))
     if claimed is not None and claimed.reason is None:
+        if claimed.value == 4 and nr is not None and nr.reason is Reason.GARBLED:  # nobody knows whether it is heard
+            return {"radio": absent("radio", Reason.GARBLED)}
         code = 3 if claimed.value == 4 and not nr_heard else _code(claimed)  # a 5G cell is announced, but not heard
     elif _code(serving.get("stat")) in _UNREGISTERED:
         code = 0

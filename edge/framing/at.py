@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _FINAL = r"OK|ERROR|\+CM[ES] ERROR:[^\r\n]*|COMMAND NOT SUPPORT"
 RESULT = re.compile(rf"(?:^|[\r\n])({_FINAL})\r\n".encode())
+# what may stand beside an answer's own lines: an echo, and messages that nobody asked for (`^SYSSTART`, `+CUSD: …`,
+# `NO CARRIER`, `PB DONE`: words, with a letter that no hexadecimal number has)
+_BESIDE = re.compile(r"AT.*|[+^$*#!%&][A-Z][A-Z0-9_]+($|[: ].*)|(?=.*[G-Zg-z])[A-Z][A-Za-z]+( [A-Za-z]+)*")
 _FIELD = re.compile(r'\s*("[^"]*"|[^,]*)\s*(?:,|$)')
 
 
@@ -45,9 +48,14 @@ def lines(text: str, prefix: str) -> list[list[str]]:
     """Return the fields of each line that begins with `prefix` and a colon, even where the line end is missing.
 
     Raises ValueError for a line with half of a quoted field: bytes were lost, and a field may be what is left of two.
+    So it does where a piece of a line stands beside them: a message that nobody asked for came in the middle of one.
     """
     said = re.split(rf"[\r\n]+|(?={re.escape(prefix)}:)", text)
     own = [line for line in said if line.startswith(f"{prefix}:")]
+    beside = (line.strip() for line in said if line not in own)
+    pieces = [line for line in beside if re.search("[!-~]", line) and not _BESIDE.fullmatch(line)]
+    if pieces or not "".join(own).isprintable():
+        raise ValueError(f"{''.join(pieces[:1] or own)!r} is a piece of a line, or disturbed")
     if any(line.count('"') % 2 for line in own):
         raise ValueError("a quotation mark is missing")
     return [fields(line[len(prefix) + 1 :]) for line in own]

@@ -53,6 +53,35 @@ def test_a_token_lost_or_added_anywhere_never_brings_another_value(case: dict) -
                 assert not wrong, (at_, instead)
 
 
+ASKED_CASES = [case for case in CASES if case["ok"] and case.get("command")]
+
+
+BESIDE = ("\r\nRING\r\n", '\r\n+CUSD: 1,"20.000d, OK",15\r\n', "\r\n^SYSSTART\r\n", "\0")
+
+
+@pytest.mark.parametrize("case", ASKED_CASES, ids=[case["id"] for case in ASKED_CASES])
+def test_a_message_in_the_middle_of_an_answer_never_brings_another_value(case: dict) -> None:
+    """RSRP -133 was told where -61 was said: `+CESQ: …,8`, RING, `0`. Between two lines it costs nothing."""
+    command, text = case["command"], bytes.fromhex(case["rx"]).decode().rpartition("\r\nOK")[0]
+
+    def told(said: str) -> dict[str, object]:
+        try:
+            values = modem_at._decode(command, said, modem_at.Config())
+        except BadReply:
+            return {}
+        together = modem_at._together(modem_at.Config(commands=(command,)), {command: values}, {})
+        return {value.name: value.value for value in together if value.reason is None}
+
+    right = told(text)
+    for place in range(len(text) + 1):
+        beside = BESIDE[place % len(BESIDE)]
+        got = told(text[:place] + beside + text[place:])
+        wrong = {name: got[name] for name in modem_at._names(command) if name in got and got[name] != right.get(name)}
+        assert not wrong, text[:place] + beside + text[place:]
+    for beside in BESIDE[:-1]:
+        assert told(beside + text + beside) == right
+
+
 @pytest.mark.parametrize(
     ("said", "rsrq", "setting", "due"),
     [
