@@ -67,12 +67,23 @@ def test_report_says_what_the_store_says_and_the_pdf_says_the_same(world: StaffW
     assert (told[rain + 1], told[rain + 4]) == ("10,00", "13,4 % (100/744)")
     assert "01/10 01:00 – còn kéo dài: Nghi khói · Khu mẫu" in told
     assert "10 trong 800 số theo giờ do máy bịa" in page.text
+    charts = re.findall(
+        r"<figcaption>(.*?)</figcaption><small>(.*?)</small>(<svg.*?</svg>)<small>(.*?)</small>", page.text
+    )
+    assert [(name, high, low) for name, high, _, low in charts] == [
+        ("Nhiệt độ không khí (°C) · sg-01/air-1", "35,50", "9,00"),
+        ("Mưa rơi (mm) · sg-01/weather-1", "2,40", "0,00"),
+    ]
+    air, rain_of_days = (svg for _, _, svg, _ in charts)
+    assert (air.count("V"), air.count("L"), rain_of_days.count("V")) == (30, 29, 5)  # of 31 days; 29 ⅙ have hours
     pdf = ready(world, "/bao-cao/tai.pdf?thang=2026-10")
     assert pdf.headers["content-type"] == "application/pdf"
     paper = pypdfium2.PdfDocument(pdf.content)
     assert len(paper) == 1  # one zone has something to say
     printed = squeezed("".join(leaf.get_textpage().get_text_range() for leaf in paper))
-    assert [one for one in told if squeezed(one) not in printed] == []
+    assert [one for one in [*told, *sum((one[:2] for one in charts), ())] if squeezed(one) not in printed] == []
+    drawn = [one.type for one in paper[0].get_objects()].count(pypdfium2.raw.FPDF_PAGEOBJ_PATH)
+    assert drawn > 30 + 5, "the bars of the page are on paper, too"
 
 
 def test_what_was_changed_in_the_month_stands_at_its_zone_and_people_do_not(world: StaffWorld) -> None:

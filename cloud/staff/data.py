@@ -127,7 +127,7 @@ def _shown(visit: Visit, places: list[tuple[str, str]], question: Question, tabl
             column,
             names.get(column.line.place, column.line.place[1]),
             sheet.called(column, s, question.step),
-            picture.chart(column),
+            picture.svg(picture.plot(column)),
             [(sheet.told(why, s), n) for why, n in column.reasons],
         )
         for column in table.columns

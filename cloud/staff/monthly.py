@@ -14,6 +14,7 @@ from cloud.registry.kinds import Tree, Zone
 from cloud.staff.bindings import bindings
 from cloud.staff.data import aside
 from cloud.staff.morning import named
+from cloud.staff.picture import svg
 from cloud.staff.report import Garden, Report, acts_of, made, month_of, span_of
 from cloud.staff.uploads import MIB, Limit, read_aside
 
@@ -34,7 +35,7 @@ def screen(visit: Visit) -> Response:
     found = _report(visit, first)
     if isinstance(found, Response):
         return found
-    return visit.page("report.html", month=f"{first:%Y-%m}", report=found.answer, number=found.number)
+    return visit.page("report.html", month=f"{first:%Y-%m}", report=found.answer, number=found.number, svg=svg)
 
 
 def as_pdf(visit: Visit) -> Response:

@@ -12,8 +12,9 @@ import msgspec
 
 from cloud.clock import hanoi, midnight_ms
 from cloud.registry.kinds import KINDS, PLACES, Tree, Zone, spoken
-from cloud.staff import sheet
+from cloud.staff import picture, sheet
 from cloud.staff.gather import Source
+from cloud.staff.picture import Plot
 from cloud.staff.question import HOUR, RAIN, Question
 
 if TYPE_CHECKING:
@@ -45,11 +46,21 @@ class Suspicion(msgspec.Struct, frozen=True):
     ended_ms: int | None
 
 
+class Chart(msgspec.Struct, frozen=True):
+    """One quantity of a zone by days, with what stands at the top and at the bottom."""
+
+    title: str
+    high: str
+    low: str
+    drawn: Plot
+
+
 class Part(msgspec.Struct, frozen=True):
-    """One zone: rows of a table, and lines."""
+    """One zone: rows of a table, pictures of some of them, and lines."""
 
     title: str
     rows: list[list[str]]
+    charts: list[Chart]
     alarms: list[str]
     changes: list[str]
     notes: list[str]
@@ -61,7 +72,9 @@ class Report(msgspec.Struct, frozen=True):
     title: str
     made: str
     names: list[str]
-    heads: list[str]  # of a table, of alarms, of changes
+    heads: list[str]  # of a table, of pictures, of alarms, of changes
+    legend: str  # of the pictures
+    days: tuple[str, str]  # the first and the last
     parts: list[Part]
     without: str  # the zones of which there is nothing to say
 
@@ -106,7 +119,9 @@ def made(store: History, garden: Garden, first: date, s: Speaker, step: Callable
         s.say("report.of", month=f"{first:%m/%Y}"),
         f"{s.say('data.made')} {hanoi(s.now_ms):%H:%M, %d/%m/%Y}",
         [s.say(f"report.{name}") for name in _NAMES],
-        [s.say(f"report.{name}") for name in ("figures", "alarms", "changes")],
+        [s.say(f"report.{name}") for name in ("figures", "charts", "alarms", "changes")],
+        s.say("report.legend"),
+        (f"{first:%d/%m}", f"{next_month(first) - timedelta(1):%d/%m}"),
         parts,
         s.say("report.without", names=", ".join(without)) if without else "",
     )
@@ -134,6 +149,7 @@ def _part(store: History, garden: Garden, zone: Zone, first: date, s: Speaker) -
     return Part(
         garden.names["zone", zone.code],
         rows,
+        list(_charts(columns, garden, s)),
         _short(alarms, s) or [s.say("report.no_alarm")],
         _short(changes, s) or [s.say("report.no_change")],
         list(_notes(columns, s)),
@@ -149,14 +165,31 @@ def _notes(columns: Sequence[Column], s: Speaker) -> Iterator[str]:
         yield s.say("report.rain")
 
 
+def _charts(columns: Sequence[Column], garden: Garden, s: Speaker) -> Iterator[Chart]:
+    """Yield a picture of each quantity, by days: of the line that is most complete."""
+    best: dict[str, Column] = {}
+    for column in columns:
+        if column.found > (best[column.line.quantity].found if column.line.quantity in best else 0):
+            best[column.line.quantity] = column
+    for column in best.values():
+        drawn = picture.plot(column, 24)
+        if drawn is not None:
+            high, low = (s.exactly(value, column.line.quantity) for value in (drawn.high, drawn.low))
+            yield Chart(_called(column, garden, s), high, low, drawn)
+
+
 def _row(column: Column, table: Table, garden: Garden, s: Speaker) -> list[str]:
     line = column.line
-    own = "" if line.place[0] == "zone" else f" · {garden.names.get(line.place, line.place[1])}"
-    what = f"{sheet.called(column, s, HOUR)}{own} · {line.source}"
     whole = "—" if column.complete is None else f"{s.number(column.complete)} % ({column.found}/{column.due})"
     mean = "—" if column.mean is None else s.exactly(column.mean, line.quantity)
     low = "—" if line.quantity == RAIN else _edge(column, column.lowest, column.lows, table, s)
-    return [what, mean, low, _edge(column, column.highest, column.highs, table, s), whole]
+    return [_called(column, garden, s), mean, low, _edge(column, column.highest, column.highs, table, s), whole]
+
+
+def _called(column: Column, garden: Garden, s: Speaker) -> str:
+    line = column.line
+    own = "" if line.place[0] == "zone" else f" · {garden.names.get(line.place, line.place[1])}"
+    return f"{sheet.called(column, s, HOUR)}{own} · {line.source}"
 
 
 def _edge(column: Column, at: int | None, own: Any, table: Table, s: Speaker) -> str:
