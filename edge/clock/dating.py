@@ -70,7 +70,7 @@ class Dating:
     def __init__(self, clock: Clock, book: Book, board: Board, pace_s: float = 0.0) -> None:
         self._clock, self._book, self._board = clock, book, board
         self._battery = Battery(clock, book, pace_s)
-        self._asked_ms: int | None = None
+        self._asked: list[int] = []  # when, of what is not answered yet
         self._moved: Anchor | None = None  # the first that contradicts, while all do and agree with it
         self._since_ms = self._confirmed_ms = 0
         self.anchor = book.of(clock.boot)
@@ -81,23 +81,26 @@ class Dating:
 
     def linked(self) -> None:
         """The connection came or went: what was asked on it is not answered any more."""
-        self._asked_ms = None
+        self._asked.clear()
 
     def asked(self, now: int) -> None:
         """Something went out that the cloud answers with nothing but its time.
 
-        The oldest unanswered one counts: nobody knows which of them an answer is for.
+        The oldest unanswered one counts: nobody knows which of them an answer is for. Beyond one that nobody answers
+        none is kept.
         """
-        if self._asked_ms is None:
-            self._asked_ms = now
+        if not self._asked or now - self._asked[0] <= MAX_TRIP_MS:
+            self._asked.append(now)
 
     def answered(self, ack: Ack, now: int, trip_ms: int | None) -> None:
         """Take the time that an answer tells, as far off as it may have been on its way.
 
         `trip_ms` is known for answers to batches; for one that only tells the time it is counted from `asked`.
         """
-        if not ack.items and self._asked_ms is not None:
-            trip_ms, self._asked_ms = now - self._asked_ms, None
+        if not ack.items and self._asked:
+            trip_ms = now - self._asked.pop(0)
+            if trip_ms > MAX_TRIP_MS:  # the cloud was away: the others are as lost as this one
+                self._asked.clear()
         if trip_ms is not None and trip_ms <= MAX_TRIP_MS and may_be(ack.utc_ms):
             self.hear(Anchor(ack.utc_ms - now, Source.ACK, trip_ms + SERVER_MS, now), now)
 

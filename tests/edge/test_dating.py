@@ -194,6 +194,30 @@ def test_an_answer_counts_as_far_off_as_it_may_have_been_on_its_way(gateway):
     assert gateway.dating.anchor == Anchor(UTC, Source.ACK, 8_100, now + 8_000)
 
 
+def test_of_answers_on_a_slow_way_none_is_taken_for_that_of_a_later_question(gateway):
+    """Ten seconds on the way back each, and asked every eight: one claimed to be two seconds off, and was ten."""
+    began = gateway.clock.now
+    sent = [(began + n * 8_000, "asked") for n in range(9)]
+    for at, what in sorted(sent + [(at + 10_000, "answered") for at, _ in sent]):
+        gateway.clock.now = at
+        if what == "asked":
+            gateway.dating.asked(at)
+        else:
+            gateway.dating.answered(Ack(1, UTC + at - 10_000, []), at, None)
+            anchor = gateway.dating.anchor
+            assert abs(anchor.offset_ms - UTC) <= anchor.off_ms(at)
+
+
+def test_after_the_cloud_was_away_its_second_answer_dates(gateway):
+    for minute in range(60):
+        gateway.dating.asked(gateway.clock.now + minute * 60_000)
+    for minute in (60, 61):
+        at = gateway.clock.now + minute * 60_000
+        gateway.dating.asked(at)
+        gateway.dating.answered(Ack(1, UTC + at, []), at + 200, None)
+    assert gateway.dating.anchor.uncertainty_ms == 300
+
+
 @pytest.mark.parametrize("utc_ms", [0, UTC + 20 * 366 * 86_400_000, 2**63 - 1, 2**64 - 1])
 def test_a_server_whose_clock_is_decades_off_dates_nothing(gateway, utc_ms):
     now = gateway.clock.mono_ms()
