@@ -75,6 +75,21 @@ def test_what_was_appended_comes_out_once_under_its_number(tmp_path):
     assert values == {(spool.epoch, i + 1): i for i in range(703)}
 
 
+def test_a_transaction_that_could_not_even_be_rolled_back_is_not_gone_on_with(tmp_path):
+    """Without memory the way back fails too: what was kept from then on was safe in words alone, until a kill."""
+    spool = open_spool(tmp_path)
+    db = spool._db
+    db.set_trace_callback(lambda sql: "fresh" in sql and db.set_progress_handler(lambda: True, 1))
+    with pytest.raises(sqlite3.OperationalError):
+        spool.append(some(1), BOOT)
+    assert db.in_transaction
+    db.set_trace_callback(None)
+    db.set_progress_handler(None, 0)
+    assert spool.append(some(3, 1), BOOT) == 1
+    shutil.copytree(tmp_path, tmp_path / "killed")
+    assert open_spool(tmp_path / "killed").acquired == 3
+
+
 def test_batches_keep_to_boots_and_to_two_thousand_values(tmp_path):
     spool = open_spool(tmp_path)
     wide = [Reading("a", i, {f"pm{k}": 1 for k in (1, 10)} | {"co": 1, "co2": 1, "noise": 1}, {}) for i in range(450)]

@@ -38,6 +38,7 @@ class File:
     def __init__(self, path: Path, quota_bytes: int, machine: str) -> None:
         self._path, self._ballast = path, ballast_of(path)
         self.db = _connect(path, quota_bytes, machine)
+        self._inside = False  # a transaction of ours
         self._page_bytes = int(self.one("PRAGMA page_size"))
         sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch ORDER BY min(id)"
         self.held: dict[str, int] = dict(self.db.execute(sql).fetchall())
@@ -49,11 +50,14 @@ class File:
 
         What is not `durable` may be undone by a power cut, and is safe with the next one that is.
         """
-        if self.db.in_transaction:  # already inside one: the outer one commits
+        if self._inside:  # the outer one commits
             yield
             return
         held = self.held.copy()
+        self._inside = True
         try:
+            if self.db.in_transaction:  # there was no memory even to roll it back
+                self.db.execute("ROLLBACK")
             self.db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self.db.execute("BEGIN IMMEDIATE")
             yield
@@ -64,6 +68,8 @@ class File:
         except BaseException:
             self._roll_back(held)
             raise
+        finally:
+            self._inside = False
 
     def one(self, sql: str, *values: object) -> Any:
         """Return the first column of the first row, None where there is no row."""
@@ -194,7 +200,7 @@ class File:
 
     def _roll_back(self, held: dict[str, int]) -> None:
         self.held = held
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error, MemoryError):
             self.db.execute("ROLLBACK")
 
 
