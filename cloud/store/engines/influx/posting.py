@@ -1,7 +1,7 @@
 """Lines on their way to InfluxDB: sent at once, and their reply read when the sender wants it.
 
 The client library sends and waits in one call, and takes five times the CPU for it
-(docs/decisions/0039-sent-now-and-read-later.md). No redirect is followed; a reply ends in time and in size.
+(docs/decisions/0037-sent-now-and-read-later.md). No redirect is followed; a reply ends in time and in size.
 """
 
 from __future__ import annotations
