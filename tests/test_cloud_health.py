@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from cloud.config import load
 from cloud.rooms.ingest import Ingest
 from cloud.stream.connection import Arrival
 from tests.build import EPOCH, START_MS, packet, soil
+from tests.rules.garden import HandClock
 from wire import codec
 
 if TYPE_CHECKING:
@@ -60,3 +63,29 @@ def test_what_is_quarantined_is_to_be_looked_at_until_it_is_stored(room: Ingest)
 
 def test_without_a_broker_it_is_ill(room: Ingest) -> None:
     assert room.health()["why"] == "broker: not connected yet"
+
+
+def test_a_store_that_hangs_is_told_within_seconds_and_since_when(tmp_path: Path) -> None:
+    """It looked well for 20 s: its health asked the store too, and waited as long."""
+    config, clock, stop = load(SAMPLE), HandClock(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        table = {"engine": "influx", "url": f"http://127.0.0.1:{hung.getsockname()[1]}"}
+        data = msgspec.structs.replace(config.data, path=str(tmp_path))
+        room = Ingest(msgspec.structs.replace(config, data=data, store=table), clock)
+        loops = [threading.Thread(target=room.loops[name], args=(stop,)) for name in ("ingest", "store")]
+        for loop in loops:
+            loop.start()
+        asked = [hung.accept()[0] for _ in loops]
+        assert "under way" not in room.health()["why"]
+        clock.advance(4)
+        assert "the store does not answer: its preparation has been under way for 4 s" in room.health()["why"]
+        room._ingester.prepared.set()
+        clock.advance(4)
+        assert "a write has been under way for 8 s" in room.health()["why"]
+        stop.set()
+        for connection in asked:
+            connection.close()
+    for loop in loops:
+        loop.join(10)
+        assert not loop.is_alive()
+    room.close()

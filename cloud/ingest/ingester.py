@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 AGAIN_S = 2.0  # until a store that is not ready is asked again
+SLOW_S = 3.0  # a turn that lasts longer waits for the store, which is told
 
 
 class Ingester:
@@ -58,6 +59,7 @@ class Ingester:
         self._statuses = Statuses(store, books, self._answers, self._complaints)
         self._retrial = Retrial(inbox, store, quarantine, self._complaints, clock, books.row)
         self._twice: dict[str, int] = {}
+        self._turn_s: float | None = None  # when the turn began that is under way
         self.recalled = False
         self.prepared = threading.Event()  # whether the store takes and tells
 
@@ -76,6 +78,7 @@ class Ingester:
 
         Raises Refused where a person must act: another writer, a newer gocche.
         """
+        self._turn_s = self._clock.monotonic()
         try:
             self._store.setup()
         except Refused:
@@ -98,6 +101,7 @@ class Ingester:
         while not self.prepare() and not self._clock.wait(stop, AGAIN_S):
             pass
         while not stop.is_set():
+            self._turn_s = self._clock.monotonic()
             at_once = self._retrial.busy or self._committer.waits
             arrivals = self._arrivals.take(0.0 if at_once else 0.5)
             try:
@@ -134,7 +138,7 @@ class Ingester:
         """Return counters, what is wrong, and what lies in quarantine. Raises Retry where that cannot be read."""
         return {
             "counts": dict(self.counts),
-            "why": "; ".join(filter(None, (self._complaints.why, self._ahead.why))),
+            "why": "; ".join(filter(None, (self._complaints.why, self._slow(), self._ahead.why))),
             "recalled": self.recalled,
             "queued": len(self._arrivals),
             "suspects": self._committer.suspects(),
@@ -142,6 +146,12 @@ class Ingester:
             "quarantined_24h": self._quarantine.newer(self._clock.utc_ms() - DAY_MS),
             "clones": sorted(self._statuses.clones() | self._books.clones.found().keys()),
         }
+
+    def _slow(self) -> str:
+        """Say that the store has been at something for long: whether it answers in the end nobody knows."""
+        lasts_s = 0.0 if self._turn_s is None else self._clock.monotonic() - self._turn_s
+        what = "a write" if self.prepared.is_set() else "its preparation"
+        return f"the store does not answer: {what} has been under way for {lasts_s:.0f} s" if lasts_s > SLOW_S else ""
 
     def _watch_identities(self) -> None:
         """Raise the alarm when other readings came under a known identity: two gateways share one spool's numbers."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.config import CloudConfig
 
+STORE_S = 2.0  # between two looks at what the store says of itself
 PREPARED_S = 0.2  # between two looks whether the store is prepared
 
 
@@ -41,12 +42,18 @@ class Ingest:
         self._books = Books()
         self._bookkeeper = Bookkeeper(self._store, self._books, clock, _name_of(folder))
         self._stream = Stream(config.broker, "gocche-ingest", topics.shared(config.broker.share), clock, self._arrived)
+        self._of_store: dict[str, Any] = {}
         self._ingester = Ingester(self._store, self._quarantine, self._books, clock, self._stream.publish, self._inbox)
 
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"ingest": self._ingester.run, "recall": self._recall, "books": self._keep_books}
+        return {
+            "ingest": self._ingester.run,
+            "recall": self._recall,
+            "books": self._keep_books,
+            "store": self._ask_store,
+        }
 
     def start(self) -> None:
         """Connect to the broker."""
@@ -63,7 +70,7 @@ class Ingest:
         self._store.close()
 
     def health(self) -> dict[str, Any]:
-        """Return what became of messages, the audit's sum, and what keeps readings from being stored."""
+        """Return what became of messages, the audit's sum, and what keeps readings from being stored; at once."""
         told = self._ingester.health()
         why = (told["why"], "" if self._stream.connected else f"broker: {self._stream.why}")
         signs = {"clones": "clones", "quarantined": "quarantined_24h"}
@@ -73,11 +80,20 @@ class Ingest:
             "audit": self._books.total(),
             "books": self._bookkeeper.why or ("" if self._bookkeeper.ready else "being read"),
             "broker": {name: getattr(self._stream, name) for name in ("connected", "why", "strangers", "too_long")},
-            "store": self._store.health(),
+            "store": self._of_store,
         }
 
     def _arrived(self, arrival: Any) -> None:
         self._ingester.offer(arrival)
+
+    def _ask_store(self, stop: threading.Event) -> None:
+        """Keep what the store says of itself: one that hangs keeps it, and not what this room knows without it."""
+        while not stop.is_set():
+            try:
+                self._of_store = self._store.health()
+            except OSError as error:  # its folder is away
+                self._of_store = {"fault": str(error)}
+            self._clock.wait(stop, STORE_S)
 
     def _keep_books(self, stop: threading.Event) -> None:
         """Follow the ledger once there is one: a store that is not prepared is told once, by who prepares it."""
