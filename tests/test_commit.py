@@ -294,7 +294,7 @@ def test_a_portal_instead_of_the_database_does_not_end_the_server(tmp_path: Path
     portal.sick, portal.reply = b"", (200, b"<html>log in</html>")
     (tmp_path / "garden").symlink_to(ROOT / "config" / "garden")
     (tmp_path / "cloud.toml").write_text(
-        f"[broker]\nport = {free_port()}\n[http]\nport = 0\n[staff]\nport = 0\n"
+        f"[broker]\nport = {free_port()}\n[http]\nport = 0\n[staff]\nport = 0\n[health]\nport = 0\n"
         f'[store]\nengine = "influx"\nurl = "{portal.url}"\n'
     )
     words = ["--config", str(tmp_path / "cloud.toml"), "--data", str(tmp_path / "data")]
