@@ -43,7 +43,8 @@ ROUNDS, SECONDS = 3, 3.0
 PAGES = {"tree page": f"/T/{TREE}", "its JSON": f"/T/{TREE}.json", "coverage": "/phu-song", "all trees": "/"}
 DAYS = 30
 MINUTE_MS = 60_000
-LIMITS = {"rate/nginx": 0.3, "p99": 20.0, "rss": 70.0, "ingest": 0.85}
+LIMITS = {"rate/nginx": 0.3, "p99": 20.0, "rss": 70.0, "ingest": 0.85, "hung": 1_000.0}
+CROWD = 120  # visitors of all pages at once while the database hangs
 FLOOD_ROWS = 96_000  # of 30 values, all gateways together
 FLOOD_S = 8  # longer than they take
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -70,6 +71,7 @@ def _served(stack: ExitStack, folder: Path, *, quick: bool) -> str:
     site = stack.enter_context(process.Child("bench.site", folder, port, free_port(), log=folder / "site.log"))
     before = process.memory(site.pid)
     cold_ms = _cold(port)
+    hung_ms = _hung(folder)
     tag, body = _fetch(port, PAGES["tree page"])
     kept = {"If-None-Match": tag}
     urls: dict[str, tuple[str, dict[str, str], int]] = {
@@ -101,6 +103,8 @@ def _served(stack: ExitStack, folder: Path, *, quick: bool) -> str:
     sums = [
         ("p99 of a tree page, ms", got["tree page p99"], LIMITS["p99"]),
         ("32 visitors of coverage at once, cold, slowest ms", cold_ms, None),
+        (f"{CROWD} visitors while the database hangs, slowest of / ms", hung_ms["/"], LIMITS["hung"]),
+        ("slowest of any page, ms", max(hung_ms.values()), None),
         ("RSS under 32 connections, MiB", rss.rss, LIMITS["rss"]),
         ("RSS before the first visitor, MiB", before.rss, None),
         ("threads", process.threads(site.pid), None),
@@ -141,6 +145,25 @@ def _cold(port: int) -> float:
 
     with ThreadPoolExecutor(visits.CONNECTIONS) as visitors:
         return max(visitors.map(visit, range(visits.CONNECTIONS)))
+
+
+def _hung(folder: Path) -> dict[str, float]:
+    """Return how many ms the slowest of a crowd waits for each page: the database takes connections, answers nobody."""
+    home = folder / "hung"
+    home.mkdir()
+    paths = (list(PAGES.values()) * CROWD)[:CROWD]
+    with socket.create_server(("127.0.0.1", 0), backlog=CROWD) as silent, ExitStack() as stack:
+        port, url = free_port(), f"http://127.0.0.1:{silent.getsockname()[1]}"
+        stack.enter_context(process.Child("bench.site", home, port, free_port(), url, log=folder / "hung.log"))
+
+        def visit(path: str) -> float:
+            started = time.monotonic()
+            _fetch(port, path)
+            return (time.monotonic() - started) * 1000
+
+        with ThreadPoolExecutor(CROWD) as visitors:
+            waited = list(zip(paths, visitors.map(visit, paths), strict=True))
+    return {path: max(ms for other, ms in waited if other == path) for path in PAGES.values()}
 
 
 def _fetch(port: int, path: str) -> tuple[str, bytes]:

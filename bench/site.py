@@ -18,14 +18,18 @@ from cloud.rooms.pages import build
 SAMPLE = Path(__file__).parent.parent / "config" / "cloud.toml"
 
 
-def main(folder: str, port: int, broker: int) -> int:
-    """Serve until SIGTERM what lies in a data folder; say `ready` once visitors are let in."""
+def main(folder: str, port: int, broker: int, influx: str = "") -> int:
+    """Serve until SIGTERM what lies in a data folder; say `ready` once visitors are let in.
+
+    `influx` is the address of a database in place of the folder's own store.
+    """
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     sample = load(SAMPLE)
     config = msgspec.structs.replace(
         sample,
         data=msgspec.structs.replace(sample.data, path=folder),
         broker=msgspec.structs.replace(sample.broker, port=broker),
+        store={"engine": "influx", "url": influx} if influx else sample.store,
     )
 
     def notify(words: str) -> None:
@@ -38,4 +42,4 @@ def main(folder: str, port: int, broker: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import __main__ as door
-from bench import decode, disk, field, report, size, start, visits
+from bench import decode, disk, field, report, size, start, visits, weight
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -42,6 +42,13 @@ def test_what_lies_on_disk_is_compared_with_the_same_values_under_whole_millisec
 def test_the_start_of_the_books_is_measured_and_adds_up() -> None:
     row = rows(start.run(quick=True))[0]
     assert (row[0], row[1], row[-1][-1]) == ("SQLite", "20,000", "×")
+
+
+def test_every_public_page_is_weighed_in_both_languages_and_a_trees_page_is_within_its_limit() -> None:
+    pytest.importorskip("brotli", reason="brotli absent: make test installs it")
+    printed = rows(weight.run(quick=True))
+    assert [row[0] for row in printed] == [f"{name}, {lang}" for lang in weight.LANGS for name in weight.PAGES]
+    assert all(float(row[-1].rstrip("×")) < 1 for row in printed if row[-1] != "–")
 
 
 def test_the_document_has_its_markers_and_only_the_figures_between_them_change() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VISITORS = 120
-SOON_S, TRIES = 1.0, 3  # on a machine that does other things too, one of so many times; what hangs hangs for 60 s
+SOON_S, TRIES = 1.0, 3  # one of so many times, on a machine that does other things too; what hangs hangs for 60 s
 PAGES = (
     *("/", "/?ma=7", "/phu-song", "/phu-song?lang=en", "/phu-song.json", "/canh-bao", "/cay.geojson", "/z/z01.json"),
     *(f"/T/{TREE}{tail}" for tail in ("", "?lang=en", ".json", "/hinh.svg", "/air_humidity", "/history.csv")),
@@ -96,7 +96,10 @@ def test_a_hundred_and_twenty_visitors_do_not_wait_for_a_store_that_hangs(world:
     slowest: list[tuple[float, str]] = []
     while len(slowest) < TRIES and all(seconds > SOON_S for seconds, _ in slowest):
         slowest.append(_visited_while_it_hangs(world, clock))
-    assert min(slowest)[0] <= SOON_S, slowest
+    if min(slowest)[0] > SOON_S:  # a machine that is busy all the while makes visitors of a well store wait, too
+        with Site(world.garden(clock=clock)) as site:
+            well = asyncio.run(crowd(site.port, (PAGES * VISITORS)[:VISITORS]))
+        assert min(slowest)[0] <= SOON_S / 2 + 2 * max(seconds for *_, seconds in well.values()), slowest
 
 
 def _visited_while_it_hangs(world: World, clock: SystemClock) -> tuple[float, str]:
