@@ -255,7 +255,7 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001
             for name, sub in action.choices.items():
                 below.append(partial(_titled, sub, helps[name])())
-        elif not isinstance(action, argparse._HelpAction):  # noqa: SLF001
+        elif not isinstance(action, argparse._HelpAction) and action.help != argparse.SUPPRESS:  # noqa: SLF001
             words.append(_argument(action))
     if words:
         yield table(["argument", "what it is", "default"], words)

@@ -369,17 +369,30 @@ def test_spans_that_can_not_be_had_anew_are_shown_with_their_age(world: World) -
 
 @pytest.mark.parametrize(
     ("state", "status", "words"),
-    [("blank", 200, "blank"), ("printed", 200, "blank"), ("retired", 200, "retired"), ("bound", 200, None)],
+    [
+        ("blank", 200, "blank"),
+        ("printed", 200, "blank"),
+        ("retired", 200, "retired"),
+        ("gone", 200, "retired"),
+        ("bound", 200, None),
+    ],
 )
 def test_a_code_that_was_minted_answers_for_ever(world: World, state: str, status: int, words: str | None) -> None:
     code = "9" + TREE[1:5]
     code += codes.check_char(code)
-    world.registry.tags[code] = Tag(code=code, state=state, tree=TREE if state == "bound" else "")
+    if state == "gone":
+        world.registry.gone = frozenset({code})
+    else:
+        world.registry.tags[code] = Tag(code=code, state=state, tree=TREE if state == "bound" else "")
     answer = client(world).get(f"/T/{code}")
     assert answer.status_code == status
     title = catalogue("vi")[f"missing.{words}_title"].format(code=codes.shown(code)) if words else codes.shown(TREE)
     assert title in answer.text
-    assert client(world).get(f"/T/{code}.json").status_code == (200 if state == "bound" else 404)
+    for path in (f"/T/{code}.json", f"/T/{code}/history.csv", f"/T/{code}/air_temperature"):
+        told = client(world).get(path)
+        if words:
+            assert told.status_code == status
+            assert path.endswith("air_temperature") or told.json() == {"code": code, "state": words}
     staff = client(world, staff_url="https://staff.goc.che.example").get(f"/T/{code}").text
     assert (f'href="https://staff.goc.che.example/gan/{code}"' in staff) == (words == "blank")
 
@@ -393,6 +406,9 @@ def test_a_tree_that_is_withheld_says_so_and_nothing_of_it_leaves(world: World) 
         assert "Cây giấu" not in page
         assert f"{tree.lat:.4f}" not in page
     assert asked.get(f"/T/{TREE}").status_code == 200
+    assert asked.get(f"/T/{TREE}.json").json() == {"code": TREE, "state": "withheld"}
+    assert "chưa được giới thiệu" in asked.get(f"/T/{TREE}/air_temperature").text
+    world.clock.now_ms += 2_000
     world.registry.trees[TREE] = msgspec.structs.replace(tree, precision=2)
     page = asked.get(f"/T/{TREE}.json").json()
     assert (page["lat"], page["lon"]) == (round(tree.lat, 2), round(tree.lon, 2))

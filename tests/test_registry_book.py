@@ -35,6 +35,7 @@ from cloud.registry.kinds import (
 )
 from cloud.registry.live import Live
 from cloud.registry.map import away_m, distance_m
+from cloud.registry.mint import mint
 from cloud.registry.sheets import STEMS, SheetError, comma, geojson, workbook
 from cloud.registry.trail import difference
 from cloud.registry.transfer import bring, load, read_any
@@ -437,6 +438,25 @@ def test_a_room_begins_although_the_registry_cannot_be_read_and_the_world_is_sho
     folder = str(tmp_path)
     config = load_config(Path(__file__).parents[1] / "config" / "cloud.toml")
     check(msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, path=folder)))
+
+
+def test_a_code_whose_row_was_taken_away_is_neither_forgotten_nor_minted_again(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with book.writing("lan", "a tag, and both away", 2_000) as draft:
+        draft.put([Tag(code="000000", batch="x")])
+    with book.writing("lan", "away", 3_000) as draft:
+        draft.remove("tag", ("000000",))
+        draft.remove("tree", ("7K3MQP",))
+    live = Live(tmp_path / "registry.db", BEFORE, HandClock(), private=False)
+    states = {code: live.now.state(code) for code in ("000000", "7K3MQP", "4TN8WJ")}
+    assert states == {"000000": "retired", "7K3MQP": "retired", "4TN8WJ": "unknown"}
+    live.close()
+    letters = iter("00000" + "00001")
+    monkeypatch.setattr("cloud.registry.mint.secrets.choice", lambda _: next(letters))
+    assert [one.code[:5] for one in mint(book, 1, "y", NEW, who="lan", at_ms=4_000)] == ["00001"]
+    book.undo(3, "lan", 5_000)
+    assert book.gone == frozenset()
 
 
 def test_a_code_is_minted_once_in_the_alphabet() -> None:

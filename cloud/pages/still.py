@@ -58,10 +58,10 @@ def paths(registry: Registry) -> Iterator[str]:
     yield from (f"/l/{lot}" for lot in registry.lots)
     yield from (f"/01/{lot.gtin.zfill(14)}/10/{lot.code}" for lot in registry.lots.values() if lot.gtin)
     for code in _codes(registry):
-        yield f"/T/{code}"
+        yield from (f"/T/{code}", f"/T/{code}.json")
         tree = registry.carrier(code)
         if tree is not None and tree.published:
-            yield from (f"/T/{code}{tail}" for tail in (".json", "/hinh.svg", "/history.csv"))
+            yield from (f"/T/{code}{tail}" for tail in ("/hinh.svg", "/history.csv"))
     yield from (f"/8004/{tree.giai}" for tree in registry.trees.values() if tree.giai)
 
 
@@ -123,7 +123,7 @@ def _linked(html: str, path: str) -> list[str]:
 
 
 def _codes(registry: Registry) -> list[str]:
-    return list(dict.fromkeys([*registry.trees, *registry.tags]))
+    return list(dict.fromkeys([*registry.trees, *registry.tags, *sorted(registry.gone)]))
 
 
 def _as_typed(folder: Path, code: str) -> None:

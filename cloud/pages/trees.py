@@ -83,7 +83,7 @@ class Trees:
         speaker = self._answers.speaker(request)
         seen = self._view(request.path_params["code"])
         if seen is None:
-            return json({"error": "no tree carries this code"}, 404)
+            return self._untold(request.path_params["code"])
         told = tree.as_json(seen, speaker) | _licensed(self._garden.licence)
         return json(told, asked=words.iso(speaker.now_ms))
 
@@ -91,8 +91,10 @@ class Trees:
         """One quantity at a tree over a day, a month and a year, with its tables."""
         quantity = request.path_params["quantity"]
         seen = self._view(request.path_params["code"])
-        figure = next((one for one in seen.figures if one.quantity.name == quantity), None) if seen else None
-        if seen is None or figure is None or not keeps_history(figure):
+        if seen is None:
+            return self._answers.unknown(request, request.path_params["code"])
+        figure = next((one for one in seen.figures if one.quantity.name == quantity), None)
+        if figure is None or not keeps_history(figure):
             return self._answers.nowhere(request)
         spans = await self.past.spans([figure])
         course = await self._course(seen, figure, spans.hours(figure))
@@ -104,7 +106,7 @@ class Trees:
         """The days of a year of all public quantities at a tree, as a table."""
         seen = self._view(request.path_params["code"])
         if seen is None:
-            return json({"error": "no tree carries this code"}, 404)
+            return self._untold(request.path_params["code"])
         registry = self._garden.registry
         lines = [f"# {self._garden.licence}"] if self._garden.licence else []
         lines.append("day,quantity,unit,mean,lowest,highest,hours,measured,source,distance_m,invented,calibrated")
@@ -154,6 +156,14 @@ class Trees:
     async def _course(self, seen: TreeView, figure: Figure, hours: tuple[Hour, ...]) -> Course:
         days = await self.past.days(self._garden.registry, figure, code_of(figure, seen.tree))
         return Course(figure, self._garden.clock.utc_ms(), hours, days or ())
+
+    def _untold(self, typed: str) -> Response:
+        """Say for machines what the page of such a code says: only what was never minted is a 404."""
+        code = codes.normalise(typed)
+        state = self._garden.registry.state(code) if code else "unknown"
+        if code is None or state == "unknown":
+            return json({"error": "no tree carries this code"}, 404)
+        return json({"code": code, "state": state})
 
     def _view(self, typed: str) -> TreeView | None:
         """Return the tree that carries a code, all of it out of one reading of the registry."""

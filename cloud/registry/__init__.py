@@ -100,8 +100,14 @@ class Current(Protocol):
 class Registry:
     """What a room has read, of every kind that it asked for. It does not change; the next reading is another one."""
 
-    def __init__(self, records: Mapping[str, Sequence[Record]], problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self,
+        records: Mapping[str, Sequence[Record]],
+        problems: Sequence[Problem] = (),
+        gone: frozenset[str] = frozenset(),
+    ) -> None:
         self._records = records
+        self.gone = gone  # codes that were minted, and whose rows were taken away
         self.problems = list(problems)
 
     @property
@@ -117,7 +123,8 @@ class Registry:
                 kind: [one for one in rows if not (getattr(one, "consents", ()) and lapsed(one, consents, day))]
                 for kind, rows in self._records.items()
                 if not KINDS[kind].private
-            }
+            },
+            gone=self.gone,
         )
 
     @cached_property
@@ -147,11 +154,13 @@ class Registry:
         return found if found and found.published else None
 
     def state(self, code: str) -> str:
-        """Return why a code shows no tree: withheld, blank (so is a printed tag), retired; unknown: never minted."""
+        """Return why a code shows no tree: withheld, blank (or printed), retired (or gone); unknown: never minted."""
         if self.carrier(code) is not None:
             return "withheld"
         tag = self.tags.get(code)
-        return "unknown" if tag is None else "retired" if tag.state == "retired" else "blank"
+        if tag is None:
+            return "retired" if code in self.gone else "unknown"
+        return "retired" if tag.state == "retired" else "blank"
 
     @cached_property
     def stories(self) -> dict[tuple[str, str], Story]:

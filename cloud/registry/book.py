@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS change (
 CREATE INDEX IF NOT EXISTS change_of ON change (kind, key, id);
 CREATE INDEX IF NOT EXISTS change_in ON change (act);
 CREATE INDEX IF NOT EXISTS act_said ON act (what);
+CREATE INDEX IF NOT EXISTS change_gone ON change (kind, key) WHERE after IS NULL;
 """
 _APPEND_ONLY = (
     "CREATE TRIGGER IF NOT EXISTS {table}_kept_{verb} BEFORE {verb} ON {table} "
@@ -124,6 +125,14 @@ class Book:
             return None
         query = "SELECT max(id) FROM change WHERE kind = ? AND key = ?"
         return Held(record, self._db.execute(query, (kind, text_of(key))).fetchone()[0] or 0)
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Return the codes of trees and tags that were taken away: plates with them may hang outside all the same."""
+        query = "SELECT DISTINCT key FROM change WHERE after IS NULL AND kind IN ('tree', 'tag')"
+        ever = {str(msgspec.json.decode(row[0])[0]) for row in self._db.execute(query)}
+        there = "SELECT 1 FROM tree WHERE code = ? UNION ALL SELECT 1 FROM tag WHERE code = ?"
+        return frozenset(code for code in ever if self._db.execute(there, (code, code)).fetchone() is None)
 
     @property
     def newest(self) -> int:

@@ -51,7 +51,7 @@ def known(path: Path | None, folder: Path) -> Registry:
     if path is not None and path.exists():
         with Book(path, writer=False) as book:
             if not book.empty:
-                return Registry({kind: book.rows(kind) for kind in KINDS})
+                return Registry({kind: book.rows(kind) for kind in KINDS}, gone=book.gone)
     return load(folder)
 
 
@@ -88,7 +88,8 @@ class Live:
             if version != self._version:
                 if self._book.empty:
                     return self._ill(NOT_YET)
-                self.now = self._shown(Registry({kind: self._book.rows(kind) for kind in self._kinds}))
+                records = {kind: self._book.rows(kind) for kind in self._kinds}
+                self.now = self._shown(Registry(records, gone=self._book.gone))
                 self._version = version
         except SheetError as error:
             return self._ill(f"registry: not made yet: {error}")

@@ -17,14 +17,14 @@ MOST = 5_000  # in one batch
 
 
 def taken(book: Book) -> set[str]:
-    """Return every code that was ever minted: those of tags, and each tree's own."""
+    """Return every code that stands for something: those of tags, and each tree's own."""
     return {str(key_of(record)[0]) for kind in ("tree", "tag") for record in book.rows(kind)}
 
 
 def mint(book: Book, count: int, batch: str, today: date, *, who: str, at_ms: int) -> list[Tag]:
     """Write `count` blank tags into the registry as one act; return them. Raises what the registry refuses."""
     with book.writing(who, f"mint {count} tags, batch {batch}", at_ms) as draft:
-        used = taken(book)
+        used = taken(book) | book.gone
         minted: list[Tag] = []
         while len(minted) < count:
             five = "".join(secrets.choice(codes.ALPHABET) for _ in range(codes.LENGTH - 1))
