@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
+from PIL import Image
 
-from cloud.registry.kinds import Tree
+from cloud.registry.kinds import Consent, Person, Photo, Story, Tree
+from cloud.registry.mint import mint
+from cloud.registry.pictures import SIZES, TYPES
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
 from cloud.staff.today import Alarm, Sensor, Today
-from tests.browser.test_visitor import DESK, PHONE, Seen, browser, readable
+from tests.browser.test_visitor import DESK, IMG, PHONE, TABLET, Seen, browser, readable
 from tests.staffroom import PASSWORD, StaffWorld
 from tests.visitors import TREE
 
@@ -31,6 +35,10 @@ SCREENS = [
     "/gan", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the", "/nhap",
     "/so-lieu", "/bao-cao", "/viec", "/viec/1", "/so-tay", "/so-tay/cay", "/nowhere",
 ]  # fmt: skip
+PICTURES = {
+    "tags": "/the", "queue": "/duyet", "stories": "/chuyen", "story": "/chuyen/4TN8WJ/vi", "trees": "/bang/trees",
+    "rest": "/bao-tri", "bring": "/nhap", "acts": "/viec", "people": "/bang/people", "handbook": "/so-tay/the",
+}  # fmt: skip
 __all__ = ["browser"]
 
 
@@ -60,6 +68,31 @@ class Running(StaffWorld):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     world = Running(tmp_path_factory.mktemp("staff"))
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A room in which somebody has printed tags, and a story, a photo and a consent wait for somebody else."""
+    world = Running(tmp_path_factory.mktemp("busy"))
+    day = world.shelf.today
+    with world.shelf.book() as book:
+        minted = mint(book, 12, "đợt 1", day, who="Tên editor (editor)", at_ms=world.clock.utc_ms())
+    told = "Năm có sương muối, búp vụ xuân ra muộn hơn mười ngày.\n\nNgười hái trèo lên chạc thứ ba, không lên nữa."
+    words = {"alt_vi": "Cây số 2 nhìn từ phía suối", "alt_en": "Tree 2 seen from the stream", "licence": "CC BY 4.0"}
+    lan = Consent(code="c1", person="lan", what="name", given_on=day - timedelta(30), valid_to=day + timedelta(9))
+    with world.shelf.act("Tên editor (editor)", "story 4TN8WJ vi") as draft:
+        draft.put([replace(one, state="printed") for one in minted[:7]])
+        draft.put([Person(code="lan", name="Giàng Thị Lan"), lan])
+        draft.put([Story(tree="4TN8WJ", lang="vi", status="review", author="Tên editor", text=told)])
+        draft.put([Photo(code="f1", tree="4TN8WJ", author="Giàng Thị Lan", consents=("c1",), **words)])
+    world.staff.photos.mkdir(exist_ok=True)
+    with Image.open(IMG / "tree-tablet.png") as drawn:
+        face = drawn.convert("RGB").crop((100, 60, 740, 380))  # below what floats on it
+    for size in SIZES:
+        for ending in TYPES:
+            face.resize((size, size // 2)).save(world.staff.photos / f"f1-{size}.{ending}")
     yield world
     world.close()
 
@@ -190,3 +223,17 @@ def test_a_desk_shows_the_same_in_two_columns(browser: Browser, site: Running, t
         assert left
         assert right
         assert left["y"] == right["y"] or left["x"] == right["x"]
+
+
+@pytest.mark.parametrize(("name", "size"), [("phone", PHONE), ("tablet", TABLET), ("desktop", DESK)])
+def test_pictures_of_the_screens(
+    browser: Browser, busy: Running, tmp_path: Path, name: str, size: tuple[int, int]
+) -> None:
+    with Seen(browser, busy, size) as seen:
+        page = signed_in(seen, busy, "admin")
+        for shown, path in PICTURES.items():
+            seen.go(path, "networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+            assert page.inner_text("h1")
+            pictured(page, tmp_path, f"{shown}-{name}")
+        assert seen.complaints == []
