@@ -321,3 +321,7 @@ def test_a_list_follows_every_write_and_stands_as_people_count(world: StaffWorld
         newest = book.acts(1)[0].id
     world.shelf.undo(newest, "minh")
     assert listed() == ["00001Y", "00002W", "00003T"]
+
+
+def test_a_code_that_is_spelled_like_a_role_stays_a_code(world: StaffWorld) -> None:
+    assert "admin · quản trị" in world.visitor("admin").get("/bang/people").text

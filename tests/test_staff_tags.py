@@ -50,7 +50,7 @@ def test_codes_are_minted_printed_read_back_and_printed_again(world: StaffWorld,
         (tmp_path / "one.pdf").write_bytes(pdf.content)
         assert verify(tmp_path / "one.pdf", "https://goc.che.example").codes == [codes.normalise(code)]
     with world.shelf.book() as book:
-        assert [act.what for act in book.acts(9)[:2]] == ["labels đợt 1", "mint 5 tags, batch đợt 1"]
+        assert [act.what for act in book.acts(9)[:2]] == ["labels đợt 1", "mint đợt 1 (5)"]
     assert f'value="{TREE}"' in browser.get(f"/the?ma={TREE}").text
 
 

@@ -23,7 +23,7 @@ def taken(book: Book) -> set[str]:
 
 def mint(book: Book, count: int, batch: str, today: date, *, who: str, at_ms: int) -> list[Tag]:
     """Write `count` blank tags into the registry as one act; return them. Raises what the registry refuses."""
-    with book.writing(who, f"mint {count} tags, batch {batch}", at_ms) as draft:
+    with book.writing(who, f"mint {batch} ({count})", at_ms) as draft:
         used = taken(book) | book.gone
         minted: list[Tag] = []
         while len(minted) < count:

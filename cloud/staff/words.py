@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from cloud.clock import hanoi
-from cloud.registry.kinds import TONGUES, key_of
+from cloud.registry.cells import Choice, Flag, Several
+from cloud.registry.kinds import KINDS, TONGUES, columns, key_of
 from settings.words import LANGUAGES, why_absent, words
 from wire.quantities import QUANTITIES
 
@@ -50,7 +52,9 @@ class Speaker:
         return told
 
     def word(self, column: str, value: str) -> str:
-        """Return a choice as people read it; as it came where it has no words."""
+        """Return a choice as people read it; as it came where it has no words, and what people wrote themselves."""
+        if column in _written():
+            return value
         rows = _words()["choice"]
         told = rows.get(f"{column}_{value}") or rows.get(value)
         return str(told[self.lang]) if told else value
@@ -135,3 +139,12 @@ class Speaker:
 
 def _words() -> dict[str, Any]:
     return words("cloud.staff")
+
+
+@cache
+def _written() -> frozenset[str]:
+    """Return the columns that are no choice in any table: somebody's code may well be spelled like a role."""
+    every = {
+        (one.name, isinstance(one.cell, Choice | Several | Flag)) for kind in KINDS.values() for one in columns(kind)
+    }
+    return frozenset({name for name, _ in every} - {name for name, chosen in every if chosen})
