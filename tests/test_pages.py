@@ -1151,6 +1151,21 @@ def test_a_calibrated_figure_says_so_and_the_past_means_what_it_meant_then(world
     ]
 
 
+def test_the_lowest_and_highest_of_24_hours_stand_on_one_scale(world: World) -> None:
+    """Of a probe that was compared with its soil this morning, yesterday's numbers mean something else."""
+    for hours, told in ((20, 20.0), (3, 40.0), (1, 45.0)):
+        world.tell({"soil-1": made_of.SOIL | {"soil_moisture": told}}, age_s=hours * 3_600)
+    world.tell({"soil-1": made_of.SOIL | {"soil_moisture": 45.0}}, age_s=60)
+    today = hanoi(NOW_MS).date()
+    compared = Calibration(
+        gateway="sg-01", channel="soil-1", quantity="soil_moisture", valid_from=today, reads_low=10.0, reads_high=60.0
+    )
+    world.registry = Registry(
+        {kind: list(world.registry._records.get(kind, ())) for kind in KINDS} | {"calibration": [compared]}
+    )
+    assert re.search(r"từ \d\d:00: 60,0+ – 70,0+", client(world).get(f"/T/{TREE}").text)
+
+
 def test_what_is_told_in_hmong_stands_below_in_its_own_language(world: World) -> None:
     world.registry.stories[TREE, "hmn"] = Story(tree=TREE, lang="hmn", text="(words that people write)")
     page = client(world).get(f"/T/{TREE}")

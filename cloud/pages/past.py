@@ -65,13 +65,15 @@ class Spans(NamedTuple):
     def hours(self, figure: Figure) -> tuple[Hour, ...]:
         """Return the hours of a figure's series since its channel hangs here, as they are meant, oldest first.
 
-        None of those in which somebody worked at it.
+        None of those in which somebody worked at it, or whose numbers stand on another scale than the figure's.
         """
         hours = self.found.get((figure.source, figure.quantity.name), ())
         if hours and hanoi(hours[0].start_ms).date() < figure.since:
             hours = tuple(hour for hour in hours if hanoi(hour.start_ms).date() >= figure.since)
         if figure.rests:
             hours = tuple(hour for hour in hours if not figure.rests.touch(hour.start_ms, hour.start_ms + HOUR_MS))
+        if figure.scale:
+            hours = tuple(hour for hour in hours if figure.scale.at(hour.start_ms) == figure.calibration)
         return tuple(figure.scale.hours(hours))
 
     def beside(self, figure: Figure) -> Span | None:
