@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import threading
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from PIL import Image
 from starlette.routing import Route
 
 from cloud.clock import hanoi
@@ -736,6 +738,19 @@ def test_what_a_browser_says_is_thought_about_once_and_in_little_memory(
         Visitor(front).get(url.decode(), headers=said | {"Accept": word})
     assert 0 < len(front._wanted) <= 3
     assert all(len(word or b"") < 2_000 for one in front._wanted for word in one)
+
+
+def test_who_shares_the_link_of_a_tree_without_a_photo_shares_a_picture_that_everybody_can_show(world: World) -> None:
+    asked = client(world)
+    (named,) = re.findall(
+        r'<meta property="og:image" content="https://goc.example.org(/[^"]+)">', asked.get(f"/T/{TREE}").text
+    )
+    for wants in ({}, {"Accept-Encoding": "gzip"}):
+        picture = asked.get(named, headers=wants)
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
+        assert "content-encoding" not in picture.headers
+        assert Image.open(io.BytesIO(picture.content)).size == (1200, 630)
+    assert len(picture.content) < 60_000
 
 
 def test_what_is_no_page_is_not_kept(world: World) -> None:

@@ -19,7 +19,7 @@ from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
 from cloud.pages.front import Front
 from cloud.pages.linkset import Linksets
 from cloud.pages.lots import Lots
-from cloud.pages.pictures import SVG, Pictures
+from cloud.pages.pictures import JPEG, SHARED, SVG, Pictures
 from cloud.pages.remembered import Known, Remembered, Source, aside
 from cloud.pages.trees import Trees
 from cloud.registry import codes
@@ -72,6 +72,7 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/phu-song.json", made.coverage_json),
         Route("/canh-bao", made.alerts),
         Route("/icon.svg", made.icon),
+        Route(SHARED, made.shared),
         Route("/sw.js", made.worker),
         Route("/healthz", made.up),
     ]
@@ -127,6 +128,10 @@ class _Site:
     async def icon(self, _request: Request) -> Response:
         """A tea leaf."""
         return Response((TEMPLATES / "icon.svg").read_bytes(), media_type=SVG)
+
+    async def shared(self, _request: Request) -> Response:
+        """A drawn tree for who shares the link of one that has no photo: there, no drawing of ours is understood."""
+        return Response((TEMPLATES / "share.jpg").read_bytes(), media_type=JPEG)
 
     async def worker(self, _request: Request) -> Response:
         """What keeps pages for a visitor without signal, in his own browser."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cloud.pages.answers import Answers
     from cloud.registry.kinds import Photo
 
-SVG = "image/svg+xml"
+SVG, JPEG = "image/svg+xml", "image/jpeg"
+SHARED = "/chia-se.jpg"
 FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}  # kept by browsers and proxies, not by us
 FOR_AN_HOUR = {"Cache-Control": "private, max-age=3600"}  # by the browser alone: a consent may be withdrawn
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cloud.pages.answers import TEMPLATES
 from cloud.pages.front import Asked
 from cloud.pages.headers import security
+from cloud.pages.pictures import SHARED
 from cloud.pages.words import LANGS
 from cloud.registry import codes, pictures
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from cloud.registry import Registry
 
 CONF = "nginx.conf"
-_PLAIN = ("/icon.svg", "/sw.js", "/cay.geojson", "/phu-song.json")
+_PLAIN = ("/icon.svg", SHARED, "/sw.js", "/cay.geojson", "/phu-song.json")
 _HTML = b"text/html"
 
 
