@@ -54,6 +54,32 @@ def test_what_the_log_has_comes_back_when_the_file_beside_it_is_lost(tmp_path, l
     assert not declared
 
 
+@pytest.mark.parametrize("where", ["head", "first page", "names of tables", "end"])
+def test_a_file_that_does_not_say_any_more_what_tables_it_has_is_taken_over_all_the_same(ram_path, where):
+    """The first page is written most often. Of a file without it, whole otherwise, nothing was read, nor declared."""
+    spool = open_spool(ram_path)
+    for i in range(60):
+        spool.append(some(10, 10 * i), BOOT)
+        spool.cut()
+    spool.append(some(5, 600), BOOT)
+    spool.close()
+    file = ram_path / "spool.db"
+    raw = bytearray(file.read_bytes())
+    page = 1024 * (max(schema.pages()) - 1)
+    at, n = {"head": (0, 100), "first page": (0, 1024), "names of tables": (page, 1024), "end": (len(raw) - 2048, 0)}[
+        where
+    ]
+    raw[at : at + n] = bytes(n)
+    file.write_bytes(raw if n else raw[:at])
+    again = open_spool(ram_path)
+    assert "set aside" in again.notes[0]
+    again.cut()
+    values, declared = everything(again)
+    assert len(values) + len(declared) == 605
+    assert len(values) == 605 or where == "end"
+    assert len(values) > 400
+
+
 def test_a_lost_file_whose_log_is_rubbish_is_damage_and_not_a_new_spool(tmp_path):
     (tmp_path / "spool.db-wal").write_bytes(random.Random(1).randbytes(9_000))
     spool = open_spool(tmp_path)

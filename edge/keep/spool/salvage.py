@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edge.keep.spool import repair, rows
+from edge.keep.spool import repair, rows, schema
 from edge.keep.spool.file import connect
 from edge.words import note
 from wire.codec import MAX_SEQ
@@ -38,6 +38,7 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
     at, readings, done = how_far(file, aside.name)
     if done:
         return []
+    make_legible(aside)
     with closing(opened(aside)) as db:
         told, found = meta(db), whole(db, at)
         epoch = str(told.get("epoch") or "")
@@ -60,7 +61,32 @@ def opened(path: Path) -> sqlite3.Connection:
     """Open a file to read what can be read of it."""
     db = connect(path)
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
+    with suppress(*UNREADABLE):
+        db.execute("PRAGMA writable_schema = ON")  # else nothing is read of a file that is shorter than it says
     return db
+
+
+def make_legible(path: Path) -> None:
+    """Give a damaged file the pages again that name its tables, where they are what is damaged.
+
+    All files of this version have the same, and without them nothing of the others can be read. A file that had other
+    ones is none the worse: each row says by its CRC whether it is one.
+    """
+    with closing(opened(path)) as db, suppress(*UNREADABLE):
+        for table, columns in (
+            ("batch", rows.COLUMNS),
+            ("fresh", "first, n, boot, crc, bytes"),
+            ("meta", "key, value"),
+        ):
+            db.execute(f"SELECT {columns} FROM {table} WHERE 0")
+        return
+    with suppress(OSError), path.open("r+b") as file:
+        head = file.read(18)
+        if head.startswith(b"SQLite format 3") and int.from_bytes(head[16:]) != schema.PAGE_BYTES:
+            return
+        for number, page in schema.pages().items():
+            file.seek(schema.PAGE_BYTES * (number - 1))
+            file.write(page)
 
 
 def whole(db: sqlite3.Connection, after: int) -> Iterator[tuple[int, rows.Kept]]:

@@ -104,6 +104,22 @@ def _run(db: sqlite3.Connection, script: str, meta: dict[str, object], version: 
     db.execute("COMMIT")
 
 
+def pages() -> dict[int, bytes]:
+    """Return the pages, by number, that say which tables a file of this version has: in each such file the same ones.
+
+    The first one's header says of the file that it has a WAL, and nothing of its length.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        model.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        _run(model, TABLES, {})
+        whole = model.serialize()
+    first = bytearray(whole[:PAGE_BYTES])
+    first[18:20], first[28:32] = b"\2\2", bytes(4)  # of the file format: in WAL mode; its length, 0 where unknown
+    cells = (int.from_bytes(first[at : at + 2]) for at in range(112, 112 + 2 * int.from_bytes(first[103:105]), 2))
+    leaves = [int.from_bytes(first[at : at + 4]) for at in (108, *cells)]
+    return {1: bytes(first)} | {leaf: whole[PAGE_BYTES * (leaf - 1) : PAGE_BYTES * leaf] for leaf in leaves}
+
+
 def repage(db: sqlite3.Connection) -> None:
     """Give a small file of an older version the pages of this one; a large one keeps its own until it is small."""
     page, pages, free = (
