@@ -8,17 +8,17 @@ import ssl
 import subprocess
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cloud.store import Retry, open_store
-from cloud.store.engines.influx import bounded, posting, writing
-from tests.build import START_MS, batch, soil
+from cloud.store.engines.influx import bounded, parcels, posting, writing
+from tests.build import EPOCH, START_MS, batch, soil
 from tests.in_front import InFront
 from tests.servers import influx_table
-from wire.batch import Status
+from wire.batch import Gap, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -209,7 +209,12 @@ class Counting(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Stores)
         self.connections = 0
+        self.asked: list[tuple[str, bytes]] = []
         self.left = threading.Semaphore(0)
+
+    @property
+    def table(self) -> dict[str, Any]:
+        return {"engine": "influx", "url": f"http://127.0.0.1:{self.server_port}", "timeout_s": 5}
 
     def get_request(self) -> Any:
         self.connections += 1
@@ -225,30 +230,59 @@ class Stores(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(204)
+        self.server.asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+        refuses = self.server.how == "is in trouble"
+        self.send_response(503 if refuses else 204)
+        if refuses:
+            self.send_header("Content-Length", "0")
         if self.server.how == "says that it closes":
             self.send_header("Connection", "close")
         self.end_headers()
-        self.close_connection = bool(self.server.how)
+        self.close_connection = "closes" in self.server.how
 
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.mark.parametrize(("how", "connections"), [("", 1), ("says that it closes", 3), ("closes", 3)])
-def test_a_connection_serves_as_long_as_its_peer_wants(how: str, connections: int) -> None:
+@contextmanager
+def counting(how: str = "") -> Iterator[Counting]:
     with Counting() as server:
         server.how = how
         serving = threading.Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        with closing(open_store({"engine": "influx", "url": url, "timeout_s": 5}, writer=True)) as store:
-            for n in range(3):
-                assert store.commit([batch(first=1 + 3 * n, rows=soil(3))], START_MS) == [[]]
-                assert not how or server.left.acquire(timeout=BOUND_S)
+        yield server
         server.shutdown()
         serving.join()
+
+
+@pytest.mark.parametrize(("how", "connections"), [("", 1), ("says that it closes", 3), ("closes", 3)])
+def test_a_connection_serves_as_long_as_its_peer_wants(how: str, connections: int) -> None:
+    with counting(how) as server, closing(open_store(server.table, writer=True)) as store:
+        for n in range(3):
+            assert store.commit([batch(first=1 + 3 * n, rows=soil(3))], START_MS) == [[]]
+            assert not how or server.left.acquire(timeout=BOUND_S)
         assert server.connections == connections
+
+
+def test_a_commit_of_several_bodies_is_stored_with_the_last_and_let_go_with_the_first_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parcels, "MAX_LINES", 1)
+    several = [batch(first=1 + 3 * n, rows=soil(3)) for n in range(5)]
+    with counting("is in trouble") as server, closing(open_store(server.table, writer=True)) as store:
+        with pytest.raises(Retry, match="in trouble"):
+            store.commit(several, START_MS)
+        assert len(server.asked) <= writing.AT_ONCE, "who is in trouble is not asked for the rest"
+        server.how = ""
+        assert store.commit(several, START_MS) == [[]] * 5
+        assert len({body for _, body in server.asked}) == 5
+
+
+def test_what_has_no_readings_is_told_in_one_request_where_the_ledger_lies_elsewhere() -> None:
+    with counting() as server, closing(open_store(server.table | {"keep_days": 30}, writer=True)) as store:
+        store.commit([Gap("sg-01", EPOCH, 1, 10, "quota")], START_MS)
+        assert ["&rp=ledger" in path for path, _ in server.asked] == [True]
+        store.commit([batch(first=11, rows=soil(3))], START_MS)
+        assert ["&rp=ledger" in path for path, _ in server.asked] == [True, False, True]
 
 
 def test_lines_go_to_whom_the_authority_knows_and_to_nobody_else(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ MAX_REQUESTS = 2_000  # spent on finding the bad lines of one body; what is unkn
 MAX_S = 60.0  # and time: a server that is slower than that refuses nothing, it is in trouble
 TOO_OLD = "retention policy"
 _CLOCK = SystemClock()
-NOTHING = "\n"  # a body without lines, which all generations take
 AT_ONCE = 2  # requests: while one waits for its flush, another is parsed
 
 
@@ -61,16 +60,19 @@ class Writing:
                 self._bad(part, error, HOURS)
 
     def send(self, group: list[Posted]) -> Sent:
-        """Send what comes first of a group: all of it, or its readings. Raises Retry."""
-        if not self._server.places.ledger_policy:
+        """Send what comes first of a group: all of it, or its readings where it has any. Raises Retry."""
+        policy = self._server.places.ledger_policy
+        if not policy:
             return self._server.send("".join([one.text() for one in group]))
-        return self._server.send("".join([one.parcel.readings for one in group]) or NOTHING)
+        readings = "".join([one.parcel.readings for one in group])
+        return self._server.send(readings) if readings else self._server.send(_told(group), policy)
 
     def stored(self, group: list[Posted], sent: Sent) -> None:
         """Return once a group that was sent is stored, its ledger lines as well. Raises Retry, or BodyRefused."""
         self._server.stored(sent)
-        if policy := self._server.places.ledger_policy:
-            self._server.write("".join([one.told() for one in group]), policy)
+        policy = self._server.places.ledger_policy
+        if policy and any(one.parcel.readings for one in group):
+            self._server.write(_told(group), policy)
 
     def bisected(self, group: list[Posted], why: BodyRefused) -> list[tuple[int, list[Refused]]]:
         """Store the good lines of a refused body and then its ledger lines, which say how many were bad."""
@@ -117,6 +119,10 @@ class Writing:
                     middle = (low + high) // 2
                     spans += [(middle, high), (low, middle)]
         return bad
+
+
+def _told(group: list[Posted]) -> str:
+    return "".join([one.told() for one in group])
 
 
 class Begun:
