@@ -302,13 +302,17 @@ def _gga(fields: list[str], fixed: bool) -> list[Value]:
         _number(name, _at(fields, at)) if _unit(fields, at + 1, "M") else Value(name, "m", None, Reason.GARBLED)
         for name, at in (("alt", 8), ("geoid_sep", 10))
     ]
+    heard = [_number("hdop", _at(fields, 7)), *height]
+    if re.search(r"\d", _at(fields, 9) + _at(fields, 11)):  # numbers for units: a decimal comma moved all behind it
+        heard = [Value(one.name, one.unit, None, Reason.GARBLED) for one in heard]
+    hdop, *height = heard
     place = [*_position(fields, 1), *height] if fixed else _absent("lat", "lon", "alt", "geoid_sep")
     clock = _clock(_at(fields, 0))
     return [
         *place,
         _number("fix_quality", _at(fields, 5)),
         _number("sats", _at(fields, 6)),
-        _number("hdop", _at(fields, 7)),
+        hdop,
         Value("utc", "", clock, None if clock else Reason.NOT_REPORTED),
     ]
 
@@ -316,11 +320,14 @@ def _gga(fields: list[str], fixed: bool) -> list[Value]:
 def _rmc(fields: list[str], fixed: bool) -> list[Value]:
     if not fixed:
         return _absent("lat", "lon", "speed", "course", "time")
-    time = _time(_at(fields, 8), _clock(_at(fields, 0)))
+    day = _at(fields, 8)
+    time = _time(day, _clock(_at(fields, 0)))
+    moved = [_number("speed", _at(fields, 6), _KNOT), _number("course", _at(fields, 7))]
+    if not re.fullmatch(r"(\d{6})?", day):  # what stands there is no day, and what stands before it not in its place
+        moved = [Value(one.name, one.unit, None, Reason.GARBLED) for one in moved]
     return [
         *_position(fields, 2),
-        _number("speed", _at(fields, 6), _KNOT),
-        _number("course", _at(fields, 7)),
+        *moved,
         Value("time", "", time, None if time else Reason.NOT_REPORTED),
     ]
 

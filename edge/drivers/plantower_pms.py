@@ -19,12 +19,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from edge.driver import Ask, Driver, DriverConfig, Habits, Value
 from edge.framing import plantower
 from edge.plausible import judged, ranges
+from wire.reading import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge.driver import Io
 
 
@@ -86,8 +90,20 @@ def poll(config: Config) -> Io:
     length, words = _MODELS[config.model]
     data = yield Ask(find=partial(plantower.find, length))
     told = struct.unpack(f">{len(data) // 2}H", data)
-    values = [word.value(raw) for word, raw in zip(words, told, strict=False)]
-    return judged(values, ranges(quantities(config)))
+    return judged(_counted(zip(words, told, strict=False)), ranges(quantities(config)))
+
+
+def _counted(told: Iterable[tuple[_Word, int]]) -> list[Value]:
+    """Return the values; counts that grow with size are none: "larger than" leaves fewer and fewer. Masses stay.
+
+    A PMS5003T in a PMS5003's place has its temperature and humidity where the largest are counted, and all else alike.
+    """
+    told = list(told)
+    counts = [raw for word, raw in told if word in _COUNTS]
+    if counts == sorted(counts, reverse=True):
+        return [word.value(raw) for word, raw in told]
+    wrong = dict.fromkeys(_COUNTS, Reason.WRONG_DEVICE)
+    return [replace(word.value(raw), reason=wrong.get(word)) for word, raw in told]
 
 
 def quantities(config: Config) -> dict[str, str]:

@@ -154,8 +154,9 @@ class SerialLine:
                 if missing > 0:
                     select.select([woken], [], [], min(missing * self._byte_s, GATHER_S))
             got = os.read(self._fd, size)
-        if not got:
-            raise PortLost(f"{self._port}: the device is gone")
+            if not got and not self._serial.in_waiting:  # which fails where the device is gone
+                words = f"{self._port}: another program takes what comes"
+                raise PortLost(f"{words}: end it (ModemManager, gpsd, a terminal), or give it another port")
         self._pace.came()
         if len(got) == size:
             self._pace.answered(waited=waited)

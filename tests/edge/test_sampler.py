@@ -342,6 +342,26 @@ def test_a_port_is_ours_alone(tmp_path):
     pty.close()
 
 
+def test_a_program_that_takes_what_comes_is_not_told_as_an_adapter_that_is_gone(tmp_path, monkeypatch):
+    """ModemManager, gpsd or a terminal asks no lock. It reads between our look and our reading."""
+    pty = Pty(tmp_path, lambda n, frame, send: send(answer(1, 301, 200)))
+    line = SerialLine(bus(), str(pty.port), RealClock())
+    theirs, read = os.open(pty.port, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK), os.read
+
+    def late(fd, size):
+        read(theirs, 100)
+        return read(fd, size)
+
+    line.write(b"\1\3\0\0\0\2\xc4\x0b")
+    monkeypatch.setattr("edge.sense.ports.os.read", late)
+    with pytest.raises(PortLost, match="another program takes what comes: end it"):
+        line.read(9, 5.0)
+    monkeypatch.undo()
+    os.close(theirs)
+    line.close()
+    pty.close()
+
+
 @pytest.mark.parametrize("port", ["dir", "file", "pipe", "loop", "/dev/null", "replay:dir", "replay:pipe"])
 def test_a_port_that_is_none_is_told_in_whole_words_and_what_to_do(tmp_path, port):
     (tmp_path / "dir").mkdir()
