@@ -16,6 +16,7 @@ import select
 import socket
 import termios
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import serial.rs485
@@ -27,7 +28,6 @@ from edge.sense.transcript import Replay, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from edge.config import Bus
     from edge.sense.exchange import Timer
@@ -149,6 +149,7 @@ class SerialLine:
             waited = self._serial.in_waiting < size
             if waited:
                 if self._fd not in select.select([self._fd, woken], [], [], patience_s - rest_s)[0]:
+                    self._still_ours()
                     return b""
                 missing = size - self._serial.in_waiting
                 if missing > 0:
@@ -161,6 +162,12 @@ class SerialLine:
         if len(got) == size:
             self._pace.answered(waited=waited)
         return got
+
+    def _still_ours(self) -> None:
+        """Raise PortLost where our port says nothing and its name stands for another one by now."""
+        with suppress(OSError):  # the name may be away for a moment
+            if Path(self._port).stat().st_rdev != os.fstat(self._fd).st_rdev:
+                raise PortLost(f"{self._port}: the name is another port's now")
 
     def drain(self) -> None:
         """Forget what has come in."""

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 LONGEST_REOPEN_S = 5.0  # who plugs an adapter in again stands beside it; asking for a file costs nothing
 LONGEST_REST_S = 300.0
 FAILURES_BEFORE_REST = 3
+MOST_DOUBLINGS = 4  # of a dead device's interval; more only where it would still take …
+DEAD_SHARE = 20  # … one part in so many of the time of a bus that others hang on
 LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
 LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
@@ -289,7 +291,10 @@ class Sampler:
         """Return when to ask again: on the channel's own grid, more seldom while the device is dead."""
         step = round(sensor.table.every_s * 1000)
         rest = max(self._health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
-        step = max(min(step << min(rest, 4), round(LONGEST_REST_S * 1000)), step)
+        if rest:
+            costs_ms = round(1000 * LATE * sensor.habits.timeout_s) if len(self._sensors) > 1 else 0
+            most = max(step << MOST_DOUBLINGS, min(DEAD_SHARE * costs_ms, round(LONGEST_REST_S * 1000)))
+            step = max(min(step << rest, most, round(LONGEST_REST_S * 1000)), step)
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
 

@@ -152,6 +152,25 @@ def test_a_dead_probe_is_asked_ever_more_seldom_but_its_neighbour_is_not():
     assert 5 <= polls[0] <= 20
 
 
+def test_what_is_dead_takes_a_small_part_of_a_fast_bus():
+    """Of probes that were asked each second three were dead for good: the others lost two of five samples."""
+    clock = HandClock(mono_ms=0)
+    all_ = [sensor(f"soil-{n}", n, every_s=1.0, timeout_s=0.5) for n in range(1, 6)]
+    line = TimedLine(clock, lambda frame: [] if frame[0] <= 3 else [(20, answer(frame[0], 300, 200))])
+    got = []
+
+    def put(reading):
+        got.append((clock.now, reading.channel))
+        if clock.now > 600_000:
+            room.stop()
+
+    room = Sampler(bus(), all_, lambda: line, put, Board(), clock)
+    room.run()
+    late = [channel for at, channel in got if at > 200_000]
+    assert late.count("soil-4") >= 0.8 * 400
+    assert 3 * 7 <= sum(late.count(f"soil-{n}") for n in (1, 2, 3)) <= 3 * 12, "and they are found again soon"
+
+
 def test_an_answer_is_as_late_as_it_was_and_not_as_the_next_look_at_it():
     """Found at the next poll it seemed later than it was: an installer was told so, and retries ran out of time."""
     clock, got = HandClock(mono_ms=0), []
@@ -330,6 +349,25 @@ def test_a_vanished_adapter_is_lost_once_and_found_again_by_its_stable_name(tmp_
     assert reading.values["soil_moisture"] == 3010
     room.close()
     back.close()
+
+
+def test_a_silent_port_whose_name_is_another_ones_now_is_left_for_that(tmp_path):
+    old = Pty(tmp_path, lambda n, frame, send: None)
+    one, clock = sensor(timeout_s=0.05, retries=0), RealClock()
+    room, _ = sampler(opener(bus(port="port"), tmp_path, clock), one, clock=clock)
+    assert set(room.poll(one).reasons.values()) == {Reason.SILENCE}
+    old.port.unlink()
+    assert set(room.poll(one).reasons.values()) == {Reason.SILENCE}, "a name that is away says nothing"
+    new = Pty(tmp_path, lambda n, frame, send: send(answer(1, 301, 200)))
+    assert set(room.poll(one).reasons.values()) == {Reason.PORT_LOST}
+    deadline = time.monotonic() + 20
+    while not (reading := room.poll(one)).values:
+        assert time.monotonic() < deadline
+        clock.wait(threading.Event(), 0.05)
+    assert reading.values["soil_moisture"] == 3010
+    room.close()
+    old.close()
+    new.close()
 
 
 def test_a_port_is_ours_alone(tmp_path):
