@@ -19,7 +19,7 @@ import pytest
 
 from edge import drivers, profiles
 from edge.config import load
-from edge.driver import BadReply, Value
+from edge.driver import BadReply, Reply, Value
 from edge.framing import plantower, rtu
 from edge.plausible import ENDS, judged, ranges, same_unit
 from edge.sense.exchange import run
@@ -474,3 +474,15 @@ def test_a_transcript_is_read_and_written() -> None:
 def test_a_broken_transcript_names_its_line(line: str) -> None:
     with pytest.raises(ValueError, match=r"^line 2: "):
         parse(f"# head\n{line}\n")
+
+
+def test_a_flood_of_foreign_sentences_is_told_by_a_few() -> None:
+    """A receiver on a native USB port says megabytes within one poll; all of it was kept until its end."""
+    driver = drivers.load("nmea0183")
+    poll = driver.poll(msgspec.convert({"sentences": ["GGA"], "checksum": "optional"}, type=driver.config))
+    next(poll)
+    for number in range(500):
+        poll.send(Reply(b"$GP%d,1\r\n" % number))
+    with pytest.raises(BadReply, match="no GGA came, only") as told:
+        poll.throw(BadReply("silence", "the time is over"))
+    assert len(str(told.value)) < 200

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Sentence = Literal["GGA", "RMC", "MWV", "MDA", "XDR"]
 Transduced = Literal["temperature", "humidity", "pressure", "dew_point", "voltage"]
 
+MOST_OTHERS = 16  # kinds of sentences that are passed over and named where none that is wanted comes
 _KNOT = 1852 / 3600  # m/s, by definition
 _SPEED = {"N": _KNOT, "K": 1 / 3.6, "M": 1.0, "S": 0.44704}  # MWV: knots, km/h, m/s, statute miles per hour
 _INCH_HG = 33.863886  # hPa
@@ -154,7 +155,7 @@ class _Heard:
         self._heard_ms: dict[str, int] = {}  # a date is as old as its sentence, not as the poll
         self._transducers: dict[str, nmea.Transducer] = {}  # by the installer's key
         self._damaged = ""
-        self._others: list[str] = []
+        self._others: set[str] = set()  # a flood of sentences is told by a few
         self._bytes = 0
         self._broken = b""
 
@@ -184,13 +185,18 @@ class _Heard:
             for one in nmea.transducers(fields):
                 keys = [key for key, name in self._config.xdr.items() if _means(key, name, one)]
                 self._transducers |= dict.fromkeys(keys, one)
-                self._others += [] if keys else [f"XDR {one.type}:{one.name}"]
+                if not keys:
+                    self._pass_over(f"XDR {one.type}:{one.name}")
         elif kind == "MWV" and _at(fields, 1) != ("T" if self._config.wind == "true" else "R"):
-            self._others.append(f"MWV with reference {_at(fields, 1)}")
+            self._pass_over(f"MWV with reference {_at(fields, 1)}")
         elif kind in self._config.sentences:
             self._wanted[kind], self._heard_ms[kind] = fields, heard_ms
         else:
-            self._others.append(kind)
+            self._pass_over(kind)
+
+    def _pass_over(self, kind: str) -> None:
+        if len(self._others) < MOST_OTHERS:
+            self._others.add(kind)
 
     def values(self) -> list[Value]:
         """Return what the wanted sentences say, each judged by itself: they are signed with their own names.
@@ -238,7 +244,7 @@ class _Heard:
         if b"$" in self._broken and self._broken.isascii():  # at a wrong speed each byte comes, that one, too
             return BadReply("short", f"the line fell silent within {self._broken.decode('ascii', 'replace')!r}")
         if self._others:
-            return BadReply("silence", f"no {wanted} came, only {', '.join(sorted(set(self._others)))}")
+            return BadReply("silence", f"no {wanted} came, only {', '.join(sorted(self._others))}")
         if self._bytes:
             return BadReply("garbled", f"{self._bytes} bytes without a sentence: is the speed right?")
         return BadReply("silence", f"no {wanted} came, nothing else either")
