@@ -16,7 +16,6 @@ import select
 import socket
 import termios
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import serial.rs485
@@ -28,6 +27,7 @@ from edge.sense.transcript import Replay, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from edge.config import Bus
     from edge.sense.exchange import Timer
@@ -166,7 +166,7 @@ class SerialLine:
     def _still_ours(self) -> None:
         """Raise PortLost where our port says nothing and its name stands for another one by now."""
         with suppress(OSError):  # the name may be away for a moment
-            if Path(self._port).stat().st_rdev != os.fstat(self._fd).st_rdev:
+            if os.stat(self._port).st_rdev != os.fstat(self._fd).st_rdev:  # noqa: PTH116 - as of any descriptor
                 raise PortLost(f"{self._port}: the name is another port's now")
 
     def drain(self) -> None:

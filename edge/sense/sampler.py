@@ -291,10 +291,7 @@ class Sampler:
         """Return when to ask again: on the channel's own grid, more seldom while the device is dead."""
         step = round(sensor.table.every_s * 1000)
         rest = max(self._health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
-        if rest:
-            costs_ms = round(1000 * LATE * sensor.habits.timeout_s) if len(self._sensors) > 1 else 0
-            most = max(step << MOST_DOUBLINGS, min(DEAD_SHARE * costs_ms, round(LONGEST_REST_S * 1000)))
-            step = max(min(step << rest, most, round(LONGEST_REST_S * 1000)), step)
+        step = _rested(step, rest, 0.0 if len(self._sensors) == 1 else LATE * sensor.habits.timeout_s)
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
 
@@ -314,6 +311,13 @@ class _Warmup:
         if self.silent:
             self.silent, self._heard_ms = False, now
         return now - max(opened_ms, self._heard_ms) < self._lasts_ms
+
+
+def _rested(step: int, rest: int, costs_s: float) -> int:
+    """Return the step (ms) of a device that is dead for `rest` polls, each of which costs others on its bus so long."""
+    longest = round(1000 * LONGEST_REST_S)
+    most = min(max(step << MOST_DOUBLINGS, round(1000 * DEAD_SHARE * costs_s)), longest)
+    return max(min(step << min(rest, 16), most), step)
 
 
 def _given(bus: Bus, sensor: Sensor, retries: int) -> Terms:
