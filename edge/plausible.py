@@ -1,7 +1,9 @@
 """Is a frame true? A valid checksum only says that it arrived as it was sent.
 
 One impossible value costs only itself. Two or more in one frame mean that somebody else answered (an indoor air
-sensor answers the very request of a soil probe, same length, valid CRC), so the whole frame is withheld.
+sensor answers the very request of a soil probe, same length, valid CRC), so the whole frame is withheld. So does one
+where all that is said is 0: a pH of 0 does not exist, and the frost beside it would be told (a probe whose head has
+died, or one of another type, which answers 0 for registers that it does not have).
 
 But a sound sensor that has reached the end of its scale is not impossible: fog makes a humidity sensor say 101.7 %,
 thick smoke drives a particle counter beyond what it is good for. `ENDS` is the one table of such numbers. They are
@@ -71,9 +73,10 @@ def judged(values: Iterable[Value], within: Mapping[str, Range]) -> list[Value]:
     """Return the values, a single impossible one with its reason beside it. Raises BadReply when there are more."""
     taken = [_ended(value, within) for value in values]
     wrong = [value for value in taken if _impossible(value, within)]
-    if len(wrong) > 1:
+    if len(wrong) > 1 or (wrong and len(taken) > 2 and all(_says_nothing(value) for value in taken)):
         said = ", ".join(f"{value.name} {value.value} {value.unit}" for value in wrong)
-        raise BadReply("implausible", f"{said}: impossible together; is another device at this address?")
+        together = "impossible together" if len(wrong) > 1 else "impossible, and all else is 0"
+        raise BadReply("implausible", f"{said}: {together}; is another device at this address?")
     return [structs.replace(v, reason=Reason.OUT_OF_RANGE) if v in wrong else v for v in taken]
 
 
@@ -93,6 +96,10 @@ def _ended(value: Value, within: Mapping[str, Range]) -> Value:
     if end.value is None:
         return structs.replace(value, value=None, reason=Reason.SENTINEL, raw=said)
     return structs.replace(value, value=end.value, raw=said)
+
+
+def _says_nothing(value: Value) -> bool:
+    return value.reason is not None or value.value == 0
 
 
 def _impossible(value: Value, within: Mapping[str, Range]) -> bool:
