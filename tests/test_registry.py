@@ -222,6 +222,7 @@ def test_a_garden_of_a_name_that_no_disk_takes_is_refused(tmp_path: Path) -> Non
         (TREES.replace("lat,", ""), "column 'lat' is missing"),
         (TREES.replace("girth_cm", "code"), "stands twice"),
         ("", "column 'code', 'name_vi', .* is missing"),
+        ("\0" * 99 + ",x" * 99, "unknown column '(.x00){40}…', ('x', ){18}'x' …; columns are"),
     ],
 )
 def test_a_wrong_header_stops_the_folder(folder: Path, header: str, words: str) -> None:

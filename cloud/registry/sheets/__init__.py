@@ -40,6 +40,8 @@ STEMS = {
 KIND_OF_STEM = {stem: kind for kind, stem in STEMS.items()}
 GUARDED = ("=", "@", "+", "-", "\t", "\r")  # a text that begins so is written with an apostrophe before it
 
+_NAMES, _LETTERS = 20, 40  # of columns that are none of ours, as far as they are told: a file may be no table at all
+
 _GUARD = re.compile(f"'[{re.escape(''.join(GUARDED))}]")
 
 
@@ -92,7 +94,11 @@ def header(kind: str, names: Sequence[str], **place: Any) -> None:
     missing = [column.name for column in known if column.needed and column.name not in names and column.name != "text"]
     if unknown or missing or len(set(names)) != len(names):
         fault, which = ("unknown", unknown) if unknown else ("missing", missing) if missing else ("twice", [])
-        facts = {"which": ", ".join(map(repr, which)), "known": ", ".join(column.name for column in known)}
+        said = [repr(name[:_LETTERS] + "…" * (len(name) > _LETTERS)) for name in which[:_NAMES]]
+        facts = {
+            "which": ", ".join(said) + " …" * (len(which) > _NAMES),
+            "known": ", ".join(column.name for column in known),
+        }
         raise SheetError(f"column_{fault}", **place, **facts)
 
 
