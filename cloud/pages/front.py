@@ -130,7 +130,7 @@ class Front:
         if wanted.tree and self._visits and page.tag:
             self._visits.seen(wanted.asked.path)
         compares = told.get(b"if-none-match")
-        if compares and page.tag and page.tag in compares.replace(b",", b" ").split():
+        if compares and page.tag and (compares == page.tag or page.tag in compares.replace(b",", b" ").split()):
             form = page.unchanged
         else:
             form = page.packed if wanted.packed else page.plain
