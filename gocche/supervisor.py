@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
 
 CONFIG_ERROR = 2  # the exit status by which a child says: no restart will help
-LOOK_S = 0.05
+LOOK_S, LATER_S = 0.05, 0.25  # between two looks at the children: while they start, and when all are there
 GRACE_S = 3.0  # for each child, from SIGTERM to SIGKILL
 
 
@@ -84,7 +84,7 @@ class Supervisor:
             elif told and now >= next_tick:
                 next_tick = now + tick_s
                 tick()
-            self._clock.wait(self.stop, LOOK_S)
+            self._clock.wait(self.stop, LATER_S if told else LOOK_S)
         return 0
 
     def _look_after(self, life: Life) -> None:

@@ -154,6 +154,7 @@ def excerpt_of(batch: Batch, followed: Container[str]) -> Excerpt:
 
 
 def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, followed: Container[str]) -> Excerpt:
+    _, first, n = identity
     uncertainty = codec.checked_uncertainty(identity, envelope)
     body = _bodies.decode(envelope.body)
     shift_ms, newest_ms = body.start_ms + (envelope.offset_ms or 0), 0
@@ -165,12 +166,17 @@ def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, followe
         wanted = [column for column in series.columns if column.quantity in followed]
         if not wanted:
             continue
-        channel = series.channel
-        rows = _rows(identity, series, shift_ms)
-        if channel in seen or rows.low_ms < earliest_ms:
+        channel, seqs, times = series.channel, series.seqs, series.times
+        if len(seqs) == 1 == len(times) and 0 <= seqs[0] < n and uncertainty is None:  # as most are
+            seq, low_ms = first + seqs[0], shift_ms + times[0]
+            rows, high_ms = None, low_ms
+        else:
+            rows = _rows(identity, series, shift_ms)
+            low_ms, high_ms = rows.low_ms, rows.high_ms
+        if channel in seen or low_ms < earliest_ms:
             raise Rejected(identity, f"channel {channel} stands twice in the table of series, or before 2020")
         seen.add(channel)
-        newest_ms = max(newest_ms, rows.high_ms)
+        newest_ms = max(newest_ms, high_ms)
         for column in wanted:
             known = _followed(channel, column.quantity)
             if known is None:
@@ -179,6 +185,11 @@ def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, followe
             if key in points or key in packed:
                 raise Rejected(identity, f"channel {channel}: a quantity stands twice")
             values = _values(identity, known, column)
+            if rows is None:
+                if len(values) == 1 and not column.absent:
+                    points[key] = [(low_ms, seq, values[0])]
+                    continue
+                rows = _rows(identity, series, shift_ms)
             if column.absent:
                 points[key] = _present(identity, known, column, rows, values)
             elif len(values) != len(rows.seqs):
@@ -187,7 +198,7 @@ def _excerpt(gateway: str, identity: Identity, envelope: codec.Envelope, followe
                 packed[key] = Stretch(rows.low_ms, rows.high_ms, rows.paces_ms, rows.first, rows.seqs, values)
             else:
                 points[key] = rows.points(values)
-        if uncertainty is not None and UNCERTAINTY in followed:
+        if rows is not None and uncertainty is not None and UNCERTAINTY in followed:
             points[channel, UNCERTAINTY] = rows.points([uncertainty] * len(rows.seqs))
     boot = envelope.boot.hex()
     return Excerpt(gateway, *identity, boot, envelope.offset_ms, newest_ms, points, packed)
