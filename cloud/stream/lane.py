@@ -132,7 +132,7 @@ class Lane:
         size, flags = len(held), held[at]
         if start + 2 > size:
             return False
-        topic_end = start + 2 + int.from_bytes(held[start : start + 2], "big")
+        topic_end = start + 2 + (held[start] << 8 | held[start + 1])
         content = number_end = topic_end + (2 if flags & 0x06 else 0)
         if self._five:  # properties, which tell us nothing, behind their length
             told = _length(held, content)
@@ -151,6 +151,12 @@ class Lane:
 
 def _head(held: bytes, at: int) -> tuple[int, int] | None:
     """Return where the content of the packet at `at` begins and ends, None where its length has not come yet."""
+    if at + 2 < len(held):  # of one byte or two, as nearly always
+        low, high = held[at + 1], held[at + 2]
+        if low < 0x80:
+            return at + 2, at + 2 + low
+        if high < 0x80:
+            return at + 3, at + 3 + (low & 0x7F | high << 7)
     told = _length(held, at + 1)
     return None if told is None else (told[0], sum(told))
 
