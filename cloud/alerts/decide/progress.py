@@ -199,10 +199,10 @@ class Progress:
         return self._series.get((rule, gateway, channel)) or _NEW
 
     def save_series(self, rule: str, gateway: str, channel: str, state: Series) -> None:
-        """Keep the state of a series."""
+        """Keep the state of a series: one in which something goes on is written at once."""
         key = (rule, gateway, channel)
         before = self._series.known(key)
-        self._urgent |= before is None or not (before.calm and state.calm)
+        self._urgent |= not (state.calm and (before is None or before.calm))
         self._series.put(key, state)
 
     def to_look_at(self) -> list[tuple[str, str, str, int]]:
@@ -297,9 +297,7 @@ class Progress:
 
     def save_sensor(self, sensor: Sensor) -> None:
         """Keep what is known of a sensor."""
-        key = (sensor.gateway, sensor.channel, sensor.quantity)
-        self._urgent |= self._sensors.known(key) is None
-        self._sensors.put(key, sensor)
+        self._sensors.put((sensor.gateway, sensor.channel, sensor.quantity), sensor)
 
     def forget_sensor(self, gateway: str, channel: str, quantity: str) -> None:
         """Forget a sensor: when it comes again it is a new one."""

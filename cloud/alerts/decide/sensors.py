@@ -64,6 +64,8 @@ class Sensors:
         if before is None or before.value_ms > now_ms + FUTURE_MS:  # new, or dated by a clock that was ahead
             before = Sensor(gateway, channel, quantity, 0, None, now_ms, now_ms, at_ms, at_ms)
             self._progress.save_sensor(before)
+            if self._guards[quantity]:
+                self._progress.urge()  # which of them are dead is asked of what is written
         since_ms = max(now_ms - self._late_ms, before.value_ms + 1)
         if not points or points[-1][0] < since_ms:
             return
