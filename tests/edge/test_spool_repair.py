@@ -80,6 +80,26 @@ def test_a_file_that_does_not_say_any_more_what_tables_it_has_is_taken_over_all_
     assert len(values) > 400
 
 
+def test_what_a_damaged_page_took_of_an_earlier_epoch_is_declared(ram_path):
+    spool = open_spool(ram_path)
+    for i in range(60):
+        spool.append(some(10, 10 * i), BOOT)
+        spool.cut()
+    earlier = spool.epoch
+    spool.begin(anew=True)
+    spool.close()
+    file = ram_path / "spool.db"
+    raw = bytearray(file.read_bytes())
+    leaves = [
+        at for at in range(0, len(raw), 1024) if raw[at] == 0x0D and raw.count(earlier.encode(), at, at + 1024) > 2
+    ]
+    raw[leaves[1] : leaves[1] + 1024] = bytes(1024)
+    file.write_bytes(raw)
+    values, declared = everything(open_spool(ram_path))
+    assert 400 < len(values) < 600
+    assert values.keys() | declared == {(earlier, seq) for seq in range(1, 601)}
+
+
 def test_a_lost_file_whose_log_is_rubbish_is_damage_and_not_a_new_spool(tmp_path):
     (tmp_path / "spool.db-wal").write_bytes(random.Random(1).randbytes(9_000))
     spool = open_spool(tmp_path)

@@ -51,6 +51,8 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
             rest, end = cut(file, epoch, fresh_of(db))
             end = max(end, int(told.get("acquired") or 0) + 1)
             lost = repair.declare_holes(file, epoch, int(told.get("floor") or 1), end) if epoch else 0
+            for earlier in file.held.keys() - {epoch, file.meta("epoch")}:  # which the file tells nothing else of
+                lost += repair.declare_holes(file, earlier, 0, 0)
             if repair.renamed(str(told.get("gateway") or ""), file.meta("gateway")):
                 repair.disown(file, repair.held_of_earlier(file))
             file.db.execute("INSERT OR REPLACE INTO taken_over(file) VALUES (?)", (aside.name,))
