@@ -96,15 +96,15 @@ def _somebody(found: Known | None, code: str) -> Known:
 
 def _keys(person: Known) -> list[str]:
     """Return what letters know somebody by: an address, or name and role."""
-    return [*sorted(person.addresses), *(f"{name} ({role})" for name in sorted(person.names) for role in ROLES)]
+    names = sorted(person.names - person.namesakes)
+    return [*sorted(person.addresses), *(f"{name} ({role})" for name in names for role in ROLES)]
 
 
 def _left(data: Path, person: Known) -> Iterator[tuple[Path, str]]:
     """Yield each file in which something of theirs can still be read, its log and its freed pages included."""
-    secrets_ = [*person.addresses, *(name for name in person.names if " " in name)]
     for name in PRIVATE_FILES:
         for file in sorted(data.glob(f"{name}*")):
             body = file.read_bytes()
-            for secret in secrets_:
+            for secret in person.secrets:
                 if secret.encode() in body or msgspec.json.encode(secret)[1:-1] in body:
                     yield file, secret

@@ -27,15 +27,28 @@ if TYPE_CHECKING:
     from cloud.registry.book import Book
 
 BUSY_S = 10.0
+SHORTEST = 5  # letters of an address that is looked for within texts: a shorter one is a part of too much else
 _ALL = 1 << 30
 
 
 class Known(NamedTuple):
-    """Somebody under every name and address that they ever had here."""
+    """Somebody under every name and address that they ever had here.
+
+    Two people may be called the same, and a household may have one telephone: `namesakes` are the names that somebody
+    else has, too, and an address that somebody else has now is not among theirs: it goes on being that person's.
+    """
 
     code: str
     names: frozenset[str]
     addresses: frozenset[str]
+    namesakes: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()  # the codes of everybody else
+
+    @property
+    def secrets(self) -> set[str]:
+        """Return what may stand in no file any more."""
+        names = {name for name in self.names - self.namesakes if " " in name}
+        return names | {address for address in self.addresses if len(address) >= SHORTEST}
 
     @property
     def who(self) -> set[str]:
@@ -53,8 +66,19 @@ def known(book: Book, code: str) -> Known | None:
     own = [one for one in people if isinstance(one, Person)]
     if not own:
         return None
-    addresses = {address for one in own for address in (one.email, *one.addresses.values()) if address}
-    return Known(code, frozenset(one.name for one in own), frozenset(addresses))
+    others = [one for one in book.rows("person") if isinstance(one, Person) and one.code != code]
+    names = frozenset(one.name for one in own)
+    return Known(
+        code,
+        names,
+        frozenset(_addresses(own) - _addresses(others)),
+        names & {one.name for one in others},
+        frozenset(one.code for one in others),
+    )
+
+
+def _addresses(people: list[Person]) -> set[str]:
+    return {address for one in people for address in (one.email, *one.addresses.values()) if address}
 
 
 def dossier(book: Book, who: Known) -> dict[str, Any]:
@@ -126,7 +150,7 @@ def _about(one: Record, who: Known, consents: set[str], people: list[Person]) ->
         getattr(one, "person", "") == who.code
         or rests
         or (one.tells and named(one, people))
-        or any(address in texts for address in who.addresses)
+        or any(_whole(address).search(texts) for address in who.addresses if len(address) >= SHORTEST)
         or any(_whole(name).search(texts) for name in who.names if " " in name)
         or any(getattr(one, column, "") in who.names for column in ("author", "reviewer"))
     )
@@ -176,6 +200,7 @@ class _Mask:
         self.who, self.alias, self._day = who, alias, day
         self.consents: dict[str, str] = {}  # theirs: to what
         self._names = [_whole(name) for name in who.names if " " in name]
+        self._addresses = [_whole(address) for address in who.addresses if len(address) >= SHORTEST]
 
     def record(self, kind: str, told: dict[str, Any], *, now: bool = False) -> dict[str, Any]:
         """Return a record, as JSON has it, without them; of one that stands `now` their consents are withdrawn."""
@@ -184,6 +209,8 @@ class _Mask:
         if kind == "consent" and told.get("person") == self.who.code:
             over = {"withdrawn_on": self._day.isoformat()} if now and "withdrawn_on" not in told else {}
             return {name: value for name, value in told.items() if name != "note"} | {"person": self.alias} | over
+        if kind == "person":  # somebody else: their name is their own
+            return {name: self._masked(value) if name != "name" else value for name, value in told.items()}
         new: dict[str, Any] = self._masked(told)
         if new != told and "consents" in new:  # nobody is named there any more
             new["consents"] = [code for code in new["consents"] if self.consents.get(code) != "name"]
@@ -191,7 +218,10 @@ class _Mask:
 
     def act(self, who: str, what: str) -> tuple[str, str]:
         """Return who did what without them."""
-        by = f"{self.alias} ({self.alias})" if who in self.who.who else self._text(who)
+        if who in self.who.who:
+            by = f"{self.alias} ({self.alias})"
+        else:
+            by = who if who.rpartition(" (")[2].rstrip(")") in self.who.others else self._text(who)
         return by, f"person {self.alias}" if what == f"person {self.who.code}" else self._text(what)
 
     def _masked(self, value: Any) -> Any:
@@ -204,10 +234,8 @@ class _Mask:
     def _text(self, text: str) -> str:
         if text in self.who.names:
             return self.alias
-        for address in self.who.addresses:
-            text = text.replace(address, self.alias)
-        for name in self._names:
-            text = name.sub(self.alias, text)
+        for known in (*self._addresses, *self._names):
+            text = known.sub(self.alias, text)
         return text
 
 

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from cloud.clock import hanoi
 from cloud.registry import codes
 from cloud.registry.kinds import PLACES, Photo
-from cloud.staff.photos import LICENCES, code_of, keep, made_anew
+from cloud.staff.photos import LICENCES, code_of, made_anew
 from cloud.staff.uploads import PHOTO
 from cloud.staff.words import Speaker
 from wire import topics
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cloud.registry.hanging import Place, Sensor
+    from cloud.staff.uploads import Pictures
     from cloud.staff.visit import Visit
 
 OLDEST_S = 90 * 86_400  # what waited longer is looked at by somebody before it is written
@@ -85,11 +84,14 @@ def read(visit: Visit) -> Work:
     )
 
 
-def photo(visit: Visit, asked: Work) -> tuple[Photo | None, list[Path]]:
-    """Return what the registry says of the photo that came along, and the files made of it. Raises Refused."""
+def photo(visit: Visit, asked: Work) -> tuple[Photo, Pictures] | None:
+    """Return what the registry says of the photo that came along, and its pictures made anew, not yet written.
+
+    None where there is nothing to write: no photo, or one that came before. Raises Refused.
+    """
     upload = visit.upload
     if upload is None or not upload.body:
-        return None, []
+        return None
     if asked.place[0] != "tree":
         raise Refused("photo_of_tree")
     if len(upload.body) > PHOTO.size:
@@ -97,7 +99,7 @@ def photo(visit: Visit, asked: Work) -> tuple[Photo | None, list[Path]]:
     code = code_of(upload.body)
     with visit.staff.shelf.book() as book:
         if book.held("photo", (code,)) is not None:
-            return None, []  # it came before: to make it anew takes seconds
+            return None  # to make it anew takes seconds
     pictures = made_anew(upload.body)
     if pictures.why:
         raise Refused("photo_bad", why=visit.s.say(f"photo.{pictures.why}"))
@@ -112,7 +114,7 @@ def photo(visit: Visit, asked: Work) -> tuple[Photo | None, list[Path]]:
         licence=LICENCES[0],
         taken_on=asked.day,
     )
-    return made, keep(visit.staff.photos, code, pictures)
+    return made, pictures
 
 
 def _source(text: str) -> Sensor:

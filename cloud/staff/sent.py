@@ -20,9 +20,11 @@ from cloud.registry.kinds import Binding, Tag, Tree
 from cloud.staff import field
 from cloud.staff.acts import difference
 from cloud.staff.fieldwork import Refused, photo, read
+from cloud.staff.photos import keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cloud.registry.draft import Draft
     from cloud.registry.trail import Change
@@ -53,17 +55,24 @@ def send(visit: Visit) -> Response:
 
 
 def _written(visit: Visit, asked: Work) -> str:
-    """Write it with its photo, both or neither; return what was written."""
-    taken, made = photo(visit, asked)
-    try:
-        with visit.staff.shelf.act(visit.who, f"{asked.act}{asked.what} → {':'.join(asked.place)}") as draft:
-            _write(visit, draft, asked)
-            if taken:
-                draft.put([taken])
-    except BaseException:
-        for path in made:
-            path.unlink(missing_ok=True)
-        raise
+    """Write it with its photo, both or neither; return what was written.
+
+    Its files are written and, where it fails, taken away while nobody else writes: the same message may be here twice
+    at once (its answer took too long, and it was sent again), and one of the two must not take the other's files.
+    """
+    taken, shelf = photo(visit, asked), visit.staff.shelf
+    made: list[Path] = []
+    with shelf.book():
+        try:
+            with shelf.act(visit.who, f"{asked.act}{asked.what} → {':'.join(asked.place)}") as draft:
+                _write(visit, draft, asked)
+                if taken and draft.held("photo", (taken[0].code,)) is None:
+                    made = keep(visit.staff.photos, taken[0].code, taken[1])
+                    draft.put([taken[0]])
+        except BaseException:
+            for path in made:
+                path.unlink(missing_ok=True)
+            raise
     return _mine(visit, asked)
 
 

@@ -186,6 +186,24 @@ def test_two_telephones_at_one_tag_see_both_sides_and_one_decides(
         assert tag(site, 3).tree == OTHER
 
 
+def test_what_will_never_be_taken_is_said_and_what_follows_is_sent_all_the_same(
+    browser: Browser, site: Running, tmp_path: Path
+) -> None:
+    with phone(browser, site) as seen:
+        page = opened(seen, site)
+        page.route("**/gan/gui", lambda route: route.fulfill(status=413, body="too long"), times=1)
+        bind(page, code(7), TREE)
+        page.wait_for_selector("#waiting li .why")
+        bind(page, code(8), TREE)
+        until(lambda: tag(site, 8).tree == TREE, 30, "the next one is written")
+        assert page.evaluate(WAITING) == 1
+        page.get_by_role("button", name="Gửi lại").click()
+        until(lambda: tag(site, 7).tree == TREE, 30, "and the first, once it is taken")
+        page.route("**/gan/gui", lambda route: route.fulfill(status=403, body="not yours"), times=1)
+        bind(page, code(6), TREE)
+        page.wait_for_selector("#state:has-text('không còn cho phép')")
+
+
 def test_an_answer_that_is_lost_writes_nothing_twice(browser: Browser, site: Running) -> None:
     with phone(browser, site) as seen:
         page = opened(seen, site)

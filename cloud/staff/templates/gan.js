@@ -133,6 +133,7 @@ async function bind() {
   const fields = of_tag ? { what: "tag", tag: read.code } :
     { what: "sensor", sensor: form.sensor.value, how: form.how.value, instead: form.instead.value, device: form.device?.value ?? "" };
   const line = say(of_tag ? "tag_to" : "sensor_to", { what, place: called(place) }) + (photo ? `, ${say("photo_with")}` : "");
+  navigator.storage?.persist?.().catch(() => {}); // else a browser short of room may drop what waits
   try {
     await Queue.keep({ id: one, who, name: box.dataset.name, made: Date.now(), line, photo, state: "waiting",
       fields: { ...fields, id: one, seen: garden.seen, place } });

@@ -48,8 +48,9 @@ const Queue = {
       for (const [name, value] of Object.entries({ token, as: "json", ago, ...one.fields })) form.append(name, value);
       if (one.photo) form.append("photo", one.photo, "photo.jpg");
       const answer = await this.ask("/gan/gui", 120e3, { method: "POST", body: form });
-      const told = typeof answer === "string" ? null : await answer.json().catch(() => null);
-      if (!told) return { why: answer === "sign_in" ? answer : "offline", written };
+      const told = answer === "unfit" ? { state: "refused", lines: [] } :
+        typeof answer === "string" ? null : await answer.json().catch(() => null);
+      if (!told) return { why: typeof answer === "string" ? answer : "offline", written };
       if (told.state === "done") { await this.drop(one.id); written.push(...told.lines); }
       else await this.keep({ ...one, state: told.state, told });
     }
@@ -61,6 +62,7 @@ const Queue = {
       const got = await fetch(path, { redirect: "manual", signal: AbortSignal.timeout(patience), ...how });
       if (got.type === "opaqueredirect") return "sign_in";
       if (got.status === 403) return "forbidden";
+      if ([400, 413].includes(got.status)) return "unfit"; // it will never be taken as it is: the others need not wait
       return [200, 409, 422].includes(got.status) ? got : "offline";
     } catch {
       return "offline";
