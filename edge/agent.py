@@ -103,7 +103,7 @@ class Agent:
                 keeper, pulse = self._begin(no_more)
             if self._keeper.turns != turns:
                 turns = self._keeper.turns
-                notify("WATCHDOG=1")
+                notify("READY=1\nWATCHDOG=1")  # the first may have found systemd deaf; said again it means nothing
         notify("STOPPING=1")
         if stuck:
             log.error("agent ends for a new start why=%r", stuck)

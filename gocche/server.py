@@ -64,7 +64,7 @@ def serve(words: Sequence[str], listeners: Mapping[str, socket.socket], desk: so
         ill = told(supervisor.lives, clock.monotonic())["ill"]
         notify(f"STATUS={' '.join('; '.join(ill).split())[:STATUS] or 'well'}")  # a line of its own would be an order
         if supervisor.all_beat():
-            notify("WATCHDOG=1")
+            notify("READY=1\nWATCHDOG=1")  # the first may have found systemd deaf; said again it means nothing
 
     with Desk(desk, lambda: told(supervisor.lives, clock.monotonic()), token):
         status = keep(supervisor, ready, tick, ALIVE_S)

@@ -180,7 +180,7 @@ def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch
     tables = "".join(SICK.format(name=name, driver=driver, more=more) for name, driver, more, _ in far)
     try:
         with Running(tmp_path, CONFIG.format(port=free_port()).partition("[[bus]]")[0] + tables) as agent:
-            while words.count(b"WATCHDOG=1") < 5:
+            while words.count(b"READY=1\nWATCHDOG=1") < 5:
                 words.append(heard.recv(200))
     finally:
         for end in ends:
