@@ -124,7 +124,8 @@ def _shape(visit: Visit, struct: type[Record], column: Column) -> tuple[str, lis
     """Return the kind of input of a column, and what may be chosen."""
     cell, s = column.cell, visit.s
     if isinstance(cell, Ref) and cell.many:
-        return _consents(visit, struct)
+        options = consents_for(visit, struct)
+        return "ticks" if len(options) <= SELECT else "line", options
     if isinstance(cell, Ref):
         return _of_another(visit, cell, needed=column.needed)
     if isinstance(cell, Flag):
@@ -149,15 +150,15 @@ _SHAPES: dict[type[Cell], str] = {
 }
 
 
-def _consents(visit: Visit, struct: type[Record]) -> tuple[str, list[tuple[str, str]]]:
-    """Return the consents that a record may rest on, each with its person and whether it is over."""
+def consents_for(visit: Visit, struct: type[Record]) -> list[tuple[str, str]]:
+    """Return the consents that a record may rest on: (code, its person and what to, and whether it is over)."""
     s, today, options = visit.s, visit.staff.shelf.today, []
     for one in visit.staff.shelf.rows("consent"):
         if isinstance(one, Consent) and one.what in struct.by_consent:
             person = visit.staff.shelf.person(one.person)
             over = "" if one.in_force(today) else f" ({s.say('table.consent_over')})"
             options.append((one.code, f"{person.name if person else one.person} · {s.word('what', one.what)}{over}"))
-    return ("ticks" if len(options) <= SELECT else "line"), sorted(options, key=lambda option: option[1])
+    return sorted(options, key=lambda option: option[1])
 
 
 def _of_another(visit: Visit, cell: Ref, *, needed: bool) -> tuple[str, list[tuple[str, str]]]:

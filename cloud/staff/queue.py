@@ -12,7 +12,7 @@ from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
 from cloud.registry.kinds import KIND_OF, KINDS, Consent, Person, Photo, Story, write
 from cloud.registry.sheets import STEMS
-from cloud.staff.fields import fields
+from cloud.staff.fields import consents_for
 from cloud.staff.prose import blocks
 from cloud.staff.stories import LONGEST_REMARK, QUEUE, writer_of
 
@@ -130,8 +130,7 @@ def _photo(visit: Visit, one: Photo) -> Waits:
 
 def _rests(visit: Visit, one: Story | Photo) -> list[str]:
     """Return whose consents it rests on, as forms say them."""
-    [field] = [field for field in fields(visit, KIND_OF[type(one)], write(one)) if field.name == "consents"]
-    return [words for code, words in field.options if code in one.consents]
+    return [words for code, words in consents_for(visit, type(one)) if code in one.consents] if one.consents else []
 
 
 def _doubts(visit: Visit) -> Iterator[Doubt]:
