@@ -4,6 +4,8 @@
 and ends after `clear_s` of readings that are all below `clear_below`. `under` with `clear_above` is the same the other
 way round. Between the two limits it stays as it is, so a value that hovers tells nobody twice.
 
+The value is what the sensor said: a calibration of the registry changes what is shown, and no verdict (decision 0039).
+
 Silence neither opens nor ends anything: a sensor that burns goes silent too. But when nothing is heard of a sensor for
 `silent_s` while its incident is open, people are told that nobody sees any more, and after a day the incident is ended
 as unknown.
