@@ -390,11 +390,15 @@ def test_a_code_that_was_minted_answers_for_ever(world: World, state: str, statu
     assert answer.status_code == status
     title = catalogue("vi")[f"missing.{words}_title"].format(code=codes.shown(code)) if words else codes.shown(TREE)
     assert title in answer.text
-    for path in (f"/T/{code}.json", f"/T/{code}/history.csv", f"/T/{code}/air_temperature"):
+    for path in (f"/T/{code}.json", f"/T/{code}/history.csv", f"/T/{code}/air_temperature", f"/T/{code}/hinh.svg"):
         told = client(world).get(path)
         if words:
             assert told.status_code == status
-            assert path.endswith("air_temperature") or told.json() == {"code": code, "state": words}
+            assert title in told.text or told.json() == {"code": code, "state": words}
+    linked = client(world).get(f"/T/{code}/linkset")
+    [links] = linked.json()["linkset"]
+    assert (linked.status_code, linked.headers["content-type"]) == (200, "application/linkset+json")
+    assert words is None or {one["title"] for one in links["https://ref.gs1.org/voc/defaultLink"]} == {title}
     staff = client(world, staff_url="https://staff.goc.che.example").get(f"/T/{code}").text
     assert (f'href="https://staff.goc.che.example/gan/{code}"' in staff) == (words == "blank")
 
@@ -403,13 +407,14 @@ def test_a_tree_that_is_withheld_says_so_and_nothing_of_it_leaves(world: World) 
     tree = world.registry.trees[TREE]
     world.registry.trees[TREE] = msgspec.structs.replace(tree, published=False, name_vi="Cây giấu", precision=2)
     asked = client(world)
-    for path in ("/", f"/T/{TREE}", f"/T/{TREE}.json", "/canh-bao"):
+    for path in ("/", f"/T/{TREE}", f"/T/{TREE}.json", f"/T/{TREE}/linkset", f"/T/{TREE}/hinh.svg", "/canh-bao"):
         page = asked.get(path).text
         assert "Cây giấu" not in page
         assert f"{tree.lat:.4f}" not in page
     assert asked.get(f"/T/{TREE}").status_code == 200
     assert asked.get(f"/T/{TREE}.json").json() == {"code": TREE, "state": "withheld"}
-    assert "chưa được giới thiệu" in asked.get(f"/T/{TREE}/air_temperature").text
+    for path in (f"/T/{TREE}/air_temperature", f"/T/{TREE}/hinh.svg", f"/T/{TREE}/linkset"):
+        assert "chưa được giới thiệu" in asked.get(path).text
     world.clock.now_ms += 2_000
     world.registry.trees[TREE] = msgspec.structs.replace(tree, precision=2)
     page = asked.get(f"/T/{TREE}.json").json()

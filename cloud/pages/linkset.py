@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cloud.pages import words
 from cloud.pages.answers import json
 from cloud.pages.lots import of_tree, origins
+from cloud.registry import codes
 from cloud.registry.kinds import Tree
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Linksets:
         giai = parts.get("giai", "")
         found = registry.shown(parts["code"]) if "code" in parts else self._lots.tree_of(giai)
         if found is None:
-            return json({"error": NONE}, 404)
+            return self._untold(parts.get("code", ""), self._answers.speaker(request))
         lots = [self._link(f"/l/{lot.code}", lot.product_vi) for lot in of_tree(registry, found)]
         return self._told(f"/8004/{found.giai}" if giai else f"/T/{found.code}", f"/T/{found.code}", found, lots)
 
@@ -50,6 +51,20 @@ class Linksets:
         trees, _ = origins(self._garden.registry, lot)
         came_from = [self._link(f"/T/{tree.code}", tree.name_vi) for tree in trees]
         return self._told(f"/01/{lot.gtin.zfill(14)}/10/{lot.code}", f"/l/{lot.code}", lot, came_from)
+
+    def _untold(self, typed: str, speaker: words.Speaker) -> Response:
+        """Lead who asks for a code that was minted to the page that says why it shows no tree."""
+        code = codes.normalise(typed)
+        state = self._garden.registry.state(code) if code else "unknown"
+        if code is None or state == "unknown":
+            return json({"error": NONE}, 404)
+        title, page = speaker.say(f"missing.{state}_title", code=codes.shown(code)), f"/T/{code}"
+        links: dict[str, Any] = {
+            "anchor": f"{self._answers.public_url}{page}",
+            f"{VOC}defaultLink": [self._link(page, title)],
+            "alternate": [self._link(f"{page}.json", title, type="application/json")],
+        }
+        return json({"linkset": [links]}, media=LINKSET)
 
     def _told(self, anchor: str, page: str, thing: Tree | Lot, near: list[dict[str, Any]]) -> Response:
         vi, en = (thing.name_vi, thing.name_en) if isinstance(thing, Tree) else (thing.product_vi, thing.product_en)

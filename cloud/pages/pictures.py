@@ -32,10 +32,10 @@ class Pictures:
         self._read = aside("ask-photo", Path.read_bytes)
 
     async def portrait(self, request: Request) -> Response:
-        """A tree as it is drawn where no photo is. A code that shows no tree has no portrait."""
+        """A tree as it is drawn where no photo is. A code that shows no tree has its page, which says why."""
         found = self._garden.registry.shown(request.path_params["code"])
         if found is None:
-            return self._answers.nowhere(request)
+            return self._answers.unknown(request, request.path_params["code"])
         return Response(portrait(found.code), 200, FOR_A_DAY, SVG)
 
     async def photo(self, request: Request) -> Response:
