@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 _BEST = (1, 5, 9, 10, 6, 7, 8, 3, 2, 0, 4)  # of two registrations the one that serves; else the one that says more
 _UNREGISTERED = frozenset({0, 2, 3, 4, 8})
-_MESSAGE = re.compile(rb"\+C(?:5G|E|G)?REG:[^\r\n]*\r\n")
+# <stat> alone, or as many fields as its form has: of one that another message cut in two, half a cell would be told
+_MESSAGE = re.compile(rb'\+C(?:5G|E|G)?REG: *\d+ *(?:(?:, *"[^"\r\n]*" *){2}|(?:,[^,\r\n]*){3,})?\r\n')
 _NOT_UNDERSTOOD = frozenset({Reason.GARBLED, Reason.AMBIGUOUS})
 
 
@@ -128,20 +129,20 @@ def _prefix(command: str) -> str:
 
 
 def _listen(config: Config) -> Io:
-    heard = yield Ask(until=_MESSAGE)
-    text = heard.decode("ascii", "replace")
-    for prefix in REGISTRATIONS:
-        try:
-            told = [registered(fields) for fields in at.lines(text, prefix)]
-        except ValueError as error:
-            raise BadReply("garbled", f"{text.strip()!r}: {error}") from error
-        if told:
-            return _together(config, {f"AT{prefix}?": [Value("urc", "1", 1), *told[0]]}, {})
-    raise BadReply("garbled", f"{text.strip()!r} is no registration message")
+    heard = _MESSAGE.search((yield Ask(until=_MESSAGE)))
+    assert heard is not None, "the exchange returns what ends in a message"
+    text = heard[0].decode("ascii", "replace")
+    prefix = text.partition(":")[0]
+    try:
+        (told,) = at.lines(text, prefix)
+        values = registered(told)
+    except ValueError as error:
+        raise BadReply("garbled", f"{text.strip()!r}: {error}") from error
+    return _together(config, {f"AT{prefix}?": [Value("urc", "1", 1), *values]}, {})
 
 
 def _send(command: str) -> Generator[Ask, Reply, str]:
-    return at.answer((yield Ask(command.encode("ascii") + b"\r", until=at.RESULT)), command)
+    return at.answer((yield Ask(command.encode("ascii") + b"\r", until=at.RESULT, at_rest=at.AT_REST)), command)
 
 
 def _answer(command: str, config: Config) -> Generator[Ask, Reply, list[Value]]:

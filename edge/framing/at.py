@@ -20,8 +20,12 @@ from edge.driver import BadReply
 if TYPE_CHECKING:
     from edge.framing.cells import Answer, Vendor
 
-_FINAL = r"OK|ERROR|\+CM[ES] ERROR:[^\r\n]*|COMMAND NOT SUPPORT"
-RESULT = re.compile(rf"(?:^|[\r\n])({_FINAL})\r\n".encode())
+_REFUSED = r"ERROR|\+CM[ES] ERROR:[^\r\n]*|COMMAND NOT SUPPORT"
+# V.250: an empty line parts `OK` from what it follows. An `OK` without may stand in the middle of another line, and is
+# the result only where nothing follows it.
+RESULT = re.compile(rf"(?:(?:\A[\r\n]*|[\r\n]{{3}})OK|(?:\A|[\r\n])(?:{_REFUSED}))\r\n".encode())
+AT_REST = re.compile(rb"[\r\n]OK\r\n\Z")
+_FINAL = re.compile(rf"(?:\A|[\r\n])(OK|{_REFUSED})\r\n\Z".encode())
 # what may stand beside an answer's own lines: an echo, and messages that nobody asked for (`^SYSSTART`, `+CUSD: …`,
 # `NO CARRIER`, `PB DONE`: words, with a letter that no hexadecimal number has)
 _BESIDE = re.compile(r"AT.*|[+^$*#!%&][A-Z][A-Z0-9_]+($|[: ].*)|(?=.*[G-Zg-z])[A-Z][A-Za-z]+( [A-Za-z]+)*")
@@ -33,7 +37,7 @@ def answer(came: bytes, command: str) -> str:
 
     Raises BadReply: cme:N (or its text), error.
     """
-    result = RESULT.search(came)
+    result = _FINAL.search(came)
     assert result is not None, "the exchange returns what ends in a result code"
     final = result[1].decode("ascii", "replace")
     if final.startswith("+CM"):

@@ -337,6 +337,8 @@ class Exchange:
         if ask.find is not None:
             return ask.find(came, quiet)
         end = ask.size if ask.until is None else _end(ask.until, came)
+        if end is None and quiet and ask.at_rest:
+            end = _end(ask.at_rest, came)
         if end is None or len(came) < end:
             if quiet:
                 raise _broken(ask, came)

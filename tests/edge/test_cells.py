@@ -82,6 +82,56 @@ def test_a_message_in_the_middle_of_an_answer_never_brings_another_value(case: d
         assert told(beside + text + beside) == right
 
 
+ONE_LINE = [case for case in ASKED_CASES if bytes.fromhex(case["rx"]).count(b": ") == 1]
+
+
+def talk(came: bytes, **config: object) -> dict[str, object]:
+    """Return the numbers that a poll tells when this comes at once and then nothing; none where it is refused."""
+    line = SimulatedLine(lambda _frame: came)
+    line.drain = lambda: None  # type: ignore[method-assign]
+    line.write(b"")
+    if config["commands"]:
+        line.read(len(came), 0)
+    try:
+        values = run(modem_at.poll(modem_at.Config(setup=False, **config)), line)
+    except BadReply:
+        return {}
+    return {value.name: value.value for value in values if value.reason is None}
+
+
+@pytest.mark.parametrize("case", ONE_LINE, ids=[case["id"] for case in ONE_LINE])
+def test_an_ok_in_the_middle_of_a_line_never_brings_another_value(case: dict) -> None:
+    """Of `+CESQ: …,8`, OK, `0` an RSRP of -133 was told; a modem that drops the empty line before OK is still read."""
+    said, commands = bytes.fromhex(case["rx"]), (case["command"],)
+    text = said[: said.rindex(b"\r\n\r\nOK\r\n")]
+    right = talk(said, commands=commands)
+    assert talk(text + b"\r\nOK\r\n", commands=commands) == right
+    for place in range(text.index(b": ") + 1, len(text)):
+        got = talk(text[:place] + b"\r\nOK\r\n" + said[place:], commands=commands)
+        wrong = {
+            name: got[name] for name in modem_at._names(commands[0]) if got.get(name) not in (None, right.get(name))
+        }
+        assert not wrong, place
+
+
+def test_a_registration_message_that_another_one_cuts_in_two_is_passed_over() -> None:
+    """Listening only: of `+CEREG: 1,1F00,79`, RING, `D903,7` a cell 0x79 was told."""
+    for whole in (
+        b"+CEREG: 1, 1F00, 79D903 ,7\r\n",
+        b'+CREG: 5,"1F00","79D903"\r\n',
+        b'+C5GREG: 1,"1F00","79D903",7,4,"01"\r\n',
+    ):
+        right = talk(b"\r\n" + whole, commands=())
+        assert (right["tac"], right["cell_id"]) == (0x1F00, 0x79D903)
+        for place in range(len(whole) - 1):
+            got = talk(b"\r\n" + whole[:place] + b"\r\nRING\r\n" + whole[place:], commands=())
+            assert all(
+                got.get(name) in (None, right.get(name)) for name in ("tac", "cell_id", "registration", "radio")
+            ), place
+    assert talk(b"\r\n+CEREG: 5,1F0\r\n\r\n+CEREG: 1, 1F00, 79D903 ,7\r\n", commands=())["cell_id"] == 0x79D903
+    assert talk(b"\r\n+CEREG: 2\r\n", commands=())["registration"] == 2
+
+
 @pytest.mark.parametrize(
     ("said", "rsrq", "setting", "due"),
     [
