@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
-from cloud.labels.symbol import SHORT, Symbol, address
+from cloud.labels.address import address, advice
+from cloud.labels.symbol import Symbol
 from cloud.registry import codes
 from cloud.registry.kinds import Tag
 from cloud.registry.mint import taken
 from gocche.registry import book_of, who
 from gocche.words import Refused, both
-from settings.words import said, words
+from settings.words import words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,10 +135,9 @@ def _printed(book: Book, tags: list[str], what: str) -> None:
 def _public(config: CloudConfig, url: str, code: str) -> str:
     """Return the public address, once it is known to make a symbol; say so where a shorter host would be better."""
     public = url or config.http.public_url
-    symbol = Symbol(address(public, code))
-    if symbol.large:
-        for language in ("vi", "en"):
-            print(said("cloud.labels", "label", "large", language, url=symbol.url, length=len(symbol.url), limit=SHORT))
+    better = advice(Symbol(address(public, code)).url)
+    if better:
+        print(better.told("vi"), better, sep="\n")
     return public
 
 

@@ -17,6 +17,7 @@ import httpx
 from cloud.registry.book import Book
 from cloud.registry.kinds import ACCESS, Person
 from cloud.registry.live import found
+from cloud.rooms.staff import tag_advice
 from cloud.staff.accounts import Accounts
 from cloud.staff.app import build
 from cloud.staff.jobs import Jobs
@@ -55,7 +56,9 @@ class NoStore:
 class StaffWorld:
     """A registry with five people, `viewer` to `admin`, each called by their role."""
 
-    def __init__(self, folder: Path, url: str = URL, store: Any = None) -> None:
+    def __init__(
+        self, folder: Path, url: str = URL, store: Any = None, public_url: str = "https://goc.che.example"
+    ) -> None:
         self.folder, self.url, self.clock = folder, url, HandClock(NOW_MS)
         self.loop = asyncio.new_event_loop()
         shutil.copy(_registry(), folder / "registry.db")
@@ -64,10 +67,10 @@ class StaffWorld:
         self.today: Any = None
         self.alarms: list[Any] = []
         self.staff = Staff(
-            self.accounts, self.shelf, Throttle(self.clock), self.clock, url, "https://goc.che.example",
+            self.accounts, self.shelf, Throttle(self.clock), self.clock, url, public_url,
             lambda: self.today,
             folder / "photos",
-            store or NoStore(), Jobs(self.clock), lambda *_: self.alarms,
+            store or NoStore(), Jobs(self.clock), lambda *_: self.alarms, tag_advice(public_url),
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

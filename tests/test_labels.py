@@ -17,9 +17,10 @@ import zxingcpp
 from PIL import Image, ImageDraw, ImageFilter
 
 from cloud.labels import BadLabel
+from cloud.labels.address import address, advice
 from cloud.labels.plate import Plate, svg
 from cloud.labels.sheet import A4, Form, draw
-from cloud.labels.symbol import Symbol, address
+from cloud.labels.symbol import Symbol
 from cloud.labels.verify import verify
 from cloud.registry import codes
 from cloud.registry.book import Book
@@ -183,7 +184,7 @@ def test_a_tag_that_nobody_could_read_is_refused(make: Callable[[], object], wor
 
 def test_sizes_of_symbols_are_those_of_the_standard() -> None:
     assert [len(Symbol("A" * n).modules) for n in (29, 30, 47)] == [25, 29, 29]
-    assert [Symbol("A" * n).large for n in (29, 30)] == [False, True]
+    assert [advice("A" * n) is not None for n in (29, 30, 47, 48)] == [False, True, True, False]
 
 
 def test_as_it_is_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

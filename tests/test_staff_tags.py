@@ -73,6 +73,19 @@ def test_living_trees_of_a_zone_without_a_tag_are_printed_in_portions(
 
 
 @pytest.mark.parametrize(
+    ("public_url", "told"),
+    [("https://goc.che.example", True), ("https://che.example", False), ("https://" + "a" * 50, False), ("", False)],
+)
+def test_that_a_shorter_address_is_read_from_farther_is_told_before_tags_are_printed(
+    tmp_path: Path, public_url: str, told: bool
+) -> None:
+    world = StaffWorld(tmp_path, public_url=public_url)
+    page = world.visitor("editor").get("/the").text
+    world.close()
+    assert ("mã có 29 ô mỗi cạnh; nhiều nhất 29 ký tự thì 25 ô" in page) == told
+
+
+@pytest.mark.parametrize(
     ("path", "fields", "words"),
     [
         ("/the/tao", {"count": "0"}, "từ 1 đến 500"),

@@ -13,7 +13,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from cloud.fonts import FONTS
 from cloud.labels import BadLabel
-from cloud.labels.symbol import QUIET, Symbol, address, fits
+from cloud.labels.address import address
+from cloud.labels.symbol import QUIET, Symbol, fits
 from cloud.registry import codes
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from functools import cached_property
 import segno
 
 from cloud.labels import BadLabel
+from cloud.labels.address import LONG
 
 ALPHANUMERIC = re.compile(r"[0-9A-Z $%*+./:-]+")  # ISO/IEC 18004 table 5; no ? = _ or small letters
-SHORT, LONG = 29, 47  # characters that fit 25 and 29 modules at level Q (table 7)
 SMALLEST_MM = 30.0
 QUIET = 4  # modules around a symbol
 
@@ -34,11 +34,6 @@ class Symbol:
             raise BadLabel("letters", url=self.url, odd=" ".join(odd))
         if len(self.url) > LONG:
             raise BadLabel("long", url=self.url, length=len(self.url), limit=LONG)
-
-    @property
-    def large(self) -> bool:
-        """Whether it takes 29 modules, where 25 would be read from farther away."""
-        return len(self.url) > SHORT
 
     @cached_property
     def modules(self) -> tuple[tuple[bool, ...], ...]:
@@ -58,14 +53,6 @@ class Symbol:
                     found.append((row, start, column - start))
                     start = None
         return found
-
-
-def address(public_url: str, code: str) -> str:
-    """Return what a tag says: the host in capitals, the path of a tree. Raises BadLabel without a public address."""
-    scheme, separator, rest = public_url.rstrip("/").partition("://")
-    if not separator or scheme.lower() not in {"http", "https"} or not rest:
-        raise BadLabel("no_address", url=public_url)
-    return f"{scheme}://{rest}/T/{code}".upper()
 
 
 def fits(symbol_mm: float, quiet: float = QUIET) -> None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.alerts.journal import read_between, read_open
 from cloud.alerts.wiring import JOURNAL
+from cloud.labels import BadLabel
+from cloud.labels.address import address, advice
+from cloud.registry import codes
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
 from cloud.rooms import store_of
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.config import CloudConfig
+    from settings.words import Sentence
 
 log = logging.getLogger(__name__)
 SHOWN = 200  # incidents that are open
@@ -58,6 +62,7 @@ class StaffRoom:
             self._store,
             Jobs(clock),
             self._suspicions,
+            tag_advice(config.http.public_url),
         )
         app, self._gate = build_app(staff)
         self._server = Server(app, self._socket, limit_concurrency=AT_ONCE)
@@ -105,6 +110,14 @@ class StaffRoom:
             Suspicion(one.place, one.what_vi, one.what_en, one.place_vi, one.place_en, one.since_ms, one.ended_ms)
             for one in read_between(self._folder / JOURNAL, start_ms, end_ms, SHOWN)
         ]
+
+
+def tag_advice(public_url: str) -> Sentence | None:
+    """Return what staff should know before they print tags; without a public address the sheet itself is refused."""
+    try:
+        return advice(address(public_url, "0" * codes.LENGTH))
+    except BadLabel:
+        return None
 
 
 def build(config: CloudConfig, clock: Clock, listener: socket.socket | None) -> StaffRoom:

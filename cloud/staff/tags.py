@@ -116,6 +116,7 @@ def _page(visit: Visit, *, why: str = "", status: int = 200) -> Response:
     return visit.page(
         "tags.html", status=status, why=why, batches=batches[:BATCHES], forms=FORMS, most=MOST,
         portions=_portions(visit),
+        advice=visit.staff.advice and visit.staff.advice.told(visit.s.lang),
         code=visit.asked("ma")[:20], today=visit.staff.shelf.today.isoformat(), may_write=visit.may("tags mint"),
     )  # fmt: skip
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cloud.staff.today import Today
     from cloud.staff.words import Speaker
     from cloud.store import History
+    from settings.words import Sentence
 
 DONE = (
     "saved", "removed", "erased", "undone", "imported", "back", "shown", "draft", "review", "published", "password",
@@ -54,6 +55,7 @@ class Staff:
     store: History
     jobs: Jobs
     alarms: Callable[[int, int], list[Suspicion]]
+    advice: Sentence | None  # of the address that tags say
 
     @property
     def safe(self) -> bool:
