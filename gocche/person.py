@@ -48,7 +48,12 @@ def export(config: CloudConfig, code: str, path: Path) -> int:
             told["account"] = accounts.dossier(code)
     if (data / JOURNAL).exists():
         told["letters"] = {"sent": letters.letters(data / JOURNAL, _keys(person))}
-    photos = [file for one in told["registry"].get("photo", ()) for file in pictures.of(data / PHOTOS, one["code"])]
+    photos = [
+        file
+        for kind in pictures.KINDS
+        for one in told["registry"].get(kind, ())
+        for file in pictures.of(data / PHOTOS, one["code"])
+    ]
     new = path.with_name(f".{path.name}.new")
     with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("DOC-TRUOC.txt", both("person", "about", name=", ".join(sorted(person.names)), code=code))

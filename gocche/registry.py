@@ -88,7 +88,7 @@ def undo(config: CloudConfig, act: int) -> int:
         changes = book.changes(act)
         if not changes:
             raise Refused("registry", "no_act", act=act)
-        photos, folder = [one for one in changes if one.kind == "photo"], Path(config.data.path) / PHOTOS
+        photos, folder = [one for one in changes if one.kind in pictures.KINDS], Path(config.data.path) / PHOTOS
         if any(one.after is None and not pictures.of(folder, one.key[0]) for one in photos):
             raise Refused("registry", "erased", act=act)
         try:

@@ -339,7 +339,7 @@ def test_person_is_told_all_and_then_nowhere_to_be_found(
     assert status == 0
     assert "nothing is erased yet" in told
     assert "registry: 4 rows" in told, told
-    assert "photos that show them, erased for good: 1" in told
+    assert "photos that show them and recordings of their voice, erased for good: 1" in told
     assert b"lan.moi@example.org" in everywhere(world)
     status, told = gocche(world, capsys, "erase", "lan", "--yes")
     assert (status, "is erased from every file" in told) == (0, True), told

@@ -40,6 +40,7 @@ from cloud.registry.kinds import (
     Photo,
     Story,
     Tag,
+    Voice,
     columns,
 )
 from cloud.registry.map import distance_m
@@ -1253,6 +1254,7 @@ PUBLIC = {
     "tree": {"label_no", "name_vi", "name_en", "age_method_vi", "age_method_en"},
     "story": {"text", "standing"},
     "photo": {"alt_vi", "alt_en", "author", "licence"},
+    "voice": {"speaker"},
     "lot": {"product_vi", "product_en", "gtin"},
 }  # free texts that the world may read; a new one that does not stand here must leave by no route
 
@@ -1294,6 +1296,10 @@ def secretive() -> Registry:
         Photo(code=SENTINEL, tree=TREE, **facts),
         Photo(code="faces", tree=TREE, consents=("c1",), published=True, **facts),
     ]
+    kinds["voice"] = [
+        Voice(code=SENTINEL, tree=TREE, lang="vi", speaker=SENTINEL),
+        Voice(code="heard", tree=TREE, lang="en", speaker=SENTINEL, consents=("c1",), published=True),
+    ]
     kinds["calibration"] = [
         Calibration(gateway="sg-01", channel="soil-1", quantity="soil_moisture", valid_from=on, offset=1.0)
     ]
@@ -1326,3 +1332,38 @@ def test_what_is_the_gardens_own_leaves_by_no_route(world: World) -> None:
             for secret in (SENTINEL, hidden if hidden not in path else SENTINEL):
                 assert secret not in answer.text, path
                 assert secret not in str(answer.headers), path
+
+
+def test_page_lets_hear_a_story_that_is_told_aloud_and_is_unchanged_without(world: World, tmp_path: Path) -> None:
+    records = {kind: list(world.registry._records.get(kind, ())) for kind in KINDS}
+    voice = Voice(code="0123456789abcdef", tree=TREE, lang="hmn", speaker="Bà Mỉ", published=True)
+    path, sound = f"/giong/{voice.code}.mp3", bytes(range(256)) * 8
+    bare = client(world, photos=tmp_path).get(f"/T/{TREE}").text
+    assert "<audio" not in bare
+    for one in (voice, msgspec.structs.replace(voice, published=False)):  # its file is not there; it is not published
+        world.registry = Registry(records | {"voice": [one]})
+        assert client(world, photos=tmp_path).get(f"/T/{TREE}").text == bare
+        assert client(world, photos=tmp_path).get(path).status_code == 404
+        (tmp_path / f"{voice.code}.mp3").write_bytes(sound)
+    world.registry = Registry(records | {"voice": [voice]})
+    asked = client(world, photos=tmp_path)
+    page = asked.get(f"/T/{TREE}")
+    assert f'<audio controls preload="none" src="{path}"' in page.text
+    assert "Nghe kể bằng tiếng Mông · Bà Mỉ" in page.text
+    assert "Hear it told in Hmong" in asked.get(f"/T/{TREE}", params={"lang": "en"}).text
+    assert "media-src 'self'" in page.headers["content-security-policy"]
+    whole = asked.get(path, headers={"Accept-Encoding": "gzip"})
+    assert (whole.content, whole.headers["content-type"], whole.headers["accept-ranges"]) == (
+        sound, "audio/mpeg", "bytes",
+    )  # fmt: skip
+    assert "private" in whole.headers["cache-control"]
+    for said, first, last in (("0-1", 0, 1), ("2000-", 2000, 2047), ("-5", 2043, 2047), ("0-99999", 0, 2047)):
+        part = asked.get(path, headers={"Range": f"bytes={said}"})
+        assert (part.status_code, part.content) == (206, sound[first : last + 1])
+        assert part.headers["content-range"] == f"bytes {first}-{last}/2048"
+    assert asked.get(path, headers={"Range": "bytes=2048-"}).status_code == 416
+    for odd in ("bytes=5-2", "bytes=-", "bytes=0-1,4-5", "lines=1-2"):
+        assert asked.get(path, headers={"Range": odd}).status_code == 200
+    tree = world.registry.trees[TREE]
+    world.registry.trees[TREE] = msgspec.structs.replace(tree, published=False)
+    assert client(world, photos=tmp_path).get(path).status_code == 404, "of a tree that is withheld"

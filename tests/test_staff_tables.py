@@ -84,7 +84,10 @@ def test_every_kind_is_listed_opened_saved_unchanged_and_has_words_for_each_colu
             ("photo", "code"),
             ("photo", "published"),
             ("photo", "remark"),
-        }:  # a photo is sent, then shown
+            ("voice", "code"),
+            ("voice", "published"),
+            ("voice", "remark"),
+        }:  # a photo or a voice is sent, then shown
             assert f'name="{column.name}"' in browser.get(f"/bang/{stem}/moi").text
     with world.shelf.book() as book:
         before = book.acts(1)[0].id

@@ -21,8 +21,8 @@ from cloud.config import load
 from cloud.pages import still
 from cloud.pages.app import build
 from cloud.pages.words import catalogue
-from cloud.registry import codes
-from cloud.registry.kinds import Tag
+from cloud.registry import Registry, codes
+from cloud.registry.kinds import KINDS, Tag, Voice
 from cloud.rooms.listener import listen
 from gocche.site import site
 from gocche.words import Refused
@@ -195,3 +195,18 @@ def test_a_thousand_trees(world: World, tmp_path: Path, capsys: pytest.CaptureFi
     assert len(paths) == 80
     assert weight <= 1_000_000
     assert took_s <= 120
+
+
+def test_voices_that_are_heard_are_carried(world: World, tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "site"
+    photos.mkdir()
+    voices = [Voice(code=code, tree=TREE, lang="hmn", published=code == "a1") for code in ("a1", "b1")]
+    for one in voices:
+        (photos / f"{one.code}.mp3").write_bytes(one.code.encode())
+    records = {kind: list(world.registry._records.get(kind, ())) for kind in KINDS}
+    world.registry = Registry(records | {"voice": voices})
+    front = build(world.garden(still=True, photos=photos))
+    asyncio.run(still.export(front, world.registry, out, photos))
+    assert {path.name: path.read_bytes() for path in (out / "giong").iterdir()} == {"a1.mp3": b"a1"}
+    assert "/giong/a1.mp3" in (out / "T" / f"{TREE}.html").read_text("utf-8")
+    assert "audio/mpeg mp3" in (out / "nginx.conf").read_text("utf-8")

@@ -61,6 +61,7 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/", made.index),
         *(Route(f"/{door}/{{code}}{tail}", show) for tail, show in of_a_tree.items() for door in ("T", "t")),
         Route("/anh/{name}", pictures.photo),
+        Route("/giong/{name}", pictures.voice),
         Route("/z/{zone}.json", trees.trail),
         Route("/cay.geojson", trees.geojson),
         Route("/l/{lot}", lots.page),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,7 +34,7 @@ KEEP_S = 1.0
 MOST_KEPT = 256  # pages of some 20 kB
 AT_ONCE = 1_000  # pages in the making: each waits a moment for the store at most
 CACHE = b"public, max-age=60"
-PACKED = frozenset({b"image/webp", b"image/jpeg"})  # already
+PACKED = frozenset({b"image/webp", b"image/jpeg", b"audio/mpeg"})  # already
 PACK_FROM = 500  # bytes; below that gzip gains nothing
 _LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept
 _TREES = ("/T/", "/t/")
@@ -43,6 +44,8 @@ _TYPED = b"ma="  # what stands in the box of the first page: made anew each time
 
 READ = (b"accept-encoding", b"accept-language", b"accept", b"save-data")  # the headers that are read, but for the tag
 MOST_MEANT, LONGEST_SAID = 1_024, 1_000  # requests by their words, and bytes of these
+_IN_PARTS = (b"accept-ranges", b"bytes")
+_RANGE = re.compile(rb"bytes=([0-9]{0,12})-([0-9]{0,12})")
 _GZIP = (b"content-encoding", b"gzip")
 Headers = list[tuple[bytes, bytes]]
 Said = tuple[bytes | None, ...]
@@ -108,6 +111,7 @@ class Front:
         if wanted.kept and page.tag:
             self._learn(_as_said(scope, told), wanted)
         form = self._form(wanted, page, told)
+        form = _part(form, told.get(b"range", b""))
         await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
         await send({"type": "http.response.body", "body": form.body})
 
@@ -216,6 +220,26 @@ def _form(status: int, headers: Headers, body: bytes) -> Form:
     lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
     lines += [name + b": " + value for name, value in headers]
     return Form(status, headers, b"\r\n".join([*lines, b""]), body)
+
+
+def _part(form: Form, asked: bytes) -> Form:
+    """Return the part of an answer that was asked for, where it is given in parts: telephones play nothing else.
+
+    One part; what asks for several gets all, as it may (RFC 9110 §14.2).
+    """
+    found = _RANGE.fullmatch(asked) if form.status == 200 and _IN_PARTS in form.headers else None
+    if found is None or not (found[1] or found[2]):
+        return form
+    whole = len(form.body)
+    first = int(found[1]) if found[1] else max(0, whole - int(found[2]))
+    last = min(int(found[2]), whole - 1) if found[1] and found[2] else whole - 1
+    rest = [pair for pair in form.headers if pair[0] != b"content-length"]
+    if found[1] and found[2] and int(found[2]) < first:
+        return form
+    if first >= whole:
+        return _form(416, [*rest, (b"content-range", b"bytes */%d" % whole), _length(b"")], b"")
+    body = form.body[first : last + 1]
+    return _form(206, [*rest, (b"content-range", b"bytes %d-%d/%d" % (first, last, whole)), _length(body)], body)
 
 
 def _length(body: bytes) -> tuple[bytes, bytes]:

@@ -9,10 +9,10 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def security(style: str, script: str) -> dict[str, str]:
-    """Return the headers: nothing may load but this style sheet, this script, its worker and our own pictures."""
+    """Return the headers: nothing may load but this style sheet, this script, its worker, our pictures and voices."""
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; worker-src 'self'; "
-        "connect-src 'self'; img-src 'self'; form-action 'self'; "
+        "connect-src 'self'; img-src 'self'; media-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
     return {

@@ -1,4 +1,4 @@
-"""The picture at the head of a tree's page: the photo that staff have published, else a drawing."""
+"""The picture at the head of a tree's page: the photo that staff have published, else a drawing; and its voices."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from starlette.responses import Response
 from cloud.pages.portrait import portrait
 from cloud.pages.remembered import aside
 from cloud.registry import pictures
-from cloud.registry.pictures import NAME, TYPES
+from cloud.registry.pictures import HEARD, NAME, SOUND, TYPES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cloud.pages.answers import Answers
-    from cloud.registry.kinds import Photo
+    from cloud.registry.kinds import Photo, Voice
 
 SVG, JPEG = "image/svg+xml", "image/jpeg"
 SHARED = "/chia-se.jpg"
 FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}  # kept by browsers and proxies, not by us
 FOR_AN_HOUR = {"Cache-Control": "private, max-age=3600"}  # by the browser alone: a consent may be withdrawn
+
+IN_PARTS = {"Accept-Ranges": "bytes"}
 
 
 class Pictures:
@@ -50,6 +52,28 @@ class Pictures:
         except OSError:
             return self._answers.nowhere(request)
         return Response(body, 200, FOR_AN_HOUR, TYPES[named[3]])
+
+    async def voice(self, request: Request) -> Response:
+        """The recording of a story that is heard, of a tree that is shown. `cloud.pages.front` gives parts of it."""
+        asked, folder, registry = (
+            HEARD.fullmatch(request.path_params["name"]),
+            self._garden.photos,
+            self._garden.registry,
+        )
+        found = next((one for one in registry.voices.values() if asked and one.code == asked[1]), None)
+        if asked is None or folder is None or found is None or registry.shown(found.tree) is None:
+            return self._answers.nowhere(request)
+        try:
+            body = await self._read(folder / asked[0])
+        except OSError:
+            return self._answers.nowhere(request)
+        return Response(body, 200, FOR_AN_HOUR | IN_PARTS, SOUND)
+
+    def voices(self, tree: str) -> dict[str, Voice]:
+        """Return the recordings of a tree by their language, those whose files are there."""
+        heard, folder = self._garden.registry.voices, self._garden.photos
+        own = {lang: one for (code, lang), one in heard.items() if code == tree} if folder else {}
+        return {lang: one for lang, one in own.items() if folder and pictures.of(folder, one.code)}
 
     def of(self, tree: str) -> Photo | None:
         """Return the photo of a tree, if its pictures are there."""

@@ -79,7 +79,7 @@ server {{
     charset utf-8;
     charset_types text/html text/csv application/json application/geo+json;
     types {{ text/html html; image/svg+xml svg; application/json json; application/geo+json geojson;
-            text/csv csv; text/javascript js; image/webp webp; image/jpeg jpg; }}
+            text/csv csv; text/javascript js; image/webp webp; image/jpeg jpg; audio/mpeg mp3; }}
     location = / {{ try_files /index$tongue.html =404; }}
     location = /{CONF} {{ return 404; }}
     location / {{ try_files $uri$tongue.html $uri.html $uri =404; }}
@@ -91,10 +91,16 @@ server {{
 
 
 def _pictures(registry: Registry, photos: Path | None) -> list[str]:
-    """Return the pictures that there are of photos that are shown, of trees that are."""
+    """Return the files that there are of photos that are shown and voices that are heard, of trees that are."""
     trees = registry.trees
     shown = [one.code for one in registry.photos.values() if one.tree in trees and trees[one.tree].published]
-    return [f"/anh/{file.name}" for code in shown for file in pictures.of(photos, code)] if photos else []
+    heard = [one.code for one in registry.voices.values() if one.tree in trees and trees[one.tree].published]
+    return [
+        f"/{door}/{file.name}"
+        for door, codes_of in (("anh", shown), ("giong", heard))
+        for code in codes_of
+        for file in (pictures.of(photos, code) if photos else ())
+    ]
 
 
 async def _written(front: Front, path: str, folder: Path) -> None:

@@ -69,6 +69,7 @@ class Trees:
             plan=sketch,
             bar_m=bar_m,
             photo=self._pictures.of(seen.tree.code),
+            voices=self._pictures.voices(seen.tree.code),
             lots=lots.of_tree(registry, seen.tree),
             neighbours=plan.neighbours(registry, seen.tree),
             shown_code=codes.shown(seen.tree.code),

@@ -30,6 +30,7 @@ from cloud.registry.kinds import (
     Story,
     Tag,
     Tree,
+    Voice,
     Zone,
 )
 from cloud.registry.periods import NEVER, Periods, Timed, valid_on
@@ -232,6 +233,14 @@ class Registry:
         """The photo of each tree that has one to show, by the tree's code: the one that was taken last."""
         shown = [one for one in self._of("photo", Photo) if one.published]
         return {one.tree: one for one in sorted(shown, key=lambda one: (one.taken_on or date.min, one.code))}
+
+    @cached_property
+    def voices(self) -> dict[tuple[str, str], Voice]:
+        """The recording of each (tree, language) that has one to hear: the one that was made last."""
+        heard = [one for one in self._of("voice", Voice) if one.published]
+        return {
+            (one.tree, one.lang): one for one in sorted(heard, key=lambda it: (it.recorded_on or date.min, it.code))
+        }
 
     @cached_property
     def lots(self) -> dict[str, Lot]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import Consent, Person, Record, Story
+from cloud.registry.kinds import Consent, Person, Record, Story, Voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +42,10 @@ def named(record: Record, people: Iterable[Person]) -> list[Person]:
 
 
 def judge(record: Record, people: Iterable[Person], consents: Mapping[str, Consent]) -> None:
-    """Raise Bad where a record is published that names somebody and lists no consent of theirs to be named."""
+    """Raise Bad where a record is published that names somebody and lists no consent of theirs to be named.
+
+    A voice is somebody's even where it names nobody: it lists a consent to itself.
+    """
     if not is_public(record):
         return
     listed = [consents[code] for code in getattr(record, "consents", ()) if code in consents]
@@ -50,6 +53,8 @@ def judge(record: Record, people: Iterable[Person], consents: Mapping[str, Conse
         if one.what not in record.by_consent:
             wanted = ", ".join(sorted(record.by_consent))
             raise Bad("consent_to_else", column="consents", value=one.code, what=one.what, wanted=wanted)
+    if isinstance(record, Voice) and not any(one.what == "voice" for one in listed):
+        raise Bad("no_voice_consent", column="consents", value=record.code)
     allowed = {one.person for one in listed if one.what in NAMING}
     missing = [one for one in named(record, people) if one.code not in allowed]
     if missing:

@@ -16,7 +16,7 @@ import msgspec
 
 from cloud.registry.consent import named
 from cloud.registry.draft import Draft, every
-from cloud.registry.kinds import KINDS, Consent, Person, Photo, Record, key_of
+from cloud.registry.kinds import KINDS, Consent, Person, Photo, Record, Voice, key_of
 from cloud.registry.trail import text_of
 
 if TYPE_CHECKING:
@@ -102,9 +102,11 @@ def dossier(book: Book, who: Known) -> dict[str, Any]:
 def forget(
     path: Path, who: Known, alias: str, day: date, at_ms: int, by: str, *, dry: bool
 ) -> tuple[Counter[str], set[str]]:
-    """Put an alias in the place of somebody, everywhere; return (what was changed how often, photos that are gone).
+    """Put an alias in the place of somebody, everywhere; return (what was changed how often, photos and voices gone).
 
-    Their consents are withdrawn as of `day`. Photos that show them go. Raises sqlite3.Error: then nothing is changed.
+    Their consents are withdrawn as of `day`. Photos that show them go, and recordings of their voice.
+
+    Raises sqlite3.Error: then nothing is changed.
     """
     mask = _Mask(who, alias, day)
     counts: Counter[str] = Counter()
@@ -152,18 +154,21 @@ def _about(one: Record, who: Known, consents: set[str], people: list[Person]) ->
         or (one.tells and named(one, people))
         or any(_whole(address).search(texts) for address in who.addresses if len(address) >= SHORTEST)
         or any(_whole(name).search(texts) for name in who.names if " " in name)
-        or any(getattr(one, column, "") in who.names for column in ("author", "reviewer"))
+        or any(getattr(one, column, "") in who.names for column in ("author", "reviewer", "speaker"))
     )
 
 
 def _rows(db: sqlite3.Connection, mask: _Mask, counts: Counter[str]) -> set[str]:
-    """Rewrite the tables; return the photos that went with their pictures."""
+    """Rewrite the tables; return the photos and voices that went with their files."""
     draft, gone = Draft(db), set()
     consents = (one for one in every(db, "consent") if isinstance(one, Consent))
     mask.consents = {one.code: one.what for one in consents if one.person == mask.who.code}
     for kind, struct in KINDS.items():
         for one in every(db, kind):
-            if isinstance(one, Photo) and any(mask.consents.get(code) == "photo" for code in one.consents):
+            if isinstance(one, (Photo, Voice)) and (
+                any(mask.consents.get(code) == kind for code in one.consents)
+                or getattr(one, "speaker", "") in mask.spoken
+            ):
                 draft.remove(kind, key_of(one))
                 gone.add(one.code)
                 counts["gone"] += 1
@@ -199,6 +204,7 @@ class _Mask:
     def __init__(self, who: Known, alias: str, day: date) -> None:
         self.who, self.alias, self._day = who, alias, day
         self.consents: dict[str, str] = {}  # theirs: to what
+        self.spoken = who.names - who.namesakes
         self._names = [_whole(name) for name in who.names if " " in name]
         self._addresses = [_whole(address) for address in who.addresses if len(address) >= SHORTEST]
 

@@ -230,6 +230,24 @@ class Photo(Record, frozen=True, kw_only=True):
     published: Publish = False
 
 
+class Voice(Record, frozen=True, kw_only=True):
+    """A story as somebody tells it, in one language; its bytes lie beside the photos under its code.
+
+    Whoever speaks is known by their voice, named or not: without a consent of theirs to it there is no publishing.
+    """
+
+    tells: ClassVar = ("speaker",)
+    by_consent: ClassVar = frozenset({"name", "voice"})
+    code: Code
+    tree: OfTree
+    lang: Annotated[str, Choice((*LANGUAGES, *TONGUES))]
+    speaker: Line = ""
+    recorded_on: Till = None
+    consents: Consents = ()
+    remark: Line = ""  # why it is not heard, by who listened to it
+    published: Publish = False
+
+
 class Gateway(Record, frozen=True, kw_only=True):
     """A station, as people call it and where it stands."""
 
@@ -354,7 +372,7 @@ class LotInput(Record, frozen=True, kw_only=True):
 
 
 class Person(Record, frozen=True, kw_only=True):
-    """Somebody who is told about incidents, named in a story or seen on a photo.
+    """Somebody who is told about incidents, named in a story, seen on a photo or heard.
 
     `addresses` are those beside the e-mail, by channel of cloud.toml. Within quiet hours only life wakes them. Who has
     `access` may sign in to the staff's pages, in that role; their password is not kept here.
@@ -390,7 +408,7 @@ class Consent(Record, frozen=True, kw_only=True):
     private: ClassVar = True
     code: Code
     person: Annotated[str, Ref("person", CODE)]
-    what: Annotated[str, Choice(("name", "photo", "story"))]
+    what: Annotated[str, Choice(("name", "photo", "story", "voice"))]
     given_on: Since
     valid_to: Till = None
     withdrawn_on: Till = None
@@ -413,6 +431,7 @@ KINDS: dict[str, type[Record]] = {
     "consent": Consent,
     "story": Story,
     "photo": Photo,
+    "voice": Voice,
     "gateway": Gateway,
     "device": Device,
     "binding": Binding,

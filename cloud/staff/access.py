@@ -17,11 +17,15 @@ ADMIN = frozenset({"admin"})
 PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
 TABLES = (
     "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "maintenance", "person", "consent", "photo",
-    "lot", "lot_input", "hamlet", "commune", "province",
+    "voice", "lot", "lot_input", "hamlet", "commune", "province",
 )  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
 WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS}
-BRING = WRITE | {"story": ADMIN, "photo": ADMIN}  # by a file, which nobody else reads before it is published
+BRING = WRITE | {
+    "story": ADMIN,
+    "photo": ADMIN,
+    "voice": ADMIN,
+}  # by a file, which nobody else reads before it is published
 
 MATRIX: dict[str, frozenset[str]] = {
     "style": ANYBODY,
@@ -72,6 +76,8 @@ MATRIX: dict[str, frozenset[str]] = {
     "import write": EDIT,
     "photo send": EDIT,
     "picture": SEE,
+    "voice send": EDIT,
+    "sound": SEE,
     "stories": SEE,
     "story": SEE,
     "story save": EDIT,
@@ -81,4 +87,5 @@ MATRIX: dict[str, frozenset[str]] = {
     "tags mint": EDIT,
     "tags sheet": EDIT,
     "photo review": REVIEW,
+    "voice review": REVIEW,
 }

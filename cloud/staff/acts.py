@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cloud.registry import pictures
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import Photo, key_of, spoken, write
+from cloud.registry.kinds import key_of, spoken, write
 from cloud.staff.access import READ, WRITE
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def undo(visit: Visit) -> Response:
         return visit.told("missing", status=404)
     if not all(visit.somebody.access in WRITE[change.kind] for change in changes):
         return visit.told("forbidden", status=403)
-    photos = [change for change in changes if isinstance(change.before or change.after, Photo)]
+    photos = [change for change in changes if change.kind in pictures.KINDS]
     if any(one.after is None and not pictures.of(visit.staff.photos, one.key[0]) for one in photos):
         return _one(visit, why=visit.s.say("act.erased"), status=409)
     try:

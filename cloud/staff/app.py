@@ -26,12 +26,13 @@ from cloud.staff import (
     stories,
     tables,
     tags,
+    voices,
 )
 from cloud.staff.above import Above
 from cloud.staff.access import TABLES
 from cloud.staff.gate import Gate
 from cloud.staff.stories import QUEUE
-from cloud.staff.uploads import LARGEST, LARGEST_PHOTO
+from cloud.staff.uploads import LARGEST, LARGEST_PHOTO, LARGEST_VOICE
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import Way
 
@@ -50,7 +51,9 @@ CHAPTERS = {
     "person": "nguoi",
     "consent": "nguoi",
     "photo": "anh",
+    "voice": "giong",
 }  # of a table's own
+NEW = {"photo": photos.new, "voice": voices.new}  # rows that come with a file
 A_DAY = {"Cache-Control": "max-age=86400"}
 
 
@@ -95,6 +98,8 @@ def ways() -> list[Way]:
         Way("undo", "/viec/{act}/lay-lai", acts.undo, "lich-su", post=True),
         Way("photo send", "/anh", photos.send, "anh", post=True, limit=LARGEST_PHOTO),
         Way("picture", "/anh/{name}", photos.picture, "anh"),
+        Way("voice send", "/giong", voices.send, "giong", post=True, limit=LARGEST_VOICE),
+        Way("sound", "/giong/{name}", voices.sound, "giong"),
         Way("stories", "/chuyen", stories.listed, "chuyen"),
         Way("story", "/chuyen/{tree}/{lang}", stories.one, "chuyen"),
         Way("story save", "/chuyen/{tree}/{lang}", stories.save, "chuyen", post=True),
@@ -104,6 +109,7 @@ def ways() -> list[Way]:
         Way("tags sheet", "/the/to", tags.sheet, "the", post=True),
         Way("queue", QUEUE, queue.screen, "cho-duyet"),
         Way("photo review", "/anh/{code}/duyet", queue.photo, "cho-duyet", post=True),
+        Way("voice review", "/giong/{code}/duyet", queue.voice, "cho-duyet", post=True),
         Way("import", "/nhap", bring_in.form, "nhap"),
         Way("import try", "/nhap", bring_in.attempt, "nhap", post=True, limit=LARGEST),
         Way("import write", "/nhap/ghi", bring_in.write, "nhap", post=True),
@@ -118,7 +124,7 @@ def _of_table(kind: str) -> list[Way]:
     return [
         Way(f"{kind} list", path, tables.listed(kind), chapter),
         Way(f"{kind} row", f"{path}/dong", tables.row(kind), chapter),
-        Way(f"{kind} new", f"{path}/moi", photos.new if kind == "photo" else tables.new(kind), chapter),
+        Way(f"{kind} new", f"{path}/moi", NEW.get(kind) or tables.new(kind), chapter),
         Way(f"{kind} export", f"{path}/{STEMS[kind]}.csv", tables.export(kind), chapter),
         Way(f"{kind} save", f"{path}/luu", tables.save(kind), chapter, post=True),
         Way(f"{kind} remove", f"{path}/xoa", tables.remove(kind), chapter, post=True),

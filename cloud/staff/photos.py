@@ -17,6 +17,7 @@ from cloud.staff.uploads import PHOTO, Pictures, Unreadable, read_aside
 from disk.flush import flush
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cloud.staff.visit import Visit
@@ -49,7 +50,7 @@ def send(visit: Visit) -> Response:
     pictures = made_anew(upload.body)
     if pictures.why:
         return _form(visit, texts, why=f"photo.{pictures.why}")
-    kept = keep(visit.staff.photos, texts["code"], pictures)
+    kept = keep(visit.staff.photos, named(texts["code"], pictures))
     try:
         with visit.staff.shelf.act(visit.who, f"photo {texts['code']}") as draft:
             draft.put([record], 0)
@@ -64,15 +65,15 @@ def send(visit: Visit) -> Response:
 
 def picture(visit: Visit) -> Response:
     """One picture, for staff."""
-    named = NAME.fullmatch(visit.parts["name"])
-    path = visit.staff.photos / named[0] if named else None
-    if named is None or path is None or not path.is_file():
+    asked = NAME.fullmatch(visit.parts["name"])
+    path = visit.staff.photos / asked[0] if asked else None
+    if asked is None or path is None or not path.is_file():
         return visit.told("missing", status=404)
-    return Response(path.read_bytes(), media_type=TYPES[named[3]])
+    return Response(path.read_bytes(), media_type=TYPES[asked[3]])
 
 
 def code_of(body: bytes) -> str:
-    """Return the code of a photo: the same file is the same photo."""
+    """Return the code of a photo or a voice: the same file is the same one."""
     return hashlib.sha256(body).hexdigest()[:16]
 
 
@@ -85,13 +86,18 @@ def made_anew(body: bytes) -> Pictures:
         return Pictures(why="no_photo")
 
 
-def keep(folder: Path, code: str, pictures: Pictures) -> list[Path]:
-    """Write all pictures of a photo, each whole or not at all; return those that were not there."""
+def named(code: str, pictures: Pictures) -> dict[str, bytes]:
+    """Return the pictures of a photo by the names of their files."""
+    return {f"{code}-{name}": body for name, body in pictures.made.items()}
+
+
+def keep(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write all files of a photo or a voice, each whole or not at all; return those that were not there."""
     folder.mkdir(mode=0o700, exist_ok=True)
     made: list[Path] = []
     try:
-        for name, body in pictures.made.items():
-            path = folder / f"{code}-{name}"
+        for name, body in files.items():
+            path = folder / name
             if not path.exists():
                 fresh = path.with_name(f".{path.name}.new")
                 made.append(fresh)

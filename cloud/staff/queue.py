@@ -1,4 +1,4 @@
-"""What waits for a moderator, in one list: stories to read, photos to look at, consents that something rests on."""
+"""What waits for a moderator, in one list: stories, photos and voices, and consents that something rests on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cloud.registry import consent
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Consent, Person, Photo, Story, write
+from cloud.registry.kinds import KIND_OF, KINDS, Consent, Person, Photo, Story, Voice, write
 from cloud.registry.sheets import STEMS
 from cloud.staff.fields import consents_for
 from cloud.staff.prose import blocks
@@ -30,7 +30,7 @@ SOON = timedelta(30)
 
 
 class Waits(NamedTuple):
-    """A story or a photo: what it is of, who sent it, what to read or to look at, and the change that is judged."""
+    """A story, a photo or a voice: what it is of, who sent it, what to judge, and the change that is judged."""
 
     title: str
     by: str
@@ -60,19 +60,32 @@ def screen(visit: Visit) -> Response:
 
 def photo(visit: Visit) -> Response:
     """Show a photo to the world, or give it back with words."""
-    code, what, remark = visit.parts["code"], visit.given("what"), " ".join(visit.given("remark").split())
+    return _reviewed(visit, Photo)
+
+
+def voice(visit: Visit) -> Response:
+    """Let the world hear a voice, or give it back with words. Nobody publishes what they sent themselves."""
+    return _reviewed(visit, Voice)
+
+
+def _reviewed(visit: Visit, struct: type[Photo | Voice]) -> Response:
+    kind, code, what, remark = (
+        KIND_OF[struct], visit.parts["code"], visit.given("what"), " ".join(visit.given("remark").split())
+    )  # fmt: skip
     with visit.staff.shelf.book() as book:
-        held = book.held("photo", (code,))
-    if held is None or not isinstance(held.record, Photo) or what not in {"publish", "back"}:
+        held = book.held(kind, (code,))
+    if held is None or not isinstance(held.record, struct) or what not in {"publish", "back"}:
         return visit.told("missing", status=404)
     if what == "back" and not remark:
         return _page(visit, why=visit.s.say("queue.no_words"), status=422)
     shows = what == "publish"
+    if shows and isinstance(held.record, Voice) and _sent(visit, held.record):
+        return _page(visit, why=visit.s.say("voice.own"), status=403)
     new = replace(held.record, published=shows, remark="" if shows else remark[:LONGEST_REMARK])
     seen = visit.given("seen")
     try:
         new = visit.staff.shelf.consented(new)
-        with visit.staff.shelf.act(visit.who, f"photo {code}") as draft:
+        with visit.staff.shelf.act(visit.who, f"{kind} {code}") as draft:
             draft.put([new], int(seen) if seen.isdecimal() and len(seen) < 16 else 0)
     except Rejected as rejected:
         return _page(visit, why=visit.s.why(rejected.faults[0][1]), status=422)
@@ -84,14 +97,21 @@ def photo(visit: Visit) -> Response:
 def waiting(visit: Visit) -> int:
     """Return how much waits for this visitor."""
     own = sum(_writes(visit, one) for one in _stories(visit))
-    return len(_stories(visit)) - own + len(_photos(visit)) + sum(bool(over) for _, over in _published(visit))
+    return (
+        len(_stories(visit))
+        - own
+        + len(_photos(visit))
+        + _foreign(visit)
+        + sum(bool(over) for _, over in _published(visit))
+    )
 
 
 def _page(visit: Visit, *, why: str = "", status: int = 200) -> Response:
-    stories, photos, doubts = _stories(visit), _photos(visit), list(_doubts(visit))
+    stories, photos, voices, doubts = _stories(visit), _photos(visit), _voices(visit), list(_doubts(visit))
     groups = [
         ("stories", [_story(visit, one) for one in stories[:SHOWN]], len(stories)),
         ("photos", [_photo(visit, one) for one in photos[:SHOWN]], len(photos)),
+        ("voices", [_voice(visit, one) for one in voices[:SHOWN]], len(voices)),
     ]
     return visit.page(
         "queue.html", status=status, why=why, groups=groups, doubts=doubts[:SHOWN], doubted=len(doubts), shown=SHOWN
@@ -105,6 +125,22 @@ def _stories(visit: Visit) -> list[Story]:
 def _photos(visit: Visit) -> list[Photo]:
     rows = visit.staff.shelf.rows("photo")
     return [one for one in rows if isinstance(one, Photo) and not one.published and not one.remark]
+
+
+def _voices(visit: Visit) -> list[Voice]:
+    rows = visit.staff.shelf.rows("voice")
+    return [one for one in rows if isinstance(one, Voice) and not one.published and not one.remark]
+
+
+def _foreign(visit: Visit) -> int:
+    return sum(not _sent(visit, one) for one in _voices(visit))
+
+
+def _sent(visit: Visit, voice: Voice) -> bool:
+    """Tell whether the visitor sent a recording, or was the last to say what it is."""
+    with visit.staff.shelf.book() as book:
+        history = book.history("voice", (voice.code,), 100)
+    return visit.who in {history[0][0].who, history[-1][0].who} if history else False
 
 
 def _writes(visit: Visit, story: Story) -> bool:
@@ -128,7 +164,14 @@ def _photo(visit: Visit, one: Photo) -> Waits:
     )  # fmt: skip
 
 
-def _rests(visit: Visit, one: Story | Photo) -> list[str]:
+def _voice(visit: Visit, one: Voice) -> Waits:
+    title = visit.s.say("voice.of", name=_tree(visit, one.tree), lang=visit.s.tongue(one.lang))
+    by = visit.s.say("voice.by", speaker=one.speaker) if one.speaker else ""
+    path, rests, mine = f"/giong/{one.code}", _rests(visit, one), _sent(visit, one)
+    return Waits(title, by, path, "", "", [], one.lang, rests, standing=False, mine=mine, seen=_seen(visit, one))
+
+
+def _rests(visit: Visit, one: Story | Photo | Voice) -> list[str]:
     """Return whose consents it rests on, as forms say them."""
     return [words for code, words in consents_for(visit, type(one)) if code in one.consents] if one.consents else []
 

@@ -241,7 +241,7 @@ class _Codes(NamedTuple):
         )
 
 
-_UNTOLD = frozenset({"story", "photo", "lot", "lot_input"})  # they are no work on what measures
+_UNTOLD = frozenset({"story", "photo", "voice", "lot", "lot_input"})  # they are no work on what measures
 
 
 def _short(lines: list[str], s: Speaker) -> list[str]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from cloud.registry import pictures
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Photo, Record, key_of, spoken, write
+from cloud.registry.kinds import KIND_OF, KINDS, Photo, Record, Voice, key_of, spoken, write
 from cloud.registry.sheets import STEMS, comma
 from cloud.staff.access import TABLES
 from cloud.staff.fields import blank, fields, judged, typed
@@ -36,6 +36,7 @@ SHOWN = {  # what a list says of a row below its name; else its first columns
     "lot_input": ("place", "code", "weight_kg"),
     "person": ("code", "access", "roles"),
     "photo": ("tree", "author", "published"),
+    "voice": ("tree", "lang", "speaker", "published"),
     "consent": ("person", "what", "valid_to"),
     "hamlet": ("code", "commune", "valid_from"),
 }
@@ -130,23 +131,26 @@ def remove(kind: str) -> Callable[[Visit], Response]:
         try:
             with visit.staff.shelf.act(visit.who, f"{kind} {spoken(key)}") as draft:
                 gone = draft.remove(kind, key, _whole(visit.given("seen")))
-                if gone and kind == "photo":
+                if gone and kind in pictures.KINDS:
                     pictures.erase(visit.staff.photos, key[0])
         except Rejected as rejected:
             return _row(visit, kind, key, others=rejected.faults, status=422)
         except Bad as changed:
             return _row(visit, kind, key, why=visit.s.why(changed), status=409)
-        return visit.go(f"/bang/{STEMS[kind]}", xong="erased" if kind == "photo" else "removed", gi=spoken(key))
+        return visit.go(f"/bang/{STEMS[kind]}", xong="erased" if kind in pictures.KINDS else "removed", gi=spoken(key))
 
     return answer
 
 
 def _moderated(visit: Visit, record: Record) -> Record:
-    """Return a photo as who may not review it may save it: it waits for a moderator. Raises Bad where it is shown."""
-    if not isinstance(record, Photo) or visit.may("photo review"):
+    """Return a photo or a voice as this visitor may save it: it waits for a moderator. Raises Bad where it is shown.
+
+    A moderator may show a photo here; a voice is shown by its review alone, for that is somebody else's.
+    """
+    if not isinstance(record, (Photo, Voice)) or (isinstance(record, Photo) and visit.may("photo review")):
         return record
     with visit.staff.shelf.book() as book:
-        held = book.held("photo", (record.code,))
+        held = book.held(KIND_OF[type(record)], (record.code,))
     if held is not None and held.record == record:
         return record
     if record.published:

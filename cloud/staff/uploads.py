@@ -34,10 +34,12 @@ LIMITS = {
     ".json": Limit(5_000_000, 512 * MIB, 20),
 }  # by the ending of the name
 PHOTO = Limit(8_000_000, 768 * MIB, 20)  # JPEG, PNG, WebP: whatever it is called
+VOICE = Limit(2_000_000, 512 * MIB, 20)  # MP3: whatever it is called
 ANSWER = 64 * MIB  # of what a reader may write
 FORM = 20_000  # bytes of a form around a file
 LARGEST = max(limit.size for limit in LIMITS.values()) + FORM
 LARGEST_PHOTO = PHOTO.size + FORM
+LARGEST_VOICE = VOICE.size + FORM
 
 
 class Pictures(msgspec.Struct, frozen=True):

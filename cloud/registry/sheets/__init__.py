@@ -29,6 +29,7 @@ STEMS = {
     "consent": "consents",
     "story": "stories",
     "photo": "photos",
+    "voice": "voices",
     "gateway": "gateways",
     "device": "devices",
     "binding": "bindings",
