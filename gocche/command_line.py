@@ -168,6 +168,7 @@ def _labels(add: _Add) -> None:
     add("path", type=Path, metavar="FILE|DIR")
     add("codes", nargs="*", metavar="CODE")
     add("--batch", default="", metavar="NAME")
+    add("--zone", default="", metavar="CODE")
     add("--url", default="", metavar="URL")
     _of_the_server(add)
 

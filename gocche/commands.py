@@ -276,8 +276,8 @@ def labels_sheet(options: argparse.Namespace) -> int:
     from gocche.labels import sheet
 
     return _of_the_registry(
-        options, sheet, options.path, options.codes, options.batch, url=options.url, grid=options.grid,
-        page=options.page, symbol_mm=options.symbol, skip=options.skip, font=options.font,
+        options, sheet, options.path, options.codes, options.batch, zone=options.zone, url=options.url,
+        grid=options.grid, page=options.page, symbol_mm=options.symbol, skip=options.skip, font=options.font,
     )  # fmt: skip
 
 
@@ -286,8 +286,8 @@ def labels_plates(options: argparse.Namespace) -> int:
     from gocche.labels import plates
 
     return _of_the_registry(
-        options, plates, options.path, options.codes, options.batch, url=options.url, size=options.size,
-        background=options.background,
+        options, plates, options.path, options.codes, options.batch, zone=options.zone, url=options.url,
+        size=options.size, background=options.background,
     )  # fmt: skip
 
 
@@ -295,7 +295,9 @@ def labels_verify(options: argparse.Namespace) -> int:
     """Read labels back."""
     from gocche.labels import verify
 
-    return _of_the_registry(options, verify, options.path, options.codes, options.batch, url=options.url)
+    return _of_the_registry(
+        options, verify, options.path, options.codes, options.batch, zone=options.zone, url=options.url
+    )
 
 
 def _of_the_registry(options: argparse.Namespace, run: Callable[..., int], *asked: object, **how: object) -> int:

@@ -12,7 +12,7 @@ from cloud.labels.address import address, advice
 from cloud.labels.symbol import Symbol
 from cloud.registry import codes
 from cloud.registry.kinds import Tag
-from cloud.registry.mint import taken
+from cloud.registry.mint import taken, to_hang
 from gocche.registry import book_of, who
 from gocche.words import Refused, both
 from settings.words import words
@@ -47,6 +47,7 @@ def sheet(
     asked: list[str],
     batch: str,
     *,
+    zone: str,
     url: str,
     grid: str,
     page: str,
@@ -60,7 +61,7 @@ def sheet(
     across, down = map(int, _pair(grid))
     form = Form(_pair(page), 1, 1, symbol_mm, margin=0.0) if page else Form(A4, across, down, symbol_mm)
     with book_of(config, writer=True) as book:
-        tags = _tags(book, asked, batch)
+        tags = _tags(book, asked, batch, zone)
         public = _public(config, url, tags[0])
         pages = draw(path, tags, public, _lines(), form, skip=skip, font=font)
         _printed(book, tags, f"labels {path.name}")
@@ -69,7 +70,7 @@ def sheet(
 
 
 def plates(
-    config: CloudConfig, folder: Path, asked: list[str], batch: str, *, url: str, size: str, background: bool
+    config: CloudConfig, folder: Path, asked: list[str], batch: str, *, zone: str, url: str, size: str, background: bool
 ) -> int:
     """Write an SVG for each tag. Raises BadLabel, Refused, OSError."""
     from cloud.labels.plate import Plate, svg
@@ -77,7 +78,7 @@ def plates(
     plate = Plate(*_pair(size), background=background)
     folder.mkdir(parents=True, exist_ok=True)
     with book_of(config, writer=True) as book:
-        tags = _tags(book, asked, batch)
+        tags = _tags(book, asked, batch, zone)
         public = _public(config, url, tags[0])
         for code in tags:
             (folder / f"{code}.svg").write_text(svg(code, Symbol(address(public, code)), _lines(), plate), "utf-8")
@@ -86,13 +87,13 @@ def plates(
     return 0
 
 
-def verify(config: CloudConfig, path: Path, asked: list[str], batch: str, *, url: str) -> int:
+def verify(config: CloudConfig, path: Path, asked: list[str], batch: str, *, zone: str, url: str) -> int:
     """Say which tags a PDF or a photo shows, and which it should and does not; return 1 where anything is wrong."""
     from cloud.labels.verify import verify as read
 
     with book_of(config, writer=False) as book:
         known = taken(book)
-        wanted = set(_tags(book, asked, batch)) if asked or batch else set()
+        wanted = set(_tags(book, asked, batch, zone)) if asked or batch or zone else set()
     found = read(path, _public(config, url, "0" * codes.LENGTH))
     faults = {
         "missing": sorted(wanted - set(found.codes)),
@@ -107,8 +108,15 @@ def verify(config: CloudConfig, path: Path, asked: list[str], batch: str, *, url
     return FOUND if any(faults.values()) else 0
 
 
-def _tags(book: Book, asked: list[str], batch: str) -> list[str]:
-    """Return the codes that were asked for: one by one, or a batch that is not retired. Raises Refused."""
+def _tags(book: Book, asked: list[str], batch: str, zone: str) -> list[str]:
+    """Return the codes asked for: one by one, the trees of a zone, or a batch that is not retired. Raises Refused."""
+    if zone and (asked or batch):
+        raise Refused("labels", "one_way", zone=zone)
+    if zone:
+        of = to_hang(book.rows("tree"), book.rows("tag"))
+        if zone not in of:
+            raise Refused("labels", "no_zone", zone=zone, known=", ".join(sorted(of)) or "—")
+        return of[zone]
     tags = {tag.code: tag for tag in book.rows("tag") if isinstance(tag, Tag)}
     if asked:
         found = [codes.normalise(text) for text in asked]

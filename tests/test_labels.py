@@ -213,5 +213,11 @@ def test_as_it_is_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert status == 0
     assert "29 modules" in told
     assert len(list((tmp_path / "p").glob("*.svg"))) == 1
+    zone = str(tmp_path / "z.pdf")
+    assert run("labels", "sheet", zone, "--zone", "z02", "--url", URL)[0] == 0
+    assert set(verify(Path(zone), URL).codes) == {"9XJ6DC", "EQ5R7X"}, "the zone's trees, each its own code"
+    assert run("labels", "verify", zone, "--zone", "z02", "--url", URL)[0] == 0
+    assert "zones that have are z01, z02" in run("labels", "sheet", zone, "--zone", "z09", "--url", URL)[1]
+    assert run("labels", "sheet", zone, "--zone", "z02", "--batch", "b1", "--url", URL)[0] == 2
     for words in (["--batch", "b9"], ["ZZZZZZ"], ["--batch", "b1", "--grid", "3by4"]):
         assert run("labels", "sheet", sheet, *words, "--url", URL)[0] == 2

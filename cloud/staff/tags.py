@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from cloud.registry import codes
-from cloud.registry.kinds import Tag, Tree, Zone
-from cloud.registry.mint import mint, taken
+from cloud.registry.kinds import Tag, Zone
+from cloud.registry.mint import mint, taken, to_hang
 from cloud.staff.uploads import MIB, Limit, read_aside
 
 if TYPE_CHECKING:
@@ -122,12 +122,8 @@ def _page(visit: Visit, *, why: str = "", status: int = 200) -> Response:
 
 
 def _portions(visit: Visit) -> list[Portion]:
-    """Return the trees that their own code stands for: alive, and without a tag that was bound to them in the field."""
-    bound = {tag.tree for tag in _tags(visit) if tag.state == "bound"}
-    of: dict[str, list[str]] = {}
-    for tree in visit.staff.shelf.rows("tree"):
-        if isinstance(tree, Tree) and tree.state == "alive" and tree.code not in bound:
-            of.setdefault(tree.zone, []).append(tree.code)
+    """Return the trees that may need a tag, as many to a sheet as it can hold."""
+    of = to_hang(visit.staff.shelf.rows("tree"), _tags(visit))
     zones = [one for one in visit.staff.shelf.rows("zone") if isinstance(one, Zone) and one.code in of]
     return [
         Portion(
