@@ -75,6 +75,7 @@ def test_the_shipped_garden_is_whole() -> None:
     garden = load(GARDEN)
     assert garden.problems == []
     assert len(garden.trees) >= 5
+    assert all(zone.outline for zone in garden.zones.values()), "so that a tree outside its zone is told"
     assert {(code, lang) for code in garden.trees for lang in ("vi", "en")} == set(garden.stories)
     assert [binding.channel for binding in garden.bound_to("tree", "7K3MQP", date(2026, 1, 1))] == ["soil-1"]
     hamlets = [garden.hamlet(code, date(2026, 1, 1)) for code in garden.hamlets]
@@ -106,6 +107,7 @@ TREE_MISTAKES = [
     ("lat and lon swapped", "7K3MQP,1,Cây,Tree,z01,104.58,21.62,1352,250,350,a,b,", "swapped"),
     ("metres of VN-2000", "7K3MQP,1,Cây,Tree,z01,2391512,456321,1352,250,350,a,b,", "VN-2000"),
     ("outside Vietnam", "7K3MQP,1,Cây,Tree,z01,48.85,2.35,35,250,350,a,b,", "outside Vietnam"),
+    ("in another zone", "7K3MQP,1,Cây,Tree,z01,21.6188,104.5846,1352,250,350,a,b,", "outside zone z01, 298 m away"),
     ("unknown zone", "7K3MQP,1,Cây,Tree,z77,21.62,104.58,1352,250,350,a,b,", "not in table zone; there are: z01, z02"),
     ("age reversed", "7K3MQP,1,Cây,Tree,z01,21.62,104.58,1352,350,250,a,b,", "age_low 350 is above age_high 250"),
     ("age as a fraction", "7K3MQP,1,Cây,Tree,z01,21.62,104.58,1352,250.5,350,a,b,", "whole number"),
