@@ -29,7 +29,7 @@ class Ask(msgspec.Struct, frozen=True):
     """Send `frame` (may be empty: listen only), then read until the answer is whole.
 
     Whole are `size` bytes; or what comes up to and including `until`, which may be a compiled pattern where several
-    endings are possible (AT result codes), and `at_rest` one that counts only once nothing more comes; or what `find`
+    endings are possible (AT result codes), and `at_rest` one that counts only after 0.2 s of silence; or what `find`
     says. `check(reply)` raises BadReply where a whole answer is
     not true (its checksum). `find(came, quiet)` is for frames that must be looked for: it returns the answer, or how
     many bytes it needs at least, or raises BadReply; when `quiet`, nothing more comes. `size` beside it is how long an

@@ -33,6 +33,7 @@ LONGEST_OWED_MS = 10_000
 REMEMBERED_MS = 86_400_000  # what was late once may be so again each day; for ever, it would cost every retry for ever
 _CAME = {Reason.CHECKSUM, Reason.GARBLED}  # as many bytes as an answer has, whatever became of them
 STANDS_MS = 1_000  # longer than its patience and this no read takes, unless the whole machine stood still
+RESTS_S = 0.2  # silence after which an answer that ends as an `at_rest` says is whole: adapters hold bytes for 16 ms
 DEAF_ASKS = 32  # asks that a driver may try after its budget is spent: a list of AT commands ends long before
 
 
@@ -314,7 +315,8 @@ class Exchange:
                 return found
             if quiet or found < 1:
                 raise RuntimeError(f"`find` for {terms.device} must answer or refuse when nothing more comes: {found}")
-            patience_s = min(terms.timeout_s, (end_ms - self._timer.mono_ms()) / 1000)
+            rests = ask.at_rest is not None and _end(ask.at_rest, came) is not None
+            patience_s = min(RESTS_S if rests else terms.timeout_s, (end_ms - self._timer.mono_ms()) / 1000)
             wanted = min(max(found, ask.size + self.echo.length(ask.frame) - len(came)), READ_AHEAD)
             more = self._line.read(wanted, patience_s) if patience_s > 0 else b""
             if self._stopped:

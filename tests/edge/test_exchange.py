@@ -11,6 +11,7 @@ import pytest
 
 from edge.driver import Ask, BadReply, Value
 from edge.framing import rtu
+from edge.framing.at import AT_REST, RESULT
 from edge.sense.exchange import DEAF_ASKS, LONGEST_ANSWER, REMEMBERED_MS, Exchange, Stopped, Terms
 from tests.edge.clock import HandClock
 from tests.edge.line import TimedLine
@@ -352,6 +353,25 @@ def test_more_bytes_than_any_answer_has_end_the_ask(clock):
     with pytest.raises(BadReply, match="none ends an answer") as error:
         exchange(clock, line).run(asks(), Terms(retries=0))
     assert len(error.value.came) <= LONGEST_ANSWER + 2_000
+
+
+@pytest.mark.parametrize(
+    ("pieces", "due", "after_ms"),
+    [
+        ([(20, b"+CESQ: 8\r\nOK\r\n")], b"+CESQ: 8\r\nOK\r\n", 220),  # nRF91: no empty line before OK
+        ([(20, b"8\r\nOK\r\n"), (170, b"0\r\n\r\nOK\r\n")], b"8\r\nOK\r\n0\r\n\r\nOK\r\n", 170),
+        ([(20, b"8\r\n\r\nOK\r\n"), (21, b"RING\r\n")], b"8\r\n\r\nOK\r\n", 20),
+    ],
+)
+def test_an_ending_that_counts_at_rest_costs_a_moment_and_not_the_patience(clock, pieces, due, after_ms):
+    def asks():
+        yield_value.append((yield Ask(b"AT\r", until=RESULT, at_rest=AT_REST)))
+        return []
+
+    began_ms = clock.now
+    exchange(clock, TimedLine(clock, lambda _: pieces)).run(asks(), Terms(timeout_s=3.0))
+    assert yield_value == [due]
+    assert clock.now - began_ms == after_ms
 
 
 @pytest.mark.parametrize("until", [b"\r\n", re.compile(rb"[\r\n](OK|ERROR)\r\n")])
