@@ -64,10 +64,11 @@ def load(path: Path, *, running: bool = True) -> Config:
     wrong.tried(checks.check_sensors, file, sensors)
     wrong.end()
     sped = _all(wrong.tried(checks.with_usual_speed, file, number, bus, sensors) for number, bus in enumerate(buses, 1))
-    wrong.end()
     assert gateway, "else there was an end"
     assert broker
     assert spool
+    wrong.tried(checks.check_captures, file, buses, spool)
+    wrong.end()
     return Config(gateway, broker, spool, sped, sensors, hashlib.sha256(raw).hexdigest()[:12])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from edge import drivers
-from edge.config.tables import OLDER, Bus, Sensor, SensorTable
+from edge.config.tables import OLDER, Bus, Sensor, SensorTable, SpoolConfig
 from settings.expected import convert, placed
 from settings.finding import ConfigError, File, shown, suggestion, unknown
 from wire.quantities import QUANTITIES
@@ -118,6 +118,15 @@ def _check_capture(file: File, place: str, name: str) -> None:
     no_name = there.name in {"", ".."} or name.endswith("/")
     if name and (no_name or (there.is_absolute() and not stat.S_ISREG(mode_of(name) or stat.S_IFREG))):
         raise ConfigError(file, place, "capture", value=shown(name))
+
+
+def check_captures(file: File, buses: list[Bus], spool: SpoolConfig) -> None:
+    """Refuse a capture in a file of the spool: its log is empty after a start, and would be taken for a new file."""
+    own = Path(spool.path)
+    for number, bus in enumerate(buses, 1):
+        name = Path(bus.capture).name
+        if name.startswith(own.name) or name in {f"{own.stem}.lock", f"{own.stem}.ballast"}:
+            raise ConfigError(file, f"[[bus]] {number} capture", "capture_spool", value=shown(bus.capture))
 
 
 def _device(port: str) -> str:

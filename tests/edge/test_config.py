@@ -156,6 +156,8 @@ def test_a_bus_whose_name_is_wrong_makes_no_sensor_wrong(file):
         ('port = "/dev/null"', 'port = "dev/ttyUSB0"', 'write the whole path, e.g. "/dev/ttyUSB0"'),
         ("baud = 9600", 'capture = "talk/"', '[[bus]] 1 capture: "talk/" is not the name of a file'),
         ("baud = 9600", 'capture = "/dev/zero"', '[[bus]] 1 capture: "/dev/zero" is not the name of a file'),
+        ("baud = 9600", 'capture = "spool.db-wal"', '[[bus]] 1 capture: "spool.db-wal" is a file of the spool; write'),
+        ("baud = 9600", 'capture = "/d/spool.lock"', '[[bus]] 1 capture: "/d/spool.lock" is a file of the spool'),
         ('port = "/dev/null"', 'port = "/"', '[[bus]] 1 port: "/" is not the path of a port; write the whole path'),
         ("[[bus]]", "[bus]", "line 20: [[bus]] (a table of which there may be several has two brackets); write "),
         ("[[sensor]]", "[sensor]", "(a table of which there may be several has two brackets); write [[sensor]]"),
