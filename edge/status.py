@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,10 +147,14 @@ def news(status: Status) -> Status:
 
 
 class StatusFile:
-    """The file, written by one thread. What stands in its way is logged once per change and costs nothing else."""
+    """The file, written by one thread. What stands in its way is logged once per change and costs nothing else.
+
+    A descriptor is kept for it: where the process has no other left, an agent that runs must not look dead.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._spare = _spare()
         self._last: tuple[Status, Status] | None = None  # as it was written, and what of it was news
         self._fault = ""
 
@@ -158,6 +163,8 @@ class StatusFile:
         told = news(status)
         if self._last and told == self._last[1] and status.mono_ms - self._last[0].mono_ms < AGAIN_MS:
             return
+        if self._spare is not None:
+            os.close(self._spare)
         try:
             self._write(msgspec.json.encode(status))
         except OSError as error:
@@ -165,6 +172,8 @@ class StatusFile:
         else:
             self._last = status, told
             self._say("")
+        finally:
+            self._spare = _spare()
 
     def read(self) -> Status | None:
         """Return what was written last, by this agent or the one before it; None where nothing can be read."""
@@ -183,6 +192,13 @@ class StatusFile:
         if fault != self._fault:
             log.warning("status %s", f"not-written why={fault!r}" if fault else "written again")
             self._fault = fault
+
+
+def _spare() -> int | None:
+    """Return a descriptor that is good for nothing but to be let go of, None where there is none."""
+    with suppress(OSError):
+        return os.open(os.devnull, os.O_RDONLY)
+    return None
 
 
 def _lasting(texts: object) -> dict[str, str]:

@@ -236,6 +236,9 @@ def decode_ack(packet: bytes) -> Ack:
         raise Damaged(f"not an acknowledgement: {error}") from error
     if ack.version != VERSION:
         raise Damaged(f"acknowledgement of version {ack.version}, not {VERSION}")
+    for item in ack.items:
+        if not (0 < item.first < MAX_SEQ and 0 < item.n < MAX_SEQ):
+            raise Damaged(f"acknowledgement of first={item.first} n={item.n}: no gateway gives such numbers")
     return ack
 
 

@@ -333,6 +333,21 @@ def only_battery(world, days):
     assert world.status().clock["source"] == "rtc"
 
 
+def test_an_answer_about_numbers_that_nobody_gave_is_as_unreadable_and_holds_nothing_up(world):
+    world.connect()
+    world.read(3)
+    world.go(3)
+    (batch,) = world.cloud.take()
+    world.read(2)
+    for first, n in ((2**63, 1), (1, 2**63), (2**53, 1), (0, 3)):
+        items = [AckItem(bytes.fromhex(batch.epoch), first, n, Verdict.STORED, "")]
+        world.inbox.acknowledged(codec.encode_ack(UTC + world.clock.now, items))
+    world.keeper.step(0)
+    assert "4 acknowledgements were unreadable" in world.status().why
+    world.answer([batch])
+    assert (world.status().spooled, world.status().acquired) == (0, 3)
+
+
 def test_unreadable_answers_are_counted_where_an_operator_looks(world):
     world.inbox.acknowledged(b"nonsense")
     world.go(1)

@@ -9,14 +9,17 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import tracemalloc
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.board import Board
 from edge.clock import BUILT_MS, Anchor
 from edge.clock.dating import Dating
-from edge.keep.spool import Spool, SpoolFull, schema
+from edge.keep.spool import Spool, SpoolFull, repair, schema
 from edge.keep.spool.repair import SET_ASIDE_AFTER
 from tests.edge.clock import HandClock
 from wire.batch import Batch, Gap, Source
@@ -75,11 +78,33 @@ def test_what_was_appended_comes_out_once_under_its_number(tmp_path):
     assert values == {(spool.epoch, i + 1): i for i in range(703)}
 
 
+def test_what_was_safe_before_there_was_no_memory_to_say_so_is_kept_once(tmp_path, monkeypatch):
+    """The keeper holds what it does not know to be safe, and brings it again with what came since."""
+    spool = open_spool(tmp_path)
+    spool.append(some(3), BOOT)
+    commit = spool._file.transaction
+
+    @contextmanager
+    def committed_and_then_no_memory():
+        with commit():
+            yield
+        raise MemoryError
+
+    monkeypatch.setattr(spool._file, "transaction", committed_and_then_no_memory)
+    with pytest.raises(MemoryError):
+        spool.append(some(4, 3), BOOT)
+    monkeypatch.undo()
+    spool.append(some(6, 3), BOOT)
+    assert (spool.acquired, spool.uncut) == (9, 9)
+    spool.cut()
+    assert everything(spool) == ({(spool.epoch, i + 1): i for i in range(9)}, set())
+
+
 def test_a_transaction_that_could_not_even_be_rolled_back_is_not_gone_on_with(tmp_path):
     """Without memory the way back fails too: what was kept from then on was safe in words alone, until a kill."""
     spool = open_spool(tmp_path)
     db = spool._db
-    db.set_trace_callback(lambda sql: "fresh" in sql and db.set_progress_handler(lambda: True, 1))
+    db.set_trace_callback(lambda sql: "INTO fresh" in sql and db.set_progress_handler(lambda: True, 1))
     with pytest.raises(sqlite3.OperationalError):
         spool.append(some(1), BOOT)
     assert db.in_transaction
@@ -400,6 +425,30 @@ def test_a_machine_that_starts_again_and_again_without_a_link_still_keeps_the_ne
     assert spool.earlier()
 
 
+def test_a_quota_that_was_lowered_holds_up_no_start_and_no_reading(ram_path, monkeypatch):
+    step, quota = 8 * 1024, 32 * 1024
+    monkeypatch.setattr("edge.keep.spool.quota.STEP_BYTES", step)
+    spool = open_spool(ram_path)
+    with spool._file.transaction():
+        for i in range(250):
+            spool.append(noise(20, 20 * i), BOOT)
+            spool.cut()
+    before, size = spool._quota.used_bytes, (ram_path / "spool.db").stat().st_size
+    spool.close()
+    spool, steps = open_spool(ram_path, quota), 0
+    assert before - spool._quota.used_bytes < 2 * step < before - quota
+    while spool._quota.used_bytes > quota:
+        used, steps = spool._quota.used_bytes, steps + 1
+        spool.append(noise(20, spool.acquired), BOOT)
+        spool.cut()
+        assert step / 2 < used - spool._quota.used_bytes < 4 * step
+    spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert (ram_path / "spool.db").stat().st_size <= max(size, before)
+    values, declared = everything(spool)
+    assert len(values) + len(declared) == 20 * (250 + steps)
+    assert (spool.epoch, spool.acquired) in values
+
+
 def test_no_drop_reads_the_table(tmp_path):
     """Steps of SQLite's machine for one drop do not grow with what lies in the spool."""
     taken = {}
@@ -637,6 +686,23 @@ def test_a_gateway_that_gets_another_id_leaves_no_number_unknown_and_counts_none
     values, declared = everything(copy)
     assert values.keys() | declared == {(old, seq) for seq in range(1, 11)}
     copy.close()
+
+
+def test_another_id_takes_no_more_memory_for_more_that_waits(ram_path):
+    """A spool may have millions of batches, and the unit has 192 MiB."""
+    spool = Spool(ram_path / "spool.db", 4 * MIB, "one machine", BOOT, gateway="sg-01")
+    spool.append(some(1), BOOT)
+    (one,) = spool.cut()
+    with spool._file.transaction():
+        for first in range(2, 6_000):
+            spool._file.insert(msgspec.structs.replace(one, identity=(spool.epoch, first, 1)))
+    spool._file.set_meta("epoch", "ee" * 8)
+    tracemalloc.start()
+    repair.name(spool._file, "sg-02")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000
+    spool.close()
 
 
 def test_of_many_epochs_that_wait_the_status_names_those_that_the_cloud_has_heard_of(tmp_path):

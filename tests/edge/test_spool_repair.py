@@ -177,11 +177,11 @@ def test_boots_that_died_undated_are_dated_rightly_however_late_they_are_taken_o
     first, second, third, fourth, fifth = boots
     enforce, left = quota.Quota.enforce, [999]
 
-    def full(self, need_bytes=0):
+    def full(self, need_bytes=0, *floor):
         left[0] -= not need_bytes
         if left[0] < 0:
             raise SpoolFull
-        enforce(self, need_bytes)
+        enforce(self, need_bytes, *floor)
 
     monkeypatch.setattr(quota.Quota, "enforce", full)
     for boot, machine, room, dated in (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -110,6 +112,22 @@ def test_what_stands_in_the_way_of_the_file_costs_nothing_else_and_is_said_once(
     file.write(compose(board, OWN, 100_000, "online"))
     assert file.read().mono_ms == 100_000
     assert len(caplog.records) == 2
+
+
+def test_an_agent_without_a_free_descriptor_does_not_look_dead(board, tmp_path):
+    file, taken, limit = StatusFile(tmp_path / "run" / "status.json"), [], resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limit[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for now in range(0, 5 * AGAIN_MS, AGAIN_MS):
+            file.write(compose(board, OWN, now, "online"))
+    finally:
+        for one in taken:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert file.read().mono_ms == 4 * AGAIN_MS
 
 
 def test_a_folder_that_somebody_else_laid_in_memory_is_not_used(board, tmp_path, monkeypatch, caplog):

@@ -34,6 +34,7 @@ __all__ = ["Kept", "Spool", "SpoolFull", "is_damage", "named", "note_twins"]
 
 T = TypeVar("T")
 ROW_BYTES = 96  # what a row costs beyond its bytes
+_UNHEARD = "SELECT sum(n) FROM fresh WHERE first > ?"
 EARLIER = 32  # epochs that a status names: it stays small
 
 
@@ -85,7 +86,7 @@ class Spool:
         self._db, self.dates = self._file.db, Dates(self._file)
         self._quota = Quota(self._file, quota_bytes, self.notes)
         self.epoch: str = self._file.meta("epoch")
-        self.other = Other(self._file, other, self._boot, self._quota.enforce)
+        self.other = Other(self._file, other, self._boot, self._quota.approach)
         self._anew = self.other.there or repair.renamed(self._file.meta("gateway"), gateway)
         if self._anew:
             self._file.relieve()
@@ -101,7 +102,7 @@ class Spool:
             for damaged in repair.damaged(path):
                 self.notes += take_over(self._file, damaged, self._quota.enforce)
                 self._quota.counts(damaged)
-            self._quota.enforce()
+            self._quota.approach()
         except SpoolFull as error:
             if self._anew:  # the cloud takes an epoch that comes back for a second gateway's
                 raise
@@ -130,20 +131,22 @@ class Spool:
     def append(self, readings: Sequence[Reading], boot: str) -> int:
         """Keep the readings and return the first one's sequence number; they are safe when this returns.
 
-        Raises SpoolFull, with nothing kept.
+        Raises SpoolFull, with nothing kept. After any other exception the same readings come again, before others.
         """
         return self._with_room(lambda: self._append(readings, boot))
 
     def _append(self, readings: Sequence[Reading], boot: str) -> int:
         self.begin()
+        unheard = 0 if self._db.in_transaction else self._file.one(_UNHEARD, self.acquired)
+        if unheard:  # of what is safe there was no memory to say so
+            self.acquired, self.uncut, readings = self.acquired + unheard, self.uncut + unheard, readings[unheard:]
         first = self.acquired + 1
         fresh = rows.fresh_rows(first, readings, boot)
-        self._quota.enforce(sum(len(row[4]) + ROW_BYTES for row in fresh))
+        self._quota.approach(sum(len(row[4]) + ROW_BYTES for row in fresh))
         with self._file.transaction():
             self._db.execute("INSERT OR IGNORE INTO boot(id) VALUES (?)", (boot,))
             self._db.executemany("INSERT INTO fresh VALUES (?,?,?,?,?)", fresh)
-        self.acquired += len(readings)
-        self.uncut += len(readings)
+        self.acquired, self.uncut = self.acquired + len(readings), self.uncut + len(readings)
         return first
 
     def declare(self, n: int, reason: str) -> None:
@@ -168,7 +171,7 @@ class Spool:
         return [kept for kept in map(self.get, ids) if kept]
 
     def _cut(self, *, urgent: bool, only_full: bool) -> tuple[list[int], int]:
-        self._quota.enforce()
+        self._quota.approach()
         with self._file.transaction():
             return self._freeze(urgent=urgent, only_full=only_full)
 

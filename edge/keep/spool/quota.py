@@ -1,7 +1,8 @@
 """What the spool may weigh on the card: beyond, the oldest is forgotten and declared, urgent readings last.
 
 It is held against the pages that are really in use, before anything is written, so that there is always room for the
-newest. No look-up reads the table: two marks say up to which row everything of a kind is gone.
+newest. No look-up reads the table: two marks say up to which row everything of a kind is gone. To a quota that was
+lowered the spool gets down step by step: whoever makes room has more to do.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from settings.words import Sentence
 
 SLACK_BYTES = 256 * 1024  # more is freed than must be, at once: fewer writes
+STEP_BYTES = 1024 * 1024  # the most that is freed beyond the need at a time: some seconds on a small Pi
 SQUEEZED_BYTES = 1024 * 1024  # on a full disk the spool keeps this much, whatever is new
 AT_ONCE = 500  # batches that one transaction forgets: bounds the WAL
 MOST_GAPS, GAP_SHARE = 10_000, 1024  # gap records: so many at most, and one for so many bytes of the quota
@@ -42,11 +44,14 @@ class Quota:
         """Hold a damaged file against the quota from now on: what was in it is taken over."""
         self._damaged.append((damaged, sum(part.stat().st_size for part in repair.parts(damaged) if part.exists())))
 
-    def enforce(self, need_bytes: int = 0) -> None:
-        """Make room for `need_bytes` more. Raises SpoolFull where the disk does not even take that."""
+    def enforce(self, need_bytes: int = 0, floor_bytes: int = 0) -> None:
+        """Make room for `need_bytes` more, but not below `floor_bytes`.
+
+        Raises SpoolFull where the disk does not even take that.
+        """
         if self.used_bytes + need_bytes <= self._limit:
             return
-        target = self._limit - min(self._limit // 64, SLACK_BYTES) - need_bytes
+        target = max(self._limit - min(self._limit // 64, SLACK_BYTES) - need_bytes, floor_bytes)
         while self._damaged and self.used_bytes > target:
             damaged, _ = self._damaged.pop(0)
             try:
@@ -58,6 +63,10 @@ class Quota:
                 self._notes.append(note("removed", file=damaged.name))
         while self.used_bytes > target and self._forget(target):
             pass
+
+    def approach(self, need_bytes: int = 0) -> None:
+        """Make room as `enforce` does, but only one step towards a quota that is far below. Raises SpoolFull."""
+        self.enforce(need_bytes, self.used_bytes - STEP_BYTES - need_bytes)
 
     def forget_gaps(self) -> None:
         """Let go of the oldest gap records where there are too many.

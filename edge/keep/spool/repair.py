@@ -171,20 +171,20 @@ def name(file: File, gateway: str) -> None:
             file.set_meta("gateway", gateway)
 
 
-def held_of_earlier(file: File) -> dict[str, list[tuple[int, int]]]:
-    """Return (first, n) of what lies here of each earlier epoch, in order."""
+def held_of_earlier(file: File) -> dict[str, Iterable[tuple[int, int]]]:
+    """Return (first, n) of what lies here of each earlier epoch, in order, as it is read: there may be millions."""
     sql = "SELECT first, n FROM batch WHERE epoch = ? ORDER BY first"
     own = file.meta("epoch")
-    return {epoch: file.db.execute(sql, (epoch,)).fetchall() for epoch in file.held if epoch != own}
+    return {epoch: file.db.execute(sql, (epoch,)) for epoch in file.held if epoch != own}
 
 
-def disown(file: File, held: Mapping[str, list[tuple[int, int]]]) -> None:
+def disown(file: File, held: Mapping[str, Iterable[tuple[int, int]]]) -> None:
     """Declare what of these epochs the cloud has under another id: under this one it would be missing for ever.
 
     `held`: (first, n) of what still waits, in order. Nothing is lost by that, so nothing is counted as dropped.
     """
     for epoch, waiting in held.items():
-        for first, n in holes(waiting, 1, 0):
+        for first, n in list(holes(waiting, 1, 0)):  # and not while they are read
             file.insert(rows.gap(epoch, first, n, "renamed"))
 
 
