@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from cloud.registry.kinds import Photo
-from cloud.staff import photos
+from cloud.staff import files
 from cloud.staff.photo_reader import MOST_PIXELS, SIZES, made_of
 from cloud.staff.uploads import LARGEST_PHOTO, PHOTO
 from tests.staffroom import StaffWorld
@@ -168,7 +168,7 @@ def test_full_disk_keeps_no_half_photo(world: StaffWorld, monkeypatch: pytest.Mo
         if len(written) == 4:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(photos, "flush", full)
+    monkeypatch.setattr(files, "flush", full)
     answer = sent(world.visitor("editor"), photo())
     assert answer.status_code == 503
     assert "không ghi được" in answer.text

@@ -53,7 +53,7 @@ CHAPTERS = {
     "photo": "anh",
     "voice": "giong",
 }  # of a table's own
-NEW = {"photo": photos.new, "voice": voices.new}  # rows that come with a file
+NEW = {"photo": photos.new, "voice": voices.SENDING.new}  # rows that come with a file
 A_DAY = {"Cache-Control": "max-age=86400"}
 
 
@@ -96,9 +96,9 @@ def ways() -> list[Way]:
         Way("acts", "/viec", acts.listed, "lich-su"),
         Way("act", "/viec/{act}", acts.one, "lich-su"),
         Way("undo", "/viec/{act}/lay-lai", acts.undo, "lich-su", post=True),
-        Way("photo send", "/anh", photos.send, "anh", post=True, limit=LARGEST_PHOTO),
+        Way("photo send", "/anh", photos.SENDING.send, "anh", post=True, limit=LARGEST_PHOTO),
         Way("picture", "/anh/{name}", photos.picture, "anh"),
-        Way("voice send", "/giong", voices.send, "giong", post=True, limit=LARGEST_VOICE),
+        Way("voice send", "/giong", voices.SENDING.send, "giong", post=True, limit=LARGEST_VOICE),
         Way("sound", "/giong/{name}", voices.sound, "giong"),
         Way("stories", "/chuyen", stories.listed, "chuyen"),
         Way("story", "/chuyen/{tree}/{lang}", stories.one, "chuyen"),

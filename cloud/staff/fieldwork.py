@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from cloud.clock import hanoi
 from cloud.registry import codes
 from cloud.registry.kinds import PLACES, Photo
-from cloud.staff.photos import LICENCES, code_of, made_anew
+from cloud.staff.files import code_of
+from cloud.staff.photos import LICENCES, made_anew
 from cloud.staff.uploads import PHOTO
 from cloud.staff.words import Speaker
 from wire import topics

@@ -20,7 +20,7 @@ from cloud.registry.kinds import Binding, Tag, Tree
 from cloud.staff import field
 from cloud.staff.acts import difference
 from cloud.staff.fieldwork import Refused, photo, read
-from cloud.staff.photos import keep, named
+from cloud.staff.photos import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ def _written(visit: Visit, asked: Work) -> str:
             with shelf.act(visit.who, f"{asked.act}{asked.what} → {':'.join(asked.place)}") as draft:
                 _write(visit, draft, asked)
                 if taken and draft.held("photo", (taken[0].code,)) is None:
-                    made = keep(visit.staff.photos, named(taken[0].code, taken[1]))
+                    made = kept(visit.staff.photos, taken[0].code, taken[1])
                     draft.put([taken[0]])
         except BaseException:
             for path in made:

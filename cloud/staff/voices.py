@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from cloud.registry.cells import Bad
-from cloud.registry.draft import Rejected
 from cloud.registry.pictures import HEARD, SOUND
-from cloud.staff.fields import blank, fields, judged, typed
-from cloud.staff.photos import code_of, keep
+from cloud.staff.files import Sending
 from cloud.staff.uploads import VOICE, Unreadable, read_aside
 
 if TYPE_CHECKING:
@@ -19,44 +16,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 READER = "cloud.staff.voice_reader"
-_ASKED = ("tree", "lang", "speaker", "recorded_on", "consents")  # when it is sent; the rest later
-
-
-def new(visit: Visit) -> Response:
-    """Choose a recording and say who tells what."""
-    return _form(visit, blank("voice") | {"tree": visit.asked("cay")})
-
-
-def send(visit: Visit) -> Response:
-    """Take a recording: its tags are cut off aside, it is kept, and named in the registry; or nothing is."""
-    texts = typed(visit, "voice") | {"published": "no", "remark": ""}
-    upload = visit.upload
-    if upload is None or not upload.body:
-        return _form(visit, texts, why="voice.no_file")
-    if len(upload.body) > VOICE.size:
-        return visit.told("too_long", status=413, limit=f"{VOICE.size / 1e6:.1f}")
-    texts["code"] = code_of(upload.body)
-    record, bads = judged("voice", texts)
-    if record is None:
-        return _form(visit, texts, bads=bads)
-    try:
-        sound = read_aside(READER, "voice", upload.body, VOICE)
-    except Unreadable:
-        log.exception("voice not read")
-        sound = b""
-    if not sound:
-        return _form(visit, texts, why="voice.no_voice")
-    kept = keep(visit.staff.photos, {f"{texts['code']}.mp3": sound})
-    try:
-        with visit.staff.shelf.act(visit.who, f"voice {texts['code']}") as draft:
-            draft.put([record], 0)
-    except (Bad, Rejected) as error:
-        if isinstance(error, Bad):
-            return _form(visit, texts, why="voice.known")
-        for path in kept:
-            path.unlink(missing_ok=True)
-        return _form(visit, texts, bads=[bad for _, bad in error.faults])
-    return visit.go("/bang/voices/dong", k=texts["code"], xong="saved")
 
 
 def sound(visit: Visit) -> Response:
@@ -68,13 +27,20 @@ def sound(visit: Visit) -> Response:
     return Response(path.read_bytes(), media_type=SOUND)
 
 
-def _form(visit: Visit, texts: dict[str, str], *, why: str = "", bads: list[Bad] | None = None) -> Response:
-    faults = {bad.column: visit.s.why(bad) for bad in bads or ()}
-    return visit.page(
-        "voice.html",
-        status=422 if why or bads else 200,
-        fields=[one for one in fields(visit, "voice", texts, faults=faults) if one.name in _ASKED],
-        why=visit.s.say(why) if why else "",
-        others=[words for column, words in faults.items() if column not in _ASKED],
-        megabytes=f"{VOICE.size / 1e6:.0f}",
-    )
+def _made(code: str, body: bytes) -> dict[str, bytes] | str:
+    """Its tags are cut off aside."""
+    try:
+        kept = read_aside(READER, "voice", body, VOICE)
+    except Unreadable:
+        log.exception("voice not read")
+        kept = b""
+    return {f"{code}.mp3": kept} if kept else "no_voice"
+
+
+SENDING = Sending(
+    *("voice", "voices", "/giong", "audio/mpeg,.mp3"),
+    asked=("tree", "lang", "speaker", "recorded_on", "consents"),
+    limit=VOICE,
+    made=_made,
+    unsaid={"published": "no", "remark": ""},
+)
