@@ -47,7 +47,7 @@ def read(file: Path, folder: Path, where: list[str], profile: str | None) -> int
             reading = sampler.poll(sensor)
         finally:
             sampler.close()
-        print(talk.read_text("utf-8") if talk.exists() else "", end="")
+            print(talk.read_text("utf-8") if talk.exists() else "", end="")  # after Ctrl-C, too
     again = " ".join([*where, "--profile", profile] if profile else where)
     how = board.channels[sensor.table.channel]
     for language in LANGUAGES:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import tty
 from pathlib import Path
 
 import pytest
@@ -191,3 +195,26 @@ def test_beside_the_agent_and_what_its_status_says(garden, data, read, capsys):
     assert code == 1
     assert "STOPPED " in said
     assert read("soil-1")[0] == 0
+
+
+def test_who_does_not_wait_for_the_end_sees_what_passed_until_then(tmp_path, capsys):
+    """A modem may be waited for a minute and more; Ctrl-C showed nothing of what had come."""
+    near, far = pty.openpty()
+    tty.setraw(near)
+    port = os.ttyname(far)
+    file = tmp_path / "devices.toml"
+    patient = DEVICES.replace("every_s = 1\ntimeout_s = 0.1", "every_s = 60\ntimeout_s = 30")
+    file.write_text(patient.format(port=1).replace("ports/rs485", port))
+
+    def impatient() -> None:
+        os.read(near, 8)
+        os.write(near, b"\x02")
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    who = threading.Thread(target=impatient)
+    who.start()
+    main(["read", "--config", str(file), "--data", str(tmp_path), "soil-2"])
+    who.join()
+    assert "> 02 03 00 00" in capsys.readouterr().out
+    os.close(near)
+    os.close(far)
