@@ -98,6 +98,7 @@ class Courier:
         self._later_ms = 0  # until when the cloud asks the backlog to rest
         self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
         self._heard_ms = 0  # when the cloud answered anything last, or the connection came
+        self._asked_ms: int | None = None  # when anything was sent first since then: what is undated flies but once
         self._settled = 0  # batches that the cloud has answered for good
         self._round_trip_ms = 0.0
         self.up = False
@@ -107,7 +108,7 @@ class Courier:
 
         Before it goes the status: its answer tells the time.
         """
-        self.up, self._ahead, self._heard_ms = up, [], now
+        self.up, self._ahead, self._heard_ms, self._asked_ms = up, [], now, None
         self._flights.clear()
         self._window = Window()
         self._tries.clear()
@@ -138,7 +139,7 @@ class Courier:
     def answered(self, item: AckItem, now: int) -> None:
         """Take what the cloud says of one batch. Raises SpoolFull."""
         identity = (item.epoch.hex(), item.first, item.n)
-        self._heard_ms = now
+        self._heard_ms, self._asked_ms = now, None
         number = next((number for number, flight in self._flights.items() if flight.identity == identity), None)
         if item.code in {Verdict.STORED, Verdict.QUARANTINED}:
             if not self._spool.free(identity):  # it came twice, or the spool does not find what it sent
@@ -200,7 +201,7 @@ class Courier:
     def _listen(self, now: int) -> None:
         """Say so where nobody answers what the broker took: it may drop what it forbids, and confirms that, too."""
         sent_ms = min((self._first_ms[number] for number in self._flights), default=now)
-        since_ms = max(self._heard_ms, self._later_ms, sent_ms)
+        since_ms = max(self._heard_ms, self._later_ms, min(sent_ms, self._asked_ms or now))
         if now - since_ms >= SILENT_MS:
             said = sending("silent", topic=self._topic)
             self._board.sending = Sending(said.told("en"), said.told("vi"), now + SAID_MS)
@@ -226,6 +227,7 @@ class Courier:
         patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(tries - 1, 16), LONGEST_PATIENCE_MS)
         again = now + round(patience + random.uniform(0, patience))
         self._first_ms.setdefault(batch.id, now)
+        self._asked_ms = self._asked_ms or now
         self._flights[batch.id] = _Flight(batch.identity, len(packet), now, again, self._settled)
         return True
 

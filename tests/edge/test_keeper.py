@@ -333,6 +333,18 @@ def only_battery(world, days):
     assert world.status().clock["source"] == "rtc"
 
 
+def test_that_nobody_answers_is_told_too_where_nothing_has_a_date_yet(world):
+    """What is undated is sent but once: the oldest in flight is never old."""
+    world.connect()
+    for _ in range(31):
+        world.read()
+        world.go(10)
+    assert "the cloud has answered none" in world.status().why
+    world.answer(world.cloud.take()[-1:], Verdict.UNDATED)
+    world.go(20)
+    assert "the cloud has answered none" not in world.status().why
+
+
 def test_an_answer_about_numbers_that_nobody_gave_is_as_unreadable_and_holds_nothing_up(world):
     world.connect()
     world.read(3)
