@@ -289,8 +289,8 @@ def test_a_second_writer_is_not_waited_for(tmp_path: Path) -> None:
         each.close()
 
 
-def test_a_portal_instead_of_the_database_does_not_end_the_server(tmp_path: Path, portal: Portal) -> None:
-    """Exit code 2 would leave it dead: systemd does not start it again."""
+def test_a_portal_instead_of_the_database_does_not_end_ingest(tmp_path: Path, portal: Portal) -> None:
+    """Exit code 2 would leave the server dead: systemd does not start it again."""
     portal.sick, portal.reply = b"", (200, b"<html>log in</html>")
     (tmp_path / "garden").symlink_to(ROOT / "config" / "garden")
     (tmp_path / "cloud.toml").write_text(
@@ -301,7 +301,7 @@ def test_a_portal_instead_of_the_database_does_not_end_the_server(tmp_path: Path
     log = tmp_path / "log"
     with log.open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gocche", "cloud", *words], stderr=said, cwd=ROOT, env=os.environ
+            [sys.executable, "-m", "gocche", "cloud", "--room", "ingest", *words], stderr=said, cwd=ROOT, env=os.environ
         )
     try:
         until(lambda: "store takes nothing why=" in log.read_text() or process.poll() is not None, 30, "it says so")
