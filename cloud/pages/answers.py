@@ -56,6 +56,12 @@ class Answers:
         )
         return Response(html, status, VARY, HTML)
 
+    def state(self, typed: str) -> tuple[str, str] | None:
+        """Return (code, state) of a code that was minted and shows no tree (`Registry.state`), None for any other."""
+        code = codes.normalise(typed)
+        state = self.garden.registry.state(code) if code else "unknown"
+        return None if code is None or state == "unknown" else (code, state)
+
     def unknown(self, request: Request, typed: str) -> Response:
         """Say why there is no tree to see. A code that was minted answers for ever: only what was not is a 404."""
         code, registry = codes.normalise(typed), self.garden.registry

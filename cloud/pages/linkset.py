@@ -54,10 +54,10 @@ class Linksets:
 
     def _untold(self, typed: str, speaker: words.Speaker) -> Response:
         """Lead who asks for a code that was minted to the page that says why it shows no tree."""
-        code = codes.normalise(typed)
-        state = self._garden.registry.state(code) if code else "unknown"
-        if code is None or state == "unknown":
+        told = self._answers.state(typed)
+        if told is None:
             return json({"error": NONE}, 404)
+        code, state = told
         title, page = speaker.say(f"missing.{state}_title", code=codes.shown(code)), f"/T/{code}"
         links: dict[str, Any] = {
             "anchor": f"{self._answers.public_url}{page}",

@@ -7,7 +7,8 @@ import itertools
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cloud.clock import HANOI_MS, hanoi
+from cloud import clock
+from cloud.clock import hanoi
 from cloud.pages.remembered import Remembered, aside
 from cloud.store import Retry
 
@@ -166,7 +167,7 @@ class Past:
 
 def midnight_ms(time_ms: int) -> int:
     """Return when the day of Vietnam began that a time lies in."""
-    return (time_ms + HANOI_MS) // DAY_MS * DAY_MS - HANOI_MS
+    return clock.midnight_ms(hanoi(time_ms).date())
 
 
 def pentads(days: Sequence[Day | None]) -> list[float | None]:

@@ -13,6 +13,9 @@ from cloud.registry import pictures
 from cloud.registry.pictures import HEARD, NAME, SOUND, TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from re import Match
+
     from starlette.requests import Request
 
     from cloud.pages.answers import Answers
@@ -22,7 +25,6 @@ SVG, JPEG = "image/svg+xml", "image/jpeg"
 SHARED = "/chia-se.jpg"
 FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}  # kept by browsers and proxies, not by us
 FOR_AN_HOUR = {"Cache-Control": "private, max-age=3600"}  # by the browser alone: a consent may be withdrawn
-
 IN_PARTS = {"Accept-Ranges": "bytes"}
 
 
@@ -42,32 +44,28 @@ class Pictures:
 
     async def photo(self, request: Request) -> Response:
         """One picture of a photo that is shown, of a tree that is."""
-        named, folder = NAME.fullmatch(request.path_params["name"]), self._garden.photos
-        registry = self._garden.registry
-        found = next((one for one in registry.photos.values() if named and one.code == named[1]), None)
+        named = NAME.fullmatch(request.path_params["name"])
+        rows = self._garden.registry.photos.values()
+        return await self._file(request, named, rows, FOR_AN_HOUR, TYPES[named[3]] if named else "")
+
+    async def voice(self, request: Request) -> Response:
+        """The recording of a story that is heard, of a tree that is shown. `cloud.pages.front` gives parts of it."""
+        named = HEARD.fullmatch(request.path_params["name"])
+        return await self._file(request, named, self._garden.registry.voices.values(), FOR_AN_HOUR | IN_PARTS, SOUND)
+
+    async def _file(
+        self, request: Request, named: Match[str] | None, rows: Iterable[Photo | Voice], how: dict[str, str], kind: str
+    ) -> Response:
+        """Give a file whose name begins with the code of one of these rows."""
+        folder, registry = self._garden.photos, self._garden.registry
+        found = next((one for one in rows if named and one.code == named[1]), None)
         if named is None or folder is None or found is None or registry.shown(found.tree) is None:
             return self._answers.nowhere(request)
         try:
             body = await self._read(folder / named[0])
         except OSError:
             return self._answers.nowhere(request)
-        return Response(body, 200, FOR_AN_HOUR, TYPES[named[3]])
-
-    async def voice(self, request: Request) -> Response:
-        """The recording of a story that is heard, of a tree that is shown. `cloud.pages.front` gives parts of it."""
-        asked, folder, registry = (
-            HEARD.fullmatch(request.path_params["name"]),
-            self._garden.photos,
-            self._garden.registry,
-        )
-        found = next((one for one in registry.voices.values() if asked and one.code == asked[1]), None)
-        if asked is None or folder is None or found is None or registry.shown(found.tree) is None:
-            return self._answers.nowhere(request)
-        try:
-            body = await self._read(folder / asked[0])
-        except OSError:
-            return self._answers.nowhere(request)
-        return Response(body, 200, FOR_AN_HOUR | IN_PARTS, SOUND)
+        return Response(body, 200, how, kind)
 
     def voices(self, tree: str) -> dict[str, Voice]:
         """Return the recordings of a tree by their language, those whose files are there."""

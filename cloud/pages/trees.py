@@ -160,11 +160,8 @@ class Trees:
 
     def _untold(self, typed: str) -> Response:
         """Say for machines what the page of such a code says: only what was never minted is a 404."""
-        code = codes.normalise(typed)
-        state = self._garden.registry.state(code) if code else "unknown"
-        if code is None or state == "unknown":
-            return json({"error": "no tree carries this code"}, 404)
-        return json({"code": code, "state": state})
+        told = self._answers.state(typed)
+        return json({"code": told[0], "state": told[1]}) if told else json({"error": "no tree carries this code"}, 404)
 
     def _view(self, typed: str) -> TreeView | None:
         """Return the tree that carries a code, all of it out of one reading of the registry."""
