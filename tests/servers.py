@@ -6,7 +6,9 @@ the same address. Nothing here needs pytest: the bench and the journeys use the 
 
 from __future__ import annotations
 
+import functools
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 READY_S = 60.0
 STOP_S = 20.0
@@ -36,6 +38,7 @@ _HOW = {
     MOSQUITTO: ("", "make servers, or apt-get install mosquitto"),
 }
 NAMES = tuple(_HOW)
+_BLOCK = 100
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -63,12 +66,37 @@ def binary(name: str) -> Path:
     return path
 
 
+@functools.cache
+def _block() -> tuple[Iterator[int], socket.socket]:
+    """The ports of one block, round and round, and what holds the block for this process as long as it lives.
+
+    They lie below the range from which the kernel deals ports (32768 upwards, ip_local_port_range): a port that was
+    found free there was dealt to somebody else before the server that it was meant for had started. What keeps two
+    test processes apart is an abstract socket's name, which the kernel frees when its owner ends.
+    """
+    for start in range(20_000, 32_000, _BLOCK):
+        mine = socket.socket(socket.AF_UNIX)
+        try:
+            mine.bind(f"\0gocche-test-ports-{start}")
+        except OSError:
+            mine.close()
+            continue
+        return itertools.cycle(range(start, start + _BLOCK)), mine
+    raise RuntimeError("no block of ports of 127.0.0.1 is free: which test processes were left running?")
+
+
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens on now, and that nobody is given in the next 99 calls."""
+    ports, _ = _block()
+    for port in itertools.islice(ports, _BLOCK):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("each port of this process's block is taken: which servers were left running?")
 
 
 def ask(url: str, data: object = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:

@@ -31,11 +31,11 @@ from tests.rules.garden import (
     HandClock,
     Post,
     batch,
-    free_port,
     registry,
     serving,
     until,
 )
+from tests.servers import free_port
 from tests.test_alerts_route import incident
 from wire.batch import Gap
 

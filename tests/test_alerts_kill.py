@@ -15,7 +15,8 @@ import pytest
 from cloud.alerts.journal import read_incidents
 from cloud.alerts.listing import events
 from cloud.clock import SystemClock
-from tests.rules.garden import SMOKE, Bench, Post, batch, free_port, serving, until
+from tests.rules.garden import SMOKE, Bench, Post, batch, serving, until
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,12 +29,12 @@ from tests.rules.garden import (
     Post,
     batch,
     bound,
-    free_port,
     mail_table,
     registry,
     serving,
     until,
 )
+from tests.servers import free_port
 from tests.test_alerts_route import incident
 
 if TYPE_CHECKING:

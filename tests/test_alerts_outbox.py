@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud.registry import Contact
-from tests.rules.garden import SMOKE, Bench, Post, free_port, registry, serving
+from tests.rules.garden import SMOKE, Bench, Post, registry, serving
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

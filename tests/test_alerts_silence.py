@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.rules.garden import SIGNAL, SILENT, SMOKE, Bench, Post, free_port, registry, serving
+from tests.rules.garden import SIGNAL, SILENT, SMOKE, Bench, Post, registry, serving
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

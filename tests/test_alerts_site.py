@@ -12,7 +12,8 @@ import pytest
 from cloud.alerts import site
 from cloud.alerts.engine import BACK_S
 from cloud.alerts.journal import read_incidents
-from tests.rules.garden import SILENT, SMOKE, Bench, Post, free_port, serving
+from tests.rules.garden import SILENT, SMOKE, Bench, Post, serving
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

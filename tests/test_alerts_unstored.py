@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rules.garden import EPOCH, SIGNAL, SMOKE, Bench, Post, free_port, serving
+from tests.rules.garden import EPOCH, SIGNAL, SMOKE, Bench, Post, serving
+from tests.servers import free_port
 from wire.batch import Status, Unstored
 
 if TYPE_CHECKING:

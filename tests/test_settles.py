@@ -13,8 +13,8 @@ from tests.build import EPOCH, soil
 from tests.build import START_MS as MADE_MS
 from tests.build import batch as made_of
 from tests.in_front import InFront
-from tests.rules.garden import SMOKE, Bench, HandClock, Post, batch, free_port, serving
-from tests.servers import influx_table
+from tests.rules.garden import SMOKE, Bench, HandClock, Post, batch, serving
+from tests.servers import free_port, influx_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ import pytest
 from cloud.alerts.channels import Channel, GiveUp, Message, Retry, channels, open_channel, open_channels
 from cloud.alerts.tell import deadline
 from cloud.config import ConfigError
-from tests.rules.garden import START_MS, Hook, Post, free_port, mail_table, serving
+from tests.rules.garden import START_MS, Hook, Post, mail_table, serving
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from cloud.alerts.rules import Rule, kinds, open_rules
 from cloud.alerts.spans import Lane, Point, Span, Tracker, add, scan, settle, stirs
 from cloud.config import ConfigError
-from tests.rules.garden import START_MS, Bench, free_port
+from tests.rules.garden import START_MS, Bench
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
