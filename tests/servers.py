@@ -67,8 +67,8 @@ def binary(name: str) -> Path:
 
 
 @functools.cache
-def _block() -> tuple[Iterator[int], socket.socket]:
-    """The ports of one block, round and round, and what holds the block for this process as long as it lives.
+def _block() -> Iterator[int]:
+    """The ports of one block that is this process's as long as it lives, round and round.
 
     They lie below the range from which the kernel deals ports (32768 upwards, ip_local_port_range): a port that was
     found free there was dealt to somebody else before the server that it was meant for had started. What keeps two
@@ -81,14 +81,14 @@ def _block() -> tuple[Iterator[int], socket.socket]:
         except OSError:
             mine.close()
             continue
-        return itertools.cycle(range(start, start + _BLOCK)), mine
+        mine.detach()  # open to the end
+        return itertools.cycle(range(start, start + _BLOCK))
     raise RuntimeError("no block of ports of 127.0.0.1 is free: which test processes were left running?")
 
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on now, and that nobody is given in the next 99 calls."""
-    ports, _ = _block()
-    for port in itertools.islice(ports, _BLOCK):
+    for port in itertools.islice(_block(), _BLOCK):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -85,10 +85,11 @@ def bare(field: str) -> str:
     return field.strip('"').strip()
 
 
-def vendors() -> list[str]:
+@cache
+def vendors() -> tuple[str, ...]:
     """Return the name of every vendor, sorted."""
     found = (module.name for module in pkgutil.iter_modules(framing.__path__))
-    return sorted(name.removeprefix("at_") for name in found if name.startswith("at_"))
+    return tuple(sorted(name.removeprefix("at_") for name in found if name.startswith("at_")))
 
 
 def vendor(name: str) -> Vendor:

@@ -208,14 +208,17 @@ VENDOR = Vendor(commands=("AT+ACMESIG",), answers={"+ACMESIG": Answer(_told, ("r
 def test_the_next_vendor_is_a_new_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "at_acme.py").write_text(VENDOR, encoding="utf-8")
     monkeypatch.setattr(framing, "__path__", [*framing.__path__, str(tmp_path)])
-    at.answers.cache_clear()
+    found = (at.vendors, at.answers)
+    for each in found:
+        each.cache_clear()
     try:
         config = msgspec.convert({"vendor": "acme"}, type=drivers.load("modem_at").config)
         assert config.asked[0] == "AT+ACMESIG"
         assert "rssi" in modem_at.quantities(config)
         assert modem_at._decode("AT+ACMESIG", "+ACMESIG: 71", config)[0].value == -71
     finally:
-        at.answers.cache_clear()
+        for each in found:
+            each.cache_clear()
         sys.modules.pop("edge.framing.at_acme", None)
 
 

@@ -355,7 +355,7 @@ def bit_flipped_in_an_index(path, dice):
     path.write_bytes(raw)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_bit_flipped_in_an_index_neither_wedges_the_quota_nor_loses_a_reading(ram_path, seed):
     quota = 64 * 1024
     spool = open_spool(ram_path, quota)
@@ -484,7 +484,7 @@ def test_what_is_never_answered_is_set_aside_and_declared(tmp_path):
     assert not declared
 
 
-@pytest.mark.parametrize("spare", range(12))
+@pytest.mark.parametrize("spare", [0, 1, 5, 11])
 def test_a_full_disk_keeps_nothing_half_and_recovers(ram_path, spare):
     spool = open_spool(ram_path)
     spool.append(some(300), BOOT)
@@ -595,7 +595,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(1))
 def test_kill_9_loses_nothing_that_append_had_returned(tmp_path, seed):
     acknowledged = 0
     for _ in range(3):
@@ -635,7 +635,7 @@ def damaged(path, seed):
     path.write_bytes(raw)
 
 
-@pytest.mark.parametrize("seed", range(36))
+@pytest.mark.parametrize("seed", range(18))
 def test_a_damaged_file_always_opens_and_never_tells_a_wrong_value(ram_path, seed):
     spool = open_spool(ram_path)
     for i in range(12):
