@@ -117,10 +117,16 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
     raw: list[_Raw] = []  # only written where there is one: older readers pass over it
 
 
+# A body in which nothing is absent, as nearly always. Tuples are taken apart faster than structs; what is otherwise is
+# refused where it first is.
+_WholeColumn = tuple[str, list[int], tuple[()]]
+_WholeBody = tuple[int, list[tuple[str, list[int], list[int], list[_WholeColumn]]]]
+
 _encoder = msgspec.msgpack.Encoder()
 _envelopes = msgspec.msgpack.Decoder(Envelope)
 _heads = msgspec.msgpack.Decoder(_Head)
 _bodies = msgspec.msgpack.Decoder(_Body)
+_whole_bodies = msgspec.msgpack.Decoder(_WholeBody)
 _gaps = msgspec.msgpack.Decoder(_GapBody)
 _acks = msgspec.msgpack.Decoder(Ack)
 
@@ -293,6 +299,53 @@ def _check_identity(epoch: bytes, first: int, n: int) -> Identity:
 
 def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) -> Batch:
     seconds = checked_uncertainty(identity, envelope)
+    blocks = _whole(envelope, now_ms) if seconds is None else None
+    if blocks is None:
+        blocks = _blocks(identity, envelope, now_ms, seconds)
+    source, boot = _SOURCES[envelope.source], envelope.boot.hex()
+    return Batch(gateway, *identity, boot, envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
+
+
+def _whole(envelope: Envelope, now_ms: int) -> list[Block] | None:
+    """Return the blocks of a dated message that is valid and lacks nothing; None for another, read the long way."""
+    if (offset_ms := envelope.offset_ms) is None:
+        return None
+    try:
+        start_ms, table = _whole_bodies.decode(envelope.body)
+        if sum([len(seqs) * len(columns) for _, seqs, _, columns in table]) > MAX_VALUES:
+            return None
+        first, shift, key = envelope.first, start_ms + offset_ms, _key(envelope)
+        blocks = [_whole_block(series, first, shift, key) for series in table]
+    except (*UNREADABLE, LookupError, ValueError):
+        return None
+    if len({block.channel for block in blocks}) < len(blocks):
+        return None
+    seqs = [seq for block in blocks for seq in block.seqs]
+    if sorted(seqs) != [*range(first, first + envelope.n)]:
+        return None
+    times = [ms for block in blocks for ms in block.times_ms]
+    return blocks if min(times) >= EARLIEST_MS and max(times) <= now_ms + FUTURE_MS else None
+
+
+def _whole_block(
+    series: tuple[str, list[int], list[int], list[_WholeColumn]], first: int, shift: int, key: int
+) -> Block:
+    """Return the block of a series. Raises LookupError or ValueError where anything is wrong with it."""
+    channel, seqs, times, columns = series
+    names, deltas, _ = zip(*columns, strict=True)
+    shape = _shape(channel, names)
+    if len(seqs) == 1 == len(times):  # many small messages are what costs most
+        texts = [[of(number)] for of, (number,) in zip(shape.texts, deltas, strict=True)]
+        return Block(shape.channel, [first + seqs[0]], [shift + times[0]], shape.names, texts, shape.whole, [], key)
+    if {*map(len, deltas), len(times)} != {len(seqs)}:
+        raise ValueError
+    texts = list(map(list, map(map, shape.texts, map(accumulate, deltas))))
+    seqs = list(accumulate(seqs, initial=first))[1:]
+    times = list(accumulate(accumulate(times), initial=shift))[1:]
+    return Block(shape.channel, seqs, times, shape.names, texts, shape.whole, [], key)
+
+
+def _blocks(identity: Identity, envelope: Envelope, now_ms: int, seconds: int | None) -> list[Block]:
     uncertainty = None if seconds is None else str(seconds)
     body = _bodies.decode(envelope.body)
     shift, key = body.start_ms + (envelope.offset_ms or 0), _key(envelope)
@@ -312,8 +365,7 @@ def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) ->
         raise Rejected(identity, "a channel stands twice in the table of series")
     if envelope.offset_ms is not None:
         _check_times(identity, blocks, now_ms)
-    source, boot = _SOURCES[envelope.source], envelope.boot.hex()
-    return Batch(gateway, *identity, boot, envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
+    return blocks
 
 
 def _key(envelope: Envelope) -> int:
@@ -402,10 +454,7 @@ def _block(
     if holed or [*map(len, deltas)].count(rows) != len(columns):
         _check_rows(identity, series, rows)
     try:
-        if rows == 1 and not holed:  # many small messages are what costs most
-            texts = [[of(number)] for of, (number,) in zip(shape.texts, deltas, strict=True)]
-        else:
-            texts = [list(map(of, accumulate(own))) for of, own in zip(shape.texts, deltas, strict=True)]
+        texts = [list(map(of, accumulate(own))) for of, own in zip(shape.texts, deltas, strict=True)]
     except KeyError as error:
         raise Rejected(identity, _outside(series, error.args[0])) from error
     quantities, absent = shape.names, shape.whole
@@ -414,11 +463,8 @@ def _block(
     if uncertainty is not None:
         quantities, texts, absent = (*quantities, "clock_uncertainty"), [*texts, [uncertainty] * rows], [*absent, []]
     raw = [found for one in beside for found in _raw(identity, series, one)] if beside else []
-    if rows == 1:
-        seqs, times = [identity[1] + series.seqs[0]], [shift + series.times[0]]
-    else:
-        seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
-        times = list(accumulate(accumulate(series.times), initial=shift))[1:]
+    seqs = list(accumulate(series.seqs, initial=identity[1]))[1:]
+    times = list(accumulate(accumulate(series.times), initial=shift))[1:]
     return Block(channel, seqs, times, quantities, texts, absent, raw, key)
 
 

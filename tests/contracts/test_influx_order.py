@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from cloud.store.engines.influx import order
+from cloud.store.engines.influx import order, parcels
 from cloud.store.keys import span_ns
 from cloud.store.ledger import LedgerRow
-from tests.build import EPOCH, batch
+from tests.build import EPOCH, SOIL, START_MS, batch
 
 if TYPE_CHECKING:
     from wire.batch import Batch
@@ -75,6 +75,25 @@ def test_what_a_word_cannot_say_is_numbered_reading_by_reading() -> None:
     for blocks in (many.blocks, [back], [odd], [block, block]):
         assert order.word_of(blocks, [one.stored_ns() for one in blocks]) == order.NUMBERED
     assert order.word_of([block], [block.stored_ns()]) == "soil-1:aaa:0-40"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_row_of_each_channel_becomes_the_same_lines_in_one_piece(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(seed)
+    names = chance.sample([f"c-{number}" for number in range(70)], chance.choice([1, 5, 70]))
+    whole = batch(
+        gateway=chance.choice(["sg-01", "a b=%s,c"]),
+        first=chance.randrange(1, 2**40),
+        rows=[{name: dict(chance.sample(sorted(SOIL.items()), 3)) for name in names}],
+    )
+    blocks = [msgspec.structs.replace(one, times_ms=[one.times_ms[0] + chance.randrange(900)]) for one in whole.blocks]
+    whole = msgspec.structs.replace(whole, blocks=chance.sample(blocks, len(blocks)))
+    found = [parcels.pack(whole, since_ms) for since_ms in (0, START_MS + 500)]
+    monkeypatch.setattr(parcels, "_lone", lambda *_: None)
+    assert found == [parcels.pack(whole, since_ms) for since_ms in (0, START_MS + 500)]
+    assert found[0].readings.decode().count("%s") == found[0].readings.decode().count("a\\ b")
 
 
 @pytest.mark.parametrize("word", ["soil-1:aaa", "soil-1:aaa:x-1", "soil-1:aaa:1"])

@@ -221,6 +221,53 @@ def test_what_cannot_be_accepted_is_quarantined_whole_under_its_identity(changes
     assert caught.value.identity == (EPOCH.hex(), 1, changes.get("n", 4))
 
 
+def mangled(chance, rows):
+    """Return a body of some channels, and now and then with one thing wrong with it."""
+    names = chance.sample(["a", "soil-1", "x" * 32], chance.randrange(1, 4))
+    columns = chance.sample(["soil_moisture", "soil_ph", "co2"], chance.randrange(1, 4))
+    series = [
+        [name, [place, *[len(names)] * (rows - 1)], [20 * place, *[1_000] * (rows > 1), *[0] * (rows - 2)],
+         [[column, [450, *[1] * (rows - 1)], []] for column in columns]]
+        for place, name in enumerate(names)
+    ]  # fmt: skip
+    one = chance.choice(series)
+    wrong = [
+        lambda: one[1].append(1), one[2].pop, lambda: one[3][0][1].append(1), one[3].clear,
+        lambda: one[3].append(one[3][0]), lambda: series.append(one), lambda: one.append("later"), series.clear,
+        lambda: one[3].append(["made_up", [1] * rows, []]), lambda: one[3].append(["noise", [-1] * rows, []]),
+        lambda: one[3].append(["noise", [1] * (rows - 1), [0, 1]]), lambda: one[3].append(["noise", [1] * rows]),
+        lambda: one.__setitem__(0, "Soil 1"), lambda: one[1].__setitem__(0, 7), lambda: one[2].__setitem__(0, 10**10),
+        lambda: one[2].__setitem__(0, -OFFSET), lambda: one[2].__setitem__(0, "now"),
+        lambda: series[-1].__setitem__(0, series[0][0]),
+    ]  # fmt: skip
+    if chance.random() < 0.7:
+        chance.choice(wrong)()
+    return body(*series), rows * len(names)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_message_that_lacks_nothing_is_read_by_the_short_way_as_by_the_long_one(rows, monkeypatch):
+    chance, short, taken = random.Random(rows), codec._whole, Counter()
+
+    def outcome(sent):
+        try:
+            return decode_message("sg-01", sent, NOW)
+        except Rejected as error:
+            return str(error), error.identity
+
+    for _ in range(300):
+        said, n = mangled(chance, rows)
+        sent = packet(readings(), body=said, n=n)
+        with monkeypatch.context() as away:
+            away.setattr(codec, "_whole", lambda *_: None)
+            found = outcome(sent)
+        assert outcome(sent) == found
+        taken[short(codec.opened(sent)[1], NOW) is not None, isinstance(found, Batch)] += 1
+    assert taken[True, True] > 50
+    assert taken[False, False] > 100
+    assert taken[True, False] == 0
+
+
 def test_too_many_values_are_refused_on_both_sides():
     many = [Reading(f"c{i % 60}", i, {"noise": 1, "pm1": 1, "pm10": 1, "co": 1, "co2": 1}, {}) for i in range(450)]
     with pytest.raises(ValueError, match="at most 2000"):
@@ -228,6 +275,10 @@ def test_too_many_values_are_refused_on_both_sides():
     wide = body(*[(f"c{i}", [0] * 1, [0], [(name, [0], []) for name in list(QUANTITIES)[:50]]) for i in range(50)])
     with pytest.raises(Rejected):
         decode_message("sg-01", packet(readings(), body=wide, n=50), NOW)
+    sound = body(*[(f"c{i}", [i], [0], [(name, [1], []) for name in ("noise", "pm1", "co", "co2", "pm10")])
+                   for i in range(450)])  # fmt: skip
+    with pytest.raises(Rejected, match="more than 2000 values"):
+        decode_message("sg-01", packet(readings(), body=sound, n=450), NOW)
 
 
 def test_unknown_trailing_elements_are_ignored():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from wire.batch import Block
 
@@ -22,6 +23,21 @@ def text_of(gateway: str, block: Block, times: list[int]) -> tuple[list[int], st
         return block.seqs, _woven(gateway, block, times)
     pairs = list(lines(gateway, block, times))
     return [seq for seq, _ in pairs], "".join([f"{line}\n" for _, line in pairs])
+
+
+def lone_rows(gateway: str, blocks: Sequence[Block], times: Sequence[int]) -> str:
+    """Return the lines of blocks that have one row each and lack nothing, all of them set into one template."""
+    own, texts = escaped(gateway or NONE), list[object]()
+    for block, time in zip(blocks, times, strict=True):
+        texts += (own, *chain.from_iterable(block.columns), time)
+    return _lone_template(tuple([(block.channel, block.quantities) for block in blocks])) % (*texts,)
+
+
+@lru_cache(1_024)
+def _lone_template(series: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    """Return the lines of some series with places for gateway, values and time."""
+    tags = [tagged("\0", channel=channel).replace("%", "%%").replace("\0", "%s") for channel, _ in series]
+    return "".join([f"reading,{own} {_template(names)}" for own, (_, names) in zip(tags, series, strict=True)])
 
 
 def _woven(gateway: str, block: Block, times: list[int]) -> str:

@@ -40,12 +40,24 @@ def word_of(blocks: Sequence[Block], times: Sequence[Sequence[int]]) -> str:
     names = _names(tuple(channels))
     if not names:
         return NUMBERED
-    if not all(map(_rises, numbers, times)):
+    in_order = [*map(_in_order, numbers, times)]
+    if not all(_rises(own) for _, own in in_order):
         return NUMBERED
-    least = min(map(min, numbers))
-    order = _order(tuple([tuple([seq - least for seq in seqs]) for seqs in numbers]))
-    base_ns = min(map(min, times)) // MS_NS * MS_NS
-    told = ",".join([f"{(min(own) - base_ns) // _STEP_NS}-{(max(own) - base_ns) // _STEP_NS}" for own in times])
+    least = min([seqs[0] for seqs, _ in in_order])
+    order = _order(tuple([_counted(seqs, least) for seqs, _ in in_order]))
+    base_ns = min([own[0] for _, own in in_order]) // MS_NS * MS_NS
+    told = ",".join([f"{(own[0] - base_ns) // _STEP_NS}-{(own[-1] - base_ns) // _STEP_NS}" for _, own in in_order])
+    return f"{names}:{order}:{told}"
+
+
+def word_of_lone(channels: tuple[str, ...], seqs: Sequence[int], times: Sequence[int]) -> str:
+    """Return the same word where each channel has one reading."""
+    names = _names(channels)
+    if not names:
+        return NUMBERED
+    least, base_ns = min(seqs), min(times) // MS_NS * MS_NS
+    order = _order(tuple([(seq - least,) for seq in seqs]))
+    told = ",".join([f"{(time - base_ns) // _STEP_NS}-{(time - base_ns) // _STEP_NS}" for time in times])
     return f"{names}:{order}:{told}"
 
 
@@ -60,16 +72,27 @@ def _merged(
     return list(own), [list(seqs) for seqs, _ in spoken], [list(ns) for _, ns in spoken]
 
 
-def _rises(seqs: list[int], times: Sequence[int]) -> bool:
-    if len(seqs) == 1:
-        return True
-    if sorted(seqs) != seqs:
-        times = [time for _, time in sorted(zip(seqs, times, strict=True))]
-    return all(map(lt, times, times[1:]))
+def _in_order(seqs: list[int], times: Sequence[int]) -> tuple[list[int], Sequence[int]]:
+    """Return numbers and times in order of the numbers."""
+    rising = sorted(seqs)
+    return rising, times if rising == seqs else [time for _, time in sorted(zip(seqs, times, strict=True))]
+
+
+def _rises(times: Sequence[int]) -> bool:
+    return len(times) == 1 or all(map(lt, times, times[1:]))
+
+
+def _counted(seqs: list[int], least: int) -> Sequence[int]:
+    """Return numbers in order as counted from `least`: as a range where they are one, which is made and found soon."""
+    first, last = seqs[0], seqs[-1]
+    step = (last - first) // max(len(seqs) - 1, 1) or 1
+    if seqs == [*range(first, last + 1, step)]:
+        return range(first - least, last - least + 1, step)
+    return tuple([seq - least for seq in seqs])
 
 
 @lru_cache(1_024)  # most gateways ask their sensors in the same order each time
-def _order(numbers: tuple[tuple[int, ...], ...]) -> str:
+def _order(numbers: tuple[Sequence[int], ...]) -> str:
     """Return the symbols of channels in the order in which they spoke."""
     symbols = {seq: symbol for symbol, seqs in zip(_SYMBOLS, numbers, strict=False) for seq in seqs}
     return "".join([symbols[seq] for seq in sorted(symbols)])

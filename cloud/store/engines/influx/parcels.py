@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from cloud.store.engines.influx.lines import NONE, numbered, quoted, tagged, text_of
-from cloud.store.engines.influx.order import NUMBERED, word_of
+from cloud.store.engines.influx.lines import NONE, lone_rows, numbered, quoted, tagged, text_of
+from cloud.store.engines.influx.order import NUMBERED, word_of, word_of_lone
 from cloud.store.keys import MS_NS, NO_SPAN, span_ns
 from cloud.store.ledger import LATE, VERDICTS, Refusal, code
 from wire.batch import Batch, Gap
@@ -42,7 +42,7 @@ class Parcel(msgspec.Struct, frozen=True, gc=False):
     words: str = ""
     order: str = NUMBERED
     seqs: list[int] = []
-    readings: str = ""
+    readings: bytes = b""
     late: Batch | None = None
 
     def lines(self) -> list[tuple[int, str]]:
@@ -50,7 +50,7 @@ class Parcel(msgspec.Struct, frozen=True, gc=False):
 
         They are numbered, as nobody knows yet which of them will be there.
         """
-        pairs = zip(self.seqs, self.readings.splitlines(), strict=True)
+        pairs = zip(self.seqs, self.readings.decode().splitlines(), strict=True)
         return [(seq, line if self.order == NUMBERED else numbered(seq, line)) for seq, line in pairs]
 
 
@@ -60,10 +60,6 @@ class Posted(NamedTuple):
     number: int
     parcel: Parcel
     time_ns: int
-
-    def text(self) -> str:
-        """Return all its lines, the ledger's last."""
-        return self.parcel.readings + self.told()
 
     def told(self, refused: int = 0, order: str = "") -> str:
         """Return its ledger line, all of it in one field: each would bring a time of its own.
@@ -90,6 +86,8 @@ def pack(entry: Entry, since_ms: int = 0) -> Parcel:
         return Parcel(*who, _fraction(entry, NO_SPAN), words=entry.reason)
     if not isinstance(entry, Batch):
         raise TypeError(f"{type(entry).__name__} was packed for another engine")
+    if (lone := _lone(entry, since_ms)) is not None:
+        return lone
     blocks, times = entry.blocks, [block.stored_ns() for block in entry.blocks]
     span, words, order = span_ns(times), "", NUMBERED
     late = span[0] < since_ms * MS_NS
@@ -104,7 +102,23 @@ def pack(entry: Entry, since_ms: int = 0) -> Parcel:
     if order == NUMBERED:
         pairs = zip(seqs, readings.splitlines(), strict=True)
         readings = "".join([f"{numbered(*pair)}\n" for pair in pairs])
-    return Parcel(*who, _fraction(entry, span), span, words, order, seqs, readings, entry if late else None)
+    return Parcel(*who, _fraction(entry, span), span, words, order, seqs, readings.encode(), entry if late else None)
+
+
+def _lone(batch: Batch, since_ms: int) -> Parcel | None:
+    """Return a batch in which each channel has one whole row, as the general way would, else None."""
+    blocks = batch.blocks
+    if len(blocks) != batch.n or any(map(any, [block.absent for block in blocks])):
+        return None
+    channels = tuple([block.channel for block in blocks])
+    times = [ms * MS_NS + block.key for block in blocks for ms in block.times_ms]
+    seqs = [seq for block in blocks for seq in block.seqs]
+    span = min(times), max(times)
+    order = word_of_lone(channels, seqs, times)
+    if span[0] < since_ms * MS_NS or order == NUMBERED:
+        return None
+    readings, fraction = lone_rows(batch.gateway, blocks, times), _fraction(batch, span)
+    return Parcel(batch.gateway, *batch.identity, code(batch), fraction, span, "", order, seqs, readings.encode())
 
 
 def posted(parcels: Iterable[Parcel], arrival_ms: int) -> Iterator[Posted]:

@@ -20,6 +20,8 @@ from urllib3.util import wait_for_read
 from cloud.clock import SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cloud.store.engines.influx.config import InfluxConfig
 
 WRITE = "/write"
@@ -55,16 +57,19 @@ class Posting:
         self._idle: list[socket.socket] = []
         self._closed = False
 
-    def send(self, body: str, policy: str = "") -> Sent:
-        """Send lines, once, to a retention policy where one is named. Raises one of FAULTS."""
-        data = gzip.compress(body.encode(), 1) if self._gzip else body.encode()
+    def send(self, lines: Sequence[bytes], policy: str = "") -> Sent:
+        """Send lines, once, to a retention policy where one is named. Raises one of FAULTS.
+
+        They are joined here and nowhere before: a body of a megabyte is copied through memory that is in no cache.
+        """
+        data = [gzip.compress(b"".join(lines), 1)] if self._gzip else lines
         target = f"{self._target}&rp={policy}" if policy else self._target
-        head = f"POST {target} HTTP/1.1\r\n{self._headers}Content-Length: {len(data)}\r\n\r\n"
+        head = f"POST {target} HTTP/1.1\r\n{self._headers}Content-Length: {sum(map(len, data))}\r\n\r\n"
         sock = self._connection()
         sent = Sent(self, sock)
         try:
             with suppress(BrokenPipeError):  # it did not want all of the body, and its reply says why
-                sock.sendall(head.encode() + data)
+                sock.sendall(b"".join([head.encode(), *data]))
         except FAULTS:
             sent.drop()
             raise

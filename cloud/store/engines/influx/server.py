@@ -19,6 +19,8 @@ from cloud.store.engines.influx.posting import FAULTS, WRITE, Posting
 from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.engines.influx.posting import Sent
 
@@ -92,12 +94,12 @@ class Server:
 
         Raises Retry, or BodyRefused where the database refuses the body for what stands in it.
         """
-        self.stored(self.send(body, policy))
+        self.stored(self.send([body.encode()], policy))
 
-    def send(self, body: str, policy: str = "") -> Sent:
+    def send(self, lines: Sequence[bytes], policy: str = "") -> Sent:
         """Send lines off, of which `stored` tells the rest. Raises Retry."""
         try:
-            return self._post().send(body, policy)
+            return self._post().send(lines, policy)
         except FAULTS as error:
             raise self._away(WRITE, error) from error
 

@@ -63,9 +63,9 @@ class Writing:
         """Send what comes first of a group: all of it, or its readings where it has any. Raises Retry."""
         policy = self._server.places.ledger_policy
         if not policy:
-            return self._server.send("".join([one.text() for one in group]))
-        readings = "".join([one.parcel.readings for one in group])
-        return self._server.send(readings) if readings else self._server.send(_told(group), policy)
+            return self._server.send([part for one in group for part in (one.parcel.readings, one.told().encode())])
+        readings = [one.parcel.readings for one in group]
+        return self._server.send(readings) if any(readings) else self._server.send([_told(group).encode()], policy)
 
     def stored(self, group: list[Posted], sent: Sent) -> None:
         """Return once a group that was sent is stored, its ledger lines as well. Raises Retry, or BodyRefused."""
