@@ -32,6 +32,7 @@ FULL_MS = 1_000  # after the uplink had no room
 SILENT_MS, SAID_MS = 300_000, 15_000  # without any answer to what was sent; and how long that it is so is true
 LONGEST_PATIENCE_MS = 600_000
 LEAST_LATER_S, LONGEST_LATER_S = 1, 3_600  # whatever the cloud asks for: no circle, and no silence for years
+MOST_ASKS = 1_000  # of what is not answered it is known for so many, at least, when it was sent first
 _ENDS = {Verdict.STORED, Verdict.QUARANTINED, Verdict.LATER}  # of a flight; what is put off flies again when asked
 
 
@@ -81,6 +82,11 @@ class _Flight(msgspec.Struct):
     settled_before: int
 
 
+class _Ask(msgspec.Struct):
+    first_ms: int  # when it was sent first on this connection
+    tries: int = 0  # since the cloud put anything off
+
+
 class Courier:
     """Belongs to the thread that owns the spool. Times are monotonic milliseconds."""
 
@@ -93,8 +99,8 @@ class Courier:
         self._window = Window()
         self._ahead: list[int] = []  # ids that go before the backlog
         self._undated = False  # they were asked for while nothing of this boot had a date
-        self._tries: dict[int, int] = {}
-        self._first_ms: dict[int, int] = {}  # of what is not answered: when it was sent first on this connection
+        self._asks: dict[int, _Ask] = {}  # of what is not answered on this connection
+        self._linked_ms, self._let_go = 0, 0  # up to which id they are too many to keep: those are as old as the link
         self._later_ms = 0  # until when the cloud asks the backlog to rest
         self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
         self._heard_ms = 0  # when the cloud answered anything last, or the connection came
@@ -109,10 +115,10 @@ class Courier:
         Before it goes the status: its answer tells the time.
         """
         self.up, self._ahead, self._heard_ms, self._asked_ms = up, [], now, None
+        self._linked_ms, self._let_go = now, 0
         self._flights.clear()
         self._window = Window()
-        self._tries.clear()
-        self._first_ms.clear()
+        self._asks.clear()
         if up:
             self._heartbeat.connected()
             self._heartbeat.send(now)
@@ -132,7 +138,7 @@ class Courier:
 
         It may be the answer to the first of several sendings.
         """
-        sent = {flight.identity: self._first_ms[number] for number, flight in self._flights.items()}
+        sent = {flight.identity: self._asks[number].first_ms for number, flight in self._flights.items()}
         times = [sent[one] for item in items if (one := (item.epoch.hex(), item.first, item.n)) in sent]
         return now - max(times) if times else None
 
@@ -151,7 +157,8 @@ class Courier:
                 self._window.answered(flight.size, trip)
                 self._round_trip_ms += (trip - self._round_trip_ms) / 8 if self._round_trip_ms else trip
         elif item.code == Verdict.LATER:
-            self._tries.clear()
+            for ask in self._asks.values():
+                ask.tries = 0
             least_s = min(max(item.seconds, LEAST_LATER_S), LONGEST_LATER_S)
             wait_s = least_s + random.uniform(0, min(item.spread, LONGEST_LATER_S))
             self._later_ms = now + round(1000 * wait_s)
@@ -162,11 +169,10 @@ class Courier:
         if number is None:
             return
         if item.code not in _ENDS:  # `undated` goes again at once when it has a date; then later each time
-            flight, tries = self._flights[number], self._tries.get(number, 1)
+            flight, tries = self._flights[number], max(self._asks[number].tries, 1)
             flight.again_ms = min(flight.again_ms, now + FULL_MS * (2 ** min(tries - 1, 16) - 1))
             return
-        self._tries.pop(number, None)
-        self._first_ms.pop(number, None)
+        self._asks.pop(number, None)
         self._forget(number)
 
     def send(self, now: int) -> None:
@@ -200,7 +206,7 @@ class Courier:
 
     def _listen(self, now: int) -> None:
         """Say so where nobody answers what the broker took: it may drop what it forbids, and confirms that, too."""
-        sent_ms = min((self._first_ms[number] for number in self._flights), default=now)
+        sent_ms = min((self._asks[number].first_ms for number in self._flights), default=now)
         since_ms = max(self._heard_ms, self._later_ms, min(sent_ms, self._asked_ms or now))
         if now - since_ms >= SILENT_MS:
             said = sending("silent", topic=self._topic)
@@ -223,13 +229,23 @@ class Courier:
             return False
         self._forget(batch.id)
         self._window.sent(len(packet))
-        tries = self._tries[batch.id] = self._tries.get(batch.id, 0) + 1
-        patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(tries - 1, 16), LONGEST_PATIENCE_MS)
+        ask = self._asked(batch.id, now)
+        ask.tries += 1
+        patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(ask.tries - 1, 16), LONGEST_PATIENCE_MS)
         again = now + round(patience + random.uniform(0, patience))
-        self._first_ms.setdefault(batch.id, now)
         self._asked_ms = self._asked_ms or now
         self._flights[batch.id] = _Flight(batch.identity, len(packet), now, again, self._settled)
         return True
+
+    def _asked(self, number: int, now: int) -> _Ask:
+        """Return what is known of a batch that is asked for; one connection may go unanswered for months."""
+        if number not in self._asks:
+            self._asks[number] = _Ask(now if number > self._let_go else self._linked_ms)
+            if len(self._asks) > MOST_ASKS:
+                oldest = next(one for one in self._asks if one not in self._flights)
+                self._let_go = max(self._let_go, oldest)
+                del self._asks[oldest]
+        return self._asks[number]
 
     def _forget(self, number: int) -> None:
         """Wait no longer for the answer to a sending, where one is in flight."""

@@ -20,6 +20,7 @@ from edge.keep.held import ROOM, Held
 from edge.keep.inbox import Inbox
 from edge.keep.keeper import Keeper
 from edge.keep.spool import Spool, SpoolFull
+from edge.send import courier
 from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
 from edge.send.window import LEAST
@@ -331,6 +332,27 @@ def only_battery(world, days):
     world.clock.battery = Anchor(UTC + days * DAY_MS, Source.RTC, 1_000, world.clock.now)
     world.go(11)
     assert world.status().clock["source"] == "rtc"
+
+
+def test_of_sendings_that_nobody_answers_for_months_not_every_one_is_remembered(world, monkeypatch):
+    """A late answer to one that is forgotten is held to be as old as the connection may make it."""
+    monkeypatch.setattr(courier, "MOST_ASKS", 10)
+    world.connect()
+    began_ms, told_ms = world.clock.now, UTC + world.clock.now
+    for _ in range(30):
+        world.read()
+        world.keeper._cut_due.hurry()
+        world.keeper._commit_due.hurry()
+        world.keeper.step(0)
+        world.clock.now += 60_000
+    (first, *_), way_out = world.cloud.take(), world.keeper._out
+    assert len(way_out._asks) <= courier.MOST_ASKS
+    way_out._launch(world.spool.get(1), world.clock.now)
+    answer = AckItem(bytes.fromhex(first.epoch), first.first, first.n, Verdict.UNDATED, "")
+    assert way_out.trip_ms([answer], world.clock.now) == world.clock.now - began_ms
+    world.inbox.acknowledged(codec.encode_ack(told_ms, [answer]))
+    world.keeper.step(0)
+    assert world.status().clock["source"] == "none", "it is half an hour old"
 
 
 def test_that_nobody_answers_is_told_too_where_nothing_has_a_date_yet(world):
