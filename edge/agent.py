@@ -76,7 +76,9 @@ class Agent:
         lost = 0 if last is None else last.unkept
         beyond = waiting(last) if last is not None and self._places.away else {}
         self._keeper = self._keeper_of(self._spool, lost, beyond)
-        makers = [(bus.name, partial(self._sampler, bus, opener(bus, folder, clock))) for bus in config.buses]
+        ended = self._board.captures
+        lines = {bus.name: opener(bus, folder, clock, partial(ended.__setitem__, bus.name)) for bus in config.buses}
+        makers = [(bus.name, partial(self._sampler, bus, lines[bus.name])) for bus in config.buses]
         self._overseer = Overseer(dict(makers), clock)
 
     def run(self, stop: threading.Event, notify: Callable[[str], object] = lambda _: None) -> bool:

@@ -6,10 +6,15 @@ monotonic milliseconds: what is said to people (how long ago) is worked out when
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from edge.clock import Anchor
 from wire.batch import Source, Unstored
+
+if TYPE_CHECKING:
+    from settings.words import Sentence
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -92,3 +97,4 @@ class Board:
         self.dated = Dated()
         self.link = Link()
         self.sending = Sending()
+        self.captures: dict[str, Sentence] = {}  # bus → why its talk is written down no more. Written by its capture

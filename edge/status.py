@@ -79,6 +79,7 @@ class Own(msgspec.Struct, frozen=True):
 
 def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
     """Return the whole status as the lines of the board stand now. May be called from any thread."""
+    ended = list(board.captures.values())
     keeping, sending = board.keeping, board.sending if now_ms < board.sending.until_ms else Sending()
     return Status(
         v=1,
@@ -98,8 +99,8 @@ def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
         channels={name: _channel(line) for name, line in board.channels.copy().items()},
         version=own.version,
         config=own.config,
-        why="; ".join(filter(None, (keeping.why, sending.why))),
-        why_vi="; ".join(filter(None, (keeping.why_vi, sending.why_vi))),
+        why="; ".join(filter(None, (keeping.why, sending.why, *ended))),
+        why_vi="; ".join(filter(None, (keeping.why_vi, sending.why_vi, *(one.told("vi") for one in ended)))),
         link=msgspec.to_builtins(board.link),
         urgent=list(keeping.urgent),
         unkept=keeping.unkept,

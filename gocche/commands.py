@@ -20,6 +20,7 @@ from settings import words as sentences
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from types import FrameType
 
     from cloud.config import CloudConfig
 
@@ -191,6 +192,7 @@ def read(options: argparse.Namespace) -> int:
     from gocche.read import read
 
     data = options.data or (_state_folder() if options.config else _agents_folder())  # as the agent of that file
+    _on_the_end(signal.default_int_handler)  # else what lies in memory stayed there
     return read(_file(options.config, "devices.toml"), data, options.where, options.profile)
 
 
@@ -423,7 +425,11 @@ def _agents_folder() -> Path:
 
 def _stopping() -> threading.Event:
     stop = threading.Event()
+    _on_the_end(lambda *_: stop.set())
+    return stop
+
+
+def _on_the_end(do: Callable[[int, FrameType | None], object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal is gone
         if signal.getsignal(number) != signal.SIG_IGN:  # by `nohup`, which wants to go on
-            signal.signal(number, lambda *_: stop.set())
-    return stop
+            signal.signal(number, do)

@@ -197,8 +197,11 @@ def test_beside_the_agent_and_what_its_status_says(garden, data, read, capsys):
     assert read("soil-1")[0] == 0
 
 
-def test_who_does_not_wait_for_the_end_sees_what_passed_until_then(tmp_path, capsys):
-    """A modem may be waited for a minute and more; Ctrl-C showed nothing of what had come."""
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_does_not_wait_for_the_end_sees_what_passed_until_then(tmp_path, capsys, monkeypatch, end):
+    """A modem may be waited for a minute and more; Ctrl-C showed nothing of what had come, `kill` left it in memory."""
+    (memory := tmp_path / "memory").mkdir()
+    monkeypatch.setattr("gocche.read.memory", lambda: memory)
     near, far = pty.openpty()
     tty.setraw(near)
     port = os.ttyname(far)
@@ -209,12 +212,13 @@ def test_who_does_not_wait_for_the_end_sees_what_passed_until_then(tmp_path, cap
     def impatient() -> None:
         os.read(near, 8)
         os.write(near, b"\x02")
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident, end)
 
     who = threading.Thread(target=impatient)
     who.start()
     main(["read", "--config", str(file), "--data", str(tmp_path), "soil-2"])
     who.join()
     assert "> 02 03 00 00" in capsys.readouterr().out
+    assert list(memory.iterdir()) == []
     os.close(near)
     os.close(far)

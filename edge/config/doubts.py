@@ -39,6 +39,9 @@ def doubted(file: File, config: Config, now: datetime | None = None) -> list[Fin
         if said.timeout_s is not None and said.timeout_s >= said.every_s:
             facts = {"value": f"{said.timeout_s:g}", "every": f"{said.every_s:g}"}
             found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) timeout_s", "patience", facts))
+        if getattr(sensor.config, "commands", None) == () and sensor.habits.timeout_s < 0.8 * said.every_s:
+            facts = {"value": f"{sensor.habits.timeout_s:g}", "every": f"{said.every_s:g}"}
+            found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) commands", "listens", facts))
         if not sensor.quantities:
             found.append(Finding(file, f"[[sensor]] {number} ({said.channel})", "no_quantity", {}))
         if alike := _alike(sensor):

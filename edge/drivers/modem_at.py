@@ -14,7 +14,7 @@ Read-only, but for `setup`: where an answer comes without tac and cell, or an op
 is told so once (`AT+CEREG=2`, `AT+C5GREG=2`, `AT+COPS=3,2`) and asked again. Echo and error style stay as they are.
 
 Limits: GSM and WCDMA cells give identity only. With `commands = []` the driver only listens for one registration
-message.
+message: what comes between two polls is missed, unless `timeout_s` is nearly as long as `every_s`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 _BEST = (1, 5, 9, 10, 6, 7, 8, 3, 2, 0, 4)  # of two registrations the one that serves; else the one that says more
 _UNREGISTERED = frozenset({0, 2, 3, 4, 8})
 # <stat> alone, or as many fields as its form has: of one that another message cut in two, half a cell would be told
-_MESSAGE = re.compile(rb'\+C(?:5G|E|G)?REG: *\d+ *(?:(?:, *"[^"\r\n]*" *){2}|(?:,[^,\r\n]*){3,})?\r\n')
+_MESSAGE = re.compile(rb'\+C(?:5G|E|G)?REG: *\d+ *(?:(?:, *"[^"\r\n]*" *){2}|(?:,[^,\r\n]*){3,})?\r\n[\s\S]*')
+_NOTHING_ENDS = re.compile(
+    rb"(?!)"
+)  # only silence shows that no piece of the message follows: `…,1`, RING, `2` is AcT 12
 _NOT_UNDERSTOOD = frozenset({Reason.GARBLED, Reason.AMBIGUOUS})
 
 
@@ -129,7 +132,7 @@ def _prefix(command: str) -> str:
 
 
 def _listen(config: Config) -> Io:
-    heard = _MESSAGE.search((yield Ask(until=_MESSAGE)))
+    heard = _MESSAGE.search((yield Ask(until=_NOTHING_ENDS, at_rest=_MESSAGE)))
     assert heard is not None, "the exchange returns what ends in a message"
     text = heard[0].decode("ascii", "replace")
     prefix = text.partition(":")[0]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _REFUSED = r"ERROR|\+CM[ES] ERROR:[^\r\n]*|COMMAND NOT SUPPORT"
 # V.250: an empty line parts `OK` from what it follows. An `OK` without may stand in the middle of another line, and is
-# the result only where nothing follows it.
+# the result only where nothing follows it. (One with an empty line is believed at once: no modem breaks a line by it,
+# and to wait each time would cost a modem that is never quiet all its answers.)
 RESULT = re.compile(rf"(?:(?:\A[\r\n]*|[\r\n]{{3}})OK|(?:\A|[\r\n])(?:{_REFUSED}))\r\n".encode())
 AT_REST = re.compile(rb"[\r\n]OK\r\n\Z")
 _FINAL = re.compile(rf"(?:\A|[\r\n])(OK|{_REFUSED})\r\n\Z".encode())

@@ -1,9 +1,9 @@
 """Every byte of a line, for a bug report: bounded in size, and never the reason that a reading is lost.
 
 The newest talk counts. At half of the limit the file becomes `<name>.1` and a new one begins, so that both together
-never hold more. A disk that takes nothing ends the capture, said once, and nothing else; one that hangs is written to
-by a thread of its own, which alone hangs with it. A file that holds something else (a slip of the pen: the spool, the
-configuration) is left alone.
+never hold more. A disk that takes nothing ends the capture, said in the log and in the status, and nothing else; one
+that hangs is written to by a thread of its own, which alone hangs with it. A file that holds something else (a slip of
+the pen: the spool, the configuration) is left alone.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ from typing import TYPE_CHECKING
 from edge.config.tables import OLDER
 from edge.sense.transcript import Way, written
 from edge.threads import started
+from edge.words import note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from settings.words import Sentence
 
 log = logging.getLogger(__name__)
 LIMIT_BYTES = 2 * 1024 * 1024
@@ -33,8 +37,10 @@ ROOM = 256  # lines that wait for a disk that hangs
 class Capture:
     """What passes on one line, as text, whichever thread owns the line now; one for each file, as long as we run."""
 
-    def __init__(self, file: Path, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._file, self._limit = file, limit_bytes
+    def __init__(
+        self, file: Path, limit_bytes: int = LIMIT_BYTES, told: Callable[[Sentence], None] = lambda _: None
+    ) -> None:
+        self._file, self._limit, self._told = file, limit_bytes, told
         self._came = bytearray()
         self._lines: queue.SimpleQueue[bytes | threading.Event] = queue.SimpleQueue()
         self._missing = 0  # lines that found no room
@@ -90,6 +96,7 @@ class Capture:
         if not self._well:
             why = "it holds no talk of a line; give the capture a file of its own"
             log.error("capture refused file=%s why=%r", self._file, why)
+            self._told(note("capture_refused", file=self._file))
         while True:
             line = self._lines.get()
             if isinstance(line, threading.Event):
@@ -103,6 +110,7 @@ class Capture:
         except OSError as error:
             self._well = False
             log.warning("capture ended file=%s why=%r", self._file, str(error))
+            self._told(note("capture_ended", file=self._file, why=error))
 
     def _write(self, line: bytes) -> None:
         """Add a line, or raise: half of one would spoil the next, and so the whole talk."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from edge.config import Bus
     from edge.sense.exchange import Timer
+    from settings.words import Sentence
 
 LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter
 GATHER_S = 0.03  # for what follows the first byte; an adapter may hold it back for 16 ms anyway
@@ -292,9 +293,14 @@ class CapturedLine:
         self._capture.settle(LAST_S)
 
 
-def opener(bus: Bus, folder: Path, clock: Timer) -> Callable[[], OpenLine]:
-    """Return what opens a bus's port, as often as it is lost; relative names stand in `folder`. It raises PortLost."""
-    capture = Capture(folder / bus.capture) if bus.capture else None
+def opener(
+    bus: Bus, folder: Path, clock: Timer, told: Callable[[Sentence], None] = lambda _: None
+) -> Callable[[], OpenLine]:
+    """Return what opens a bus's port, as often as it is lost; relative names stand in `folder`. It raises PortLost.
+
+    `told` is given why the bus's talk is written down no more.
+    """
+    capture = Capture(folder / bus.capture, told=told) if bus.capture else None
 
     def opened() -> OpenLine:
         line: OpenLine

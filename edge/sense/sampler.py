@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 LONGEST_REOPEN_S = 5.0  # who plugs an adapter in again stands beside it; asking for a file costs nothing
 LONGEST_REST_S = 300.0
 FAILURES_BEFORE_REST = 3
-MOST_DOUBLINGS = 4  # of a dead device's interval; more only where it would still take …
-DEAD_SHARE = 20  # … one part in so many of the time of a bus that others hang on
+MOST_DOUBLINGS = 4  # of a dead device's interval; more only where all that are dead would still take …
+DEAD_SHARE = 20  # … together one part in so many of the time of a bus that others hang on
 LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
 LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
@@ -291,7 +291,8 @@ class Sampler:
         """Return when to ask again: on the channel's own grid, more seldom while the device is dead."""
         step = round(sensor.table.every_s * 1000)
         rest = max(self._health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
-        step = _rested(step, rest, 0.0 if len(self._sensors) == 1 else LATE * sensor.habits.timeout_s)
+        if rest:
+            step = _rested(step, rest, _dead_s(self._sensors, self._health))
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
 
@@ -314,10 +315,16 @@ class _Warmup:
 
 
 def _rested(step: int, rest: int, costs_s: float) -> int:
-    """Return the step (ms) of a device that is dead for `rest` polls, each of which costs others on its bus so long."""
+    """Return the step (ms) of a device that is dead for `rest` polls; all such cost their bus so long a round."""
     longest = round(1000 * LONGEST_REST_S)
     most = min(max(step << MOST_DOUBLINGS, round(1000 * DEAD_SHARE * costs_s)), longest)
     return max(min(step << min(rest, 16), most), step)
+
+
+def _dead_s(sensors: list[Sensor], health: dict[str, Health]) -> float:
+    """Return how long a bus waits for nothing while all that are dead on it are asked once; 0 where nobody waits."""
+    dead = (one for one in sensors if health[one.table.channel].failures >= FAILURES_BEFORE_REST)
+    return sum(LATE * one.habits.timeout_s for one in dead) if len(sensors) > 1 else 0.0
 
 
 def _given(bus: Bus, sensor: Sensor, retries: int) -> Terms:

@@ -377,6 +377,16 @@ def test_what_may_not_be_looked_at_is_left_to_who_uses_it(file):
     assert "is not there now; plug the adapter in" in said
 
 
+def test_a_modem_that_is_only_listened_to_and_seldom(file):
+    modem = '[[sensor]]\nchannel = "lte"\nbus = "rs485"\ndriver = "modem_at"\ncommands = []\nevery_s = 60\n'
+    (said,) = advised(file, RIGHT.replace("baud = 9600", "baud = 115200") + modem)
+    assert "(lte) commands: listens only 3 s of each 60 s" in said
+    assert said.endswith("write every_s = 30 and timeout_s = 28, where nothing else hangs on its bus")
+    assert (
+        advised(file, RIGHT.replace("baud = 9600", "baud = 115200") + modem.replace("60", "30\ntimeout_s = 28")) == []
+    )
+
+
 READS = RIGHT.replace("{", "{{").replace("}", "}}").replace("at = 0, count = 4", "at = {}, count = 4")
 
 

@@ -153,7 +153,7 @@ def test_a_dead_probe_is_asked_ever_more_seldom_but_its_neighbour_is_not():
 
 
 def test_what_is_dead_takes_a_small_part_of_a_fast_bus():
-    """Of probes that were asked each second three were dead for good: the others lost two of five samples."""
+    """Of probes that were asked each second three were dead for good: the others lost one of ten samples."""
     clock = HandClock(mono_ms=0)
     all_ = [sensor(f"soil-{n}", n, every_s=1.0, timeout_s=0.5) for n in range(1, 6)]
     line = TimedLine(clock, lambda frame: [] if frame[0] <= 3 else [(20, answer(frame[0], 300, 200))])
@@ -167,8 +167,8 @@ def test_what_is_dead_takes_a_small_part_of_a_fast_bus():
     room = Sampler(bus(), all_, lambda: line, put, Board(), clock)
     room.run()
     late = [channel for at, channel in got if at > 200_000]
-    assert late.count("soil-4") >= 0.8 * 400
-    assert 3 * 7 <= sum(late.count(f"soil-{n}") for n in (1, 2, 3)) <= 3 * 12, "and they are found again soon"
+    assert late.count("soil-4") >= 0.93 * 400
+    assert 3 * 2 <= sum(late.count(f"soil-{n}") for n in (1, 2, 3)) <= 3 * 4, "and they are found again soon"
 
 
 def test_an_answer_is_as_late_as_it_was_and_not_as_the_next_look_at_it():
@@ -663,11 +663,12 @@ def test_a_capture_is_bounded_and_never_costs_a_reading(tmp_path):
     assert sum(path.stat().st_size for path in kept) <= 4_000 + 200
     assert parse(file.read_text())
     for none in ("/dev/full", f"/{'a' * 300}/x"):  # takes nothing; may not even be looked at
-        capture = Capture(Path(none))
+        capture = Capture(Path(none), told=(said := []).append)
         room, health = sampler(lambda capture=capture: CapturedLine(far, capture), one)
         assert all(room.poll(one).values for _ in range(10))
         capture.settle(5)
         assert not capture._well
+        assert "readings are not harmed" in said[0]
         assert health["soil-1"].why == ""
 
 
@@ -734,10 +735,11 @@ def test_a_capture_spoils_no_other_file(tmp_path):
     settings.write_text("# A gateway.\n\n[gateway]\n")
     for file in (spool, pipe, settings):
         far = SimulatedLine(lambda frame: answer(1, 312, 225))
-        capture = Capture(file, 4_000)
+        capture = Capture(file, 4_000, (said := []).append)
         room, _ = sampler(lambda far=far, capture=capture: CapturedLine(far, capture), one := sensor())
         assert all(room.poll(one).values for _ in range(100))
         capture.settle(5)
+        assert f"there is no capture in {file}" in said[0]
     assert spool.read_bytes() == b"SQLite format 3\0" + bytes(5_000)
     assert not (tmp_path / "spool.db.1").exists()
     assert settings.read_text() == "# A gateway.\n\n[gateway]\n"

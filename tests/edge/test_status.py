@@ -16,6 +16,7 @@ from edge import status as edge_status
 from edge.board import Board, Channel, Keeping, Link
 from edge.send.allowance import DAY_MS, Allowance
 from edge.status import AGAIN_MS, Own, StatusFile, compose, encoded, news, status_file
+from edge.words import note
 from wire import beat
 from wire.batch import Status, Unstored
 from wire.codec import MAX_PACKET
@@ -154,6 +155,13 @@ def filled(board, channels, text=""):
         why = "no answer" if i % 50 == 0 else ""
         board.channels[f"soil-{i}"] = Channel(1, f"{why}: {text}" if why else "", 1, {f"t{n}": text for n in range(24)})
     return compose(board, OWN, 60_000, "online")
+
+
+def test_a_capture_that_ended_stands_in_the_status(board):
+    board.captures["rs485"] = note("capture_ended", file="wire.txt", why=OSError(28, "No space left on device"))
+    status = compose(board, OWN, 60_000, "online")
+    assert "the capture in wire.txt ended (No space left on device)" in status.why
+    assert "wire.txt đã dừng" in status.why_vi
 
 
 def test_a_status_that_fits_goes_out_whole(board):
