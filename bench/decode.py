@@ -68,7 +68,7 @@ def lines(packet: bytes, gateway: str = GATEWAY) -> str:
     """Return what `cloud.store.engines.influx` sends for one packet: the readings' lines and the ledger's."""
     batch = decode_message(gateway, packet, NOW_MS)
     (one,) = posted([pack(batch)], NOW_MS)
-    return one.text()
+    return one.parcel.readings.decode() + one.told()
 
 
 def points(said: bytes) -> str:

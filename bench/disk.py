@@ -119,7 +119,7 @@ def _influx(kind: type[_InfluxD1 | _InfluxD2], batches: Iterable[Batch], *, ours
 def _plain(group: list[Batch]) -> Iterator[str]:
     """Yield the lines that a collector without sequence numbers would write."""
     for batch in group:
-        for line in pack(batch).readings.splitlines():
+        for line in pack(batch).readings.decode().splitlines():
             fields, _, ns = line.rpartition(" ")
             yield f"{fields.partition(f',{SEQ}=')[0]} {int(ns) // MS_NS * MS_NS}"  # few readings carry their number
 

@@ -54,8 +54,9 @@ class Sensors:
         """Note what a channel brought; of a sensor that is known nothing that is old."""
         before = self._progress.sensor(gateway, channel, quantity)
         known = before is not None and before.value_ms <= now_ms + FUTURE_MS
-        if not known or stretches[-1].last_ms >= now_ms - self._late_ms:
-            self.note(gateway, channel, quantity, unpacked(stretches), now_ms)
+        young = stretches[-1].last_ms >= now_ms - self._late_ms
+        if not known or young:
+            self.note(gateway, channel, quantity, unpacked(stretches) if young else [], now_ms)
 
     def note(self, gateway: str, channel: str, quantity: str, points: list[Point], now_ms: int) -> None:
         """Note what a channel brought, in order of time; nothing where it answered without a value of this quantity."""
