@@ -291,8 +291,8 @@ class Sampler:
         """Return when to ask again: on the channel's own grid, more seldom while the device is dead."""
         step = round(sensor.table.every_s * 1000)
         rest = max(self._health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
-        if rest:
-            step = _rested(step, rest, _dead_s(self._sensors, self._health))
+        if rest:  # from now, not from when it was due: so others have their turns between those that are dead
+            step, at = _rested(step, rest, _dead_s(self._sensors, self._health)), self._clock.mono_ms()
         late = self._clock.mono_ms() - at
         return at + step * (1 + max(late, 0) // step)
 
@@ -316,7 +316,7 @@ class _Warmup:
 
 def _rested(step: int, rest: int, costs_s: float) -> int:
     """Return the step (ms) of a device that is dead for `rest` polls; all such cost their bus so long a round."""
-    longest = round(1000 * LONGEST_REST_S)
+    longest = round(1000 * max(LONGEST_REST_S, 2 * costs_s))
     most = min(max(step << MOST_DOUBLINGS, round(1000 * DEAD_SHARE * costs_s)), longest)
     return max(min(step << min(rest, 16), most), step)
 

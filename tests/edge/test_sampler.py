@@ -171,6 +171,23 @@ def test_what_is_dead_takes_a_small_part_of_a_fast_bus():
     assert 3 * 2 <= sum(late.count(f"soil-{n}") for n in (1, 2, 3)) <= 3 * 4, "and they are found again soon"
 
 
+def test_where_a_cable_is_cut_in_the_middle_the_nearer_half_loses_nothing():
+    """All that were dead were due at one moment, and one after the other held up who answers, every five minutes."""
+    clock, due = HandClock(mono_ms=0), []
+    all_ = [sensor(f"soil-{n}", n, every_s=10.0, timeout_s=0.5) for n in range(1, 31)]
+    line = TimedLine(clock, lambda frame: [] if frame[0] <= 20 else [(20, answer(frame[0], 300, 200))])
+
+    def put(reading):
+        if reading.channel == "soil-30" and clock.now > 1_500_000:  # by then it is known who is dead
+            due.append(clock.now)
+        if clock.now > 2_500_000:
+            room.stop()
+
+    room = Sampler(bus(), all_, lambda: line, put, Board(), clock)
+    room.run()
+    assert len(due) >= 99
+
+
 def test_an_answer_is_as_late_as_it_was_and_not_as_the_next_look_at_it():
     """Found at the next poll it seemed later than it was: an installer was told so, and retries ran out of time."""
     clock, got = HandClock(mono_ms=0), []
