@@ -5,17 +5,23 @@ other side's delayed acknowledgement comes, each window costs 40 ms. `waiting` i
 TCP_NODELAY and TCP_QUICKACK; else Mosquitto is asked for it, too (`set_tcp_nodelay true`, as docs/install.md has it).
 What remains is Python on shared cores, and the flush of each commit where the file system honours it. A gateway cuts
 what waits for a connection into full batches; batches of six rows are what it had cut before.
+
+Gateway, broker and server share the machine, so each one's CPU a message stands beside the rate. What the busiest of
+them would carry with a core to itself is the bound: where the rate is far below it while nothing else runs, they wait
+for each other and for the disk, unless all cores are busy: then the machine is what is measured.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import DEFAULT, patch
 
 from bench import broker, field, process, report
@@ -30,7 +36,7 @@ from wire import codec, topics
 from wire.batch import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 NAME = "drain"
 TITLE = "One gateway's backlog"
@@ -44,6 +50,25 @@ _WAYS = {  # rows a batch, how many batches, do ours send at once? the broker's?
     "6 rows, the broker's too": (SIX, 3_000, True, True, 600_000),
     "full batches, the broker's too": (FULL, 800, True, True, 900_000),
 }
+_HEAD = (
+    "backlog", "messages/s", "values/s", "limit", "rate/waiting",
+    *(f"{who}, µs" for who in ("server", "gateway", "broker")), "cores busy", "busiest",
+    "its core would carry, values/s",
+)  # fmt: skip
+
+
+class Drained(NamedTuple):
+    """Messages a second, and the seconds of CPU that each party used for one."""
+
+    rate: float
+    server: float
+    gateway: float
+    broker: float
+
+    @property
+    def busiest(self) -> str:
+        """Whose CPU bounds the rate. Python carries no more than one core; Mosquitto has one thread."""
+        return max(self._fields[1:], key=lambda who: getattr(self, who))
 
 
 class Gateway:
@@ -58,16 +83,20 @@ class Gateway:
         keys = Broker(host="127.0.0.1", port=port, spread_s=0)
         self._uplink = Uplink(keys, GATEWAY, ends, Board(), SystemClock())
 
-    def rate(self) -> float:
-        """Return the messages a second from the first sent to the last acknowledged as stored."""
+    def drain(self, server: int, broker: int) -> Drained:
+        """Return rate and cost from the first message sent to the last acknowledged as stored; takes process ids."""
+        watched = (server, os.getpid(), broker)
         self._uplink.start()
         try:
             assert self._up.wait(PATIENCE_S)
+            before = [process.cpu_s(pid) for pid in watched]
             count, started = self._left, time.monotonic()
             self._send()
             assert self._done.wait(PATIENCE_S), f"{self._left} not acknowledged"
             assert not self._refused, self._refused
-            return count / (time.monotonic() - started)
+            rate = count / (time.monotonic() - started)
+            spent = [(process.cpu_s(pid) - had) / count for pid, had in zip(watched, before, strict=True)]
+            return Drained(rate, *spent)
         finally:
             self._uplink.stop(b"{}")
 
@@ -99,34 +128,41 @@ def run(*, quick: bool = False) -> str:
         }
         for _ in range(1 if quick else ROUNDS)
     ]
-    got = report.medians(rounds)
-    slowest = got[next(iter(_WAYS))]
-    rows = [
-        (
-            name,
-            report.figure(got[name]),
-            report.figure(got[name] * each * 30),
-            report.figure(limit) if limit else "–",
-            report.times(got[name] / slowest) if each == SIX else "–",
-        )
-        for name, (each, *_, limit) in _WAYS.items()
-    ]
-    return report.table(("backlog", "messages/s", "values/s", "limit", "rate/waiting"), rows)
+    got = {name: Drained(*map(median, zip(*(one[name] for one in rounds), strict=True))) for name in _WAYS}
+    slowest = got[next(iter(_WAYS))].rate
+    rows = [told(name, each, limit, got[name], slowest) for name, (each, *_, limit) in _WAYS.items()]
+    return report.table(_HEAD, rows)
 
 
-def _measured(packets: list[bytes], ours: bool, brokers: bool) -> float:
+def told(name: str, each: int, limit: int | None, got: Drained, slowest: float) -> Sequence[str]:
+    """Return the line of the table for batches of so many rows."""
+    values, busiest = each * 30, max(got[1:])
+    return (
+        name,
+        report.figure(got.rate),
+        report.figure(got.rate * values),
+        report.figure(limit) if limit else "–",
+        report.times(got.rate / slowest) if each == SIX else "–",
+        *(report.figure(spent * 1e6) for spent in got[1:]),
+        report.figure(got.rate * sum(got[1:])),
+        got.busiest,
+        report.figure(values / busiest),
+    )
+
+
+def _measured(packets: list[bytes], ours: bool, brokers: bool) -> Drained:
     with tempfile.TemporaryDirectory(prefix="gocche-bench-") as name:
         folder = Path(name)
         table = json.dumps({"engine": "sqlite", "path": str(folder / "store.db")})
         words = (table, folder) if ours else (table, folder, "waiting")
         with (
             broker.running(folder / "broker", extra="set_tcp_nodelay true" if brokers else "") as running,
-            process.Child("bench.ours", running.port, *words, log=folder / "ours.log"),
+            process.Child("bench.ours", running.port, *words, log=folder / "ours.log") as server,
         ):
             if ours:
-                return Gateway(running.port, packets).rate()
+                return Gateway(running.port, packets).drain(server.pid, running.pid)
             with patch.multiple(session, tune=DEFAULT, hurry=DEFAULT):
-                return Gateway(running.port, packets).rate()
+                return Gateway(running.port, packets).drain(server.pid, running.pid)
 
 
 def _packets(rows: int, count: int) -> Iterator[bytes]:

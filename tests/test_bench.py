@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import __main__ as door
-from bench import decode, disk, field, report, size, start, visits, weight
+from bench import decode, disk, drain, field, report, size, start, visits, weight
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -42,6 +42,13 @@ def test_what_lies_on_disk_is_compared_with_the_same_values_under_whole_millisec
 def test_the_start_of_the_books_is_measured_and_adds_up() -> None:
     row = rows(start.run(quick=True))[0]
     assert (row[0], row[1], row[-1][-1]) == ("SQLite", "20,000", "×")
+
+
+def test_a_drain_tells_whose_cpu_bounds_it_and_how_much_that_would_carry() -> None:
+    line = drain.told("6 rows", 6, 600_000, drain.Drained(1_000, 500e-6, 100e-6, 50e-6), slowest=500)
+    assert line == ("6 rows", "1,000", "180,000", "600,000", "2.00×", "500", "100", "50.0", "0.65", "server", "360,000")
+    sender = drain.Drained(1_000, 100e-6, 200e-6, 50e-6)
+    assert (sender.busiest, drain.told("full", 66, None, sender, 500)[4]) == ("gateway", "–")
 
 
 def test_every_public_page_is_weighed_in_both_languages_and_a_trees_page_is_within_its_limit() -> None:
