@@ -77,16 +77,9 @@ def _run(argv: list[str] | None) -> int:
 def _log_to_stderr(level: int) -> None:
     under_systemd = "JOURNAL_STREAM" in os.environ
     form = "%(levelname)s %(name)s %(message)s" if under_systemd else "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=level, format=form, handlers=[_handler()])
+    logging.basicConfig(level=level, format=form, handlers=[Log(sys.stderr)])
     for chatty in ("transitions", "amqtt", "pymodbus", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def _handler() -> logging.Handler:
-    try:
-        return Log(sys.stderr)
-    except io.UnsupportedOperation:  # a stream of its own kind, in whose place a program has put it
-        return logging.StreamHandler()
 
 
 if __name__ == "__main__":

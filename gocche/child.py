@@ -22,6 +22,7 @@ import msgspec
 
 from cloud.rooms.life import BEAT, FAREWELL
 from gocche import leash
+from gocche.log import Outlet
 
 if TYPE_CHECKING:
     from gocche.notify import Ear
@@ -31,6 +32,7 @@ STEADY_S = 5.0  # who lived so long starts again without a pause
 REMEMBERED = 20  # last lines of each child, for the message when everything has to end
 SILENT_S = 15.0  # without a beat a child is stuck
 FIRST_S, LONGEST_FIRST_S = 60.0, 960.0  # until it is ready: each time that it was not, it is given twice as long
+LONGEST_LINE = 65_536  # bytes of what a child says before its line ends; what follows is another
 LAST_WORDS_S = 2.0  # from SIGABRT, which leaves its stacks in the log, to SIGKILL
 
 
@@ -50,18 +52,14 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Log:
-    """Where the supervisor and its children speak. A reader who has gone away disturbs nobody."""
+    """Where the supervisor and its children speak. Who reads it, or has gone away, holds up nobody (gocche/log.py)."""
 
     def __init__(self, to: TextIO) -> None:
-        self._to = to
+        self._outlet = Outlet(to)
 
     def say(self, name: str, words: str) -> None:
         """Write one line, whole."""
-        try:
-            self._to.write(f"{name:<8} {words}\n")
-            self._to.flush()
-        except (OSError, ValueError):
-            return
+        self._outlet.say(f"{name:<8} {words}")
 
 
 class Life:
@@ -126,7 +124,7 @@ class Life:
 
     def _listen(self, pipe: IO[bytes], log: Log) -> None:
         with pipe:
-            for line in pipe:
+            for line in iter(lambda: pipe.readline(LONGEST_LINE), b""):
                 words = line.decode("utf-8", "replace").rstrip()
                 self.said.append(words)
                 log.say(self.child.name, words)

@@ -1,42 +1,71 @@
 """The log: lines to stderr, and nobody waits for who reads them.
 
 A pipe that nobody empties, a journal whose card hangs, a terminal halted with Ctrl-S take no more: whoever writes then
-sleeps in the kernel, with the lock that all who log need, and cannot be stopped in order. So a line that finds no room
-is let go of, and how many were is said with the next one that does.
+sleeps in the kernel, with the lock that all who log need, cannot be stopped in order, and looks after no child. So a
+line that finds no room is let go of, and how many were is said with the next one that does.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import select
+import threading
 from contextlib import suppress
 from typing import TextIO
 
 PIECE = select.PIPE_BUF  # bytes: so many are taken at once where anything is (pipe(7))
 
 
-class Log(logging.StreamHandler[TextIO]):
-    """Writes what is logged to a stream with a file descriptor; what it does not take at once is lost, and counted."""
+class Outlet:
+    """Lines to a stream, from any thread; what it does not take at once is lost, and counted.
+
+    A stream without a descriptor, which a program has put in its place, is written to as any.
+    """
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+        self._stream = stream
         self._lost = 0
+        self._guarded = threading.Lock()  # between finding room and taking it
         self._room = select.poll()
-        self._room.register(stream.fileno(), select.POLLOUT)
+        try:
+            self._descriptor = stream.fileno()
+            self._room.register(self._descriptor, select.POLLOUT)
+        except io.UnsupportedOperation:
+            self._descriptor = -1
+
+    def say(self, line: str) -> None:
+        """Write a line, whole. Never waits for who reads it, never raises."""
+        with self._guarded:
+            lost = f"[{self._lost} lines before this one found nobody who takes them]\n" if self._lost else ""
+            self._lost = 0 if self._written(f"{lost}{line}\n") else self._lost + 1
+
+    def _written(self, line: str) -> bool:
+        with suppress(OSError, ValueError):  # who has gone away reads nothing
+            if self._descriptor < 0:
+                self._stream.write(line)
+                self._stream.flush()
+                return True
+            said = line.encode("utf-8", "backslashreplace")
+            while said and self._room.poll(0):
+                said = said[os.write(self._descriptor, said[:PIECE]) :]
+            return not said
+        return False
+
+
+class Log(logging.Handler):
+    """Writes what is logged to a stream; what it does not take at once is lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._outlet = Outlet(stream)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record. Never waits, never raises."""
         try:
-            lost = f"[{self._lost} lines before this one found nobody who takes them]\n" if self._lost else ""
-            said = (lost + self.format(record) + self.terminator).encode("utf-8", "backslashreplace")
+            line = self.format(record)
         except Exception:  # noqa: BLE001 - a line that cannot be formatted is said as such, by the library's own way
             self.handleError(record)
-            return
-        self._lost = 0 if self._written(said) else self._lost + 1
-
-    def _written(self, said: bytes) -> bool:
-        with suppress(OSError):  # who has gone away reads nothing
-            while said and self._room.poll(0):
-                said = said[os.write(self.stream.fileno(), said[:PIECE]) :]
-        return not said
+        else:
+            self._outlet.say(line)

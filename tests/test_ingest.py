@@ -264,6 +264,28 @@ def test_who_stops_ends_the_commit_that_is_under_way(room, monkeypatch):
     assert [row.first for row in room.store.ledger()] == [1, 4]
 
 
+def test_a_stop_ends_in_order_whatever_befalls_the_commit_under_way(room, monkeypatch, caplog):
+    """A quarantine that fails in this very moment ended the room with exit status 1, as if it had died of a fault."""
+
+    def broken(items):
+        raise OSError(5, "Input/output error")
+
+    stop = threading.Event()
+    store = Working(room.store, lambda asked: stop.set())
+    store.setup = room.store.setup
+    monkeypatch.setattr(room.store, "commit", lambda *of: [[Refused(1, "", "no")]])
+    monkeypatch.setattr(room.quarantine, "keep", broken)
+    monkeypatch.setattr(arrivals, "GROUP", 1)
+    monkeypatch.setattr(arrivals, "GROUP_BYTES", 1)
+    ingester = room.ingests_into(store, room.quarantine)
+    ingester.offer(up(1))
+    ingester.offer(up(4))
+    ingester.run(stop)
+    assert store.said[:2] == [("begin", 1), ("end", 1)]
+    assert room.published == []
+    assert told_once(caplog, "ingest stumbled")
+
+
 def status(**keys):
     return msgspec.json.encode(
         Status(v=1, **({"state": "online", "epoch": EPOCH, "acquired": 10, "spooled": 4} | keys))

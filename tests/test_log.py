@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
 
 import pytest
 
-from gocche import commands
+from cloud.clock import SystemClock
+from gocche import child, commands
 from gocche.log import Log
 from gocche.notify import notify
+from gocche.supervisor import Supervisor
+
+BOUND_S = 60.0
 
 
 @pytest.fixture
@@ -86,3 +92,37 @@ def test_a_terminal_that_goes_away_ends_a_gateway_in_order_unless_it_was_told_to
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def test_a_log_that_nobody_reads_keeps_no_room_from_starting_again_and_nobody_from_ending(tmp_path) -> None:
+    """`gocche cloud | less`, a journal whose disk hangs: the supervisor slept in its own line about a dead room."""
+    out, into = os.pipe()
+    with os.fdopen(into, "w") as deaf, os.fdopen(out, "rb"):
+        os.set_blocking(into, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(into, b"x")
+        os.set_blocking(into, True)
+        pids = set[int]()
+
+        def started(told: dict[str, int]) -> None:
+            pids.update(told.values())
+            if len(pids) > 1:
+                supervisor.stop.set()
+
+        room = child.Child("room", [sys.executable, "-c", "print('x' * 10_000); exit(1)"])
+        supervisor = Supervisor([room], tmp_path, child.Log(deaf), SystemClock(), started=started)
+        ends = threading.Thread(target=supervisor.run, args=(lambda: None, lambda: None, 1.0), daemon=True)
+        ends.start()
+        ends.join(BOUND_S)
+        assert not ends.is_alive(), "it sleeps in the kernel"
+        assert len(pids) == 2
+
+
+def test_a_room_whose_line_never_ends_fills_no_memory(tmp_path) -> None:
+    one = child.Life(child.Child("room", [sys.executable, "-c", "print('x' * 300_000, end='')"]), None)
+    one.start(0.0, child.Log(io.StringIO()), tmp_path)
+    assert one.process
+    one.process.wait(BOUND_S)
+    one.bury(0.0)
+    assert [len(words) for words in one.said] == [65_536] * 4 + [300_000 - 4 * 65_536]

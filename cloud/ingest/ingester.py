@@ -103,16 +103,22 @@ class Ingester:
         while not stop.is_set():
             self._turn_s = self._clock.monotonic()
             at_once = self._retrial.busy or self._committer.waits
-            arrivals = self._arrivals.take(0.0 if at_once else 0.5)
-            try:
-                if arrivals or self._committer.waits:
-                    self.step(arrivals, ahead=self._arrivals.is_group and not stop.is_set())
-                self._retrial.turn()
-            except Exception:
-                log.exception("ingest stumbled; these messages will be sent again n=%s", len(arrivals))
-                self.counts["stumbled"] += 1
+            if not self._turn(self._arrivals.take(0.0 if at_once else 0.5), stop):
                 self._clock.wait(stop, 1.0)
-        self.step([])
+        self._turn([], stop)  # what is under way is ended, and answered
+
+    def _turn(self, arrivals: list[Arrival], stop: threading.Event) -> bool:
+        """Store and acknowledge these, and do some of what was asked for; tell whether nothing was in the way."""
+        try:
+            if arrivals or self._committer.waits or stop.is_set():
+                self.step(arrivals, ahead=self._arrivals.is_group and not stop.is_set())
+            if not stop.is_set():
+                self._retrial.turn()
+        except Exception:
+            log.exception("ingest stumbled; these messages will be sent again n=%s", len(arrivals))
+            self.counts["stumbled"] += 1
+            return False
+        return True
 
     def step(self, arrivals: list[Arrival], *, ahead: bool = False) -> None:
         """Commit a group of messages and publish what became of each, whatever happens to some of them.

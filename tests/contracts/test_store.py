@@ -1043,12 +1043,15 @@ def test_the_summary_outlives_retention(server: Any, tmp_path: Path) -> None:
     opened.close()
 
 
-def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("when", "after_s"), [("17", 17.0), ("\xb2", 5.0), ("-1", 5.0), ("9" * 400, 3600.0)])
+def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path, when: str, after_s: float) -> None:
+    """A fault of the reply's is not the batch's: ² counts as a digit, and sent what came with it to quarantine."""
+
     class Trouble(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(503)
-            self.send_header("Retry-After", "17")
+            self.send_header("Retry-After", when)
             self.end_headers()
             self.wfile.write(b'{"error":"engine: cache maximum memory size exceeded"}')
 
@@ -1062,7 +1065,7 @@ def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path) -> None
     try:
         with pytest.raises(Retry, match="in trouble, 503: engine: cache maximum") as caught:
             store.commit([batch(rows=soil(3))], START_MS)
-        assert caught.value.after_s == 17.0
+        assert caught.value.after_s == after_s
         assert "503" in store.health()["fault"]
     finally:
         store.close()

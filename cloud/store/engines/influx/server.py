@@ -268,4 +268,4 @@ def _words(said: bytes | str) -> str:
 def _after_s(headers: Any) -> float:
     """Return Retry-After in seconds where the server says it as a number (RFC 9110 §10.2.3), else 5."""
     told = str(headers.get("retry-after", ""))
-    return min(float(told), 3600.0) if told.isdigit() else 5.0
+    return min(float(told), 3600.0) if told.isdecimal() else 5.0
