@@ -108,8 +108,8 @@ def _places(visit: Visit, trees: list[Tree], zones: list[Zone]) -> Iterator[tupl
 
 
 def ticket(visit: Visit) -> Response:
-    """Return what a telephone needs to send what waits: the token of its forms, and who is signed in."""
-    return JSONResponse({"token": visit.token, "who": visit.somebody.code})
+    """Return what a telephone needs to send what waits: the token of its forms, who is signed in, and the time."""
+    return JSONResponse({"token": visit.token, "who": visit.somebody.code, "now_ms": visit.s.now_ms})
 
 
 def script(name: str) -> Callable[[Visit], Response]:

@@ -275,3 +275,30 @@ def test_signing_out_takes_the_copy_away_and_leaves_what_waits(browser: Browser,
           opened.target.result.transaction('waiting').objectStore('waiting').count().onsuccess =
             counted => done(counted.target.result) })"""
         assert page.evaluate(left) == 1
+
+
+def test_a_telephone_whose_clock_is_put_right_after_the_work_dates_it_right(browser: Browser, site: Running) -> None:
+    day_s, now = 86_400, 1_795_000_000_000
+    with phone(browser, site) as seen:
+        seen.page.add_init_script(
+            "const real = Date.now; self.wrong = -3 * 864e5; Date.now = () => real.call(Date) + self.wrong"
+        )
+        page = opened(seen, site)
+        page.context.set_offline(True)
+        bind(page, code(8), TREE)
+        page.evaluate("() => { self.wrong = 0 }")
+        page.context.set_offline(False)
+        until(lambda: tag(site, 8).state == "bound", 30, "the tag is bound")
+        assert tag(site, 8).bound_on == site.shelf.today
+
+        # copied two days ago by the server's clock, done a day later, sent now: by when the clock was wrong
+        for wrong_at_copy, wrong_at_work, days in (
+            (0, 0, 1), (5, 5, 1), (-5, -5, 1), (0, 5, 0), (0, -20_000, 0), (-5, 0, 1), (5, 0, 1),
+        ):  # fmt: skip
+            made, at = 1 - wrong_at_work, 2 - wrong_at_copy
+            ago = page.evaluate(
+                "([made, at, now]) => Queue.ago({ made: Date.now() - made * 864e5,"
+                " copy: { at: Date.now() - at * 864e5, made_ms: now - 2 * 864e5 } }, now)",
+                [made, at, now],
+            )
+            assert round(ago / day_s) == days, (wrong_at_copy, wrong_at_work)

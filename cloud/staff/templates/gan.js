@@ -20,8 +20,9 @@ async function load() {
     if (!kept) id("copy").textContent = say("old_copy");
     return;
   }
-  await cache.put(COPY, got.clone());
-  use(await got.json());
+  const copy = { ...await got.json(), at: Date.now() }; // by this telephone's clock, which may be wrong
+  await cache.put(COPY, new Response(JSON.stringify(copy)));
+  use(copy);
   await cache.addAll(["/gan.js", "/queue.js", "/style.css", "/icon.svg"]).catch(() => {});
   const page = await Queue.ask("/gan", 15e3); // without a tag in it
   if (typeof page !== "string") await cache.put("/gan", page);
@@ -135,7 +136,8 @@ async function bind() {
   const line = say(of_tag ? "tag_to" : "sensor_to", { what, place: called(place) }) + (photo ? `, ${say("photo_with")}` : "");
   navigator.storage?.persist?.().catch(() => {}); // else a browser short of room may drop what waits
   try {
-    await Queue.keep({ id: one, who, name: box.dataset.name, made: Date.now(), line, photo, state: "waiting",
+    await Queue.keep({ id: one, who, name: box.dataset.name, made: Date.now(), copy: garden.at && { at: garden.at, made_ms: garden.made_ms },
+      line, photo, state: "waiting",
       fields: { ...fields, id: one, seen: garden.seen, place } });
   } catch {
     return say("kept_full");
