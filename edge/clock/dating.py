@@ -154,7 +154,7 @@ class Dating:
             would, was = new.off_ms(now), known.off_ms(now)
             return would <= was if above > 0 else 2 * would <= was - GAIN_MS
         proven_ms = min(self._confirmed_ms - self._since_ms, STEP_MS) if new.source in _TOLD else 0
-        if above < 0 or (above > 0 and not proven_ms):
+        if above < 0 or (above > 0 and new.source not in _TOLD):
             return above > 0
         moved = self._moved  # a clock that contradicts itself is heard twice: a glitch is not a step
         if moved is None or moved.source is not new.source or not _agree(moved, new, now):

@@ -124,6 +124,7 @@ def test_of_dates_that_agree_the_narrower_counts(gateway):
 def test_of_dates_that_contradict_each_other_the_more_trustworthy_counts(gateway):
     order = [Source.RTC, Source.MODEM, Source.ACK, Source.GNSS, Source.NTP]
     for days, source in enumerate(order):
+        gateway.hear(source, UTC + days * DAY_MS)  # a device is asked twice
         assert gateway.hear(source, UTC + days * DAY_MS) == source.name.lower()
     for worse in order[:-1]:
         assert gateway.hear(worse, UTC, 1) == "ntp", "whatever it claims"
@@ -137,6 +138,18 @@ def test_a_clock_that_contradicts_itself_is_heard_twice(gateway):
     assert gateway.dating.anchor.offset_ms == UTC
     gateway.hear(Source.GNSS, UTC + 2 * DAY_MS)
     assert gateway.dating.anchor.offset_ms == UTC + 2 * DAY_MS
+
+
+@pytest.mark.parametrize("known", [Source.ACK, Source.MODEM])
+def test_one_sentence_that_lay_in_a_receiver_undoes_no_date(gateway, known):
+    """A port opened again brings what was said when it was closed: a date two hours old was believed to 4.5 s."""
+    gateway.hear(known, UTC, 4_600)
+    gateway.start()
+    assert gateway.hear(Source.GNSS, UTC - 2 * HOUR_MS, 4_500) == known.name.lower()
+    assert gateway.read().offset_ms == UTC
+    gateway.clock.now += 10_000
+    assert gateway.hear(Source.GNSS, UTC, 4_500) == "gnss"
+    assert gateway.dating.anchor.offset_ms == UTC
 
 
 @pytest.mark.parametrize("proven", [Source.ACK, Source.GNSS])
