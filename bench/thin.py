@@ -72,7 +72,7 @@ def _day() -> str:
     def status() -> Status:
         return compose(board, own, now, "online")
 
-    heartbeat = Heartbeat(counter, GATEWAY, board, status, lambda _: None)
+    heartbeat = Heartbeat(counter, GATEWAY, board, status, lambda _now, _said_ms: None)
     heartbeat.connected()
     whole = 0
     for minute in range(DAY):

@@ -187,11 +187,16 @@ class AckItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True):
-    """Acknowledgements of one gateway. An empty list tells the time: the answer to a birth."""
+    """Acknowledgements of one gateway. An empty list tells the time: the answer to a birth.
+
+    `asked` says which status or beat this answers, by its time in the gateway's boot; None where it answers none, or
+    comes from a cloud that does not say so.
+    """
 
     version: int
     utc_ms: int
     items: list[AckItem]
+    asked: int | None = None
 
 
 class Unstored(msgspec.Struct, frozen=True):

@@ -209,13 +209,14 @@ def encode_message(envelope: Envelope) -> bytes:
     return _seal(_encoder.encode(envelope))
 
 
-def encode_ack(utc_ms: int, items: Sequence[AckItem]) -> bytes:
-    """Return the packet that acknowledges `items` and tells the time.
+def encode_ack(utc_ms: int, items: Sequence[AckItem], asked: int | None = None) -> bytes:
+    """Return the packet that acknowledges `items` and tells the time, to who `asked` for it at that moment of its boot.
 
     zlib clears 270 kB for each packet where it is not told that 512 bytes back are enough: ten times what this takes.
     """
     squeezer = zlib.compressobj(6, zlib.DEFLATED, wbits=9, memLevel=1)
-    return _checked(squeezer.compress(_encoder.encode(Ack(VERSION, utc_ms, list(items)))) + squeezer.flush())
+    said = [VERSION, utc_ms, list(items)] if asked is None else [VERSION, utc_ms, list(items), asked]
+    return _checked(squeezer.compress(_encoder.encode(said)) + squeezer.flush())
 
 
 def _open(packet: bytes) -> bytes:

@@ -22,10 +22,12 @@ class Answers:
     def __init__(self, publish: Callable[[str, bytes], None]) -> None:
         self._publish = publish
         self._items: dict[str, list[AckItem]] = {}
+        self._asked: dict[str, int] = {}  # the last word of each gateway that this step answers
 
-    def time(self, gateway: str) -> None:
-        """Tell the time, whether or not there is anything to acknowledge."""
+    def time(self, gateway: str, asked: int) -> None:
+        """Tell the time, whether or not there is anything to acknowledge: to who `asked` at that moment of its boot."""
         self._items.setdefault(gateway, [])
+        self._asked[gateway] = asked
 
     def say(self, gateway: str, identity: Identity, code: Verdict, words: str = "") -> None:
         """Tell what became of a batch."""
@@ -43,5 +45,6 @@ class Answers:
     def publish(self, now_ms: int) -> None:
         """Send everything off, and begin anew."""
         items, self._items = self._items, {}
+        asked, self._asked = self._asked, {}
         for gateway, own in items.items():
-            self._publish(topics.ack(gateway), codec.encode_ack(now_ms, own))
+            self._publish(topics.ack(gateway), codec.encode_ack(now_ms, own, asked.get(gateway)))

@@ -59,7 +59,7 @@ class Statuses:
             self._complaints.count(f"{kind} unreadable", gateway, str(error))
             return
         if said.asks if isinstance(said, beat.Beat) else said.state == "online":
-            self._answers.time(gateway)
+            self._answers.time(gateway, said.mono_s * 1000 if isinstance(said, beat.Beat) else said.mono_ms)
         try:
             if isinstance(said, beat.Beat):
                 self._beat(arrival, said)

@@ -71,6 +71,7 @@ class Dating:
         self._clock, self._book, self._board = clock, book, board
         self._battery = Battery(clock, book, pace_s)
         self._asked: list[int] = []  # when, of what is not answered yet
+        self._sent: dict[int, int] = {}  # the same by the moment that each says of itself, of the last minute
         self._moved: Anchor | None = None  # the first that contradicts, while all do and agree with it
         self._since_ms = self._confirmed_ms = 0
         self.anchor = book.of(clock.boot)
@@ -82,22 +83,30 @@ class Dating:
     def linked(self) -> None:
         """The connection came or went: what was asked on it is not answered any more."""
         self._asked.clear()
+        self._sent.clear()
 
-    def asked(self, now: int) -> None:
-        """Something went out that the cloud answers with nothing but its time.
+    def asked(self, now: int, said_ms: int) -> None:
+        """Something went out that the cloud answers with its time, and with the moment that it says of itself.
 
-        The oldest unanswered one counts: nobody knows which of them an answer is for. Beyond one that nobody answers
-        none is kept.
+        To a cloud that does not say so, the oldest unanswered one counts: nobody knows which of them an answer is for.
+        Beyond one that nobody answers none is kept.
         """
+        self._sent = {said: at for said, at in self._sent.items() if now - at <= MAX_TRIP_MS} | {said_ms: now}
         if not self._asked or now - self._asked[0] <= MAX_TRIP_MS:
             self._asked.append(now)
 
     def answered(self, ack: Ack, now: int, trip_ms: int | None) -> None:
         """Take the time that an answer tells, as far off as it may have been on its way.
 
-        `trip_ms` is known for answers to batches; for one that only tells the time it is counted from `asked`.
+        `trip_ms` is known for answers to batches; for one that only tells the time it is counted from `asked`. One
+        that came twice, or to what another connection or another life asked, dates nothing.
         """
-        if not ack.items and self._asked:
+        if ack.asked is not None:
+            self._asked.clear()
+            sent_ms = self._sent.pop(ack.asked, None)
+            if sent_ms is not None:
+                trip_ms = now - sent_ms if trip_ms is None else min(now - sent_ms, trip_ms)
+        elif not ack.items and self._asked:
             trip_ms = now - self._asked.pop(0)
             if trip_ms > MAX_TRIP_MS:  # the cloud was away: the others are as lost as this one
                 self._asked.clear()

@@ -41,7 +41,10 @@ class Sender(Protocol):
 
 
 class Heartbeat:
-    """`status` returns the status as it is now; `asked` is told of each message whose answer tells the time."""
+    """`status` returns the status as it is now.
+
+    `asked` is told when a message went whose answer tells the time, and what moment it says of itself.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Heartbeat:
         gateway: str,
         board: Board,
         status: Callable[[], Status],
-        asked: Callable[[int], None],
+        asked: Callable[[int, int], None],
     ) -> None:
         self._uplink, self._board, self._status, self._asked = uplink, board, status, asked
         self._whole_topic, self._beat_topic = topics.status(gateway), topics.beat(gateway)
@@ -73,7 +76,7 @@ class Heartbeat:
             return
         if now >= self._beat_due.at_ms:
             said = beat.beat_of(status)
-            self._publish(self._beat_topic, beat.encode(said), now, asks=said.asks)
+            self._publish(self._beat_topic, beat.encode(said), now, said.mono_s * 1000 if said.asks else None)
 
     def due_ms(self) -> int:
         """Return when something is to be said next."""
@@ -96,18 +99,18 @@ class Heartbeat:
         size = len(payload) + len(self._whole_topic) + HEAD_BYTES
         if not (must or self._allowance.affords(size, now)):
             return False
-        if not self._publish(self._whole_topic, payload, now, asks=True):
+        if not self._publish(self._whole_topic, payload, now, status.mono_ms):
             return False
         if not must:
             self._allowance.spend(size)
         self._said, self._news, self._alarm_ms = status, news(status), self._board.keeping.alarm_ms
         return True
 
-    def _publish(self, topic: str, payload: bytes, now: int, *, asks: bool) -> bool:
+    def _publish(self, topic: str, payload: bytes, now: int, asks: int | None) -> bool:
         if not self._uplink.publish(topic, payload, retain=topic == self._whole_topic):
             self._beat_due.put_off(now, LOOK_S)
             return False
         self._beat_due.rest(now)
-        if asks:
-            self._asked(now)
+        if asks is not None:
+            self._asked(now, asks)
         return True

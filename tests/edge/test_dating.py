@@ -201,8 +201,8 @@ def test_what_waited_undated_is_as_uncertain_as_the_date_is_far(gateway):
 
 def test_an_answer_counts_as_far_off_as_it_may_have_been_on_its_way(gateway):
     now = gateway.clock.now
-    gateway.dating.asked(now)
-    gateway.dating.asked(now + 5_000)
+    gateway.dating.asked(now, now)
+    gateway.dating.asked(now + 5_000, now + 5_000)
     gateway.dating.answered(Ack(1, UTC + now + 8_000, []), now + 8_000, None)
     assert gateway.dating.anchor == Anchor(UTC, Source.ACK, 8_100, now + 8_000)
 
@@ -214,19 +214,44 @@ def test_of_answers_on_a_slow_way_none_is_taken_for_that_of_a_later_question(gat
     for at, what in sorted(sent + [(at + 10_000, "answered") for at, _ in sent]):
         gateway.clock.now = at
         if what == "asked":
-            gateway.dating.asked(at)
+            gateway.dating.asked(at, at)
         else:
             gateway.dating.answered(Ack(1, UTC + at - 10_000, []), at, None)
             anchor = gateway.dating.anchor
             assert abs(anchor.offset_ms - UTC) <= anchor.off_ms(at)
 
 
+def test_an_answer_that_says_what_it_answers_is_as_far_off_as_that_is_old(gateway):
+    """Seventy seconds on the way back: without that word the second passed for the answer to what was asked last."""
+    began, dating = gateway.clock.now, gateway.dating
+    for asked in (0, 60_000):
+        dating.asked(began + asked, began + asked - 20)
+    dating.answered(Ack(1, UTC + began, [], began - 20), began + 70_000, None)
+    assert dating.anchor is None, "more than a minute dates nothing"
+    dating.asked(began + 109_000, began + 109_000)
+    dating.answered(Ack(1, UTC + began + 60_000, [], began + 59_980), began + 110_000, None)
+    assert dating.anchor == Anchor(UTC - 50_000, Source.ACK, 50_100, began + 110_000)
+
+
+@pytest.mark.parametrize("again", ["twice", "of another connection", "of another life"])
+def test_an_answer_to_what_nobody_asks_any_more_dates_nothing(gateway, again):
+    now, dating = gateway.clock.now, gateway.dating
+    dating.asked(now, now)
+    if again == "twice":
+        dating.answered(Ack(1, 0, [], now), now, None)  # an absurd time: it dates nothing
+    elif again == "of another connection":
+        dating.linked()
+    dating.asked(now + 59_000, now + 59_000)
+    dating.answered(Ack(1, UTC + now, [], 7 if again == "of another life" else now), now + 59_500, None)
+    assert dating.anchor is None, "it would be wrong by a minute, and claim half a second"
+
+
 def test_after_the_cloud_was_away_its_second_answer_dates(gateway):
     for minute in range(60):
-        gateway.dating.asked(gateway.clock.now + minute * 60_000)
+        gateway.dating.asked(gateway.clock.now + minute * 60_000, 0)
     for minute in (60, 61):
         at = gateway.clock.now + minute * 60_000
-        gateway.dating.asked(at)
+        gateway.dating.asked(at, at)
         gateway.dating.answered(Ack(1, UTC + at, []), at + 200, None)
     assert gateway.dating.anchor.uncertainty_ms == 300
 

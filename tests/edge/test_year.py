@@ -140,7 +140,7 @@ class Garden:
     def answer(self) -> None:
         sent = self.clock.now
         self.dating.linked()
-        self.dating.asked(sent)
+        self.dating.asked(sent, sent)
         trip = round(self.chance.expovariate(1 / 2_000))
         stamped = self.utc + round(trip * self.chance.random()) + round(self.chance.uniform(-90, 90))
         self.to(self.utc + trip)
