@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from cloud.rooms.listener import listen
 from cloud.serve import KEEP_ALIVE_S, Server
-from cloud.serve.protocol import LONGEST_HEAD, Protocol
+from cloud.serve.protocol import HEAD_S, LONGEST_HEAD, Protocol
 from tests.servers import until
 
 if TYPE_CHECKING:
@@ -226,6 +226,33 @@ def test_a_connection_on_which_nothing_is_asked_is_ended_and_no_other() -> None:
     assert not line.closed
     line.passes(0.2)
     assert line.closed
+
+
+@pytest.mark.parametrize("before", [b"", READY, MADE])
+def test_a_head_that_does_not_end_holds_no_connection(before: bytes) -> None:
+    """By itself uvicorn waits for ever: of the staff's hundred connections each is one that nobody else has."""
+    line = Line(Quick())
+    line.hear(before)
+    line.work()
+    for byte in READY[:19]:
+        line.hear(bytes([byte]))
+        line.passes(1.0)
+    assert not line.closed
+    line.said = b""
+    line.passes(HEAD_S)
+    assert line.closed
+    assert line.said.startswith(b"HTTP/1.1 400")
+
+
+def test_a_connection_that_never_asks_is_ended_and_a_body_is_waited_for() -> None:
+    silent, slow = Line(Quick()), Line(Quick())
+    slow.hear(MADE.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n"))
+    for line in (silent, slow):
+        line.passes(KEEP_ALIVE_S - 0.1)
+        assert not line.closed
+        line.passes(2 * HEAD_S)
+    assert (silent.closed, slow.closed) == (True, False)
+    assert slow.work().endswith(b"hello")
 
 
 def test_a_connection_that_is_gone_leaves_no_timer() -> None:
