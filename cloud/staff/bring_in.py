@@ -47,7 +47,7 @@ def attempt(visit: Visit) -> Response:
     if limit is None or (name.endswith(".csv") and PurePosixPath(name).stem not in KIND_OF_STEM):
         return _form(visit, why="bring.no_form" if limit is None else "bring.which_table")
     if len(upload.body) > limit.size:
-        return visit.told("too_long", status=413, limit=f"{limit.size / 1e6:.1f}")
+        return visit.told("too_long", status=413, limit=visit.s.number(limit.size / 1e6))
     try:
         sheet = msgspec.json.decode(read_aside(READER, name, upload.body, limit), type=Sheet)
     except Unreadable:

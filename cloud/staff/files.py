@@ -44,7 +44,7 @@ class Sending(NamedTuple):
         if upload is None or not upload.body:
             return self._form(visit, texts, why="no_file")
         if len(upload.body) > self.limit.size:
-            return visit.told("too_long", status=413, limit=f"{self.limit.size / 1e6:.1f}")
+            return visit.told("too_long", status=413, limit=visit.s.number(self.limit.size / 1e6))
         texts["code"] = code_of(upload.body)
         record, bads = judged(self.kind, texts)
         if record is None:

@@ -30,7 +30,7 @@ async def read(request: Request, visit: Visit, limit: int) -> Response | None:
             async for piece in request.stream():
                 body += piece
                 if len(body) > limit:
-                    return visit.told("too_long", status=413, limit=f"{limit / 1e6:.1f}")
+                    return visit.told("too_long", status=413, limit=visit.s.number(limit / 1e6))
     except (ClientDisconnect, TimeoutError):
         return PlainTextResponse("", 408)
     try:

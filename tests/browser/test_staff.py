@@ -267,3 +267,32 @@ def test_pictures_of_the_screens(
                 assert max(heights) < 36
             pictured(page, tmp_path, f"{shown}-{name}")
         assert [words for words in seen.complaints if "404" not in words] == []
+
+
+@pytest.mark.parametrize(("name", "size"), [("phone", PHONE), ("tablet", TABLET), ("desktop", DESK)])
+def test_pictures_of_what_is_refused_and_what_fails(
+    browser: Browser, busy: Running, tmp_path: Path, name: str, size: tuple[int, int]
+) -> None:
+    registry, aside, today = busy.folder / "registry.db", busy.folder / "aside.db", busy.today
+    with Seen(browser, busy, size) as seen:
+        page = signed_in(seen, busy, "viewer")
+
+        def shown(path: str, status: int, picture: str) -> None:
+            answer = page.goto(busy.url + path)
+            assert answer
+            assert answer.status == status
+            pictured(page, tmp_path, f"{picture}-{name}")
+            if size == PHONE:
+                readable(page)
+                page.emulate_media(color_scheme="light")
+                page.set_viewport_size({"width": size[0], "height": size[1]})
+
+        shown("/bang/people", 403, "forbidden")
+        busy.today = object()  # what no screen can show
+        shown("/", 500, "broken")
+        busy.today = today
+        busy.shelf.close()
+        registry.rename(aside)
+        shown("/bang", 503, "not-yet")
+        busy.shelf.close()
+        aside.rename(registry)
