@@ -61,10 +61,13 @@ class RULE:
         self._row = quantity_for(config.quantity)
         self._under = config.under is not None
         self._at, self._clear = _limits(config)
-        if not self._row.plausible(self._at):
-            word = "under" if self._under else "over"
-            range_ = {"low": f"{self._row.low:g}", "high": f"{self._row.high:g}", "unit": self._row.unit}
-            raise Unfit(word, "limit_outside", value=f"{self._at:g}", quantity=config.quantity, **range_)
+        words = ("under", "clear_above") if self._under else ("over", "clear_below")
+        for word, limit in zip(
+            words, (self._at, self._clear), strict=True
+        ):  # beyond either no incident begins, or ends
+            if not self._row.plausible(limit):
+                range_ = {"low": f"{self._row.low:g}", "high": f"{self._row.high:g}", "unit": self._row.unit}
+                raise Unfit(word, "limit_outside", value=f"{limit:g}", quantity=config.quantity, **range_)
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
