@@ -83,7 +83,7 @@ class _Flight(msgspec.Struct):
 
 
 class _Ask(msgspec.Struct):
-    first_ms: int  # when it was sent first on this connection
+    first_ms: int  # when it was sent first, on whatever connection: an answer may come over a later one
     tries: int = 0  # since the cloud put anything off
 
 
@@ -99,8 +99,8 @@ class Courier:
         self._window = Window()
         self._ahead: list[int] = []  # ids that go before the backlog
         self._undated = False  # they were asked for while nothing of this boot had a date
-        self._asks: dict[int, _Ask] = {}  # of what is not answered on this connection
-        self._linked_ms, self._let_go = 0, 0  # up to which id they are too many to keep: those are as old as the link
+        self._asks: dict[int, _Ask] = {}  # of what is not answered
+        self._oldest_ms, self._let_go = 0, 0  # up to this id they are too many to keep: those are as old as the oldest
         self._later_ms = 0  # until when the cloud asks the backlog to rest
         self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
         self._heard_ms = 0  # when the cloud answered anything last, or the connection came
@@ -115,10 +115,10 @@ class Courier:
         Before it goes the status: its answer tells the time.
         """
         self.up, self._ahead, self._heard_ms, self._asked_ms = up, [], now, None
-        self._linked_ms, self._let_go = now, 0
         self._flights.clear()
         self._window = Window()
-        self._asks.clear()
+        for ask in self._asks.values():
+            ask.tries = 0
         if up:
             self._heartbeat.connected()
             self._heartbeat.send(now)
@@ -238,12 +238,13 @@ class Courier:
         return True
 
     def _asked(self, number: int, now: int) -> _Ask:
-        """Return what is known of a batch that is asked for; one connection may go unanswered for months."""
+        """Return what is known of a batch that is asked for; the cloud may answer none for months."""
         if number not in self._asks:
-            self._asks[number] = _Ask(now if number > self._let_go else self._linked_ms)
+            self._asks[number] = _Ask(now if number > self._let_go else self._oldest_ms)
             if len(self._asks) > MOST_ASKS:
                 oldest = next(one for one in self._asks if one not in self._flights)
                 self._let_go = max(self._let_go, oldest)
+                self._oldest_ms = self._oldest_ms or self._asks[oldest].first_ms
                 del self._asks[oldest]
         return self._asks[number]
 
