@@ -178,10 +178,11 @@ def test_contacts_are_judged(folder: Path) -> None:
     assert [problem.line for problem in garden.problems] == [3, 4]
 
 
-def test_what_spreadsheets_do_to_files_is_understood(folder: Path) -> None:
+@pytest.mark.parametrize(("mark", "form"), [(";", "utf-8-sig"), ("\t", "utf-16")])
+def test_what_spreadsheets_do_to_files_is_understood(folder: Path, mark: str, form: str) -> None:
     alone(folder)
-    text = (TREES + GOOD).replace(",", ";").replace("\n", "\r\n")
-    (folder / "trees.csv").write_bytes(b"\xef\xbb\xbf" + unicodedata.normalize("NFD", text).encode())
+    text = (TREES + GOOD).replace(",", mark).replace("\n", "\r\n")
+    (folder / "trees.csv").write_bytes(unicodedata.normalize("NFD", text).encode(form))
     garden = load(folder)
     assert garden.problems == []
     assert garden.trees["7K3MQP"].name_vi == unicodedata.normalize("NFC", "Cây")

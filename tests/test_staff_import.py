@@ -100,9 +100,9 @@ def test_workbook_and_map_are_read_too(world: StaffWorld, tmp_path: Path) -> Non
     page = tried(browser, "vườn.xlsx", path.read_bytes())
     assert page.status_code == 200, plain(page.text)
     assert "không có gì để ghi" in page.text
-    page = tried(browser, "map.geojson", b'{"type": "FeatureCollection", "features": [{}]}')
+    page = tried(browser, "../bản đồ 1.geojson", b'{"type": "FeatureCollection", "features": [{}]}')
     assert page.status_code == 422
-    assert "upload.geojson" in page.text
+    assert "bản_đồ_1.geojson" in page.text
     assert str(tmp_path) not in page.text
 
 

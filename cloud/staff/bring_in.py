@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SHOWN = 200  # faults on one page
 READER = "cloud.staff.sheet_reader"
 _COPY = re.compile(r"\s*(\(\d+\)|- ?copy|copy)$", re.IGNORECASE)  # "trees (1).csv", as telephones call it
+_ODD = re.compile(r"[^\w.-]+")
 
 
 TRAY = Tray()
@@ -122,4 +123,8 @@ def _name(upload: Upload, table: str) -> str:
     if ending == ".csv":
         stem = table if table in KIND_OF_STEM else _COPY.sub("", path.stem).lower()
         return f"{stem if re.fullmatch('[a-z_]+', stem) else 'x'}.csv"
-    return f"upload{ending}" if ending in LIMITS else path.name[:40]
+    if ending not in LIMITS:
+        return path.name[:40]
+    return (
+        f"{_ODD.sub('_', path.stem).strip('._')[:40] or 'x'}{ending}"  # what is wrong is told under the file's own name
+    )

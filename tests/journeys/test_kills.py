@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.journey, pytest.mark.mosquitto, pytest.mark.influx, pytest.mark.timeout(900)]
 
 SECONDS, BOUND_S = 42, 280
-LEAST_KILLS, LEAST_READINGS = 6, 5_000  # of each victim, and in all, over three seeds: half of what a quiet machine has
+LEAST_KILLS, LEAST_READINGS = (
+    2,
+    5_000,
+)  # of each victim, and in all, over three seeds: a quiet machine has 12 and 10,000
 SEEDS = (1, 2, 3)
 REAL = {1: "influx1", 2: "influx2", 3: "influx1"}
 TRAPPED = {"embedded": ("agent", "broker", "cloud", "ingest")}  # killed between write and acknowledgement, too

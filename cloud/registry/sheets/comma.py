@@ -6,6 +6,7 @@ are remarks. The text of a story is a file of its own, `stories/<CODE>.<lang>.md
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import unicodedata
@@ -112,12 +113,13 @@ def _rows(
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, cells) of each record that is neither blank nor a remark."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        raw = path.read_bytes()
     except OSError as error:
         raise SheetError("unreadable", path=path, **because(error)) from error
-    text = unicodedata.normalize("NFC", text)
+    wide = raw[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}  # a spreadsheet's "Unicode text", with tabs
+    text = unicodedata.normalize("NFC", raw.decode("utf-16" if wide else "utf-8-sig", errors="replace"))
     head = next((line for line in io.StringIO(text) if line.strip() and not line.startswith("#")), "")
-    delimiter = ";" if ";" in head and "," not in head else ","
+    delimiter = next((mark for mark in ",;\t" if mark in head), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     line, is_guarded = 1, guard_in(text)
     try:
