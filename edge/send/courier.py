@@ -32,7 +32,7 @@ FULL_MS = 1_000  # after the uplink had no room
 SILENT_MS, SAID_MS = 300_000, 15_000  # without any answer to what was sent; and how long that it is so is true
 LONGEST_PATIENCE_MS = 600_000
 LEAST_LATER_S, LONGEST_LATER_S = 1, 3_600  # whatever the cloud asks for: no circle, and no silence for years
-MOST_ASKS = 1_000  # of what is not answered it is known for so many, at least, when it was sent first
+MOST_ASKS = 1_000  # of what is not answered it is known for so many when it was sent first
 _ENDS = {Verdict.STORED, Verdict.QUARANTINED, Verdict.LATER}  # of a flight; what is put off flies again when asked
 
 
@@ -56,7 +56,11 @@ class Cut(Protocol):
 
 
 class Store(Protocol):
-    """What is needed of the spool. All but `get` and the lists may raise SpoolFull."""
+    """What is needed of the spool. All but `get`, `newest` and the lists may raise SpoolFull."""
+
+    @property
+    def newest(self) -> int:
+        """The id that was given last."""
 
     def get(self, number: int) -> Cut | None:
         """Return one batch, or None where it is gone."""
@@ -83,7 +87,8 @@ class _Flight(msgspec.Struct):
 
 
 class _Ask(msgspec.Struct):
-    first_ms: int  # when it was sent first, on whatever connection: an answer may come over a later one
+    first_ms: int  # when we sent it first, on whatever connection: an answer may come over a later one
+    ours: bool  # nobody sent it before that
     tries: int = 0  # since the cloud put anything off
 
 
@@ -100,7 +105,9 @@ class Courier:
         self._ahead: list[int] = []  # ids that go before the backlog
         self._undated = False  # they were asked for while nothing of this boot had a date
         self._asks: dict[int, _Ask] = {}  # of what is not answered
-        self._oldest_ms, self._let_go = 0, 0  # up to this id they are too many to keep: those are as old as the oldest
+        self._let_go = (
+            spool.newest
+        )  # up to this id another life may have sent them first, or they were too many to keep
         self._later_ms = 0  # until when the cloud asks the backlog to rest
         self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
         self._heard_ms = 0  # when the cloud answered anything last, or the connection came
@@ -136,9 +143,10 @@ class Courier:
     def trip_ms(self, items: list[AckItem], now: int) -> int | None:
         """Return how long an answer may have been on its way at most, by what was sent last of it; None if unknown.
 
-        It may be the answer to the first of several sendings.
+        It may be the answer to the first of several sendings, of an agent before this one too.
         """
-        sent = {flight.identity: self._asks[number].first_ms for number, flight in self._flights.items()}
+        asked = ((flight.identity, self._asks[number]) for number, flight in self._flights.items())
+        sent = {identity: ask.first_ms for identity, ask in asked if ask.ours}
         times = [sent[one] for item in items if (one := (item.epoch.hex(), item.first, item.n)) in sent]
         return now - max(times) if times else None
 
@@ -240,11 +248,10 @@ class Courier:
     def _asked(self, number: int, now: int) -> _Ask:
         """Return what is known of a batch that is asked for; the cloud may answer none for months."""
         if number not in self._asks:
-            self._asks[number] = _Ask(now if number > self._let_go else self._oldest_ms)
+            self._asks[number] = _Ask(now, number > self._let_go)
             if len(self._asks) > MOST_ASKS:
                 oldest = next(one for one in self._asks if one not in self._flights)
                 self._let_go = max(self._let_go, oldest)
-                self._oldest_ms = self._oldest_ms or self._asks[oldest].first_ms
                 del self._asks[oldest]
         return self._asks[number]
 

@@ -207,6 +207,11 @@ class Spool:
             repair.lose(self._file, number)
         return kept
 
+    @property
+    def newest(self) -> int:
+        """The id that was given last, to a batch or gap record that waits or is gone."""
+        return int(self._file.one("SELECT seq FROM sqlite_sequence WHERE name = 'batch'") or 0)
+
     def waiting(self, limit: int) -> list[int]:
         """Return the ids of up to `limit` dated batches and gap records, oldest first.
 
