@@ -10,9 +10,9 @@ import pytest
 
 from cloud.ingest.audit import Books
 from cloud.ingest.bookkeeper import FOLLOW_S, KEEP_MS, TRAIL_MS, Bookkeeper
-from cloud.store import Mark, Refusal, Retry, StatusRow, Tallied, each_row, open_store
+from cloud.store import LedgerRow, Mark, Refusal, Retry, StatusRow, Tallied, each_row, open_store
 from tests.build import EPOCH, START_MS, batch, soil
-from wire.batch import Gap, Status
+from wire.batch import RENAMED, Gap, Status
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -164,6 +164,32 @@ def test_a_total_of_many_epochs_costs_what_changed():
         books.high("sg-01", f"{number:016x}", 21)
         assert books.total()["unknown"] == number + 1
     assert time.process_time() - started < 0.3, "each of them took 15 ms when all were added up"
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_waited_when_an_id_was_changed_is_not_unknown_under_the_old_one_which_another_gateway_has_now(lost):
+    """What is in no store and that the gateway did not hold any more it calls renamed, too: that stays unknown."""
+    old, new, other = ("sg-01", EPOCH), ("sg-02", EPOCH), ("sg-01", "44" * 8)
+    books = Books()
+    books.high(*old, 10)
+    books.row(LedgerRow(*old, 1, 4 - lost, "stored", 1))
+    books.status(StatusRow("sg-02", 2, Status(1, "online", "22" * 8, "11" * 8, earlier={EPOCH: 6})))
+    books.status(StatusRow("sg-01", 3, Status(1, "online", "33" * 8, other[1])))
+    assert unknown(books) == {old: 6 + lost}, "nobody has said yet whose they are"
+    books.row(LedgerRow(*new, 1, 4, "declared", 4, words=RENAMED))
+    assert unknown(books) == ({old: lost} if lost else {})
+    for first, verdict in enumerate(["stored", "quarantined", "declared", "stored", "stored", "stored"], 5):
+        books.row(LedgerRow(*new, first, 1, verdict, 4, words="quota" if verdict == "declared" else ""))
+        books.status(StatusRow("sg-02", first, Status(1, "online", "22" * 8, "11" * 8, earlier={EPOCH: 10 - first})))
+        assert unknown(books) == ({old: lost} if lost else {})
+    kept = Books()
+    for row in books.changed():
+        kept.add(*row)
+    assert {account.epoch: account.unknown for account in kept.accounts() if account.gateway == "sg-01"}[EPOCH] == lost
+
+
+def unknown(books):
+    return {(one.gateway, one.epoch): one.unknown for one in books.accounts() if one.unknown}
 
 
 def test_a_mark_of_a_clock_that_was_ahead_hides_nothing(world):

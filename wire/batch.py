@@ -159,8 +159,11 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
             )
 
 
+RENAMED = "renamed"  # why a gateway with another id declares what the cloud has of an epoch under its old one
+
+
 class Gap(msgspec.Struct, frozen=True, gc=False):
-    """Readings that the edge declares lost: dropped by quota, or damaged at rest."""
+    """Readings that the edge declares lost: dropped by quota, or damaged at rest. Those RENAMED are not."""
 
     gateway: str
     epoch: str

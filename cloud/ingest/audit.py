@@ -15,6 +15,7 @@ import msgspec
 
 from cloud.ingest.clones import Clones
 from cloud.ingest.tally import Tally
+from cloud.store.intervals import Intervals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +51,10 @@ class Books:
         self.clones = Clones()
         self._turn = threading.Lock()
         self._tallies: dict[Key, Tally] = {}
+        self._first: dict[str, str] = {}  # the gateway under which an epoch was heard of first
+        self._others: dict[
+            str, set[str]
+        ] = {}  # all of them, of an epoch that more than one speaks of: its id was changed
         self._changed: set[Key] = set()  # since the summary was kept
         self._accounts: dict[Key, Account] = {}
         self._stale: set[Key] = set()  # whose account has changed since it was made
@@ -69,7 +74,7 @@ class Books:
             news = self._tally(key).row(row)
             self._changed.add(key)
             if news:
-                self._stale.add(key)
+                self._spoil(key)
         self.clones.row(row, news=news)
 
     def expire(self, rows: Iterable[LedgerRow], until_ms: int) -> None:
@@ -110,7 +115,8 @@ class Books:
                 at_ms, earlier = self._earlier.get(row.gateway, (0, {}))
                 if row.arrival_ms >= at_ms:
                     self._earlier[row.gateway] = (row.arrival_ms, row.status.earlier)
-                    self._stale |= {(row.gateway, epoch) for epoch in {*earlier, *row.status.earlier}}
+                    for epoch in {*earlier, *row.status.earlier}:
+                        self._spoil((row.gateway, epoch))
 
     def add(self, gateway: str, epoch: str, text: str) -> None:
         """Add a tally that was kept. Raises msgspec.DecodeError for what is none."""
@@ -153,12 +159,19 @@ class Books:
     def _tally(self, key: Key) -> Tally:
         if key not in self._tallies:
             self._tallies[key] = Tally()
-            self._stale.add(key)
+            if (first := self._first.setdefault(key[1], key[0])) != key[0]:
+                self._others.setdefault(key[1], {first}).add(key[0])
+            self._spoil(key)
         return self._tallies[key]
 
     def _note(self, key: Key) -> None:
         self._changed.add(key)
+        self._spoil(key)
+
+    def _spoil(self, key: Key) -> None:
+        """An account is to be made anew, and those of the same epoch under other ids."""
         self._stale.add(key)
+        self._stale |= {(gateway, key[1]) for gateway in self._others.get(key[1], ())}
 
     def _account(self, gateway: str, epoch: str) -> Account:
         key = (gateway, epoch)
@@ -168,17 +181,23 @@ class Books:
         declared = tally.declared.minus(stored).minus(quarantined)
         missing = tally.high - len(stored) - len(quarantined) - len(declared)
         live = self._live.get(gateway, (0, ""))[1] == epoch
+        elsewhere = 0
         if live:
             spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing)
         else:
-            spooled = min(missing, self._earlier.get(gateway, (0, {}))[1].get(epoch, 0))
+            others = self._others.get(epoch, set()) - {gateway}
+            elsewhere = _elsewhere(tally, [self._tallies[other, epoch] for other in others])
+            missing -= elsewhere
+            spooled = min(
+                missing, sum(self._earlier.get(each, (0, {}))[1].get(epoch, 0) for each in (gateway, *others))
+            )
         return Account(
             gateway,
             epoch,
             tally.high,
             len(stored) - refused - expired,
             len(quarantined) + refused,
-            len(declared),
+            len(declared) + elsewhere,
             expired,
             spooled,
             missing - spooled,
@@ -194,6 +213,15 @@ class Books:
         until, held = self._spooled.get(key, (0, 0))
         below = until - sum(min(end, until + 1) - start for start, end in told if start <= until)
         return missing - max(below - held, 0)
+
+
+def _elsewhere(tally: Tally, others: Iterable[Tally]) -> int:
+    """Return how much of what is missing under one id came to its end under others that the gateway was given."""
+    ended = Intervals()
+    for other in others:
+        for start, end in other.ended():
+            ended.add(start, min(end, tally.high + 1))
+    return len(ended.minus(tally.stored).minus(tally.quarantined).minus(tally.declared))
 
 
 def books(rows: Iterable[LedgerRow], statuses: Iterable[StatusRow], into: Books | None = None) -> Books:

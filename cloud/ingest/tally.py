@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.store.intervals import Intervals
+from wire.batch import RENAMED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cloud.store import LedgerRow
 
 DAY_MS = 86_400_000
@@ -23,6 +26,7 @@ class _AsText(msgspec.Struct, omit_defaults=True):
     quarantined: _Ranges = []
     declared: _Ranges = []
     expired: _Ranges = []
+    renamed: _Ranges = []
     refused: dict[int, int] = {}
     late: dict[int, _Ranges] = {}
 
@@ -33,13 +37,15 @@ class Tally:
     `expired` is a part of `stored`: what retention removed since, or what came later than it keeps. A row expires when
     its arrival is older than what is kept (`expire`); one that came more than a day after its readings lies in `late`
     and expires with the day of the newest of them (`expire_late`). So what is told as stored can be read, to a day.
+    `renamed` is a part of `declared`: what came under the id that the gateway had before.
     """
 
-    __slots__ = "_late", "_refused", "declared", "expired", "high", "quarantined", "stored"
+    __slots__ = "_late", "_refused", "declared", "expired", "high", "quarantined", "renamed", "stored"
 
     def __init__(self) -> None:
         self.high = 0
         self.stored, self.quarantined, self.declared, self.expired = Intervals(), Intervals(), Intervals(), Intervals()
+        self.renamed = Intervals()
         self._refused: dict[int, int] = {}  # by the first number of a batch
         self._late: dict[int, Intervals] = {}  # by day since 1970
 
@@ -58,11 +64,18 @@ class Tally:
                 self._note_late(row.end_ns // 1_000_000 // DAY_MS, start, end)
             if (row.refused or refused) and not self.expired.covers(start, end):
                 self._refused[row.first] = row.refused
+        if row.verdict == "declared" and row.words == RENAMED:
+            self.renamed.add(start, end)
         if known.covers(start, end):
             return refused != self._refused.get(row.first, 0)
         known.add(start, end)
         self.high = max(self.high, end - 1)
         return True
+
+    def ended(self) -> Iterator[tuple[int, int]]:
+        """Yield what came to an end under this id: stored, in quarantine, or lost."""
+        for part in (self.stored, self.quarantined, self.declared.minus(self.renamed)):
+            yield from part
 
     def _note_late(self, day: int, start: int, end: int) -> None:
         if not self.expired.covers(start, end):
@@ -96,6 +109,7 @@ class Tally:
             quarantined=list(self.quarantined),
             declared=list(self.declared),
             expired=list(self.expired),
+            renamed=list(self.renamed),
             refused=self._refused,
             late={day: list(late) for day, late in self._late.items()},
         )
@@ -105,7 +119,7 @@ class Tally:
         """Add a tally that was kept, perhaps by somebody who knew less. Raises msgspec.DecodeError for what is none."""
         kept = msgspec.json.decode(text, type=_AsText)
         self.high = max(self.high, kept.high)
-        for verdict in ("stored", "quarantined", "declared", "expired"):
+        for verdict in ("stored", "quarantined", "declared", "expired", "renamed"):
             own: Intervals = getattr(self, verdict)
             for start, end in getattr(kept, verdict):
                 own.add(start, end)

@@ -56,11 +56,13 @@ class Cut(Protocol):
 
 
 class Store(Protocol):
-    """What is needed of the spool. All but `get`, `newest` and the lists may raise SpoolFull."""
+    """What is needed of the spool. All but `get` and the lists may raise SpoolFull.
 
-    @property
-    def newest(self) -> int:
-        """The id that was given last."""
+    `found` is the highest id that there was when it was opened, `epoch` that of what is cut now.
+    """
+
+    found: int
+    epoch: str
 
     def get(self, number: int) -> Cut | None:
         """Return one batch, or None where it is gone."""
@@ -105,9 +107,7 @@ class Courier:
         self._ahead: list[int] = []  # ids that go before the backlog
         self._undated = False  # they were asked for while nothing of this boot had a date
         self._asks: dict[int, _Ask] = {}  # of what is not answered
-        self._let_go = (
-            spool.newest
-        )  # up to this id another life may have sent them first, or they were too many to keep
+        self._let_go = spool.found  # up to this id another life may have sent them first, or they were too many to keep
         self._later_ms = 0  # until when the cloud asks the backlog to rest
         self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
         self._heard_ms = 0  # when the cloud answered anything last, or the connection came
@@ -180,7 +180,8 @@ class Courier:
             flight, tries = self._flights[number], max(self._asks[number].tries, 1)
             flight.again_ms = min(flight.again_ms, now + FULL_MS * (2 ** min(tries - 1, 16) - 1))
             return
-        self._asks.pop(number, None)
+        if item.code != Verdict.LATER:  # what is put off is asked for again, and may be answered by a word to the first
+            self._asks.pop(number, None)
         self._forget(number)
 
     def send(self, now: int) -> None:
@@ -237,7 +238,7 @@ class Courier:
             return False
         self._forget(batch.id)
         self._window.sent(len(packet))
-        ask = self._asked(batch.id, now)
+        ask = self._asked(batch, now)
         ask.tries += 1
         patience = min(max(self._resend_ms, 2 * self._round_trip_ms) * 2 ** min(ask.tries - 1, 16), LONGEST_PATIENCE_MS)
         again = now + round(patience + random.uniform(0, patience))
@@ -245,15 +246,15 @@ class Courier:
         self._flights[batch.id] = _Flight(batch.identity, len(packet), now, again, self._settled)
         return True
 
-    def _asked(self, number: int, now: int) -> _Ask:
+    def _asked(self, batch: Cut, now: int) -> _Ask:
         """Return what is known of a batch that is asked for; the cloud may answer none for months."""
-        if number not in self._asks:
-            self._asks[number] = _Ask(now, number > self._let_go)
+        if batch.id not in self._asks:
+            self._asks[batch.id] = _Ask(now, batch.id > self._let_go and batch.identity[0] == self._spool.epoch)
             if len(self._asks) > MOST_ASKS:
                 oldest = next(one for one in self._asks if one not in self._flights)
                 self._let_go = max(self._let_go, oldest)
                 del self._asks[oldest]
-        return self._asks[number]
+        return self._asks[batch.id]
 
     def _forget(self, number: int) -> None:
         """Wait no longer for the answer to a sending, where one is in flight."""

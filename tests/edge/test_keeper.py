@@ -363,6 +363,20 @@ def test_an_answer_to_what_an_agent_before_this_one_sent_dates_nothing(world, tm
     assert again.status().clock["source"] == "ack", "what it cut itself nobody sent before"
 
 
+def test_an_answer_to_what_was_put_off_and_sent_again_may_be_one_to_its_first_sending(world):
+    world.connect()
+    world.read()
+    world.go(3)
+    world.answer(world.cloud.take(), Verdict.UNDATED)
+    world.go(0.5)
+    (batch,) = world.cloud.take()
+    world.answer([batch], Verdict.LATER, 1)
+    world.go(10)
+    assert {one.first for one in world.cloud.take()} == {batch.first}, "it was sent again"
+    again = AckItem(bytes.fromhex(batch.epoch), batch.first, batch.n, Verdict.LATER, "", 1)
+    assert world.keeper._out.trip_ms([again], world.clock.now) >= 10_000
+
+
 def test_of_sendings_that_nobody_answers_for_months_not_every_one_is_remembered(world, monkeypatch):
     """A late answer to one that is forgotten dates nothing."""
     monkeypatch.setattr(courier, "MOST_ASKS", 10)

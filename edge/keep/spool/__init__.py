@@ -83,8 +83,7 @@ class Spool:
     def _open(self, path: Path, quota_bytes: int, own: str, other: Path | None, gateway: str) -> None:
         self.notes += repair.mend(path, own)
         self._file = File(path, quota_bytes, own)
-        self._db, self.dates = self._file.db, Dates(self._file)
-        self._quota = Quota(self._file, quota_bytes, self.notes)
+        self._db, self.dates, self._quota = self._file.db, Dates(self._file), Quota(self._file, quota_bytes, self.notes)
         self.epoch: str = self._file.meta("epoch")
         self.other = Other(self._file, other, self._boot, self._quota.approach)
         self._anew = self.other.there or repair.renamed(self._file.meta("gateway"), gateway)
@@ -104,10 +103,11 @@ class Spool:
                 self._quota.counts(damaged)
             self._quota.approach()
         except SpoolFull as error:
-            if self._anew:  # the cloud takes an epoch that comes back for a second gateway's
+            if self._anew:  # an epoch that comes back is a second gateway's to the cloud
                 raise
             self._file.relieve()
             self.notes.append(note("untidy", why=error))
+        self.found = int(self._file.one("SELECT seq FROM sqlite_sequence WHERE name = 'batch'") or 0)
 
     def begin(self, *, anew: bool = False) -> None:
         """Begin an epoch, unless this boot has one and needs none `anew`; what was left uncut is cut under the old.
@@ -206,11 +206,6 @@ class Spool:
         if kept is None:
             repair.lose(self._file, number)
         return kept
-
-    @property
-    def newest(self) -> int:
-        """The id that was given last, to a batch or gap record that waits or is gone."""
-        return int(self._file.one("SELECT seq FROM sqlite_sequence WHERE name = 'batch'") or 0)
 
     def waiting(self, limit: int) -> list[int]:
         """Return the ids of up to `limit` dated batches and gap records, oldest first.

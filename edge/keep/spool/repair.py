@@ -9,6 +9,7 @@ from disk.flush import flush
 from edge.keep.spool import rows, schema
 from edge.keep.spool.file import connect
 from edge.words import note, why
+from wire.batch import RENAMED
 from wire.codec import GAP
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def disown(file: File, held: Mapping[str, Iterable[tuple[int, int]]]) -> None:
     """
     for epoch, waiting in held.items():
         for first, n in list(holes(waiting, 1, 0)):  # and not while they are read
-            file.insert(rows.gap(epoch, first, n, "renamed"))
+            file.insert(rows.gap(epoch, first, n, RENAMED))
 
 
 def lose(file: File, number: int) -> None:
