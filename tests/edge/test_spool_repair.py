@@ -259,6 +259,30 @@ def test_two_damaged_pages_cost_only_what_lies_in_them(tmp_path):
     assert 0 < len(declared) <= 2 * 30 * 12, "a page holds a few batches"
 
 
+def test_a_damaged_row_that_another_index_does_not_know_wedges_no_start(tmp_path):
+    """A bit in the header of a dated row makes it undated; the index of those has no entry to delete with it."""
+    spool = open_spool(tmp_path)
+    spool.dates.anchor(BOOT, ANCHOR)
+    for i in range(3):
+        spool.append(some(10, 10 * i), BOOT)
+        spool.cut()
+    spool.close()
+    schema_of = "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema WHERE name = 'undated'"
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as db, db:
+        undated = db.execute(schema_of).fetchone()
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("DELETE FROM sqlite_schema WHERE name = 'undated'")
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as db, db:
+        db.execute("UPDATE batch SET offset_ms = NULL WHERE id = 2")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", undated)
+    spool = open_spool(tmp_path)
+    values, declared = everything(spool)
+    assert values == {(spool.epoch, i + 1): i for i in range(30) if not 10 <= i < 20}
+    assert declared == {(spool.epoch, i + 1) for i in range(10, 20)}
+    assert spool._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
 def test_a_damaged_file_set_aside_counts_and_goes_before_any_reading(tmp_path):
     spool = Spool(tmp_path / "spool.db", MIB, "one machine")
     with spool._file.transaction():

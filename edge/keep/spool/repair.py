@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edge.keep.spool.file import File
     from settings.words import Sentence
+    from wire.batch import Identity
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 SET_ASIDE_AFTER = 20  # vain sendings while others were answered
@@ -195,16 +196,29 @@ def lose(file: File, number: int) -> None:
     They stand in the row and in the index. Where the two agree they are right; else every number of the epoch is
     declared that no row accounts for any more.
     """
+    _lose(file, number, _agreed(file, number))
+
+
+def _agreed(file: File, number: int) -> Identity | None:
+    """Return the identity of a row where its index has the same."""
     epoch, first, n = file.db.execute("SELECT epoch, first, n FROM batch WHERE id = ?", (number,)).fetchone()
     sql = "SELECT id FROM batch INDEXED BY sqlite_autoindex_batch_1 WHERE epoch = ? AND first = ? AND n = ?"
-    sure = file.one(sql, epoch, first, n) == number
+    return (epoch, first, n) if file.one(sql, epoch, first, n) == number else None
+
+
+def _lose(file: File, number: int, identity: Identity | None) -> None:
     with file.transaction():
-        if not sure:
-            file.db.execute("REINDEX batch")  # else SQLite refuses to delete a row that its index does not know
-        file.forget(number)
-        if sure:
-            file.declare(epoch, first, n, "damage")
+        try:
+            file.forget(number)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            file.db.execute("REINDEX batch")  # SQLite refuses to delete a row that one of its indexes does not know
+            file.forget(number)
+        if identity is not None:
+            file.declare(*identity, "damage")
             return
+        file.db.execute("REINDEX batch")
         own = file.meta("epoch")
         declare_holes(file, own, file.meta("floor"), file.meta("uncut"))
         for other in [epoch for epoch in file.held if epoch != own]:
@@ -220,8 +234,10 @@ def fit_indexes(file: File) -> None:
     if file.one("PRAGMA integrity_check(1)") == "ok":
         return
     found = file.db.execute(f"SELECT id, {rows.COLUMNS} FROM batch NOT INDEXED")
-    for number in [row[0] for row in found if rows.kept(row[0], row[1:]) is None]:
-        lose(file, number)
+    lost = [row[0] for row in found if rows.kept(row[0], row[1:]) is None]
+    told = [(number, _agreed(file, number)) for number in lost]  # of all, before an index is written anew
+    for number, identity in told:
+        _lose(file, number, identity)
     with file.transaction():
         file.db.execute("REINDEX")
 
