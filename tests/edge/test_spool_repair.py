@@ -283,6 +283,48 @@ def test_a_damaged_row_that_another_index_does_not_know_wedges_no_start(tmp_path
     assert spool._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_a_bit_that_gives_two_rows_one_identity_wedges_no_start(tmp_path):
+    """No index can be written anew while both are there."""
+    spool = open_spool(tmp_path)
+    for i in range(6):
+        spool.append(some(10, 10 * i), BOOT)
+        spool.cut()
+    old = spool.epoch
+    spool.close()
+    file, leaf = tmp_path / "spool.db", 0x0D
+    raw = bytearray(file.read_bytes())
+    pages = [at for at in range(0, len(raw), schema.PAGE_BYTES) if raw[at] == leaf]
+    (place,) = [
+        found for at in pages if (found := raw.find(old.encode() + bytes((31, 10)), at, at + schema.PAGE_BYTES)) >= 0
+    ]
+    raw[place + len(old)] ^= 31 ^ 41
+    file.write_bytes(raw)
+    spool = open_spool(tmp_path)
+    values, declared = everything(spool)
+    assert values == {(old, i + 1): i for i in range(60) if not 30 <= i < 40}
+    assert declared == {(old, i + 1) for i in range(30, 40)}
+
+
+def test_damage_that_shows_only_when_a_file_is_worked_with_sets_it_aside(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path)
+    spool.append(some(10), BOOT)
+    spool.cut()
+    old = spool.epoch
+    spool.close()
+    fits = repair.fit_indexes
+
+    def shows(file):
+        monkeypatch.setattr(repair, "fit_indexes", fits)
+        file.db.execute("INSERT INTO batch SELECT * FROM batch")
+
+    monkeypatch.setattr(repair, "fit_indexes", shows)
+    spool = open_spool(tmp_path)
+    assert "UNIQUE constraint failed" in spool.notes[0].told("en")
+    assert (tmp_path / "spool.damaged-1").exists()
+    values, declared = everything(spool)
+    assert (values, declared) == ({(old, i + 1): i for i in range(10)}, set())
+
+
 def test_a_damaged_file_set_aside_counts_and_goes_before_any_reading(tmp_path):
     spool = Spool(tmp_path / "spool.db", MIB, "one machine")
     with spool._file.transaction():

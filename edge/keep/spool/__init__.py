@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from edge.clock import SystemClock
@@ -67,13 +68,13 @@ class Spool:
         other: Path | None = None,
         gateway: str = "",
     ) -> None:
-        own = machine() if own is None else own
+        opened = partial(self._open, path, quota_bytes, machine() if own is None else own, other, gateway)
         self._boot = SystemClock().boot if boot is None else boot
         self.notes: list[Sentence] = []  # what happened to the file, for the log and the status
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = lock(path)
         try:
-            self._open(path, quota_bytes, own, other, gateway)
+            repair.surely(opened, path, lambda: getattr(self, "_file", None), self.notes)
         except BaseException:
             if hasattr(self, "_file"):
                 self._file.db.close()
@@ -221,9 +222,7 @@ class Spool:
         Dated or not: the cloud knows how old this boot is, and alerts judge what is undated by that.
         """
         newest, urgent = list[int](), list[int]()
-        sql = (
-            "SELECT id, boot, urgent, last_ms FROM batch WHERE epoch = ? AND kind = 1 AND aside = 0 ORDER BY first DESC"
-        )
+        sql = "SELECT id, boot, urgent, last_ms FROM batch WHERE (epoch, kind, aside) = (?, 1, 0) ORDER BY first DESC"
         for number, its_boot, is_urgent, last_ms in self._db.execute(sql, (self.epoch,)):
             if its_boot != boot or (newest and last_ms < since_ms) or len(urgent) == limit:
                 break
@@ -258,10 +257,7 @@ class Spool:
         return n, None if oldest is None else self.get(oldest)
 
     def earlier(self) -> dict[str, int]:
-        """Return how many numbers of each earlier epoch the cloud has not answered yet, of 32 epochs at most.
-
-        What lies in the other spool waits too.
-        """
+        """Return how many numbers of each earlier epoch, of 32 at most, wait for an answer, the other spool's too."""
         held = self.other.beside(self._file.held)
         return named({epoch: n for epoch, n in held.items() if epoch != self.epoch})
 

@@ -38,6 +38,23 @@ def mend(path: Path, own: str) -> list[Sentence]:
     return notes
 
 
+def surely(opened: Callable[[], None], path: Path, file: Callable[[], File | None], notes: list[Sentence]) -> None:
+    """Open a file; where its damage shows only when it is worked with, set it aside, say so, and open another.
+
+    Two rows of one identity are damage too: we write none. Raises what is no damage.
+    """
+    try:
+        opened()
+    except sqlite3.DatabaseError as error:
+        half = file()
+        if half is None or not (is_damage(error) or isinstance(error, sqlite3.IntegrityError)):
+            raise
+        half.db.close()
+        words = why("page", words=error)
+        notes.append(note("unusable", file=path.name, why=words, aside=set_aside(path).name))
+        opened()
+
+
 def damaged(path: Path) -> list[Path]:
     """Return the files that were set aside, oldest first."""
     return sorted(path.parent.glob(f"{path.stem}.damaged-*[0-9]"), key=lambda one: int(one.name.rpartition("-")[2]))
