@@ -104,7 +104,7 @@ def test_a_blank_tag_gets_the_nearest_tree_and_a_photo(browser: Browser, site: R
         (photo,) = [one for one in site.shelf.rows("photo") if isinstance(one, Photo)]
         with Image.open(site.folder / "photos" / f"{photo.code}-1440.jpg") as kept:
             assert max(kept.size) == 1440
-        assert page.evaluate(WAITING) == 0
+        until(lambda: page.evaluate(WAITING) == 0, 30, "the answer is read")
         pictured(page, tmp_path, "field-sent-phone")
         readable(page)
         assert [words for words in seen.complaints if "[DOM]" not in words] == []
@@ -196,7 +196,7 @@ def test_what_will_never_be_taken_is_said_and_what_follows_is_sent_all_the_same(
         page.wait_for_selector("#waiting li .why")
         bind(page, code(8), TREE)
         until(lambda: tag(site, 8).tree == TREE, 30, "the next one is written")
-        assert page.evaluate(WAITING) == 1
+        until(lambda: page.evaluate(WAITING) == 1, 30, "the answer to it is read")
         page.get_by_role("button", name="Gửi lại").click()
         until(lambda: tag(site, 7).tree == TREE, 30, "and the first, once it is taken")
         page.route("**/gan/gui", lambda route: route.fulfill(status=403, body="not yours"), times=1)
