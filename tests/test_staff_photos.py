@@ -147,8 +147,8 @@ def test_photo_is_sent_kept_and_shown_to_staff_and_not_to_the_world(world: Staff
         (photo(), {"tree": "7K3MQ2"}, 422, "ký tự kiểm tra"),
         (photo(), {"alt_vi": ""}, 422, "để trống"),
         (photo(), {"consents": "c99"}, 422, "không có trong bảng consent"),
-        (b"\xff\xd8" + b"\x00" * PHOTO.size, {}, 413, "8.0 MB"),
-        (b"\xff\xd8" + b"\x00" * LARGEST_PHOTO, {}, 413, "8.0 MB"),
+        (b"\xff\xd8" + b"\x00" * PHOTO.size, {}, 413, "8,0 MB"),
+        (b"\xff\xd8" + b"\x00" * LARGEST_PHOTO, {}, 413, "8,0 MB"),
     ],
 )
 def test_what_cannot_be_kept_leaves_nothing_behind(

@@ -84,8 +84,8 @@ def test_what_is_no_whole_mp3_is_no_voice(body: bytes) -> None:
         (SOUND, {"tree": "7K3MQ2"}, 422, "ký tự kiểm tra"),
         (SOUND, {"lang": "xx"}, 422, "không có trong"),
         (SOUND, {"consents": "c99"}, 422, "không có trong bảng consent"),
-        (SOUND + b"\0" * VOICE.size, {}, 413, "2.0 MB"),
-        (SOUND + b"\0" * LARGEST_VOICE, {}, 413, "2.0 MB"),
+        (SOUND + b"\0" * VOICE.size, {}, 413, "2,0 MB"),
+        (SOUND + b"\0" * LARGEST_VOICE, {}, 413, "2,0 MB"),
     ],
 )
 def test_what_cannot_be_kept_leaves_nothing_behind(
