@@ -52,9 +52,7 @@ class Books:
         self._turn = threading.Lock()
         self._tallies: dict[Key, Tally] = {}
         self._first: dict[str, str] = {}  # the gateway under which an epoch was heard of first
-        self._others: dict[
-            str, set[str]
-        ] = {}  # all of them, of an epoch that more than one speaks of: its id was changed
+        self._shared: dict[str, set[str]] = {}  # all of them, where they are more than one: its id was changed
         self._changed: set[Key] = set()  # since the summary was kept
         self._accounts: dict[Key, Account] = {}
         self._stale: set[Key] = set()  # whose account has changed since it was made
@@ -160,7 +158,7 @@ class Books:
         if key not in self._tallies:
             self._tallies[key] = Tally()
             if (first := self._first.setdefault(key[1], key[0])) != key[0]:
-                self._others.setdefault(key[1], {first}).add(key[0])
+                self._shared.setdefault(key[1], {first}).add(key[0])
             self._spoil(key)
         return self._tallies[key]
 
@@ -171,7 +169,7 @@ class Books:
     def _spoil(self, key: Key) -> None:
         """An account is to be made anew, and those of the same epoch under other ids."""
         self._stale.add(key)
-        self._stale |= {(gateway, key[1]) for gateway in self._others.get(key[1], ())}
+        self._stale |= {(gateway, key[1]) for gateway in self._shared.get(key[1], ())}
 
     def _account(self, gateway: str, epoch: str) -> Account:
         key = (gateway, epoch)
@@ -185,12 +183,11 @@ class Books:
         if live:
             spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing)
         else:
-            others = self._others.get(epoch, set()) - {gateway}
+            others = self._shared.get(epoch, set()) - {gateway}
             elsewhere = _elsewhere(tally, [self._tallies[other, epoch] for other in others])
             missing -= elsewhere
-            spooled = min(
-                missing, sum(self._earlier.get(each, (0, {}))[1].get(epoch, 0) for each in (gateway, *others))
-            )
+            waiting = sum(self._earlier.get(each, (0, {}))[1].get(epoch, 0) for each in (gateway, *others))
+            spooled = min(missing, waiting)
         return Account(
             gateway,
             epoch,

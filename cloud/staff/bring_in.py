@@ -125,6 +125,5 @@ def _name(upload: Upload, table: str) -> str:
         return f"{stem if re.fullmatch('[a-z_]+', stem) else 'x'}.csv"
     if ending not in LIMITS:
         return path.name[:40]
-    return (
-        f"{_ODD.sub('_', path.stem).strip('._')[:40] or 'x'}{ending}"  # what is wrong is told under the file's own name
-    )
+    stem = _ODD.sub("_", path.stem).strip("._")[:40]  # what is wrong is told under the file's own name
+    return f"{stem or 'x'}{ending}"

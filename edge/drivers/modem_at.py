@@ -42,9 +42,8 @@ _BEST = (1, 5, 9, 10, 6, 7, 8, 3, 2, 0, 4)  # of two registrations the one that 
 _UNREGISTERED = frozenset({0, 2, 3, 4, 8})
 # <stat> alone, or as many fields as its form has: of one that another message cut in two, half a cell would be told
 _MESSAGE = re.compile(rb'\+C(?:5G|E|G)?REG: *\d+ *(?:(?:, *"[^"\r\n]*" *){2}|(?:,[^,\r\n]*){3,})?\r\n[\s\S]*')
-_NOTHING_ENDS = re.compile(
-    rb"(?!)"
-)  # only silence shows that no piece of the message follows: `…,1`, RING, `2` is AcT 12
+# … and only silence shows that no piece of it follows: `…,1`, RING, `2` is AcT 12
+_NOTHING_ENDS = re.compile(rb"(?!)")
 _NOT_UNDERSTOOD = frozenset({Reason.GARBLED, Reason.AMBIGUOUS})
 
 

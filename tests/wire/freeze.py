@@ -59,6 +59,8 @@ def _vectors() -> dict[str, dict[str, object]]:
                 "gap": msgspec.to_builtins(codec.decode_message("sg-01", gap, cases.NOW))},
         "ack": {"packet": codec.encode_ack(cases.NOW, items).hex(),
                 "ack": json.loads(msgspec.json.encode(Ack(1, cases.NOW, items)))},
+        "asked": {"packet": codec.encode_ack(cases.NOW, items[:1], 60_020).hex(),
+                  "ack": json.loads(msgspec.json.encode(Ack(1, cases.NOW, items[:1], 60_020)))},
     }  # fmt: skip
 
 

@@ -62,9 +62,8 @@ class RULE:
         self._under = config.under is not None
         self._at, self._clear = _limits(config)
         words = ("under", "clear_above") if self._under else ("over", "clear_below")
-        for word, limit in zip(
-            words, (self._at, self._clear), strict=True
-        ):  # beyond either no incident begins, or ends
+        for word, limit in zip(words, (self._at, self._clear), strict=True):
+            # beyond the first no incident begins, beyond the second none ends
             if not self._row.plausible(limit):
                 range_ = {"low": f"{self._row.low:g}", "high": f"{self._row.high:g}", "unit": self._row.unit}
                 raise Unfit(word, "limit_outside", value=f"{limit:g}", quantity=config.quantity, **range_)

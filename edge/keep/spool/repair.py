@@ -34,8 +34,13 @@ def mend(path: Path, own: str) -> list[Sentence]:
     notes = _bring_back(path)
     broken = damage(path, own) if path.exists() else None
     if broken:
-        notes.append(note("unusable", file=path.name, why=broken, aside=set_aside(path).name))
+        notes.append(_unusable(path, broken))
     return notes
+
+
+def _unusable(path: Path, broken: Sentence) -> Sentence:
+    """Set a file aside; return words for a person."""
+    return note("unusable", file=path.name, why=broken, aside=set_aside(path).name)
 
 
 def surely(opened: Callable[[], None], path: Path, file: Callable[[], File | None], notes: list[Sentence]) -> None:
@@ -50,8 +55,7 @@ def surely(opened: Callable[[], None], path: Path, file: Callable[[], File | Non
         if half is None or not (is_damage(error) or isinstance(error, sqlite3.IntegrityError)):
             raise
         half.db.close()
-        words = why("page", words=error)
-        notes.append(note("unusable", file=path.name, why=words, aside=set_aside(path).name))
+        notes.append(_unusable(path, why("page", words=error)))
         opened()
 
 
