@@ -11,10 +11,16 @@ from collections.abc import Callable
 from itertools import cycle
 
 TIMEOUT_S = 0.3
+SHARE = 1 / 4  # of the answers: of more, a poll of two questions seldom gets through, and the device is left to rest
 RANDOM = random.Random(6)
 Pieces = list[tuple[float, bytes]]  # seconds of waiting before each, and the bytes
 Fault = Callable[[bytes, bytes, bytes], Pieces]
 Noise = Callable[[bytes, bytes], bytes]  # made from request and answer
+
+
+def befalls() -> bool:
+    """Draw whether an answer is of those that a fault befalls."""
+    return RANDOM.random() < SHARE
 
 
 def well(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
@@ -33,11 +39,11 @@ def glitch(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
 
 
 def flipped(bits: int) -> Fault:
-    """Flip so many bits of every second answer."""
+    """Flip so many bits of a share of the answers."""
 
     def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
         number = int.from_bytes(frame)
-        for bit in RANDOM.sample(range(8 * len(frame)), bits * RANDOM.randint(0, 1)):
+        for bit in RANDOM.sample(range(8 * len(frame)), bits if befalls() else 0):
             number ^= 1 << bit
         return [(0, number.to_bytes(len(frame)))]
 
@@ -45,8 +51,8 @@ def flipped(bits: int) -> Fault:
 
 
 def truncated(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Break every third answer off: of more, a poll of two questions seldom gets through."""
-    return [(0, frame[: RANDOM.randrange(len(frame))] if RANDOM.random() < 1 / 3 else frame)]
+    """Break a share of the answers off."""
+    return [(0, frame[: RANDOM.randrange(len(frame))] if befalls() else frame)]
 
 
 def split(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
@@ -65,15 +71,15 @@ def again(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
 
 
 def wrong_slave(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-    """Let somebody else answer every second time, with a right checksum."""
-    return [(0, _of(2, frame) if RANDOM.randint(0, 1) else frame)]
+    """Let somebody else answer a share of the questions, with a right checksum."""
+    return [(0, _of(2, frame) if befalls() else frame)]
 
 
-def late(time_outs: float, share: float = 0.5) -> Fault:
-    """Bring this share of the answers late by so many time-outs."""
+def late(time_outs: float) -> Fault:
+    """Bring a share of the answers late by so many time-outs."""
 
     def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-        return [(time_outs * TIMEOUT_S * (RANDOM.random() < share), frame)]
+        return [(time_outs * TIMEOUT_S * befalls(), frame)]
 
     return fault
 
@@ -94,11 +100,11 @@ def before(fault: Fault, noise: Noise) -> Fault:
 
 
 def delayed(fault: Fault, time_outs: float) -> Fault:
-    """Bring what another fault brings, every third time late by so many time-outs."""
+    """Bring what another fault brings, a share of it late by so many time-outs."""
 
     def both(request: bytes, frame: bytes, last: bytes) -> Pieces:
         ((pause_s, first), *rest) = fault(request, frame, last)
-        return [(pause_s + time_outs * TIMEOUT_S * (RANDOM.random() < 1 / 3), first), *rest]
+        return [(pause_s + time_outs * TIMEOUT_S * befalls(), first), *rest]
 
     return both
 

@@ -96,7 +96,7 @@ HARMFUL = {
     "late-one-and-half": fault.late(1.5),
     "late-three": fault.late(3),
 }
-LATE = fault.late(1.5, 1 / 3)  # else a poll of two questions seldom gets through, and the device is left to rest
+LATE = fault.late(1.5)
 TOGETHER = {
     "glitch-late": fault.after(fault.rubbish, LATE),
     "long-noise-late": fault.after(fault.of_its_length, LATE),
@@ -195,8 +195,11 @@ def test_no_fault_of_a_wire_makes_a_wrong_value_or_harms_a_neighbour(
     for name in HARMLESS:
         assert table[name].error == 0, f"{name} costs no reading"
     assert table["healthy"].ok >= ran_s / EVERY_S - 3, "the healthy bus loses no sample"
-    assert all(table[name].ok and table[name].error for name in HARMFUL), "each fault was met, and got over"
-    assert all(table[name].ok for name in (*TOGETHER, *MANY)), "and so were those that came together"
+    for name in HARMFUL:
+        assert table[name].ok, f"{name} was got over"
+        assert table[name].error, f"{name} was met"
+    for name in (*TOGETHER, *MANY):
+        assert table[name].ok, f"{name} was got over"
     assert all(table[name].believed for name in SIRENS if name != DEAD), "a siren is set whatever befalls its line"
     assert table[DEAD].refused
     assert all(table[name].error and not table[name].ok for name in DEADLY)
