@@ -186,6 +186,29 @@ def test_second_of_two_editors_is_told_what_changed_and_may_save_knowingly(world
     assert saved(one, "tree", first | {"girth_cm": "160"}).status_code == 409
 
 
+def test_form_from_before_a_backup_came_back_overwrites_nobody(world: StaffWorld) -> None:
+    one, other, file = world.visitor("editor"), world.visitor("moderator"), world.folder / "registry.db"
+    tree = next(row for row in world.shelf.rows("tree") if key_of(row) == (TREE,))
+    backup = file.read_bytes()
+    new = {"code": "d1", "model": "SN-3002", "serial_no": "1"}
+    assert saved(one, "device", new | {"seen": "0"}).status_code == 303
+    assert saved(one, "tree", opened(one, tree, "tree") | {"girth_cm": "120"}).status_code == 303
+    kept = opened(one, next(row for row in world.shelf.rows("tree") if key_of(row) == (TREE,)), "tree")
+    gone = opened(one, world.shelf.rows("device")[0], "device")
+    world.shelf.close()
+    for left in world.folder.glob("registry.db*"):
+        left.unlink()
+    file.write_bytes(backup)
+    assert saved(other, "tree", opened(other, tree, "tree") | {"girth_cm": "140"}).status_code == 303
+    answer = saved(one, "tree", kept | {"girth_cm": "160"})
+    assert (answer.status_code, "bản cũ hơn" in plain(answer.text)) == (409, True)
+    assert "Trong sổ bây giờ: 140" in plain(answer.text)
+    answer = saved(one, "device", gone)
+    assert (answer.status_code, "bản cũ hơn" in plain(answer.text)) == (409, True)
+    assert [getattr(row, "girth_cm", 0) for row in world.shelf.rows("tree") if key_of(row) == (TREE,)] == [140]
+    assert world.shelf.rows("device") == []
+
+
 def test_new_row_overwrites_nobody(world: StaffWorld) -> None:
     browser = world.visitor("editor")
     fields = {"code": "d1", "model": "SN-3002", "serial_no": "1", "seen": "0"}

@@ -66,7 +66,7 @@ class Draft:
     def _put_of(self, kind: str, records: list[Record], seen: int | None) -> int:
         if seen is not None:
             for record in records:
-                self._nobody_since(kind, key_of(record), seen)
+                self._as_seen(kind, key_of(record), seen)
         of_kind = table(kind)
         given = {key_of(record): record for record in records}  # of one record twice, the last counts
         before, rows = self._before(kind, given), []
@@ -84,7 +84,7 @@ class Draft:
     def remove(self, kind: str, key: tuple[Any, ...], seen: int | None = None) -> bool:
         """Take a record away; return whether it was there. Raises Bad as `put`."""
         if seen is not None:
-            self._nobody_since(kind, key, seen)
+            self._as_seen(kind, key, seen)
         before = one(self._db, kind, key)
         if before is None:
             return False
@@ -120,6 +120,11 @@ class Draft:
         """Raise Bad where somebody but one person has changed a record after a change that its editor knew of."""
         self._nobody_since(kind, key, seen, but_for)
 
+    def known(self, seen: int) -> None:
+        """Raise Bad where that change is not there: the registry came back from a backup since it was seen."""
+        if seen > int(self._db.execute("SELECT coalesce(max(id), 0) FROM change").fetchone()[0]):
+            raise Bad("brought_back")
+
     def done(self, begins: str) -> bool:
         """Tell whether there is an act already whose words begin so: what is sent twice is written once."""
         query = "SELECT 1 FROM act WHERE what >= ? AND what < ? LIMIT 1"
@@ -146,6 +151,13 @@ class Draft:
     def _note(self, kind: str, key: tuple[Any, ...], before: Record | None, after: Record | None) -> None:
         was = None if before is None else text_of(before)
         self.changes.append((kind, text_of(key), was, None if after is None else text_of(after)))
+
+    def _as_seen(self, kind: str, key: tuple[Any, ...], seen: int) -> None:
+        """Raise Bad unless the last change of a record is the one that its editor saw."""
+        self._nobody_since(kind, key, seen)
+        query = "SELECT coalesce(max(id), 0) FROM change WHERE kind = ? AND key = ?"
+        if seen > int(self._db.execute(query, (kind, text_of(key))).fetchone()[0]):
+            raise Bad("brought_back")
 
     def _nobody_since(self, kind: str, key: tuple[Any, ...], seen: int, but_for: str = "") -> None:
         query = (

@@ -82,11 +82,10 @@ def _reviewed(visit: Visit, struct: type[Photo | Voice]) -> Response:
     if shows and isinstance(held.record, Voice) and _sent(visit, held.record):
         return _page(visit, why=visit.s.say("voice.own"), status=403)
     new = replace(held.record, published=shows, remark="" if shows else remark[:LONGEST_REMARK])
-    seen = visit.given("seen")
     try:
         new = visit.staff.shelf.consented(new)
         with visit.staff.shelf.act(visit.who, f"{kind} {code}") as draft:
-            draft.put([new], int(seen) if seen.isdecimal() and len(seen) < 16 else 0)
+            draft.put([new], visit.seen)
     except Rejected as rejected:
         return _page(visit, why=visit.s.why(rejected.faults[0][1]), status=422)
     except Bad as bad:

@@ -97,10 +97,9 @@ def review(visit: Visit) -> Response:
 
 
 def _written(visit: Visit, story: Story, text: str) -> Response:
-    seen = visit.given("seen")
     try:
         with visit.staff.shelf.act(visit.who, f"story {story.tree} {story.lang}") as draft:
-            draft.put([story], int(seen) if seen.isdecimal() and len(seen) < 16 else 0)
+            draft.put([story], visit.seen)
     except Rejected as rejected:
         return _page(visit, text=text, why=visit.s.why(rejected.faults[0][1]), status=422)
     except Bad as changed:

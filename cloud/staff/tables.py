@@ -98,7 +98,7 @@ def save(kind: str) -> Callable[[Visit], Response]:
     """Return what writes a row: all of it, or nothing and why."""
 
     def answer(visit: Visit) -> Response:
-        texts, seen = typed(visit, kind), _whole(visit.given("seen"))
+        texts, seen = typed(visit, kind), visit.seen
         record, bads = judged(kind, texts)
         if record is None:
             return _form(visit, kind, texts, seen=seen, key=None, bads=bads, status=422)
@@ -130,7 +130,7 @@ def remove(kind: str) -> Callable[[Visit], Response]:
             return visit.told("missing", status=404)
         try:
             with visit.staff.shelf.act(visit.who, f"{kind} {spoken(key)}") as draft:
-                gone = draft.remove(kind, key, _whole(visit.given("seen")))
+                gone = draft.remove(kind, key, visit.seen)
                 if gone and kind in pictures.KINDS:
                     pictures.erase(visit.staff.photos, key[0])
         except Rejected as rejected:
@@ -177,7 +177,7 @@ def _conflict(visit: Visit, kind: str, key: tuple[Any, ...], texts: dict[str, st
     """
     with visit.staff.shelf.book() as book:
         held = book.held(kind, key)
-        seen = book.history(kind, key, 1)[0][1].id
+        seen = next((change.id for _, change in book.history(kind, key, 1)), 0)  # none where it came back from a backup
     if held and not saw:
         why = visit.s.say("table.exists", key=spoken(key))
         return _form(visit, kind, texts, seen=0, key=None, why=why, status=409)

@@ -126,6 +126,12 @@ class Visit:
         """Return a field of the form, "" where there is none."""
         return self.form.get(name, [""])[0]
 
+    @property
+    def seen(self) -> int:
+        """Return the change that the form was made from, 0 for one of a row that was not there."""
+        text = self.given("seen")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+
     def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """Return a page."""
         html = templates().get_template(template).render(v=self, s=self.s, **context)
