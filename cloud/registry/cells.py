@@ -373,7 +373,8 @@ def in_vietnam(lat: float, lon: float) -> None:
     """Raise Bad for a position outside Vietnam, with swapped columns and metres told apart."""
     if LAT[0] <= lat <= LAT[1] and LON[0] <= lon <= LON[1]:
         return
-    facts: dict[str, Any] = {"column": "lat", "value": f"{lat:g}", "lat": f"{lat:g}", "lon": f"{lon:g}"}
+    typed = {"lat": LATITUDE.write(lat), "lon": LONGITUDE.write(lon)}
+    facts: dict[str, Any] = {"column": "lat", "value": typed["lat"]} | typed
     if LAT[0] <= lon <= LAT[1] and LON[0] <= lat <= LON[1]:
         raise Bad("swapped", **facts)
     if abs(lat) > 1000 or abs(lon) > 1000:
