@@ -93,8 +93,9 @@ def header(kind: str, names: Sequence[str], **place: Any) -> None:
     known = columns(KINDS[kind])
     unknown = [name for name in names if name not in {column.name for column in known}]
     missing = [column.name for column in known if column.needed and column.name not in names and column.name != "text"]
-    if unknown or missing or len(set(names)) != len(names):
-        fault, which = ("unknown", unknown) if unknown else ("missing", missing) if missing else ("twice", [])
+    twice = list(dict.fromkeys(name for at, name in enumerate(names) if name in names[:at]))
+    if unknown or missing or twice:
+        fault, which = ("unknown", unknown) if unknown else ("missing", missing) if missing else ("twice", twice)
         said = [repr(name[:_LETTERS] + "…" * (len(name) > _LETTERS)) for name in which[:_NAMES]]
         facts = {
             "which": ", ".join(said) + " …" * (len(which) > _NAMES),
