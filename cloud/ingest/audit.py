@@ -55,7 +55,7 @@ class Books:
         self._shared: dict[str, set[str]] = {}  # all of them, where they are more than one: its id was changed
         self._changed: set[Key] = set()  # since the summary was kept
         self._accounts: dict[Key, Account] = {}
-        self._stale: set[Key] = set()  # whose account has changed since it was made
+        self._stale: set[Key] = set()  # whose account has changed since it was made, with all that share its epoch
         self._sum: Counter[str] = Counter()
         self._spooled: dict[Key, tuple[int, int]] = {}  # high-water and spooled, as the last status says
         self._live: dict[str, tuple[int, str]] = {}
@@ -72,7 +72,7 @@ class Books:
             news = self._tally(key).row(row)
             self._changed.add(key)
             if news:
-                self._spoil(key)
+                self._stale.add(key)
         self.clones.row(row, news=news)
 
     def expire(self, rows: Iterable[LedgerRow], until_ms: int) -> None:
@@ -113,8 +113,7 @@ class Books:
                 at_ms, earlier = self._earlier.get(row.gateway, (0, {}))
                 if row.arrival_ms >= at_ms:
                     self._earlier[row.gateway] = (row.arrival_ms, row.status.earlier)
-                    for epoch in {*earlier, *row.status.earlier}:
-                        self._spoil((row.gateway, epoch))
+                    self._stale |= {(row.gateway, epoch) for epoch in (*earlier, *row.status.earlier)}
 
     def add(self, gateway: str, epoch: str, text: str) -> None:
         """Add a tally that was kept. Raises msgspec.DecodeError for what is none."""
@@ -146,7 +145,8 @@ class Books:
             return {name: self._sum[name] for name in SUMMED}
 
     def _bring_up(self) -> None:
-        for key in self._stale & self._tallies.keys():
+        stale = {(gateway, epoch) for own, epoch in self._stale for gateway in (own, *self._shared.get(epoch, ()))}
+        for key in stale & self._tallies.keys():
             made = self._account(*key)
             old = self._accounts.get(key)
             self._accounts[key] = made
@@ -159,17 +159,12 @@ class Books:
             self._tallies[key] = Tally()
             if (first := self._first.setdefault(key[1], key[0])) != key[0]:
                 self._shared.setdefault(key[1], {first}).add(key[0])
-            self._spoil(key)
+            self._stale.add(key)
         return self._tallies[key]
 
     def _note(self, key: Key) -> None:
         self._changed.add(key)
-        self._spoil(key)
-
-    def _spoil(self, key: Key) -> None:
-        """An account is to be made anew, and those of the same epoch under other ids."""
         self._stale.add(key)
-        self._stale |= {(gateway, key[1]) for gateway in self._shared.get(key[1], ())}
 
     def _account(self, gateway: str, epoch: str) -> Account:
         key = (gateway, epoch)
