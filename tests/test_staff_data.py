@@ -124,6 +124,15 @@ def test_page_csv_and_xlsx_say_what_the_store_says(world: StaffWorld) -> None:
         assert re.split(r"[ …]+", text) == numbers if row[1] else text == row[4]
 
 
+def test_lowest_and_highest_day_have_no_hour(world: StaffWorld) -> None:
+    of_days = ready(world, f"/so-lieu?{ASK.replace('gio', 'ngay')}").text
+    edges = re.findall(r"<small><time[^>]*>([^<]+)</time></small>", of_days)
+    assert len(edges) == 2
+    assert all(re.fullmatch(r"\d\d/\d\d/\d{4}", edge) for edge in edges), edges
+    of_hours = re.findall(r"<small><time[^>]*>([^<]+)</time></small>", ready(world, f"/so-lieu?{ASK}").text)
+    assert all(re.fullmatch(r"\d\d/\d\d/\d{4} \d\d:\d\d", edge) for edge in of_hours), of_hours
+
+
 def test_calibrated_numbers_are_shown_and_called_so_and_the_raw_ones_stay_stored(world: StaffWorld) -> None:
     raw = world.staff.store.hourly("sg-01", "air-1", "air_temperature", START_MS, START_MS + 2 * DAY_MS)
     facts = {"gateway": "sg-01", "channel": "air-1", "quantity": "air_temperature"}
