@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.registry import codes
+from cloud.registry.alphabet import order
 from cloud.registry.sheets import SheetError
 from cloud.registry.transfer import load
 from tests.visitors import GARDEN
@@ -247,3 +248,15 @@ def test_a_story_that_is_not_utf8_is_told(folder: Path) -> None:
     garden = load(folder)
     assert ("7K3MQP", "vi") not in garden.stories
     assert "UTF-8" in garden.problems[0].words
+
+
+def test_names_stand_in_the_order_of_the_vietnamese_alphabet() -> None:
+    names = [
+        "Anh", "Áo", "Ăn", "Âu", "Bản Lìm", "Cây 2", "Cây 10", "Dân", "Đá", "Đồi trên", "Em", "Êm", "Giàng", "Oanh",
+        "Ông", "Ơn", "Sườn đông", "Ứng", "Vườn", "Yên",
+    ]  # fmt: skip
+    assert sorted(set(names), key=order) == names
+    tones = ["ma", "má", "mà", "mạ", "mả", "mã", "mai"]
+    assert min(tones, key=order) == "ma"
+    assert max(tones, key=order) == "mai", "a tone is less than a letter"
+    assert order("Đồi") != order("Doi")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.clock import hanoi
+from cloud.registry.alphabet import order
 from wire.quantities import IN_SERVICE
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def hamlets(
             if not registry.maintenance(binding.gateway, binding.channel).hold(now.values["registration"].time_ms)
         ]
         rows.append(min(heard, key=lambda row: RANK.index(row.state)) if heard else unmeasured)
-    return sorted(rows, key=lambda row: (row.name, row.code))
+    return sorted(rows, key=lambda row: (order(row.name), row.code))
 
 
 def level(now: ChannelNow, limits: Limits) -> tuple[str, float | None]:

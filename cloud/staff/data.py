@@ -173,9 +173,9 @@ def _page(
 
 def _places(visit: Visit) -> list[tuple[str, str]]:
     """Return the places at which something hangs or hung, as people call them."""
-    names = named(visit)
+    at = {place: at for at, place in enumerate(named(visit))}
     found = {(one.place, one.code) for one in bindings(visit)}
-    return sorted(found, key=lambda place: (place[0] != "zone", names.get(place, place[1]), place))
+    return sorted(found, key=lambda place: (place[0] != "zone", at.get(place, len(at)), place))
 
 
 def _waits(visit: Visit, job: Job) -> Response:

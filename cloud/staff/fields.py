@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cloud.registry.alphabet import order
 from cloud.registry.cells import (
     Addresses,
     Bad,
@@ -158,7 +159,7 @@ def consents_for(visit: Visit, struct: type[Record]) -> list[tuple[str, str]]:
             person = visit.staff.shelf.person(one.person)
             over = "" if one.in_force(today) else f" ({s.say('table.consent_over')})"
             options.append((one.code, f"{person.name if person else one.person} · {s.word('what', one.what)}{over}"))
-    return sorted(options, key=lambda option: option[1])
+    return sorted(options, key=lambda option: order(option[1]))
 
 
 def _of_another(visit: Visit, cell: Ref, *, needed: bool) -> tuple[str, list[tuple[str, str]]]:

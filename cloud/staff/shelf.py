@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from cloud.clock import hanoi
-from cloud.registry import Registry, consent
+from cloud.registry import Registry, alphabet, consent
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
 from cloud.registry.kinds import KINDS, Consent, Person, Record, key_of, read_key
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 
 _Kind = TypeVar("_Kind", bound=Record)
-_NUMBER, _DIGITS = re.compile(r"[0-9]+"), 18
 _MARKS = re.compile("[\u0300-\u036f]+")  # those of Latin letters
 
 
@@ -208,8 +207,7 @@ class _Kept:
 def _order(record: Record) -> str:
     """Return what sorts records as a list has them: by what people call them, numbers as numbers; then by key."""
     key = " ".join(map(str, key_of(record)))
-    called = (getattr(record, "name_vi", "") or getattr(record, "name", "") or key).casefold()
-    return _NUMBER.sub(lambda number: f"\0{number[0][:_DIGITS]:0>{_DIGITS}}\0", called) + f"\0\0{key}"
+    return f"{alphabet.order(getattr(record, 'name_vi', '') or getattr(record, 'name', '') or key)}\0\0{key}"
 
 
 def plain(text: str) -> str:
