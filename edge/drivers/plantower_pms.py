@@ -94,16 +94,26 @@ def poll(config: Config) -> Io:
 
 
 def _counted(told: Iterable[tuple[_Word, int]]) -> list[Value]:
-    """Return the values; counts that grow with size are none: "larger than" leaves fewer and fewer. Masses stay.
+    """Return the values; what shows that another model speaks is none. Masses stay: they mean the same in all.
 
-    A PMS5003T in a PMS5003's place has its temperature and humidity where the largest are counted, and all else alike.
+    Counts fall with size, as "larger than" leaves fewer and fewer. A PMS5003T in a PMS5003's place has temperature and
+    humidity where the largest are counted: counts seem to grow. A PMS5003 in a PMS5003T's goes on counting where those
+    are due: they seem to fall on, as the zeros of a broken one do; in true air only where it is dry, hot and full of
+    coarse dust at once.
     """
     told = list(told)
     counts = [raw for word, raw in told if word in _COUNTS]
-    if counts == sorted(counts, reverse=True):
-        return [word.value(raw) for word, raw in told]
-    wrong = dict.fromkeys(_COUNTS, Reason.WRONG_DEVICE)
-    return [replace(word.value(raw), reason=wrong.get(word)) for word, raw in told]
+    climate = [raw for word, raw in told if word in _CLIMATE]
+    wrong: tuple[_Word, ...] = ()
+    if not _fall(counts):
+        wrong = _COUNTS
+    elif climate and _fall(counts[-1:] + climate):
+        wrong = _CLIMATE
+    return [replace(word.value(raw), reason=Reason.WRONG_DEVICE if word in wrong else None) for word, raw in told]
+
+
+def _fall(raw: list[int]) -> bool:
+    return raw == sorted(raw, reverse=True)
 
 
 def quantities(config: Config) -> dict[str, str]:
