@@ -188,6 +188,44 @@ def test_where_a_cable_is_cut_in_the_middle_the_nearer_half_loses_nothing():
     assert len(due) >= 99
 
 
+def test_when_half_a_line_dies_the_other_half_waits_for_no_more_than_one_round():
+    """Until it was known who was dead, those were asked one after the other: of the others' samples a third came."""
+    clock, came = HandClock(mono_ms=0), []
+    all_ = [sensor(f"soil-{n}", n, every_s=10.0, timeout_s=0.5) for n in range(1, 21)]
+    cut_ms = 100_000
+
+    def respond(frame):
+        return [] if frame[0] <= 10 and clock.now > cut_ms else [(25, answer(frame[0], 300, 200))]
+
+    def put(reading):
+        if reading.values:
+            came.append(clock.now)
+        if clock.now > cut_ms + 300_000:
+            room.stop()
+
+    room = Sampler(bus(), all_, lambda: TimedLine(clock, respond), put, Board(), clock)
+    room.run()
+    assert sum(at > cut_ms + 60_000 for at in came) >= 0.98 * 10 * 24
+
+
+def test_who_did_not_answer_is_asked_again_on_a_line_that_has_time_for_nobody():
+    clock, asked = HandClock(mono_ms=0), []
+    all_ = [sensor(f"soil-{n}", n, every_s=1.0, timeout_s=0.5) for n in range(1, 21)]
+
+    def respond(frame):
+        return [] if frame[0] == 1 and clock.now < 60_000 else [(100, answer(frame[0], 300, 200))]
+
+    def put(reading):
+        asked.append((reading.channel, bool(reading.values)))
+        if clock.now > 600_000:
+            room.stop()
+
+    room = Sampler(bus(), all_, lambda: TimedLine(clock, respond), put, Board(), clock)
+    room.run()
+    assert asked.count(("soil-1", False)) >= 3
+    assert asked.count(("soil-1", True)) >= 200
+
+
 def test_an_answer_is_as_late_as_it_was_and_not_as_the_next_look_at_it():
     """Found at the next poll it seemed later than it was: an installer was told so, and retries ran out of time."""
     clock, got = HandClock(mono_ms=0), []
