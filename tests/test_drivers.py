@@ -11,6 +11,9 @@ import contextlib
 import json
 import random
 import tomllib
+from functools import reduce
+from itertools import combinations
+from operator import xor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -486,3 +489,28 @@ def test_a_flood_of_foreign_sentences_is_told_by_a_few() -> None:
     with pytest.raises(BadReply, match="no GGA came, only") as told:
         poll.throw(BadReply("silence", "the time is over"))
     assert len(str(told.value)) < 200
+
+
+def lacking(body: bytes) -> list[bytes]:
+    """Return the sentence without two equal characters, whichever: its checksum stays right, being a XOR."""
+    pairs = [(i, j) for i, j in combinations(range(len(body)), 2) if body[i] == body[j]]
+    return [b"$%s*%02X\r\n" % (body[:i] + body[i + 1 : j] + body[j + 1 :], reduce(xor, body)) for i, j in pairs]
+
+
+def test_a_sentence_that_lost_two_equal_characters_moves_nobody() -> None:
+    """104 degrees were 10, 4 or 1, and twelve satellites 0.83."""
+    gga = b"GNGGA,085120.00,2136.14930,N,10430.54475,E,1,12,0.83,1213.9,M,-22.4,M,,"
+    rmc = b"GNRMC,085120.00,A,2136.14930,N,10430.54475,E,0.022,,271126,,,A"
+    driver = drivers.load("nmea0183")
+    found: dict[str, set[Any]] = {"lat": set(), "lon": set(), "fix_quality": set(), "sats": set()}
+    for body, other in ((gga, rmc), (rmc, gga)):
+        for line in lacking(body):
+            config = msgspec.convert({"sentences": ["GGA", "RMC"]}, type=driver.config)
+            talk = Replay([("recv", b"$%s*%02X\r\n" % (other, reduce(xor, other)) + line)])
+            for value in run(driver.poll(config), talk):
+                if value.name in found and value.reason is None:
+                    found[value.name].add(value.value)
+    assert max(abs(lat - 21.602488333) for lat in found["lat"]) < 0.001
+    assert max(abs(lon - 104.509079167) for lon in found["lon"]) < 0.001
+    assert found["fix_quality"] == {1.0}
+    assert found["sats"] == {12.0, 2.0, 1.0}, "one of two digits is a number, too"

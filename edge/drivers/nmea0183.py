@@ -38,6 +38,8 @@ MOST_OTHERS = 16  # kinds of sentences that are passed over and named where none
 _KNOT = 1852 / 3600  # m/s, by definition
 _SPEED = {"N": _KNOT, "K": 1 / 3.6, "M": 1.0, "S": 0.44704}  # MWV: knots, km/h, m/s, statute miles per hour
 _INCH_HG = 33.863886  # hPa
+_GGA_FIELDS = 14
+_SAME_PLACE_DEG = 0.001  # 111 m: of one second, or of two neighbouring ones, on the road as well
 _MDA_UNITS = {1: "I", 3: "B", 5: "C", 7: "C", 11: "C", 13: "T", 15: "M", 17: "N", 19: "M"}  # field -> its letter
 
 
@@ -209,6 +211,7 @@ class _Heard:
         fixed = _fixed(self._config.sentences, self._wanted)
         values: dict[str, Value] = {}
         refused: list[BadReply] = []
+        apart = False
         for sentence in self._config.sentences:
             told = self._told(sentence, found, fixed=fixed)
             try:
@@ -217,9 +220,12 @@ class _Heard:
                 refused.append(error)
                 told = [replace(value, value=None, reason=error.reason) for value in told]
             for value in told:
-                values.setdefault(value.name, replace(value, heard_ms=self._heard_ms.get(sentence)))
+                first = values.setdefault(value.name, replace(value, heard_ms=self._heard_ms.get(sentence)))
+                apart |= value.name in {"lat", "lon"} and _apart(first, value)
         if len(refused) == len(self._config.sentences):
             raise refused[0]
+        if apart:  # nobody knows which of the two sentences lost its characters
+            values |= {name: Value(name, "deg", None, Reason.GARBLED) for name in ("lat", "lon")}
         return list(values.values())
 
     def _judged(self, sentence: str, told: list[Value]) -> list[Value]:
@@ -275,6 +281,12 @@ def _number(name: str, field: str, factor: float = 1.0) -> Value:
         return Value(name, _UNITS[name], None, Reason.GARBLED)
 
 
+def _count(name: str, field: str, digits: int) -> Value:
+    """Return a whole number of so many digits at most; a longer one, or a fraction, is another field's."""
+    whole = len(field) <= digits and field.isdecimal()
+    return _number(name, field) if whole or not field else Value(name, _UNITS[name], None, Reason.GARBLED)
+
+
 def _absent(*names: str) -> list[Value]:
     return [Value(name, _UNITS.get(name, ""), None, Reason.NO_FIX) for name in names]
 
@@ -293,6 +305,12 @@ def _rmc_fixed(fields: list[str]) -> bool:
     return _at(fields, 1) == "A" and _at(fields, 11) not in {"N", "S"}  # mode: not valid, simulated
 
 
+def _apart(one: Value, other: Value) -> bool:
+    """Tell whether one says another place than the other, farther than a receiver moves from sentence to sentence."""
+    told = one.value, other.value
+    return isinstance(told[0], float) and isinstance(told[1], float) and abs(told[0] - told[1]) > _SAME_PLACE_DEG
+
+
 def _position(fields: list[str], first: int) -> list[Value]:
     values = []
     for name, index, axis in (("lat", first, "NS"), ("lon", first + 2, "EW")):
@@ -309,15 +327,16 @@ def _gga(fields: list[str], fixed: bool) -> list[Value]:
         for name, at in (("alt", 8), ("geoid_sep", 10))
     ]
     heard = [_number("hdop", _at(fields, 7)), *height]
-    if re.search(r"\d", _at(fields, 9) + _at(fields, 11)):  # numbers for units: a decimal comma moved all behind it
+    # numbers for units: a decimal comma moved all behind it; too few fields: two commas were lost, which no XOR shows
+    if re.search(r"\d", _at(fields, 9) + _at(fields, 11)) or len(fields) < _GGA_FIELDS:
         heard = [Value(one.name, one.unit, None, Reason.GARBLED) for one in heard]
     hdop, *height = heard
     place = [*_position(fields, 1), *height] if fixed else _absent("lat", "lon", "alt", "geoid_sep")
     clock = _clock(_at(fields, 0))
     return [
         *place,
-        _number("fix_quality", _at(fields, 5)),
-        _number("sats", _at(fields, 6)),
+        _count("fix_quality", _at(fields, 5), 1),
+        _count("sats", _at(fields, 6), 2),
         hdop,
         Value("utc", "", clock, None if clock else Reason.NOT_REPORTED),
     ]

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 _LEAST = 4  # characters of a sentence: the shortest address and something
-_DEGREES = re.compile(r"(\d{1,3})(\d{2}(?:\.\d*)?)")
+# as many digits as the standard has: of a sentence that lost two equal characters the checksum is right (it is a XOR)
+_DEGREES = {
+    "NS": re.compile(r"(\d{2})(\d{2}(?:\.\d*)?)"),
+    "EW": re.compile(r"(\d{3})(\d{2}(?:\.\d*)?)"),
+}
 
 
 class Damaged(ValueError):
@@ -90,8 +94,8 @@ def number(field: str) -> float:
 
 
 def degrees(field: str, hemisphere: str, axis: str) -> float:
-    """Return decimal degrees from `dddmm.mmmm` and a letter of this axis, "NS" or "EW". Raises ValueError."""
-    match = _DEGREES.fullmatch(field)
+    """Return decimal degrees from `ddmm.mmmm`, `dddmm.mmmm`, of this axis, "NS" or "EW". Raises ValueError."""
+    match = _DEGREES[axis].fullmatch(field)
     if match is None or hemisphere not in set(axis) or float(match[2]) >= 60:
         raise ValueError(f"{field!r} {hemisphere!r} is not a position")
     value = int(match[1]) + float(match[2]) / 60
