@@ -93,7 +93,7 @@ def with_text(whole: Batch, seq: int, quantity: str, text: str) -> Batch:
         if seq in block.seqs and quantity in block.quantities:
             columns[block.quantities.index(quantity)][block.seqs.index(seq)] = text
         blocks.append(msgspec.structs.replace(block, columns=columns))
-    return msgspec.structs.replace(whole, blocks=blocks)
+    return msgspec.structs.replace(whole, held=blocks)
 
 
 def rows_of(block: Block) -> dict[int, dict[str, str]]:

@@ -166,7 +166,7 @@ def test_what_no_rule_follows_is_written_down_as_ranges_and_never_read_again(
     made = [batch(first, rows, quantity="air_humidity", gateway=name) for first in (1, 5, 9) for name in names]
     bench.store.commit(made, bench.clock.utc_ms())
     for one in made:
-        bench.alerts.offer(replace(one, blocks=[]), bench.clock.utc_ms())
+        bench.alerts.offer(replace(one, held=[]), bench.clock.utc_ms())
     monkeypatch.setattr(bench.store, "batch_readings", lambda row: pytest.fail(f"read again: {row}"))
     bench.live(FIRE[3:4])
     assert len(bench.alerts.incidents()) == 1

@@ -188,7 +188,7 @@ def test_what_comes_later_than_is_kept_is_counted_in_its_hours_and_expires(garde
     garden.truth[START_MS // HOUR_MS] += values
     for _ in range(3):
         garden.store.commit([made], garden.now_ms + 1_000)
-    other = msgspec.structs.replace(made, blocks=[msgspec.structs.replace(made.blocks[0], key=7)])
+    other = msgspec.structs.replace(made, held=[msgspec.structs.replace(made.blocks[0], key=7)])
     garden.store.commit([other], garden.now_ms + 2_000)
     (row,) = [row for row in garden.store.ledger() if row.first == made.first]
     assert (row.verdict, row.words, garden.store.batch_readings(row)) == ("stored", LATE, [])

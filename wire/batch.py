@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from enum import IntEnum
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -104,6 +104,28 @@ class Block(msgspec.Struct, frozen=True, gc=False):
         return times
 
 
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One reading of each of some channels, in which nothing is absent, as most small batches are: blocks, laid flat.
+
+    `texts` are the values of all channels, one after the other, as `quantities` names them by channel.
+    """
+
+    channels: tuple[str, ...]
+    quantities: tuple[tuple[str, ...], ...]
+    seqs: list[int]
+    times_ms: list[int]
+    texts: list[str]
+    key: int
+
+    def blocks(self) -> list[Block]:
+        """Return the same as blocks."""
+        texts, out = iter(self.texts), []
+        for channel, names, seq, ms in zip(self.channels, self.quantities, self.seqs, self.times_ms, strict=True):
+            columns = [[text] for text in islice(texts, len(names))]
+            out.append(Block(channel, [seq], [ms], names, columns, [[] for _ in names], key=self.key))
+        return out
+
+
 @lru_cache(8_192)  # a boot keeps its own for all of its batches
 def key_of(epoch: str, offset_ms: int) -> int:
     """Return what stands below the millisecond in the stored times of a batch: 0 … 999,999.
@@ -116,7 +138,7 @@ def key_of(epoch: str, offset_ms: int) -> int:
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """One decoded and checked batch of one gateway."""
+    """One decoded and checked batch of one gateway. `held` is what it holds, `blocks` the same in one form."""
 
     gateway: str
     epoch: str
@@ -126,7 +148,12 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     offset_ms: int | None
     source: Source
     uncertainty_ms: int
-    blocks: list[Block]
+    held: list[Block] | Row
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Its readings by channel; made when asked for where they are a row."""
+        return self.held.blocks() if isinstance(self.held, Row) else self.held
 
     @property
     def identity(self) -> Identity:
@@ -135,11 +162,12 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
     def readings(self) -> Iterator[Dated]:
         """Yield the readings in order of sequence number, values as numbers."""
-        rows = [(seq, block, row) for block in self.blocks for row, seq in enumerate(block.seqs)]
+        blocks = self.blocks
+        rows = [(seq, block, row) for block in blocks for row, seq in enumerate(block.seqs)]
         rows.sort(key=lambda item: item[0])
         reasons = {
             (block.channel, quantity, row): Reason(code)
-            for block in self.blocks
+            for block in blocks
             for quantity, pairs in zip(block.quantities, block.absent, strict=True)
             for row, code in pairs
         }

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import zlib
 from functools import cache, lru_cache
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, chain, islice, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from wire.batch import Ack, AckItem, Batch, Block, Gap, Identity, Source, key_of
+from wire.batch import Ack, AckItem, Batch, Block, Gap, Identity, Row, Source, key_of
 from wire.quantities import MAX_SCALED, QUANTITIES, TABLE_STEPS, Quantity
 from wire.reading import Reading, Reason
 from wire.topics import CHANNEL
@@ -36,6 +36,7 @@ EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: no gocche gateway is older
 FUTURE_MS = 10 * 60 * 1000
 MAX_SEQ = 2**53
 SHAPES = 8_192  # of series that are remembered: a few hundred bytes each
+LAYOUTS = 2_048  # of messages of one row: some thousand bytes each
 RARE = 4_096  # texts of a quantity that has more than 65,536 values
 
 # Not MessagePack, no text, or nested deeper than any format of ours, be it in an element that is passed over.
@@ -120,7 +121,8 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
 # A body in which nothing is absent, as nearly always. Tuples are taken apart faster than structs; what is otherwise is
 # refused where it first is.
 _WholeColumn = tuple[str, list[int], tuple[()]]
-_WholeBody = tuple[int, list[tuple[str, list[int], list[int], list[_WholeColumn]]]]
+_WholeSeries = tuple[str, list[int], list[int], list[_WholeColumn]]
+_WholeBody = tuple[int, list[_WholeSeries]]
 
 _encoder = msgspec.msgpack.Encoder()
 _envelopes = msgspec.msgpack.Decoder(Envelope)
@@ -300,44 +302,58 @@ def _check_identity(epoch: bytes, first: int, n: int) -> Identity:
 
 def _batch(gateway: str, identity: Identity, envelope: Envelope, now_ms: int) -> Batch:
     seconds = checked_uncertainty(identity, envelope)
-    blocks = _whole(envelope, now_ms) if seconds is None else None
-    if blocks is None:
-        blocks = _blocks(identity, envelope, now_ms, seconds)
+    held = _whole(envelope, now_ms) if seconds is None else None
+    if held is None:
+        held = _blocks(identity, envelope, now_ms, seconds)
     source, boot = _SOURCES[envelope.source], envelope.boot.hex()
-    return Batch(gateway, *identity, boot, envelope.offset_ms, source, envelope.uncertainty_ms, blocks)
+    return Batch(gateway, *identity, boot, envelope.offset_ms, source, envelope.uncertainty_ms, held)
 
 
-def _whole(envelope: Envelope, now_ms: int) -> list[Block] | None:
-    """Return the blocks of a dated message that is valid and lacks nothing; None for another, read the long way."""
+def _whole(envelope: Envelope, now_ms: int) -> list[Block] | Row | None:
+    """Return what a dated message holds that is valid and lacks nothing; None for another, read the long way."""
     if (offset_ms := envelope.offset_ms) is None:
         return None
+    held: list[Block] | Row
     try:
         start_ms, table = _whole_bodies.decode(envelope.body)
-        if sum([len(seqs) * len(columns) for _, seqs, _, columns in table]) > MAX_VALUES:
-            return None
         first, shift, key = envelope.first, start_ms + offset_ms, _key(envelope)
-        blocks = [_whole_block(series, first, shift, key) for series in table]
+        if len(table) == envelope.n:  # many small messages are what costs most
+            row = _row(table, first, shift, key)
+            held, seqs, times = row, row.seqs, row.times_ms
+        else:
+            held = blocks = _whole_blocks(table, first, shift, key)
+            seqs = [seq for block in blocks for seq in block.seqs]
+            times = [ms for block in blocks for ms in block.times_ms]
     except (*UNREADABLE, LookupError, ValueError):
         return None
-    if len({block.channel for block in blocks}) < len(blocks):
-        return None
-    seqs = [seq for block in blocks for seq in block.seqs]
     if sorted(seqs) != [*range(first, first + envelope.n)]:
         return None
-    times = [ms for block in blocks for ms in block.times_ms]
-    return blocks if min(times) >= EARLIEST_MS and max(times) <= now_ms + FUTURE_MS else None
+    return held if min(times) >= EARLIEST_MS and max(times) <= now_ms + FUTURE_MS else None
 
 
-def _whole_block(
-    series: tuple[str, list[int], list[int], list[_WholeColumn]], first: int, shift: int, key: int
-) -> Block:
-    """Return the block of a series. Raises LookupError or ValueError where anything is wrong with it."""
+def _row(table: list[_WholeSeries], first: int, shift: int, key: int) -> Row:
+    """Return what one reading of each channel says. Raises LookupError or ValueError where anything is wrong."""
+    channels, seqs, times, columns = zip(*table, strict=True)
+    names, numbers, _ = zip(*chain.from_iterable(columns), strict=True)
+    layout = _layout(channels, tuple(map(len, columns)), names)
+    texts = [of(number) for of, (number,) in zip(layout.texts, numbers, strict=True)]
+    at = [first + seq for (seq,) in seqs], [shift + ms for (ms,) in times]
+    return Row(layout.channels, layout.quantities, *at, texts, key)
+
+
+def _whole_blocks(table: list[_WholeSeries], first: int, shift: int, key: int) -> list[Block]:
+    """Return the blocks of all series. Raises LookupError or ValueError where anything is wrong with them."""
+    if sum([len(seqs) * len(columns) for _, seqs, _, columns in table]) > MAX_VALUES:
+        raise ValueError
+    if len({channel for channel, *_ in table}) < len(table):
+        raise ValueError
+    return [_whole_block(series, first, shift, key) for series in table]
+
+
+def _whole_block(series: _WholeSeries, first: int, shift: int, key: int) -> Block:
     channel, seqs, times, columns = series
     names, deltas, _ = zip(*columns, strict=True)
     shape = _shape(channel, names)
-    if len(seqs) == 1 == len(times):  # many small messages are what costs most
-        texts = [[of(number)] for of, (number,) in zip(shape.texts, deltas, strict=True)]
-        return Block(shape.channel, [first + seqs[0]], [shift + times[0]], shape.names, texts, shape.whole, [], key)
     if {*map(len, deltas), len(times)} != {len(seqs)}:
         raise ValueError
     texts = list(map(list, map(map, shape.texts, map(accumulate, deltas))))
@@ -436,6 +452,25 @@ def _shape(channel: str, names: tuple[str, ...]) -> _Shape:
         raise ValueError(f"channel {channel}: a quantity stands twice")
     own = tuple(QUANTITIES[name].name for name in names)
     return _Shape(channel, own, tuple(_table(name).__getitem__ for name in own), [[] for _ in own])
+
+
+class _Layout(NamedTuple):
+    """What all messages that have one reading of each of these channels have in common."""
+
+    channels: tuple[str, ...]
+    quantities: tuple[tuple[str, ...], ...]
+    texts: tuple[Callable[[int], str], ...]  # of all columns, as a shape has them
+
+
+@lru_cache(LAYOUTS)
+def _layout(channels: tuple[str, ...], widths: tuple[int, ...], names: tuple[str, ...]) -> _Layout:
+    """Return the layout of a message. Raises ValueError where there is none."""
+    if 0 in widths or len(names) > MAX_VALUES or len({*channels}) < len(channels):
+        raise ValueError
+    rest = iter(names)
+    shapes = [_shape(own, tuple(islice(rest, width))) for own, width in zip(channels, widths, strict=True)]
+    own, quantities, texts, _ = zip(*shapes, strict=True)
+    return _Layout(own, quantities, tuple(chain.from_iterable(texts)))
 
 
 def _block(

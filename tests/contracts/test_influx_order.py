@@ -12,9 +12,10 @@ from cloud.store.engines.influx import order, parcels
 from cloud.store.keys import span_ns
 from cloud.store.ledger import LedgerRow
 from tests.build import EPOCH, SOIL, START_MS, batch
+from wire.batch import Row
 
 if TYPE_CHECKING:
-    from wire.batch import Batch
+    from wire.batch import Batch, Block
 
 Point = tuple[str, int]
 
@@ -77,9 +78,15 @@ def test_what_a_word_cannot_say_is_numbered_reading_by_reading() -> None:
     assert order.word_of([block], [block.stored_ns()]) == "soil-1:aaa:0-40"
 
 
+def _packed(whole: Batch, since_ms: int) -> tuple[parcels.Parcel, list[Block]]:
+    """Return the parcel of a batch, and what of it is late."""
+    found = parcels.pack(whole, since_ms)
+    return msgspec.structs.replace(found, late=None), found.late.blocks if found.late else []
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_one_row_of_each_channel_becomes_the_same_lines_in_one_piece(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int,
 ) -> None:
     chance = random.Random(seed)
     names = chance.sample([f"c-{number}" for number in range(70)], chance.choice([1, 5, 70]))
@@ -88,12 +95,13 @@ def test_one_row_of_each_channel_becomes_the_same_lines_in_one_piece(
         first=chance.randrange(1, 2**40),
         rows=[{name: dict(chance.sample(sorted(SOIL.items()), 3)) for name in names}],
     )
-    blocks = [msgspec.structs.replace(one, times_ms=[one.times_ms[0] + chance.randrange(900)]) for one in whole.blocks]
-    whole = msgspec.structs.replace(whole, blocks=chance.sample(blocks, len(blocks)))
-    found = [parcels.pack(whole, since_ms) for since_ms in (0, START_MS + 500)]
-    monkeypatch.setattr(parcels, "_lone", lambda *_: None)
-    assert found == [parcels.pack(whole, since_ms) for since_ms in (0, START_MS + 500)]
-    assert found[0].readings.decode().count("%s") == found[0].readings.decode().count("a\\ b")
+    assert isinstance(whole.held, Row)
+    row = msgspec.structs.replace(whole.held, times_ms=[ms + chance.randrange(900) for ms in whole.held.times_ms])
+    for held in (row, msgspec.structs.replace(row, seqs=chance.sample(row.seqs, len(row.seqs)))):
+        ways = [msgspec.structs.replace(whole, held=each) for each in (held, held.blocks())]
+        found, general = ([_packed(way, since_ms) for since_ms in (0, START_MS + 500)] for way in ways)
+        assert found == general
+        assert found[0][0].readings.decode().count("%s") == found[0][0].readings.decode().count("a\\ b")
 
 
 @pytest.mark.parametrize("word", ["soil-1:aaa", "soil-1:aaa:x-1", "soil-1:aaa:1"])

@@ -568,7 +568,7 @@ def test_a_row_from_before_the_mark_lowers_it(lite: Any) -> None:
 def test_names_given_out_in_an_undone_transaction_are_forgotten(lite: Any) -> None:
     good = batch(gateway="sg-07", rows=soil(2))
     broken = msgspec.structs.replace(
-        good, first=3, blocks=[msgspec.structs.replace(good.blocks[0], columns=[["1"], ["1", "2"]])]
+        good, first=3, held=[msgspec.structs.replace(good.blocks[0], columns=[["1"], ["1", "2"]])]
     )
     with pytest.raises(ValueError, match="zip"):
         lite.commit([good, broken], START_MS)

@@ -173,7 +173,7 @@ def batch(
         offset_ms=None if undated else offset_ms,
         source=Source.NONE if undated else Source.NTP,
         uncertainty_ms=0,
-        blocks=[block],
+        held=[block],
     )
 
 

@@ -45,7 +45,7 @@ def test_an_excerpt_holds_what_the_codec_reads(n, how):
     batch = codec.decode_message("sg-01", message, ANY_MS)
     assert isinstance(batch, Batch)
     blocks = [block for block in batch.blocks if FOLLOWED.intersection(block.quantities) - {"clock_uncertainty"}]
-    of = excerpt_of(msgspec.structs.replace(batch, blocks=blocks), FOLLOWED)
+    of = excerpt_of(msgspec.structs.replace(batch, held=blocks), FOLLOWED)
     said = decode_excerpt("sg-01", message, FOLLOWED)
     assert _unpacked(said) == of
     assert bool(said.packed) == (n > 1), "a stretch, unless it is one row"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import chain
-from typing import TYPE_CHECKING
+from itertools import count, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from wire.codec import LAYOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wire.batch import Block
+    from wire.batch import Block, Row
 
 NONE = "-"  # an empty tag value is a syntax error
 RAW = "raw"  # the measurement of numbers that stand beside a reason
@@ -25,19 +28,25 @@ def text_of(gateway: str, block: Block, times: list[int]) -> tuple[list[int], st
     return [seq for seq, _ in pairs], "".join([f"{line}\n" for _, line in pairs])
 
 
-def lone_rows(gateway: str, blocks: Sequence[Block], times: Sequence[int]) -> str:
-    """Return the lines of blocks that have one row each and lack nothing, all of them set into one template."""
-    own, texts = escaped(gateway or NONE), list[object]()
-    for block, time in zip(blocks, times, strict=True):
-        texts += (own, *chain.from_iterable(block.columns), time)
-    return _lone_template(tuple([(block.channel, block.quantities) for block in blocks])) % (*texts,)
+def text_of_row(gateway: str, row: Row, times: Sequence[int]) -> str:
+    """Return the lines of a row, all of them set into one template."""
+    template, order = _row_template(row.channels, row.quantities)
+    placed: tuple[object, ...] = order((escaped(gateway or NONE), *times, *row.texts))
+    return template % placed
 
 
-@lru_cache(1_024)
-def _lone_template(series: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
-    """Return the lines of some series with places for gateway, values and time."""
-    tags = [tagged("\0", channel=channel).replace("%", "%%").replace("\0", "%s") for channel, _ in series]
-    return "".join([f"reading,{own} {_template(names)}" for own, (_, names) in zip(tags, series, strict=True)])
+@lru_cache(LAYOUTS)
+def _row_template(channels: tuple[str, ...], quantities: tuple[tuple[str, ...], ...]) -> tuple[str, itemgetter[Any]]:
+    """Return the lines of a row with places for gateway, values and times; and which of these comes where.
+
+    They are given as the gateway, the time of each channel, and all values.
+    """
+    tags = [tagged("\0", channel=channel).replace("%", "%%").replace("\0", "%s") for channel in channels]
+    lines = [f"reading,{own} {_template(names)}" for own, names in zip(tags, quantities, strict=True)]
+    order, values = list[int](), count(1 + len(channels))
+    for time, names in enumerate(quantities, 1):
+        order += [0, *islice(values, len(names)), time]
+    return "".join(lines), itemgetter(*order)
 
 
 def _woven(gateway: str, block: Block, times: list[int]) -> str:

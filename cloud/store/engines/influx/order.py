@@ -50,15 +50,15 @@ def word_of(blocks: Sequence[Block], times: Sequence[Sequence[int]]) -> str:
     return f"{names}:{order}:{told}"
 
 
-def word_of_lone(channels: tuple[str, ...], seqs: Sequence[int], times: Sequence[int]) -> str:
+def word_of_row(channels: tuple[str, ...], seqs: Sequence[int], times: Sequence[int]) -> str:
     """Return the same word where each channel has one reading."""
     names = _names(channels)
     if not names:
         return NUMBERED
     least, base_ns = min(seqs), min(times) // MS_NS * MS_NS
     order = _order(tuple([(seq - least,) for seq in seqs]))
-    told = ",".join([f"{(time - base_ns) // _STEP_NS}-{(time - base_ns) // _STEP_NS}" for time in times])
-    return f"{names}:{order}:{told}"
+    steps = [(time - base_ns) // _STEP_NS for time in times]
+    return f"{names}:{order}:{','.join([f'{step}-{step}' for step in steps])}"
 
 
 def _merged(

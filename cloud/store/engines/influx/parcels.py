@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from cloud.store.engines.influx.lines import NONE, lone_rows, numbered, quoted, tagged, text_of
-from cloud.store.engines.influx.order import NUMBERED, word_of, word_of_lone
+from cloud.store.engines.influx.lines import NONE, numbered, quoted, tagged, text_of, text_of_row
+from cloud.store.engines.influx.order import NUMBERED, word_of, word_of_row
 from cloud.store.keys import MS_NS, NO_SPAN, span_ns
 from cloud.store.ledger import LATE, VERDICTS, Refusal, code
-from wire.batch import Batch, Gap
+from wire.batch import Batch, Gap, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -86,9 +86,10 @@ def pack(entry: Entry, since_ms: int = 0) -> Parcel:
         return Parcel(*who, _fraction(entry, NO_SPAN), words=entry.reason)
     if not isinstance(entry, Batch):
         raise TypeError(f"{type(entry).__name__} was packed for another engine")
-    if (lone := _lone(entry, since_ms)) is not None:
-        return lone
-    blocks, times = entry.blocks, [block.stored_ns() for block in entry.blocks]
+    if isinstance(entry.held, Row) and (parcel := _of_row(entry, entry.held, since_ms)) is not None:
+        return parcel
+    blocks = entry.blocks
+    times = [block.stored_ns() for block in blocks]
     span, words, order = span_ns(times), "", NUMBERED
     late = span[0] < since_ms * MS_NS
     if late:
@@ -105,20 +106,14 @@ def pack(entry: Entry, since_ms: int = 0) -> Parcel:
     return Parcel(*who, _fraction(entry, span), span, words, order, seqs, readings.encode(), entry if late else None)
 
 
-def _lone(batch: Batch, since_ms: int) -> Parcel | None:
-    """Return a batch in which each channel has one whole row, as the general way would, else None."""
-    blocks = batch.blocks
-    if len(blocks) != batch.n or any(map(any, [block.absent for block in blocks])):
-        return None
-    channels = tuple([block.channel for block in blocks])
-    times = [ms * MS_NS + block.key for block in blocks for ms in block.times_ms]
-    seqs = [seq for block in blocks for seq in block.seqs]
-    span = min(times), max(times)
-    order = word_of_lone(channels, seqs, times)
+def _of_row(batch: Batch, row: Row, since_ms: int) -> Parcel | None:
+    """Return a batch that is a row, as the general way would; None where that is not so simple."""
+    times = [ms * MS_NS + row.key for ms in row.times_ms]
+    span, order = (min(times), max(times)), word_of_row(row.channels, row.seqs, times)
     if span[0] < since_ms * MS_NS or order == NUMBERED:
         return None
-    readings, fraction = lone_rows(batch.gateway, blocks, times), _fraction(batch, span)
-    return Parcel(batch.gateway, *batch.identity, code(batch), fraction, span, "", order, seqs, readings.encode())
+    readings, fraction = text_of_row(batch.gateway, row, times), _fraction(batch, span)
+    return Parcel(batch.gateway, *batch.identity, code(batch), fraction, span, "", order, row.seqs, readings.encode())
 
 
 def posted(parcels: Iterable[Parcel], arrival_ms: int) -> Iterator[Posted]:
