@@ -33,9 +33,10 @@ from cloud.registry.kinds import (
     read,
     write,
 )
-from cloud.registry.live import Live
+from cloud.registry.live import Live, known
 from cloud.registry.map import away_m, distance_m
 from cloud.registry.mint import mint
+from cloud.registry.scale import AS_TOLD
 from cloud.registry.sheets import STEMS, SheetError, comma, geojson, workbook
 from cloud.registry.trail import difference
 from cloud.registry.transfer import bring, load, read_any
@@ -280,6 +281,30 @@ def test_a_column_that_comes_later_has_its_default_and_a_newer_form_is_refused(b
     db.close()
     with pytest.raises(Taken, match="newer gocche"):
         Book(path, writer=False)
+
+
+def test_a_reader_sees_a_file_of_before_and_all_of_it_once_a_writer_has_brought_it_forward(tmp_path: Path) -> None:
+    path, clock = tmp_path / "registry.db", HandClock()
+    with Book(path, writer=True) as book, book.writing("lan", "planting", 1) as draft:
+        draft.put([ZONE, TREE])
+    with closing(sqlite3.connect(path)) as db:
+        for column in ("published", "girth_cm", "precision"):
+            db.execute(f'ALTER TABLE tree DROP COLUMN "{column}"')
+        db.execute('ALTER TABLE photo RENAME COLUMN "consents" TO "consent"')
+        db.execute("DROP TABLE calibration")
+    assert known(path, BEFORE).trees == {TREE.code: TREE}, "as `gocche up` and `gocche cloud --check` do"
+    rooms = [Live(path, BEFORE, clock, private=private) for private in (True, False)]
+    for live in rooms:
+        assert (live.why, list(live.now.trees)) == ("", [TREE.code]), "from its first look on"
+    since = date(2026, 1, 1)
+    added = Calibration(gateway="sg-01", channel="soil-1", quantity="soil_ph", valid_from=since, offset=0.5)
+    with Book(path, writer=True) as book, book.writing("lan", "calibrated", 2) as draft:
+        draft.put([added])
+    for live in rooms:
+        live.look()
+        assert (live.why, list(live.now.trees)) == ("", [TREE.code])
+        live.close()
+    assert rooms[0].now.scale("sg-01", "soil-1", "soil_ph") != AS_TOLD
 
 
 # --- tables

@@ -55,8 +55,9 @@ class Held(msgspec.Struct, frozen=True):
 class Book:
     """The registry. Not for two threads at once.
 
-    A reader opens a file that a writer has made; a writer makes it; without a path it is in memory. Raises Taken when
-    the file is a newer gocche's, and sqlite3.Error where it cannot be read.
+    A reader opens a file that a writer has made; a writer makes it; without a path it is in memory. A reader sees a file
+    that an earlier gocche made as one of ours, and is `bridged` then: it sees no more than that file has, also once a
+    writer has brought it forward. Raises Taken when the file is a newer gocche's, sqlite3.Error where it cannot be read.
     """
 
     def __init__(self, path: Path | None, *, writer: bool) -> None:
@@ -68,10 +69,13 @@ class Book:
             isolation_level=None,
             check_same_thread=False,
         )
+        self.bridged = False
         try:
             form_of(self._db, path, FORM)
             if writer:
                 self._found()
+            else:
+                self._bridge()
         except BaseException:
             self._db.close()
             raise
@@ -85,10 +89,20 @@ class Book:
                 for verb in ("UPDATE", "DELETE"):
                     self._db.execute(_APPEND_ONLY.format(table=name, verb=verb))
             for kind in KINDS:
-                known = {row[1] for row in self._db.execute(f'PRAGMA table_info("{kind}")')}
-                for statement in table(kind).found(known):
+                for statement in table(kind).found(self._columns(kind)):
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {FORM}")
+
+    def _bridge(self) -> None:
+        """Put a view of this connection alone before each table that is an earlier gocche's, or is not there."""
+        self._db.execute("PRAGMA temp_store = MEMORY")
+        for kind in KINDS:
+            if view := table(kind).bridged(self._columns(kind)):
+                self._db.execute(view)
+                self.bridged = True
+
+    def _columns(self, kind: str) -> set[str]:
+        return {row[1] for row in self._db.execute(f'PRAGMA main.table_info("{kind}")')}
 
     def close(self) -> None:
         """Close the file."""

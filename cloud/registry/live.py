@@ -91,6 +91,8 @@ class Live:
                 records = {kind: self._book.rows(kind) for kind in self._kinds}
                 self.now = self._shown(Registry(records, gone=self._book.gone))
                 self._version = version
+                if self._book.bridged:  # the room that makes it is about to bring it forward: then it is opened anew
+                    self.close()
         except SheetError as error:
             return self._ill(f"registry: not made yet: {error}")
         except Taken as error:

@@ -64,6 +64,14 @@ class Table:
         for name, _ in refs(self._struct):
             yield f'CREATE INDEX "{self.kind}_by_{name}" ON "{self.kind}" ("{name}")'
 
+    def bridged(self, known: set[str]) -> str | None:
+        """Return what lets a reader see the table of an earlier gocche as one of ours; None where it is one."""
+        if known.issuperset(self._names):
+            return None
+        cells = [self._seen(column, known) for column in self._columns]
+        rows = f'FROM main."{self.kind}"' if known else "WHERE 0"
+        return f'CREATE TEMP VIEW "{self.kind}" AS SELECT {", ".join(cells)} {rows}'
+
     def record(self, row: tuple[Any, ...]) -> Record:
         """Return the record of a row of `all` or `one`."""
         values: list[Any] = list(row)
@@ -101,10 +109,22 @@ class Table:
 
     def _declared(self, column: Column) -> str:
         """Return how SQL declares a column; one that comes later has the struct's default in the rows before it."""
+        kept = self._default(column)
+        return f'"{column.name}" {column.cell.sql}' + ("" if kept == "NULL" else f" DEFAULT {kept}")
+
+    def _seen(self, column: Column, known: set[str]) -> str:
+        """Return how a column is selected from a table that has those `known`."""
+        before = RENAMED.get((self.kind, column.name), "")
+        there = next((name for name in (column.name, before) if name in known), None)
+        found = self._default(column) if there is None else f'"{there}"'
+        return f'{found} AS "{column.name}"'
+
+    def _default(self, column: Column) -> str:
+        """Return the struct's default as SQL has it."""
         kept = column.default
         if kept is not None and any(column is one for _, one in self._written):
             kept = column.cell.write(kept)
-        return f'"{column.name}" {column.cell.sql}' + ("" if kept is None else f" DEFAULT {kept!r}")
+        return "NULL" if kept is None else repr(kept)
 
 
 @cache
