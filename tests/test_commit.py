@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import subprocess
@@ -173,6 +174,18 @@ def test_a_store_that_is_away_is_asked_a_few_times_a_step_and_nobody_is_judged_f
     assert set(bench.take(*firsts).values()) == {STORED}
     assert bench.quarantine.cases() == []
     assert bench.ingester.health()["suspects"] == 0
+
+
+def test_what_a_store_does_not_take_leaves_nothing_in_memory(bench: Bench) -> None:
+    bench.portal.sick = b""  # it answers everything so
+    gc.collect()
+    gc.disable()  # as in the room, which looks for rings rarely
+    try:
+        for _ in range(5):
+            assert set(bench.take(1, 4, 7).values()) == {LATER}
+        assert not [one for one in gc.get_objects() if isinstance(one, Retry)]
+    finally:
+        gc.enable()
 
 
 def test_a_store_that_takes_nothing_is_told_where_batches_come_one_at_a_time(bench: Bench) -> None:

@@ -101,7 +101,7 @@ class Committer:
         try:
             begun = self._store.begin([entry.what for entry in entries], arrival_ms)
         except Exception as error:  # noqa: BLE001 - told by who asked: the store is away, or one of these is poison
-            return error
+            return _kept(error)
         self._under_way = entries, arrival_ms, begun
         return None
 
@@ -113,7 +113,7 @@ class Committer:
         try:
             refused = begun.end()
         except Exception as error:  # noqa: BLE001 - as above
-            return error
+            return _kept(error)
         self._took_s, self._refused = self._clock.monotonic(), None
         self._complaints.well("store")
         self._done(entries, refused, arrival_ms)
@@ -208,3 +208,11 @@ class Committer:
             self._on_row(LedgerRow(*entry.who, verdict, arrival_ms, refused=len(lines)))
             told = Verdict.QUARANTINED if isinstance(entry.what, Refusal) else Verdict.STORED
             self._answers.say(entry.what.gateway, entry.identity, told, entry.words)
+
+
+def _kept(error: Exception) -> Exception:
+    """Return an error for whoever keeps it: with all that its frames hold it is a ring, which is rarely collected.
+
+    Those hold the messages and what the database answered; the frames of what breaks the store stand on the log.
+    """
+    return Retry(str(error), error.after_s) if isinstance(error, Retry) else error
