@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import threading
+import weakref
 from contextlib import suppress
 from typing import TextIO
 
@@ -21,16 +22,17 @@ PIECE = select.PIPE_BUF  # bytes: so many are taken at once where anything is (p
 class Outlet:
     """Lines to a stream, from any thread; what it does not take at once is lost, and counted.
 
-    A stream without a descriptor, which a program has put in its place, is written to as any.
+    `gone` is whether whoever read them has left. A stream without a descriptor, which a program has put in its place, is written to as any.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lost = 0
+        self.gone = False
         self._guarded = threading.Lock()  # between finding room and taking it
         self._room = select.poll()
         try:
-            self._descriptor = stream.fileno()
+            self._descriptor = _unhurried(self, stream.fileno())
             self._room.register(self._descriptor, select.POLLOUT)
         except io.UnsupportedOperation:
             self._descriptor = -1
@@ -42,7 +44,7 @@ class Outlet:
             self._lost = 0 if self._written(f"{lost}{line}\n") else self._lost + 1
 
     def _written(self, line: str) -> bool:
-        with suppress(OSError, ValueError):  # who has gone away reads nothing
+        try:
             if self._descriptor < 0:
                 self._stream.write(line)
                 self._stream.flush()
@@ -51,7 +53,22 @@ class Outlet:
             while said and self._room.poll(0):
                 said = said[os.write(self._descriptor, said[:PIECE]) :]
             return not said
-        return False
+        except (OSError, ValueError) as error:  # who has gone away reads nothing
+            self.gone |= isinstance(error, BrokenPipeError)
+            return False
+
+
+def _unhurried(owner: Outlet, descriptor: int) -> int:
+    """Return a descriptor on which no write waits: a terminal says that it has room when it has room for one letter.
+
+    Opened anew, for O_NONBLOCK would be so for all who have this terminal; where that may not be, it is left as it is.
+    """
+    if os.isatty(descriptor):
+        with suppress(OSError):
+            own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            weakref.finalize(owner, os.close, own)
+            return own
+    return descriptor
 
 
 class Log(logging.Handler):

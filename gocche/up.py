@@ -27,6 +27,7 @@ from gocche.address import Address, address
 from gocche.child import Child, Log
 from gocche.garden import PORTS, past
 from gocche.health import Desk, told
+from gocche.log import Outlet
 from gocche.server import GOCCHE, keep, rooms
 from gocche.supervisor import CONFIG_ERROR, Supervisor
 from gocche.user import first_admin
@@ -102,7 +103,7 @@ def supervise(
     `link` is asked then, too: its lines are for who sits here, and stand nowhere else. `desk` is where `/healthz` and
     `/metrics` are answered.
     """
-    clock = SystemClock()
+    clock, shown = SystemClock(), Outlet(out)
 
     def started(pids: dict[str, int]) -> None:
         health = {"health": url(desk)} if desk else {}
@@ -113,11 +114,17 @@ def supervise(
     def ask() -> dict[str, Any]:
         return told(supervisor.lives, clock.monotonic())
 
+    def show(words: str) -> None:
+        """Nobody waits for a terminal halted with Ctrl-S; where it has gone, so do we."""
+        shown.say(words)
+        if shown.gone:
+            raise BrokenPipeError
+
     def ready() -> None:
-        print(*pages, *link(), sep="\n", file=out, flush=True)
+        show("\n".join([*pages, *link()]))
 
     def tick() -> None:
-        print(_status(ask()), file=out, flush=True)
+        show(_status(ask()))
 
     with Desk(desk, ask, "") if desk else nullcontext():
         return keep(supervisor, ready, tick, status_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,6 +133,17 @@ def test_a_rule_slower_than_a_sensor_is_refused_when_it_is_written_and_not_in_th
     start(SMOKE | {"gap_s": 1_500})
     bench.clock.advance(8 * DAY_S)  # the sensor was taken down
     start(SMOKE | {"gap_s": 500})
+
+
+def test_a_journal_of_an_earlier_gocche_refuses_no_rule_and_keeps_no_room_from_starting(bench: Bench) -> None:
+    bench.live(FIRE)
+    bench.close()
+    with closing(sqlite3.connect(bench.path)) as db:  # as it was before sensors had a pace
+        db.executescript("ALTER TABLE sensor DROP COLUMN intervals; PRAGMA user_version = 6;")
+    refuse(bench.path, open_rules([SMOKE, GUARD]), [SMOKE, GUARD], bench.clock.utc_ms())
+    bench.restart()
+    bench.step()
+    assert [incident.rule for incident in bench.alerts.incidents()] == ["smoke"]
 
 
 def test_a_sensor_slower_than_its_guard_is_not_called_dead_between_two_values(bench: Bench) -> None:

@@ -58,6 +58,22 @@ def test_a_line_longer_than_a_pipe_takes_at_once_is_whole_where_there_is_room(pi
     assert reader.read(1 << 20).decode() == "đ" * 10_000 + "\n"
 
 
+def test_a_terminal_that_nobody_reads_holds_up_nobody():
+    """Of a session whose network is gone: a terminal has room for one letter, and the line is longer."""
+    reader, terminal = os.openpty()
+    with os.fdopen(reader, "rb", buffering=0), os.fdopen(terminal, "w") as writer:
+        log = Log(writer)
+        speaks = threading.Thread(target=lambda: [say(log, "%s", "x" * (n % 97)) for n in range(3_000)], daemon=True)
+        speaks.start()
+        speaks.join(BOUND_S)
+        held = speaks.is_alive()
+        os.set_blocking(reader, False)
+        while speaks.is_alive():  # let go of it, so that the test ends
+            with suppress(BlockingIOError):
+                os.read(reader, 1 << 16)
+        assert not held, "it sleeps in the kernel"
+
+
 def test_a_log_whose_reader_has_gone_costs_nothing(pipe):
     reader, writer = pipe
     reader.close()

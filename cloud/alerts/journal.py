@@ -354,6 +354,11 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
+def is_of_today(db: sqlite3.Connection) -> bool:
+    """Tell whether a journal has the form of this gocche: its room brings an earlier one forward, refuses a later one."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0]) == len(_MIGRATIONS)
+
+
 def read_incidents(path: Path, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
     """Return the newest incidents of a journal file; none where there is no journal yet."""
     if not path.exists():

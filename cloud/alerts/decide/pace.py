@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cloud.alerts.decide.progress import Sensor, Series, read_sensors, read_series
-from cloud.alerts.journal import reading
+from cloud.alerts.journal import is_of_today, reading
 from cloud.alerts.rules import DAY_MS
 from cloud.config import CLOUD_TOML, ConfigError
 
@@ -90,7 +90,8 @@ def refuse(
 ) -> None:
     """Raise ConfigError for a rule that is new or changed and slower than a sensor of its quantity.
 
-    Only what the journal has seen in the last week counts; where there is no journal yet, nothing is refused.
+    Only what the journal has seen in the last week counts; where there is no journal yet, or it is still that of an
+    earlier gocche, nothing is refused.
     """
     if not path.exists():
         return
@@ -125,6 +126,8 @@ class _Seen(NamedTuple):
 
 def _known(path: Path) -> tuple[dict[str, Any], list[_Seen]]:
     with reading(path) as db:
+        if not is_of_today(db):
+            return {}, []
         row = db.execute("SELECT value FROM meta WHERE key = ?", (ACCEPTED,)).fetchone()
         series = db.execute("SELECT rule, gateway, channel, state FROM series").fetchall()
         sensors = read_sensors(db)

@@ -61,11 +61,12 @@ class RULE:
         self._row = quantity_for(config.quantity)
         self._under = config.under is not None
         self._at, self._clear = _limits(config)
-        words = ("under", "clear_above") if self._under else ("over", "clear_below")
-        for word, limit in zip(words, (self._at, self._clear), strict=True):
-            # beyond the first no incident begins, beyond the second none ends
-            if not self._row.plausible(limit):
-                range_ = {"low": f"{self._row.low:g}", "high": f"{self._row.high:g}", "unit": self._row.unit}
+        begins, ends = ("under", "clear_above") if self._under else ("over", "clear_below")
+        low, high = self._row.low, self._row.high
+        for word, limit in ((begins, self._at), (ends, self._clear)):
+            # where no value lies beyond the first no incident begins, beyond the second none ends
+            if not (low <= limit < high if word in ("over", "clear_above") else low < limit <= high):
+                range_ = {"low": f"{low:g}", "high": f"{high:g}", "unit": self._row.unit}
                 raise Unfit(word, "limit_outside", value=f"{limit:g}", quantity=config.quantity, **range_)
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
