@@ -22,7 +22,8 @@ PIECE = select.PIPE_BUF  # bytes: so many are taken at once where anything is (p
 class Outlet:
     """Lines to a stream, from any thread; what it does not take at once is lost, and counted.
 
-    `gone` is whether whoever read them has left. A stream without a descriptor, which a program has put in its place, is written to as any.
+    `gone`: whoever read them has left. A stream without a descriptor, which a program has put in its place, is written
+    to as any.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -52,10 +53,10 @@ class Outlet:
             said = line.encode("utf-8", "backslashreplace")
             while said and self._room.poll(0):
                 said = said[os.write(self._descriptor, said[:PIECE]) :]
-            return not said
         except (OSError, ValueError) as error:  # who has gone away reads nothing
             self.gone |= isinstance(error, BrokenPipeError)
             return False
+        return not said
 
 
 def _unhurried(owner: Outlet, descriptor: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 from contextlib import closing
 from datetime import date
@@ -305,6 +306,22 @@ def test_a_reader_sees_a_file_of_before_and_all_of_it_once_a_writer_has_brought_
         assert (live.why, list(live.now.trees)) == ("", [TREE.code])
         live.close()
     assert rooms[0].now.scale("sg-01", "soil-1", "soil_ph") != AS_TOLD
+
+
+def test_the_room_that_makes_it_reads_it_on_a_disk_that_takes_nothing(tmp_path: Path) -> None:
+    """Else smoke would be told to whom the tables of the first start name."""
+    path = tmp_path / "registry.db"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Book(path, writer=True) as book:
+        with book.writing("lan", "planting", 1) as draft:
+            draft.put([Person(code="p1", name="Lan", roles=("operator",), email="lan@example.vn")])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # the interpreter ignores SIGXFSZ
+        try:
+            live = Live(path, BEFORE, HandClock(), private=True, makes=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert (live.why, [one.name for one in live.now.contacts]) == ("", ["Lan"])
+        live.close()
 
 
 # --- tables

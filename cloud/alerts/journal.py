@@ -355,7 +355,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def is_of_today(db: sqlite3.Connection) -> bool:
-    """Tell whether a journal has the form of this gocche: its room brings an earlier one forward, refuses a later one."""
+    """Tell whether a journal has this gocche's form: its room brings an earlier one forward and refuses a later one."""
     return int(db.execute("PRAGMA user_version").fetchone()[0]) == len(_MIGRATIONS)
 
 

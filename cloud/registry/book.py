@@ -55,9 +55,10 @@ class Held(msgspec.Struct, frozen=True):
 class Book:
     """The registry. Not for two threads at once.
 
-    A reader opens a file that a writer has made; a writer makes it; without a path it is in memory. A reader sees a file
-    that an earlier gocche made as one of ours, and is `bridged` then: it sees no more than that file has, also once a
-    writer has brought it forward. Raises Taken when the file is a newer gocche's, sqlite3.Error where it cannot be read.
+    A reader opens a file that a writer has made; a writer makes it; without a path it is in memory. A reader sees a
+    file that an earlier gocche made as one of ours, and is `bridged` then: it sees no more than that file had, also
+    once a writer has brought it forward. Raises Taken when the file is a newer gocche's, and sqlite3.Error where it
+    cannot be read.
     """
 
     def __init__(self, path: Path | None, *, writer: bool) -> None:

@@ -80,8 +80,7 @@ class Live:
         """Read it again if it has changed; tell whether it could be read. If not, what was read before stays."""
         try:
             if self._makes:
-                found(self._path, self._folder, self._clock)
-                self._makes = False
+                self._make()
             if self._book is None:
                 self._book = Book(self._path, writer=False)
             version = self._book.version, self._today
@@ -102,6 +101,18 @@ class Live:
             return self._ill(f"registry: {self._path}: {error}" if known else NOT_YET)
         self.why = ""
         return True
+
+    def _make(self) -> None:
+        """Make it, or bring it forward; where a disk takes nothing, one that is there can be read all the same."""
+        try:
+            found(self._path, self._folder, self._clock)
+            self._makes = False
+        except sqlite3.Error:
+            if not self._path.exists():
+                raise
+            with Book(self._path, writer=False) as there:
+                if there.empty:
+                    raise
 
     def run(self, stop: threading.Event) -> None:
         """Look until stopped."""
