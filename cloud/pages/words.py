@@ -126,6 +126,13 @@ class Speaker:
             text = f"{text}, {self.day(then.date(), year=then.year != today.year or self.still)}"
         return Markup('<time datetime="{}">{}</time>').format(iso(time_ms), text)
 
+    def as_of(self) -> Markup:
+        """Return a `<time>` of the visit, its day and year in full: what paper and a page without script go by."""
+        then = hanoi(self.now_ms)
+        return Markup('<time datetime="{:%Y-%m-%dT%H:%M%z}">{:%H:%M}, {}</time>').format(
+            then, then, self.day(then.date())
+        )
+
     def clock(self, time_ms: int) -> str:
         """Return the time of the day in Vietnam."""
         return f"{hanoi(time_ms):%H:%M}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import pytest
 
-from cloud.clock import SystemClock
+from cloud.clock import SystemClock, hanoi
 from gocche.garden import past
 from tests.visitors import ALL, BARE, TREE, Incident, Site, World
 
@@ -158,9 +158,10 @@ def test_pictures_without_scripts(browser: Browser, site: Site, name: str, size:
             "21.6201, 104.5795",
             "31,27 %",
             "Độ ẩm đất",
-            "1 phút trước",
+            f"Số liệu tính đến {hanoi(site.garden.clock.utc_ms()):%H:%M, %d/%m/%Y}",
         ):
             assert words in text
+        assert "trước · " not in text, "nothing here grows older by itself: times are absolute"
         assert page.locator("details").first.get_attribute("open") is None
         assert not page.locator("button").first.is_visible(), "what needs a script is not there without it"
         for shown, path in PICTURES.items():
@@ -336,5 +337,13 @@ def reloaded_s(page: Page) -> float:
 
 def test_on_paper_it_is_two_pages_at_most(browser: Browser, site: Site) -> None:
     with Seen(browser, site, DESK) as seen:
-        paper = seen.go(f"/T/{TREE}").pdf(format="A4")
+        page = seen.go(f"/T/{TREE}")
+        paper = page.pdf(format="A4")
+        assert not page.get_by_text("Số liệu tính đến").is_visible(), "on a screen it would grow old"
+        page.emulate_media(media="print")
+        text = page.inner_text("main")
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) <= 2
+    said = f"Số liệu tính đến {hanoi(site.garden.clock.utc_ms()):%H:%M, %d/%m/%Y} · https://goc.example.org/T/{TREE}"
+    assert said in text, "paper says when, and where there is more"
+    assert "trước" not in text.split(said)[1].split("30 ngày trước")[0]
+    assert "Chè Shan Tuyết mẫu, vụ xuân" in text
