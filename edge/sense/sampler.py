@@ -16,6 +16,7 @@ from edge.driver import BadReply
 from edge.sense.exchange import LATE, LONGEST_OWED_MS, Exchange, Stopped, Terms
 from edge.sense.health import Health
 from edge.sense.ports import PortLost
+from edge.sense.turns import FAILURES_BEFORE_REST, Turns
 from wire.batch import Source
 from wire.quantities import QUANTITIES
 from wire.reading import Reading, Reason
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from edge.sense.ports import OpenLine
 
 LONGEST_REOPEN_S = 5.0  # who plugs an adapter in again stands beside it; asking for a file costs nothing
-LONGEST_REST_S = 300.0
-FAILURES_BEFORE_REST = 3
-MOST_DOUBLINGS = 4  # of a dead device's interval; more only where all that are dead would still take …
-DEAD_SHARE = 20  # … together one part in so many of the time of a bus that others hang on
 LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
 LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
@@ -69,7 +66,7 @@ class Sampler:
         self._warmup = {sensor.table.channel: _Warmup(round(1000 * sensor.habits.warmup_s)) for sensor in sensors}
         self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: OpenLine | None = None
-        self._opened_ms = self._reopen_ms = self._spared_ms = 0
+        self._opened_ms = self._reopen_ms = 0
         self._reopen_s = 1.0
         self._why_lost = ""
         self._wake = threading.Event()
@@ -118,10 +115,9 @@ class Sampler:
             self._exchange.orders.refuse(_STOPS)
 
     def _poll_on(self) -> None:
-        now = self._clock.mono_ms()
-        due = [now + number for number in range(len(self._sensors))]
+        turns = Turns(self._sensors, self._health, self._clock)
         while not self._stopped:
-            at, number = self._first(due)
+            at, number = turns.first()
             wait_s = min(max(at - self._clock.mono_ms(), 0) / 1000, LONGEST_WAIT_S)
             self._promise(wait_s)
             self._clock.wait(self._wake, wait_s)
@@ -133,29 +129,13 @@ class Sampler:
             sensor = self._sensors[number]
             self._put(reading := self.poll(sensor))
             self.brought |= bool(reading.values)
-            due[number] = self._next(due[number], sensor)
+            turns.asked(number)
             try:
                 self._exchange.hear_out()  # how late an answer is shows only while it comes
             except PortLost as error:  # the next poll says so
                 self.close()
                 self._why_lost = str(error)
-            if self._fails(number):
-                now = self._clock.mono_ms()
-                self._spared_ms = now + (now - began_ms)
-
-    def _first(self, due: list[int]) -> tuple[int, int]:
-        """Return when whose turn is next.
-
-        Who did not answer last cost the others time: as long they are asked without another such between. So when half
-        a line dies, the other half need not wait until it is known who is dead.
-        """
-        spared_ms = 0 if all(map(self._fails, range(len(due)))) else self._spared_ms
-        turns = ((max(at, spared_ms) if self._fails(number) else at, at, number) for number, at in enumerate(due))
-        first, _, number = min(turns)
-        return first, number
-
-    def _fails(self, number: int) -> bool:
-        return self._health[self._sensors[number].table.channel].failures > 0
+            turns.taken(number, began_ms)
 
     def close(self) -> None:
         """Let go of the port. May be called twice."""
@@ -303,15 +283,6 @@ class Sampler:
             if anchor is not None:
                 self._put(anchor)
 
-    def _next(self, at: int, sensor: Sensor) -> int:
-        """Return when to ask again: on the channel's own grid, more seldom while the device is dead."""
-        step = round(sensor.table.every_s * 1000)
-        rest = max(self._health[sensor.table.channel].failures - FAILURES_BEFORE_REST, 0)
-        if rest:  # from now, not from when it was due: so others have their turns between those that are dead
-            step, at = _rested(step, rest, _dead_s(self._sensors, self._health)), self._clock.mono_ms()
-        late = self._clock.mono_ms() - at
-        return at + step * (1 + max(late, 0) // step)
-
 
 class _Warmup:
     """How long a device's values are not trusted: from the port's opening, and from when a silence ends.
@@ -328,19 +299,6 @@ class _Warmup:
         if self.silent:
             self.silent, self._heard_ms = False, now
         return now - max(opened_ms, self._heard_ms) < self._lasts_ms
-
-
-def _rested(step: int, rest: int, costs_s: float) -> int:
-    """Return the step (ms) of a device that is dead for `rest` polls; all such cost their bus so long a round."""
-    longest = round(1000 * max(LONGEST_REST_S, 2 * costs_s))
-    most = min(max(step << MOST_DOUBLINGS, round(1000 * DEAD_SHARE * costs_s)), longest)
-    return max(min(step << min(rest, 16), most), step)
-
-
-def _dead_s(sensors: list[Sensor], health: dict[str, Health]) -> float:
-    """Return how long a bus waits for nothing while all that are dead on it are asked once; 0 where nobody waits."""
-    dead = (one for one in sensors if health[one.table.channel].failures >= FAILURES_BEFORE_REST)
-    return sum(LATE * one.habits.timeout_s for one in dead) if len(sensors) > 1 else 0.0
 
 
 def _given(bus: Bus, sensor: Sensor, retries: int) -> Terms:
