@@ -8,6 +8,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from random import Random
@@ -473,6 +474,17 @@ def test_the_box_takes_a_code_to_its_tree(world: World) -> None:
 
 
 # --- the other pages ---
+
+
+def test_the_first_page_lists_the_first_of_many_trees_of_each_zone_and_says_how_many_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud.pages.app.MOST_LISTED", 2)
+    zones = Counter(one.zone for one in world.registry.trees.values() if one.published)
+    assert len(zones) == 2
+    page = client(world).get("/?lang=en").text
+    assert page.count('<li><a href="/T/') == 2
+    assert [int(n) for n in re.findall(r"This zone has (\d+) more", page)] == [n - 1 for n in zones.values() if n > 1]
 
 
 @pytest.mark.parametrize("lang", LANGS)

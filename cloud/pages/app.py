@@ -7,6 +7,8 @@ sets a cookie, needs a script, loads anything from elsewhere or notes who came.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -23,6 +25,7 @@ from cloud.pages.pictures import JPEG, SHARED, SVG, Pictures
 from cloud.pages.remembered import Known, Remembered, Source, aside
 from cloud.pages.trees import Trees
 from cloud.registry import codes
+from cloud.registry.kinds import Tree
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from cloud.pages.garden import Garden
 
 PAST_S, INCIDENTS_S = 60.0, 2.0  # how long an answer serves all who ask
+MOST_LISTED = 500  # trees on the first page: a page of all trees of the highlands has 20 MB and takes seconds to make
 REST_S = 5.0  # who did not answer is left alone for this long
 
 
@@ -92,17 +96,22 @@ class _Site:
         return Remembered(aside(name, ask), clock, keep_s, patience_s=patience_s, rest_s=REST_S, source=source)
 
     async def index(self, request: Request) -> Response:
-        """The garden: every tree, and a box for the code on a tag."""
+        """The garden: its trees, of many zones the first of each, and a box for the code on a tag."""
         typed = request.query_params.get("ma", "").strip()
         code = codes.normalise(typed)
         if code:
             return RedirectResponse(f"/T/{code}{query(request)}", status_code=303)
-        registry = self._garden.registry
-        zones = registry.zones
-        shown = [one for one in registry.trees.values() if one.published]
-        trees = sorted(shown, key=lambda one: (one.zone, _natural(one.label_no)))
-        groups = [(zone, [one for one in trees if one.zone == zone.code]) for zone in zones.values()]
-        return self._answers.page(request, "index.html", groups=[pair for pair in groups if pair[1]], typed=echo(typed))
+        registry, of = self._garden.registry, defaultdict[str, list[Tree]](list)
+        for tree in registry.trees.values():
+            if tree.published:
+                of[tree.zone].append(tree)
+        zones = [zone for zone in registry.zones.values() if zone.code in of]
+        share = MOST_LISTED // max(len(zones), 1) or 1
+        groups = [
+            (zone, nsmallest(share, of[zone.code], key=lambda one: _natural(one.label_no)), len(of[zone.code]) - share)
+            for zone in zones
+        ]
+        return self._answers.page(request, "index.html", groups=groups, typed=echo(typed))
 
     async def coverage(self, request: Request) -> Response:
         """The table of hamlets: what modems say now, and what the store knows of the past."""
