@@ -54,7 +54,7 @@ class RULE:
         if codes and config.stuck_s:
             raise Unfit("stuck_s", "code_that_stays", value=f"{config.stuck_s:g}", quantity=config.quantity)
         check_what(what_vi=config.what_vi, what_en=config.what_en)
-        longer_than_a_beat(after_s=config.after_s)
+        longer_than_a_beat(after_s=config.after_s, **({"stuck_s": config.stuck_s} if config.stuck_s else {}))
         stuck_s = config.stuck_s if config.stuck_s is not None else STUCK_S * (not codes)
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
         self.what = {"vi": config.what_vi, "en": config.what_en}
