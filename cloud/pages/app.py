@@ -76,6 +76,7 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/phu-song", made.coverage),
         Route("/phu-song.json", made.coverage_json),
         Route("/canh-bao", made.alerts),
+        Route("/mat-song", made.unseen),
         Route("/icon.svg", made.icon),
         Route(SHARED, made.shared),
         Route("/sw.js", made.worker),
@@ -142,6 +143,11 @@ class _Site:
     async def shared(self, _request: Request) -> Response:
         """A drawn tree for who shares the link of one that has no photo: there, no drawing of ours is understood."""
         return Response((TEMPLATES / "share.jpg").read_bytes(), media_type=JPEG)
+
+    async def unseen(self, request: Request) -> Response:
+        """What a visitor's browser keeps, to show without signal in the place of a page that he has not seen."""
+        title, lead = "missing.unseen_title", "missing.unseen_lead"
+        return self._answers.page(request, "missing.html", title=title, lead=lead, code="", bind="")
 
     async def worker(self, _request: Request) -> Response:
         """What keeps pages for a visitor without signal, in his own browser."""

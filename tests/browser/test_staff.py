@@ -151,7 +151,6 @@ def test_first_morning_of_an_administrator(browser: Browser, site: Running, tmp_
         page.get_by_role("button", name="Lưu").click()
         assert "dùng dấu chấm thập phân: 140.5" in page.inner_text("#w-girth_cm")
         assert page.input_value("#f-girth_cm") == "140,5"
-        pictured(page, tmp_path, "fault-phone")
 
         # meanwhile somebody else saves the same tree
         changed = next(one for one in site.shelf.rows("tree") if isinstance(one, Tree) and one.code == TREE)
@@ -296,3 +295,12 @@ def test_pictures_of_what_is_refused_and_what_fails(
         shown("/bang", 503, "not-yet")
         busy.shelf.close()
         aside.rename(registry)
+
+        signed_in(seen, busy, "editor")  # a row that cannot stand is shown as it was typed, with why
+        seen.go(f"/bang/trees/dong?k={TREE}")
+        page.fill("#f-girth_cm", "140,5")
+        with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+            page.get_by_role("button", name="Lưu").click()
+        assert answered.value.status == 422
+        page.wait_for_selector("#w-girth_cm")
+        pictured(page, tmp_path, f"fault-{name}")

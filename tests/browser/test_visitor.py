@@ -28,9 +28,23 @@ BUDGET_S = 150
 CHROMIUM = shutil.which("chromium")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 COURSE = f"/T/{TREE}/air_temperature"
-PAGES = ["/", f"/T/{TREE}", COURSE, "/l/a7k2", f"/T/{BARE}", "/phu-song", "/canh-bao", "/T/7K3MQ2", "/nowhere"]
+PAGES = [
+    "/",
+    f"/T/{TREE}",
+    COURSE,
+    "/l/a7k2",
+    f"/T/{BARE}",
+    "/phu-song",
+    "/canh-bao",
+    "/mat-song",
+    "/T/7K3MQ2",
+    "/nowhere",
+]
 NEAR = "4TN8WJ"  # stands in the same zone
+FAR = "9XJ6DC"  # in another
+UNSEEN = ["Chỗ", "này", "không", "có", "mạng"]
 PICTURES = {"tree": f"/T/{TREE}", "index": "/", "course": COURSE, "lot": "/l/a7k2", "coverage": "/phu-song"}
+REFUSED = {"slip": "/T/7K3MQ2", "nowhere": "/nowhere", "unseen": "/mat-song", "alerts": "/canh-bao"}  # or little to say
 PHONE, TABLET, DESK, NARROW = (360, 740), (820, 1180), (1280, 900), (320, 640)
 IMG = Path(__file__).parents[2] / "docs" / "img"
 
@@ -167,6 +181,8 @@ def test_pictures_without_scripts(browser: Browser, site: Site, name: str, size:
         for shown, path in PICTURES.items():
             seen.go(path).screenshot(path=IMG / f"{shown}-{name}.png", full_page=True)
         assert seen.complaints == []
+        for shown, path in REFUSED.items():
+            seen.go(path).screenshot(path=IMG / f"{shown}-{name}.png", full_page=True)
 
 
 def test_a_bad_phone_sees_the_tree_in_time(browser: Browser, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,6 +265,9 @@ def test_what_was_seen_and_the_trail_that_was_taken_are_there_without_a_server(b
             seen.go(f"/T/{NEAR}{link}")
             assert "Cây mẫu số 2" in page.inner_text("main")
         assert took_s <= OFFLINE_MOST_S, took_s
+        for path in (f"/T/{FAR}", "/phu-song"):
+            seen.go(path)
+            assert page.inner_text("h1").split() == UNSEEN, "in our words, not the browser's"
         page.context.set_offline(False)
         site.garden.clock.now_ms += 2_001
         seen.go(f"/T/{TREE}?lang=en")

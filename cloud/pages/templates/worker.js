@@ -1,24 +1,33 @@
 // A visitor under the trees has signal for a moment. What he saw of the trees stays in his browser, and is shown when
 // the network does not answer within three seconds: those pages say themselves how old they are. What is newer replaces
-// it; what is gone here is gone there. Alerts and coverage are of now, and never kept.
-const SLOW_MS = 3000, KEPT = /^\/($|[Tt]\/|l\/|anh\/|icon)/, TREE = /^\/[Tt]\/[^/.]+$/;
+// it; what is gone here is gone there. Alerts and coverage are of now, and never kept: without signal, a page of ours
+// says so in the place of what was not kept.
+const SLOW_MS = 3000, UNSEEN = "/mat-song", KEPT = /^\/($|[Tt]\/|l\/|anh\/|icon)/, TREE = /^\/[Tt]\/[^/.]+$/;
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", event => event.waitUntil(begin()));
 self.addEventListener("fetch", event => {
   const asked = event.request, address = new URL(asked.url);
-  if (asked.method === "GET" && address.origin === location.origin && KEPT.test(address.pathname))
-    event.respondWith(answer(asked, address));
+  if (asked.method !== "GET" || address.origin !== location.origin) return;
+  const got = KEPT.test(address.pathname) ? answer(asked, address) : asked.mode === "navigate" ? fetch(asked) : null;
+  if (got) event.respondWith(asked.mode === "navigate" ? got.catch(unseen) : got);
 });
 
 // the page that brought us was there before us
 async function begin() {
   await self.clients.claim();
   const cache = await caches.open("gocche");
+  await cache.add(UNSEEN).catch(() => {});
   for (const page of await self.clients.matchAll({ type: "window" })) {
     const { pathname } = new URL(page.url);
     if (!KEPT.test(pathname)) continue;
     await cache.addAll([page.url, ...(TREE.test(pathname) ? [`${pathname}/hinh.svg`] : [])]).catch(() => {});
   }
+}
+
+async function unseen(why) {
+  const kept = await caches.match(UNSEEN, { ignoreVary: true });
+  if (!kept) throw why;
+  return kept;
 }
 
 async function answer(asked, address) {
