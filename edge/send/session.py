@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge.config import Broker
 
 # Messages handed over and not confirmed, more than a window; beyond, publish() refuses: the spool is the queue.
-ROOM = 80
+ROOM = 272
 DIAL_S = 15.0  # to reach one of the broker's addresses
 HANDSHAKE_S = 10.0  # for each step of TLS
 ANSWER_S = 15.0  # for the broker to say yes to us, and to our subscription

@@ -1,9 +1,9 @@
 """How much of a gateway may be on its way, unanswered: counted in bytes, opened by quick answers.
 
 Eight messages may, once the way has shown that it carries them. More go where they are small and the way is free:
-together no more bytes than eight full batches have. Eight messages alone bound a backlog of small batches by the way
-there and back; a fixed larger number would have every gateway of a province pour into the broker's queue at once after
-an outage, and what is too much is dropped there.
+together no more bytes than the longest packet has. Eight messages alone bound a backlog of small batches by the way
+there and back, and by the flush of each commit; a fixed larger number would have every gateway of a province pour into
+the broker's queue at once after an outage, and what is too much is dropped there.
 
 A link of 1 kB/s takes half a minute for eight full batches, and smoke waits behind whatever was sent before it: what
 takes longer than some seconds is halved, down to one message.
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from wire.codec import MAX_PACKET
 
-LEAST, MOST = 8, 64  # messages
-ENOUGH_BYTES = 16 * 1024  # more than LEAST may go as long as less than this is on its way
+LEAST, MOST = 8, 256  # messages
+ENOUGH_BYTES = MAX_PACKET  # more than LEAST may go as long as less than this is on its way
 QUICK_MS = 250  # there and back, commit included, while nothing queues anywhere
 SLOW_MS = 8_000  # longer than this nothing urgent is to wait behind what was sent before it
 FIRST_BYTES, LEAST_BYTES = 4 * 1024, 2 * 1024  # for a way that nobody knows, and for one that is slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge.send import session
 from edge.send.window import ENOUGH_BYTES, FIRST_BYTES, LEAST, MOST, QUICK_MS, Window
 
 
@@ -22,8 +23,9 @@ def fill(window, size):
         (100, QUICK_MS, MOST),
         (100, QUICK_MS + 1, LEAST),  # something queues on the way: nobody pours more into it
         (400, 5, -(-ENOUGH_BYTES // 400)),
-        (2_048, 5, LEAST),  # eight full batches are what always was
-        (60_000, 5, LEAST),
+        (2_048, 5, ENOUGH_BYTES // 2_048),
+        (ENOUGH_BYTES // LEAST, 5, LEAST),
+        (60_000, 5, LEAST),  # eight may go, whatever they weigh
     ],
 )
 def test_quick_answers_open_it_up_to_a_number_of_bytes(size, trip_ms, most):
@@ -59,3 +61,7 @@ def test_a_slow_answer_shuts_it_to_the_least():
         window.over(100)
     window.over(100)
     assert window.room
+
+
+def test_an_uplink_has_room_for_all_of_it_and_for_what_goes_past_it():
+    assert session.ROOM > MOST + LEAST

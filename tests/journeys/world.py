@@ -105,6 +105,11 @@ class Part:
         """Return the end of its log."""
         return self.log.read_text(errors="replace")[-last:] if self.log.exists() else ""
 
+    def send(self, word: int) -> None:
+        """Send it a signal, by its id."""
+        if self.process is not None:
+            self.process.send_signal(word)
+
     def kill(self) -> None:
         """End it as a power cut would: SIGKILL to its id."""
         self.end(signal.SIGKILL)
