@@ -156,7 +156,7 @@ class Agent:
             if judged is not None:
                 spool.dates.adopt(judged)
             if known is not None:
-                dating.hear(known, clock.mono_ms())
+                dating.recall(known, clock.mono_ms())
         heartbeat = Heartbeat(self._uplink, gateway, board, partial(self._status, "online"), dating.asked)
         way_out = Courier(spool, self._uplink, heartbeat, board, clock.boot, gateway, config.resend_s)
         refuge = self._places.refuge

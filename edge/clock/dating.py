@@ -113,10 +113,16 @@ class Dating:
         if trip_ms is not None and trip_ms <= MAX_TRIP_MS and may_be(ack.utc_ms):
             self.hear(Anchor(ack.utc_ms - now, Source.ACK, trip_ms + SERVER_MS, now), now)
 
+    def recall(self, anchor: Anchor, now: int) -> None:
+        """Take a date that was believed in this boot already: by the keeper before, or in a file that is away."""
+        if self.anchor is None or self.anchor.source is Source.RTC:
+            self._moved = anchor
+        self.hear(anchor, now)
+
     def hear(self, anchor: Anchor, now: int) -> None:
         """Take a date for what is cut from now on, and for what is undated, if it is the best there is."""
         contradicts = self.anchor is None or not (self._board.dated.given and _agree(anchor, self.anchor, now))
-        if self.anchor is not None and not self._better(anchor, self.anchor, now):
+        if not self._better(anchor, self.anchor, now):
             return
         self._book.anchor(self._clock.boot, anchor)
         if contradicts:
@@ -154,10 +160,10 @@ class Dating:
 
     # --- which is better
 
-    def _better(self, new: Anchor, known: Anchor, now: int) -> bool:
-        above = _TRUST[new.source] - _TRUST[known.source]
-        if known.source is Source.RTC:  # whatever both claim: what was read waits for a better one
-            return above > 0
+    def _better(self, new: Anchor, known: Anchor | None, now: int) -> bool:
+        above = _TRUST[new.source] - (0 if known is None else _TRUST[known.source])
+        if known is None or known.source is Source.RTC:  # whatever both claim: what was read waits for a better one
+            return above > 0 and (new.source not in _TOLD or self._said_before(new, now))
         if _agree(new, known, now):
             self._moved, self._confirmed_ms = None, now
             would, was = new.off_ms(now), known.off_ms(now)
@@ -165,11 +171,15 @@ class Dating:
         proven_ms = min(self._confirmed_ms - self._since_ms, STEP_MS) if new.source in _TOLD else 0
         if above < 0 or (above > 0 and new.source not in _TOLD):
             return above > 0
-        moved = self._moved  # a clock that contradicts itself is heard twice: a glitch is not a step
+        return self._said_before(new, now, proven_ms)
+
+    def _said_before(self, new: Anchor, now: int, before_ms: int = 0) -> bool:
+        """Tell whether the same was said so long before: a glitch is not a step, and one sentence no date for ever."""
+        moved = self._moved
         if moved is None or moved.source is not new.source or not _agree(moved, new, now):
             self._moved = new
             return False
-        return new.heard_ms - moved.heard_ms >= proven_ms
+        return new.heard_ms - moved.heard_ms >= before_ms
 
 
 def _agree(one: Anchor, other: Anchor, now: int) -> bool:

@@ -52,7 +52,7 @@ class Gateway:
 
     def hear(self, source: Source, offset_ms=UTC, uncertainty_ms=100):
         self.dating.hear(Anchor(offset_ms, source, uncertainty_ms, self.clock.now), self.clock.now)
-        return self.dating.anchor.source.name.lower()
+        return self.dating.anchor.source.name.lower() if self.dating.anchor else "none"
 
     def look(self, later_ms=10_000):
         self.clock.now += later_ms
@@ -132,6 +132,7 @@ def test_of_dates_that_contradict_each_other_the_more_trustworthy_counts(gateway
 
 def test_a_clock_that_contradicts_itself_is_heard_twice(gateway):
     gateway.hear(Source.GNSS)
+    gateway.hear(Source.GNSS)
     gateway.hear(Source.GNSS, UTC + DAY_MS)  # one garbled sentence
     gateway.hear(Source.GNSS)
     gateway.hear(Source.GNSS, UTC + 2 * DAY_MS)
@@ -140,10 +141,29 @@ def test_a_clock_that_contradicts_itself_is_heard_twice(gateway):
     assert gateway.dating.anchor.offset_ms == UTC + 2 * DAY_MS
 
 
+def test_one_sentence_dates_no_boot(gateway):
+    """A date is for ever: one that was damaged and looked right would have dated all that was read since the start."""
+    confirmed(gateway)
+    gateway.reboot("b1").rtc(UTC + DAY_MS)
+    gateway.look()
+    assert gateway.hear(Source.GNSS, UTC + 300 * DAY_MS, 4_500) == "rtc"
+    gateway.reboot("b2")
+    assert gateway.hear(Source.GNSS, UTC + 300 * DAY_MS, 4_500) == "none"
+    assert gateway.hear(Source.GNSS, UTC + 2 * DAY_MS, 4_500) == "none"
+    assert gateway.hear(Source.GNSS, UTC + 2 * DAY_MS, 4_500) == "gnss"
+    assert gateway.dating.anchor.offset_ms == UTC + 2 * DAY_MS
+
+
+def test_a_date_that_was_believed_in_this_boot_is_recalled_at_once(gateway):
+    gateway.dating.recall(Anchor(UTC, Source.GNSS, 4_500, gateway.clock.now), gateway.clock.now)
+    assert gateway.dating.anchor.source is Source.GNSS
+
+
 @pytest.mark.parametrize("known", [Source.ACK, Source.MODEM])
 def test_one_sentence_that_lay_in_a_receiver_undoes_no_date(gateway, known):
     """A port opened again brings what was said when it was closed: a date two hours old was believed to 4.5 s."""
-    gateway.hear(known, UTC, 4_600)
+    for _ in range(2):
+        gateway.hear(known, UTC, 4_600)
     gateway.start()
     assert gateway.hear(Source.GNSS, UTC - 2 * HOUR_MS, 4_500) == known.name.lower()
     assert gateway.read().offset_ms == UTC
@@ -447,7 +467,8 @@ def test_who_died_before_a_better_clock_bore_its_battery_clock_out_keeps_its_dat
     gateway.reboot("b2").rtc(UTC + 31 * DAY_MS)
     gateway.look()
     assert gateway.spool.get(one.id).offset_ms is None
-    gateway.hear(Source.GNSS, UTC + 31 * DAY_MS, 4_500)
+    for _ in range(2):
+        gateway.hear(Source.GNSS, UTC + 31 * DAY_MS, 4_500)
     gateway.look()
     told = gateway.spool.get(one.id)
     assert (told.source, told.offset_ms) == (Source.RTC, UTC + 30 * DAY_MS)
