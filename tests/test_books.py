@@ -188,6 +188,25 @@ def test_what_waited_when_an_id_was_changed_is_not_unknown_under_the_old_one_whi
     assert {account.epoch: account.unknown for account in kept.accounts() if account.gateway == "sg-01"}[EPOCH] == lost
 
 
+def test_what_waited_when_an_id_was_changed_does_not_wait_under_the_old_one_for_ever():
+    """Nobody speaks under that id any more, so its last word of what waits is never taken back."""
+    old, new = ("sg-01", EPOCH), ("sg-02", EPOCH)
+    books = Books()
+    books.row(LedgerRow(*old, 1, 4, "stored", 1))
+    books.status(StatusRow("sg-01", 1, Status(1, "online", "22" * 8, EPOCH, acquired=10, spooled=6)))
+    books.status(StatusRow("sg-02", 2, Status(1, "online", "22" * 8, "11" * 8, earlier={EPOCH: 10})))
+    books.row(LedgerRow(*new, 1, 4, "declared", 3, words=RENAMED))
+    assert [(one.gateway, one.spooled) for one in books.accounts() if one.epoch == EPOCH] == [
+        ("sg-01", 6),
+        ("sg-02", 0),
+    ]
+    books.row(LedgerRow(*new, 5, 5, "stored", 3))
+    books.status(StatusRow("sg-02", 4, Status(1, "online", "22" * 8, "11" * 8)))
+    ends = [one for one in books.accounts() if one.epoch == EPOCH]
+    told = {one.gateway: (one.stored, one.declared, one.spooled, one.unknown) for one in ends}
+    assert told == {"sg-01": (4, 5, 0, 1), "sg-02": (5, 4, 0, 0)}, "the tenth came to no end anywhere"
+
+
 def unknown(books):
     return {(one.gateway, one.epoch): one.unknown for one in books.accounts() if one.unknown}
 

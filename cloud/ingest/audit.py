@@ -173,12 +173,12 @@ class Books:
         quarantined = tally.quarantined.minus(stored)
         declared = tally.declared.minus(stored).minus(quarantined)
         missing = tally.high - len(stored) - len(quarantined) - len(declared)
-        live = self._live.get(gateway, (0, ""))[1] == epoch
+        others = self._shared.get(epoch, set()) - {gateway}
+        live = self._live.get(gateway, (0, ""))[1] == epoch and not others  # it speaks under another id by now
         elsewhere = 0
         if live:
             spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing)
         else:
-            others = self._shared.get(epoch, set()) - {gateway}
             elsewhere = _elsewhere(tally, [self._tallies[other, epoch] for other in others])
             missing -= elsewhere
             waiting = sum(self._earlier.get(each, (0, {}))[1].get(epoch, 0) for each in (gateway, *others))

@@ -121,6 +121,7 @@ class Spool:
         epoch = secrets.token_hex(8)
         with self._file.transaction():
             self._freeze(urgent=False)
+            self._file.note_ends({self.epoch: self.acquired + 1})
             for key, value in (("epoch", epoch), ("boot", self._boot), ("acquired", 0), ("floor", 1), ("uncut", 1)):
                 self._file.set_meta(key, value)
             self._quota.forget_gaps()
@@ -239,7 +240,10 @@ class Spool:
             return False
         with self._file.transaction(durable=False):  # undone by a power cut, it is sent and freed again
             self._file.forget(row[0])
-            self._file.set_meta("floor", self._file.lowest(self.epoch) or self.acquired + 1)
+            if identity[0] == self.epoch:
+                self._file.set_meta("floor", self._file.lowest(self.epoch) or self._file.meta("uncut"))
+            else:
+                self._file.note_ends()
             if row[1] is not None and row[1] > self._file.meta("dated_until") and not self.dates.undated_before(row[0]):
                 self._file.set_meta("dated_until", row[1])
         return True

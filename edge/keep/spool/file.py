@@ -12,6 +12,7 @@ import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from disk.lock import take_lock
@@ -19,12 +20,13 @@ from edge.keep.spool import rows, schema
 from wire.codec import GAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from edge.keep.spool.rows import Kept
 
 BALLAST_BYTES = 1024 * 1024  # freed when the disk is full: a full disk wedges WAL, even DELETE fails
 SPARE_BYTES = 1024 * 1024  # beyond the quota, for what is written before something else is forgotten
+MOST_ENDS = 32  # epochs: they are written with each batch of them that is freed
 CHECKPOINT_PAGES = 256  # keeps the room that a full disk must still offer small
 
 
@@ -149,10 +151,18 @@ class File:
                 del self.held[epoch]
 
     def lowest(self, epoch: str) -> int | None:
-        """Return the lowest number of an epoch that is still here, None where there is none."""
+        """Return the lowest number of an epoch that is cut and still here, None where there is none."""
         cut: int | None = self.one("SELECT min(first) FROM batch WHERE epoch = ?", epoch)
-        uncut: int | None = self.one("SELECT min(first) FROM fresh")
-        return cut or uncut
+        return cut
+
+    def note_ends(self, ends: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Keep of epochs before this one what is still here: from where, and up to which number they went.
+
+        `ends` are those of more epochs. What damage takes at either edge of an epoch is declared by that.
+        """
+        known = {epoch: end for epoch, (_, end) in spans(self.meta("ended")).items()} | dict(ends)
+        told = [f"{epoch}:{self.lowest(epoch)}:{end}" for epoch, end in known.items() if epoch in self.held]
+        self.set_meta("ended", " ".join(told[-MOST_ENDS:]))
 
     # --- room
 
@@ -202,6 +212,12 @@ class File:
         self.held = held
         with suppress(sqlite3.Error, MemoryError):
             self.db.execute("ROLLBACK")
+
+
+def spans(ended: str) -> dict[str, tuple[int, int]]:
+    """Return of each epoch that `note_ends` knew the first number that was still there, and the one after the last."""
+    told = (one.split(":") for one in ended.split())
+    return {epoch: (int(start), int(end)) for epoch, start, end in told}
 
 
 def machine() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from disk.flush import flush
 from edge.keep.spool import rows, schema
-from edge.keep.spool.file import connect
+from edge.keep.spool.file import connect, spans
 from edge.words import note, why
 from wire.batch import RENAMED
 from wire.codec import GAP
@@ -95,8 +95,8 @@ def damage(path: Path, own: str) -> Sentence | None:
                     return why("copied")
         finally:
             db.close()
-    except UnicodeDecodeError as error:  # words of SQLite that quote what is damaged
-        return why("page", words=error)
+    except (UnicodeDecodeError, MemoryError) as error:  # words that quote what is damaged; a length that nobody has
+        return why("page", words=repr(error))
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -242,8 +242,7 @@ def _lose(file: File, number: int, identity: Identity | None) -> None:
         file.db.execute("REINDEX batch")
         own = file.meta("epoch")
         declare_holes(file, own, file.meta("floor"), file.meta("uncut"))
-        for other in [epoch for epoch in file.held if epoch != own]:
-            declare_holes(file, other, 0, 0)
+        declare_earlier(file, spans(file.meta("ended")), own)
 
 
 def fit_indexes(file: File) -> None:
@@ -273,6 +272,12 @@ def declare_holes(file: File, epoch: str, start: int, end: int) -> int:
     for first, n in missing:
         file.declare(epoch, first, n, "damage")
     return sum(n for _, n in missing)
+
+
+def declare_earlier(file: File, ended: Mapping[str, tuple[int, int]], *but: str) -> int:
+    """Declare what no row has of the epochs before, `but` for some: between its rows, and up to where they `ended`."""
+    epochs = (file.held.keys() | ended.keys()) - {*but}
+    return sum(declare_holes(file, epoch, *ended.get(epoch, (0, 0))) for epoch in epochs)
 
 
 def holes(held: Iterable[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:

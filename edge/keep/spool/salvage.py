@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edge.keep.spool import repair, rows, schema
-from edge.keep.spool.file import connect
+from edge.keep.spool.file import connect, spans
 from edge.words import note
 from wire.codec import MAX_SEQ
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 200  # rows in one transaction, and in memory
 ONE_BY_ONE = 256  # numbers that are tried after a row that cannot be read, before the steps grow
-UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter: words of SQLite that quote what is damaged
+# Words of SQLite that quote what is damaged, and a damaged length for which there is no memory.
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError)
 MAX_ROW_BYTES = 1024 * 1024  # no row of ours is longer, whatever a damaged length says
 
 
@@ -51,8 +52,9 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
             rest, end = cut(file, epoch, fresh_of(db))
             end = max(end, int(told.get("acquired") or 0) + 1)
             lost = repair.declare_holes(file, epoch, int(told.get("floor") or 1), end) if epoch else 0
-            for earlier in file.held.keys() - {epoch, file.meta("epoch")}:  # which the file tells nothing else of
-                lost += repair.declare_holes(file, earlier, 0, 0)
+            ended = spans(str(told.get("ended") or ""))
+            lost += repair.declare_earlier(file, ended, epoch, file.meta("epoch"))
+            file.note_ends({before: last for before, (_, last) in ended.items()} | {epoch: end})
             if repair.renamed(str(told.get("gateway") or ""), file.meta("gateway")):
                 repair.disown(file, repair.held_of_earlier(file))
             file.db.execute("INSERT OR REPLACE INTO taken_over(file) VALUES (?)", (aside.name,))

@@ -17,7 +17,7 @@ from edge.keep.spool import rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 PAGE_BYTES = 1024
 SMALL_BYTES = 2 * 1024 * 1024  # a file that holds no more is quickly written anew in pages of another size
 
@@ -39,7 +39,8 @@ CREATE TABLE taken_over(file TEXT PRIMARY KEY, at INTEGER NOT NULL DEFAULT 0, re
   done INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID;
 """
 # 1 → 2: rows stay as they are (deflated ones come beside them), so that a full card migrates without room for a copy.
-# Dates of boots gained a CRC: those without one are not believed. 2 → 3: whose numbers these are.
+# Dates of boots gained a CRC: those without one are not believed. 2 → 3: whose numbers these are. 3 → 4:
+# where epochs before began and ended, as far as they began since.
 _STEPS = {
     1: """
 ALTER TABLE boot ADD COLUMN heard_ms INTEGER;
@@ -52,11 +53,18 @@ ALTER TABLE taken_over ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE taken_over ADD COLUMN done INTEGER NOT NULL DEFAULT 1;
 """,
     2: "",
+    3: "",
 }
 # `floor`: what is below it has all been freed; `uncut`: the first number that is in no batch yet; `acquired`: the last
 # number that was given when something was cut or declared, uncut rows lie above it
 FIGURES = {"acquired": 0, "dropped": 0, "dated_until": 0, "floor": 1, "uncut": 1}
-_WORDS = {1: ("epoch", "machine"), 2: ("epoch", "machine", "boot"), 3: ("epoch", "machine", "boot", "gateway")}
+# `ended`: of epochs before, the lowest number that is still here and the one after the last
+_WORDS = {
+    1: ("epoch", "machine"),
+    2: ("epoch", "machine", "boot"),
+    3: ("epoch", "machine", "boot", "gateway"),
+    4: ("epoch", "machine", "boot", "gateway", "ended"),
+}
 
 
 def whole(meta: dict[str, object], version: int) -> bool:
@@ -90,7 +98,8 @@ def prepare(db: sqlite3.Connection, path: Path, machine: str) -> None:
     """
     version = form_of(db, path, VERSION)
     if version == 0:
-        _run(db, TABLES, FIGURES | {"epoch": secrets.token_hex(8), "machine": machine, "boot": "", "gateway": ""})
+        words = dict.fromkeys(_WORDS[VERSION], "") | {"epoch": secrets.token_hex(8), "machine": machine}
+        _run(db, TABLES, {**FIGURES, **words})
     for step in range(version or VERSION, VERSION):
         _run(db, _STEPS[step], {key: "" for key in _WORDS[step + 1] if key not in _WORDS[step]}, step + 1)
 
