@@ -99,9 +99,10 @@ def _lines(
     reading: Reading, sensor: Sensor, why: str, texts: dict[str, str], again: str, language: str
 ) -> Iterator[str]:
     if why:
-        yield said("read", "nothing", language, why=readable(why, language))
+        if not reading.values:
+            yield said("read", "nothing", language, why=readable(why, language))
         yield remedy(why, again, language)
-        if not why.startswith(NO_VALUE):
+        if not (reading.values or why.startswith(NO_VALUE)):
             return
     for name in sensor.quantities.values():
         row = QUANTITIES[name]

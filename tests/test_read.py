@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,37 @@ def test_a_talker_is_listened_to_and_its_warm_up_passed_over(read):
     assert "\n< 42 4d 00 1c " in said
     assert "pm2_5" in said
     assert "in the first 30 s after power-up this device is not to be trusted" in said
+
+
+def test_another_model_is_told_beside_the_values_that_are_right(tmp_path, capsys):
+    """A recorded frame of a PMS5003 where a PMS5003T stands in the file: its masses are its own."""
+    wire = (ROOT / "tests/drivers/plantower_pms/pms5003_for_pms5003t/wire.txt").read_text()
+    frame = bytes.fromhex(wire.partition("\n< ")[2].strip())
+    (tmp_path / "devices.toml").write_text(DEVICES.format(port=1).replace('"pms5003"', '"pms5003t"'))
+    (tmp_path / "ports").mkdir()
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    (tmp_path / "ports" / "smoke").symlink_to(os.ttyname(slave))
+    stop = threading.Event()
+
+    def talk():
+        while not stop.wait(0.2):
+            os.write(master, frame)
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    try:
+        code = main(["read", "smoke-1", "--config", str(tmp_path / "devices.toml"), "--data", str(tmp_path)])
+    finally:
+        stop.set()
+        talking.join()
+        os.close(master)
+        os.close(slave)
+    said = capsys.readouterr().out
+    assert code == 1
+    assert "is it the wrong profile, the wrong address, another device?" in said
+    assert re.search(r"\(pm2_5\) +8 ", said)
+    assert "NO VALUES" not in said
 
 
 def test_on_a_full_card_too(read, monkeypatch):

@@ -159,8 +159,9 @@ class Sampler:
             return self._failed(sensor, error.reason, f"{error.kind}: {error}{self._late(terms)}")
         except BaseException as error:  # noqa: BLE001 - the runner's one catch-all; even SystemExit is no thread's end
             return self._failed(sensor, Reason.FAULTY, f"faulty: {type(error).__name__}: {error}", error)
-        if not reading.values and set(reading.reasons.values()) - {Reason.WARMING_UP}:
-            return self._valueless(sensor, reading)
+        reasons = set(reading.reasons.values()) - {Reason.WARMING_UP}
+        if Reason.WRONG_DEVICE in reasons or (reasons and not reading.values):
+            return self._doubtful(sensor, reading)
         health.well(reading.mono_ms)
         return reading
 
@@ -216,14 +217,18 @@ class Sampler:
         health.failures = min(health.failures, FAILURES_BEFORE_REST)  # a returned port is to be noticed soon
         return reading
 
-    def _valueless(self, sensor: Sensor, reading: Reading) -> Reading:
-        """Return the reading of a device that answers and has no value: an installer must not take it for well.
+    def _doubtful(self, sensor: Sensor, reading: Reading) -> Reading:
+        """Return the reading of a device that answers and is not to be taken for well: no value, or another model's.
 
         It is asked as often as before, and again with all its tries: nothing is wrong with the talk.
         """
         reasons = ", ".join(sorted({Reason(reason).name.lower() for reason in reading.reasons.values()}))
+        words, reason, how = f"{NO_VALUE}: {reasons}", "no_value", "answers without a value"
+        if reading.values:
+            wrong = sorted(name for name, why in reading.reasons.items() if why == Reason.WRONG_DEVICE)
+            words, reason, how = f"implausible: {', '.join(wrong)}", "wrong_device", "answers like another model"
         health = self._health[sensor.table.channel]
-        health.failed(f"{NO_VALUE}: {reasons}", reading.mono_ms, "no_value", how="answers without a value")
+        health.failed(words, reading.mono_ms, reason, how=how)
         health.failures = 0
         return reading
 

@@ -593,6 +593,16 @@ def test_a_number_that_means_no_value_stays_beside_its_reason():
     assert (reading.reasons["soil_moisture"], reading.raw) == (Reason.SENTINEL, {"soil_moisture": -100})
 
 
+def test_a_device_that_says_some_of_what_another_model_says_is_not_well_and_keeps_its_values():
+    """A PMS5003 in a PMS5003T's place passed for well: its masses are right, and no temperature came, for ever."""
+    told = saying(Value("soil_moisture", "%", 31.2), Value("soil_temperature", "Cel", 0.0, Reason.WRONG_DEVICE))
+    room, health = sampler(SimulatedLine(lambda _: b"!"), told)
+    reading = room.poll(told)
+    assert (reading.values, reading.reasons) == ({"soil_moisture": 3120}, {"soil_temperature": Reason.WRONG_DEVICE})
+    line = health["soil-1"]
+    assert (line.why, line.since_ms is None) == ("implausible: soil_temperature", False)
+
+
 def test_every_order_is_answered_whenever_the_bus_ends():
     begun, go_on = threading.Event(), threading.Event()
 
