@@ -119,7 +119,9 @@ def age_on_page(world: World, figure: dict[str, object]) -> str:
     """Return the words by which the page says how old the soil's moisture is."""
     page = world.ask(f"/T/{TREE}?lang=en")[1].decode()
     tile = page[page.index("<h4>Soil moisture") :]
-    found = re.search(rf'<span data-t="\d+">([^<]+)</span> · <time datetime="{re.escape(str(figure["time"]))}"', tile)
+    found = re.search(
+        rf'<span data-t="\d+">([^<]+)</span> · </span><time datetime="{re.escape(str(figure["time"]))}"', tile
+    )
     assert found, tile[:600]
     return found[1].strip()
 
