@@ -123,7 +123,7 @@ def run(*, quick: bool = False) -> str:
     """Return the table."""
     rounds = [
         {
-            name: _measured(list(_packets(each, 80 if quick else count)), *how)
+            name: measured(list(_packets(each, 80 if quick else count)), *how)
             for name, (each, count, *how, _) in _WAYS.items()
         }
         for _ in range(1 if quick else ROUNDS)
@@ -150,7 +150,8 @@ def told(name: str, each: int, limit: int | None, got: Drained, slowest: float) 
     )
 
 
-def _measured(packets: list[bytes], ours: bool, brokers: bool) -> Drained:
+def measured(packets: list[bytes], ours: bool = True, brokers: bool = True) -> Drained:
+    """Drain these packets once into a server and a SQLite of their own; `ours` and `brokers`: whose send at once."""
     with tempfile.TemporaryDirectory(prefix="gocche-bench-") as name:
         folder = Path(name)
         table = json.dumps({"engine": "sqlite", "path": str(folder / "store.db")})

@@ -8,14 +8,11 @@ does while the link is down.
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bench import broker, drain, field, process, report
+from bench import drain, field, report
 from edge.board import Board, Channel, Dated, Keeping
 from edge.clock import Anchor
 from edge.send.heartbeat import HEAD_BYTES, Heartbeat
@@ -121,11 +118,4 @@ def _drained(each: int | None, minutes: int) -> float:
     for batch in (batch for one in cut for batch in field.batches(one)):
         packets.append(field.packed(batch, first))
         first += len(batch)
-    with tempfile.TemporaryDirectory(prefix="gocche-bench-") as name:
-        folder = Path(name)
-        table = json.dumps({"engine": "sqlite", "path": str(folder / "store.db")})
-        with (
-            broker.running(folder / "broker", extra="set_tcp_nodelay true") as running,
-            process.Child("bench.ours", running.port, table, folder, log=folder / "ours.log"),
-        ):
-            return drain.Gateway(running.port, packets).rate() * len(readings) / len(packets)
+    return drain.measured(packets).rate * len(readings) / len(packets)
