@@ -80,8 +80,9 @@ def running(folder: Path, port: int, link: Path, probes: int, every_s: int) -> I
     environment = os.environ | {"TB_GW_CONFIG_DIR": str(config)}
     with (folder / "peer.log").open("w", encoding="utf-8") as log:
         peer = subprocess.Popen(
-            [str(_program())], cwd=config, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+            [str(_program().with_name("python")), str(_program())],  # its first line names where it was made
+            cwd=config, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
     try:
         yield peer.pid
     finally:
