@@ -54,7 +54,7 @@ def listed(kind: str) -> Callable[[Visit], Response]:
     def answer(visit: Visit) -> Response:
         typed_words = visit.asked("q")[:100]
         found = visit.staff.shelf.found(kind, typed_words)
-        start = _whole(visit.asked("tu"))
+        start = visit.whole(visit.asked("tu"))
         cards = [(visit.s.title(one), _facts(visit, kind, one), _keys(one)) for one in found[start : start + A_PAGE]]
         return visit.page(
             "list.html", kind=kind, stem=STEMS[kind], q=typed_words, cards=cards, start=start, count=len(found),
@@ -238,7 +238,3 @@ def _facts(visit: Visit, kind: str, record: Record) -> str:
     names = SHOWN.get(kind) or tuple(texts)[:3]
     said = [visit.s.word(name, texts[name]) for name in names if texts[name]]
     return " · ".join(said)
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0

@@ -65,7 +65,7 @@ def screen(visit: Visit) -> Response:
 
 def mint_some(visit: Visit) -> Response:
     """Mint blank tags: codes that no tree carries yet."""
-    count, today = _whole(visit.given("count")), visit.staff.shelf.today
+    count, today = visit.whole(visit.given("count"), 5), visit.staff.shelf.today
     batch = " ".join(visit.given("batch").split())[:40] or today.isoformat()
     if not 1 <= count <= MOST:
         return _page(visit, why=visit.s.say("tags.count", most=MOST), status=422)
@@ -79,7 +79,7 @@ def sheet(visit: Visit) -> Response:
     """A PDF of a batch, of the trees of a zone or of one code; what was blank is printed from then on."""
     form, skip, batch, zone = (
         visit.given("form"),
-        _whole(visit.given("skip")),
+        visit.whole(visit.given("skip"), 5),
         visit.given("batch"),
         visit.given("zone"),
     )
@@ -140,7 +140,3 @@ def _portions(visit: Visit) -> list[Portion]:
 
 def _tags(visit: Visit) -> list[Tag]:
     return [one for one in visit.staff.shelf.rows("tag") if isinstance(one, Tag)]
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0

@@ -129,8 +129,12 @@ class Visit:
     @property
     def seen(self) -> int:
         """Return the change that the form was made from, 0 for one of a row that was not there."""
-        text = self.given("seen")
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+        return self.whole(self.given("seen"))
+
+    @staticmethod
+    def whole(text: str, digits: int = 15) -> int:
+        """Return a whole number that came with a request; 0 for whatever else, and for one of more digits."""
+        return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else 0
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """Return a page."""
