@@ -14,8 +14,8 @@ from cloud.registry import codes, pictures
 from cloud.registry.book import NAME, PHOTOS
 from cloud.registry.forget import Known, dossier, forget, known
 from cloud.registry.kinds import KINDS, ROLES
-from cloud.staff.accounts import NAME as ACCOUNTS
-from cloud.staff.accounts import Accounts
+from cloud.staff.entrance.accounts import NAME as ACCOUNTS
+from cloud.staff.entrance.accounts import Accounts
 from gocche.registry import book_of, who
 from gocche.words import Refused, both
 

@@ -13,7 +13,7 @@ from cloud.clock import SystemClock
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import Book
 from cloud.registry.kinds import Person
-from cloud.staff.accounts import LINK_HOURS, NAME, Accounts
+from cloud.staff.entrance.accounts import LINK_HOURS, NAME, Accounts
 from gocche.words import LANGUAGES, Refused, both, said
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from cloud.registry.book import Book
 from cloud.registry.kinds import ACCESS, Person
 from cloud.registry.live import found
 from cloud.rooms.staff import tag_advice
-from cloud.staff.accounts import Accounts
 from cloud.staff.app import build
-from cloud.staff.jobs import Jobs
+from cloud.staff.aside.jobs import Jobs
+from cloud.staff.entrance.accounts import Accounts
+from cloud.staff.entrance.throttle import Throttle
 from cloud.staff.shelf import Shelf
-from cloud.staff.throttle import Throttle
 from cloud.staff.visit import Staff
 from cloud.store import Retry, Sample
 from tests.rules.garden import HandClock

@@ -19,7 +19,7 @@ WIRING = {
     "cloud/rooms/pages.py",
     "cloud/rooms/staff.py",
     "cloud/staff/app.py",
-    "cloud/staff/gate.py",
+    "cloud/staff/entrance/gate.py",
     "cloud/alerts/engine.py",
     "cloud/pages/app.py",
     "gocche/reference.py",

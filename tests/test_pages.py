@@ -42,9 +42,9 @@ from cloud.registry.kinds import (
     Story,
     Tag,
     Voice,
-    columns,
 )
 from cloud.registry.map import distance_m
+from cloud.registry.rows import columns
 from cloud.registry.transfer import load
 from cloud.store import Hour, Past, Retry
 from cloud.stream.latest import Latest

@@ -20,23 +20,11 @@ from cloud.registry import codes
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import (
-    KINDS,
-    Binding,
-    Calibration,
-    Commune,
-    Person,
-    Province,
-    Record,
-    Tag,
-    Tree,
-    Zone,
-    read,
-    write,
-)
+from cloud.registry.kinds import KINDS, Binding, Calibration, Commune, Person, Province, Record, Tag, Tree, Zone
 from cloud.registry.live import Live, known
 from cloud.registry.map import away_m, distance_m
 from cloud.registry.mint import mint
+from cloud.registry.rows import read, write
 from cloud.registry.scale import AS_TOLD
 from cloud.registry.sheets import STEMS, SheetError, comma, geojson, workbook
 from cloud.registry.trail import difference

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud.registry.kinds import ACCESS, Person
-from cloud.staff import passwords
-from cloud.staff.above import HEADERS, SCRIPTED
-from cloud.staff.access import ANYBODY, MATRIX
-from cloud.staff.accounts import HARD_MS, IDLE_MS, Accounts
 from cloud.staff.app import ways
+from cloud.staff.entrance import passwords
+from cloud.staff.entrance.above import HEADERS, SCRIPTED
+from cloud.staff.entrance.access import ANYBODY, MATRIX
+from cloud.staff.entrance.accounts import HARD_MS, IDLE_MS, Accounts
+from cloud.staff.entrance.throttle import MOST_KEPT, Throttle, network_of
 from cloud.staff.handbook import FOLDER, chapters
-from cloud.staff.throttle import MOST_KEPT, Throttle, network_of
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import FORM_BYTES
 from cloud.staff.words import Speaker
@@ -117,7 +117,7 @@ def test_every_word_that_pages_say_stands_there_and_none_is_left_over() -> None:
     told = words_of("cloud.staff")
     keys = {f"{part}.{name}" for part, rows in told.items() for name in rows}
     folder = TEMPLATES.parent
-    text = "".join(file.read_text("utf-8") for file in [*folder.glob("*.py"), *TEMPLATES.glob("*.html")])
+    text = "".join(file.read_text("utf-8") for file in [*folder.rglob("*.py"), *TEMPLATES.glob("*.html")])
     said = set(re.findall(r'"([a-z]+\.(?!html|svg|css|js)[a-z_]+)"', text))
     known = {
         part

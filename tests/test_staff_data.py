@@ -13,8 +13,9 @@ import pytest
 from openpyxl import load_workbook
 
 from cloud.registry.kinds import Binding, Calibration, Zone
-from cloud.staff import data, jobs
-from cloud.staff.sheet import iso
+from cloud.staff.aside import jobs
+from cloud.staff.figures import data
+from cloud.staff.figures.sheet import iso
 from cloud.store import Hour, Past, Retry, open_store
 from tests.build import batch
 from tests.servers import until
@@ -231,10 +232,10 @@ def test_hostile_address_finds_nothing_and_breaks_nothing(world: StaffWorld, que
 
 def test_more_figures_than_a_table_holds_are_refused(world: StaffWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     today = iso(NOW_MS)[:10]
-    monkeypatch.setattr("cloud.staff.gather.MOST_VALUES", 0)
+    monkeypatch.setattr("cloud.staff.figures.gather.MOST_VALUES", 0)
     answer = ready(world, f"/so-lieu?noi=zone:z01&dl=air_temperature&tu={today}&den={today}&buoc=goc")
     assert (answer.status_code, "Hơn 0 số" in answer.text) == (413, True)
-    monkeypatch.setattr("cloud.staff.data.MOST_LINES", 0)
+    monkeypatch.setattr("cloud.staff.figures.data.MOST_LINES", 0)
     answer = ready(world, f"/so-lieu?{ASK}")
     assert (answer.status_code, "nhiều nhất 0" in answer.text) == (413, True)
 

@@ -15,7 +15,7 @@ from PIL import Image
 from cloud.clock import hanoi
 from cloud.registry import Registry, codes
 from cloud.registry.kinds import Binding, Device, Photo, Tag, Tree
-from cloud.staff import sent
+from cloud.staff.field import sent
 from tests.staffroom import NOW_MS, StaffWorld
 from tests.visitors import BARE, TREE
 

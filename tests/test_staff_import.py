@@ -9,9 +9,9 @@ import pytest
 
 from cloud.registry.kinds import Story
 from cloud.registry.sheets import STEMS, comma, workbook
-from cloud.staff.access import TABLES
-from cloud.staff.sheet_reader import Sheet
-from cloud.staff.tray import MOST_WAITING, Tray, Waiting
+from cloud.staff.book.sheet_reader import Sheet
+from cloud.staff.book.tray import MOST_WAITING, Tray, Waiting
+from cloud.staff.entrance.access import TABLES
 from tests.staffroom import StaffWorld
 from tests.visitors import TREE
 
@@ -168,7 +168,7 @@ def test_story_is_written_by_one_and_published_by_another(world: StaffWorld) -> 
 
 
 def reader_today(world: StaffWorld, reader: Browser) -> str:
-    from cloud.staff.today import Today
+    from cloud.staff.day.today import Today
 
     world.today = Today(world.clock.utc_ms(), [], [])
     return plain(reader.get("/").text)

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from cloud.registry.kinds import Photo
-from cloud.staff import files
-from cloud.staff.photo_reader import MOST_PIXELS, SIZES, made_of
-from cloud.staff.uploads import LARGEST_PHOTO, PHOTO
+from cloud.staff.aside.uploads import LARGEST_PHOTO, PHOTO
+from cloud.staff.told import files
+from cloud.staff.told.photo_reader import MOST_PIXELS, SIZES, made_of
 from tests.staffroom import StaffWorld
 from tests.visitors import TREE
 

@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.registry.book import Book
-from cloud.registry.kinds import KINDS, Binding, Consent, Device, Lot, Person, Tree, columns, key_of, write
+from cloud.registry.kinds import KINDS, Binding, Consent, Device, Lot, Person, Tree, key_of
+from cloud.registry.rows import columns, write
 from cloud.registry.sheets import STEMS
-from cloud.staff.access import TABLES
-from cloud.staff.fields import judged
+from cloud.staff.book.fields import judged
+from cloud.staff.entrance.access import TABLES
 from cloud.staff.words import Speaker
 from settings.words import words as words_of
 from tests.staffroom import NOW_MS, StaffWorld

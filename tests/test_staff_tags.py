@@ -12,7 +12,7 @@ from cloud.labels.verify import verify
 from cloud.registry import codes
 from cloud.registry.kinds import Tag, Tree
 from cloud.rooms.label_writer import FORMS
-from cloud.staff import tags
+from cloud.staff.book import tags
 from tests.staffroom import StaffWorld
 from tests.visitors import TREE
 

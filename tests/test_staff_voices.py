@@ -12,8 +12,8 @@ from cloud.registry.cells import Bad
 from cloud.registry.consent import judge
 from cloud.registry.kinds import Consent, Person, Voice
 from cloud.registry.live import Live
-from cloud.staff.uploads import LARGEST_VOICE, VOICE
-from cloud.staff.voice_reader import sound_of
+from cloud.staff.aside.uploads import LARGEST_VOICE, VOICE
+from cloud.staff.told.voice_reader import sound_of
 from tests.staffroom import StaffWorld
 from tests.test_consent import TODAY, gocche, seen
 from tests.visitors import GARDEN, TREE

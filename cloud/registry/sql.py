@@ -9,7 +9,8 @@ from functools import cache
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from cloud.registry.kinds import KIND_OF, KINDS, Column, Record, columns, refs
+from cloud.registry.kinds import KIND_OF, KINDS, Record
+from cloud.registry.rows import Column, columns, refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,8 @@ import msgspec
 
 from cloud.clock import hanoi
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, Record, key_of, spoken, write
+from cloud.registry.kinds import KINDS, Record, key_of, spoken
+from cloud.registry.rows import write
 
 _TEXT = msgspec.json.Encoder()
 

@@ -13,7 +13,8 @@ from cloud.registry import Registry
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Record, key_of, read_all, spoken
+from cloud.registry.kinds import KIND_OF, KINDS, Record, key_of, spoken
+from cloud.registry.rows import read_all
 from cloud.registry.sheets import Problem, Row, SheetError, comma, geojson, problem
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import msgspec
 
 from cloud.labels import BadLabel
 from cloud.labels.sheet import A4, Form, draw
-from cloud.staff.tags import Drawn, Order
-from cloud.staff.uploads import bounded
+from cloud.staff.aside.uploads import bounded
+from cloud.staff.book.tags import Drawn, Order
 from settings.words import words
 
 FORMS = {"3x4": Form(A4, 3, 4, 40.0), "4x5": Form(A4, 4, 5, 30.0), "60x80": Form((60.0, 80.0), 1, 1, 40.0, margin=0.0)}

@@ -16,13 +16,13 @@ from cloud.registry.book import PHOTOS
 from cloud.rooms import store_of
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
-from cloud.staff.accounts import NAME, Accounts
 from cloud.staff.app import build as build_app
-from cloud.staff.jobs import Jobs
-from cloud.staff.report import Suspicion
+from cloud.staff.aside.jobs import Jobs
+from cloud.staff.day.today import Alarm, Gatherer
+from cloud.staff.entrance.accounts import NAME, Accounts
+from cloud.staff.entrance.throttle import Throttle
+from cloud.staff.figures.report import Suspicion
 from cloud.staff.shelf import Shelf
-from cloud.staff.throttle import Throttle
-from cloud.staff.today import Alarm, Gatherer
 from cloud.staff.visit import Staff
 
 if TYPE_CHECKING:

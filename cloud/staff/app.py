@@ -10,29 +10,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cloud.registry.sheets import STEMS
-from cloud.staff import (
-    acts,
-    bring_in,
-    data,
-    door,
-    field,
-    handbook,
-    maintenance,
-    monthly,
-    morning,
-    photos,
-    queue,
-    sent,
-    stories,
-    tables,
-    tags,
-    voices,
-)
-from cloud.staff.above import Above
-from cloud.staff.access import TABLES
-from cloud.staff.gate import Gate
-from cloud.staff.stories import QUEUE
-from cloud.staff.uploads import LARGEST, LARGEST_PHOTO, LARGEST_VOICE
+from cloud.staff import handbook
+from cloud.staff.aside.uploads import LARGEST, LARGEST_PHOTO, LARGEST_VOICE
+from cloud.staff.book import acts, bring_in, maintenance, tables, tags
+from cloud.staff.day import morning
+from cloud.staff.entrance import door
+from cloud.staff.entrance.above import Above
+from cloud.staff.entrance.access import TABLES
+from cloud.staff.entrance.gate import Gate
+from cloud.staff.field import screen as field
+from cloud.staff.field import sent
+from cloud.staff.figures import data, monthly
+from cloud.staff.told import photos, queue, stories, voices
+from cloud.staff.told.stories import QUEUE
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import Way
 

@@ -5,10 +5,8 @@ One connection, one caller at a time. A write is an act of the book, so that it 
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
-import unicodedata
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +16,8 @@ from cloud.clock import hanoi
 from cloud.registry import Registry, alphabet, consent
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, Consent, Person, Record, key_of, read_key
+from cloud.registry.kinds import KINDS, Consent, Person, Record, key_of
+from cloud.registry.rows import read_key
 from cloud.registry.sql import table
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 
 _Kind = TypeVar("_Kind", bound=Record)
-_MARKS = re.compile("[\u0300-\u036f]+")  # those of Latin letters
 
 
 class NotYet(Exception):
@@ -85,7 +83,7 @@ class Shelf:
 
     def found(self, kind: str, typed: str) -> list[Record]:
         """Return the records in which every word that was typed stands, whatever its accents."""
-        return self._of(kind).found(plain(typed).split())
+        return self._of(kind).found(alphabet.plain(typed).split())
 
     def person(self, code: str) -> Person | None:
         """Return somebody by code."""
@@ -200,7 +198,7 @@ class _Kept:
         if not words:
             return self.records
         for row, one in self.lie.items():
-            one.text = one.text or plain(" ".join([str(value) for value in row if value is not None]))
+            one.text = one.text or alphabet.plain(" ".join([str(value) for value in row if value is not None]))
         return [one.record for one in self.ones if all(word in one.text for word in words)]
 
 
@@ -208,12 +206,6 @@ def _order(record: Record) -> str:
     """Return what sorts records as a list has them: by what people call them, numbers as numbers; then by key."""
     key = " ".join(map(str, key_of(record)))
     return f"{alphabet.order(getattr(record, 'name_vi', '') or getattr(record, 'name', '') or key)}\0\0{key}"
-
-
-def plain(text: str) -> str:
-    """Return a text as it is searched: small letters without accents, đ as d."""
-    bare = _MARKS.sub("", unicodedata.normalize("NFD", text.casefold())).replace("đ", "d")
-    return bare if bare.isascii() else "".join([letter for letter in bare if not unicodedata.combining(letter)])
 
 
 def key_of_texts(kind: str, texts: list[str]) -> tuple[Any, ...] | None:

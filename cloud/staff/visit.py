@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 
 from cloud import serve
-from cloud.staff.access import MATRIX
+from cloud.staff.entrance.access import MATRIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.registry.kinds import Person
-    from cloud.staff.accounts import Accounts, Session
-    from cloud.staff.jobs import Jobs
-    from cloud.staff.report import Suspicion
+    from cloud.staff.aside.jobs import Jobs
+    from cloud.staff.day.today import Today
+    from cloud.staff.entrance.accounts import Accounts, Session
+    from cloud.staff.entrance.throttle import Throttle
+    from cloud.staff.figures.report import Suspicion
     from cloud.staff.shelf import Shelf
-    from cloud.staff.throttle import Throttle
-    from cloud.staff.today import Today
     from cloud.staff.words import Speaker
     from cloud.store import History
     from settings.words import Sentence

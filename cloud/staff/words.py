@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from cloud.clock import hanoi
 from cloud.registry.cells import Choice, Flag, Several
-from cloud.registry.kinds import KINDS, TONGUES, columns, key_of
+from cloud.registry.kinds import KINDS, TONGUES, key_of
+from cloud.registry.rows import columns
 from settings.words import LANGUAGES, why_absent, words
 from wire.quantities import QUANTITIES
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cloud.registry import codes
 from cloud.registry.kinds import Binding, Photo, Tag
-from cloud.staff import passwords
+from cloud.staff.entrance import passwords
 from tests.browser.test_staff import Running, pictured, signed_in
 from tests.browser.test_visitor import PHONE, Seen, browser, readable
 from tests.servers import until

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.staff import bring_in
-from cloud.staff.uploads import LARGEST, LIMITS, Limit, Unreadable, read_aside
+from cloud.staff.aside.uploads import LARGEST, LIMITS, Limit, Unreadable, read_aside
+from cloud.staff.book import bring_in
 from tests.staffroom import StaffWorld
 from tests.test_staff_import import plain, tried
 

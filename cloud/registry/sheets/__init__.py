@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.registry.kinds import KINDS, columns
+from cloud.registry.kinds import KINDS
+from cloud.registry.rows import columns
 from settings.words import Refused
 
 if TYPE_CHECKING:

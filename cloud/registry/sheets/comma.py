@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from cloud.registry import codes
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, LANGUAGES, TONGUES, columns, write
+from cloud.registry.kinds import KINDS, LANGUAGES, TONGUES
+from cloud.registry.rows import columns, write
 from cloud.registry.sheets import (
     KIND_OF_STEM,
     STEMS,

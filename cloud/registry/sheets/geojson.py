@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cloud.registry.kinds import write
+from cloud.registry.rows import write
 from cloud.registry.sheets import Row, SheetError, header
 from settings.words import because
 

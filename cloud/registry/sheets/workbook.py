@@ -10,7 +10,8 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Font
 from openpyxl.utils.exceptions import InvalidFileException
 
-from cloud.registry.kinds import KINDS, columns, write
+from cloud.registry.kinds import KINDS
+from cloud.registry.rows import columns, write
 from cloud.registry.sheets import KIND_OF_STEM, STEMS, Row, SheetError, bare, guarded, header
 from settings.words import because
 

@@ -1,0 +1,1 @@
+"""Who comes in: origin, session, role and form are judged here before any handler runs."""

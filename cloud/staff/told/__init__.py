@@ -1,0 +1,1 @@
+"""What is told of a tree and read by a second person first: stories, photos, voices."""
