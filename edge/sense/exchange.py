@@ -12,67 +12,30 @@ asked of anybody on the line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edge.driver import Ask, BadReply, Reply, Value
 from edge.sense.echo import Echo
+from edge.sense.looks import Looks
 from edge.sense.orders import Orders
+from edge.sense.owed import LONGEST_ANSWER, READ_AHEAD, Known, Owed
+from edge.sense.terms import LONGEST_OWED_MS, Terms
 from wire.reading import Reason
 
 if TYPE_CHECKING:
     import re
 
     from edge.driver import Io
+    from edge.sense.terms import Line, Timer
 
-LONGEST_ANSWER = 4096  # bytes: a line at the wrong speed never brings the ending; the longest AT answer is far shorter
-READ_AHEAD = 512
-LATE = 4  # time-outs that a late answer is waited for; what was heard later is remembered and waited for instead
-LONGEST_OWED_MS = 10_000
-REMEMBERED_MS = 86_400_000  # what was late once may be so again each day; for ever, it would cost every retry for ever
-_CAME = {Reason.CHECKSUM, Reason.GARBLED}  # as many bytes as an answer has, whatever became of them
-STANDS_MS = 1_000  # longer than its patience and this no read takes, unless the whole machine stood still
 RESTS_S = 0.2  # silence after which an answer that ends as an `at_rest` says is whole: adapters hold bytes for 16 ms
 DEAF_ASKS = 32  # asks that a driver may try after its budget is spent: a list of AT commands ends long before
 
 
-class Line(Protocol):
-    """What an exchange needs of a line. `ports` has the real ones, `transcript` the recorded one."""
-
-    def write(self, frame: bytes) -> None:
-        """Send all bytes, or raise."""
-        ...
-
-    def read(self, size: int, patience_s: float, /) -> bytes:
-        """Return what is there, up to `size` bytes, soon after there is any; none when the patience is over."""
-        ...
-
-    def drain(self) -> None:
-        """Forget what has come in."""
-        ...
-
-
-class Timer(Protocol):
-    """The part of a clock that an exchange needs."""
-
-    def mono_ms(self) -> int:
-        """Milliseconds of this boot."""
-        ...
-
-
 class Stopped(Exception):
     """The poll was broken off because the gateway stops: it has no outcome."""
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What one device is given: patience for an answer, further tries of one ask, and the time of a whole poll."""
-
-    device: str = ""
-    timeout_s: float = 0.5
-    retries: int = 0
-    budget_s: float = 30.0
-    settle_ms: int = 200
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -80,81 +43,6 @@ class Heard(msgspec.Struct, frozen=True):
 
     values: list[Value]
     mono_ms: int
-
-
-class _Owed(msgspec.Struct):
-    """Answers to one ask that did not come in time and may still."""
-
-    ask: Ask
-    terms: Terms
-    sent_ms: int
-    until_ms: int
-    answers: int = 1
-
-    @property
-    def room(self) -> int:
-        """How many bytes are looked through for an answer: a talker's are not looked through again and again."""
-        return READ_AHEAD + len(self.ask.frame) + self.ask.size if self.ask.size else LONGEST_ANSWER
-
-
-class _Known:
-    """What is known of each device of a line: how late its answers were, and what it said last."""
-
-    def __init__(self, timer: Timer) -> None:
-        self._timer = timer
-        self._slowest: dict[str, tuple[int, int]] = {}  # the latest answer of a day, and when it came
-        self._last: dict[str, tuple[Ask, int]] = {}
-
-    def late(self, device: str, late_ms: int) -> None:
-        """An answer came so long after its question."""
-        if late_ms >= self.late_ms(device):
-            self._slowest[device] = late_ms, self._timer.mono_ms()
-
-    def late_ms(self, device: str) -> int:
-        """Return how late its answers were within a day."""
-        late_ms, heard_ms = self._slowest.get(device, (0, 0))
-        return late_ms if self._timer.mono_ms() - heard_ms < REMEMBERED_MS else 0
-
-    def said(self, ask: Ask, terms: Terms) -> None:
-        """It has answered."""
-        if ask.size:
-            self._last[terms.device] = ask, self._timer.mono_ms()
-
-    def owed(self, ask: Ask, terms: Terms, sent_ms: int, error: BadReply) -> _Owed | None:
-        """After silence, or noise that is no answer, it may come late; a damaged one has come: the line falls quiet."""
-        if error.reason == Reason.REFUSED:
-            return None
-        late_ms = max(round(1000 * LATE * terms.timeout_s), 3 * self.late_ms(terms.device) // 2)
-        has_come = error.reason in _CAME and not error.came
-        late_ms = 0 if has_come else min(late_ms, LONGEST_OWED_MS)
-        answers = int(error.reason in {Reason.SILENCE, *_CAME} and not has_come)
-        return _Owed(ask, terms, sent_ms, sent_ms + late_ms, answers)
-
-    def may_say_again(self, ask: Ask, terms: Terms) -> bool:
-        """Tell whether its last answer, said once more by whoever repeats all on this line, could pass for this one."""
-        last, heard_ms = self._last.get(terms.device, (ask, 0))
-        alike = last.frame != ask.frame and last.size == ask.size > 0
-        return alike and self._timer.mono_ms() - heard_ms < terms.settle_ms
-
-
-class _Looks:
-    """When a line was looked at, and so since when what came may lie there."""
-
-    def __init__(self, timer: Timer) -> None:
-        self._timer = timer
-        self._last_ms = self.heard_ms = 0
-
-    def begin(self) -> None:
-        """Nothing lies there now."""
-        self._last_ms = self.heard_ms = self._timer.mono_ms()
-
-    def again(self, patience_s: float) -> int:
-        """It was looked at with patience; return for how long (ms) nobody could, as the machine stood still."""
-        now = self._timer.mono_ms()
-        beyond_ms = now - self._last_ms - round(1000 * max(patience_s, 0))
-        stood_ms = beyond_ms if beyond_ms > STANDS_MS else 0
-        self._last_ms, self.heard_ms = now, now - stood_ms
-        return stood_ms
 
 
 class Exchange:
@@ -168,12 +56,12 @@ class Exchange:
         self._line: Line = _Nowhere()
         self.echo = Echo(echo)
         self._ahead = b""  # read and not asked for yet, of this poll
-        self._owed: _Owed | None = None
-        self._known = _Known(timer)
+        self._owed: Owed | None = None
+        self._known = Known(timer)
         self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._last_ms = self._sent_ms = 0
-        self._looks = _Looks(timer)
+        self._looks = Looks(timer)
         self._deaf = 0
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
@@ -279,7 +167,7 @@ class Exchange:
                     raise
         if missing:  # was this the answer to this try, or to one that was given up? as long again may the others take
             as_long_ms = 3 * (reply.heard_ms - began_ms) // 2
-            self._owed = _Owed(ask, terms, self._sent_ms, self._sent_ms + min(as_long_ms, LONGEST_OWED_MS), missing)
+            self._owed = Owed(ask, terms, self._sent_ms, self._sent_ms + min(as_long_ms, LONGEST_OWED_MS), missing)
         return reply
 
     def _once(self, ask: Ask, terms: Terms) -> Reply:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from edge.driver import Ask, Reply
-    from edge.sense.exchange import Terms
+    from edge.sense.terms import Terms
 
 
 class Order(NamedTuple):

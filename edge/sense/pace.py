@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from edge.sense.exchange import Timer
+    from edge.sense.terms import Timer
 
 # a slave takes a question that comes too soon for more of the answer before it (Modbus over Serial Line V1.02 §2.5.1.1)
 PARTED = 4  # characters: after three and a half a frame is over …

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Protocol
 import serial.rs485
 
 from edge.sense.capture import Capture
-from edge.sense.exchange import Line
 from edge.sense.pace import Pace
+from edge.sense.terms import Line
 from edge.sense.transcript import Replay, parse
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.config import Bus
-    from edge.sense.exchange import Timer
+    from edge.sense.terms import Timer
     from settings.words import Sentence
 
 LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from edge.clock import Anchor, device_date
 from edge.driver import BadReply
-from edge.sense.exchange import LATE, LONGEST_OWED_MS, Exchange, Stopped, Terms
+from edge.sense.exchange import Exchange, Stopped
 from edge.sense.health import Health
 from edge.sense.ports import PortLost
+from edge.sense.terms import LATE, LONGEST_OWED_MS, Terms
 from edge.sense.turns import FAILURES_BEFORE_REST, Turns
 from wire.batch import Source
 from wire.quantities import QUANTITIES

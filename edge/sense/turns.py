@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.sense.exchange import LATE
+from edge.sense.terms import LATE
 
 if TYPE_CHECKING:
     from edge.config import Sensor
-    from edge.sense.exchange import Timer
     from edge.sense.health import Health
+    from edge.sense.terms import Timer
 
 FAILURES_BEFORE_REST = 3
 LONGEST_REST_S = 300.0

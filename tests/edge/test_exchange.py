@@ -12,7 +12,9 @@ import pytest
 from edge.driver import Ask, BadReply, Value
 from edge.framing import rtu
 from edge.framing.at import AT_REST, RESULT
-from edge.sense.exchange import DEAF_ASKS, LONGEST_ANSWER, REMEMBERED_MS, Exchange, Stopped, Terms
+from edge.sense.exchange import DEAF_ASKS, Exchange, Stopped
+from edge.sense.owed import LONGEST_ANSWER, REMEMBERED_MS
+from edge.sense.terms import Terms
 from tests.edge.clock import HandClock
 from tests.edge.line import TimedLine
 from wire.reading import Reason

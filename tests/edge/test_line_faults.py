@@ -18,7 +18,8 @@ import pytest
 
 from edge.driver import Ask, BadReply
 from edge.framing import at, rtu
-from edge.sense.exchange import LATE, LONGEST_OWED_MS, Exchange, Terms
+from edge.sense.exchange import Exchange
+from edge.sense.terms import LATE, LONGEST_OWED_MS, Terms
 from tests.edge.clock import HandClock
 from tests.edge.line import TimedLine
 
