@@ -341,7 +341,7 @@ def test_a_store_that_does_not_answer_costs_a_note_not_the_page(world: World) ->
         answer = asked.get(f"/T/{TREE}")
         assert answer.status_code == 200
         assert catalogue("vi")["reading.store"] in answer.text
-        assert "31,27" in answer.text
+        assert "31,3" in answer.text
         assert "database is locked" not in answer.text
         world.clock.now_ms += 5_000
     assert store.asked == 2  # for its day and for its year: then it is left alone for a while
@@ -860,7 +860,9 @@ def test_no_string_is_missing_in_a_language_and_none_is_dead() -> None:
         assert fields == {name for _, name, _, _ in Formatter().parse(catalogue("en")[key]) if name}, key
     used = "".join(path.read_text("utf-8") for path in [*TEMPLATES.glob("*.html"), *TEMPLATES.parent.glob("*.py")])
     made = {"signal", "state", "quality", "unit", "place", "age", "way"}  # their last part is data
-    by_part = {"tree.dead", "tree.fallen"} | {key for key in catalogue("vi") if "missing." in key}
+    by_part = {"tree.dead", "tree.fallen", "tree.is_dead", "tree.is_fallen"} | {
+        key for key in catalogue("vi") if "missing." in key
+    }
     for key in set(catalogue("vi")) - by_part:
         assert f'"{key}"' in used or key.partition(".")[0] in made, key
 
@@ -877,9 +879,8 @@ def test_every_reason_and_unit_has_words() -> None:
     ("text", "vi", "en"),
     [
         ("31.27", "31,27", "31.27"),
-        ("-0.50", "−0,5", "−0.5"),
-        ("18.40", "18,4", "18.4"),
-        ("20.00", "20,0", "20.0"),
+        ("-0.50", "−0,50", "−0.50"),
+        ("18.40", "18,40", "18.40"),
         ("1352", "1.352", "1,352"),
         ("250000", "250.000", "250,000"),
         ("0", "0", "0"),
@@ -1146,6 +1147,41 @@ def test_a_dead_tree_keeps_its_page_and_no_weather_of_now(world: World, state: s
     assert "01/09/2025" in answer.text
     assert "câu chuyện mẫu" in answer.text
     assert 'class="now' not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", f"/T/{TREE}", "/l/a7k2"])
+def test_lists_say_which_tree_stands_no_more(world: World, path: str) -> None:
+    near = "4TN8WJ"
+    assert "đã đổ" not in client(world).get(path).text
+    world.registry.trees[near] = msgspec.structs.replace(world.registry.trees[near], state="fallen")
+    world.registry = Registry(
+        {kind: list(rows) for kind, rows in world.registry._records.items()}
+        | {"tree": list(world.registry.trees.values())}
+    )
+    page = client(world).get(path).text
+    assert page.count("đã đổ") == 1
+    assert page.index(f"/T/{near}") < page.index("đã đổ")
+    assert ('<circle class="off"' in page) == path.startswith("/T/")
+
+
+def test_all_figures_of_a_quantity_are_as_fine(world: World) -> None:
+    """A probe of one decimal, hours of two, and what a calibration divides."""
+    start_ms = NOW_MS // 3_600_000 * 3_600_000
+    hours = [Hour(start_ms - n * 3_600_000, 5, 15.333, 15.004, 16.69) for n in range(1, 25)]
+    world.store.write_hours([Past("sg-01", "soil-1", "soil_temperature", hours)])
+    world.tell({"soil-1": made_of.SOIL | {"soil_temperature": 16.0, "soil_moisture": 24.6}})
+    text = squeezed(" ".join(words_of(client(world).get(f"/T/{TREE}").text).all))
+    assert "16,0 °C" in text
+    assert "15,0 – 16,7" in text
+    course = client(world).get(f"/T/{TREE}/soil_temperature").text
+    assert set(re.findall(r"<td>([^<]+)</td>", course)) == {"15,3", "15,0", "16,7", "16,0"}
+    dry = Calibration(
+        gateway="sg-01", channel="soil-1", quantity="soil_moisture", valid_from=hanoi(NOW_MS).date(),
+        reads_low=5.0, reads_high=45.0,
+    )  # fmt: skip
+    world.registry = Registry(world.registry._records | {"calibration": [dry]})
+    readings = client(world).get(f"/T/{TREE}.json").json()["readings"]
+    assert [one["value"] for one in readings if one["quantity"] == "soil_moisture"] == [49.0]
 
 
 def test_a_calibrated_figure_says_so_and_the_past_means_what_it_meant_then(world: World) -> None:

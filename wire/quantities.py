@@ -57,6 +57,11 @@ class Quantity(msgspec.Struct, frozen=True):
     trust: str = "ok"  # "low": stored and graphed for staff, never on a public page, never behind an alert
 
     @property
+    def shown(self) -> int:
+        """How many decimals people read, at each of its figures: what a sensor resolves, and what a person can use."""
+        return _SHOWN.get(self.name, min(max(self.decimals, 0), 1))
+
+    @property
     def steps(self) -> int:
         """How many different values lie within the range."""
         return self.scale(self.high) - self.scale(self.low) + 1
@@ -123,6 +128,11 @@ FIX = {  # NMEA 0183 GGA field 6
     7: ("nhập tay", "manual"),
     8: ("mô phỏng", "simulated"),
 }
+
+# Shown with other than 0 or 1 decimals.
+_SHOWN = {
+    "lat": 5, "lon": 5, "alt": 0, "soil_ph": 2, "wind_direction": 0, "lte_rsrp": 0, "nr_ss_rsrp": 0, "formaldehyde": 3,
+}  # fmt: skip
 
 _Q = Quantity
 _ROWS = (

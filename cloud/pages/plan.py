@@ -92,7 +92,7 @@ def plan(registry: Registry, tree: Tree) -> tuple[Markup, int]:
 
 
 def _dot(tree: Tree, x: float, y: float, *, here: bool) -> str:
-    kind, size = ("here", 9) if here else ("dot", 5)
+    kind, size = ("here", 9) if here else ("dot" if tree.state == "alive" else "off", 5)
     mark = f'<circle class="{kind}" cx="{x:.0f}" cy="{y:.0f}" r="{size}"/>'
     if not tree.label_no:
         return mark

@@ -77,20 +77,19 @@ class Speaker:
         return why_absent(reason, self.lang)
 
     def decimal(self, text: str) -> str:
-        """Return a decimal text with the language's own comma or point, without needless zeros."""
+        """Return a decimal text with the language's own comma or point."""
         whole, _, part = text.partition(".")
-        part = part.rstrip("0") or part[:1]
         sign, digits = ("−", whole[1:]) if whole.startswith("-") else ("", whole)
         grouped = f"{int(digits):,}".replace(",", "." if self.lang == "vi" else ",")
         mark = "," if self.lang == "vi" else "."
         return f"{sign}{grouped}{mark}{part}" if part else f"{sign}{grouped}"
 
     def figure(self, quantity: Quantity, value: float) -> str:
-        """Return a value as people read it, without its unit; codes as their words."""
+        """Return a value as people read it, as fine as all of its quantity, without its unit; codes as their words."""
         if quantity.codes is not None:
             vi, en = quantity.codes.get(int(value), (str(int(value)),) * 2)
             return self.one(vi, en)
-        return self.decimal(quantity.text(quantity.scale(value)))
+        return self.decimal(f"{round(value, quantity.shown) + 0.0:.{quantity.shown}f}")  # no minus before a nought
 
     def unit(self, quantity: Quantity) -> str:
         """Return the unit as people write it."""

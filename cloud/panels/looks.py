@@ -91,8 +91,6 @@ _CODE_COLOURS = {
     "fix_quality": {0: "red"},
     "mains": {0: "red", 1: "green"},
 }
-# Shown with other than 0 or 1 decimals: what a sensor resolves, and what a person can use.
-_DECIMALS = {"lat": 5, "lon": 5, "alt": 0, "soil_ph": 2, "wind_direction": 0, "lte_rsrp": 0, "nr_ss_rsrp": 0}
 
 
 def both(vi: str, en: str) -> str:
@@ -120,7 +118,7 @@ def field_look(name: str) -> dict[str, Any]:
     quantity = QUANTITIES[name]
     look: dict[str, Any] = {
         "unit": unit(quantity),
-        "decimals": _DECIMALS.get(name, min(max(quantity.decimals, 0), 1)),
+        "decimals": quantity.shown,
         "thresholds": thresholds(name),
     }
     if quantity.codes:

@@ -296,10 +296,15 @@ class Calibration(Record, frozen=True, kw_only=True):
     method_en: Line = ""
 
     def meant(self, value: float) -> float:
-        """Return what a number of the sensor means: per cent of its scale, no less than none and no more than all."""
+        """Return what a number of the sensor means: per cent of its scale, no less than none and no more than all.
+
+        It is as fine as what is stored of the quantity: what dividing adds nobody measured.
+        """
         if self.reads_low is None or self.reads_high is None:
-            return value + self.offset
-        return min(100.0, max(0.0, 100 * (value - self.reads_low) / (self.reads_high - self.reads_low)))
+            meant = value + self.offset
+        else:
+            meant = min(100.0, max(0.0, 100 * (value - self.reads_low) / (self.reads_high - self.reads_low)))
+        return round(meant, QUANTITIES[self.quantity].decimals)
 
     def check(self) -> None:
         """Raise Bad for one end of a scale without the other, or both at one number."""

@@ -170,7 +170,7 @@ def test_pictures_without_scripts(browser: Browser, site: Site, name: str, size:
             "250–350 năm",
             "1.352 m",
             "21.6201, 104.5795",
-            "31,27 %",
+            "31,3 %",
             "Độ ẩm đất",
             f"Số liệu tính đến {hanoi(site.garden.clock.utc_ms()):%H:%M, %d/%m/%Y}",
         ):
