@@ -72,7 +72,8 @@ class Keeper:
     """Between inbox and way out.
 
     `lost` readings, which the last run could not keep, are declared as soon as the spool takes anything. `refuge` opens
-    another spool for what this one does not take at the end. `beyond` is what waits, by epoch, in a spool out of reach.
+    another spool for what this one (its epoch, the last number that it gave) does not take at the end. `beyond` is what
+    waits, by epoch, in a spool out of reach.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Keeper:
         clock: Clock,
         board: Board,
         lost: int = 0,
-        refuge: Callable[[], Spool | None] = lambda: None,
+        refuge: Callable[[str, int], Spool | None] = lambda *_: None,
         beyond: Mapping[str, int] | None = None,
     ) -> None:
         self._inbox, self._spool, self._out, self._dating = inbox, spool, way_out, dating
@@ -152,7 +153,7 @@ class Keeper:
             self._go_on()
         held = self._held
         kept = self._commit(now) or self._commit(now)  # the second try has the ballast's room
-        if not kept and (refuge := self._refuge()) is not None:
+        if not kept and (refuge := self._refuge(self._spool.epoch, self._spool.acquired)) is not None:
             self._stock.move(refuge)
             self._spool = refuge
             kept = self._commit(now)

@@ -72,25 +72,27 @@ class Places:
                 raise
             return self._instead(now, error)
 
-    def refuge(self, fault: Sentence | None = None) -> Spool | None:
-        """Return the spool in memory for what the card does not take at a stop; None where that is the one in use."""
+    def refuge(self, epoch: str, last: int, fault: Sentence | None = None) -> Spool | None:
+        """Return the spool in memory for what the card does not take at a stop; None where that is the one in use.
+
+        Those are the readings of its epoch beyond the `last` number that it gave: a card that hangs in them, or whose
+        flush failed, may have them all the same.
+        """
         if self._due is not None:
             return None
         try:
-            return self._in_memory(fault or why("nothing"))
+            spool = self._in_memory(fault or why("nothing"))
         except (OSError, sqlite3.Error) as error:
             log.warning("memory takes nothing either why=%r", str(error))
             return None
+        with suppress(OSError):
+            note_twins(self._memory, epoch, last)
+        return spool
 
     def flee(self, now: int, epoch: str, last: int) -> Spool | None:
-        """Return the spool in memory, and leave the card alone for a while: it hangs. None where memory takes none.
-
-        What that hangs in is kept in memory now: the readings of its epoch beyond the `last` number that it gave.
-        """
-        spool = self.refuge(why("hangs"))
+        """Return the `refuge`, and leave the card alone for a while: it hangs. None where memory takes none."""
+        spool = self.refuge(epoch, last, why("hangs"))
         if spool is not None:
-            with suppress(OSError):
-                note_twins(self._memory, epoch, last)
             self._due = Due(AGAIN_S)
             self._due.rest(now)
         return spool

@@ -107,7 +107,7 @@ def told(tmp_path):
 def test_what_memory_holds_goes_to_the_card_once_and_a_second_time_too(tmp_path):
     two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory" / "spool.db", BOOT)
     for n in (2, 3):
-        refuge = two.refuge()
+        refuge = two.refuge("", 0)
         refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})] * n, BOOT)
         refuge.close()
         spool = two.opened(0)
@@ -144,7 +144,7 @@ def test_what_memory_gets_after_a_take_over_that_was_cut_off_goes_to_the_card_to
     two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory" / "spool.db", BOOT)
     epochs = set()
     for n in (4, 6):
-        refuge = two.refuge()
+        refuge = two.refuge("", 0)
         epochs.add(refuge.epoch)
         for _ in range(n):
             refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})], BOOT)
@@ -165,7 +165,7 @@ def test_a_full_card_takes_a_part_of_what_memory_holds_and_the_rest_when_it_has_
     monkeypatch.setattr("edge.keep.spool.other.SLICE", 5)
     two = Places(card / "spool.db", QUOTA, tmp_path / "memory.db", BOOT)
     two.opened(0).close()
-    refuge, chance = two.refuge(), random.Random(1)
+    refuge, chance = two.refuge("", 0), random.Random(1)
     for at in range(100):
         refuge.append([Reading("s", at, {"soil_ec": chance.randrange(20_000)}, {}) for _ in range(400)], BOOT)
         refuge.cut()
@@ -197,7 +197,7 @@ def test_a_card_that_has_no_room_to_begin_an_epoch_is_left_alone(tmp_path, monke
     """The cloud would take its last one, which another came after, for a second gateway's."""
     two = Places(tmp_path / "card" / "spool.db", QUOTA, tmp_path / "memory.db", BOOT)
     two.opened(0).close()
-    refuge = two.refuge()
+    refuge = two.refuge("", 0)
     refuge.append([Reading("soil-1", 5, {"soil_ec": 5}, {})], BOOT)
     refuge.close()
     with monkeypatch.context() as patched:
@@ -365,7 +365,7 @@ def test_a_power_cut_in_a_take_over_costs_the_next_memory_nothing(tmp_path, monk
     places_of = [Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", boot) for boot in (BOOT, "c9" * 8)]
     for two, boot in zip(places_of, (BOOT, "c9" * 8), strict=True):
         two.opened(0).close()
-        memory = two.refuge()
+        memory = two.refuge("", 0)
         for at in range(3):
             memory.append([Reading("soil-1", at, {"soil_ec": 5}, {})], boot)
             memory.cut()
@@ -412,7 +412,7 @@ def test_the_card_learns_from_memory_what_time_it_is(tmp_path, monkeypatch, sour
 def test_what_memory_holds_goes_out_under_a_new_id_and_what_the_cloud_has_of_it_is_declared(tmp_path):
     two = Places(tmp_path / "spool.db", QUOTA, tmp_path / "memory.db", BOOT, "sg-01")
     two.opened(0).close()
-    refuge = two.refuge()
+    refuge = two.refuge("", 0)
     refuge.dates.anchor(BOOT, Anchor(UTC, Source.NTP, 100))
     for at in range(5):
         refuge.append([Reading("soil-1", at, {"soil_ec": 5}, {})] * 10, BOOT)
@@ -431,7 +431,7 @@ def test_what_memory_holds_goes_out_under_a_new_id_and_what_the_cloud_has_of_it_
 
 def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_memory(tmp_path, monkeypatch):
     world, refuge = World(tmp_path), Spool(tmp_path / "memory.db", QUOTA)
-    world.keeper._refuge = lambda: refuge
+    world.keeper._refuge = lambda *_: refuge
     world.fill_disk()
     world.go(1)
     assert not world.keeper.broken
@@ -444,6 +444,38 @@ def test_a_card_that_becomes_read_only_ends_the_agent_and_what_is_held_goes_to_m
     assert world.status().spooled == 3
     assert world.status().earlier == {world.spool.epoch: world.spool.spooled()[0]}, "it waits on the card"
     assert world.status().unkept == 0
+
+
+def test_what_a_card_took_whose_flush_failed_until_the_stop_is_kept_once(tmp_path):
+    boot, memory = "a1" * 8, tmp_path / "run" / "memory.db"
+    two = Places(tmp_path / "spool.db", QUOTA, memory, boot)
+    world = World(tmp_path, boot=boot, spool=two.opened(0))
+    world.keeper._refuge, spool, append = two.refuge, world.spool, world.spool.append
+    world.read(2)
+    world.go(4)
+    before = spool.acquired, spool.uncut
+
+    def unsure(*given):
+        """Write once, fail to flush, and take nothing back: a checkpoint would, which fails as well."""
+        append(*given)
+        spool.acquired, spool.uncut = before
+        raise SpoolFull("disk I/O error")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(spool, "append", unsure)
+        world.read(3)
+        world.go(2)
+        world.keeper.finish()
+    world.keeper._spool.close()
+    spool.close()
+    alone = Spool(shutil.copy(tmp_path / "spool.db", tmp_path / "alone.db"), QUOTA, boot=boot)
+    assert alone.acquired == 5, "the card has them"
+    alone.close()
+    card = Spool(tmp_path / "spool.db", QUOTA, boot=boot, other=memory)
+    while card.other.take_in():
+        pass
+    assert sorted(card._file.held.values()) == [2, 3]
+    card.close()
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOTDIR])
