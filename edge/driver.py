@@ -108,7 +108,10 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     baud: int = 9600
     format: str = "8N1"
     timeout_s: float = 0.5  # silence after which an answer, or the next piece of one, is not waited for any more
-    warmup_s: float = 0.0  # how long its values are not to be trusted after the port is opened, or it was silent
+    warmup_s: float = 0.0  # how long its values are not to be trusted after the port is opened, or it was not heard, …
+    asleep: tuple[
+        str, ...
+    ] = ()  # … or from when all of these are 0: by that alone a plug that was loose between two polls shows
     settle_ms: int = 200  # silence before it is asked again after a fault
 
 

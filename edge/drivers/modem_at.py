@@ -30,6 +30,7 @@ from edge.framing.at_generic import RADIO_OF_ACT, REGISTRATIONS, registered
 from edge.framing.cells import Units, absent, number
 from edge.plausible import judged, ranges
 from settings.finding import unknown
+from wire.quantities import IN_SERVICE
 from wire.reading import Reason
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _together(config: Config, answers: dict[str, list[Value]], failures: dict[st
         if value.reason is None and value.name in values and values[value.name].reason in _NOT_UNDERSTOOD:
             values[value.name] = value
         values.setdefault(value.name, value)
-    serving = _serving(answers)
+    serving = _serving(answers, failures)
     values |= _registration(values, serving) | _radio(values, serving) | _plmn(values)
     if serving and not any(map(_serves, answers)):
         values |= {name: serving[name] for name in ("tac", "cell_id")}
@@ -207,10 +208,20 @@ def _why(name: str, failures: dict[str, BadReply]) -> Reason:
     return next((error.reason for command, error in failures.items() if name in _names(command)), Reason.NOT_REPORTED)
 
 
-def _serving(answers: dict[str, list[Value]]) -> dict[str, Value]:
-    """Return the values of the registration that serves, or that says most; one with a strange code says least."""
+def _serving(answers: dict[str, list[Value]], failures: dict[str, BadReply]) -> dict[str, Value]:
+    """Return the values of the registration that serves, or that says most; one with a strange code says least.
+
+    None where no answer tells of service and one is missing: it may be that one, and no service is an alarm.
+    """
     told = [{v.name: v for v in values} for cmd, values in answers.items() if _prefix(cmd) in REGISTRATIONS]
-    return min(told, key=lambda each: (*_BEST, _code(each["stat"])).index(_code(each["stat"])), default={})
+    best = min(told, key=lambda each: (*_BEST, _code(each["stat"])).index(_code(each["stat"])), default={})
+    return {} if _code(best.get("stat")) not in IN_SERVICE and any(map(_lost, failures.items())) else best
+
+
+def _lost(failure: tuple[str, BadReply]) -> bool:
+    """Tell whether a registration was lost on its way; a modem that refuses to tell 5G's has none."""
+    command, error = failure
+    return _prefix(command) in REGISTRATIONS and (error.reason is not Reason.REFUSED or _prefix(command) != "+C5GREG")
 
 
 def _code(value: Value | None) -> int:

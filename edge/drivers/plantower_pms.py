@@ -7,9 +7,11 @@ to 2.3 s. The PMS5003, 5003S and 5003T send frames of one length with different 
 about 30 ug/m3 they differ. Counts are particles larger than d in 0.1 L, written /dL.
 
 Limits: humid fog inflates the mass figures. In its first 30 s after waking the sensor sends zeros with a right
-checksum; a driver has no clock, so that is for the sampler's warm-up. A dead laser or a still fan says zeros, too, and
-so does filtered air (Open-Air-Foundation/firmware-one-openair#202): one frame does not tell them apart. What does is
-that they stay, which the alert rule `sensor` looks for (`stuck_s`). Passive mode and sleep are not used.
+checksum; a driver has no clock, so that is for the sampler's warm-up, which a frame without one particle begins. A dead
+laser or a still fan says zeros, too, and so does filtered air (Open-Air-Foundation/firmware-one-openair#202): one frame
+does not tell them apart. What does is that they stay, which the alert rule `sensor` looks for (`stuck_s`). A PMS3003
+counts nothing and often says 0 ug/m3 of clean air: where its plug was loose between two polls it does so, too. Passive
+mode and sleep are not used.
 """
 
 from __future__ import annotations
@@ -121,6 +123,10 @@ def quantities(config: Config) -> dict[str, str]:
     return {word.name: word.quantity for word in _MODELS[config.model][1]}
 
 
-# a frame every 2.3 s at the slowest; zeros with a right checksum in the first 30 s
-_HABITS = Habits(timeout_s=3.0, warmup_s=30.0)
-DRIVER = Driver("plantower_pms", "Plantower PMS particle sensor", Config, poll, quantities, _HABITS)
+def habits(config: Config) -> Habits:
+    """Return what the model needs: a frame comes every 2.3 s at the slowest, zeros in the first 30 s."""
+    counts = tuple(word.name for word in _MODELS[config.model][1] if word in _COUNTS)
+    return Habits(timeout_s=3.0, warmup_s=30.0, asleep=counts)
+
+
+DRIVER = Driver("plantower_pms", "Plantower PMS particle sensor", Config, poll, quantities, habits)

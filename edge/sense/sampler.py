@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge.board import Board
     from edge.clock import Clock
     from edge.config import Bus, Sensor
-    from edge.driver import Ask, Reply, Value
+    from edge.driver import Ask, Habits, Reply, Value
     from edge.sense.exchange import Heard
     from edge.sense.ports import OpenLine
 
@@ -39,6 +39,7 @@ LONGEST_WAIT_S = 5.0
 SLACK_S = 15.0  # beyond every budget: opening and closing a port, a machine that is busy
 NO_VALUE = "no value"  # the device answers, and has reasons only
 _STOPS = PortLost("the bus is being stopped or opened again")
+_UNHEARD = {Reason.SILENCE, Reason.SHORT, Reason.GARBLED}  # a line whose device has no power may hum
 _GIVEN_UP = PortLost(f"{_STOPS}; what was being sent may have arrived all the same")
 
 
@@ -64,7 +65,7 @@ class Sampler:
         self._health = {sensor.table.channel: Health(board, sensor.table.channel, bus.name) for sensor in sensors}
         self._given = {sensor.table.channel: _given(bus, sensor, sensor.table.retries) for sensor in sensors}
         self._resting = {sensor.table.channel: _given(bus, sensor, 0) for sensor in sensors}
-        self._warmup = {sensor.table.channel: _Warmup(round(1000 * sensor.habits.warmup_s)) for sensor in sensors}
+        self._warmup = {sensor.table.channel: _Warmup(sensor.habits) for sensor in sensors}
         self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: OpenLine | None = None
         self._opened_ms = self._reopen_ms = 0
@@ -236,7 +237,7 @@ class Sampler:
     def _failed(self, sensor: Sensor, reason: Reason, words: str, error: BaseException | None = None) -> Reading:
         """Return the reading of a poll that brought nothing."""
         channel, now = sensor.table.channel, self._clock.mono_ms()
-        self._warmup[channel].silent |= reason is Reason.SILENCE
+        self._warmup[channel].silent |= reason in _UNHEARD
         self._health[channel].failed(words, now, reason.name.lower(), stumbled=error)
         return Reading(channel, now, {}, dict.fromkeys(sensor.quantities.values(), int(reason)))
 
@@ -250,7 +251,7 @@ class Sampler:
         scaled: dict[str, int] = {}
         reasons: dict[str, int] = {}
         raw: dict[str, int] = {}
-        warming = self._warmup[sensor.table.channel].lasts(heard.mono_ms, self._opened_ms)
+        warming = self._warmup[sensor.table.channel].lasts(heard, self._opened_ms)
         for value in heard.values:
             name = sensor.quantities.get(value.name)
             if isinstance(value.value, str):
@@ -291,20 +292,24 @@ class Sampler:
 
 
 class _Warmup:
-    """How long a device's values are not trusted: from the port's opening, and from when a silence ends.
+    """How long a device's values are not trusted: from the port's opening, and from when it is heard again.
 
-    One that was silent may have had no power; a smoke sensor says zeros until its fan has spun up.
+    One that was not may have had no power; a smoke sensor says zeros until its fan has spun up. Zeros that stay beyond
+    that are what it measures.
     """
 
-    def __init__(self, lasts_ms: int) -> None:
-        self._lasts_ms, self._heard_ms = lasts_ms, 0
-        self.silent = False
+    def __init__(self, habits: Habits) -> None:
+        self._lasts_ms, self._asleep = round(1000 * habits.warmup_s), frozenset(habits.asleep)
+        self._heard_ms = 0
+        self.silent = self._slept = False
 
-    def lasts(self, now: int, opened_ms: int) -> bool:
+    def lasts(self, heard: Heard, opened_ms: int) -> bool:
         """Tell whether it is not over yet for what is heard now."""
-        if self.silent:
-            self.silent, self._heard_ms = False, now
-        return now - max(opened_ms, self._heard_ms) < self._lasts_ms
+        sleeps = bool(self._asleep) and not any(one.value for one in heard.values if one.name in self._asleep)
+        if self.silent or (sleeps and not self._slept):
+            self._heard_ms = heard.mono_ms
+        self.silent, self._slept = False, sleeps
+        return heard.mono_ms - max(opened_ms, self._heard_ms) < self._lasts_ms
 
 
 def _given(bus: Bus, sensor: Sensor, retries: int) -> Terms:

@@ -837,6 +837,50 @@ def test_values_are_not_trusted_while_the_device_warms_up():
     assert room.poll(one).values
 
 
+@pytest.mark.parametrize("hum", [b"\x00\xff\x07" * 30, b"\x42"])
+def test_a_line_that_hums_while_its_device_has_no_power_does_not_hide_that_it_wakes(hum):
+    clock = HandClock(mono_ms=0)
+    one = sensor(warmup_s=20.0)
+    powered = [True]
+    room, _ = sampler(SimulatedLine(lambda frame: answer(1, 312, 225) if powered[0] else hum), one, clock=clock)
+    clock.now += 20_000
+    room.poll(one)
+    clock.now += 20_000
+    assert room.poll(one).values
+    powered[0] = False
+    assert set(room.poll(one).reasons.values()) <= {Reason.SHORT, Reason.GARBLED}
+    powered[0] = True
+    assert set(room.poll(one).reasons.values()) == {Reason.WARMING_UP}
+
+
+def test_a_smoke_sensor_whose_plug_is_loose_between_two_polls_says_no_clean_air():
+    """It sends zeros with a right sum until its fan has spun up, and nobody heard it fall silent."""
+    clock, word = HandClock(mono_ms=0), [60]
+    pms = drivers.load("plantower_pms")
+    config = msgspec.convert({"model": "pms5003"}, pms.config)
+    one = Sensor(SensorTable(channel="air", bus="b", driver="plantower_pms"), pms, config, pms.quantities(config))
+
+    class Talking(SimulatedLine):
+        def read(self, size, _patience_s):
+            body = b"\x42\x4d\x00\x1c" + b"".join(max(word[0] - n, 0).to_bytes(2) for n in range(13))
+            return (body + sum(body).to_bytes(2))[:size]
+
+    room, health = sampler(Talking(lambda _: b""), one, clock=clock)
+    room.poll(one)
+    clock.now += 40_000
+    assert room.poll(one).values["pm2_5"] == 56
+    word[0] = 0
+    for _ in range(3):
+        clock.now += 9_000
+        assert set(room.poll(one).reasons.values()) == {Reason.WARMING_UP}
+        assert health["air"].why == ""
+    clock.now += 20_000
+    assert room.poll(one).values["pm2_5"] == 0, "zeros that stay are for the rule that looks for a dead laser"
+    word[0] = 60
+    clock.now += 10_000
+    assert room.poll(one).values["pm2_5"] == 56
+
+
 def fill(slave):
     """Leave no room for one byte more: the kernel moves what is written on, so it is tried until it stays full."""
     os.set_blocking(slave, False)

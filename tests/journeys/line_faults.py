@@ -75,11 +75,11 @@ def wrong_slave(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
     return [(0, _of(2, frame) if befalls() else frame)]
 
 
-def late(time_outs: float) -> Fault:
+def late(time_outs: float, timeout_s: float = TIMEOUT_S) -> Fault:
     """Bring a share of the answers late by so many time-outs."""
 
     def fault(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
-        return [(time_outs * TIMEOUT_S * befalls(), frame)]
+        return [(time_outs * timeout_s * befalls(), frame)]
 
     return fault
 
@@ -109,10 +109,32 @@ def delayed(fault: Fault, time_outs: float) -> Fault:
     return both
 
 
+def both(first: Fault, second: Fault) -> Fault:
+    """Let a second fault befall what the first one brings."""
+
+    def fault(request: bytes, frame: bytes, last: bytes) -> Pieces:
+        brought = first(request, frame, last)
+        ((pause_s, begin), *rest) = second(request, b"".join(data for _, data in brought), last) or [(0, b"")]
+        return [(sum(pause_s for pause_s, _ in brought) + pause_s, begin), *rest]
+
+    return fault
+
+
 def in_turn(*faults: Fault) -> Fault:
     """Let one fault befall the first answer, the next the second, and begin again."""
     turns = cycle(faults)
     return lambda request, frame, last: next(turns)(request, frame, last)  # noqa: PLW0108 - each time another
+
+
+def other_question(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Let the slave answer what it was not asked: the other kind of registers, with a right checksum."""
+    other = bytes((frame[0], 7 - frame[1] & 0xFF)) + frame[2:-2]
+    return [(0, _summed(other) if befalls() else frame)]
+
+
+def of_right_length(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
+    """Bring something as long as the answer in place of a share of them."""
+    return [(0, RANDOM.randbytes(len(frame)) if befalls() else frame)]
 
 
 def rubbish(_request: bytes, _frame: bytes) -> bytes:
@@ -141,7 +163,10 @@ def of_another(_request: bytes, frame: bytes) -> bytes:
 
 
 def _of(address: int, frame: bytes) -> bytes:
-    body = bytes([address]) + frame[1:-2]
+    return _summed(bytes([address]) + frame[1:-2])
+
+
+def _summed(body: bytes) -> bytes:
     crc = 0xFFFF
     for byte in body:
         crc ^= byte
