@@ -58,7 +58,9 @@ class Agent:
         self._own = Own(clock.boot, spool.commit_s, spool.batch_s, VERSION, config.hash)
         self._file = StatusFile(status_file(folder))
         memory = status_file(folder).with_name("memory.db")
-        self._places = Places(folder / spool.path, spool.quota_mib * 1024 * 1024, memory, clock.boot, gateway)
+        last = self._file.read()  # of an earlier run of this boot
+        said = {} if last is None else {last.epoch: last.acquired}
+        self._places = Places(folder / spool.path, spool.quota_mib * 1024 * 1024, memory, clock.boot, gateway, said)
         self._spool = self._places.opened(clock.mono_ms())
         self._inbox = Inbox(clock, spool.commit_s)
         self._uplink = Uplink(
@@ -72,7 +74,6 @@ class Agent:
             self._board,
             clock,
         )
-        last = self._file.read()  # of an earlier run of this boot
         lost = 0 if last is None else last.unkept
         beyond = waiting(last) if last is not None and self._places.away else {}
         self._keeper = self._keeper_of(self._spool, lost, beyond)

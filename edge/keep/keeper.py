@@ -228,9 +228,10 @@ class Keeper:
             if not isinstance(error, SpoolFull | sqlite3.OperationalError):
                 raise
             self._spool.relieve()
-            if self._spool.read_only:
-                self.broken = fault("read_only", why=error)
-            self._faults.begin(what, fault("memory_waits" if what is What.TAKE_IN else "takes_nothing", why=error))
+            words = fault("memory_waits" if what is What.TAKE_IN else "takes_nothing", why=error)
+            if over := self._spool.over:
+                self.broken = words = fault(over, why=error)
+            self._faults.begin(what, words)
             return False
         if self._faults.end(what):
             self._spool.recovered()

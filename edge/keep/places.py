@@ -22,7 +22,7 @@ from edge.words import note, why
 from settings.words import Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from settings.words import Sentence
@@ -40,10 +40,20 @@ class Places:
     """The two places of one gateway's spool. `memory` is a file in memory that outlives the agent, and no boot.
 
     The card is opened in a thread of its own: one in its death answers after a minute, or never, and holds who asks.
+    `said` is, by epoch, up to which number this boot has told.
     """
 
-    def __init__(self, card: Path, quota_bytes: int, memory: Path, boot: str, gateway: str = "") -> None:
+    def __init__(
+        self,
+        card: Path,
+        quota_bytes: int,
+        memory: Path,
+        boot: str,
+        gateway: str = "",
+        said: Mapping[str, int] | None = None,
+    ) -> None:
         self._card, self._quota, self._memory, self._boot, self._gateway = card, quota_bytes, memory, boot, gateway
+        self._said = said
         self._due: Due | None = None  # when the card is tried again; None while the spool lies there
         self._trying = threading.Thread()
         self._pulse = Pulse(self._trying, HANGS_S)
@@ -126,7 +136,8 @@ class Places:
                 two.cut()
 
     def _on_card(self) -> Spool:
-        return Spool(self._card, self._quota, boot=self._boot, other=self._memory, gateway=self._gateway)
+        own = {"boot": self._boot, "gateway": self._gateway}
+        return Spool(self._card, self._quota, other=self._memory, said=self._said, **own)
 
     def _hand_over(self, arrived: Future[Spool]) -> None:
         try:

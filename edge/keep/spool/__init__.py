@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from edge.clock import SystemClock
-from edge.keep.spool import repair, rows
+from edge.keep.spool import names, repair, rows
 from edge.keep.spool.dates import Dates
 from edge.keep.spool.file import File, SpoolFull, lock, machine
 from edge.keep.spool.other import Other, note_twins
@@ -54,9 +54,9 @@ class Spool:
 
     `quota_bytes` bounds what lies on the card: beyond, the oldest batches become gap records, urgent ones last. Each
     boot gives numbers of its own (an epoch): a card may lose the last writes of a power cut, and then the numbers that
-    went with them would be given twice (docs/decisions/0012-an-epoch-for-each-boot.md). `other` is where a spool of
-    this boot may lie that had its turn since: then an epoch begins too, and `take_in` takes over what it holds. So does
-    one where the `gateway` has another id: the cloud counts by both.
+    went with them would be given twice (docs/decisions/0012-an-epoch-for-each-boot.md). So does an older copy, of whose
+    epoch this boot has `said` greater numbers; a `gateway` with another id, for the cloud counts by both; and a file
+    of which another of this boot, at `other`, had its turn since: `take_in` takes over what that holds.
     """
 
     def __init__(
@@ -67,9 +67,10 @@ class Spool:
         boot: str | None = None,
         other: Path | None = None,
         gateway: str = "",
+        said: Mapping[str, int] | None = None,
     ) -> None:
         opened = partial(self._open, path, quota_bytes, machine() if own is None else own, other, gateway)
-        self._boot = SystemClock().boot if boot is None else boot
+        self._boot, self._said = SystemClock().boot if boot is None else boot, said or {}
         self.notes: list[Sentence] = []  # what happened to the file, for the log and the status
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = lock(path)
@@ -83,7 +84,7 @@ class Spool:
 
     def _open(self, path: Path, quota_bytes: int, own: str, other: Path | None, gateway: str) -> None:
         self.notes += repair.mend(path, own)
-        self._file = File(path, quota_bytes, own)
+        self._file = File(path, quota_bytes, own, self.notes)
         self._db, self.dates, self._quota = self._file.db, Dates(self._file), Quota(self._file, quota_bytes, self.notes)
         self.epoch: str = self._file.meta("epoch")
         self.other = Other(self._file, other, self._boot, self._quota.approach)
@@ -93,13 +94,14 @@ class Spool:
             self.other.forget_twins(self.epoch)
         fresh = self._db.execute("SELECT first, n FROM fresh").fetchall()
         self.acquired = max(int(self._file.meta("acquired")), rows.end(fresh) - 1)
+        self._anew |= self.acquired < self._said.get(self.epoch, 0)
         self.uncut: int = sum(n for _, n in fresh)
         try:
             repair.fit_indexes(self._file)
             self.begin()
             repair.name(self._file, gateway)
             repair.try_again(self._file)
-            for damaged in repair.damaged(path):
+            for damaged in names.damaged(path):
                 self.notes += take_over(self._file, damaged, self._quota.enforce)
                 self._quota.counts(damaged)
             self._quota.approach()
@@ -235,8 +237,7 @@ class Spool:
     def free(self, identity: Identity) -> bool:
         """Forget a batch that the cloud has, by its exact identity; tell whether it was known."""
         sql = "SELECT id, last_ms + offset_ms - uncertainty_ms FROM batch WHERE (epoch, first, n, aside) = (?, ?, ?, 0)"
-        row = self._db.execute(sql, identity).fetchone()
-        if row is None:
+        if (row := self._db.execute(sql, identity).fetchone()) is None:
             return False
         with self._file.transaction(durable=False):  # undone by a power cut, it is sent and freed again
             self._file.forget(row[0])
@@ -250,8 +251,8 @@ class Spool:
 
     def refused(self, number: int) -> bool:
         """Count that a batch came to nothing while others were answered; after 20 set it aside and declare it."""
-        gave_up = repair.give_up(self._file, number, self.get)
-        self._quota.aside += [number] * gave_up
+        if gave_up := repair.give_up(self._file, number, self.get):
+            self._quota.aside.append(number)
         return gave_up
 
     def spooled(self) -> tuple[int, Kept | None]:
@@ -271,9 +272,9 @@ class Spool:
         return int(self._file.meta("dropped"))
 
     @property
-    def read_only(self) -> bool:
-        """Whether the card is read-only by now, as most of them are that die."""
-        return self._file.read_only
+    def over(self) -> str:
+        """Why only a new start can help, by the name of the fault; "" where it may take something yet."""
+        return self._file.over
 
     def relieve(self) -> None:
         """The disk is full: give SQLite the ballast's room, so that what is stored can at least be freed."""

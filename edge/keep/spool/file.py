@@ -7,7 +7,9 @@ exclusive, and the index of the WAL lies in memory: as a file beside the spool i
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import logging
 import os
 import sqlite3
 from contextlib import contextmanager, suppress
@@ -16,14 +18,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from disk.lock import take_lock
-from edge.keep.spool import rows, schema
+from edge.keep.spool import names, rows, schema
+from edge.words import note
 from wire.codec import GAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from edge.keep.spool.rows import Kept
+    from settings.words import Sentence
 
+log = logging.getLogger(__name__)
 BALLAST_BYTES = 1024 * 1024  # freed when the disk is full: a full disk wedges WAL, even DELETE fails
 SPARE_BYTES = 1024 * 1024  # beyond the quota, for what is written before something else is forgotten
 MOST_ENDS = 32  # epochs: they are written with each batch of them that is freed
@@ -37,9 +42,11 @@ class SpoolFull(OSError):
 class File:
     """One open spool file and its ballast. `held` is how many numbers its batches and gap records have, by epoch."""
 
-    def __init__(self, path: Path, quota_bytes: int, machine: str) -> None:
-        self._path, self._ballast = path, ballast_of(path)
+    def __init__(self, path: Path, quota_bytes: int, machine: str, notes: list[Sentence]) -> None:
+        self._path, self._ballast, self._notes = path, ballast_of(path), notes
         self.db = _connect(path, quota_bytes, machine)
+        self._node = names.node(path)
+        self._copy: Path | None = None  # of all that is in here, made because it is at its name no more
         self._inside = False  # a transaction of ours
         self._page_bytes = int(self.one("PRAGMA page_size"))
         sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch ORDER BY min(id)"
@@ -55,6 +62,8 @@ class File:
         if self._inside:  # the outer one commits
             yield
             return
+        if self._adrift():
+            raise SpoolFull(f"{self._path}: removed or renamed while it was in use; {self._copy} has what was in it")
         held = self.held.copy()
         self._inside = True
         try:
@@ -191,6 +200,11 @@ class File:
         return bool(disk.f_bavail * disk.f_frsize + free_pages > BALLAST_BYTES)
 
     @property
+    def over(self) -> str:
+        """Why only a new start can help a file that takes nothing, by the name of the fault; "" where it may yet."""
+        return "left" if self._copy else "read_only" if self.read_only else ""
+
+    @property
     def read_only(self) -> bool:
         """Whether the file system is read-only by now. Only an attempt tells: ext4 in trouble still says `rw`.
 
@@ -204,9 +218,28 @@ class File:
 
     def close(self) -> None:
         """Checkpoint and close. May be called twice."""
+        with suppress(sqlite3.ProgrammingError):  # it is closed
+            if self._adrift():
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.db))  # SQLite would remove the log of whoever is there
+                return
         with suppress(sqlite3.Error):
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()
+
+    def _adrift(self) -> bool:
+        """Tell whether this is at its name no more, and a copy of it is: then all that comes belongs elsewhere."""
+        if self._copy is not None:
+            return True
+        try:
+            if names.node(self._path) == self._node:
+                return False
+            self._copy = names.copied(self.db, self._path, self.used_bytes)
+        except (OSError, sqlite3.Error) as error:  # no copy can be made: it goes on with what it has open, and says so
+            told = note("adrift", file=self._path, why=error)
+            if told not in self._notes:
+                log.warning("spool note=%r", str(told))
+                self._notes.append(told)
+        return self._copy is not None
 
     def _roll_back(self, held: dict[str, int]) -> None:
         self.held = held

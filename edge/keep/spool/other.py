@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from edge.keep.spool import repair
+from edge.keep.spool import names, repair
 from edge.keep.spool.dates import dated, judged
 from edge.keep.spool.file import SpoolFull, ballast_of, lock
 from edge.keep.spool.salvage import UNREADABLE, cut, fresh_of, how_far, meta, opened, pass_on, ranges, whole
@@ -93,7 +93,7 @@ class Other:
         """Remove it, unless it is somebody's: the card hung in here, and another keeper goes on with it."""
         with suppress(Taken):
             held = lock(path)
-            for part in (*repair.parts(path), ballast_of(path), _twins(path)):
+            for part in (*names.parts(path), ballast_of(path), _twins(path)):
                 part.unlink(missing_ok=True)
             os.close(held)
 

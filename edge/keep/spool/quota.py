@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.keep.spool import repair, rows
+from edge.keep.spool import names, repair, rows
 from edge.words import note
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Quota:
 
     def counts(self, damaged: Path) -> None:
         """Hold a damaged file against the quota from now on: what was in it is taken over."""
-        self._damaged.append((damaged, sum(part.stat().st_size for part in repair.parts(damaged) if part.exists())))
+        self._damaged.append((damaged, sum(part.stat().st_size for part in names.parts(damaged) if part.exists())))
 
     def enforce(self, need_bytes: int = 0, floor_bytes: int = 0) -> None:
         """Make room for `need_bytes` more, but not below `floor_bytes`.
@@ -55,7 +55,7 @@ class Quota:
         while self._damaged and self.used_bytes > target:
             damaged, _ = self._damaged.pop(0)
             try:
-                for part in repair.parts(damaged):
+                for part in names.parts(damaged):
                     part.unlink(missing_ok=True)
             except OSError as error:
                 self._notes.append(note("irremovable", file=damaged.name, why=error))

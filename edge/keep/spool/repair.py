@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from disk.flush import flush
 from edge.keep.spool import rows, schema
 from edge.keep.spool.file import connect, spans
+from edge.keep.spool.names import aside, parts
 from edge.words import note, why
 from wire.batch import RENAMED
 from wire.codec import GAP
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 SET_ASIDE_AFTER = 20  # vain sendings while others were answered
-_COMPANIONS = ("-wal", "-shm")
 
 
 def mend(path: Path, own: str) -> list[Sentence]:
@@ -57,16 +57,6 @@ def surely(opened: Callable[[], None], path: Path, file: Callable[[], File | Non
         half.db.close()
         notes.append(_unusable(path, why("page", words=error)))
         opened()
-
-
-def damaged(path: Path) -> list[Path]:
-    """Return the files that were set aside, oldest first."""
-    return sorted(path.parent.glob(f"{path.stem}.damaged-*[0-9]"), key=lambda one: int(one.name.rpartition("-")[2]))
-
-
-def parts(path: Path) -> list[Path]:
-    """Return a file and its companions, the file itself last: while it is not there, nothing is."""
-    return [path.with_name(path.name + suffix) for suffix in (*_COMPANIONS, "")]
 
 
 def damage(path: Path, own: str) -> Sentence | None:
@@ -114,25 +104,20 @@ def set_aside(path: Path) -> Path:
 
     The file itself goes last: a power cut in between leaves it where it was, and `_finish` sends it after the others.
     """
-    number = next(i for i in range(1, 10_000) if not any(part.exists() for part in parts(_aside(path, i))))
-    aside = _aside(path, number)
-    for part, renamed in zip(parts(path), parts(aside), strict=True):
+    there = aside(path)
+    for part, renamed in zip(parts(path), parts(there), strict=True):
         if part.exists():
             part.rename(renamed)
             flush(path.parent)
-    return aside
-
-
-def _aside(path: Path, number: int) -> Path:
-    return path.with_suffix(f".damaged-{number}")
+    return there
 
 
 def _finish(path: Path) -> None:
     """Go on with a `set_aside` that was cut off between two renames."""
     for wal in path.parent.glob(f"{path.stem}.damaged-*[0-9]-wal"):
-        aside = wal.with_name(wal.name.removesuffix("-wal"))
-        if not aside.exists() and path.exists():
-            path.rename(aside)
+        there = wal.with_name(wal.name.removesuffix("-wal"))
+        if not there.exists() and path.exists():
+            path.rename(there)
             flush(path.parent)
 
 
