@@ -112,6 +112,11 @@ class BootDates:
         now_ms = self._now_ms()
         return self._clock.utc_ms() - now_ms + self._saw(boot, mono_ms, now_ms)
 
+    @property
+    def earliest_ms(self) -> int:
+        """When the first gateway can have known anything; what is new is never earlier, be it 1970 on this server."""
+        return min(EARLIEST_MS, self._clock.utc_ms() - self._late_ms)
+
     def shift_ms(self, batch: Excerpt) -> int | None:
         """Return what to add to the times of a batch; None where they can be believed."""
         newest_ms, offset_ms = batch.newest_ms, batch.offset_ms
@@ -140,15 +145,16 @@ def from_excerpt(said: Excerpt, dates: BootDates, *, calm: bool) -> Evidence:
     """Return what a batch of the stream says; one whose date is missing or cannot be is dated by arrival, marked so."""
     shift_ms = dates.shift_ms(said)
     if shift_ms is not None:
-        points = {key: _dated(own, shift_ms) for key, own in said.unpacked().items()}
+        earliest_ms = dates.earliest_ms
+        points = {key: _dated(own, shift_ms, earliest_ms) for key, own in said.unpacked().items()}
         return Evidence(said.gateway, said.epoch, said.first, said.n, points, undated=True, calm=calm)
     points, packed = (said.points, {key: [one] for key, one in said.packed.items()}) if calm else (said.unpacked(), {})
     return Evidence(said.gateway, said.epoch, said.first, said.n, points, calm=calm, packed=packed)
 
 
-def _dated(points: Iterable[Point], shift_ms: int) -> list[Point]:
+def _dated(points: Iterable[Point], shift_ms: int, earliest_ms: int) -> list[Point]:
     """Return points at another time, without those that no gateway can have known."""
-    return [(ms + shift_ms, seq, value) for ms, seq, value in points if ms + shift_ms >= EARLIEST_MS]
+    return [(ms + shift_ms, seq, value) for ms, seq, value in points if ms + shift_ms >= earliest_ms]
 
 
 def from_status(gateway: str, status: Status, dates: BootDates, arrival_ms: int, follows: Follows) -> Evidence:

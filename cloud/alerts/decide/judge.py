@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cloud.alerts.decide.back import Back, newest_of
 from cloud.alerts.decide.compare import View
 from cloud.alerts.decide.evidence import runs, unpacked
 from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace, with_paces
@@ -177,7 +178,7 @@ class Judge:
         reading of another gateway with a copied card, or the lane knows it.
         """
         rule, gateway, channel = case.rule, case.gateway, case.channel
-        before = _present(self._progress.series(rule.name, gateway, channel).unpacked(), case.now_ms)
+        before = self._present(case, points)
         edge = bisect_left(points, (max(case.now_ms - self._late_ms, before.live.base_ms + 1),))
         live, late = points[edge:], points[:edge]
         if done:
@@ -199,6 +200,17 @@ class Judge:
             LOG.exception("rule-failed rule=%s gateway=%s channel=%s", rule.name, gateway, channel)
             return
         self._progress.save_series(rule.name, gateway, channel, state)
+
+    def _present(self, case: Case, points: list[Point]) -> Series:
+        """Return what is known of a series; what a clock that was ahead has dated is brought before what comes now."""
+        state = self._progress.series(case.rule.name, case.gateway, case.channel).unpacked()
+        newest_ms = newest_of(state)
+        if newest_ms <= case.now_ms + FUTURE_MS:
+            return state
+        young = bisect_left(points, (case.now_ms - self._late_ms,))
+        back = Back(min([case.now_ms, *(point[0] - 1 for point in points[young : young + 1])]), newest_ms)
+        self._reconciler.bring_back(case, back)
+        return back.state(state)
 
     def _live(self, case: Case, state: Series, points: list[Point], *, stirs: bool) -> Series:
         lane = add(state.live, points, guessed=case.undated and not case.unstored)
@@ -264,18 +276,6 @@ def _passed(state: Series, own: list[Stretch], now_ms: int, late_ms: int) -> Ser
         return None
     lane = passed(live, own, now_ms - late_ms)
     return replace(with_paces(state, own), live=lane, look_ms=None) if lane else None
-
-
-def _present(state: Series, now_ms: int) -> Series:
-    """Return the state without what a clock that was ahead has put into the future: it would make all else late."""
-    lane, ahead_ms = state.live, now_ms + FUTURE_MS
-    if state.newest_ms > ahead_ms:
-        state = replace(state, newest_ms=0)
-    if lane.base_ms > ahead_ms:
-        return replace(state, live=Lane(base=Tracker(good_seen=lane.base.good_seen)))
-    if lane.points and lane.points[-1][0] > ahead_ms:
-        return replace(state, live=replace(lane, points=[point for point in lane.points if point[0] <= ahead_ms]))
-    return state
 
 
 def _good_seen(rule: Rule, lane: Lane) -> bool:

@@ -13,6 +13,7 @@ from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, scan
 
 if TYPE_CHECKING:
+    from cloud.alerts.decide.back import Back
     from cloud.alerts.decide.desk import Desk
     from cloud.alerts.journal import Journal
     from cloud.alerts.spans import Lane, Point, Span
@@ -51,6 +52,14 @@ class Reconciler:
             current = self._desk.write(change, current, now_ms)
         held = bool(spans) and spans[-1].ended_ms is None and spans[-1].until_ms is not None
         return held and not view.announce
+
+    def bring_back(self, case: Case, back: Back) -> None:
+        """Bring what a clock that was ahead has dated to now; nobody is told."""
+        for incident in self._journal.known(case.rule.name, case.gateway, case.channel, case.now_ms):
+            moved = back.incident(incident)
+            if moved != incident:
+                words = "it was dated by a clock that was ahead, and has been put right since"
+                self._desk.note(moved, "corrected", words, case.now_ms)
 
     def weigh_silence(self, case: Case, points: list[Point]) -> None:
         """Write down that a modem had service while its gateway was silent: then something else was wrong.
