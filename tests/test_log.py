@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
+import select
 import signal
 import socket
 import sys
+import termios
 import threading
 import time
 from contextlib import suppress
@@ -16,7 +19,7 @@ import pytest
 
 from cloud.clock import SystemClock
 from gocche import child, commands
-from gocche.log import Log
+from gocche.log import Log, Outlet
 from gocche.notify import notify
 from gocche.supervisor import Supervisor
 
@@ -58,20 +61,38 @@ def test_a_line_longer_than_a_pipe_takes_at_once_is_whole_where_there_is_room(pi
     assert reader.read(1 << 20).decode() == "đ" * 10_000 + "\n"
 
 
-def test_a_terminal_that_nobody_reads_holds_up_nobody():
-    """Of a session whose network is gone: a terminal has room for one letter, and the line is longer."""
-    reader, terminal = os.openpty()
-    with os.fdopen(reader, "rb", buffering=0), os.fdopen(terminal, "w") as writer:
-        log = Log(writer)
-        speaks = threading.Thread(target=lambda: [say(log, "%s", "x" * (n % 97)) for n in range(3_000)], daemon=True)
-        speaks.start()
-        speaks.join(BOUND_S)
-        held = speaks.is_alive()
-        os.set_blocking(reader, False)
-        while speaks.is_alive():  # let go of it, so that the test ends
-            with suppress(BlockingIOError):
-                os.read(reader, 1 << 16)
+@pytest.mark.parametrize("how", ["nobody reads it", "halted with Ctrl-S"])
+def test_a_terminal_that_takes_nothing_holds_up_nobody_and_says_what_was_lost(how):
+    """As of a session whose network is gone. The terminal itself is left alone: to others it is as it was."""
+    keyboard, terminal = os.openpty()
+    with os.fdopen(keyboard, "rb", buffering=0) as reader, os.fdopen(terminal, "w") as stream:
+        os.set_blocking(keyboard, False)
+        outlet = Outlet(stream)
+        outlet.say("before")
+        if how == "halted with Ctrl-S":
+            termios.tcflow(terminal, termios.TCOOFF)
+        talks = threading.Thread(target=lambda: [outlet.say("x" * (n % 97)) for n in range(3_000)], daemon=True)
+        talks.start()
+        talks.join(5)
+        held = talks.is_alive()
+        termios.tcflow(terminal, termios.TCOON)
+        before = everything(reader)  # and lets go of it, so that the test ends
         assert not held, "it sleeps in the kernel"
+        assert os.get_blocking(terminal), "whoever shares this terminal does not expect that"
+        outlet.say("again")
+        after = everything(reader)
+    assert before.startswith(b"before\n")
+    assert before.count(b"\n") < 2_000
+    assert re.fullmatch(rb"\[\d{4} lines before this one found nobody who takes them]\nagain\n", after)
+    assert not outlet.gone
+
+
+def everything(reader):
+    """Return all that waits to be read; what was written to a terminal is there a moment later."""
+    said = b""
+    while select.select([reader], [], [], 0.5)[0]:
+        said += reader.read(1 << 16)
+    return said.replace(b"\r\n", b"\n")
 
 
 def test_a_log_whose_reader_has_gone_costs_nothing(pipe):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -134,6 +135,27 @@ def test_asked_to_end_it_ends_all_children_and_returns_0(tmp_path: Path, number:
         status, said = run.end(number)
     assert status == 0, said
     assert all(map(gone, pids.values()))
+
+
+def test_a_terminal_that_nobody_reads_holds_up_no_child(tmp_path: Path) -> None:
+    """Of a session whose network is gone: what is shown fills it, to the last letter that finds room."""
+    keyboard, terminal = os.openpty()
+    much = "import time\n" + SUPERVISE.replace('"acquired=1"', '"x" * (time.time_ns() // 1_000 % 1_997)')
+    much = much.replace("status_s=0.1", "status_s=0.001")
+    command = [sys.executable, "-c", much, str(tmp_path), json.dumps([plain("one")])]
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal) as process:
+        try:
+            run = Run(tmp_path, process)
+            before = run.started("one")
+            until(lambda: not select.select([], [terminal], [], 0)[1], BOUND_S, "it is full")
+            os.kill(before["one"], signal.SIGKILL)
+            until(lambda: run.pids() != before, BOUND_S, "it is started again")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(BOUND_S) == 0
+        finally:
+            process.kill()
+            os.close(terminal)
+            os.close(keyboard)
 
 
 def test_killed_with_9_it_takes_all_children_along(tmp_path: Path) -> None:

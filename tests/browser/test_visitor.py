@@ -47,6 +47,7 @@ PICTURES = {"tree": f"/T/{TREE}", "index": "/", "course": COURSE, "lot": "/l/a7k
 REFUSED = {"slip": "/T/7K3MQ2", "nowhere": "/nowhere", "unseen": "/mat-song", "alerts": "/canh-bao"}  # or little to say
 PHONE, TABLET, DESK, NARROW = (360, 740), (820, 1180), (1280, 900), (320, 640)
 IMG = Path(__file__).parents[2] / "docs" / "img"
+SAVED = Path(os.environ.get("GOCCHE_IMG") or IMG)
 
 # What evidence and issue ask of the tree's page on a bad phone: bytes over the wire, seconds, a shift of nothing.
 SLOW = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}  # 400 kbit/s
@@ -179,10 +180,10 @@ def test_pictures_without_scripts(browser: Browser, site: Site, name: str, size:
         assert page.locator("details").first.get_attribute("open") is None
         assert not page.locator("button").first.is_visible(), "what needs a script is not there without it"
         for shown, path in PICTURES.items():
-            seen.go(path).screenshot(path=IMG / f"{shown}-{name}.png", full_page=True)
+            seen.go(path).screenshot(path=SAVED / f"{shown}-{name}.png", full_page=True)
         assert seen.complaints == []
         for shown, path in REFUSED.items():
-            seen.go(path).screenshot(path=IMG / f"{shown}-{name}.png", full_page=True)
+            seen.go(path).screenshot(path=SAVED / f"{shown}-{name}.png", full_page=True)
 
 
 def test_a_bad_phone_sees_the_tree_in_time(browser: Browser, site: Site, capsys: pytest.CaptureFixture[str]) -> None:

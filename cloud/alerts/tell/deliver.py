@@ -31,7 +31,7 @@ LEFT_BEHIND = 3  # threads that may hang at once; with more, the channel waits u
 # Back-off of a channel that takes nothing, full jitter up to 2, 4, 8 … s: a letter about life asks again within a
 # minute, a mere check leaves alone for longer a server that bans whoever fails to log in too often.
 FIRST_S, LIFE_S, CALM_S, CHECK_AGAIN_S = 2.0, 60.0, 300.0, 900.0
-CHECK_S = 3_600.0  # how often an idle channel is tried without a message
+CHECK_S = 900.0  # how often an idle channel is tried without a message
 
 
 class Job(msgspec.Struct, frozen=True, eq=False):
@@ -88,7 +88,7 @@ class Courier:
 
     @property
     def wants_check(self) -> bool:
-        """Whether it is to be tried without a message: at the start, after a fault, and each hour."""
+        """Whether it is to be tried without a message: at the start, after a fault, and four times an hour."""
         return self.takes(LIFE) and self._clock.monotonic() >= self._check_s
 
     def give(self, job: Job) -> None:
