@@ -104,6 +104,8 @@ TREE_MISTAKES = [
     ("decimal comma", '7K3MQP,1,Cây,Tree,z01,"21,62",104.58,1352,250,350,a,b,', "21.62"),
     ("degrees and minutes", "7K3MQP,1,Cây,Tree,z01,21°37'12,104.58,1352,250,350,a,b,", "decimal degrees"),
     ("words for a number", "7K3MQP,1,Cây,Tree,z01,21.62,104.58,cao,250,350,a,b,", "'cao' is not a number"),
+    ("thousands", "7K3MQP,1,Cây,Tree,z01,21.62,104.58,1.352,250,350,a,b,", "write 1352; if it is a decimal part"),
+    ("thousands of years", "7K3MQP,1,Cây,Tree,z01,21.62,104.58,1352,250,1.000,a,b,", "write 1000"),
     ("not finite", "7K3MQP,1,Cây,Tree,z01,21.62,104.58,nan,250,350,a,b,", "must be from -10 to 3200"),
     ("lat and lon swapped", "7K3MQP,1,Cây,Tree,z01,104.5795,21.62,1352,250,350,a,b,", "lat 104.5795 and lon 21.62 are"),
     ("metres of VN-2000", "7K3MQP,1,Cây,Tree,z01,2391512.5,456321,1352,250,350,a,b,", "lat 2391512.5, lon 456321 look"),

@@ -11,13 +11,14 @@ import pypdfium2
 import pytest
 
 from cloud.clock import midnight_ms
-from cloud.registry.kinds import Device, Zone
+from cloud.registry.kinds import Binding, Calibration, Device, Zone
 from cloud.staff.figures import monthly
 from cloud.staff.figures.report import Suspicion, month_of, next_month
 from cloud.store import Hour, Past, open_store
 from tests.build import batch
 from tests.staffroom import NOW_MS, StaffWorld
 from tests.test_staff_data import ready
+from tests.visitors import TREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,10 +91,15 @@ def test_report_says_what_the_store_says_and_the_pdf_says_the_same(world: StaffW
 def test_what_was_changed_in_the_month_stands_at_its_zone_and_people_do_not(world: StaffWorld) -> None:
     with world.shelf.act("test", "hang") as draft:  # now: in November
         draft.put([Device(code="dv-9", model="x")])
+        facts = {"gateway": "sg-01", "channel": "soil-1", "valid_from": date(2026, 11, 2)}
+        draft.put([Calibration(**facts, quantity="soil_moisture", offset=1.0)])
+        draft.put([Binding(**facts | {"channel": "air-2"}, place="tree", code=TREE)])
         draft.put([Zone(code="zz", name_vi=HOSTILE.replace("\x00", ""), name_en="x", lat=21.6, lon=104.5)])
     page = ready(world, "/bao-cao?thang=2026-11")
     told = texts(page.text)
     assert any(one.endswith(f"Khu · thêm: {HOSTILE}".replace("\x00", "")) for one in told)
+    assert any(one.endswith("Hiệu chuẩn · thêm: sg-01/soil-1 (Cây mẫu số 1)") for one in told)
+    assert any(one.endswith("Treo ở đâu · thêm: sg-01/air-2 (Cây mẫu số 1)") for one in told)
     assert not any("dv-9" in one or "admin" in one for one in told)  # hangs nowhere; people are nobody's zone
     assert HOSTILE.replace("\x00", "") in unescape(page.text)
     assert "<b>&amp;" not in page.text

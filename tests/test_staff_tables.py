@@ -117,16 +117,16 @@ def test_saved_row_says_who_and_when_and_the_list_shows_it_at_once(world: StaffW
 def test_all_that_is_wrong_is_said_beside_its_field_in_the_language_of_the_visitor(world: StaffWorld) -> None:
     browser = world.visitor("editor")
     tree = next(one for one in world.shelf.rows("tree") if key_of(one) == (TREE,))
-    fields = opened(browser, tree, "tree") | {"lat": "21,6201", "age_low": "viele", "name_vi": "", "girth_cm": "=1+1"}
+    fields = opened(browser, tree, "tree") | {"lat": "21.6201N", "age_low": "viele", "name_vi": "", "girth_cm": "=1+1"}
     answer = saved(browser, "tree", fields)
     assert answer.status_code == 422
-    for column, words in (("lat", "dùng dấu chấm thập phân: 21.6201"), ("age_low", "không phải là số"),
+    for column, words in (("lat", "không phải là số"), ("age_low", "không phải là số"),
                           ("name_vi", "để trống"), ("girth_cm", "không phải là số")):  # fmt: skip
         assert re.search(rf'id="w-{column}">[^<]*{words}', answer.text), column
     assert answer.text.count('aria-invalid="true"') == 4
-    assert 'value="21,6201"' in answer.text, "what was typed is not lost"
+    assert 'value="21.6201N"' in answer.text, "what was typed is not lost"
     browser.post("/ngon-ngu", onward="/")
-    assert re.search(r'id="w-lat">[^<]*decimal comma', saved(browser, "tree", fields).text)
+    assert re.search(r'id="w-lat">[^<]*is not a number', saved(browser, "tree", fields).text)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,9 @@ def test_all_that_is_wrong_is_said_beside_its_field_in_the_language_of_the_visit
         ({"state": "sleeping"}, "không có trong"),
         ({"precision": "2.5"}, "số nguyên"),
         ({"ended_on": "31/12/2025"}, "năm-tháng-ngày"),
+        ({"alt_m": "1.352"}, "viết liền: 1352; nếu là số lẻ, viết thêm một chữ số: 1.3520"),
+        ({"alt_m": "1,352"}, "viết liền: 1352"),
+        ({"age_high": "1.000"}, "viết liền: 1000"),
     ],
 )
 def test_fault_of_a_row_is_told_with_the_registrys_own_words(
@@ -152,6 +155,24 @@ def test_fault_of_a_row_is_told_with_the_registrys_own_words(
     assert words in plain(answer.text)
     assert world.shelf.rows("tree")[0] is not None
     assert tree in world.shelf.rows("tree")
+
+
+def test_a_decimal_comma_is_read_as_the_keys_of_a_vietnamese_telephone_write_it(world: StaffWorld) -> None:
+    browser = world.visitor("editor")
+    tree = next(one for one in world.shelf.rows("tree") if key_of(one) == (TREE,))
+    typed = {"lat": "21,62015", "lon": "104,5795", "alt_m": "1352,5", "girth_cm": "12,3450", "age_low": "250"}
+    assert saved(browser, "tree", opened(browser, tree, "tree") | typed).status_code == 303
+    now = next(one for one in world.shelf.rows("tree") if key_of(one) == (TREE,))
+    assert isinstance(now, Tree)
+    assert (now.lat, now.lon, now.alt_m, now.girth_cm) == (21.62015, 104.5795, 1352.5, 12.345)
+    again = opened(browser, now, "tree")
+    assert again["girth_cm"] == "12.3450", "what nobody takes for thousands"
+    assert saved(browser, "tree", again).status_code == 303, "nothing is refused that stood there"
+
+
+def test_a_quantity_is_chosen_by_its_name(world: StaffWorld) -> None:
+    page = world.visitor("editor").get("/bang/calibrations/moi").text
+    assert re.search(r'<option value="soil_moisture"[^>]*>Độ ẩm đất</option>', page)
 
 
 def test_markup_that_is_typed_stays_text(world: StaffWorld) -> None:

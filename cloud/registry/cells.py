@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+")  # 1.352 and 1,352: somebody reads each as 1352
+DEGREES = 7  # decimals of a place on the earth: a centimetre, and never thousands
 _MAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
 
 
@@ -135,6 +137,8 @@ class Number:
 
     def read(self, column: str, text: str) -> float:
         """Return the number."""
+        if self.decimals < DEGREES and _THOUSANDS.fullmatch(text):
+            raise Bad("thousands", column=column, value=text, right=text.replace(".", "").replace(",", ""))
         try:
             number = float(text)
         except ValueError:
@@ -146,8 +150,8 @@ class Number:
         return round(number, self.decimals)
 
     def write(self, value: float) -> str:
-        """Return the shortest text of the same number, without the exponent or the zero that nobody types."""
-        return f"{value:.0f}" if value == int(value) else repr(value)
+        """Return the shortest text of the same number that `read` takes, without the exponent or zero nobody types."""
+        return repr(value) if self.decimals == DEGREES and value != int(value) else written(value)
 
 
 @dataclass(frozen=True)
@@ -365,7 +369,7 @@ class Ref:
 
 CODE = Pattern(topics.CHANNEL)
 GATEWAY = Pattern(topics.GATEWAY)
-LATITUDE = LONGITUDE = Number(-1e8, 1e8, decimals=7)  # a centimetre; judged as a pair: see `in_vietnam`
+LATITUDE = LONGITUDE = Number(-1e8, 1e8, decimals=DEGREES)  # judged as a pair: see `in_vietnam`
 LAT, LON = (8.0, 24.0), (102.0, 110.0)  # Vietnam's mainland and near islands, WGS 84
 
 
@@ -380,6 +384,12 @@ def in_vietnam(lat: float, lon: float) -> None:
     if abs(lat) > 1000 or abs(lon) > 1000:
         raise Bad("metres", **facts)
     raise Bad("abroad", **facts, south=LAT[0], north=LAT[1], west=LON[0], east=LON[1])
+
+
+def written(value: float) -> str:
+    """Return a number as it stands in a cell: nobody takes 1.3520 for thousands."""
+    text = repr(value).removesuffix(".0") if abs(value) < 1e15 else f"{value:.0f}"
+    return text + "0" if _THOUSANDS.fullmatch(text) else text
 
 
 def _not_a_number(column: str, text: str) -> Bad:

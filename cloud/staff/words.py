@@ -56,6 +56,8 @@ class Speaker:
         """Return a choice as people read it; as it came where it has no words, and what people wrote themselves."""
         if column in _written():
             return value
+        if column == "quantity" and value in QUANTITIES:
+            return self.one(QUANTITIES[value].vi, QUANTITIES[value].en)
         rows = _words()["choice"]
         told = rows.get(f"{column}_{value}") or rows.get(value)
         return str(told[self.lang]) if told else value

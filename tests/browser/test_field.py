@@ -117,6 +117,8 @@ def test_without_signal_and_signed_out_meanwhile_nothing_is_lost_or_sent_by_anot
     with phone(browser, site) as seen:
         page = opened(seen, site)
         page.context.set_offline(True)
+        seen.go("/")
+        assert page.url == f"{site.url}/gan", "the page that works without signal stands in for one that does not"
         seen.go(f"/gan/{code(1)}")
         assert page.input_value("#tag").replace("-", "") == code(1), (
             "a page that was kept reads the tag off its address"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cloud.registry.cells import written
 from cloud.registry.rows import write
 from cloud.registry.sheets import Row, SheetError, header
 from settings.words import because
@@ -58,5 +59,9 @@ def _facts(path: Path, number: int, feature: Any) -> dict[str, str]:
     if why:
         raise SheetError("no_point", path=path, line=number, **because(why))
     header("tree", [*facts, *_PLACE], path=path, line=number)
-    told = {name: "" if fact is None else str(fact) for name, fact in facts.items()}
+    told = {
+        name: written(fact) if isinstance(fact, float) else str(fact)
+        for name, fact in facts.items()
+        if fact is not None
+    }
     return told | {"lat": str(lat), "lon": str(lon)}

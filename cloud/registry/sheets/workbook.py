@@ -10,6 +10,7 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Font
 from openpyxl.utils.exceptions import InvalidFileException
 
+from cloud.registry.cells import written
 from cloud.registry.kinds import KINDS
 from cloud.registry.rows import columns, write
 from cloud.registry.sheets import KIND_OF_STEM, STEMS, Row, SheetError, bare, guarded, header
@@ -84,7 +85,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.0f}" if value == int(value) else repr(value)
+        return written(value)
     if isinstance(value, datetime):
         return value.date().isoformat()
     if isinstance(value, date):

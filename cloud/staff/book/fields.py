@@ -98,7 +98,8 @@ def typed(visit: Visit, kind: str) -> dict[str, str]:
     for column in columns(KINDS[kind]):
         values = visit.form.get(column.name, [])
         several = isinstance(column.cell, Several) or (isinstance(column.cell, Ref) and column.cell.many)
-        texts[column.name] = " ".join(values) if several else "".join(values[:1])
+        text = " ".join(values) if several else "".join(values[:1])
+        texts[column.name] = _pointed(text) if isinstance(column.cell, Number | Whole) else text
     return texts
 
 
@@ -120,6 +121,11 @@ def judged(kind: str, texts: dict[str, str]) -> tuple[Record | None, list[Bad]]:
         return read(KINDS[kind], texts), []
     except Bad as bad:
         return None, [bad]
+
+
+def _pointed(text: str) -> str:
+    """Return a number with a point: the keys of a Vietnamese telephone have only the comma, as people write it."""
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
 
 
 def _shape(visit: Visit, struct: type[Record], column: Column) -> tuple[str, list[tuple[str, str]]]:

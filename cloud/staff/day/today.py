@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,8 +60,8 @@ class Sensor(msgspec.Struct, frozen=True):
     code: str
     last_ms: int | None
     hours: int
-    new: bool  # hung up yesterday or later: no whole day is known of it
     stuck: str  # the quantity that did not move all day; "" none
+    new: bool = False  # it first hung anywhere yesterday or later: no whole day is known of it
     rests_until_ms: int | None = None  # it is worked at
 
     def silent(self, now_ms: int) -> bool:
@@ -129,10 +130,13 @@ class Gatherer:
 
     def _gathered(self, now_ms: int, turn: Callable[[], bool]) -> Today | None:
         day = hanoi(now_ms).date()
-        bound = {
-            (one.gateway, one.channel): one
-            for one in self._shelf.rows("binding")
-            if isinstance(one, Binding) and valid_on(one, day)
+        hung = [one for one in self._shelf.rows("binding") if isinstance(one, Binding)]
+        bound = {(one.gateway, one.channel): one for one in hung if valid_on(one, day)}
+        yesterday = day - timedelta(1)
+        known = {
+            (one.gateway, one.channel)
+            for one in hung
+            if one.valid_from < yesterday and (one.valid_to is None or one.valid_to >= yesterday)
         }
         newest: dict[tuple[str, str], list[Sample]] = {}
         for sample in self._store.latest():
@@ -144,7 +148,8 @@ class Gatherer:
             if turn():
                 return None
             until_ms = rests.get(where, NEVER).until_ms(now_ms)
-            sensors.append(replace(self._sensor(one, newest.get(where, []), end_ms), rests_until_ms=until_ms))
+            sensor = self._sensor(one, newest.get(where, []), end_ms)
+            sensors.append(replace(sensor, new=where not in known, rests_until_ms=until_ms))
         told = frozenset(one.quantity for samples in newest.values() for one in samples)
         return Today(now_ms, self._alarms(), sensors, told, tuple(sorted(newest.keys() - bound.keys())))
 
@@ -156,8 +161,7 @@ class Gatherer:
         there = {hour.start_ms for hours in series.values() for hour in hours}
         last_ms = max((one.time_ns // 1_000_000 for one in newest), default=None)
         stuck = next((name for name, hours in series.items() if name in NEVER_STILL and _still(hours)), "")
-        new = bound.valid_from >= hanoi(end_ms - DAY_MS).date()
-        return Sensor(bound.gateway, bound.channel, bound.place, bound.code, last_ms, len(there), new, stuck)
+        return Sensor(bound.gateway, bound.channel, bound.place, bound.code, last_ms, len(there), stuck=stuck)
 
 
 def _still(hours: Sequence[Hour]) -> bool:

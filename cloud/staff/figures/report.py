@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from cloud.clock import hanoi, midnight_ms
-from cloud.registry.kinds import KINDS, PLACES, Tree, Zone, spoken
+from cloud.registry.kinds import KINDS, PLACES, Binding, Tree, Zone, spoken
 from cloud.staff.figures import picture, sheet
 from cloud.staff.figures.gather import Source
 from cloud.staff.figures.picture import Plot
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cloud.registry import Registry
-    from cloud.registry.kinds import Binding, Record
+    from cloud.registry.kinds import Record
     from cloud.registry.trail import Act, Change
     from cloud.staff.figures.table import Column, Table
     from cloud.staff.words import Speaker
@@ -212,9 +212,21 @@ def _changes(act: Act, changes: Sequence[Change], garden: Garden, codes: _Codes,
             how = "added" if one.before is None else "removed" if one.after is None else "changed"
             of_kind.setdefault((one.kind, how), []).append(one)
     for (kind, how), own in of_kind.items():
-        called = [garden.names.get((kind, str(one.key[0]))) or spoken(one.key) for one in own]
-        which = ", ".join(called[:3]) + (f" … ({len(own)})" if len(own) > 3 else "")
+        which = ", ".join(_named(one, garden) for one in own[:3]) + (f" … ({len(own)})" if len(own) > 3 else "")
         yield f"{hanoi(act.at_ms):%d/%m %H:%M} · {s.say(f'kind.{kind}')} · {s.say(f'report.{how}')}: {which}"
+
+
+def _named(change: Change, garden: Garden) -> str:
+    """Return what people call the row of a change: by its name, else by its sensor or code, and where that hangs."""
+    if name := garden.names.get((change.kind, str(change.key[0]))):
+        return name
+    record = change.after or change.before
+    sensor = (getattr(record, "gateway", ""), getattr(record, "channel", ""))
+    hung = next((one for one in garden.bindings if (one.gateway, one.channel) == sensor), None)
+    own = record if isinstance(record, Binding) else hung
+    place = (own.place, own.code) if own else ("tree", getattr(record, "tree", ""))
+    at, what = garden.names.get(place, ""), "/".join(sensor) if all(sensor) else spoken(change.key)
+    return f"{what} ({at})" if at else what
 
 
 class _Codes(NamedTuple):

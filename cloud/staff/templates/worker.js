@@ -1,5 +1,6 @@
 // In the garden there is often no signal. The page that binds opens all the same, from the copy that it keeps itself
-// (gan.js); nothing else of the staff's pages is kept, and signing out takes the copy away. What waits stays.
+// (gan.js); nothing else of the staff's pages is kept, and signing out takes the copy away. What waits stays. Who opens
+// another page without signal comes to that one.
 importScripts("/queue.js");
 const SLOW_MS = 3000, PAGE = /^\/gan(\/[^/.]*)?$/, PARTS = ["/gan.js", "/queue.js", "/style.css", "/icon.svg"];
 self.addEventListener("install", () => self.skipWaiting());
@@ -10,6 +11,7 @@ self.addEventListener("fetch", event => {
   if (method === "POST" && pathname === "/dang-xuat") event.waitUntil(caches.delete("gan"));
   const kept = mode === "navigate" && PAGE.test(pathname) ? "/gan" : PARTS.includes(pathname) ? pathname : null;
   if (method === "GET" && kept) event.respondWith(answer(event.request, kept));
+  else if (method === "GET" && mode === "navigate") event.respondWith(fetch(event.request).catch(field));
 });
 
 async function answer(asked, name) {
@@ -17,4 +19,9 @@ async function answer(asked, name) {
   if (!kept) return fresh;
   const good = fresh.then(got => got.status >= 500 ? kept : got, () => kept);
   return Promise.race([good, new Promise(done => setTimeout(done, SLOW_MS, kept))]);
+}
+
+async function field(why) {
+  if (await caches.match("/gan", { cacheName: "gan" })) return Response.redirect("/gan");
+  throw why;
 }
