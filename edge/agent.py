@@ -26,7 +26,7 @@ from edge.sense.overseer import Overseer
 from edge.sense.ports import opener
 from edge.sense.sampler import Sampler
 from edge.status import Own, StatusFile, compose, encoded, status_file
-from edge.threads import Pulse, share_heap, started
+from edge.threads import NO_THREAD, Pulse, join, share_heap, started
 from wire import VERSION
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Agent:
             self._file.write(self._status("online"))
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
             stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S)
+            if keeper.ident is None:
+                stuck = f"{NO_THREAD} for the keeper"
             if pulse.stopped(LOOK_S) and not stuck:
                 if self._places.away or not self._turn_to_memory():
                     stuck = "the keeper hangs"
@@ -115,9 +117,10 @@ class Agent:
         self._inbox.wake()
         last = Pulse(keeper, LAST_KEEP_S)
         while not (pulse.paused or last.stopped(STEP_S)) and keeper.is_alive():
-            keeper.join(STEP_S)
-        if keeper.is_alive() and not self._places.away and self._turn_to_memory():
+            join(keeper, STEP_S)
+        if keeper.ident is None or (keeper.is_alive() and not self._places.away and self._turn_to_memory()):
             self._keeper.finish()
+            self._spool.close()
         stopped = self._status("stopped")
         self._uplink.stop(encoded(stopped))
         self._file.write(stopped)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NO_THREAD = "the machine begins no further thread"  # where `started` has none to return that runs
 _COMM = Path("/proc/thread-self/comm")  # proc(5); the kernel keeps 15 bytes
 _M_ARENA_MAX = -8  # of malloc.h
 
@@ -26,10 +27,21 @@ def share_heap() -> None:
 
 
 def started(run: Callable[[], object], name: str) -> threading.Thread:
-    """Begin `run` in a thread of its own, and return that. One that hangs ends with the process."""
+    """Begin `run` in a thread of its own, and return that. One that hangs ends with the process.
+
+    One that the machine does not begin (too many tasks, too little memory) has no `ident`, and is not alive: who looks
+    after it tries again.
+    """
     thread = threading.Thread(target=_named, args=(run, name), name=name, daemon=True)
-    thread.start()
+    with suppress(RuntimeError, MemoryError):
+        thread.start()
     return thread
+
+
+def join(thread: threading.Thread, within_s: float) -> None:
+    """Wait for a thread to end, if it ever began."""
+    if thread.is_alive():
+        thread.join(within_s)
 
 
 def busy_ms(thread: threading.Thread) -> int:

@@ -208,6 +208,7 @@ def test_every_why_has_its_own_remedy_in_both_languages():
     assert "unplugged" in remedy("/dev/x: Input/output error", "a", "en"), "what a pulled USB adapter says"
     assert "ask more seldom" in remedy("exception:6: slave 1 refuses function 3: 6 (server device busy)", "a", "en")
     assert "ModemManager" in remedy("silence: AT+CEREG?: no answer", "a", "en")
+    assert "open files" in remedy("/dev/x: could not open port: Too many open files", "a", "en")
     assert "open sky" in remedy("no value: no_fix", "a", "en")
     assert "probe head" in remedy("no value: out_of_range, sentinel", "a", "en")
     assert "baud or format is wrong" in remedy(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from edge.due import Due
 from edge.keep.spool import Spool, SpoolFull, note_twins
 from edge.status import make_ours
-from edge.threads import Pulse, started
+from edge.threads import NO_THREAD, Pulse, started
 from edge.words import note, why
 from settings.words import Taken
 
@@ -72,6 +72,8 @@ class Places:
         """
         arrived = Future[Spool]()
         self._try(lambda: self._hand_over(arrived))
+        if self._trying.ident is None:
+            raise OSError(NO_THREAD)
         while not wait([arrived], STEP_S).done:
             if self._pulse.stopped(STEP_S) and arrived.cancel():
                 return self._instead(now, why("no_answer", seconds=HANGS_S))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.send import causes
 from edge.send.causes import Ended
 from edge.send.session import Session
 
@@ -101,8 +102,9 @@ class Carrier:
             except Ended as end:
                 self._tell(end)
             except Exception as error:
-                log.exception("uplink stumbled")
-                self._tell(Ended("faulty", f"{type(error).__name__}: {error}"))
+                if (short := causes.shortage(error)) is None:
+                    log.exception("uplink stumbled")
+                self._tell(short or Ended("faulty", f"{type(error).__name__}: {error}"))
 
     def pause_s(self) -> float:
         """Return how long to wait before the next attempt: any time up to a ceiling that grows with what failed."""

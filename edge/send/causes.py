@@ -6,6 +6,7 @@ Pure. The words are data: Vietnamese and English, and what to do, for the log, t
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 import tomllib
@@ -26,6 +27,8 @@ _BY_NUMBER = dict.fromkeys(_NO_WAY, "network") | {
     errno.ECONNRESET: "closed",
     errno.EPIPE: "closed",
 }
+_SHORT = dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN), "machine")
+_BY_NUMBER |= _SHORT
 _BY_VERDICT = {9: "tls-early", 10: "tls-expired", 62: "tls-host", 64: "tls-host"} | dict.fromkeys(
     (2, 18, 19, 20, 21), "tls-authority"
 )  # X509_V_ERR_… of OpenSSL
@@ -65,6 +68,13 @@ def said(code: str, detail: str, language: str) -> str:
     words = table()[code]
     name, remedy = (words.vi, words.do_vi) if language == "vi" else (words.en, words.do_en)
     return f"{name}{f' ({detail})' if detail else ''}; {remedy}"
+
+
+def shortage(error: Exception) -> Ended | None:
+    """Return what this machine has no more of, None where what was raised tells of something else."""
+    if isinstance(error, MemoryError):
+        return Ended("machine", os.strerror(errno.ENOMEM))
+    return of(error) if isinstance(error, OSError) and error.errno in _SHORT else None
 
 
 def no_way(error: OSError) -> bool:

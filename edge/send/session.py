@@ -184,7 +184,9 @@ class Session:
                 self._client.username_pw_set(broker.user, Path(broker.password_file).read_text("utf-8").strip())
             if broker.ca_file:
                 self._trust = trusting(broker)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MemoryError) as error:
+            if short := causes.shortage(error):
+                raise short from error
             files = (broker.password_file, broker.ca_file, broker.cert_file, broker.key_file)
             raise Ended("files", f"{error}; one of {', '.join(filter(None, files))}") from error
 

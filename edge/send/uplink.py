@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edge.send.carrier import Carrier
 from edge.send.causes import Ended
 from edge.send.logbook import Logbook
-from edge.threads import started
+from edge.threads import NO_THREAD, join, started
 
 if TYPE_CHECKING:
     from edge.board import Board
@@ -38,9 +38,11 @@ class Uplink:
         self._gone: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin connecting, and go on for ever, in a thread of its own."""
+        """Begin connecting, and go on for ever, in a thread of its own; where there is none `look` tries again."""
         self._carrier = Carrier(self._broker, self._gateway, self._ends, self._logbook, self._clock)
         self._thread = started(self._carrier.run, "uplink")
+        if self._thread.ident is None:
+            self._logbook.ended(Ended("machine", NO_THREAD))
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, waits: bool = False) -> bool:
         """Hand a message over at QoS 1; tell whether it was taken. Never waits. Without a connection it is refused.
@@ -66,7 +68,8 @@ class Uplink:
             return f"{len(self._gone)} threads of the uplink hang"
         self._carrier.abort()
         self._ends.on_link(False)
-        self._logbook.ended(Ended("hung"))
+        if self._thread.ident is not None:
+            self._logbook.ended(Ended("hung"))
         self.start()
         return ""
 
@@ -74,8 +77,8 @@ class Uplink:
         """Say goodbye with a last retained status and disconnect, within 2.5 s whatever the broker and the name do."""
         if self._carrier is None:
             return
-        self._thread.join(self._carrier.stop(farewell) + LAST_S)
+        join(self._thread, self._carrier.stop(farewell) + LAST_S)
         self._carrier.abort()
-        self._thread.join(LAST_S)
+        join(self._thread, LAST_S)
         if self._thread.is_alive():
             log.warning("uplink does not stop; left behind")

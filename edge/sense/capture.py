@@ -86,7 +86,7 @@ class Capture:
         if self._missing:
             line, self._missing = f"# {self._missing} lines are missing: the disk took none\n{line}", 0
         self._lines.put(line.encode())
-        if self._writer is None:
+        if self._writer is None or self._writer.ident is None:
             self._writer = started(self._write_on, "capture")
 
     # --- of the writer's thread

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.sense.sampler import Sampler
-from edge.threads import busy_ms, started
+from edge.threads import NO_THREAD, busy_ms, join, started
 
 if TYPE_CHECKING:
     from edge.clock import Clock
@@ -34,6 +34,7 @@ class _Bus(msgspec.Struct):
     sampler: Sampler
     thread: threading.Thread
     heals: int = 0
+    waits: bool = False  # for the machine to give it a thread
 
 
 class _Left(msgspec.Struct):
@@ -56,8 +57,10 @@ class Overseer:
         self._woke_ms = self._looked_ms - GRACE_MS
 
     def start(self) -> None:
-        """Begin on every bus."""
+        """Begin on every bus, as far as there are threads; `look` tries again."""
         self._buses = [_Bus(name, make, *_started(name, make)) for name, make in self._makers.items()]
+        for bus in self._buses:
+            _tell(bus)
 
     def look(self) -> str:
         """Replace what hangs; return why only a new process can help, "" while there is no such need."""
@@ -66,13 +69,17 @@ class Overseer:
             self._woke_ms = now
         self._looked_ms, awake = now, now - self._woke_ms >= GRACE_MS
         for bus in self._buses:
-            if (awake and now > bus.sampler.ends_ms) or not bus.thread.is_alive():
+            if bus.waits:
+                bus.sampler, bus.thread = _started(bus.name, bus.make)
+                _tell(bus)
+            elif (awake and now > bus.sampler.ends_ms) or not bus.thread.is_alive():
                 bus.heals += 1
                 what = "hangs" if bus.thread.is_alive() else "stumbled"
                 log.error("bus=%s %s; closed and opened again times=%s", bus.name, what, bus.heals)
                 bus.sampler.abort()
                 self._left.append(_Left(bus, bus.thread, now, busy_ms(bus.thread)))
                 bus.sampler, bus.thread = _started(bus.name, bus.make)
+                _tell(bus)
         self._left = [left for left in self._left if left.thread.is_alive()]
         late = [left for left in self._left if awake and now - left.since_ms > GRACE_MS]
         stuck = next((left for left in late if not self._healed(left)), None)
@@ -105,9 +112,19 @@ class Overseer:
     def _join(self, within_s: float) -> None:
         end_ms = self._clock.mono_ms() + round(1000 * within_s)
         for bus in self._buses:
-            bus.thread.join(max(end_ms - self._clock.mono_ms(), 0) / 1000)
+            join(bus.thread, max(end_ms - self._clock.mono_ms(), 0) / 1000)
 
 
 def _started(name: str, make: Callable[[], Sampler]) -> tuple[Sampler, threading.Thread]:
     sampler = make()
     return sampler, started(sampler.run, f"bus-{name}")
+
+
+def _tell(bus: _Bus) -> None:
+    """Say so where the machine gives a bus no thread, once, and where it does so again."""
+    waits = bus.thread.ident is None
+    if waits:
+        bus.sampler.cannot_begin(NO_THREAD)
+    if waits != bus.waits:
+        log.error("bus=%s %s", bus.name, NO_THREAD if waits else "has a thread again")
+    bus.waits = waits

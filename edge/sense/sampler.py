@@ -68,8 +68,7 @@ class Sampler:
         self._warmup = {sensor.table.channel: _Warmup(sensor.habits) for sensor in sensors}
         self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: OpenLine | None = None
-        self._opened_ms = self._reopen_ms = 0
-        self._reopen_s = 1.0
+        self._opened_ms, self._reopen_ms, self._reopen_s = 0, 0, 1.0
         self._why_lost = ""
         self._wake = threading.Event()
         self._stopped = self.brought = False  # any value was brought
@@ -91,6 +90,11 @@ class Sampler:
         line = self._line
         if line is not None:
             line.cancel()
+
+    def cannot_begin(self, why: str) -> None:
+        """Say of each sensor that it is not asked, and why: no thread will call `run`."""
+        for health in self._health.values():
+            health.failed(why, self._clock.mono_ms(), Reason.PORT_LOST.name.lower())
 
     def order(self, channel: str, ask: Ask) -> Future[Reply]:
         """Have a device told something before anything else is asked on its bus (a coil, a siren).

@@ -17,7 +17,8 @@ from edge.framing import rtu
 from edge.keep.spool import Spool
 from gocche.garden.line import Line
 from gocche.notify import notify
-from tests.servers import free_port, until
+from tests.servers import free_port, no_threads, until
+from wire.reading import Reading
 
 CONFIG = """
 [gateway]
@@ -187,6 +188,20 @@ def test_no_device_starves_the_watchdog_or_outlasts_a_stop(tmp_path, monkeypatch
             end.close()
         heard.close()
     assert agent.took_s <= 5
+
+
+def test_a_machine_that_has_no_thread_for_the_keeper_ends_the_agent_and_costs_no_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.agent.LOOK_S", 0.05)
+    (tmp_path / "devices.toml").write_text(CONFIG.format(port=free_port()))
+    agent = Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
+    agent._inbox.put(Reading("soil-1", 5, {"soil_ec": 5}, {}))
+    with no_threads():
+        assert not agent.run(threading.Event()), "systemd starts it again"
+    spool = Spool(tmp_path / "spool.db", 1 << 22)
+    assert spool.acquired == 1
+    spool.close()
+    with no_threads(), pytest.raises(OSError, match="no further thread"):
+        Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
 
 
 def test_an_agent_whose_spool_only_a_new_start_mends_ends_as_failed(tmp_path, monkeypatch):

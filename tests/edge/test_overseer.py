@@ -14,7 +14,7 @@ from edge.sense.ports import PortLost, SimulatedLine
 from edge.sense.sampler import LONGEST_BUDGET_S, SLACK_S, Sampler
 from tests.edge.clock import HandClock
 from tests.edge.test_sampler import answer, sensor
-from tests.servers import until
+from tests.servers import no_threads, until
 from wire.reading import Reason
 
 LONG_MS = 120_000
@@ -198,3 +198,32 @@ def test_a_turn_promises_no_more_than_its_budget_and_some_slack(hung):
     sampler.abort()
     running.join(5)
     assert not running.is_alive()
+
+
+def test_a_bus_for_which_the_machine_has_no_thread_says_so_and_gets_the_next_one_that_there_is(hung, caplog):
+    hung.let_go.set()
+    garden = Garden(hung)
+    with no_threads():
+        garden.overseer.start()
+        for _ in range(3):
+            assert garden.overseer.look() == "", "nothing else is lost by it"
+        assert {line.why for line in garden.board.channels.values()} == {"the machine begins no further thread"}
+        assert caplog.text.count("bus=sick the machine begins no") == 1
+        garden.overseer.stop(0.1)
+    assert garden.overseer.look() == ""
+    until(lambda: garden.turn(50) or garden.seen("well"), 5, "it is read")
+    assert "bus=well has a thread again" in caplog.text
+    garden.overseer.stop(1.0)
+
+
+def test_a_bus_that_hangs_while_there_are_no_threads_is_replaced_once_there_are(hung):
+    garden = Garden(hung)
+    garden.overseer.start()
+    until(hung.inside.is_set, 5, "the sick bus hangs")
+    with no_threads():
+        garden.heal()
+        assert garden.overseer.look() == ""
+        assert garden.board.channels["sick"].why == "the machine begins no further thread"
+    assert garden.overseer.look() == ""
+    until(lambda: garden.turn(50) or any(one.values for one in garden.seen("sick")), 5, "it is back")
+    garden.overseer.stop(1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import resource
 import socket
 import ssl
 import struct
@@ -25,7 +26,7 @@ from tests import servers
 from tests.conftest import need
 from tests.edge.clock import HandClock
 from tests.edge.peers import CONNECT, DISCONNECT, PING, PUBLISH, SUBSCRIBE, Authority, Peer
-from tests.servers import free_port, until
+from tests.servers import free_port, no_threads, until
 from wire import topics
 
 BOUND_S = 10.0
@@ -101,7 +102,8 @@ def test_a_port_where_nobody_listens_is_told():
 
 
 @pytest.mark.parametrize(
-    ("number", "cause"), [(101, "network"), (113, "network"), (99, "network"), (110, "timeout"), (24, "other")]
+    ("number", "cause"),
+    [(101, "network"), (113, "network"), (99, "network"), (110, "timeout"), (24, "machine"), (42, "other")],
 )
 def test_what_the_kernel_says_of_the_network_is_told(number, cause):
     assert causes.of(OSError(number, "x")).code == cause
@@ -537,6 +539,35 @@ def test_a_thread_that_hangs_in_a_callback_is_replaced_and_heard_no_more(caplog)
         hung.join(BOUND_S)
         assert not hung.is_alive()
         assert edge.board.link.up
+
+
+def test_an_uplink_for_which_the_machine_has_no_thread_says_so_and_gets_the_next_one_that_there_is(caplog):
+    with Peer() as peer:
+        with no_threads(), contextlib.ExitStack() as stack:
+            edge = stack.enter_context(Edge(peer.port))
+            edge.ill("machine", "no further thread")
+            assert edge.uplink.look() == ""
+            assert caplog.text.count("cause=machine") == 1
+            assert "cause=hung" not in caplog.text
+            stack.pop_all()
+        with contextlib.closing(contextlib.ExitStack()) as stack:
+            stack.callback(edge.__exit__)
+            assert edge.uplink.look() == ""
+            edge.well()
+
+
+def test_a_machine_without_open_files_left_is_no_defect_of_ours(caplog):
+    with Peer() as peer, Edge(peer.port) as edge:
+        edge.well()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            edge.uplink._carrier._session.abort()
+            edge.ill("machine", "Too many open files")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        until(lambda: edge.board.link.up, BOUND_S, "connected again")
+    assert "Traceback" not in caplog.text
 
 
 def test_only_threads_that_never_come_back_end_the_process(monkeypatch):
