@@ -662,6 +662,8 @@ def test_small_packets_go_at_once_and_a_dead_peer_is_given_up():
         sock = edge.uplink._carrier._session._handle
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+        for end in (sock, peer.connections[0]):  # what the kernel sends at once, and asked the other to send
+            assert 1_000 < end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 1_220
 
 
 def test_every_cause_has_all_its_words():
