@@ -20,6 +20,7 @@ class What(Enum):
     """What can fail, each well again on its own."""
 
     COMMIT = "commit"
+    SLOW = "slow"
     CUT = "cut"
     FREE = "free"
     SEND = "send"

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 2.0  # how often the board's line is written at most
 PULSE_S = 5.0  # where nothing happens and nothing fails
 AGAIN_S = 1.0  # after the spool took nothing
+SLOW_S = 3.0  # for a commit: the card is ill, or nearly
 REST_S = 60.0  # before what had no room is tried again
 
 
@@ -241,7 +242,15 @@ class Keeper:
 
     def _commit(self, now: int) -> bool:
         """Make safe what is held, and declare what was lost; tell whether nothing is left of either."""
-        if not self._tried(What.COMMIT, self._keep):
+        if What.SLOW in self._faults and self._held.urgent:  # told before it is safe: that may take a while
+            self._look(now)
+            self._tried(What.SEND, lambda: self._out.send(now))
+        kept = self._tried(What.COMMIT, self._keep)
+        if self._clock.mono_ms() - now > SLOW_S * 1000:
+            self._faults.begin(What.SLOW, fault("slow", seconds=SLOW_S))
+        else:
+            self._faults.end(What.SLOW)
+        if not kept:
             self._commit_due.put_off(now, AGAIN_S)
             self._look(now)  # what is urgent and not safe is told all the same
             return False

@@ -53,7 +53,7 @@ class Stock:
 
     def tell(self, held: Held, faults: Faults, notes: Sequence[Sentence]) -> None:
         """Tell what is wrong, and what of the held readings is urgent and not safe."""
-        failing = What.COMMIT in faults
+        failing = What.COMMIT in faults or What.SLOW in faults
         self._board.keeping = replace(
             self._board.keeping,
             dropped=self._dropped + held.lost,

@@ -762,6 +762,33 @@ def test_smoke_that_the_disk_does_not_take_is_told_at_once_and_each_minute_until
     assert [r.values["pm2_5"] for r in stored if "pm2_5" in r.values] == [300.0, *[290.0] * 8, 400.0, 3.0]
 
 
+def test_a_card_that_takes_seconds_for_a_write_is_told_and_smoke_does_not_wait_for_it(world, monkeypatch):
+    append, told_ms = world.spool.append, []
+
+    def slow(*given):
+        told_ms.append([(one.quantity, one.value) for one in world.cloud.statuses[-1].urgent])
+        world.clock.now += 8_000
+        return append(*given)
+
+    world.clock.own = Anchor(UTC, Source.NTP, 100)
+    world.connect()
+    with monkeypatch.context() as patched:
+        patched.setattr(world.spool, "append", slow)
+        world.read()
+        world.go(3)
+        assert "very slow" in world.status().why
+        assert "ghi rất chậm" in world.status().why_vi
+        world.read(pm2_5=300)
+        world.go(0)
+    assert told_ms == [[], [("pm2_5", 300.0)]], "before the card has it"
+    world.read()
+    world.go(3)
+    assert world.status().why == ""
+    assert world.status().urgent == []
+    stored = {reading.seq: reading.values for batch in world.cloud.take() for reading in batch.readings()}
+    assert stored[2] == {"pm2_5": 300.0}
+
+
 def test_smoke_is_told_although_not_even_the_ballast_can_be_given_back(world, tmp_path):
     """A dying card becomes read-only: removing a file fails there, and must cost neither the word nor the keeper."""
     world.connect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -120,3 +121,25 @@ def test_a_spool_put_back_as_it_was_gives_no_number_a_second_time_within_a_boot(
     assert restored.epoch not in epochs
     assert restored.earlier() == {epochs[0]: 1}
     restored.close()
+
+
+def test_what_a_person_lays_beside_a_spool_is_none_of_its_files(tmp_path):
+    spool = Spool(tmp_path / "spool.db", 4 * MIB)
+    spool.append(some(3), BOOT)
+    spool.close()
+    for name in ("spool.damaged-1.bak2", "spool.damaged-x1", "spool.damaged-"):
+        (tmp_path / name).write_text("a copy that somebody made")
+    (tmp_path / "spool.damaged-7").mkdir()
+    again = Spool(tmp_path / "spool.db", 4 * MIB)
+    assert (again.acquired, again.notes) == (3, [])
+    again.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_root_makes_in_the_folder_of_a_service_is_the_service_s(tmp_path):
+    os.chown(tmp_path, 65534, 65534)
+    spool = Spool(tmp_path / "spool.db", 4 * MIB)
+    spool.append(some(3), BOOT)
+    owners = {file.name: (file.stat().st_uid, file.stat().st_gid) for file in tmp_path.glob("spool.*")}
+    assert owners == dict.fromkeys(("spool.db", "spool.db-wal", "spool.lock", "spool.ballast"), (65534, 65534))
+    spool.close()

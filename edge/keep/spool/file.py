@@ -52,6 +52,7 @@ class File:
         sql = "SELECT epoch, sum(n) FROM batch WHERE aside = 0 GROUP BY epoch ORDER BY min(id)"
         self.held: dict[str, int] = dict(self.db.execute(sql).fetchall())
         self.load_ballast()
+        names.belong(path)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from disk.flush import flush
@@ -22,8 +23,19 @@ def parts(path: Path) -> list[Path]:
 
 
 def damaged(path: Path) -> list[Path]:
-    """Return the files that were set aside, oldest first."""
-    return sorted(path.parent.glob(f"{path.stem}.damaged-*[0-9]"), key=lambda one: int(one.name.rpartition("-")[2]))
+    """Return the files that were set aside, oldest first; what a person named otherwise beside them is none of ours."""
+    found = {one: one.name.removeprefix(f"{path.stem}.damaged-") for one in path.parent.glob(f"{path.stem}.damaged-*")}
+    ours = [one for one, number in found.items() if number.isascii() and number.isdigit() and one.is_file()]
+    return sorted(ours, key=lambda one: int(found[one]))
+
+
+def belong(path: Path) -> None:
+    """Give what root makes in somebody's folder to whose it is: a service could never open it again."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        for one in path.parent.glob(f"{path.stem}.*"):
+            with suppress(OSError):  # a card that knows no owners
+                os.chown(one, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def aside(path: Path) -> Path:
@@ -60,5 +72,6 @@ def copied(db: sqlite3.Connection, path: Path, size: int) -> Path:
         for companion in parts(path)[:-1]:
             companion.unlink(missing_ok=True)
     part.rename(there)
+    belong(path)
     flush(there.parent)
     return there

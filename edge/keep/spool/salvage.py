@@ -7,6 +7,7 @@ knows that it has it.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing, suppress
 from itertools import islice
@@ -39,6 +40,8 @@ def take_over(file: File, aside: Path, make_room: Callable[[], None]) -> list[Se
     at, readings, done = how_far(file, aside.name)
     if done:
         return []
+    if not os.access(aside, os.R_OK | os.W_OK):
+        return [note("unreadable", file=aside.name)]
     make_legible(aside)
     with closing(opened(aside)) as db:
         told, found = meta(db), whole(db, at)
