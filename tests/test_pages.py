@@ -1164,6 +1164,22 @@ def test_lists_say_which_tree_stands_no_more(world: World, path: str) -> None:
     assert ('<circle class="off"' in page) == path.startswith("/T/")
 
 
+def test_no_distance_tells_more_of_a_tree_than_its_own_coordinates(world: World) -> None:
+    """A hundred metres from three stations, told to the metre, are a place."""
+    world.tell(ALL)
+    tree = world.registry.trees[TREE]
+    answer = client(world).get(f"/T/{TREE}.json").json()
+    assert {one["distance_m"] for one in answer["readings"] if one["measured"] == "zone"} == {83}
+    world.registry.trees[TREE] = msgspec.structs.replace(tree, precision=3)
+    asked = client(world)
+    answer = asked.get(f"/T/{TREE}.json").json()
+    assert {one["distance_m"] for one in answer["readings"] if one["measured"] == "zone"} == {100}
+    page = asked.get(f"/T/{TREE}").text
+    assert "khoảng 100 m" in page
+    assert {int(n) % 100 for n in re.findall(r"(\d+) m về phía", page)} == {0}
+    assert "83,zone" not in asked.get(f"/T/{TREE}/history.csv").text
+
+
 def test_all_figures_of_a_quantity_are_as_fine(world: World) -> None:
     """A probe of one decimal, hours of two, and what a calibration divides."""
     start_ms = NOW_MS // 3_600_000 * 3_600_000

@@ -110,6 +110,23 @@ def test_an_act_that_came_back_to_where_it_began_is_undone_to_there(book: Book) 
     assert book.rows("tree") == [TREE]
 
 
+def test_one_goes_back_step_by_step(book: Book) -> None:
+    """A row changed twice and then once more by another: each step is taken back after the one that followed it."""
+    for number, alt_m in enumerate((1353, 1354)):
+        with book.writing("minh", "measured", 2_000 + number) as draft:
+            draft.put([changed(TREE, alt_m=alt_m)])
+    second, first, _ = [act.id for act in book.acts(9)]
+    with pytest.raises(Bad, match="tree 7K3MQP was changed by minh"):
+        book.undo(first, "lan", 3_000)
+    book.undo(second, "lan", 4_000)
+    book.undo(first, "lan", 5_000)
+    assert book.rows("tree") == [TREE]
+    with book.writing("minh", "measured", 6_000) as draft:
+        draft.put([changed(TREE, alt_m=1355)])
+    with pytest.raises(Bad, match="tree 7K3MQP was changed by minh"):
+        book.undo(book.acts(2)[1].id, "lan", 7_000)
+
+
 def test_undoing_what_others_build_on_is_refused(book: Book) -> None:
     with book.writing("minh", "second tree", 2_000) as draft:
         draft.put([changed(TREE, code="4TN8WJ")])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
 
+from cloud.pages.readings import apart
 from cloud.registry.map import METRES_A_DEGREE, Point, distance_m, flat
 
 if TYPE_CHECKING:
@@ -61,7 +62,14 @@ def neighbours(registry: Registry, tree: Tree) -> list[Neighbour]:
     """Return the nearest trees that have a page, nearest first, by what is public of their places."""
     own = public(tree)
     near = [one for one in nearest(registry, own, NEAR + 1) if one.code != tree.code][:NEAR]
-    return [Neighbour(one, round(distance_m(own, public(one))), _towards(own, public(one))) for one in near]
+    return [
+        Neighbour(
+            one,
+            apart(distance_m(own, public(one)), min(one.precision, tree.precision)),
+            _towards(own, public(one)),
+        )
+        for one in near
+    ]
 
 
 def plan(registry: Registry, tree: Tree) -> tuple[Markup, int]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cloud.registry.kinds import Binding, Tree
     from cloud.stream.latest import ChannelNow, Latest
 
+FINE = 4  # decimals of degrees, 11 m, from which on a distance is told to the metre
 OLD_S = 86_400  # after a day a value is no longer shown as if it told the weather of now
 _EARTH_M = 6_371_008.8  # mean radius, IUGG
 
@@ -133,16 +134,26 @@ def _public(name: str) -> bool:
 
 
 def _bound(registry: Registry, tree: Tree, today: date) -> list[tuple[str, Binding, int]]:
-    """Return (place, binding, metres from the tree). A station's own distance from its zone's point is added."""
+    """Return (place, binding, metres from the tree). A station's own distance from its zone's point is added.
+
+    It tells no more of where the tree stands than the tree's own coordinates do.
+    """
     own = [("tree", hung, round(hung.distance_m)) for hung in registry.bound_to("tree", tree.code, today)]
     zone = registry.zones[tree.zone]
     away = metres(tree.lat, tree.lon, zone.lat, zone.lon)
-    shared = [("zone", hung, _rounded(away + hung.distance_m)) for hung in registry.bound_to("zone", tree.zone, today)]
+    shared = [
+        ("zone", hung, apart(away + hung.distance_m, tree.precision))
+        for hung in registry.bound_to("zone", tree.zone, today)
+    ]
     return own + shared
 
 
-def _rounded(distance_m: float) -> int:
-    return round(distance_m) if distance_m < 100 else round(distance_m, -1).__trunc__()
+def apart(distance_m: float, precision: int) -> int:
+    """Return a distance from a tree, no finer than the decimals of its degrees: three are 100 m, the least it says."""
+    if precision >= FINE:
+        return round(distance_m) if distance_m < 100 else round(distance_m, -1).__trunc__()
+    step_m = 10 ** (5 - precision)
+    return max(1, round(distance_m / step_m)) * step_m
 
 
 def _figure(

@@ -202,14 +202,21 @@ class Book:
                 )
 
     def undo(self, act: int, who: str, at_ms: int) -> None:
-        """Take an act back, as an act of its own. Raises Bad where somebody changed one of its rows afterwards."""
+        """Take an act back, as an act of its own. Raises Bad where one of its rows is no longer as it left it.
+
+        What was changed afterwards and taken back is as it was: so one goes back step by step.
+        """
         with self.writing(who, f"undo {act}", at_ms, undoes=act) as draft:
             query = (
-                "SELECT later.id, later.kind, later.before, later.after, who, at_ms FROM change AS mine "
+                "SELECT max(later.id), later.kind, later.before, later.after, who, at_ms FROM change AS mine "
                 "JOIN change AS later ON later.kind = mine.kind AND later.key = mine.key AND later.act > mine.act "
-                "JOIN act ON act.id = later.act WHERE mine.act = ? ORDER BY later.id DESC LIMIT 1"
+                "JOIN act ON act.id = later.act WHERE mine.act = ? GROUP BY later.kind, later.key ORDER BY 1 DESC"
             )
-            refuse(self._db.execute(query, (act,)).fetchone())
+            left = {(change.kind, change.key): change.after for change in self.changes(act)}
+            for meanwhile in self._db.execute(query, (act,)).fetchall():
+                now = change_of(*meanwhile[:4])
+                if now.after != left[now.kind, now.key]:
+                    refuse(meanwhile)
             changes = self.changes(act)[::-1]  # of a row that it changed twice, what was before the first counts
             for change in changes:
                 if change.before is None:

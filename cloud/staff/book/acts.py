@@ -82,7 +82,7 @@ def _one(visit: Visit, *, why: str = "", status: int = 200) -> Response:
         act=found[0],
         rows=shown[:MOST_SHOWN],
         hidden_rows=len(changes) - min(len(shown), MOST_SHOWN),
-        may_undo=all(access in WRITE[change.kind] for change in changes),
+        may_undo=bool(changes) and all(access in WRITE[change.kind] for change in changes),
         why=why,
     )
 
