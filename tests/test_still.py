@@ -6,13 +6,16 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from html import unescape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import msgspec
 import pytest
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUDGET_S = 90
+PUBLIC = "https://goc.example.org"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 BLANK = "90000" + codes.check_char("90000")
 
@@ -166,6 +170,20 @@ def test_nginx_serves_it_as_we_do(world: World, tmp_path: Path) -> None:
         ):
             status, _, headers = asked(url, path)
             assert (status, headers["Content-Type"].partition(";")[0]) == (200, kind), path
+        seen, left = set(), ["/", "/?lang=en"]
+        while left:  # a visitor follows every link, and meets no page that is not there
+            path = left.pop()
+            seen.add(path)
+            status, body, headers = asked(url, path)
+            assert status == 200, path
+            if headers["Content-Type"].startswith("text/html"):
+                links = [unescape(one) for one in re.findall(r'(?:href|src)="([^"]+)"', body.decode())]
+                assert not [one for one in links if one.startswith("http") and not one.startswith(PUBLIC)]
+                local = [
+                    urljoin(path, one.removeprefix(PUBLIC)).partition("#")[0] for one in links if one[:4] != "geo:"
+                ]
+                left += [one for one in dict.fromkeys(local) if one not in seen and one not in left]
+        assert len(seen) > 50
         status, body, _ = asked(url, "/T/000000")
         assert (status, catalogue("vi")["missing.title"] in body.decode()) == (404, True)
         assert asked(url, f"/{still.CONF}")[0] == 404

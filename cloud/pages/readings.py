@@ -152,7 +152,7 @@ def apart(distance_m: float, precision: int) -> int:
     """Return a distance from a tree, no finer than the decimals of its degrees: three are 100 m, the least it says."""
     if precision >= FINE:
         return round(distance_m) if distance_m < 100 else round(distance_m, -1).__trunc__()
-    step_m = 10 ** (5 - precision)
+    step_m: int = 10 ** (5 - precision)
     return max(1, round(distance_m / step_m)) * step_m
 
 

@@ -99,8 +99,10 @@ class Trees:
             return self._answers.nowhere(request)
         spans = await self.past.spans([figure])
         course = await self._course(seen, figure, spans.hours(figure))
+        still = self._garden.still  # files are written of what the tree's own page links to
+        others = [one for one in _with_past(seen) if not (still and one.technical)]
         return self._answers.page(
-            request, "course.html", view=seen, course=course, courses=_with_past(seen), coming=self.past.coming
+            request, "course.html", view=seen, course=course, courses=others, coming=self.past.coming
         )
 
     async def history(self, request: Request) -> Response:
