@@ -113,6 +113,7 @@ def _check_config(add: _Add) -> None:
 
 def _status(add: _Add) -> None:
     add("--data", type=Path, metavar="DIR")
+    add("--config", type=Path, metavar="devices.toml")
     add("--json", action="store_true")
 
 

@@ -184,7 +184,8 @@ def status(options: argparse.Namespace) -> int:
     """Say how this gateway is; 1 where something needs a person."""
     from gocche.status import status
 
-    return status(options.data or _agents_folder(), as_json=options.json)
+    known = None if options.data and not options.config else _file_if_any(options.config, "devices.toml")
+    return status(options.data or _agents_folder(), known, as_json=options.json)
 
 
 def read(options: argparse.Namespace) -> int:
@@ -408,6 +409,13 @@ def _file(given: Path | None, name: str) -> Path:
     if given is None and not os.path.lexists(place / name):
         raise Refused("command", "no_config", name=name, looked=place / name)
     return file
+
+
+def _file_if_any(given: Path | None, name: str) -> Path | None:
+    try:
+        return _file(given, name)
+    except Refused:
+        return None
 
 
 def _state_folder() -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge.clock import SystemClock
+from edge.config import fingerprint
 from edge.send import causes
 from edge.status import AGAIN_MS, status_file
 from gocche.trouble import readable, remedy
@@ -28,14 +29,17 @@ STALE_S = 2 * AGAIN_MS / 1000
 _NONE_OF_OURS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)  # JSON, and no status
 
 
-def status(folder: Path, *, as_json: bool) -> int:
-    """Print the status of the agent of a data folder; return 0 when it runs and all is well, 1 when not."""
+def status(folder: Path, config: Path | None = None, *, as_json: bool) -> int:
+    """Print the status of the agent of a data folder; return 0 when it runs and all is well, 1 when not.
+
+    `config` is its devices.toml, where that is known: one that was edited since the agent began is not in use.
+    """
     file = status_file(folder)
     wall = datetime.now().astimezone()  # noqa: TID251 - a file's age and "since 12:04" are wall-clock time
     try:
         raw = file.read_bytes()
         told = msgspec.json.decode(raw, type=Status)
-        seen = Seen(told, _age_s(told, wall.timestamp() - file.stat().st_mtime), wall)
+        seen = Seen(told, _age_s(told, wall.timestamp() - file.stat().st_mtime), wall, _edited(config, told.config))
         text = seen.json() if as_json else "\n\n".join("\n".join(seen.lines(language)) for language in LANGUAGES)
     except FileNotFoundError:
         if not os.path.lexists(folder):
@@ -55,6 +59,14 @@ def _age_s(told: Status, by_wall_s: float) -> float:
     return max((clock.mono_ms() - told.mono_ms) / 1000 if told.boot == clock.boot else by_wall_s, 0.0)
 
 
+def _edited(config: Path | None, used: str) -> str:
+    """Return the name of a devices.toml that is another one than the agent began with."""
+    try:
+        return "" if config is None or fingerprint(config.read_bytes()) == used else str(config)
+    except OSError:  # whoever may not read it is told by the agent's next start
+        return ""
+
+
 def _absent(name: str, **facts: object) -> int:
     print(both("status", name, **facts), file=sys.stderr)
     return 1
@@ -63,25 +75,27 @@ def _absent(name: str, **facts: object) -> int:
 class Seen:
     """A status as it looks from now: what is well in it, and the lines that say so."""
 
-    def __init__(self, told: Status, age_s: float, wall: datetime) -> None:
-        self._told, self._age_s, self._wall = told, age_s, wall
+    def __init__(self, told: Status, age_s: float, wall: datetime, edited: str = "") -> None:
+        self._told, self._age_s, self._wall, self._edited = told, age_s, wall, edited
         self.running = told.state == "online" and age_s < STALE_S
 
     @property
     def well(self) -> bool:
         """Tell whether nothing needs a person: the agent runs, every sensor brings values, the link is up."""
         sick = any(how.get("why") for how in self._told.channels.values())
-        return self.running and not (sick or self._told.why or self._told.link.get("why"))
+        return self.running and not (sick or self._edited or self._told.why or self._told.link.get("why"))
 
     def json(self) -> str:
         """Return the status for a programme."""
         extra = {"age_s": round(self._age_s, 1), "running": self.running, "well": self.well}
+        extra["edited"] = bool(self._edited)
         return msgspec.json.encode({**msgspec.to_builtins(self._told), **extra}).decode()
 
     def lines(self, language: str) -> list[str]:
         """Return the status in one language."""
         return [
             *self._agent(language),
+            *([said("status", "edited", language, file=self._edited)] if self._edited and self.running else []),
             *self._keeping(language),
             *self._link(language),
             *(line for name, how in self._told.channels.items() for line in self._channel(language, name, how)),

@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from edge.clock import SystemClock
+from edge.config import fingerprint
 from edge.driver import REASONS
 from gocche import __main__ as door
 from gocche import commands
@@ -65,6 +66,28 @@ def test_what_waits_of_earlier_runs_is_told(told):
     assert code == 0
     assert "40002 số đo của những lần chạy trước" in vietnamese
     assert "40002 readings of earlier runs wait" in english
+
+
+def test_a_configuration_that_is_not_in_use_is_loud(tmp_path, monkeypatch, capsys):
+    """Who leaves with an edited file leaves a gateway that nobody has seen run: it may end at the next power cut."""
+    file = tmp_path / "devices.toml"
+    file.write_text("broken")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("GOCCHE_CONFIG", str(tmp_path))
+    (tmp_path / "status.json").write_bytes(msgspec.json.encode(replace(GARDEN, config=fingerprint(b"as it was"))))
+    assert door.main(["status"]) == 1
+    vietnamese, _, english = capsys.readouterr().out.partition("\n\n")
+    assert f"config     {file} WAS EDITED since the agent began" in english
+    assert "NOT WELL" in english
+    assert f"{file} ĐÃ SỬA" in vietnamese
+    assert door.main(["status", "--data", str(tmp_path)]) == 0, "of another agent nobody knows the file"
+    assert "WAS EDITED" not in capsys.readouterr().out
+    assert door.main(["status", "--data", str(tmp_path), "--config", str(file)]) == 1
+    file.write_bytes(b"as it was")
+    assert door.main(["status"]) == 0
+    file.unlink()
+    assert door.main(["status"]) == 0
 
 
 def test_a_healthy_garden_is_0(told):

@@ -69,7 +69,12 @@ def load(path: Path, *, running: bool = True) -> Config:
     assert spool
     wrong.tried(checks.check_captures, file, buses, spool)
     wrong.end()
-    return Config(gateway, broker, spool, sped, sensors, hashlib.sha256(raw).hexdigest()[:12])
+    return Config(gateway, broker, spool, sped, sensors, fingerprint(raw))
+
+
+def fingerprint(raw: bytes) -> str:
+    """Return what tells one devices.toml from another: the agent says it of the one that it started with."""
+    return hashlib.sha256(raw).hexdigest()[:12]
 
 
 def _gateway(file: File, tables: dict[str, Any]) -> Gateway:

@@ -108,7 +108,7 @@ def _counted(told: Iterable[tuple[_Word, int]]) -> list[Value]:
     climate = [raw for word, raw in told if word in _CLIMATE]
     wrong: tuple[_Word, ...] = ()
     if not _fall(counts):
-        wrong = _COUNTS
+        wrong = (*_COUNTS, _HCHO, *_CLIMATE)
     elif climate and _fall(counts[-1:] + climate):
         wrong = _CLIMATE
     return [replace(word.value(raw), reason=Reason.WRONG_DEVICE if word in wrong else None) for word, raw in told]
