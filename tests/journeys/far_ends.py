@@ -55,6 +55,18 @@ class Modem:
         return [Answer(b"\r\n+CSQ: %d,99\r\n\r\nOK\r\n" % level, self._channel, self._n, {"rssi": -113 + 2 * level})]
 
 
+def stuffed(link: Path) -> None:
+    """Fill the buffer of a terminal, so that it takes no byte more until its far end reads."""
+    into = os.open(link, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        while os.write(into, bytes(512)):
+            pass
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(into)
+
+
 class FarEnd:
     """One pseudo-terminal with devices behind it, served by a thread from `start` to `close`.
 
@@ -133,14 +145,7 @@ class Full(FarEnd):
     def start(self) -> None:
         """Fill the buffer and leave it so."""
         super().start()
-        into = os.open(self._line._link, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        try:
-            while os.write(into, bytes(512)):
-                pass
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(into)
+        stuffed(self._line._link)
 
     def turn(self, wait_s: float) -> None:
         """Take nothing."""

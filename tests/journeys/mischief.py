@@ -19,18 +19,41 @@ from tests.journeys.models import Values
 
 if TYPE_CHECKING:
     from cloud.clock import Clock
+    from gocche.garden.device import Answer
     from tests.journeys.line_faults import Fault, Pieces
     from tests.journeys.models import Model
 
-MIN, HOUR = 60.0, 3_600.0
 # what befalls the device or its port, and for how many seconds at most
-STATES = {"silent": 6 * HOUR, "unpowered": HOUR, "gone": HOUR, "full": 10 * MIN, "other-speed": 10 * MIN, "noise": HOUR}
-ASKED_ONLY = ("echo", "bad-echo", "full")
-RTU_ONLY = ("wrong-slave", "other-question")
-SHORTEST_S, LONGEST_S = 5.0, 20 * MIN  # of a fault of the answers
-ALTERING = {"glitch", "1-bit", "3-bits", "cut", "bad-echo", "right-length", "noise", "other-speed"}
+STATES = {
+    "silent": 21_600.0,
+    "unpowered": 3_600.0,
+    "gone": 3_600.0,
+    "full": 600.0,
+    "other-speed": 600.0,
+    "noise": 3_600.0,
+}
+LONGEST_S = 1_200.0  # of a fault of the answers
+ASKED_ONLY = {"echo", "bad-echo", "full"}
+RTU_ONLY = {"wrong-slave", "other-question"}
+NOTHING_SAID = {"silent", "unpowered"}
+PAUSES = 0.1  # of the times between two faults, for none to follow
 TALK_S = 0.1  # between two handfuls of bytes at another speed
 NOISE_S = 1.5  # between two bits of noise, on the average
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long a line is well, on the average, and how long a fault lasts at least and at most, whatever it is."""
+
+    well_s: float = 400.0
+    shortest_s: float = 5.0
+    longest_s: float = math.inf
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a device told, and when."""
+
+    at_ms: int
+    values: Values
 
 
 def of_answers(model: Model) -> dict[str, Fault]:
@@ -50,96 +73,99 @@ def of_answers(model: Model) -> dict[str, Fault]:
         "other-question": fault.other_question,
         **{f"late-{times:g}": fault.late(times, model.timeout_s) for times in (0.5, 1.5, 3)},
     }
-    unfit = (*(ASKED_ONLY if model.pace_s else ()), *(RTU_ONLY if model.family != "modbus" else ()))
+    unfit = (ASKED_ONLY if model.pace_s else set()) | (RTU_ONLY if model.family != "modbus" else set())
     return {name: one for name, one in faults.items() if name not in unfit}
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What a device told, and when."""
-
-    at_ms: int
-    values: Values
-
-
 class FarDevice:
-    """One device behind a line that suffers. Times are seconds from its start, given by who serves it."""
+    """One device behind a line that suffers, or not. Times are milliseconds of the boot, given by who serves it."""
 
-    def __init__(self, channel: str, model: Model, clock: Clock, *, well_s: float, healthy: bool = False) -> None:
-        self.channel, self.model, self._clock, self._well_s = channel, model, clock, well_s
+    def __init__(self, channel: str, model: Model, clock: Clock, pace: Pace | None, began_ms: int = 0) -> None:
+        self.channel, self.model, self._clock, self._pace = channel, model, clock, pace
         self._served = Served(None, clock)
         self._device = model.make(channel, self._served, clock)
         self._faults = of_answers(model)
         self._kinds = [*self._faults, *(state for state in STATES if not model.pace_s or state not in ASKED_ONLY)]
         self.now: tuple[str, ...] = ()
-        self.met: set[str] = set()  # what was at work since somebody emptied it
-        self._until_s = math.inf if healthy else RANDOM.expovariate(1 / well_s)
-        self._woke_s = -math.inf
+        self._until_ms = began_ms + RANDOM.expovariate(1 / pace.well_s) * 1000 if pace else math.inf
+        self._woke_ms = -math.inf
+        self._history: list[tuple[float, tuple[str, ...]]] = [(began_ms, ())]
         self._last = b""
         self.said: list[Said] = []
-        self.next_s = model.pace_s  # when it speaks by itself
+        self.speaks_ms = began_ms + 1000 * model.pace_s if model.pace_s else math.inf
+        self.disturbed_ms: float = began_ms
 
     # --- what is at work
 
-    def look(self, now_s: float) -> None:
+    def look(self, now_ms: float) -> None:
         """Let faults begin and end that are due."""
-        while now_s >= self._until_s:
-            was = self.now
-            self.now = () if was or RANDOM.random() < 0.1 else self._struck()
-            longest_s = min((STATES.get(one, LONGEST_S) for one in self.now), default=0.0)
-            lasts_s = SHORTEST_S * math.exp(RANDOM.uniform(0, math.log(longest_s / SHORTEST_S))) if self.now else 0
-            self._until_s += lasts_s or RANDOM.expovariate(1 / self._well_s)
-            self.met.update(self.now)
+        while now_ms >= self._until_ms:
+            was, began_ms = self.now, self._until_ms
+            self.now = (
+                () if was or RANDOM.random() < PAUSES else tuple(RANDOM.sample(self._kinds, RANDOM.randint(1, 2)))
+            )
+            self._until_ms += 1000 * self._lasts_s()
+            self._history.append((began_ms, self.now))
             if "unpowered" in was:
-                self._woke_s = min(self._until_s, now_s)
+                self._woke_ms, self._last = began_ms, b""
                 self._device = self.model.make(self.channel, self._served, self._clock)
 
-    def _struck(self) -> tuple[str, ...]:
-        return tuple(RANDOM.sample(self._kinds, RANDOM.randint(1, 2)))
+    def _lasts_s(self) -> float:
+        assert self._pace is not None, "who is always well is not struck"
+        if not self.now:
+            return RANDOM.expovariate(1 / self._pace.well_s)
+        longest_s = min(self._pace.longest_s, *(STATES.get(one, LONGEST_S) for one in self.now))
+        return self._pace.shortest_s * math.exp(RANDOM.uniform(0, math.log(longest_s / self._pace.shortest_s)))
 
-    def waking(self, now_s: float) -> bool:
-        """Tell whether it got its power a moment ago."""
-        return now_s - self._woke_s < self.model.wakes_s
+    def met(self, from_ms: int, to_ms: int) -> set[str]:
+        """Return which faults were at work between two times, and whether it woke."""
+        found = {"waking"} if self._woke_ms <= to_ms and from_ms <= self._woke_ms + 1000 * self.model.wakes_s else set()
+        for began_ms, names in reversed(self._history):
+            found.update(names if began_ms <= to_ms else ())
+            if began_ms <= from_ms:
+                break
+        return found
 
     # --- its bytes
 
-    def hear(self, data: bytes, now_s: float, now_ms: int) -> Pieces:
+    def hear(self, data: bytes, now_ms: int) -> Pieces:
         """Return what comes back for what was sent."""
-        self.look(now_s)
-        if {"silent", "unpowered"}.intersection(self.now):
+        self.look(now_ms)
+        if NOTHING_SAID.intersection(self.now):
             self._device.hear(b"", Stage())
             return []
-        if self.waking(now_s):
+        if self._wakes(now_ms):
             return [(0.1, self.model.waking)]
         return [piece for one in self._device.hear(data, Stage()) for piece in self._brought(data, one, now_ms)]
 
-    def speak(self, now_s: float, now_ms: int) -> Pieces:
-        """Return what it says by itself now; it speaks again at `next_s`."""
-        self.look(now_s)
-        pieces: Pieces = []
-        if {"silent", "unpowered"}.isdisjoint(self.now) and "other-speed" not in self.now:
-            if self.waking(now_s):
-                pieces = [(0, self.model.waking)]
-            else:
-                pieces = [p for one in self._device.speak(Stage()) for p in self._brought(b"", one, now_ms)]
-        return pieces
+    def speak(self, now_ms: int) -> Pieces:
+        """Return what it says by itself now; it speaks again at `speaks_ms`."""
+        self.look(now_ms)
+        self.speaks_ms = max(self.speaks_ms, now_ms) + 1000 * self.model.pace_s
+        if not NOTHING_SAID.isdisjoint(self.now) or "other-speed" in self.now:
+            return []
+        if self._wakes(now_ms):
+            return [(0, self.model.waking)]
+        return [piece for one in self._device.speak(Stage()) for piece in self._brought(b"", one, now_ms)]
 
-    def disturb(self) -> bytes:
-        """Return what comes beside all talk, and that nobody says."""
+    def disturb(self, now_ms: float) -> bytes:
+        """Return what comes beside all talk, and that nobody says; there may be more at `disturbed_ms`."""
+        self.look(now_ms)
         if "other-speed" in self.now:
+            self.disturbed_ms = now_ms + 1000 * TALK_S
             return RANDOM.randbytes(RANDOM.randint(5, 60))
+        self.disturbed_ms = now_ms + 1000 * RANDOM.expovariate(1 / NOISE_S)
         return RANDOM.randbytes(RANDOM.choice((1, 1, 2, 3, 20))) if "noise" in self.now else b""
 
-    def disturbed_in_s(self) -> float:
-        """Return after how long there is something to say there again, or to look whether there is."""
-        return TALK_S if "other-speed" in self.now else RANDOM.expovariate(1 / NOISE_S)
+    def _wakes(self, now_ms: float) -> bool:
+        return now_ms - self._woke_ms < 1000 * self.model.wakes_s
 
-    def _brought(self, request: bytes, one: object, now_ms: int) -> Pieces:
-        frame, values = one.frame, one.values  # type: ignore[attr-defined]
-        if values:
-            self.said.append(Said(now_ms, values))
+    def _brought(self, request: bytes, one: Answer, now_ms: int) -> Pieces:
+        if one.values:
+            self.said.append(Said(now_ms, one.values))
         befalls = fault.well
         for name in self.now:
             befalls = fault.both(befalls, self._faults[name]) if name in self._faults else befalls
-        pieces = befalls(request, frame, self._last)
-        self._last = frame
+        pieces = befalls(request, one.frame, self._last)
+        self._last = one.frame
         return pieces
