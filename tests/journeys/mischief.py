@@ -141,7 +141,8 @@ class FarDevice:
     def speak(self, now_ms: int) -> Pieces:
         """Return what it says by itself now; it speaks again at `speaks_ms`."""
         self.look(now_ms)
-        self.speaks_ms = max(self.speaks_ms, now_ms) + 1000 * self.model.pace_s
+        pace_ms = 1000 * self.model.pace_s
+        self.speaks_ms += pace_ms * (1 + max(now_ms - self.speaks_ms, 0) // pace_ms)
         if not NOTHING_SAID.isdisjoint(self.now) or "other-speed" in self.now:
             return []
         if self._wakes(now_ms):

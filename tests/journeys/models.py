@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from gocche.garden.device import Answer, Device
 from gocche.garden.modbus import READ_HOLDING, READ_INPUT, Bus, Slave
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gocche.garden.stage import Stage, Told
 
 Values = dict[str, float]
+Registers = Callable[[int], tuple[dict[int, int], Values]]  # of the n-th draw: what they hold, and what that means
 Make = Callable[[str, "Served", "Clock"], Device]
 
 
@@ -47,7 +49,7 @@ class Model(msgspec.Struct, frozen=True):
 # --- Modbus probes: what stands in the registers at the n-th draw, and what that means
 
 
-def _soil(first: int, rest: int, acid: int) -> Callable[[int], tuple[dict[int, int], Values]]:
+def _soil(first: int, rest: int, acid: int) -> Registers:
     def draw(n: int) -> tuple[dict[int, int], Values]:
         wet, warm, salt, ph = 200 + n % 97, -30 + n % 89, 1000 + n % 101, 500 + 10 * (n % 40)
         food = 300 + n % 83, 500 + n % 79, 700 + n % 73
@@ -89,7 +91,7 @@ def _ntc(n: int) -> tuple[dict[int, int], Values]:
     return {0: (-100 + n % 499) & 0xFFFF}, {"air_temperature": (-100 + n % 499) / 10}
 
 
-def _air(first: int) -> Callable[[int], tuple[dict[int, int], Values]]:
+def _air(first: int) -> Registers:
     def draw(n: int) -> tuple[dict[int, int], Values]:
         warm, wet = -50 + n % 199, 500 + n % 197
         return {first: warm & 0xFFFF, first + 1: wet}, {"air_temperature": warm / 10, "air_humidity": wet / 10}
@@ -114,24 +116,20 @@ def _weather(n: int) -> tuple[dict[int, int], Values]:
     }
 
 
-def _probe(
-    draw: Callable[[int], tuple[dict[int, int], Values]], channel: str, served: Served, clock: Clock, function: int
-) -> Device:
-    """Return such a probe at address 1. A value is told by an answer that holds all of its registers, or any."""
-
+def _probe(draw: Registers, channel: str, address: int, function: int, served: Served, clock: Clock) -> Device:
     def words(n: int, _utc_s: float) -> Values:
         held, means = draw(n)
         return {f"r{at}": held.get(at, 0) for at in registers} | means
 
     at_first = draw(0)[0]
     registers = {at: (f"r{at}", 1.0) for at in range(min(at_first), max(at_first) + 1)}
-    return _Meaning(Bus(channel, [Slave(channel, 1, function, registers, words)], served, clock), draw)
+    return _Meaning(Bus(channel, [Slave(channel, address, function, registers, words)], served, clock), draw)
 
 
 class _Meaning:
     """A probe whose answers are noted by what they mean; an answer that holds part of the registers tells all of it."""
 
-    def __init__(self, bus: Bus, draw: Callable[[int], tuple[dict[int, int], Values]]) -> None:
+    def __init__(self, bus: Bus, draw: Registers) -> None:
         self._bus, self._draw = bus, draw
 
     def hear(self, data: bytes, stage: Stage) -> list[Answer]:
@@ -147,19 +145,18 @@ class _Meaning:
 
 
 def _modbus(
-    profile: str,
-    draw: Callable[[int], tuple[dict[int, int], Values]],
-    more: str = "",
-    *,
-    function: int = READ_HOLDING,
-    timeout_s: float = 0.5,
-    baud: int = 9600,
-) -> Model:
-    def make(channel: str, served: Served, clock: Clock) -> Device:
-        return _probe(draw, channel, served, clock, function)
+    draw: Registers, more: str = "", *, function: int = READ_HOLDING, timeout_s: float = 0.5, baud: int = 9600
+) -> Callable[[str, int], Model]:
+    """Return what makes such a probe of a profile, at an address."""
 
-    table = f'driver = "modbus"\nprofile = "{profile}"\n{more}'
-    return Model("modbus", table, make, timeout_s=timeout_s, baud=baud)
+    def at(profile: str, address: int) -> Model:
+        def make(channel: str, served: Served, clock: Clock) -> Device:
+            return _probe(draw, channel, address, function, served, clock)
+
+        table = f'driver = "modbus"\nprofile = "{profile}"\naddress = {address}\n{more}'
+        return Model("modbus", table, make, timeout_s=timeout_s, baud=baud)
+
+    return at
 
 
 # --- modems
@@ -201,6 +198,22 @@ def _modem(vendor: str, more: str = "", kind: type[Modem] = Modem) -> Model:
         waking=b"\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nPB DONE\r\n",
         always={"plmn": 452_004, "registration": 1, "radio": 3},
     )  # fmt: skip
+
+
+class _Announcer(Talker):
+    """A modem that tells its registration by itself."""
+
+    def compose(self, values: Values, told: Told) -> tuple[bytes, Values]:
+        """Return one message."""
+        tac, cell = 0x8D83, round(values["cell"])
+        return f'\r\n+CEREG: 1,"{tac:X}","{cell:X}",7\r\n'.encode(), {"tac": tac, "cell": cell}
+
+
+def _announcer() -> Model:
+    def make(channel: str, served: Served, clock: Clock) -> Device:
+        return _Announcer(channel, channel, _signal, served, clock)  # type: ignore[arg-type]
+
+    return replace(_modem("generic", "commands = []\n"), make=make, pace_s=2.5)
 
 
 # --- NMEA 0183 talkers
@@ -302,21 +315,26 @@ def _plantower(model: str) -> Model:
 
 
 _HOLES = "read = [{ at = 6, count = 1 }, { at = 0x12, count = 4 }, { at = 0x1E, count = 3 }]\n"
+_PROBES = {
+    "soil-0000": _modbus(_soil(0, 2, 3), baud=4800),
+    "soil-0012": _modbus(_soil(0x12, 0x15, 6), _HOLES),
+    "smt100": _modbus(_smt100, timeout_s=1.0),
+    "air-0000": _modbus(_indoor),
+    "lambrecht": _modbus(_rain_i32, function=READ_INPUT, baud=19_200),
+    "level-0000": _modbus(_level),
+    "sent-8000": _modbus(_ntc),
+    "sonbest": _modbus(_rain_u16),
+    "th-0002": _modbus(_air(2)),
+    "ws-500": _modbus(_weather, baud=4800),
+    "xy-md02": _modbus(_air(1), function=READ_INPUT),
+}
+ONE_BUS = {name: probe(name, address) for address, (name, probe) in enumerate(_PROBES.items(), 11)}
 MODELS: dict[str, Model] = {
-    "soil-0000": _modbus("soil-0000", _soil(0, 2, 3), baud=4800),
-    "soil-0012": _modbus("soil-0012", _soil(0x12, 0x15, 6), _HOLES),
-    "smt100": _modbus("smt100", _smt100, timeout_s=1.0),
-    "air-0000": _modbus("air-0000", _indoor),
-    "lambrecht": _modbus("lambrecht", _rain_i32, function=READ_INPUT, baud=19_200),
-    "level-0000": _modbus("level-0000", _level),
-    "sent-8000": _modbus("sent-8000", _ntc),
-    "sonbest": _modbus("sonbest", _rain_u16),
-    "th-0002": _modbus("th-0002", _air(2)),
-    "ws-500": _modbus("ws-500", _weather, baud=4800),
-    "xy-md02": _modbus("xy-md02", _air(1), function=READ_INPUT),
+    **{name: probe(name, 1) for name, probe in _PROBES.items()},
     "generic": _modem("generic"),
     "quectel": _modem("quectel"),
     "simcom": _modem("simcom", 'lte_sinr = "dB"\n', _Simcom),
+    "announcer": _announcer(),
     "weather": _talker(WeatherStation, _outdoors, 'sentences = ["MDA"]\n', baud=4800),
     "vane": _talker(_Vane, _outdoors, 'sentences = ["MWV"]\n', baud=4800, pace_s=2.0),
     "gnss": _talker(Receiver, _place, 'sentences = ["GGA", "RMC"]\n'),

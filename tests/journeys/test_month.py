@@ -26,7 +26,7 @@ from tests.edge.clock import HandClock
 from tests.edge.line import TimedLine
 from tests.journeys.line_faults import RANDOM
 from tests.journeys.mischief import FarDevice, Pace
-from tests.journeys.models import MODELS
+from tests.journeys.models import MODELS, ONE_BUS
 from tests.journeys.truth import Truth, table
 from wire.reading import Reading
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from edge.clock import Anchor
     from tests.journeys.line_faults import Pieces
+    from tests.journeys.models import Model
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(3600)]
 
@@ -53,8 +54,11 @@ host = "127.0.0.1"
 name = "line"
 port = "ports/line"
 baud = {baud}
+format = "8N1"
+"""
+SENSOR = """
 [[sensor]]
-channel = "probe"
+channel = "{channel}"
 bus = "line"
 every_s = 60
 {table}
@@ -78,11 +82,11 @@ class FarClock:
 
 
 class MonthLine(TimedLine):
-    """A line in simulated time with such a device at its end."""
+    """A line in simulated time with such devices on it."""
 
-    def __init__(self, clock: HandClock, device: FarDevice, baud: int) -> None:
+    def __init__(self, clock: HandClock, devices: list[FarDevice], baud: int) -> None:
         super().__init__(clock)
-        self._device, self._byte_ms = device, 10_000 / baud
+        self._devices, self._byte_ms = devices, 10_000 / baud
         self._busy_ms = 0.0
 
     def opened(self) -> MonthLine:
@@ -92,43 +96,54 @@ class MonthLine(TimedLine):
 
     def write(self, frame: bytes) -> None:
         self._still_there()
-        if "full" in self._device.now:
+        if self._befalls("full"):
             self._clock.now += 2_000
             raise PortLost("line: takes no more bytes: is the device hung? unplug and plug it in again")
         now = self._clock.now
-        self._come(now + len(frame) * self._byte_ms + LATENCY_MS, self._device.hear(frame, now))
+        for device in self._devices:
+            self._come(now + len(frame) * self._byte_ms + LATENCY_MS, device.hear(frame, now))
 
     def read(self, size: int, patience_s: float) -> bytes:
         self._still_there()
-        self._talk(self._clock.now + round(1000 * patience_s))
+        until_ms = self._clock.now + round(1000 * patience_s)
+        while self._talks(min([until_ms, *(at_ms for at_ms, _ in self.due)])):
+            pass  # what comes first is enough: what is asked next may be answered before what would come then
         return super().read(size, patience_s)
 
     def drain(self) -> None:
         self._still_there()
-        self._talk(self._clock.now)
+        while self._talks(self._clock.now):
+            pass
         super().drain()
 
     def cancel(self) -> None:
         """Nobody waits here."""
 
+    def _befalls(self, state: str) -> bool:
+        return any(state in device.now for device in self._devices)
+
     def _still_there(self) -> None:
-        self._device.look(self._clock.now)
-        if "gone" in self._device.now:
+        for device in self._devices:
+            device.look(self._clock.now)
+        if self._befalls("gone"):
             raise PortLost("line: it is not there")
 
-    def _talk(self, until_ms: int) -> None:
-        """Let the device say by itself what it says until then, and the line what nobody says."""
-        device, early_ms = self._device, self._clock.now - SKIPPED_MS
-        device.speaks_ms, device.disturbed_ms = max(device.speaks_ms, early_ms), max(device.disturbed_ms, early_ms)
-        while min(device.speaks_ms, device.disturbed_ms) <= until_ms:
-            if device.disturbed_ms < device.speaks_ms:
-                at_ms = device.disturbed_ms
-                self._come(at_ms, [(0, device.disturb(at_ms))])
-            elif self._busy_ms > device.speaks_ms + TALK_MS:
-                device.speaks_ms = self._busy_ms
-            else:
-                at_ms = device.speaks_ms
-                self._come(at_ms, device.speak(round(at_ms)))
+    def _talks(self, until_ms: int) -> bool:
+        """Let a device say by itself what it says next, or the line what nobody says, if that is by then."""
+        early_ms = self._clock.now - SKIPPED_MS
+        for device in self._devices:
+            device.speaks_ms, device.disturbed_ms = max(device.speaks_ms, early_ms), max(device.disturbed_ms, early_ms)
+        device = min(self._devices, key=_next_ms)
+        at_ms = _next_ms(device)
+        if at_ms > until_ms:
+            return False
+        if device.disturbed_ms < device.speaks_ms:
+            self._come(at_ms, [(0, device.disturb(at_ms))])
+        elif self._busy_ms > at_ms + TALK_MS:
+            device.speaks_ms = self._busy_ms
+        else:
+            self._come(at_ms, device.speak(round(at_ms)))
+        return True
 
     def _come(self, at_ms: float, pieces: Pieces) -> None:
         at_ms = max(at_ms, self._busy_ms)
@@ -139,25 +154,31 @@ class MonthLine(TimedLine):
                 self._busy_ms = at_ms
 
 
-def lived(folder: Path, name: str, polls: int, pace: Pace | None, baud: int = 0) -> Truth:
-    """Poll such a device so often, once a minute, and judge each reading as it comes."""
-    RANDOM.seed(f"{SEED} {name} {baud}")
-    clock, model = HandClock(), MODELS[name]
-    device = FarDevice("probe", model, FarClock(clock), pace)
-    truth = Truth(device)
-    (folder / "devices.toml").write_text(TOML.format(table=model.table, baud=baud or model.baud))
+def _next_ms(device: FarDevice) -> float:
+    return min(device.speaks_ms, device.disturbed_ms)
+
+
+def lived(folder: Path, models: dict[str, Model], polls: int, pace: Pace | None, baud: int = 0) -> dict[str, Truth]:
+    """Poll such devices on one line so often, once a minute, and judge each reading as it comes."""
+    RANDOM.seed(f"{SEED} {sorted(models)} {baud}")
+    clock = HandClock()
+    devices = [FarDevice(channel, model, FarClock(clock), pace) for channel, model in models.items()]
+    truths = {device.channel: Truth(device, devices) for device in devices}
+    said = "".join(SENSOR.format(channel=channel, table=model.table) for channel, model in models.items())
+    (folder / "devices.toml").write_text(TOML.format(baud=baud or min(model.baud for model in models.values())) + said)
     config = load(folder / "devices.toml")
     (bus,) = config.buses
 
     def judged(reading: Reading | Anchor) -> None:
         if isinstance(reading, Reading):
+            truth = truths[reading.channel]
             truth.judge(reading.mono_ms, reading.values, reading.reasons)
             if truth.readings >= polls:
                 sampler.stop()
 
-    sampler = Sampler(bus, config.sensors, MonthLine(clock, device, bus.baud).opened, judged, Board(), clock)
+    sampler = Sampler(bus, config.sensors, MonthLine(clock, devices, bus.baud).opened, judged, Board(), clock)
     sampler.run()
-    return truth
+    return truths
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +190,7 @@ def test_a_month_of_random_faults_makes_no_wrong_value(tmp_path: Path, capsys: p
     began = time.monotonic()
     truths = []
     for name, model in MODELS.items():
-        truths.append((model.family, lived(tmp_path, name, POLLS, Pace())))
+        truths.append((model.family, lived(tmp_path, {name: model}, POLLS, Pace())[name]))
         if "GOCCHE_MONTH_WHYS" in os.environ:
             with capsys.disabled():
                 for (faults, words), n in sorted(truths[-1][1].whys.items()):
@@ -185,10 +206,22 @@ def test_a_month_of_random_faults_makes_no_wrong_value(tmp_path: Path, capsys: p
     assert all(truth.ok + truth.partly > POLLS / 2 for _, truth in truths), "what is wrong for a while is got over"
 
 
+def test_a_month_on_one_bus_tells_nobody_s_value_as_another_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Eleven profiles, and what befalls one of them befalls the line of all."""
+    truths = lived(tmp_path, ONE_BUS, POLLS, Pace(well_s=len(ONE_BUS) * Pace().well_s))
+    with capsys.disabled():
+        print("", *table([("one bus", truth) for truth in truths.values()]), sep="\n")
+    wrong = [line for truth in truths.values() for line in truth.wrong]
+    assert not wrong, "\n".join(wrong[:10])
+    assert all(truth.ok > truth.readings / 2 for truth in truths.values())
+
+
 @pytest.mark.parametrize("baud", [1200, 115_200])
 def test_every_model_is_read_at_the_slowest_and_the_fastest_speed(baud: int, tmp_path: Path) -> None:
-    for name in MODELS:
-        well = lived(tmp_path, name, 60, None, baud)
+    for name, model in MODELS.items():
+        well = lived(tmp_path, {name: model}, 60, None, baud)[name]
         assert (well.absent, well.wrong) == (int("pms" in name), []), f"{name}: but for its warm-up"
-        ill = lived(tmp_path, name, 300, Pace(), baud)
+        ill = lived(tmp_path, {name: model}, 300, Pace(), baud)[name]
         assert (ill.wrong, ill.ok + ill.partly > 100) == ([], True), name

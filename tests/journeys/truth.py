@@ -16,11 +16,14 @@ from wire.quantities import QUANTITIES
 from wire.reading import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.journeys.mischief import FarDevice
     from tests.journeys.models import Values
 
 ALTERING = {"glitch", "1-bit", "3-bits", "cut", "bad-echo", "right-length", "noise", "other-speed"}
 WINDOW_MS = 30_000  # longer than any poll takes
+TALK_MS = 15_000  # how old a sentence may be that is heard: a talker goes on while another poll listens already
 NAMED = {  # what a whole reading is absent for where nothing but this fault was at work
     **{fault: {"SILENCE"} for fault in ("silent", "unpowered", "late-1.5", "late-3")},
     **{fault: {"PORT_LOST"} for fault in ("gone", "full")},
@@ -34,10 +37,10 @@ LAST = 3  # answers of before that may be said once more
 
 
 class Truth:
-    """Of one device. Readings are given in the order of their times."""
+    """Of one device, on a line with others `beside`. Readings are given in the order of their times."""
 
-    def __init__(self, device: FarDevice) -> None:
-        self._device = device
+    def __init__(self, device: FarDevice, beside: Iterable[FarDevice] = ()) -> None:
+        self._device, self._line = device, {device, *beside}
         self.ok = self.partly = self.absent = 0
         self.wrong: list[str] = []
         self.limits: Counter[str] = Counter()
@@ -61,7 +64,7 @@ class Truth:
 
     def judge(self, mono_ms: int, values: dict[str, int], reasons: dict[str, int]) -> None:
         """Judge the next reading, its values scaled."""
-        faults = self._device.met(self._since_ms, mono_ms)
+        faults = set().union(*(one.met(self._since_ms, mono_ms) for one in self._line))
         strange = values.items() - self._said(mono_ms)
         words = ", ".join(sorted({Reason(reason).name for reason in reasons.values()}))
         if strange:
@@ -85,7 +88,8 @@ class Truth:
     def _said(self, mono_ms: int) -> set[tuple[str, int]]:
         """Return what was said since the reading before, and forget what no reading can be of any more."""
         said, told = set(self._device.model.always.items()), self._device.said
-        since_ms = max(self._since_ms, mono_ms - WINDOW_MS)
+        asked_ms = max(self._since_ms, mono_ms - WINDOW_MS)
+        since_ms = mono_ms - TALK_MS if self._device.model.pace_s else asked_ms
         while self._from + LAST < len(told) and told[self._from + LAST].at_ms < since_ms:
             self._from += 1
         for one in told[self._from :]:
