@@ -54,12 +54,30 @@ def compare(spans: Sequence[Span], known: Sequence[Incident], view: View) -> lis
         if not same:
             changes += _new(span, view)
             continue
-        first = same[0]
+        first = _first(same)
         changes += table[first.basis, first.late, first.open](span, first, view)
-        changes += [_merged(span, other, first) for other in same[1:] if other.open]
+        changes += [_merged(span, other, first) for other in same if other.open and other is not first]
     if not view.late:
         changes += [_retracted(i) for i in known if i.id not in matched and _judged_again(i, view)]
     return changes
+
+
+def _first(same: Sequence[Incident]) -> Incident:
+    """Return which of the incidents that are one span it is: the earliest of those that are no other's.
+
+    What was ended as the same as another lies within that, and never opens again; and who was told of one that goes
+    on is not told of another that was only known late.
+    """
+    own = [one for one in same if not any(_holds(other, one) for other in same)]
+    known = [one for one in own if not one.late]
+    return known[0] if any(one.open for one in known) else own[0]
+
+
+def _holds(other: Incident, one: Incident) -> bool:
+    """Tell whether one is over, and lies within another that lasts longer."""
+    if one.ended_ms is None or other is one or other.late > one.late:
+        return False
+    return other.since_ms < one.ended_ms and (other.ended_ms is None or other.ended_ms > one.ended_ms)
 
 
 def _meet(span: Span, incident: Incident, view: View) -> bool:
