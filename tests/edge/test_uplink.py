@@ -9,6 +9,8 @@ import resource
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -664,6 +666,30 @@ def test_small_packets_go_at_once_and_a_dead_peer_is_given_up():
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
         for end in (sock, peer.connections[0]):  # what the kernel sends at once, and asked the other to send
             assert 1_000 < end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 1_220
+
+
+def test_a_gateway_that_connects_has_read_nothing_of_http_and_who_wants_it_has_it():
+    code = """
+import sys
+from edge.board import Board
+from edge.clock import SystemClock
+from edge.config import Broker
+from edge.send.carrier import Ends
+from edge.send.uplink import Uplink
+from threading import Event
+up = Event()
+broker = Broker(host="127.0.0.1", port=int(sys.argv[1]), spread_s=0)
+uplink = Uplink(broker, "sg-01", Ends(lambda: b"w", len, lambda _: up.set()), Board(), SystemClock())
+uplink.start()
+assert up.wait(20)
+uplink.stop(b"bye")
+assert not {"http.client", "email.message"} & sys.modules.keys()
+import urllib.request
+from urllib.request import Request
+assert Request is urllib.request.Request and sys.modules["urllib.request"].urlopen
+"""
+    with Peer() as peer:
+        subprocess.run([sys.executable, "-c", code, str(peer.port)], check=True, timeout=60)
 
 
 def test_every_cause_has_all_its_words():
