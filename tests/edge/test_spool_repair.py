@@ -428,3 +428,26 @@ def test_a_disk_that_is_full_of_the_spool_itself_does_not_wedge_it(ram_path):
     assert [(kind, first) for kind, first, _ in held if kind == GAP] == [(GAP, 1)]
     assert 0 < held[0][2] == spool.dropped < 157_500
     assert sum(n for *_, n in held) == spool.acquired == 315_000
+
+
+def test_where_earlier_epochs_begin_is_kept_while_they_drain_at_a_price_that_does_not_grow_with_their_number(tmp_path):
+    chance, spool = random.Random(7), None
+    for boot in range(8):
+        spool = Spool(tmp_path / "spool.db", MIB, own="m", boot=f"{boot:016x}")
+        for at in range(6):
+            spool.append(some(3, 10 * at), f"{boot:016x}")
+            spool.cut()
+        if boot < 7:
+            spool.close()
+    rows = spool._db.execute("SELECT epoch, first, n FROM batch").fetchall()
+    for identity in chance.sample(rows, len(rows)):
+        asked = []
+        spool._db.set_trace_callback(asked.append)
+        assert spool.free(identity)
+        spool._db.set_trace_callback(None)
+        assert sum("min(first)" in sql for sql in asked) <= 1
+        kept = spool._file.meta("ended")
+        spool._file.note_ends()
+        assert kept == spool._file.meta("ended")
+    assert kept == ""
+    spool.close()

@@ -244,7 +244,7 @@ class Spool:
             if identity[0] == self.epoch:
                 self._file.set_meta("floor", self._file.lowest(self.epoch) or self._file.meta("uncut"))
             else:
-                self._file.note_ends()
+                self._file.note_freed(identity[0])
             if row[1] is not None and row[1] > self._file.meta("dated_until") and not self.dates.undated_before(row[0]):
                 self._file.set_meta("dated_until", row[1])
         return True
