@@ -8,7 +8,10 @@ than N and S: receivers print coordinates without a fix. `time` is given from a 
 itself 1980. Reasons stand where a field is empty; nothing is carried over from an earlier sentence.
 
 Limits: a two-digit year from 80 is 19xx. MWV with reference T is taken as degrees from north, so the mark of a fixed
-instrument must point north. MDA's true wind only, never the magnetic one.
+instrument must point north. MDA's true wind only, never the magnetic one. The checksum is a XOR: a sentence
+that lost two equal characters passes it. Where the standard fixes digits, fields or units (degrees, counts, GGA, MDA)
+that shows; in a speed, a course or a wind of MWV, for which the talker takes as many digits as it likes, it does not:
+11.5 may come as .5.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ _CLIMATE = (
     _Word("humidity", "%RH", "air_humidity", 0.1),
 )
 _HCHO = _Word("formaldehyde", "mg/m3", "formaldehyde", 0.001)
+_LEAST_VERSION = 0x0800  # of a PMS5003's or 7003's programme, above its error code: 0x97 and 0x20 were recorded
 _MODELS: dict[str, tuple[int, tuple[_Word, ...]]] = {  # stated length, the data words that mean something
     "pms3003": (20, _MASS),
     "pms5003": (28, _MASS + _COUNTS),
@@ -101,7 +102,8 @@ def _counted(told: Iterable[tuple[_Word, int]]) -> list[Value]:
     Counts fall with size, as "larger than" leaves fewer and fewer. A PMS5003T in a PMS5003's place has temperature and
     humidity where the largest are counted: counts seem to grow. A PMS5003 in a PMS5003T's goes on counting where those
     are due: they seem to fall on, as the zeros of a broken one do; in true air only where it is dry, hot and full of
-    coarse dust at once.
+    coarse dust at once. A PMS5003 in a PMS5003S's says its version and an error code (none: 0) where formaldehyde is
+    due, which would be milligrams; of true figures above 2 mg/m3 one in 256 looks so.
     """
     told = list(told)
     counts = [raw for word, raw in told if word in _COUNTS]
@@ -111,6 +113,8 @@ def _counted(told: Iterable[tuple[_Word, int]]) -> list[Value]:
         wrong = (*_COUNTS, _HCHO, *_CLIMATE)
     elif climate and _fall(counts[-1:] + climate):
         wrong = _CLIMATE
+    elif told[-1][0] is _HCHO and told[-1][1] >= _LEAST_VERSION and not told[-1][1] & 0xFF:
+        wrong = (_HCHO,)
     return [replace(word.value(raw), reason=Reason.WRONG_DEVICE if word in wrong else None) for word, raw in told]
 
 
