@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wire.batch import AckItem
 
 log = logging.getLogger(__name__)
+FIRST_S = 30.0  # before the first batch goes: whoever installs waits to see that it arrives
 LOOK_S = 2.0  # how often the board's line is written at most
 PULSE_S = 5.0  # where nothing happens and nothing fails
 AGAIN_S = 1.0  # after the spool took nothing
@@ -95,6 +96,7 @@ class Keeper:
         self._held, self._stock = Held(lost), Stock(board, clock.boot, spool, beyond or {})
         now = clock.mono_ms()
         self._commit_due, self._cut_due = Due(config.commit_s, now), Due(config.batch_s, now)
+        self._cut_due.put_off(now, min(config.batch_s, FIRST_S))
         self._look_due, self._rest_due = Due(LOOK_S, now), Due(REST_S)
         self._faults = Faults(self._look_due.hurry)
         self._uncut_ms = now if spool.uncut else None  # since when something waits to be cut

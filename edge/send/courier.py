@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 URGENT_MS = 15 * 60 * 1000  # what is older opens a late incident anyway
 FULL_MS = 1_000  # after the uplink had no room
-SILENT_MS, SAID_MS = 300_000, 15_000  # without any answer to what was sent; and how long that it is so is true
+FIRST_MS, SILENT_MS = 45_000, 300_000  # without any answer to what was sent, on a connection that had none yet or had
+SAID_MS = 15_000  # how long that it is so is true
 LONGEST_PATIENCE_MS = 600_000
 LEAST_LATER_S, LONGEST_LATER_S = 1, 3_600  # whatever the cloud asks for: no circle, and no silence for years
 MOST_ASKS = 1_000  # of what is not answered it is known for so many when it was sent first
@@ -112,6 +113,7 @@ class Courier:
         self._again_ms: int | None = None  # when the backlog is to be looked at although nothing happens
         self._heard_ms = 0  # when the cloud answered anything last, or the connection came
         self._asked_ms: int | None = None  # when anything was sent first since then: what is undated flies but once
+        self._answered = False  # on this connection
         self._settled = 0  # batches that the cloud has answered for good
         self._round_trip_ms = 0.0
         self.up = False
@@ -121,7 +123,7 @@ class Courier:
 
         Before it goes the status: its answer tells the time.
         """
-        self.up, self._ahead, self._heard_ms, self._asked_ms = up, [], now, None
+        self.up, self._ahead, self._heard_ms, self._asked_ms, self._answered = up, [], now, None, False
         self._flights.clear()
         self._window = Window()
         for ask in self._asks.values():
@@ -153,7 +155,7 @@ class Courier:
     def answered(self, item: AckItem, now: int) -> None:
         """Take what the cloud says of one batch. Raises SpoolFull."""
         identity = (item.epoch.hex(), item.first, item.n)
-        self._heard_ms, self._asked_ms = now, None
+        self._heard_ms, self._asked_ms, self._answered = now, None, True
         number = next((number for number, flight in self._flights.items() if flight.identity == identity), None)
         if item.code in {Verdict.STORED, Verdict.QUARANTINED}:
             if not self._spool.free(identity):  # it came twice, or the spool does not find what it sent
@@ -217,8 +219,9 @@ class Courier:
         """Say so where nobody answers what the broker took: it may drop what it forbids, and confirms that, too."""
         sent_ms = min((self._asks[number].first_ms for number in self._flights), default=now)
         since_ms = max(self._heard_ms, self._later_ms, min(sent_ms, self._asked_ms or now))
-        if now - since_ms >= SILENT_MS:
-            said = sending("silent", topic=self._topic)
+        bound_ms = SILENT_MS if self._answered else FIRST_MS
+        if now - since_ms >= bound_ms:
+            said = sending("silent", topic=self._topic, seconds=bound_ms / 1000)
             self._board.sending = Sending(said.told("en"), said.told("vi"), now + SAID_MS)
 
     def _lead(self, now: int) -> bool:

@@ -509,10 +509,10 @@ def test_a_cloud_that_answers_nothing_is_said_until_it_does(world):
     world.go(900)
     assert world.status().why == "", "nothing was sent, nothing is missed"
     world.read()
-    world.go(290)
+    world.go(40)
     assert world.status().why == ""
     world.go(20)
-    assert "the cloud has answered none" in world.status().why
+    assert "the cloud has answered none" in world.status().why, "before whoever installs has gone"
     assert "máy chủ không trả lời" in world.status().why_vi
     assert "gocche/v1/sg-01/up" in world.status().why
     world.answer(world.cloud.take()[-1:], Verdict.LATER, seconds=3_000)
@@ -730,7 +730,7 @@ def test_smoke_that_the_disk_does_not_take_is_told_at_once_and_each_minute_until
     world = World(tmp_path, commit_s=600.0, batch_s=600.0)
     world.clock.own = Anchor(UTC, Source.NTP, 100)
     world.connect()
-    world.go(1)
+    world.go(31)  # the first batch is cut early
     births = len(world.cloud.statuses)
     world.fill_disk()
     world.read(soil_ec=5)
@@ -944,7 +944,7 @@ def test_a_new_connection_begins_with_the_whole_status_and_figures_alone_are_no_
         world.read(5)
         own_clock = {"model": "u-blox", "utc": f"12:00:{n:02}", "time": f"2026-11-26T12:00:{n:02}Z"}
         world.board.channels["gnss-1"] = Channel(world.clock.now, "", texts=own_clock, polls=n)
-        world.go(2)
+        world.go(1)
     assert len(world.cloud.statuses) == 2, "a channel that was not there before; then nothing but figures"
     world.inbox.linked(False)
     world.connect()
