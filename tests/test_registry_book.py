@@ -18,9 +18,21 @@ from hypothesis import strategies as st
 from cloud.config import load as load_config
 from cloud.registry import codes
 from cloud.registry.book import Book
-from cloud.registry.cells import Bad
+from cloud.registry.cells import Bad, Moment
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KINDS, Binding, Calibration, Commune, Person, Province, Record, Tag, Tree, Zone
+from cloud.registry.kinds import (
+    KINDS,
+    Binding,
+    Calibration,
+    Commune,
+    Maintenance,
+    Person,
+    Province,
+    Record,
+    Tag,
+    Tree,
+    Zone,
+)
 from cloud.registry.live import Live, known
 from cloud.registry.map import away_m, distance_m
 from cloud.registry.mint import mint
@@ -30,6 +42,7 @@ from cloud.registry.sheets import STEMS, SheetError, comma, geojson, workbook
 from cloud.registry.trail import difference
 from cloud.registry.transfer import bring, load, read_any
 from cloud.rooms.check import check
+from cloud.staff.shelf import Shelf
 from settings.words import Taken
 from tests.rules.garden import HandClock
 
@@ -426,6 +439,41 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -
 
 
 # --- rooms
+
+
+def test_a_row_that_nobody_can_read_is_left_out_and_the_rooms_live(tmp_path: Path, caplog) -> None:
+    """An earlier gocche wrote the year 0026 of a maintenance as 26, which it could not read itself."""
+    path = tmp_path / "registry.db"
+    with Book(path, writer=True) as book, book.writing("lan", "planting", 1) as draft:
+        draft.put([ZONE, TREE, Person(code="p1", name="Lan", roles=("operator",), email="lan@example.vn")])
+        row = {"gateway": "sg-01", "channel": "air-1", "ends": "2026-11-27T10:00"}
+        draft.put([read(Maintenance, row | {"starts": "2026-11-27T09:00"})])
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE maintenance SET starts = '26-11-27T09:00'")
+    db.close()
+    for private in (True, False):
+        live = Live(path, BEFORE, HandClock(), private=private)
+        assert (live.why, list(live.now.trees)) == ("", ["7K3MQP"])
+        assert [one.name for one in live.now.contacts] == ["Lan"] * private
+        live.close()
+    shelf = Shelf(path, HandClock())
+    assert (shelf.rows("maintenance"), shelf.maintained(), len(shelf.rows("tree"))) == ([], {}, 1)
+    shelf.close()
+    assert "registry-row-unread kind=maintenance code='sg-01' column=starts" in caplog.text
+    with Book(path, writer=True) as book:
+        with book.writing("lan", "renamed", 2) as draft:
+            draft.put([changed(TREE, name_en="Old tree")])
+        assert book.rows("maintenance") == []
+
+
+@pytest.mark.parametrize("starts", ["0026-11-27T09:00", "0001-01-01T00:00", "1799-12-31T23:59"])
+def test_a_year_of_two_digits_is_asked_back_and_what_is_written_can_be_read(starts: str) -> None:
+    row = {"gateway": "sg-01", "channel": "air-1", "starts": starts, "ends": "2026-11-27T10:00"}
+    with pytest.raises(Bad, match="write all four digits"):
+        read(Maintenance, row)
+    assert Moment().write(Moment().read("starts", starts)) == starts
+    with pytest.raises(Bad, match="write all four digits"):
+        read(Province, {"code": "v1", "name": "x", "valid_from": starts[:10]})
 
 
 def test_a_room_sees_a_change_at_its_next_look_and_keeps_what_it_read_when_the_file_is_ill(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ class Moment:
 
     def write(self, value: datetime) -> str:
         """Return it as ISO 8601 has it, without the offset that is always the same."""
-        return value.astimezone(HANOI).strftime("%Y-%m-%dT%H:%M")
+        return value.astimezone(HANOI).replace(tzinfo=None).isoformat(timespec="minutes")
 
 
 @dataclass(frozen=True)

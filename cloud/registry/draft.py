@@ -233,6 +233,6 @@ def one(db: sqlite3.Connection, kind: str, key: tuple[Any, ...]) -> Record | Non
 
 
 def every(db: sqlite3.Connection, kind: str) -> list[Record]:
-    """Return all records of a kind, by key."""
+    """Return all records of a kind that can be read, by key."""
     of_kind = table(kind)
-    return [of_kind.record(row) for row in db.execute(of_kind.all)]
+    return list(filter(None, map(of_kind.readable, db.execute(of_kind.all))))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from cloud.registry.cells import Bad, Cell, Ref, Text, TreeCode
+from cloud.registry.cells import Bad, Cell, Day, Moment, Ref, Text, TreeCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PROSE = frozenset({"text", "standing"})  # no cell of a spreadsheet
 FORMULAS = frozenset("=@")  # no cell begins so, but of a story: a spreadsheet would run it
+FIRST_YEAR = 1800
 _TREE_CODE = TreeCode()
 
 
@@ -122,12 +123,25 @@ def read_all(struct: type[Record], names: Sequence[str], rows: Sequence[Sequence
             continue
         record = struct(**dict(zip(values, row, strict=True)))
         try:
+            _check_years(record)
             record.check()
         except Bad as bad:
             made.append(bad)
         else:
             made.append(record)
     return made
+
+
+def _check_years(record: Record) -> None:
+    """Raise Bad for a year before there was a garden: people type 26, and their browser makes 0026 of it."""
+    for name in _days(type(record)):
+        if (day := getattr(record, name)) is not None and day.year < FIRST_YEAR:
+            raise Bad("year", column=name, value=f"{day.year:04}", first=FIRST_YEAR, meant=2000 + day.year % 100)
+
+
+@cache
+def _days(struct: type[Record]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns(struct) if isinstance(column.cell, Day | Moment))
 
 
 def read_key(struct: type[Record], texts: Sequence[str]) -> tuple[Any, ...]:

@@ -5,17 +5,19 @@ All statements about kinds are made here, from the names of structs and their fi
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from cloud.registry.cells import Bad
 from cloud.registry.kinds import KIND_OF, KINDS, Record
 from cloud.registry.rows import Column, columns, refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
+log = logging.getLogger(__name__)
 RENAMED = {("photo", "consents"): "consent"}  # columns of before: one consent became several
 
 
@@ -80,6 +82,14 @@ class Table:
             text = values[place]
             values[place] = column.cell.read(column.name, text) if text else column.default
         return self._struct(**dict(zip(self._names, values, strict=True)))
+
+    def readable(self, row: tuple[Any, ...]) -> Record | None:
+        """Return the record of a row; one that cannot be read is told and left out: no room is lost with it."""
+        try:
+            return self.record(row)
+        except Bad as bad:
+            log.warning("registry-row-unread kind=%s code=%r column=%s why=%s", self.kind, row[0], bad.column, bad.name)
+            return None
 
     def row(self, record: Record) -> tuple[Any, ...]:
         """Return what `put` takes."""

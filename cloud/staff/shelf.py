@@ -179,11 +179,12 @@ class _Kept:
         known = before.lie if before else {}
         self.lie: dict[tuple[Any, ...], _One] = {}
         new: list[_One] = []
-        record_of = table(kind).record
+        record_of = table(kind).readable
         for row in lying:
             one = known.get(row)
             if one is None:
-                record = record_of(row)
+                if (record := record_of(row)) is None:
+                    continue
                 new.append(one := _One(_order(record), record))
             self.lie[row] = one
         stays = before.ones if before else []
