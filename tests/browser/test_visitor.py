@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import pytest
+from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
+from cloud.registry import Registry
 from gocche.garden import past
 from tests.visitors import ALL, BARE, TREE, Incident, Site, World
 
@@ -314,6 +316,24 @@ def readable(page: Page) -> None:
     page.set_viewport_size({"width": 640, "height": 900})
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     assert page.evaluate(wider) <= 0
+
+
+def test_a_name_without_blanks_and_large_letters_widen_no_page(browser: Browser, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.clock.now_ms = SystemClock().utc_ms()
+    past.invent(world.store, world.clock.now_ms)
+    world.tell(ALL)
+    lots = [replace(lot, product_vi="x" * 300) for lot in world.registry.lots.values()]
+    world.registry = Registry(world.registry._records | {"lot": lots})
+    with Site(world.garden()) as running, Seen(browser, running, NARROW) as seen:
+        urllib.request.urlopen(f"{running.url}/T/{TREE}").close()  # the year is read once for all
+        page = seen.go(f"/T/{TREE}")
+        assert "x" * 300 in page.inner_text("main")
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        ends = "[...document.querySelectorAll('.axis span')].map(e => e.getBoundingClientRect().right - innerWidth)"
+        assert max(page.evaluate(ends)) <= 0
+    world.store.close()
 
 
 def test_the_keyboard_reaches_the_content_first(browser: Browser, site: Site) -> None:
