@@ -16,9 +16,10 @@ from cloud.registry.rows import columns, write
 from cloud.registry.sheets import STEMS
 from cloud.staff.book.fields import judged
 from cloud.staff.entrance.access import TABLES
+from cloud.staff.entrance.passwords import hashed
 from cloud.staff.words import Speaker
 from settings.words import words as words_of
-from tests.staffroom import NOW_MS, StaffWorld
+from tests.staffroom import NOW_MS, PASSWORD, StaffWorld
 from tests.visitors import TREE
 
 if TYPE_CHECKING:
@@ -315,6 +316,28 @@ def test_admin_lets_somebody_in_by_a_link_and_out_everywhere(world: StaffWorld) 
     assert theirs.get("/bang/trees").status_code == 303
     assert admin.post("/nguoi/lien-ket", code="p01").status_code == 422, "who has no role gets no link"
     assert admin.post("/nguoi/lien-ket", code="nobody").status_code == 422
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_who_was_let_in_no_more_does_not_come_back_with_the_code_or_the_access(
+    world: StaffWorld, removed: bool
+) -> None:
+    admin, gone = world.visitor("admin"), world.visitor("editor")
+    link = world.accounts.invite("editor", "Tên editor", "")
+    assert world.accounts.accept(link, hashed(PASSWORD))
+    assert world.visitor().sign_in("editor", PASSWORD).status_code == 303
+    person = next(one for one in world.shelf.rows("person") if key_of(one) == ("editor",))
+    fields = opened(admin, person, "person")
+    if removed:
+        assert admin.post("/bang/people/xoa", k="editor", seen=fields["seen"]).status_code == 303
+        with world.shelf.act("test", "somebody else of that name") as draft:
+            draft.put([person])
+    else:
+        assert saved(admin, "person", fields | {"access": ""}).status_code == 303
+        fields = opened(admin, replace(person, access=""), "person")
+        assert saved(admin, "person", fields | {"access": "editor"}).status_code == 303
+    assert gone.get("/bang").status_code == 303, "an old telephone"
+    assert world.visitor().sign_in("editor", PASSWORD).status_code == 403, "an old password"
 
 
 def test_address_that_names_no_row_is_not_found(world: StaffWorld) -> None:
