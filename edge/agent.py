@@ -89,8 +89,8 @@ class Agent:
         """
         no_more = threading.Event()  # the keeper goes on until the last poll has handed over what it read
         keeper, pulse = self._begin(no_more)
+        self._uplink.start()  # before many buses: where threads are short, what the others read must go out
         self._overseer.start()
-        self._uplink.start()
         notify("READY=1")
         log.info("agent started gateway=%s epoch=%s", self._config.gateway.id, self._spool.epoch)
         self._file.write(self._status("online"))

@@ -15,6 +15,7 @@ from edge.clock import SystemClock
 from edge.config import load
 from edge.framing import rtu
 from edge.keep.spool import Spool
+from edge.sense.overseer import Overseer
 from gocche.garden.line import Line
 from gocche.notify import notify
 from tests.servers import free_port, no_threads, until
@@ -202,6 +203,19 @@ def test_a_machine_that_has_no_thread_for_the_keeper_ends_the_agent_and_costs_no
     spool.close()
     with no_threads(), pytest.raises(OSError, match="no further thread"):
         Agent(load(tmp_path / "devices.toml"), tmp_path, SystemClock())
+
+
+def test_where_threads_are_short_the_link_has_one_before_many_buses_take_the_last(tmp_path, monkeypatch):
+    start = Overseer.start
+    with contextlib.ExitStack() as until_then:
+
+        def take_the_last(overseer):
+            start(overseer)
+            until_then.enter_context(no_threads())
+
+        monkeypatch.setattr(Overseer, "start", take_the_last)
+        with Running(tmp_path, CONFIG.format(port=free_port())) as agent:
+            until(lambda: agent._agent._board.link.cause == "refused", 20, "it tries to connect")
 
 
 def test_an_agent_whose_spool_only_a_new_start_mends_ends_as_failed(tmp_path, monkeypatch):
