@@ -86,6 +86,8 @@ def find(asked: bytes, came: bytes, quiet: bool) -> bytes | int:
             needs.append(length - len(frame))
         elif crc16(frame[: length - 2]) == frame[length - 2 : length]:
             _alone(came[:start], asked)
+            if damaged:  # that was the answer: what stands behind it may be an older one, said once more
+                raise BadReply("crc", f"a damaged answer, and another behind it: {came.hex(' ')}")
             return _data(frame[:length])
         else:
             damaged = True
