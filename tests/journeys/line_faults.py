@@ -128,7 +128,7 @@ def in_turn(*faults: Fault) -> Fault:
 
 def other_question(_request: bytes, frame: bytes, _last: bytes) -> Pieces:
     """Let the slave answer what it was not asked: the other kind of registers, with a right checksum."""
-    other = bytes((frame[0], 7 - frame[1] & 0xFF)) + frame[2:-2]
+    other = frame[:1] + bytes(7 - byte & 0xFF for byte in frame[1:2]) + frame[2:-2]
     return [(0, _summed(other) if befalls() else frame)]
 
 

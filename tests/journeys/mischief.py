@@ -88,7 +88,7 @@ class FarDevice:
         self._kinds = [*self._faults, *(state for state in STATES if not model.pace_s or state not in ASKED_ONLY)]
         self.now: tuple[str, ...] = ()
         self._until_ms = began_ms + RANDOM.expovariate(1 / pace.well_s) * 1000 if pace else math.inf
-        self._woke_ms = -math.inf
+        self._wakes_ms: list[float] = []
         self._history: list[tuple[float, tuple[str, ...]]] = [(began_ms, ())]
         self._last = b""
         self.said: list[Said] = []
@@ -107,7 +107,8 @@ class FarDevice:
             self._until_ms += 1000 * self._lasts_s()
             self._history.append((began_ms, self.now))
             if "unpowered" in was:
-                self._woke_ms, self._last = began_ms, b""
+                self._wakes_ms.append(began_ms)
+                self._last = b""
                 self._device = self.model.make(self.channel, self._served, self._clock)
 
     def _lasts_s(self) -> float:
@@ -119,7 +120,8 @@ class FarDevice:
 
     def met(self, from_ms: int, to_ms: int) -> set[str]:
         """Return which faults were at work between two times, and whether it woke."""
-        found = {"waking"} if self._woke_ms <= to_ms and from_ms <= self._woke_ms + 1000 * self.model.wakes_s else set()
+        lasts_ms = 1000 * self.model.wakes_s
+        found = {"waking" for woke_ms in self._wakes_ms if woke_ms <= to_ms and from_ms <= woke_ms + lasts_ms}
         for began_ms, names in reversed(self._history):
             found.update(names if began_ms <= to_ms else ())
             if began_ms <= from_ms:
@@ -159,7 +161,7 @@ class FarDevice:
         return RANDOM.randbytes(RANDOM.choice((1, 1, 2, 3, 20))) if "noise" in self.now else b""
 
     def _wakes(self, now_ms: float) -> bool:
-        return now_ms - self._woke_ms < 1000 * self.model.wakes_s
+        return bool(self._wakes_ms) and now_ms - self._wakes_ms[-1] < 1000 * self.model.wakes_s
 
     def _brought(self, request: bytes, one: Answer, now_ms: int) -> Pieces:
         if one.values:
