@@ -94,12 +94,19 @@ def test_what_was_changed_in_the_month_stands_at_its_zone_and_people_do_not(worl
         facts = {"gateway": "sg-01", "channel": "soil-1", "valid_from": date(2026, 11, 2)}
         draft.put([Calibration(**facts, quantity="soil_moisture", offset=1.0)])
         draft.put([Binding(**facts | {"channel": "air-2"}, place="tree", code=TREE)])
+        before = facts | {"channel": "air-2", "valid_from": date(2024, 1, 1), "valid_to": date(2026, 11, 2)}
+        draft.put([Binding(**before, place="tree", code="4TN8WJ")])
+        draft.put([Calibration(**facts | {"channel": "air-2"}, quantity="air_temperature", offset=1.0)])
         draft.put([Zone(code="zz", name_vi=HOSTILE.replace("\x00", ""), name_en="x", lat=21.6, lon=104.5)])
     page = ready(world, "/bao-cao?thang=2026-11")
     told = texts(page.text)
     assert any(one.endswith(f"Khu · thêm: {HOSTILE}".replace("\x00", "")) for one in told)
-    assert any(one.endswith("Hiệu chuẩn · thêm: sg-01/soil-1 (Cây mẫu số 1)") for one in told)
-    assert any(one.endswith("Treo ở đâu · thêm: sg-01/air-2 (Cây mẫu số 1)") for one in told)
+    assert any(
+        one.endswith("Hiệu chuẩn · thêm: sg-01/soil-1 (Cây mẫu số 1), sg-01/air-2 (Cây mẫu số 1)") for one in told
+    )
+    assert any(
+        one.endswith("Treo ở đâu · thêm: sg-01/air-2 (Cây mẫu số 1), sg-01/air-2 (Cây mẫu số 2)") for one in told
+    )
     assert not any("dv-9" in one or "admin" in one for one in told)  # hangs nowhere; people are nobody's zone
     assert HOSTILE.replace("\x00", "") in unescape(page.text)
     assert "<b>&amp;" not in page.text

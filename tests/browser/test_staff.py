@@ -147,17 +147,17 @@ def test_first_morning_of_an_administrator(browser: Browser, site: Running, tmp_
         page.fill("#q", "cay mau so 1")
         page.get_by_role("button", name="Tìm").click()
         page.get_by_role("link", name="Cây mẫu số 1").click()
-        page.fill("#f-girth_cm", "140,5")
+        page.fill("#f-girth_cm", "140,5 cm")
         page.get_by_role("button", name="Lưu").click()
-        assert "dùng dấu chấm thập phân: 140.5" in page.inner_text("#w-girth_cm")
-        assert page.input_value("#f-girth_cm") == "140,5"
+        assert "không phải là số" in page.inner_text("#w-girth_cm")
+        assert page.input_value("#f-girth_cm").endswith(" cm"), "what was typed is not lost"
 
         # meanwhile somebody else saves the same tree
         changed = next(one for one in site.shelf.rows("tree") if isinstance(one, Tree) and one.code == TREE)
         with site.shelf.act("Tên editor (editor)", f"tree {TREE}") as draft:
             draft.put([replace(changed, alt_m=1353.0)])
 
-        page.fill("#f-girth_cm", "140.5")
+        page.fill("#f-girth_cm", "140,5")
         page.get_by_role("button", name="Lưu").click()
         assert "có người khác vừa sửa" in page.inner_text("[role=alert]")
         assert "Trong sổ bây giờ: 1353" in page.inner_text("main")
@@ -298,7 +298,7 @@ def test_pictures_of_what_is_refused_and_what_fails(
 
         signed_in(seen, busy, "editor")  # a row that cannot stand is shown as it was typed, with why
         seen.go(f"/bang/trees/dong?k={TREE}")
-        page.fill("#f-girth_cm", "140,5")
+        page.fill("#f-girth_cm", "1.405")
         with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
             page.get_by_role("button", name="Lưu").click()
         assert answered.value.status == 422

@@ -12,6 +12,7 @@ import msgspec
 
 from cloud.clock import hanoi, midnight_ms
 from cloud.registry.kinds import KINDS, PLACES, Binding, Tree, Zone, spoken
+from cloud.registry.periods import valid_on
 from cloud.staff.figures import picture, sheet
 from cloud.staff.figures.gather import Source
 from cloud.staff.figures.picture import Plot
@@ -212,17 +213,20 @@ def _changes(act: Act, changes: Sequence[Change], garden: Garden, codes: _Codes,
             how = "added" if one.before is None else "removed" if one.after is None else "changed"
             of_kind.setdefault((one.kind, how), []).append(one)
     for (kind, how), own in of_kind.items():
-        which = ", ".join(_named(one, garden) for one in own[:3]) + (f" … ({len(own)})" if len(own) > 3 else "")
+        which = ", ".join(_named(one, garden, act.at_ms) for one in own[:3]) + (
+            f" … ({len(own)})" if len(own) > 3 else ""
+        )
         yield f"{hanoi(act.at_ms):%d/%m %H:%M} · {s.say(f'kind.{kind}')} · {s.say(f'report.{how}')}: {which}"
 
 
-def _named(change: Change, garden: Garden) -> str:
-    """Return what people call the row of a change: by its name, else by its sensor or code, and where that hangs."""
+def _named(change: Change, garden: Garden, at_ms: int) -> str:
+    """Return what people call the row of a change: by its name, else by its sensor or code, and where that hung."""
     if name := garden.names.get((change.kind, str(change.key[0]))):
         return name
     record = change.after or change.before
     sensor = (getattr(record, "gateway", ""), getattr(record, "channel", ""))
-    hung = next((one for one in garden.bindings if (one.gateway, one.channel) == sensor), None)
+    own_bindings = (one for one in garden.bindings if (one.gateway, one.channel) == sensor)
+    hung = next((one for one in own_bindings if valid_on(one, hanoi(at_ms).date())), None)
     own = record if isinstance(record, Binding) else hung
     place = (own.place, own.code) if own else ("tree", getattr(record, "tree", ""))
     at, what = garden.names.get(place, ""), "/".join(sensor) if all(sensor) else spoken(change.key)
