@@ -476,6 +476,16 @@ def test_a_year_of_two_digits_is_asked_back_and_what_is_written_can_be_read(star
         read(Province, {"code": "v1", "name": "x", "valid_from": starts[:10]})
 
 
+def test_an_offset_leads_no_number_out_of_its_range() -> None:
+    row = {"gateway": "sg-01", "channel": "air-1", "quantity": "air_humidity", "valid_from": "2026-01-01"}
+    damp = read(Calibration, row | {"offset": "2.5"})
+    assert isinstance(damp, Calibration)
+    assert [damp.meant(value) for value in (60.0, 99.0)] == [62.5, 100.0]
+    for offset in ("1000000", "-51"):
+        with pytest.raises(Bad, match="must be from -50 to 50"):
+            read(Calibration, row | {"offset": offset})
+
+
 def test_a_room_sees_a_change_at_its_next_look_and_keeps_what_it_read_when_the_file_is_ill(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
     seen, public = (Live(path, BEFORE, HandClock(), private=private) for private in (True, False))

@@ -298,17 +298,23 @@ class Calibration(Record, frozen=True, kw_only=True):
     def meant(self, value: float) -> float:
         """Return what a number of the sensor means: per cent of its scale, no less than none and no more than all.
 
-        It is as fine as what is stored of the quantity: what dividing adds nobody measured.
+        It is as fine as what is stored of the quantity: what dividing adds nobody measured. An offset leads no number
+        out of its quantity's range: fog is 100 %, not 102.
         """
+        of = QUANTITIES[self.quantity]
         if self.reads_low is None or self.reads_high is None:
             meant = value + self.offset
+            meant = min(of.high, max(of.low, meant)) if of.plausible(value) else meant
         else:
             meant = min(100.0, max(0.0, 100 * (value - self.reads_low) / (self.reads_high - self.reads_low)))
-        return round(meant, QUANTITIES[self.quantity].decimals)
+        return round(meant, of.decimals)
 
     def check(self) -> None:
-        """Raise Bad for one end of a scale without the other, or both at one number."""
+        """Raise Bad for one end of a scale without the other, or both at one number; for an offset that is none."""
         super().check()
+        most = (QUANTITIES[self.quantity].high - QUANTITIES[self.quantity].low) / 2
+        if abs(self.offset) > most:
+            raise Bad("limits", column="offset", value=self.offset, low=f"{-most:g}", high=f"{most:g}")
         if (self.reads_low is None) != (self.reads_high is None) or (
             self.reads_low is not None and self.reads_low == self.reads_high
         ):
