@@ -130,7 +130,8 @@ class Seen:
         if not link.get("why"):
             return [said("status", "link_up", language, since=since)] if link.get("up") else []
         cause = causes.table().get(str(link.get("cause")))
-        why = link["why"] if cause is None or language == "en" else f"{cause.vi}; {cause.do_vi}"
+        detail = str(link.get("detail") or "")  # names the file, the address
+        why = link["why"] if cause is None or language == "en" else causes.said(str(link["cause"]), detail, "vi")
         return [said("status", "link_shaky" if link.get("up") else "link_down", language, since=since, why=why)]
 
     def _channel(self, language: str, name: str, how: dict[str, Any]) -> list[str]:

@@ -165,6 +165,9 @@ def test_the_link_is_told_with_its_cause_in_both_languages(told):
     _, vietnamese, english = told(replace(GARDEN, link=link))
     assert "máy chủ từ chối ở cổng này; dịch vụ MQTT" in vietnamese
     assert "(5 min): nobody listens on that port; readings are kept" in english
+    named = link | {"cause": "files", "detail": "No such file: /etc/gocche/sg-01.pem"}
+    _, vietnamese, _ = told(replace(GARDEN, link=named))
+    assert "/etc/gocche/sg-01.pem" in vietnamese, "it says to look at the file that is named"
     _, _, english = told(replace(GARDEN, link=link | {"up": True, "cause": "kicked"}))
     assert "UP BUT NOT WELL" in english
 
