@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cloud.ingest.audit import Books
-from cloud.ingest.bookkeeper import FOLLOW_S, KEEP_MS, TRAIL_MS, Bookkeeper
+from cloud.ingest.bookkeeper import FOLLOW_S, KEEP_MS, TRAIL_MS, Bookkeeper, accounts_of
 from cloud.store import LedgerRow, Mark, Refusal, Retry, StatusRow, Tallied, each_row, open_store
 from tests.build import EPOCH, START_MS, batch, soil
 from wire.batch import RENAMED, Gap, Status
@@ -24,6 +24,9 @@ class Clock:
 
     def utc_ms(self):
         return self.now_ms
+
+    def monotonic(self):
+        return self.now_ms / 1000
 
     def wait(self, event, seconds):
         self.now_ms += round(seconds * 1000)
@@ -151,6 +154,35 @@ def test_whatever_comes_and_whenever_it_dies_the_sum_is_that_of_the_whole_ledger
     world.restart()
     assert world.sums() == world.truth()
     world.store.close()
+
+
+def test_an_audit_beside_a_gateway_that_sends_finds_nothing_unknown(tmp_path):
+    """Whatever is stored and said between two of its questions."""
+    store = open_store({"path": str(tmp_path / "store.db")}, writer=True)
+    store.setup()
+    first = 1
+
+    def goes_on(ask):
+        times = iter(range(3))  # else a reader of pages never comes to the end
+
+        def asked(*of, **more):
+            nonlocal first
+            if next(times, None) is None:
+                return ask(*of, **more)
+            store.commit([batch(first=first, rows=soil(3))], START_MS + first)
+            first += 3
+            store.write_status("sg-01", Status(v=1, state="online", epoch=EPOCH, acquired=first - 1), START_MS + first)
+            return ask(*of, **more)
+
+        return asked
+
+    live = open_store({"path": str(tmp_path / "store.db")}, writer=False)
+    for name in ("statuses", "summary", "ledger"):
+        setattr(live, name, goes_on(getattr(live, name)))
+    (account,) = accounts_of(live, Clock())
+    assert (account.acquired > 3, account.unknown) == (True, 0)
+    live.close()
+    store.close()
 
 
 def test_a_total_of_many_epochs_costs_what_changed():

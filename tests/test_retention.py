@@ -47,6 +47,9 @@ class Garden:
     def utc_ms(self):
         return self.now_ms
 
+    def monotonic(self):
+        return self.now_ms / 1000
+
     def start(self):
         self.store = open_store(
             {"path": str(self.path), "keep_days": self.keep_days, "ledger_days": self.ledger_days}, writer=True

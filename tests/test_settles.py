@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from cloud.ingest.audit import Books
 from cloud.ingest.bookkeeper import FOLLOW_S, Bookkeeper
-from cloud.store import LedgerRow, open_store
+from cloud.store import LedgerRow, StatusRow, open_store
 from tests.build import EPOCH, soil
 from tests.build import START_MS as MADE_MS
 from tests.build import batch as made_of
 from tests.in_front import InFront
 from tests.rules.garden import SMOKE, Bench, HandClock, Post, batch, serving
 from tests.servers import free_port, influx_table
+from wire.batch import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +63,7 @@ class Process:
     def __init__(self, table: dict[str, Any], clock: HandClock, name: str = "one") -> None:
         self.store = open_store(table, writer=True)
         self.store.setup()
-        self.books, self._clock = Books(), clock
+        self.books, self._clock = Books(trails=True), clock
         self.keeper = Bookkeeper(self.store, self.books, clock, name)
         self.keeper.open()
 
@@ -132,6 +134,32 @@ def test_an_ingester_that_was_away_asks_the_ledger(server: Any, tmp_path: Path) 
     assert after.books.clones.found() == {"sg-01": 1}
     before.store.close()
     after.store.close()
+
+
+def test_what_another_ingester_has_just_stored_is_not_unknown_and_what_is_lost_is(
+    server: Any, front: InFront, tmp_path: Path
+) -> None:
+    """Each hears every status at once, and of the other's rows when it follows the ledger and they are seen."""
+    clock = HandClock()
+    clock.advance((MADE_MS + DAY_MS - clock.utc_ms()) / 1000)
+    table = influx_table(server, tmp_path, settle_s=SETTLE_S) | {"url": front.url}
+    one, other = Process(table, clock), Process(table, clock, "other")
+    said = Status(v=1, state="online", boot="b0" * 8, epoch=EPOCH, acquired=6, cut=6, spooled=0)
+    front.held = True
+    other.commit(made_of(rows=soil(3)))
+    other.commit(made_of(first=4, start_ms=MADE_MS + 60_000, rows=soil(3)))
+    for seconds in (0, FOLLOW_S, FOLLOW_S, FOLLOW_S):
+        one.books.status(StatusRow("sg-01", clock.utc_ms(), said))
+        assert one.books.total() | {"stored": 0, "spooled": 0} == dict.fromkeys(one.books.total(), 0) | {"acquired": 6}
+        turn(clock, seconds, one)
+        front.settle()
+    assert one.books.total()["stored"] == 6
+    one.books.status(StatusRow("sg-01", clock.utc_ms(), replace(said, acquired=9, cut=9)))
+    for _ in range(3):
+        turn(clock, FOLLOW_S, one)
+    assert one.books.total()["unknown"] == 3
+    one.store.close()
+    other.store.close()
 
 
 def turn(clock: HandClock, seconds: float, *processes: Process) -> None:

@@ -44,11 +44,16 @@ class Account(msgspec.Struct, frozen=True):
 class Books:
     """Adds up ledger rows and statuses as they come; the same rows in any order and number give the same sum.
 
-    May be written and read from any thread.
+    With `trails` somebody else writes the ledger as well, or what is written is seen later: what a gateway says that it
+    holds no more is believed turns later (`followed`), when the rows of it are known. Else what another ingester has
+    just stored would be unknown. May be written and read from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, trails: bool = False) -> None:
         self.clones = Clones()
+        self._trails = trails
+        self._heard: dict[str, StatusRow] = {}  # the newest of each gateway, where that trails …
+        self._before: list[tuple[float, list[StatusRow]]] = []  # … and as it was at the turns before
         self._turn = threading.Lock()
         self._tallies: dict[Key, Tally] = {}
         self._first: dict[str, str] = {}  # the gateway under which an epoch was heard of first
@@ -103,6 +108,25 @@ class Books:
         if not row.status.epoch:
             return
         self.high(*key, row.status.acquired)
+        if not self._trails:
+            self._believe(row)
+            return
+        with self._turn:
+            self._tally(key)
+            self._heard[row.gateway] = row
+            self._stale.add(key)
+
+    def followed(self, began_s: float, settle_s: float) -> None:
+        """Believe what was heard so long before this turn began that the ledger, followed since, showed all of it."""
+        with self._turn:
+            seen = [heard for at_s, heard in self._before if at_s <= began_s - settle_s]
+            self._before = [*self._before[len(seen) :], (began_s, list(self._heard.values()))]
+        for heard in seen:
+            for row in heard:
+                self._believe(row)
+
+    def _believe(self, row: StatusRow) -> None:
+        key = (row.gateway, row.status.epoch)
         with self._turn:
             before = self._live.get(row.gateway, (0, ""))
             self._live[row.gateway] = max(before, (row.arrival_ms, row.status.epoch))
@@ -174,7 +198,9 @@ class Books:
         declared = tally.declared.minus(stored).minus(quarantined)
         missing = tally.high - len(stored) - len(quarantined) - len(declared)
         others = self._shared.get(epoch, set()) - {gateway}
-        live = self._live.get(gateway, (0, ""))[1] == epoch and not others  # it speaks under another id by now
+        heard = self._heard.get(gateway)
+        speaks = epoch == self._live.get(gateway, (0, ""))[1] or (heard is not None and epoch == heard.status.epoch)
+        live = speaks and not others  # else it speaks under another id by now
         elsewhere = 0
         if live:
             spooled = self._on_its_way(key, [*stored, *quarantined, *declared], missing)

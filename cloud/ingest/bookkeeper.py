@@ -8,6 +8,7 @@ acknowledging waits for this.
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,6 @@ from cloud.store import Ledger, Mark, Retry, Statuses, Summaries, Tallied, each_
 from cloud.store.ledger import PAGE
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from cloud.clock import Clock
@@ -37,7 +37,7 @@ class BookStore(Ledger, Statuses, Summaries, Protocol):
 def accounts_of(store: BookStore, clock: Clock) -> list[Account]:
     """Return the sum of every epoch as a store knows it now, by gateway. Raises Retry."""
     books = Books()
-    Bookkeeper(store, books, clock).open()
+    Bookkeeper(store, books, clock).open(store.settle_s)
     return books.accounts()
 
 
@@ -80,8 +80,14 @@ class Bookkeeper:
             log.warning("books are behind the ledger why=%r", why)
         self.why = why
 
-    def open(self) -> None:
-        """Read the summary, the rows after it and what gateways said last. Raises Retry."""
+    def open(self, patience_s: float = 0.0) -> None:
+        """Read what gateways said last, the summary and the rows after it. Raises Retry.
+
+        In this order: what a gateway holds no more was stored before it said so. With `patience_s` it is seen by then.
+        """
+        said = list(self._store.statuses())
+        if patience_s:
+            self._clock.wait(threading.Event(), patience_s)
         mark, tallies = self._store.summary()
         now, rotten = self._clock.utc_ms(), 0
         for one in tallies:
@@ -94,14 +100,15 @@ class Bookkeeper:
         ahead = mark.until_ms > now  # a clock that was ahead hides rows
         self._mark = Mark(0, mark.expired_ms) if rotten or ahead else mark
         self._follow(now)
-        for status in self._store.statuses():
+        for status in said:
             self._books.status(status)
         self.ready = True
 
     def step(self) -> None:
         """Take what came since, expire what retention removed, keep the summary when it is due. Raises Retry."""
-        now = self._clock.utc_ms()
+        now, began_s = self._clock.utc_ms(), self._clock.monotonic()
         self._follow(now)
+        self._books.followed(began_s, self._store.settle_s)
         self._books.clones.judge(self._store, self._turn)
         self._expire(now)
         if abs(now - self._kept_ms) >= KEEP_MS:

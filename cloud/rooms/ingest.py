@@ -39,7 +39,7 @@ class Ingest:
         self._store = store_of(config, writer=True)
         self._inbox = Inbox(folder, "ingest", clock)  # a second ingest on this folder ends here, in words
         self._quarantine = quarantine.opened(folder / "quarantine.db")
-        self._books = Books()
+        self._books = Books(trails=bool(config.broker.share) or self._store.settle_s > 0)
         self._bookkeeper = Bookkeeper(self._store, self._books, clock, _name_of(folder))
         self._stream = Stream(config.broker, "gocche-ingest", topics.shared(config.broker.share), clock, self._arrived)
         self._of_store: dict[str, Any] = {}
@@ -77,7 +77,7 @@ class Ingest:
         return told | {
             "why": "; ".join(filter(None, why)),
             "look_at": [name for name, sign in signs.items() if told[sign]],
-            "audit": self._books.total(),
+            "audit": self._books.total() if self._bookkeeper.ready else {},
             "books": self._bookkeeper.why or ("" if self._bookkeeper.ready else "being read"),
             "broker": {name: getattr(self._stream, name) for name in ("connected", "why", "strangers", "too_long")},
             "store": self._of_store,
