@@ -103,15 +103,17 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Habits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device needs of its line and of patience; devices.toml may say otherwise, and seldom has to."""
+    """What a device needs of its line and of patience; devices.toml may say otherwise, and seldom has to.
+
+    For `warmup_s` its values are not to be trusted: after the port is opened, after it was not heard, and from when all
+    of `asleep` (names of its values) are 0, by which alone a plug that was loose between two polls shows.
+    """
 
     baud: int = 9600
     format: str = "8N1"
     timeout_s: float = 0.5  # silence after which an answer, or the next piece of one, is not waited for any more
-    warmup_s: float = 0.0  # how long its values are not to be trusted after the port is opened, or it was not heard, …
-    asleep: tuple[
-        str, ...
-    ] = ()  # … or from when all of these are 0: by that alone a plug that was loose between two polls shows
+    warmup_s: float = 0.0
+    asleep: tuple[str, ...] = ()
     settle_ms: int = 200  # silence before it is asked again after a fault
 
 

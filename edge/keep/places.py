@@ -138,8 +138,8 @@ class Places:
                 two.cut()
 
     def _on_card(self) -> Spool:
-        own = {"boot": self._boot, "gateway": self._gateway}
-        return Spool(self._card, self._quota, other=self._memory, said=self._said, **own)
+        boot, gateway, said = self._boot, self._gateway, self._said
+        return Spool(self._card, self._quota, boot=boot, other=self._memory, gateway=gateway, said=said)
 
     def _hand_over(self, arrived: Future[Spool]) -> None:
         try:
