@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 HANOI = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # no daylight saving since 1975
 HANOI_MS = 7 * 3_600_000
 DAY_MS = 86_400_000
-_EPOCH = date(1970, 1, 1)
+_BEGAN = datetime(1970, 1, 1, tzinfo=UTC).astimezone(HANOI)
+_EPOCH = _BEGAN.date()
 
 
 class Clock(Protocol):
@@ -49,7 +50,7 @@ class SystemClock:
 
 def hanoi(utc_ms: int) -> datetime:
     """Return the time as people in Vietnam read it, with its offset."""
-    return datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(HANOI)
+    return _BEGAN + timedelta(milliseconds=utc_ms)  # by way of UTC the first hours of the year 1 would be none
 
 
 def midnight_ms(day: date) -> int:

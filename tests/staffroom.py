@@ -63,7 +63,7 @@ class StaffWorld:
         self.loop = asyncio.new_event_loop()
         shutil.copy(_registry(), folder / "registry.db")
         self.shelf = Shelf(folder / "registry.db", self.clock)
-        self.accounts = Accounts(folder / "staff.db", self.clock)
+        self.accounts = Accounts(folder / "staff.db", self.clock, self.shelf.shut_out_ms)
         self.today: Any = None
         self.alarms: list[Any] = []
         self.staff = Staff(

@@ -23,7 +23,7 @@ from tests.staffroom import NOW_MS, PASSWORD, StaffWorld
 from tests.visitors import TREE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from httpx import Response
@@ -318,26 +318,80 @@ def test_admin_lets_somebody_in_by_a_link_and_out_everywhere(world: StaffWorld) 
     assert admin.post("/nguoi/lien-ket", code="nobody").status_code == 422
 
 
-@pytest.mark.parametrize("removed", [True, False])
-def test_who_was_let_in_no_more_does_not_come_back_with_the_code_or_the_access(
-    world: StaffWorld, removed: bool
+def by_form(world: StaffWorld, person: Person) -> None:
+    admin = world.visitor("admin")
+    fields = opened(admin, person, "person") | {"access": ""}
+    assert saved(admin, "person", fields).status_code == 303
+
+
+def by_removal(world: StaffWorld, person: Person) -> None:
+    admin = world.visitor("admin")
+    seen = opened(admin, person, "person")["seen"]
+    assert admin.post("/bang/people/xoa", k=person.code, seen=seen).status_code == 303
+
+
+def by_history(world: StaffWorld, _: Person) -> None:
+    with world.shelf.book() as book:
+        act = book.acts(1)[0].id
+    assert world.visitor("admin").post(f"/viec/{act}/lay-lai").status_code == 303
+
+
+def by_command(world: StaffWorld, _: Person) -> None:
+    with Book(world.folder / "registry.db", writer=True) as book:
+        book.undo(book.acts(1)[0].id, "root (gocche)", world.clock.utc_ms())
+
+
+def by_import(world: StaffWorld, person: Person) -> None:
+    body = f"code,name\n{person.code},{person.name}\n".encode()
+    admin = world.visitor("admin")
+    tried = admin.post("/nhap", files={"file": ("people.csv", body)}, table="people")
+    ticket = re.search(r'name="ticket" value="([^"]+)"', tried.text)
+    assert ticket, plain(tried.text)
+    assert admin.post("/nhap/ghi", ticket=ticket[1]).status_code == 303
+
+
+@pytest.mark.parametrize("taken", [by_form, by_removal, by_history, by_command, by_import])
+def test_who_was_let_in_no_more_comes_back_by_a_new_link_alone(
+    world: StaffWorld, taken: Callable[[StaffWorld, Person], None]
 ) -> None:
-    admin, gone = world.visitor("admin"), world.visitor("editor")
-    link = world.accounts.invite("editor", "Tên editor", "")
-    assert world.accounts.accept(link, hashed(PASSWORD))
-    assert world.visitor().sign_in("editor", PASSWORD).status_code == 303
-    person = next(one for one in world.shelf.rows("person") if key_of(one) == ("editor",))
-    fields = opened(admin, person, "person")
-    if removed:
-        assert admin.post("/bang/people/xoa", k="editor", seen=fields["seen"]).status_code == 303
-        with world.shelf.act("test", "somebody else of that name") as draft:
-            draft.put([person])
-    else:
-        assert saved(admin, "person", fields | {"access": ""}).status_code == 303
-        fields = opened(admin, replace(person, access=""), "person")
-        assert saved(admin, "person", fields | {"access": "editor"}).status_code == 303
-    assert gone.get("/bang").status_code == 303, "an old telephone"
-    assert world.visitor().sign_in("editor", PASSWORD).status_code == 403, "an old password"
+    person = Person(code="lan", name="Lan", access="editor")
+    with world.shelf.act("test", "a person") as draft:
+        draft.put([replace(person, access="")])
+    with world.shelf.act("test", "let in") as draft:
+        draft.put([person])
+    assert world.accounts.accept(world.accounts.invite("lan", "Lan", ""), hashed(PASSWORD))
+    old_phone, old_link = world.visitor("lan"), world.accounts.invite("lan", "Lan", "editor")
+    assert (old_phone.get("/bang").status_code, world.visitor().sign_in("lan").status_code) == (200, 303)
+    world.clock.advance(60)
+    taken(world, person)
+    assert (old_phone.get("/bang").status_code, world.visitor().sign_in("lan").status_code) == (303, 403)
+    world.clock.advance(60)
+    with world.shelf.act("test", "given again, perhaps to somebody else") as draft:
+        draft.put([person])
+    assert old_phone.get("/bang").status_code == 303, "an old telephone"
+    assert world.visitor().sign_in("lan").status_code == 403, "an old password"
+    assert world.visitor().get(f"/moi/{old_link}").status_code == 410, "an old link"
+    assert world.accounts.sessions("lan") == []
+    answer = world.visitor("admin").post("/nguoi/lien-ket", code="lan")
+    new_link = re.search(r"/moi/[\w-]+", answer.text)
+    assert new_link
+    browser = world.visitor()
+    assert browser.post(new_link[0], password=PASSWORD, again=PASSWORD).status_code == 303
+    assert (browser.get("/bang").status_code, old_phone.get("/bang").status_code) == (200, 303)
+    assert world.visitor().sign_in("lan").status_code == 303
+
+
+@pytest.mark.parametrize("kind", MORE)
+def test_a_code_that_was_taken_away_is_given_again_at_once(world: StaffWorld, kind: str) -> None:
+    browser, record = world.visitor("admin"), MORE[kind]
+    assert saved(browser, kind, write(record) | {"seen": "0"}).status_code == 303
+    fields = opened(browser, record, kind)
+    gone = browser.post(f"/bang/{STEMS[kind]}/xoa", k=[fields[name] for name in record.key], seen=fields["seen"])
+    assert gone.status_code == 303
+    assert saved(browser, kind, fields).status_code == 409, "who still had it open is told that it went"
+    assert saved(browser, kind, write(record) | {"seen": "0"}).status_code == 303
+    assert record in world.shelf.rows(kind)
+    assert saved(browser, kind, write(record) | {"seen": "0"}).status_code == 409, "it is there"
 
 
 def test_address_that_names_no_row_is_not_found(world: StaffWorld) -> None:

@@ -90,15 +90,15 @@ class Lots:
 
     async def _seasons(self, lot: Lot, zone: str) -> list[Season]:
         """Return what the station of a zone measured while the buds grew, as far as that is less than a year ago."""
-        registry = self._garden.registry
-        start = lot.picked_from - timedelta(SEASON_DAYS)
+        registry, season = self._garden.registry, timedelta(SEASON_DAYS)
         found = []
         for quantity in map(QUANTITIES.__getitem__, _TOLD):
             for one in registry.bound_to("zone", zone, lot.picked_from):
                 source = f"{one.gateway}/{one.channel}"
                 figure = Figure(quantity, "zone", source, round(one.distance_m), "none", since=one.valid_from)
                 days = await self._trees.past.days(registry, figure, zone) or ()
-                own = [day for day in days if day and start <= day.on <= lot.picked_to]
+                grown = (day for day in days if day and lot.picked_from - day.on <= season)
+                own = [day for day in grown if day.on <= lot.picked_to]
                 if own:
                     found.append(_season(quantity, own))
                     break

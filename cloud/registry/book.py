@@ -154,6 +154,16 @@ class Book:
         """Return the newest change: who reads rows after that knows of all up to it."""
         return int(self._db.execute("SELECT coalesce(max(id), 0) FROM change").fetchone()[0])
 
+    def shut_out_ms(self, code: str) -> int:
+        """Return when (UTC ms) somebody was last let in no more, their access or their row taken; 0 if never."""
+        query = (
+            "SELECT at_ms FROM change JOIN act ON act.id = act WHERE kind = 'person' AND key = ? "
+            "AND coalesce(json_extract(before, '$.access'), '') != '' "
+            "AND coalesce(json_extract(after, '$.access'), '') = '' ORDER BY change.id DESC LIMIT 1"
+        )
+        row = self._db.execute(query, (text_of((code,)),)).fetchone()
+        return int(row[0]) if row else 0
+
     def acts(self, limit: int, before: int | None = None) -> list[Act]:
         """Return what was done, newest first; `before` is the id of an act to go on from."""
         query = (

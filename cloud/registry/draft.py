@@ -141,7 +141,12 @@ class Draft:
         self.changes.append((kind, text_of(key), was, None if after is None else text_of(after)))
 
     def _as_seen(self, kind: str, key: tuple[Any, ...], seen: int) -> None:
-        """Raise Bad unless the last change of a record is the one that its editor saw."""
+        """Raise Bad unless the last change of a record is the one that its editor saw: none, of one that is new.
+
+        A new record may have the key of one that was taken away.
+        """
+        if seen == 0 and one(self._db, kind, key) is None:
+            return
         self._nobody_since(kind, key, seen)
         query = "SELECT coalesce(max(id), 0) FROM change WHERE kind = ? AND key = ?"
         if seen > int(self._db.execute(query, (kind, text_of(key))).fetchone()[0]):

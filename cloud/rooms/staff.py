@@ -46,8 +46,8 @@ class StaffRoom:
         self._folder = Path(config.data.path)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._socket = listener or listen(config.staff.host, config.staff.port)
-        self._accounts = Accounts(self._folder / NAME, clock)
         self._shelf = Shelf(self._folder / REGISTRY, clock)
+        self._accounts = Accounts(self._folder / NAME, clock, self._shelf.shut_out_ms)
         self._store = store_of(config, writer=False)
         self._gatherer = Gatherer(self._shelf, self._store, self._alarms, clock)
         staff = Staff(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -89,6 +89,12 @@ class Shelf:
         """Return somebody by code."""
         people = (one for one in self.rows("person") if isinstance(one, Person))
         return next((one for one in people if one.code == code), None)
+
+    def shut_out_ms(self, code: str) -> int:
+        """Return when somebody was last let in no more, as `Book.shut_out_ms`; 0 while there is no registry."""
+        with suppress(NotYet), self.book() as book:
+            return book.shut_out_ms(code)
+        return 0
 
     def called(self, typed: str) -> Person | None:
         """Return who signs in under what was typed: a code or an e-mail address."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from cloud.registry import pictures
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Person, Photo, Record, Voice, key_of, spoken
+from cloud.registry.kinds import KIND_OF, KINDS, Photo, Record, Voice, key_of, spoken
 from cloud.registry.rows import write
 from cloud.registry.sheets import STEMS, comma
 from cloud.staff.book.fields import blank, fields, judged, typed
@@ -117,8 +117,6 @@ def save(kind: str) -> Callable[[Visit], Response]:
             return _form(visit, kind, texts, seen=seen, key=None, bads=bads, others=others, status=422)
         except Bad as changed:
             return _conflict(visit, kind, key, texts, changed, seen)
-        if isinstance(record, Person) and not record.access:
-            _shut_out(visit, record.code)
         return visit.go(f"/bang/{STEMS[kind]}/dong?{_keys(record)}&xong=saved")
 
     return answer
@@ -140,17 +138,9 @@ def remove(kind: str) -> Callable[[Visit], Response]:
             return _row(visit, kind, key, others=rejected.faults, status=422)
         except Bad as changed:
             return _row(visit, kind, key, why=visit.s.why(changed), status=409)
-        if kind == "person":
-            _shut_out(visit, str(key[0]))
         return visit.go(f"/bang/{STEMS[kind]}", xong="erased" if kind in pictures.KINDS else "removed", gi=spoken(key))
 
     return answer
-
-
-def _shut_out(visit: Visit, code: str) -> None:
-    """Take password and sign-ins of who may no longer come in: whoever gets the code or the access next has a link."""
-    if visit.staff.accounts.forget(code, dry=True):
-        visit.staff.accounts.forget(code, dry=False)
 
 
 def _moderated(visit: Visit, record: Record) -> Record:

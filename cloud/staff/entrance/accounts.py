@@ -18,7 +18,7 @@ import msgspec
 from disk import form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cloud.clock import Clock
@@ -69,11 +69,14 @@ class Session(msgspec.Struct, frozen=True):
 class Accounts:
     """The accounts. From any thread; what it is asked takes no longer than the disk.
 
+    `shut_out_ms` says when somebody was last let in no more: a password, a device or a link of before opens nothing,
+    whoever took the access and however, also once it is given again. Who lets nobody in here need not know.
+
     Raises Taken for a file that a newer gocche wrote, and sqlite3.Error for what the disk refuses.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, path: Path, clock: Clock, shut_out_ms: Callable[[str], int] = lambda _: 0) -> None:
+        self._clock, self._shut_out_ms = clock, shut_out_ms
         self._lock = threading.Lock()
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -113,9 +116,10 @@ class Accounts:
 
     def invited(self, token: str) -> Invitation | None:
         """Return whom a link lets in, while it is good."""
-        query = "SELECT code, name, role FROM link WHERE digest = ? AND until_ms > ?"
+        query = "SELECT code, name, role, until_ms FROM link WHERE digest = ? AND until_ms > ?"
         rows = self._rows(query, _digest(token), self._clock.utc_ms())
-        return Invitation(*rows[0]) if rows else None
+        of_now = rows and rows[0][3] - LINK_HOURS * _HOUR_MS > self._shut_out_ms(rows[0][0])
+        return Invitation(*rows[0][:3]) if of_now else None
 
     def accept(self, token: str, hashed: str) -> bool:
         """Use up a link: its person has this password from now on, and no device. Tell whether it was still good."""
@@ -128,8 +132,8 @@ class Accounts:
 
     def hash_of(self, code: str) -> str | None:
         """Return the hash of somebody's password."""
-        rows = self._rows("SELECT hash FROM account WHERE code = ?", code)
-        return rows[0][0] if rows else None
+        rows = self._rows("SELECT hash, changed_ms FROM account WHERE code = ?", code)
+        return rows[0][0] if rows and rows[0][1] > self._shut_out_ms(code) else None
 
     def rehash(self, code: str, hashed: str) -> None:
         """Keep the same password under newer parameters."""
@@ -161,6 +165,8 @@ class Accounts:
         if not rows:
             return None
         session = Session(*rows[0])
+        if session.made_ms <= self._shut_out_ms(session.code):
+            return None
         if now_ms - session.seen_ms >= TOUCH_MS:
             with suppress(sqlite3.OperationalError), self._writing() as db:  # a full disk signs nobody out
                 db.execute("UPDATE session SET seen_ms = ? WHERE id = ?", (now_ms, session.id))
@@ -170,7 +176,8 @@ class Accounts:
         """Return on which devices somebody is signed in, the last used first."""
         now_ms = self._clock.utc_ms()
         query = f"{_SESSION} WHERE code = ? AND seen_ms > ? AND made_ms > ? ORDER BY seen_ms DESC, id DESC"
-        return [Session(*row) for row in self._rows(query, code, now_ms - IDLE_MS, now_ms - HARD_MS)]
+        since_ms = max(now_ms - HARD_MS, self._shut_out_ms(code))
+        return [Session(*row) for row in self._rows(query, code, now_ms - IDLE_MS, since_ms)]
 
     def end(self, code: str, session: int | None = None) -> None:
         """Sign somebody out on one device, or on all."""
