@@ -13,7 +13,8 @@ import pytest
 from cloud.clock import midnight_ms
 from cloud.registry.kinds import Binding, Calibration, Device, Zone
 from cloud.staff.figures import monthly
-from cloud.staff.figures.report import Suspicion, month_of, next_month
+from cloud.staff.figures.report import month_of, next_month
+from cloud.staff.incidents import Suspicion
 from cloud.store import Hour, Past, open_store
 from tests.build import batch
 from tests.staffroom import NOW_MS, StaffWorld

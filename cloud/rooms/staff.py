@@ -18,10 +18,10 @@ from cloud.rooms.listener import listen, url
 from cloud.serve import Server
 from cloud.staff.app import build as build_app
 from cloud.staff.aside.jobs import Jobs
-from cloud.staff.day.today import Alarm, Gatherer
+from cloud.staff.day.today import Gatherer
 from cloud.staff.entrance.accounts import NAME, Accounts
 from cloud.staff.entrance.throttle import Throttle
-from cloud.staff.figures.report import Suspicion
+from cloud.staff.incidents import Alarm, Suspicion
 from cloud.staff.shelf import Shelf
 from cloud.staff.visit import Staff
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cloud.staff.day.today import Today
     from cloud.staff.entrance.accounts import Accounts, Session
     from cloud.staff.entrance.throttle import Throttle
-    from cloud.staff.figures.report import Suspicion
+    from cloud.staff.incidents import Suspicion
     from cloud.staff.shelf import Shelf
     from cloud.staff.words import Speaker
     from cloud.store import History

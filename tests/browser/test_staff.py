@@ -19,8 +19,8 @@ from cloud.registry.mint import mint
 from cloud.registry.pictures import SIZES, TYPES
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
-from cloud.staff.day.today import Alarm, Sensor, Today
-from cloud.staff.figures.report import Suspicion
+from cloud.staff.day.today import Sensor, Today
+from cloud.staff.incidents import Alarm, Suspicion
 from cloud.store import Hour, Past, open_store
 from tests.browser.test_visitor import DESK, IMG, PHONE, TABLET, Seen, browser, readable
 from tests.build import batch

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from cloud.clock import hanoi
 from cloud.registry.kinds import Binding
 from cloud.registry.periods import NEVER, valid_on
+from cloud.staff.incidents import Alarm
 from cloud.staff.shelf import NotYet
 from cloud.store import Retry
 
@@ -36,19 +37,6 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 HOURS = 24
 NEVER_STILL = frozenset({"air_temperature", "air_humidity", "soil_moisture", "soil_temperature", "air_pressure"})
 ENOUGH = 20  # hours of a day, all with one value to the last digit
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """An incident that is open, as its journal has it."""
-
-    id: int
-    what_vi: str
-    what_en: str
-    place_vi: str
-    place_en: str
-    since_ms: int
-    sensor: str
-    lasts_unseen: bool  # its sensor brings nothing any more: nobody sees whether it lasts
 
 
 class Sensor(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cloud.registry.kinds import Record
     from cloud.registry.trail import Act, Change
     from cloud.staff.figures.table import Column, Table
+    from cloud.staff.incidents import Suspicion
     from cloud.staff.words import Speaker
     from cloud.store.history import History
 
@@ -33,18 +34,6 @@ REPORTED = (
 )  # fmt: skip
 MOST_LINES = 200  # of one zone: what is more flows onto further pages
 MOST_TOLD = 40  # alarms of a zone, and changes; the others are counted
-
-
-class Suspicion(msgspec.Struct, frozen=True):
-    """An incident of the month. `place` is kind:code; `ended_ms` is None while it goes on."""
-
-    place: str
-    what_vi: str
-    what_en: str
-    place_vi: str
-    place_en: str
-    since_ms: int
-    ended_ms: int | None
 
 
 class Chart(msgspec.Struct, frozen=True):
