@@ -99,11 +99,11 @@ def _mistyped(file: File, text: str, why: str) -> ConfigError:
     place = re.search(r" \(at line (\d+), column (\d+)\)$", why)
     lines = text.splitlines()
     number = int(place[1]) if place else len(lines)
-    line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    written = lines[number - 1] if 0 < number <= len(lines) else ""
+    line = "".join([one if one.isprintable() else " " for one in written]).strip()
     kind, better = _slip(line, why, file.several)
     said = why.partition(" (at ")[0]
-    seen = "".join(filter(str.isprintable, line))[:SHOWN]
-    return ConfigError(file, f"line {number}", kind, line=seen, why=said, better=better)
+    return ConfigError(file, f"line {number}", kind, line=line[:SHOWN], why=said, better=better)
 
 
 def _slip(line: str, why: str, several: tuple[str, ...]) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields
 from paho.mqtt import publish
@@ -104,6 +104,7 @@ def spoiled(draw: st.DrawFn) -> str:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(spoiled(), st.text(string.printable, max_size=80)))
+@example("A:0\t0")  # a tab in what is advised
 def test_anything_loads_or_is_a_config_error(folder: Path, text: str) -> None:
     try:
         config = load(written(folder, text))
