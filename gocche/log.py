@@ -29,6 +29,7 @@ class Outlet:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lost = 0
+        self._cut = False  # what was written last stands there in part
         self.gone = False
         self._guarded = threading.Lock()  # between finding room and taking it
         self._room = select.poll()
@@ -41,22 +42,25 @@ class Outlet:
     def say(self, line: str) -> None:
         """Write a line, whole. Never waits for who reads it, never raises."""
         with self._guarded:
-            lost = f"[{self._lost} lines before this one found nobody who takes them]\n" if self._lost else ""
-            self._lost = 0 if self._written(f"{lost}{line}\n") else self._lost + 1
+            if self._lost and self._written(f"[{self._lost} lines before this one found nobody who takes them]"):
+                self._lost = 0
+            if self._lost or not self._written(line):
+                self._lost += 1
 
     def _written(self, line: str) -> bool:
         try:
             if self._descriptor < 0:
-                self._stream.write(line)
+                self._stream.write(f"{line}\n")
                 self._stream.flush()
                 return True
-            said = line.encode("utf-8", "backslashreplace")
+            said = (b"\n" if self._cut else b"") + line.encode("utf-8", "backslashreplace") + b"\n"
             while said and self._room.poll(0):
                 said = said[os.write(self._descriptor, said[:PIECE]) :]
+                self._cut = bool(said)
         except (OSError, ValueError) as error:  # who has gone away reads nothing
             self.gone |= isinstance(error, BrokenPipeError)
             return False
-        return not said
+        return said in (b"", b"\n")
 
 
 def _unhurried(owner: Outlet, descriptor: int) -> int:
