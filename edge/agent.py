@@ -98,7 +98,7 @@ class Agent:
         while not stuck and not self._clock.wait(stop, LOOK_S):
             self._file.write(self._status("online"))
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
-            stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S)
+            stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S, self._keeper.full_ms)
             if keeper.ident is None:
                 stuck = f"{NO_THREAD} for the keeper"
             if pulse.stopped(LOOK_S) and not stuck:

@@ -141,7 +141,7 @@ class Seen:
         ago = self._ago(last, language)
         if not why:
             return [said("status", "channel_well", language, name=name, ago=ago) + seldom]
-        if not how.get("polls"):
+        if not how.get("polls") and how.get("since_ms") is None:
             return [said("status", "channel_new", language, name=name)]
         kind = "channel_silent" if re.match(r"silence", why) else "channel_lost"
         since = self._since(how.get("since_ms"), language)

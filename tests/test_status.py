@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from edge.clock import SystemClock
 from edge.config import fingerprint
 from edge.driver import REASONS
+from edge.threads import NO_THREAD
 from gocche import __main__ as door
 from gocche import commands
 from gocche.status import STALE_S, span, status
@@ -135,6 +136,7 @@ def test_a_dead_probe_is_silent_since_when_with_what_to_look_at(told):
     [
         (sick("crc: CRC should be 01 02"), 0, "soil-1: NO VALUES since "),
         (sick("not asked yet", polls=0, since_ms=None), 0, "soil-1: NOT ASKED YET; wait"),
+        (sick(NO_THREAD, polls=0), 0, "not the sensor's fault: this machine has no more memory, open files or tasks"),
         (replace(GARDEN, why="spool takes nothing", why_vi="không ghi"), 0, "FAULT      spool takes nothing"),
         (replace(GARDEN, link={"up": False, "since_ms": NOW_MS - 90_000, "why": "no name"}), 0, "(90 s): no name"),
         (replace(GARDEN, state="stopped"), 4_000, "STOPPED 67 min ago; start it: sudo systemctl start"),

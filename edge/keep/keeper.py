@@ -104,6 +104,7 @@ class Keeper:
         self._unreadable = 0
         self.turns = 0  # progress, for the watchdog
         self.broken = ""  # why only a new start can help: that mends the spool
+        self.full_ms: int | None = None  # since when the spool takes nothing
         self._abandoned = False
         self._last: int | None = None  # number that was given, once another keeper has what is not safe
         self._look(now)
@@ -252,6 +253,7 @@ class Keeper:
             self._faults.begin(What.SLOW, fault("slow", seconds=SLOW_S))
         else:
             self._faults.end(What.SLOW)
+        self.full_ms = None if kept else now if self.full_ms is None else self.full_ms
         if not kept:
             self._commit_due.put_off(now, AGAIN_S)
             self._look(now)  # what is urgent and not safe is told all the same

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MEMORY_BYTES = 16 * 1024 * 1024  # five days of twenty sensors; the unit may use 192 MiB
-AGAIN_S = 300.0  # before the card is tried again
+AGAIN_S = 300.0  # before the card is tried again, and before one that takes nothing is left
 HANGS_S = 20.0  # without any progress: the card does not answer
 STEP_S = 0.5
 _OF_THE_DISK = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -109,10 +109,14 @@ class Places:
             self._due.rest(now)
         return spool
 
-    def look(self, now: int, since_s: float) -> str:
-        """Return why a new start is better now, "" while it is not. Asked every `since_s` seconds, it never waits."""
+    def look(self, now: int, since_s: float, full_ms: int | None = None) -> str:
+        """Return why a new start is better now, "" while it is not. Asked every `since_s` seconds, it never waits.
+
+        `full_ms` is since when the spool in use takes nothing: then nothing goes out either, and a kill takes all.
+        """
         if self._due is None:
-            return ""
+            lasts = full_ms is not None and now - full_ms >= round(1000 * AGAIN_S)
+            return "the card takes nothing, and memory does" if lasts and self._begun() else ""
         if self._trying.is_alive():
             self._pulse.stopped(since_s)
         elif self._well and not self._pulse.paused:  # one that hung would do so again, and a new start wait for it
@@ -165,6 +169,12 @@ class Places:
         self._due = Due(AGAIN_S)
         self._due.rest(now)
         return self._in_memory(fault)
+
+    def _begun(self) -> bool:
+        """Begin the spool in memory, for the next start to find; tell whether there is one."""
+        with suppress(OSError, sqlite3.Error, Taken):
+            self._in_memory(why("nothing")).close()
+        return self._memory.exists()
 
     def _in_memory(self, fault: Sentence | Exception) -> Spool:
         make_ours(self._memory.parent)

@@ -124,7 +124,8 @@ class Session:
         try:
             self._client.connect(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
         except (OSError, ValueError) as error:
-            raise causes.of(error) from error
+            end = causes.of(error)
+            raise Ended("tls-broken-off", end.detail) if self._trust and end.code == "closed" else end from error
         self._await(lambda: self._welcome == 0, "to CONNECT")
         self._subscribe()
         self._await(lambda: self._answers is not None, "to SUBSCRIBE")

@@ -23,7 +23,7 @@ from edge.keep.places import Places
 from edge.keep.spool import Spool, SpoolFull
 from gocche.garden.line import Line
 from tests.edge.clock import HandClock
-from tests.edge.test_agent import CONFIG
+from tests.edge.test_agent import ANSWER, CONFIG
 from tests.edge.test_keeper import UTC, World
 from tests.servers import free_port, until
 from wire.batch import Source
@@ -49,9 +49,11 @@ def make_ill(card, how):
     if how == "read-only":
         subprocess.run(["mount", "-o", "remount,ro", str(card)], check=True)
         return
-    with suppress(OSError), (card / "filler").open("wb", buffering=0) as filler:
-        while filler.write(bytes(65_536)):
-            pass
+    with (card / "filler").open("ab", buffering=0) as filler:
+        for size in (65_536, 512):
+            with suppress(OSError):
+                while filler.write(bytes(size)):
+                    pass
 
 
 def make_well(card):
@@ -90,6 +92,54 @@ def test_a_gateway_whose_card_takes_no_spool_measures_and_says_so_until_the_card
     ((_, n),) = spool.earlier().items()
     assert (n, spool.dropped) == (1, 0)
     assert [left.name for left in (tmp_path / "run").glob("memory*")] == ["memory.lock"]
+    spool.close()
+
+
+def test_a_card_that_stays_full_while_it_is_in_use_is_left_for_memory_and_loses_nothing(tmp_path, card, monkeypatch):
+    """Before, nothing went out for as long as a neighbour filled the disk, and a kill took all that was held."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    monkeypatch.setattr("edge.agent.LOOK_S", 0.05)
+    monkeypatch.setattr(places, "AGAIN_S", 0.5)
+    config = CONFIG.format(port=free_port()).replace("timeout_s = 20", "timeout_s = 0.1")
+    (tmp_path / "devices.toml").write_text(config.replace("= 3600", "= 0.05").replace("= 600", "= 0.05"))
+    far = Line(card / "ports" / "rs485")
+    (card / "ports").mkdir()
+    far.plug()
+    counts, stop, all_ended = [], threading.Event(), threading.Event()
+
+    def answer():
+        while not all_ended.is_set():
+            if far.receive(0.05):
+                far.send(ANSWER)
+
+    device = threading.Thread(target=answer)
+    device.start()
+    try:
+        for full in (False, True, False):
+            agent, ended = Agent(load(tmp_path / "devices.toml"), card, SystemClock()), []
+            running = threading.Thread(target=lambda agent=agent, ended=ended: ended.append(agent.run(stop)))
+            running.start()
+            assert agent._places.away is full, "a card without room is not gone on with"
+            until(lambda agent=agent: agent._board.keeping.acquired > 3, 20, "it keeps")
+            if not full and not counts:
+                until(lambda ended=ended: make_ill(card, "full") or ended, 20, "what is freed is filled: it leaves")
+            elif full:
+                assert not ended, "and goes on in memory"
+                make_well(card)
+            else:
+                until(lambda agent=agent: not agent._spool.other.there, 20, "the card has all")
+                stop.set()
+            running.join(20)
+            agent._keeper._spool.close()  # as the end of a process does
+            assert ended == [stop.is_set()]
+            counts.append(sum(line.polls for line in agent._board.channels.values()))
+    finally:
+        stop.set()
+        all_ended.set()
+        device.join()
+        far.unplug()
+    spool = Spool(card / "spool.db", QUOTA)
+    assert (sum(spool._file.held.values()), spool.dropped) == (sum(counts), 0)
     spool.close()
 
 
@@ -171,10 +221,10 @@ def test_a_full_card_takes_a_part_of_what_memory_holds_and_the_rest_when_it_has_
         refuge.cut()
     whole = {refuge.epoch: refuge.spooled()[0]}
     refuge.close()
-    (card / "spool.ballast").unlink()  # its room was given already
+    spool = two.opened(0)
+    (card / "spool.ballast").unlink(missing_ok=True)  # its room was given already
     make_ill(card, "full")
     os.truncate(card / "filler", (card / "filler").stat().st_size - 65_536)
-    spool = two.opened(0)
     with pytest.raises(SpoolFull):
         take_all(spool)
     assert 0 < spool._file.held[refuge.epoch] < whole[refuge.epoch]

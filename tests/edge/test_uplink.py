@@ -187,6 +187,12 @@ def test_tls_towards_a_plain_port_and_plain_towards_tls_are_told(authority):
         edge.ill("closed")
 
 
+def test_tls_towards_a_broker_without_it_is_told_as_such(authority, mosquitto):
+    """It resets the connection, having read what it took for a packet."""
+    with Edge(mosquitto.port, ca_file=str(authority.ca_file)) as edge:
+        until(lambda: edge.board.link.cause in {"tls-broken-off", "tls-none"}, BOUND_S, "the port is doubted")
+
+
 def test_a_peer_that_resets_before_tls_begins_leaves_no_socket_behind(authority):
     trust = ssl.create_default_context(cafile=str(authority.ca_file))
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -90,8 +90,7 @@ class Spool:
         self.other = Other(self._file, other, self._boot, self._quota.approach)
         self._anew = self.other.there or repair.renamed(self._file.meta("gateway"), gateway)
         if self._anew:
-            self._file.relieve()
-            self.other.forget_twins(self.epoch)
+            self.other.follow(self.epoch)
         fresh = self._db.execute("SELECT first, n FROM fresh").fetchall()
         self.acquired = max(int(self._file.meta("acquired")), rows.end(fresh) - 1)
         self._anew |= self.acquired < self._said.get(self.epoch, 0)

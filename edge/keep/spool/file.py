@@ -211,7 +211,7 @@ class File:
         """Whether as much as the ballast can be written: pages that are free in the file are written first."""
         disk = os.statvfs(self._path.parent)
         free_pages = self.one("PRAGMA freelist_count") * self._page_bytes
-        return bool(disk.f_bavail * disk.f_frsize + free_pages > BALLAST_BYTES)
+        return bool(disk.f_bavail * disk.f_frsize + free_pages >= BALLAST_BYTES)
 
     @property
     def over(self) -> str:

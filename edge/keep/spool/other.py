@@ -47,11 +47,14 @@ class Other:
         """Return how many numbers of each epoch lie there or are `held` here."""
         return Counter(held) + self.left
 
-    def forget_twins(self, epoch: str) -> None:
-        """Forget what this file took after all of an epoch, and the other has as well (see `note_twins`).
+    def follow(self, epoch: str) -> None:
+        """Go on after it, without what this file took after all of its epoch and the other has (see `note_twins`).
 
-        Raises SpoolFull.
+        Raises SpoolFull: also where this one, left because its disk was full, has no room yet.
         """
+        self._file.relieve()
+        if self.there and not self._file.has_room:
+            raise SpoolFull("no room to go on")
         if self._path is None:
             return
         try:
