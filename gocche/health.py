@@ -10,7 +10,7 @@ import hmac
 import json
 import socket
 import threading
-import time
+from collections import Counter
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -150,21 +150,23 @@ class _Server(ThreadingHTTPServer):
         self.socket.close()
         self.socket = listener
         self.ask, self.token = ask, token
-        self._seats: dict[socket.socket, float] = {}  # who is being answered, since when
+        self._seats: dict[socket.socket, str] = {}  # who is being answered, in the order of coming, and whence
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, as long as there are few; who sits there for too long, a byte at a time, has to go."""
-        now = time.monotonic()  # noqa: TID251 - sockets are not of a test's clock
-        for other, since in list(self._seats.items()):
-            if now - since > PATIENCE_S:
-                self._seats.pop(other, None)
-                with suppress(OSError):
-                    other.shutdown(socket.SHUT_RDWR)  # its thread reads an end and ends
-        if len(self._seats) < AT_ONCE:
-            self._seats[request] = now
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        """Answer in a thread; where all seats are taken, who sits there longest has to go.
+
+        It is one of the address that has most of them: so nobody keeps others out, a byte at a time.
+        """
+        seats = list(self._seats.items())
+        if len(seats) >= AT_ONCE:
+            taken = Counter(whence for _, whence in seats)
+            most = max(taken.values())
+            other = next(one for one, whence in seats if taken[whence] == most)
+            self._seats.pop(other, None)
+            with suppress(OSError):
+                other.shutdown(socket.SHUT_RDWR)  # its thread reads an end and ends
+        self._seats[request] = client_address[0]
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, and let the next one in."""
