@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.rules.garden import SMOKE, START_MS, Bench, batch
+from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,7 @@ MINUTE_MS = 60_000
 HOUR_S, DAY_S, YEAR_S = 3_600, 86_400, 31_557_600
 SINCE_1970_S = START_MS // 1000
 DATED = pytest.mark.parametrize("dated", ["rightly", "by the server", "not at all"])
-AHEAD = pytest.mark.parametrize("ahead_s", [1_200, 7 * HOUR_S, DAY_S, 30 * YEAR_S])
+AHEAD = pytest.mark.parametrize("ahead_s", [120, 540, 660, 840, 1_000, 1_200, 7 * HOUR_S, DAY_S, 30 * YEAR_S])
 
 
 @pytest.fixture
@@ -79,7 +80,8 @@ def test_what_burns_while_a_clock_that_was_ahead_is_put_right_burns_on(
     _minutes(bench, 20, 5.0, dated, ahead_s)
     (incident,) = bench.alerts.incidents()
     assert incident.ended_ms is not None
-    assert abs(bench.clock.utc_ms() - incident.ended_ms - 14 * MINUTE_MS) <= 2 * MINUTE_MS
+    believed_ms = round(1000 * ahead_s) if dated == "by the server" and 1000 * ahead_s <= FUTURE_MS else 0
+    assert abs(bench.clock.utc_ms() + believed_ms - incident.ended_ms - 14 * MINUTE_MS) <= 2 * MINUTE_MS
     assert [event for event in bench.events() if event in ("opened", "ended")] == ["opened", "ended"]
 
 
@@ -93,3 +95,31 @@ def test_smoke_that_was_over_while_the_clock_was_ahead_hides_no_other(bench: Ben
     assert [one.state for one in bench.alerts.incidents()] == ["ended"]
     _minutes(bench, 5, 300.0, dated, ahead_s)
     assert bench.alerts.incidents()[0].state == "open"
+
+
+@DATED
+@AHEAD
+def test_what_ends_soon_after_the_clock_is_put_right_ends_and_no_other_waits(
+    bench: Bench, ahead_s: float, dated: str
+) -> None:
+    bench.clock.step(ahead_s)
+    _minutes(bench, 20, 5.0, dated, ahead_s)
+    _minutes(bench, 6, 300.0, dated, ahead_s)
+    bench.clock.step(-ahead_s)
+    _minutes(bench, 2, 300.0, dated, ahead_s)
+    _minutes(bench, 10, 5.0, dated, ahead_s)
+    assert [one.state for one in bench.alerts.incidents()] == ["ended"]
+    _minutes(bench, 20, 5.0, dated, ahead_s)
+    assert [one.state for one in bench.alerts.incidents()] == ["ended"]
+    _minutes(bench, 5, 300.0, dated, ahead_s)
+    assert [one.state for one in bench.alerts.incidents()] == ["open", "ended"]
+
+
+@DATED
+@AHEAD
+def test_smoke_that_comes_as_the_clock_is_put_right_does_not_wait(bench: Bench, ahead_s: float, dated: str) -> None:
+    bench.clock.step(ahead_s)
+    _minutes(bench, 20, 5.0, dated, ahead_s)
+    bench.clock.step(-ahead_s)
+    _minutes(bench, 5, 300.0, dated, ahead_s)
+    assert [one.state for one in bench.alerts.incidents()] == ["open"]

@@ -19,20 +19,23 @@ if TYPE_CHECKING:
 
 
 class Back(msgspec.Struct, frozen=True):
-    """From `newest_ms`, the newest date of a series, to `now_ms`, just before what comes now."""
+    """By how much the clock was ahead, and since when: what it dated may lie in the past too, but not before that.
 
-    now_ms: int
-    newest_ms: int
+    It is where else it would lie among what is brought back: then all of it keeps its distance in time.
+    """
+
+    by_ms: int
+    since_ms: int
 
     def at(self, utc_ms: int) -> int:
-        """Return a time as it would have been dated by the clock of now; what is past stays."""
-        return utc_ms if utc_ms <= self.now_ms else utc_ms - (self.newest_ms - self.now_ms)
+        """Return a time as it would have been dated by the clock of now; what was dated before stays."""
+        return utc_ms if utc_ms < self.since_ms else utc_ms - self.by_ms
 
     def state(self, state: Series) -> Series:
         """Return a series, all of it in points, at its times of now."""
         lane, base_ms = state.live, self.at(state.live.base_ms)
         points = sorted((max(self.at(ms), base_ms + 1), seq, value) for ms, seq, value in lane.points)
-        live = replace(lane, base=self._tracker(lane), base_ms=base_ms, points=points)
+        live = replace(lane, base=self._tracker(lane, base_ms), base_ms=base_ms, points=points)
         return replace(state, live=live, newest_ms=self.at(state.newest_ms))
 
     def incident(self, incident: Incident) -> Incident:
@@ -47,16 +50,23 @@ class Back(msgspec.Struct, frozen=True):
             ended_ms=None if ended_ms is None else max(since_ms, self.at(ended_ms)),
         )
 
-    def _tracker(self, lane: Lane) -> Tracker:
+    def _tracker(self, lane: Lane, base_ms: int) -> Tracker:
         base = lane.base
         return replace(
             base,
-            since_ms=self.at(base.since_ms),
-            opened_ms=self.at(base.opened_ms),
-            fall_ms=self.at(base.fall_ms),
-            last_ms=self.at(base.last_ms),
-            bad_ms=self.at(base.bad_ms),
+            since_ms=min(base_ms, self.at(base.since_ms)),
+            opened_ms=min(base_ms, self.at(base.opened_ms)),
+            fall_ms=min(base_ms, self.at(base.fall_ms)),
+            last_ms=min(base_ms, self.at(base.last_ms)),
+            bad_ms=min(base_ms, self.at(base.bad_ms)),
         )
+
+
+def back_to(now_ms: int, state: Series) -> Back:
+    """Return how what a series holds comes to end just before what comes now."""
+    by_ms = newest_of(state) - now_ms
+    held = [state.live.base_ms, *(point[0] for point in state.live.points)]
+    return Back(by_ms, min([now_ms + 1, *(ms - by_ms for ms in held if ms > now_ms)]))
 
 
 def newest_of(state: Series) -> int:

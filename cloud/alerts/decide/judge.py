@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cloud.alerts.decide.back import Back, newest_of
+from cloud.alerts.decide.back import back_to, newest_of
 from cloud.alerts.decide.compare import View
 from cloud.alerts.decide.evidence import runs, unpacked
 from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace, with_paces
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 _FAULTS = (ArithmeticError, LookupError, TypeError, ValueError)  # of a rule
+GUESSED_MS = 5_000  # what is dated by its arrival is never newer than now, but for a clock that is put right
 _VALUES = 4_096  # of which a rule remembers how it marks them
 
 
@@ -204,11 +205,10 @@ class Judge:
     def _present(self, case: Case, points: list[Point]) -> Series:
         """Return what is known of a series; what a clock that was ahead has dated is brought before what comes now."""
         state = self._progress.series(case.rule.name, case.gateway, case.channel).unpacked()
-        newest_ms = newest_of(state)
-        if newest_ms <= case.now_ms + FUTURE_MS:
+        if newest_of(state) <= case.now_ms + (GUESSED_MS if case.undated else FUTURE_MS):
             return state
         young = bisect_left(points, (case.now_ms - self._late_ms,))
-        back = Back(min([case.now_ms, *(point[0] - 1 for point in points[young : young + 1])]), newest_ms)
+        back = back_to(min([case.now_ms, *(point[0] - 1 for point in points[young : young + 1])]), state)
         self._reconciler.bring_back(case, back)
         return back.state(state)
 
