@@ -6,7 +6,7 @@ import json
 import resource
 import sqlite3
 from contextlib import closing
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from cloud.config import load as load_config
 from cloud.registry import codes
@@ -391,6 +392,31 @@ def test_any_text_and_number_come_back_from_every_form(rows: list[tuple[str, flo
             save(Path(folder) / name, {"zone": book.rows("zone")})
             report = bring(book, *read_any(Path(folder) / name), who="x", what="z", at_ms=2)
             assert (report.new, report.changed, report.problems) == ({}, {}, []), name
+
+
+def test_what_a_spreadsheet_makes_of_times_and_serial_numbers_is_read_as_it_was_typed(tmp_path: Path) -> None:
+    """Excel makes a time of 17:30, a date with one of 1/7/2026 17:30; one that is lost is hours of wrong weather."""
+    book = Workbook()
+    for stem, rows in {
+        "maintenance": [
+            ("gateway", "channel", "starts", "ends"),
+            ("sg-01", "air-1", datetime(2026, 7, 1, 17, 30), datetime(2026, 7, 2)),  # noqa: DTZ001 - as Excel has it
+        ],
+        "people": [("code", "name", "quiet_from", "quiet_to"), ("lan", "Lan", time(21, 30), time(0))],
+        "devices": [
+            ("code", "model", "serial_no", "bought_on"),
+            ("d1", "S", 1.352, datetime(2026, 7, 1, 17, 30)),  # noqa: DTZ001 - as Excel has it
+        ],
+    }.items():
+        sheet = book.create_sheet(stem)
+        for row in rows:
+            sheet.append(row)
+    book.remove(book.worksheets[0])
+    book.save(tmp_path / "a.xlsx")
+    told = [write(read(KINDS[row.kind], row.cells)) for row in workbook.read(tmp_path / "a.xlsx")]
+    assert [told[0]["starts"], told[0]["ends"]] == ["2026-07-01T17:30", "2026-07-02T00:00"]
+    assert [told[1]["quiet_from"], told[1]["quiet_to"]] == ["21:30", "00:00"]
+    assert [told[2]["serial_no"], told[2]["bought_on"]] == ["1.352", "2026-07-01"]
 
 
 def test_a_bad_row_stops_an_import_unless_the_good_ones_are_wanted(tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ import csv
 import io
 import re
 import threading
+import time
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 from openpyxl import load_workbook
 
-from cloud.registry.kinds import Binding, Calibration, Zone
+from cloud.registry.kinds import Binding, Calibration, Tree, Zone
 from cloud.staff.aside import jobs
 from cloud.staff.figures import data
 from cloud.staff.figures.sheet import iso
@@ -287,3 +289,20 @@ def test_workbook_that_takes_too_much_is_given_up_in_words(world: StaffWorld, mo
     monkeypatch.setattr(data, "WRITER", data.WRITER._replace(memory=2**20))
     answer = ready(world, link(page.text, "xlsx"))
     assert (answer.status_code, "Không làm được tệp" in answer.text) == (500, True)
+
+
+def test_the_form_of_a_large_garden_is_there_within_its_second(world: StaffWorld) -> None:
+    model = next(one for one in world.shelf.rows("tree") if isinstance(one, Tree))
+    trees = [replace(model, code=f"{number:06d}", name_vi=f"Cây thử {number}") for number in range(5_000)]
+    hung = [
+        Binding(gateway="sg-02", channel=f"soil-{one.code}", place="tree", code=one.code, valid_from=date(2026, 1, 1))
+        for one in trees[:1_000]
+    ]
+    with world.shelf.act("test", "many") as draft:
+        draft.put([*trees, *hung])
+    browser = world.visitor("viewer")
+    browser.get("/bang/trees")  # which reads the new rows once
+    begun = time.process_time()
+    page = browser.get("/so-lieu").text
+    assert page.count("Cây thử") == 1_000
+    assert time.process_time() - begun < 1

@@ -388,8 +388,13 @@ def in_vietnam(lat: float, lon: float) -> None:
 
 def written(value: float) -> str:
     """Return a number as it stands in a cell: nobody takes 1.3520 for thousands."""
-    text = repr(value).removesuffix(".0") if abs(value) < 1e15 else f"{value:.0f}"
+    text = shortest(value)
     return text + "0" if _THOUSANDS.fullmatch(text) else text
+
+
+def shortest(value: float) -> str:
+    """Return the fewest digits of a number, without the exponent or zero that nobody types."""
+    return repr(value).removesuffix(".0") if abs(value) < 1e15 else f"{value:.0f}"
 
 
 def _not_a_number(column: str, text: str) -> Bad:

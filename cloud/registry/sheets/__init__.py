@@ -6,10 +6,12 @@ A reader yields texts with the place that a person would look for them at; `clou
 from __future__ import annotations
 
 import re
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.registry.cells import Day, shortest, written
 from cloud.registry.kinds import KINDS
 from cloud.registry.rows import columns
 from settings.words import Refused
@@ -17,7 +19,7 @@ from settings.words import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cloud.registry.cells import Bad
+    from cloud.registry.cells import Bad, Cell
 
 STEMS = {
     "province": "provinces",
@@ -117,6 +119,20 @@ def guarded(kind: str, cells: Mapping[str, str]) -> dict[str, str]:
 def bare(text: str) -> str:
     """Return what `guarded` was given."""
     return text[1:] if text.startswith("'") and text[1:].startswith(GUARDED) else text
+
+
+def as_typed(value: Any, cell: Cell) -> str:
+    """Return what a workbook or a map holds for a cell as a person would have typed it into a CSV file."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return shortest(value) if cell.sql == "TEXT" else written(value)
+    if isinstance(value, datetime):  # a spreadsheet's dates have a time of the day as well, most of them midnight
+        bare_day = isinstance(cell, Day) or value.time() == time.min
+        return value.date().isoformat() if bare_day else value.isoformat(timespec="minutes")
+    return str(value).removesuffix(":00") if isinstance(value, time) else str(value)
 
 
 def guard_in(text: str) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cloud.registry.cells import written
-from cloud.registry.rows import write
-from cloud.registry.sheets import Row, SheetError, header
+from cloud.registry.kinds import KINDS
+from cloud.registry.rows import columns, write
+from cloud.registry.sheets import Row, SheetError, as_typed, header
 from settings.words import because
 
 if TYPE_CHECKING:
@@ -59,9 +59,6 @@ def _facts(path: Path, number: int, feature: Any) -> dict[str, str]:
     if why:
         raise SheetError("no_point", path=path, line=number, **because(why))
     header("tree", [*facts, *_PLACE], path=path, line=number)
-    told = {
-        name: written(fact) if isinstance(fact, float) else str(fact)
-        for name, fact in facts.items()
-        if fact is not None
-    }
+    known = {column.name: column.cell for column in columns(KINDS["tree"])}
+    told = {name: as_typed(fact, known[name]) for name, fact in facts.items() if fact is not None}
     return told | {"lat": str(lat), "lon": str(lon)}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Font
 from openpyxl.utils.exceptions import InvalidFileException
 
-from cloud.registry.cells import written
 from cloud.registry.kinds import KINDS
 from cloud.registry.rows import columns, write
-from cloud.registry.sheets import KIND_OF_STEM, STEMS, Row, SheetError, bare, guarded, header
+from cloud.registry.sheets import KIND_OF_STEM, STEMS, Row, SheetError, as_typed, bare, guarded, header
 from settings.words import because
 
 if TYPE_CHECKING:
@@ -67,30 +65,17 @@ def _sheet(path: Path, sheet: Any) -> Iterator[Row]:
     if kind is None:
         raise SheetError("no_such_sheet", path=path, sheet=sheet.title, known=", ".join(KIND_OF_STEM))
     rows = sheet.iter_rows(values_only=True)
-    names = [_text(cell).strip() for cell in next(rows, ())]
+    names = ["" if cell is None else str(cell).strip() for cell in next(rows, ())]
     while names and not names[-1]:  # what a spreadsheet leaves behind at the right
         names.pop()
     header(kind, names, path=f"{path}[{sheet.title}]", line=1)
+    known = {column.name: column.cell for column in columns(KINDS[kind])}
+    of = [known[name] for name in names]
     for line, values in enumerate(rows, 2):
-        cells = [_text(value) for value in values[: len(names)]]
+        cells = list(map(as_typed, values, of))
         if any(cell.strip() for cell in cells):
             cells += [""] * (len(names) - len(cells))
             yield Row(kind, f"{path.name}[{sheet.title}]", line, tuple(names), tuple(map(bare, cells)))
-
-
-def _text(value: Any) -> str:
-    """Return a cell as a person would have typed it into a CSV file."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return written(value)
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value)
 
 
 def _typed(sql: str, text: str) -> float | int | str | None:

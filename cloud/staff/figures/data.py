@@ -151,12 +151,12 @@ def _page(
 ) -> Response:
     today = visit.staff.today()
     heard = set(today.quantities) if today else set(QUANTITIES)
-    s = visit.s
+    s, names = visit.s, named(visit)
     return visit.page(
         "data.html",
         status=status,
         question=question,
-        places=[(":".join(place), named(visit).get(place, place[1]), place in question.places) for place in places],
+        places=[(":".join(place), names.get(place, place[1]), place in question.places) for place in places],
         quantities=[
             (name, s.one(row.vi, row.en), name in question.quantities)
             for name, row in QUANTITIES.items()
