@@ -75,13 +75,13 @@ def _one(visit: Visit, *, why: str = "", status: int = 200) -> Response:
     if not found:
         return visit.told("missing", status=404)
     access = visit.somebody.access
-    shown = [difference(visit, change) for change in changes if access in READ[change.kind]]
+    readable = [change for change in changes if access in READ[change.kind]][:MOST_SHOWN]
     return visit.page(
         "act.html",
         status=status,
         act=found[0],
-        rows=shown[:MOST_SHOWN],
-        hidden_rows=len(changes) - min(len(shown), MOST_SHOWN),
+        rows=[difference(visit, change) for change in readable],
+        hidden_rows=len(changes) - len(readable),
         may_undo=bool(changes) and all(access in WRITE[change.kind] for change in changes),
         why=why,
     )

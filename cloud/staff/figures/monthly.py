@@ -63,15 +63,19 @@ def _report(visit: Visit, first: date) -> Job | Response:
     text = visit.asked("so")
     number = int(text) if text.isdecimal() and len(text) < 12 else 0
     staff, s, span = visit.staff, visit.s, span_of(first)
-    with staff.shelf.book() as book:
-        acts = acts_of(book, *span)
     garden = Garden(
         [one for one in staff.shelf.rows("zone") if isinstance(one, Zone)],
         [one for one in staff.shelf.rows("tree") if isinstance(one, Tree)],
         bindings(visit),
         named(visit),
-        acts,
+        [],
         staff.alarms(*span),
         staff.shelf.meaning(),
     )
-    return aside(visit, ("report", first, s.lang), number, lambda job: made(staff.store, garden, first, s, job.step))
+
+    def work(job: Job) -> Report:
+        with staff.shelf.book() as book:  # of a month in which whole tables were brought in, seconds
+            acts = acts_of(book, *span)
+        return made(staff.store, garden._replace(acts=acts), first, s, job.step)
+
+    return aside(visit, ("report", first, s.lang), number, work)
