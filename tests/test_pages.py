@@ -1175,8 +1175,10 @@ def test_no_distance_tells_more_of_a_tree_than_its_own_coordinates(world: World)
     answer = asked.get(f"/T/{TREE}.json").json()
     assert {one["distance_m"] for one in answer["readings"] if one["measured"] == "zone"} == {100}
     page = asked.get(f"/T/{TREE}").text
-    assert "khoảng 100 m" in page
-    assert {int(n) % 100 for n in re.findall(r"(\d+) m về phía", page)} == {0}
+    assert "cách cây không quá 100 m" in page
+    assert "khoảng" not in page, "a tree 83 m away is not about 100 m or, with two decimals, about 1000 m away"
+    assert "m về phía" not in page, "where one stands no nearer than 100 m is known, no tree is 100 m to its west"
+    assert "cách cây không quá 100 m" in asked.get(f"/T/{TREE}/air_temperature").text
     assert "83,zone" not in asked.get(f"/T/{TREE}/history.csv").text
 
 

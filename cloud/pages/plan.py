@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
 
-from cloud.pages.readings import apart
+from cloud.pages.readings import rounded
 from cloud.registry.map import METRES_A_DEGREE, Point, distance_m, flat
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ _BARS_M = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 class Neighbour(NamedTuple):
-    """Another tree nearby: how far in metres, and in which of eight directions."""
+    """Another tree nearby: how far in metres, and in which of eight directions; None where one of both is coarse."""
 
     tree: Tree
-    away_m: int
+    away_m: int | None
     towards: str
 
 
@@ -65,7 +65,7 @@ def neighbours(registry: Registry, tree: Tree) -> list[Neighbour]:
     return [
         Neighbour(
             one,
-            apart(distance_m(own, public(one)), min(one.precision, tree.precision)),
+            None if tree.coarse or one.coarse else rounded(distance_m(own, public(one))),
             _towards(own, public(one)),
         )
         for one in near

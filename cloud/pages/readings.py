@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cloud.registry.kinds import Binding, Tree
     from cloud.stream.latest import ChannelNow, Latest
 
-FINE = 4  # decimals of degrees, 11 m, from which on a distance is told to the metre
 OLD_S = 86_400  # after a day a value is no longer shown as if it told the weather of now
 _EARTH_M = 6_371_008.8  # mean radius, IUGG
 
@@ -136,24 +135,26 @@ def _public(name: str) -> bool:
 def _bound(registry: Registry, tree: Tree, today: date) -> list[tuple[str, Binding, int]]:
     """Return (place, binding, metres from the tree). A station's own distance from its zone's point is added.
 
-    It tells no more of where the tree stands than the tree's own coordinates do.
+    It tells no more of where the tree stands than the tree's own coordinates do: of a coarse one, how far at most.
     """
     own = [("tree", hung, round(hung.distance_m)) for hung in registry.bound_to("tree", tree.code, today)]
     zone = registry.zones[tree.zone]
     away = metres(tree.lat, tree.lon, zone.lat, zone.lon)
     shared = [
-        ("zone", hung, apart(away + hung.distance_m, tree.precision))
+        ("zone", hung, _at_most(away + hung.distance_m, tree) if tree.coarse else rounded(away + hung.distance_m))
         for hung in registry.bound_to("zone", tree.zone, today)
     ]
     return own + shared
 
 
-def apart(distance_m: float, precision: int) -> int:
-    """Return a distance from a tree, no finer than the decimals of its degrees: three are 100 m, the least it says."""
-    if precision >= FINE:
-        return round(distance_m) if distance_m < 100 else round(distance_m, -1).__trunc__()
-    step_m: int = 10 ** (5 - precision)
-    return max(1, round(distance_m / step_m)) * step_m
+def rounded(distance_m: float) -> int:
+    """Return a distance as people say it: to the metre, from 100 m on to ten."""
+    return round(distance_m) if distance_m < 100 else round(distance_m, -1).__trunc__()
+
+
+def _at_most(distance_m: float, tree: Tree) -> int:
+    step_m: int = 10 ** (5 - tree.precision)  # three decimals of degrees are 100 m
+    return max(1, math.ceil(distance_m / step_m)) * step_m
 
 
 def _figure(

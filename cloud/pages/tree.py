@@ -154,7 +154,7 @@ def _reading(figure: Figure, speaker: Speaker) -> dict[str, Any]:
         "time_certain": not figure.bounded,
         "source": figure.source,
         "measured": figure.place,  # tree: at this tree; zone: by the station of its zone
-        "distance_m": figure.distance_m,
+        "distance_m": figure.distance_m,  # from a station: of a tree whose coordinates are coarse, at most
         "quality": figure.quality,
         "height_m": figure.height_m,
         "calibrated": figure.calibration and figure.calibration.valid_from.isoformat(),

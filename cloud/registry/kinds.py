@@ -151,6 +151,11 @@ class Tree(Record, frozen=True, kw_only=True):
     ended_on: Till = None
     giai: Annotated[str, Pattern(_GIAI)] = ""  # GS1's number of this one thing, where there is a prefix of GS1
 
+    @property
+    def coarse(self) -> bool:
+        """Tell whether the world knows only roughly where it stands, to 100 m or worse: no distance may tell more."""
+        return self.precision < 4
+
     def check(self) -> None:
         """Raise Bad for a range that is upside down."""
         super().check()
