@@ -123,3 +123,26 @@ def test_smoke_that_comes_as_the_clock_is_put_right_does_not_wait(bench: Bench, 
     bench.clock.step(-ahead_s)
     _minutes(bench, 5, 300.0, dated, ahead_s)
     assert [one.state for one in bench.alerts.incidents()] == ["open"]
+
+
+@DATED
+@pytest.mark.parametrize("behind_s", [660, 7 * HOUR_S, DAY_S, 30 * YEAR_S, SINCE_1970_S - 60])
+def test_a_clock_that_falls_behind_leaves_history_as_it_was_and_tells_nobody_of_it_again(
+    bench: Bench, behind_s: float, dated: str
+) -> None:
+    for _ in range(3):
+        _minutes(bench, 5, 300.0, dated, 0)
+        _minutes(bench, 30, 5.0, dated, 0)
+    history = bench.alerts.incidents()
+    assert [one.state for one in history] == ["ended"] * 3
+    bench.clock.step(-behind_s)
+    bench.restart()
+    _minutes(bench, 5, 300.0, dated, 0)
+    _minutes(bench, 30, 5.0, dated, 0)
+    assert [one.state for one in bench.alerts.incidents()] == ["ended"] * 4
+    bench.clock.step(behind_s)
+    bench.restart()
+    _minutes(bench, 5, 5.0, dated, 0)
+    after = bench.alerts.incidents()
+    assert [(one.since_ms, one.ended_ms) for one in after[1:]] == [(one.since_ms, one.ended_ms) for one in history]
+    assert len(after) == 4

@@ -209,7 +209,7 @@ class Judge:
             return state
         young = bisect_left(points, (case.now_ms - self._late_ms,))
         back = back_to(min([case.now_ms, *(point[0] - 1 for point in points[young : young + 1])]), state)
-        self._reconciler.bring_back(case, back)
+        self._reconciler.bring_back(case, back, state.live.base_ms)
         return back.state(state)
 
     def _live(self, case: Case, state: Series, points: list[Point], *, stirs: bool) -> Series:

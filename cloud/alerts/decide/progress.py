@@ -126,7 +126,7 @@ ON CONFLICT DO UPDATE SET look_ms = excluded.look_ms, state = excluded.state"""
 
 _PROCESSED = """
 INSERT INTO processed VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET past = excluded.past, at_ms = excluded.at_ms"""
+ON CONFLICT DO UPDATE SET past = excluded.past, at_ms = max(at_ms, excluded.at_ms)"""
 
 _NEWEST = "SELECT first, past, at_ms FROM processed WHERE gateway = ? AND epoch = ? ORDER BY first DESC LIMIT 1"
 

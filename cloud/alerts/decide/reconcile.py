@@ -11,6 +11,7 @@ from cloud.alerts.decide.compare import View, compare
 from cloud.alerts.incident import Change, Incident, span_of
 from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, scan
+from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
     from cloud.alerts.decide.back import Back
@@ -42,6 +43,7 @@ class Reconciler:
         _, spans = scan(lane.base, lane.points, rule.mark, view.patience)
         start_ms = min([span.since_ms for span in spans] + [point[0] for point in lane.points[:1]], default=now_ms)
         known = self._journal.known(rule.name, case.gateway, case.channel, start_ms - view.patience.gap_ms)
+        known = [one for one in known if one.open or one.since_ms <= now_ms + FUTURE_MS]
         current: Incident | None = None
         for change in _changes(case, spans, known, view):
             if change.incident:
@@ -53,11 +55,16 @@ class Reconciler:
         held = bool(spans) and spans[-1].ended_ms is None and spans[-1].until_ms is not None
         return held and not view.announce
 
-    def bring_back(self, case: Case, back: Back) -> None:
-        """Bring what a clock that was ahead has dated to now; nobody is told."""
+    def bring_back(self, case: Case, back: Back, held_ms: int) -> None:
+        """Bring what a clock that was ahead has dated to now; nobody is told.
+
+        What was over before the series' readings from `held_ms` on is history and stays: it may be the clock of now
+        that is wrong.
+        """
         for incident in self._journal.known(case.rule.name, case.gateway, case.channel, case.now_ms):
+            history = incident.ended_ms is not None and incident.ended_ms < held_ms
             moved = back.incident(incident)
-            if moved != incident:
+            if moved != incident and not (history and incident.since_ms > case.now_ms + FUTURE_MS):
                 words = "it was dated by a clock that was ahead, and has been put right since"
                 self._desk.note(moved, "corrected", words, case.now_ms)
 
