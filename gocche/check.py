@@ -26,7 +26,7 @@ def check_cloud(config: CloudConfig, *, tried_too: bool) -> int:
     check(config, running=False)
     registry = registry_of(config)
     now = datetime.now(UTC)  # noqa: TID251 - the dates of certificates are wall-clock time
-    for finding in doubts(config, now):
+    for finding in doubts(config, registry, now):
         print(f"! {finding.told('vi')}\n  {finding.told('en')}")
     for problem in registry.problems:
         print(f"! {problem.file}:{problem.line}: {problem.words}")

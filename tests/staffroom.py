@@ -57,7 +57,12 @@ class StaffWorld:
     """A registry with five people, `viewer` to `admin`, each called by their role."""
 
     def __init__(
-        self, folder: Path, url: str = URL, store: Any = None, public_url: str = "https://goc.che.example"
+        self,
+        folder: Path,
+        url: str = URL,
+        store: Any = None,
+        public_url: str = "https://goc.che.example",
+        ways: Any = (),
     ) -> None:
         self.folder, self.url, self.clock = folder, url, HandClock(NOW_MS)
         self.loop = asyncio.new_event_loop()
@@ -70,7 +75,7 @@ class StaffWorld:
             self.accounts, self.shelf, Throttle(self.clock), self.clock, url, public_url,
             lambda: self.today,
             folder / "photos",
-            store or NoStore(), Jobs(self.clock), lambda *_: self.alarms, tag_advice(public_url),
+            store or NoStore(), Jobs(self.clock), lambda *_: self.alarms, tag_advice(public_url), ways,
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

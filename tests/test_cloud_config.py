@@ -150,6 +150,27 @@ def test_what_only_the_service_may_read_is_passed_over_by_the_check_and_not_by_t
     assert f"[[channel]] 1 (email) password_file: {secret} cannot be read" in capsys.readouterr().err
 
 
+def test_whom_no_channel_reaches_is_doubted_before_anything_burns(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = (
+        "code,name,roles,email,addresses\n"
+        "p1,Lan,fire-watch telecom,,zalo:84912345678\np2,Su,fire-watch,,sms:+84912345678\n"
+        "p3,Lu,operator,lu@example.org,\n"
+        "p4,Chi,telecom,,webhook:+84912345678\np5,Mai,,,zalo:84912345678\n"
+    )
+    (folder / "garden" / "people.csv").write_text(people, "utf-8")
+    sms = '[[channel]]\nkind = "webhook"\nname = "sms"\nurl = "http://127.0.0.1:1/send"\n'
+    assert main(["cloud", "--check", "--config", str(written(folder, sms)), "--data", str(folder / "new")]) == 0
+    told = capsys.readouterr().out
+    assert "no channel reaches Lan (fire-watch), Lan (telecom), Lu (operator): they would not be told" in told
+    assert "an address for a channel that there is (sms)" in told
+    mail = sms + '[[channel]]\nkind = "email"\nhost = "127.0.0.1"\n[[channel]]\nkind = "webhook"\nname = "zalo"\n'
+    file = written(folder, mail + 'url = "http://127.0.0.1:1/send"\n')
+    assert main(["cloud", "--check", "--config", str(file), "--data", str(folder / "new")]) == 0
+    assert "no channel reaches" not in capsys.readouterr().out
+
+
 def test_a_disk_that_a_year_fills_is_said(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from msgspec.structs import replace
 
+from cloud.config import load
 from cloud.registry.book import Book
 from cloud.registry.kinds import KINDS, Binding, Consent, Device, Lot, Person, Tree, key_of
 from cloud.registry.rows import columns, write
@@ -379,6 +380,23 @@ def test_who_was_let_in_no_more_comes_back_by_a_new_link_alone(
     assert browser.post(new_link[0], password=PASSWORD, again=PASSWORD).status_code == 303
     assert (browser.get("/bang").status_code, old_phone.get("/bang").status_code) == (200, 303)
     assert world.visitor().sign_in("lan").status_code == 303
+
+
+def test_whom_no_channel_reaches_is_doubted_on_their_page(tmp_path: Path) -> None:
+    sms = '[[channel]]\nkind = "webhook"\nname = "sms"\nurl = "http://127.0.0.1:1/send"\n'
+    (tmp_path / "cloud.toml").write_text(sms, "utf-8")
+    world = StaffWorld(tmp_path, ways=load(tmp_path / "cloud.toml").ways)
+    browser = world.visitor("admin")
+    doubt = "Không kênh nào của máy chủ tới được người này: có khói thì họ không được báo. Kênh đang có: sms."
+    person = {"code": "lan", "name": "Lan", "roles": "fire-watch", "addresses": "zalo:84912345678", "seen": "0"}
+    answer = saved(browser, "person", person)
+    assert doubt in browser.get(answer.headers["location"]).text
+    for address in ("sms:+84912345678", "webhook:+84912345678"):
+        fields = opened(browser, next(one for one in world.shelf.rows("person") if key_of(one) == ("lan",)), "person")
+        answer = saved(browser, "person", fields | {"addresses": address})
+        assert "Không kênh nào" not in browser.get(answer.headers["location"]).text, address
+    assert "Không kênh nào" not in browser.get("/bang/people/dong?k=viewer").text, "who is told of nothing"
+    world.close()
 
 
 @pytest.mark.parametrize("kind", MORE)

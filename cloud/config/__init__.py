@@ -68,6 +68,11 @@ class CloudConfig(msgspec.Struct, frozen=True):
         return [("", self), *((f".{room}", self.of_room(room)) for room in apart)]
 
     @property
+    def ways(self) -> list[tuple[str, str]]:
+        """Name and kind of each channel by which people are told."""
+        return [(table.get("name") or table.get("kind", ""), table.get("kind", "")) for table in self.channels]
+
+    @property
     def folder(self) -> Path:
         """Where cloud.toml stands: relative garden paths begin here."""
         return self.file.path.parent

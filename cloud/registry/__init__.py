@@ -68,6 +68,12 @@ class Contact(msgspec.Struct, frozen=True):
     quiet: tuple[int, int] | None = None
 
 
+def address(one: Contact | Person, channel: str, kind: str) -> str:
+    """Return where a channel of cloud.toml, of a name and a kind, reaches somebody; "" nowhere."""
+    book = {"email": one.email} | one.addresses
+    return book.get(channel) or book.get(kind, "")
+
+
 class _Dated(Timed, Protocol):
     @property
     def code(self) -> str: ...
@@ -181,6 +187,10 @@ class Registry:
             for person in self._of("person", Person)
             for role in person.roles
         ]
+
+    def unreached(self, ways: Sequence[tuple[str, str]]) -> list[Contact]:
+        """Return whom no channel reaches, of which `ways` are the names and kinds."""
+        return [one for one in self.contacts if not any(address(one, *way) for way in ways)]
 
     @cached_property
     def bindings(self) -> list[Binding]:

@@ -21,7 +21,7 @@ from cloud.rooms import check_tables, registry_of
 from cloud.store import Retry, check_store, open_store
 from cloud.stream.connection import Stream
 from settings import credentials
-from settings.finding import Finding
+from settings.finding import MOST, Finding
 from wire import topics
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.config import CloudConfig
+    from cloud.registry import Registry
 
 DEADLINE_S = 15.0  # for each address
 RETAINED_S = 1.0  # for the first retained status, once the broker has granted the subscription
@@ -66,8 +67,8 @@ def check(config: CloudConfig, *, running: bool = True) -> None:
     check_tables(config)
 
 
-def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
-    """Yield what is allowed and seldom meant."""
+def doubts(config: CloudConfig, registry: Registry, now: datetime) -> Iterator[Finding]:
+    """Yield what is allowed and seldom meant; of the registry whom no channel reaches."""
     yield from credentials.advice(config.file, config.broker, now)
     places = {"[health]": msgspec.structs.asdict(config.health), "[store]": config.store}
     places |= {f"[{name}.{room}]": own for name, rooms in config.apart.items() for room, own in rooms.items()}
@@ -80,6 +81,9 @@ def doubts(config: CloudConfig, now: datetime) -> Iterator[Finding]:
         yield Finding(config.file, "[[rule]]", "nothing_watched", {})
     if not config.channels:
         yield Finding(config.file, "[[channel]]", "nobody_told", {})
+    elif unreached := registry.unreached(config.ways):
+        facts = {"value": ", ".join(f"{one.name} ({one.role})" for one in unreached[:MOST])}
+        yield Finding(config.file, "[[channel]]", "unreached", facts | {"known": ", ".join(dict(config.ways))})
     if not config.http.public_url:
         yield Finding(config.file, "[http] public_url", "no_public_url", {})
 

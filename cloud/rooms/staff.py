@@ -63,6 +63,7 @@ class StaffRoom:
             Jobs(clock),
             self._suspicions,
             tag_advice(config.http.public_url),
+            config.ways,
         )
         app, self._gate = build_app(staff)
         self._server = Server(app, self._socket, limit_concurrency=AT_ONCE)

@@ -16,7 +16,7 @@ from cloud import serve
 from cloud.staff.entrance.access import MATRIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jinja2 import Environment
 
@@ -56,6 +56,7 @@ class Staff:
     jobs: Jobs
     alarms: Callable[[int, int], list[Suspicion]]
     advice: Sentence | None  # of the address that tags say
+    ways: Sequence[tuple[str, str]] = ()  # name and kind of each channel by which people are told
 
     @property
     def safe(self) -> bool:

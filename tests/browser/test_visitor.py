@@ -87,6 +87,11 @@ CONTRAST = """() => {
   return [checked, bad];
 }"""
 
+# What is cut off at the right, and nothing around it scrolls there.
+CUT = """() => [...document.body.querySelectorAll('*')].filter(e => e.getClientRects().length
+  && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll,.hide,.skip,svg'))
+  .map(e => e.outerHTML.slice(0, 80))"""
+
 # Headings in order, one h1, every field labelled, every table headed, no id twice, languages named, targets of 44 px.
 STRUCTURE = """() => {
   const bad = [], all = q => [...document.querySelectorAll(q)];
@@ -316,6 +321,9 @@ def readable(page: Page) -> None:
     page.set_viewport_size({"width": 640, "height": 900})
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     assert page.evaluate(wider) <= 0
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    assert page.evaluate(wider) <= 0
+    assert page.evaluate(CUT) == []
 
 
 def test_a_name_without_blanks_and_large_letters_widen_no_page(browser: Browser, tmp_path: Path) -> None:

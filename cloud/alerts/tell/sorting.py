@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cloud.alerts import words
 from cloud.alerts.places import area_of
 from cloud.alerts.tell.route import Book, Notice, Reader, route
+from cloud.registry import address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,8 +143,7 @@ def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple
     """Return (reader, role) of everybody whom a channel reaches; the channel's name or kind names the address."""
     found = []
     for contact in contacts:
-        book = {"email": contact.email} | contact.addresses
-        ways = [(one.name, book.get(one.name) or book.get(one.kind, "")) for one in channels]
+        ways = [(one.name, address(contact, one.name, one.kind)) for one in channels]
         reached = tuple(way for way in ways if way[1])
         if reached:
             found.append((Reader(_person(contact), contact.lang, reached, contact.quiet), contact.role))

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from msgspec.structs import replace
 from starlette.responses import Response
 
-from cloud.registry import pictures
+from cloud.registry import address, pictures
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Photo, Record, Voice, key_of, spoken
+from cloud.registry.kinds import KIND_OF, KINDS, Person, Photo, Record, Voice, key_of, spoken
 from cloud.registry.rows import write
 from cloud.registry.sheets import STEMS, comma
 from cloud.staff.book.fields import blank, fields, judged, typed
@@ -165,10 +165,19 @@ def _row(visit: Visit, kind: str, key: tuple[Any, ...], *, status: int = 200, **
         history = book.history(kind, key, 1)
     if held is None:
         return visit.told("missing", status=404)
-    name = visit.s.title(held.record)
+    name, doubt = visit.s.title(held.record), _doubt(visit, held.record)
     return _form(
-        visit, kind, write(held.record), seen=held.seen, key=key, name=name, last=history, status=status, **more
-    )
+        visit, kind, write(held.record), seen=held.seen, key=key, name=name, last=history, doubt=doubt, status=status,
+        **more,
+    )  # fmt: skip
+
+
+def _doubt(visit: Visit, record: Record) -> str:
+    """Return that no channel reaches somebody who is to be told; "" where one does, or where there is none at all."""
+    ways = visit.staff.ways
+    if not isinstance(record, Person) or not record.roles or any(address(record, *way) for way in ways):
+        return ""
+    return visit.s.say("person.unreached", known=", ".join(dict(ways))) if ways else ""
 
 
 def _conflict(visit: Visit, kind: str, key: tuple[Any, ...], texts: dict[str, str], changed: Bad, saw: int) -> Response:
@@ -200,6 +209,7 @@ def _form(
     why: str = "",
     name: str = "",
     last: list[Any] | None = None,
+    doubt: str = "",
     status: int = 200,
 ) -> Response:
     """Return a row's page. `seen` is the change that its editor saw, `key` None while the row is not there."""
@@ -224,6 +234,7 @@ def _form(
         general=general + ([why] if why else []),
         conflict=theirs is not None,
         last=last[0][0] if last else None,
+        doubt=doubt,
         may_write=visit.may(f"{kind} save"),
     )
 
