@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
-from cloud.registry.kinds import Story
+from cloud.registry.kinds import Device, Story, Zone
 from cloud.registry.sheets import STEMS, comma, workbook
 from cloud.staff.book.sheet_reader import Sheet
 from cloud.staff.book.tray import MOST_WAITING, Tray, Waiting
@@ -77,6 +78,22 @@ def test_table_is_tried_first_then_written_as_one_act_and_taken_back(world: Staf
     assert browser.post("/nhap/ghi", ticket=ticket(page)).status_code == 422, "once"
     assert browser.post(f"/viec/{act.id}/lay-lai").status_code == 303
     assert world.shelf.rows("device") == []
+
+
+def test_what_somebody_changed_since_the_trial_is_not_overwritten_unsaid(world: StaffWorld) -> None:
+    browser = world.visitor("editor")
+    zone = next(one for one in world.shelf.rows("zone") if isinstance(one, Zone))
+    file = browser.get("/bang/zones/zones.csv").content
+    page = tried(browser, "zones.csv", file.replace(zone.name_en.encode(), b"Hill of the file"))
+    with world.shelf.act("lan", "zone") as draft:
+        draft.put([replace(zone, name_vi="Đồi Lan sửa")])
+    told = browser.post("/nhap/ghi", ticket=ticket(page))
+    assert told.status_code == 409
+    assert "đã có người sửa từ lúc thử" in plain(told.text)
+    assert "Đồi Lan sửa" in browser.get("/bang/zones").text
+    with world.shelf.act("lan", "device") as draft:
+        draft.put([Device(code="d9", model="S")])
+    assert browser.post("/nhap/ghi", ticket=ticket(told)).status_code == 303, "who has looked again writes"
 
 
 def test_every_wrong_row_is_told_and_the_good_ones_are_written_only_when_asked(world: StaffWorld) -> None:

@@ -19,7 +19,7 @@ from cloud.registry.trail import Act, Change, change_of, refuse, text_of
 from disk.form import form_of, last, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 NAME = "registry.db"
@@ -163,6 +163,11 @@ class Book:
         )
         row = self._db.execute(query, (text_of((code,)),)).fetchone()
         return int(row[0]) if row else 0
+
+    def touched(self, kinds: Iterable[str], since: int) -> bool:
+        """Tell whether somebody has written into one of some tables after a change."""
+        query = "SELECT 1 FROM change WHERE id > ? AND kind IN (SELECT value FROM json_each(?)) LIMIT 1"
+        return self._db.execute(query, (since, text_of(list(kinds)))).fetchone() is not None
 
     def acts(self, limit: int, before: int | None = None) -> list[Act]:
         """Return what was done, newest first; `before` is the id of an act to go on from."""

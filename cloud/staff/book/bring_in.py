@@ -60,19 +60,25 @@ def attempt(visit: Visit) -> Response:
 
 
 def write(visit: Visit) -> Response:
-    """Write what was tried: all of it, or with `partial` the good rows."""
+    """Write what was tried: all of it, or with `partial` the good rows.
+
+    Not upon what somebody wrote since the trial: what the file would do to that is told first.
+    """
     ticket, partial = visit.given("ticket"), visit.given("partial") == "yes"
     waiting = TRAY.get(ticket, visit.somebody.code)
     if waiting is None:
         return _form(visit, why="bring.gone")
-    report = _bring(visit, waiting, dry=False, partial=partial)
+    with visit.staff.shelf.book() as book:
+        if book.touched({row.kind for row in waiting.sheet.rows}, waiting.seen):
+            return _tried(visit, ticket, status=409, why=visit.s.say("bring.meanwhile"))
+        report = _bring(visit, waiting, dry=False, partial=partial)
     if not report.written:
         return _tried(visit, ticket, status=409)
     TRAY.drop(ticket)
     return visit.go("/viec", xong="imported", gi=waiting.name)
 
 
-def _tried(visit: Visit, ticket: str, *, status: int = 200) -> Response:
+def _tried(visit: Visit, ticket: str, *, status: int = 200, why: str = "") -> Response:
     waiting = TRAY.get(ticket, visit.somebody.code)
     assert waiting is not None, "it was put there just now"
     foreign = sorted({row.kind for row in waiting.sheet.rows if visit.somebody.access not in BRING[row.kind]})
@@ -80,12 +86,15 @@ def _tried(visit: Visit, ticket: str, *, status: int = 200) -> Response:
         TRAY.drop(ticket)
         tables = ", ".join(visit.s.say(f"kind.{kind}") for kind in foreign)
         return _form(visit, said=visit.s.say("bring.foreign", tables=tables), status=403)
-    report = _bring(visit, waiting, dry=True, partial=True)
+    with visit.staff.shelf.book() as book:
+        TRAY.tried(ticket, book.newest)
+        report = _bring(visit, waiting, dry=True, partial=True)
     counted = [(kind, *(part.get(kind, 0) for part in (report.new, report.changed, report.same, report.absent)))
                for kind in KINDS]  # fmt: skip
     return visit.page(
         "tried.html",
         status=422 if report.problems and status == 200 else status,
+        why=why,
         name=waiting.name,
         counted=[row for row in counted if any(row[1:4])],
         writes=sum(report.new.values()) + sum(report.changed.values()),

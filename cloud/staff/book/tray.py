@@ -14,11 +14,12 @@ MOST_WAITING = 8  # the oldest is forgotten
 
 
 class Waiting(NamedTuple):
-    """A file that was tried, until its owner has it written."""
+    """A file that was tried, until its owner has it written. `seen` is the newest change of what it was tried upon."""
 
     code: str
     name: str
     sheet: Sheet
+    seen: int = 0
 
 
 class Tray:
@@ -42,6 +43,12 @@ class Tray:
         with self._lock:
             found = self._waiting.get(ticket)
         return found if found and found.code == code else None
+
+    def tried(self, ticket: str, seen: int) -> None:
+        """Keep upon what a file was tried."""
+        with self._lock:
+            if (waiting := self._waiting.get(ticket)) is not None:
+                self._waiting[ticket] = waiting._replace(seen=seen)
 
     def drop(self, ticket: str) -> None:
         """Forget a file: it is written."""
