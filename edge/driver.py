@@ -106,7 +106,8 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     """What a device needs of its line and of patience; devices.toml may say otherwise, and seldom has to.
 
     For `warmup_s` its values are not to be trusted: after the port is opened, after it was not heard, and from when all
-    of `asleep` (names of its values) are 0, by which alone a plug that was loose between two polls shows.
+    of `asleep` (names of its values) are 0, by which alone a plug that was loose between two polls shows. As long as
+    they are, no 0 of it is a value: beyond the warm-up it is out of range.
     """
 
     baud: int = 9600

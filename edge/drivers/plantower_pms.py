@@ -9,9 +9,9 @@ about 30 ug/m3 they differ. Counts are particles larger than d in 0.1 L, written
 Limits: humid fog inflates the mass figures. In its first 30 s after waking the sensor sends zeros with a right
 checksum; a driver has no clock, so that is for the sampler's warm-up, which a frame without one particle begins. A dead
 laser or a still fan says zeros, too, and so does filtered air (Open-Air-Foundation/firmware-one-openair#202): one frame
-does not tell them apart. What does is that they stay, which the alert rule `sensor` looks for (`stuck_s`). A PMS3003
-counts nothing and often says 0 ug/m3 of clean air: where its plug was loose between two polls it does so, too. Passive
-mode and sleep are not used.
+does not tell them apart. In the open no dL is without a particle above 0.3 um, so zeros that stay are out of range. A
+PMS3003 counts nothing and often says 0 ug/m3 of clean air: where its plug was loose between two polls it does so, too;
+that this stays is for the alert rule `sensor` (`stuck_s`). Passive mode and sleep are not used.
 """
 
 from __future__ import annotations

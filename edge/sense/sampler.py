@@ -255,7 +255,8 @@ class Sampler:
         scaled: dict[str, int] = {}
         reasons: dict[str, int] = {}
         raw: dict[str, int] = {}
-        warming = self._warmup[sensor.table.channel].lasts(heard, self._opened_ms)
+        warmup = self._warmup[sensor.table.channel]
+        warming = warmup.lasts(heard, self._opened_ms)
         for value in heard.values:
             name = sensor.quantities.get(value.name)
             if isinstance(value.value, str):
@@ -264,17 +265,14 @@ class Sampler:
                 continue  # not mapped, or said before
             elif warming:
                 reasons[name] = Reason.WARMING_UP
-            elif value.value is None:
-                reasons[name] = Reason(value.reason or Reason.NOT_REPORTED)
-                self._keep_raw(sensor, name, value.raw, raw)
-            elif QUANTITIES[name].plausible(value.value) and value.reason is None:
+            elif value.value is not None and value.reason is None and _means(value.value, name, warmup):
                 scaled[name] = QUANTITIES[name].scale(value.value)
             else:
-                reasons[name] = Reason(value.reason or Reason.OUT_OF_RANGE)
-                self._keep_raw(sensor, name, value.value, raw)
-        for name in sensor.quantities.values():
-            if name not in scaled:
-                reasons.setdefault(name, Reason.NOT_REPORTED)
+                nothing = value.value is None
+                reasons[name] = Reason(value.reason or (Reason.NOT_REPORTED if nothing else Reason.OUT_OF_RANGE))
+                self._keep_raw(sensor, name, value.raw if nothing else value.value, raw)
+        for name in (one for one in sensor.quantities.values() if one not in scaled):
+            reasons.setdefault(name, Reason.NOT_REPORTED)
         return Reading(sensor.table.channel, heard.mono_ms, scaled, reasons, raw)
 
     def _keep_raw(self, sensor: Sensor, quantity: str, number: float | None, raw: dict[str, int]) -> None:
@@ -299,21 +297,26 @@ class _Warmup:
     """How long a device's values are not trusted: from the port's opening, and from when it is heard again.
 
     One that was not may have had no power; a smoke sensor says zeros until its fan has spun up. Zeros that stay beyond
-    that are what it measures.
+    that are no values either: a plug that is loose again and again, a dead laser. No air is without a particle.
     """
 
     def __init__(self, habits: Habits) -> None:
         self._lasts_ms, self._asleep = round(1000 * habits.warmup_s), frozenset(habits.asleep)
         self._heard_ms = 0
-        self.silent = self._slept = False
+        self.silent = self.sleeps = False
 
     def lasts(self, heard: Heard, opened_ms: int) -> bool:
         """Tell whether it is not over yet for what is heard now."""
         sleeps = bool(self._asleep) and not any(one.value for one in heard.values if one.name in self._asleep)
-        if self.silent or (sleeps and not self._slept):
+        if self.silent or (sleeps and not self.sleeps):
             self._heard_ms = heard.mono_ms
-        self.silent, self._slept = False, sleeps
+        self.silent, self.sleeps = False, sleeps
         return heard.mono_ms - max(opened_ms, self._heard_ms) < self._lasts_ms
+
+
+def _means(number: float, quantity: str, warmup: _Warmup) -> bool:
+    """Tell whether this quantity can have such a number, and this device now."""
+    return QUANTITIES[quantity].plausible(number) and not (warmup.sleeps and number == 0)
 
 
 def _given(bus: Bus, sensor: Sensor, retries: int) -> Terms:

@@ -875,7 +875,10 @@ def test_a_smoke_sensor_whose_plug_is_loose_between_two_polls_says_no_clean_air(
         assert set(room.poll(one).reasons.values()) == {Reason.WARMING_UP}
         assert health["air"].why == ""
     clock.now += 20_000
-    assert room.poll(one).values["pm2_5"] == 0, "zeros that stay are for the rule that looks for a dead laser"
+    stays = room.poll(one)
+    assert not stays.values, "a plug that is loose again and again, or a dead laser: no air is without a particle"
+    assert (stays.reasons["pm2_5"], stays.raw["pm2_5"]) == (Reason.OUT_OF_RANGE, 0)
+    assert health["air"].why == "no value: out_of_range"
     word[0] = 60
     clock.now += 10_000
     assert room.poll(one).values["pm2_5"] == 56

@@ -177,7 +177,7 @@ def model_of(name: str) -> Model:
         model = replace(model, pace_s=0.8 * EVERY_S)
     if model.family != "plantower_pms":
         return model
-    return replace(model, wakes_s=WARMUP_S - 0.2, table=f"{model.table}warmup_s = {WARMUP_S}\n")
+    return replace(model, wakes_s=WARMUP_S - 1, table=f"{model.table}warmup_s = {WARMUP_S}\n")
 
 
 def test_every_driver_at_once_and_everything_befalls_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

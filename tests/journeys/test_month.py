@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(3600)]
 
 POLLS = int(os.environ.get("GOCCHE_MONTH_POLLS", "1440"))
 SEED = os.environ.get("GOCCHE_MONTH_SEED", "6")
-BUDGET_S = 30 * max(1, POLLS / 1440)
+BUDGET_S = 60 * max(1, POLLS / 1440)
 UTC_MS = 1_763_856_000_000
 LATENCY_MS = 20
 SKIPPED_MS, TALK_MS = 3_000, 500  # nobody listens to what is older; a talker waits for what has not left it

@@ -45,7 +45,7 @@ class Truth:
         self.wrong: list[str] = []
         self.limits: Counter[str] = Counter()
         self.whys: Counter[tuple[str, str]] = Counter()
-        self._since_ms, self._from, self._waking = 0, 0, False
+        self._since_ms, self._from = 0, 0
 
     @property
     def readings(self) -> int:
@@ -83,7 +83,7 @@ class Truth:
             self.ok += 1
             words = "ok"
         self.whys[" + ".join(sorted(faults)) or "well", words] += 1
-        self._since_ms, self._waking = mono_ms, Reason.WARMING_UP in reasons.values()
+        self._since_ms = mono_ms
 
     def _said(self, mono_ms: int) -> set[tuple[str, int]]:
         """Return what was said since the reading before, and forget what no reading can be of any more."""
@@ -108,7 +108,7 @@ class Truth:
         told = self._device.said[max(self._from - LAST, 0) :]
         if "glued" in faults and len(faults) > 1 and any(strange.items() <= scaled(one.values) for one in told):
             return "older"
-        if "waking" in faults and (self._waking or "particles_0_3" not in strange):
+        if "waking" in faults and "particles_0_3" not in strange:
             return "woke"
         return ""
 
