@@ -11,7 +11,6 @@ from cloud.alerts.decide.compare import View, compare
 from cloud.alerts.incident import Change, Incident, span_of
 from cloud.alerts.rules import Rule
 from cloud.alerts.spans import BAD, GOOD, scan
-from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
     from cloud.alerts.decide.back import Back
@@ -43,7 +42,8 @@ class Reconciler:
         _, spans = scan(lane.base, lane.points, rule.mark, view.patience)
         start_ms = min([span.since_ms for span in spans] + [point[0] for point in lane.points[:1]], default=now_ms)
         known = self._journal.known(rule.name, case.gateway, case.channel, start_ms - view.patience.gap_ms)
-        known = [one for one in known if one.open or one.since_ms <= now_ms + FUTURE_MS]
+        if not view.late:
+            known = [one for one in known if not _of_another_clock(one, lane)]
         current: Incident | None = None
         for change in _changes(case, spans, known, view):
             if change.incident:
@@ -61,10 +61,10 @@ class Reconciler:
         What was over before the series' readings from `held_ms` on is history and stays: it may be the clock of now
         that is wrong.
         """
-        for incident in self._journal.known(case.rule.name, case.gateway, case.channel, case.now_ms):
-            history = incident.ended_ms is not None and incident.ended_ms < held_ms
+        since_ms = max(held_ms, case.now_ms)
+        for incident in self._journal.known(case.rule.name, case.gateway, case.channel, since_ms):
             moved = back.incident(incident)
-            if moved != incident and not (history and incident.since_ms > case.now_ms + FUTURE_MS):
+            if moved != incident:
                 words = "it was dated by a clock that was ahead, and has been put right since"
                 self._desk.note(moved, "corrected", words, case.now_ms)
 
@@ -99,6 +99,13 @@ class Reconciler:
             words = "the end is not known; this is the last reading that shows it"
             change = Change("ended", span, incident.id, words, "late_end", incident.basis, late=True)
             self._desk.write(change, incident, now_ms)
+
+
+def _of_another_clock(one: Incident, lane: Lane) -> bool:
+    """Tell whether an incident was ended by a reading that is newer than all that there are: it hides none of them."""
+    if one.ended_ms is None or one.basis not in ("readings", "unstored"):
+        return False
+    return not lane.points or one.ended_ms > lane.points[-1][0]
 
 
 def _changes(case: Case, spans: list[Span], known: list[Incident], view: View) -> list[Change]:
