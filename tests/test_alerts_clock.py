@@ -146,3 +146,20 @@ def test_a_clock_that_falls_behind_leaves_history_as_it_was_and_tells_nobody_of_
     after = bench.alerts.incidents()
     assert [(one.since_ms, one.ended_ms) for one in after[1:]] == [(one.since_ms, one.ended_ms) for one in history]
     assert len(after) == 4
+
+
+@DATED
+@pytest.mark.parametrize("back_min", [20, 30, 40, 50, 60, 70])
+def test_smoke_at_the_clock_time_of_an_older_fire_is_told_as_its_own(bench: Bench, back_min: int, dated: str) -> None:
+    """The clock falls back to about when it burned: that fire was ended by readings newer than all that come."""
+    _minutes(bench, 20, 5.0, dated, 0)
+    _minutes(bench, 10, 300.0, dated, 0)
+    _minutes(bench, 30, 5.0, dated, 0)
+    (old,) = bench.alerts.incidents()
+    bench.clock.step(-60 * back_min)
+    bench.restart()
+    told = [one.id for one in bench.alerts.incidents()]
+    _minutes(bench, 5, 300.0, dated, -60 * back_min)
+    new = [one for one in bench.alerts.incidents() if one.id not in told]
+    assert [one.state for one in new] == ["open"]
+    assert old.id in told
