@@ -67,29 +67,13 @@ def stuffed(link: Path) -> None:
         os.close(into)
 
 
-class FarEnd:
-    """One pseudo-terminal with devices behind it, served by a thread from `start` to `close`.
+class End:
+    """One pseudo-terminal, served by a thread from `start` to `close`: `serve` is called again and again."""
 
-    They are probes at the addresses 1, 2 …, the first called as the line, and perhaps a `modem`; the fault befalls the
-    first one's answers. A `siren` confirms that its coil is set.
-    """
-
-    def __init__(
-        self, link: Path, clock: Clock, fault: Fault = well, *, probes: int = 1, modem: bool = False, siren: bool = True
-    ) -> None:
-        self._line, self._clock, self._fault, self._siren = Line(link), clock, fault, siren
-        self.probes = [f"{link.name}-{n}" if n else link.name for n in range(probes)]
-        self.modem = f"{link.name}-modem" if modem else ""
-        slaves = [
-            Slave(channel, address, READ_HOLDING, SOIL, partial(draw, 37 * address))
-            for address, channel in enumerate(self.probes, 1)
-        ]
-        self._devices = [Bus(link.name, slaves, Served(None, WallClock()), WallClock()), Modem(self.modem)]
-        self.served: dict[str, list[tuple[int, dict[str, float]]]] = {}
-        self.coils_set: list[int] = []
-        self._last = b""
+    def __init__(self, link: Path, clock: Clock) -> None:
+        self._line, self._clock = Line(link), clock
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"far-{link.name}")
+        self._thread = threading.Thread(target=self._run, name=f"far-{link.name}")
 
     def start(self) -> None:
         """Plug the line in and serve."""
@@ -102,9 +86,47 @@ class FarEnd:
         self._thread.join(10)
         self._line.unplug()
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """Answer what comes, soon."""
+        raise NotImplementedError
+
+    def _run(self) -> None:
         while not self._ended.is_set():
-            self.turn(0.01)
+            self.serve()
+
+    def _bring(self, pieces: Pieces, byte_s: float = 0.0) -> None:
+        for pause_s, piece in pieces:
+            self._ended.wait(pause_s + len(piece) * byte_s)
+            if piece and self._line.plugged:
+                self._line.send(piece)
+
+
+class FarEnd(End):
+    """Devices behind one pseudo-terminal.
+
+    They are probes at the addresses 1, 2 …, the first called as the line, and perhaps a `modem`; the fault befalls the
+    first one's answers. A `siren` confirms that its coil is set.
+    """
+
+    def __init__(
+        self, link: Path, clock: Clock, fault: Fault = well, *, probes: int = 1, modem: bool = False, siren: bool = True
+    ) -> None:
+        super().__init__(link, clock)
+        self._fault, self._siren = fault, siren
+        self.probes = [f"{link.name}-{n}" if n else link.name for n in range(probes)]
+        self.modem = f"{link.name}-modem" if modem else ""
+        slaves = [
+            Slave(channel, address, READ_HOLDING, SOIL, partial(draw, 37 * address))
+            for address, channel in enumerate(self.probes, 1)
+        ]
+        self._devices = [Bus(link.name, slaves, Served(None, WallClock()), WallClock()), Modem(self.modem)]
+        self.served: dict[str, list[tuple[int, dict[str, float]]]] = {}
+        self.coils_set: list[int] = []
+        self._last = b""
+
+    def serve(self) -> None:
+        """Answer what comes within a hundredth of a second."""
+        self.turn(0.01)
 
     def turn(self, wait_s: float) -> None:
         """Answer what comes within `wait_s`."""
@@ -122,12 +144,6 @@ class FarEnd:
         if self._siren:
             self.coils_set.append(self._clock.mono_ms())
         self._bring(self._fault(request, request if self._siren else b"", b""))
-
-    def _bring(self, pieces: Pieces) -> None:
-        for pause_s, piece in pieces:
-            self._ended.wait(pause_s)
-            if piece:
-                self._line.send(piece)
 
 
 class Talker(FarEnd):

@@ -23,9 +23,8 @@ from cloud.clock import SystemClock as WallClock
 from edge.clock import Anchor, SystemClock
 from edge.keep.spool import Spool
 from edge.status import status_file
-from gocche.garden.line import Line
 from gocche.notify import Ear
-from tests.journeys.far_ends import stuffed
+from tests.journeys.far_ends import End, stuffed
 from tests.journeys.mischief import FarDevice, Pace
 from tests.journeys.models import MODELS
 from tests.journeys.truth import Truth, table
@@ -36,7 +35,6 @@ from wire.batch import Batch, Source
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from tests.journeys.line_faults import Pieces
     from tests.journeys.models import Model
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(3600)]
@@ -73,36 +71,25 @@ every_s = {every_s}
 log = logging.getLogger(__name__)
 
 
-class FarEnd:
-    """One pseudo-terminal with such a device at its end, served by a thread from `start` to `close`."""
+class FarEnd(End):
+    """One such device behind one pseudo-terminal."""
 
     def __init__(self, link: Path, device: FarDevice, clock: SystemClock) -> None:
-        self._link, self._line, self.device, self._clock = link, Line(link), device, clock
+        super().__init__(link, clock)
+        self._link, self.device = link, device
         self._byte_s = 10 / device.model.baud
-        self._ended = threading.Event()
         self._full = False
-        self._thread = threading.Thread(target=self._serve, name=f"far-{link.name}")
 
-    def start(self) -> None:
-        self._line.plug()
-        self._thread.start()
-
-    def close(self) -> None:
-        self._ended.set()
-        self._thread.join(10)
-        self._line.unplug()
-
-    def _serve(self) -> None:
-        while not self._ended.is_set():
-            self.device.look(now := self._clock.mono_ms())
-            if "gone" in self.device.now:
-                self._line.unplug()
-                self._ended.wait(0.05)
-            elif "full" in self.device.now:
-                self._stuff()
-                self._ended.wait(0.05)
-            else:
-                self._turn(now)
+    def serve(self) -> None:
+        self.device.look(now := self._clock.mono_ms())
+        if "gone" in self.device.now:
+            self._line.unplug()
+            self._ended.wait(0.05)
+        elif "full" in self.device.now:
+            self._stuff()
+            self._ended.wait(0.05)
+        else:
+            self._turn(now)
 
     def _stuff(self) -> None:
         """Take nothing: the buffer is full from the first moment."""
@@ -119,17 +106,11 @@ class FarEnd:
         request = self._line.receive(min(max(due_ms - now, 0), 100) / 1000)
         now = self._clock.mono_ms()
         if request:
-            self._bring(device.hear(request, now))
+            self._bring(device.hear(request, now), self._byte_s)
         if now >= device.speaks_ms:
-            self._bring(device.speak(now))
+            self._bring(device.speak(now), self._byte_s)
         if now >= device.disturbed_ms:
-            self._bring([(0, device.disturb(now))])
-
-    def _bring(self, pieces: Pieces) -> None:
-        for pause_s, piece in pieces:
-            self._ended.wait(pause_s + len(piece) * self._byte_s)
-            if piece and self._line.plugged:
-                self._line.send(piece)
+            self._bring([(0, device.disturb(now))], self._byte_s)
 
 
 class Watched(threading.Thread):
@@ -212,7 +193,7 @@ def test_every_driver_at_once_and_everything_befalls_them(tmp_path: Path, capsys
         watched.close()
         for one in ends.values():
             one.close()
-    truths = {name: Truth(one.device) for name, one in ends.items()}
+    truths = {name: Truth(one.device, real=True) for name, one in ends.items()}
     lost = judged(tmp_path, clock.boot, truths, ready_ms, ended_ms)
     with capsys.disabled():
         print("", *table([(one.device.model.family, truths[name]) for name, one in ends.items()]), sep="\n")
@@ -223,6 +204,8 @@ def test_every_driver_at_once_and_everything_befalls_them(tmp_path: Path, capsys
         print(f"all drivers: {time.monotonic() - began:.0f} s of a budget of {BUDGET_S:.0f} s")
     wrong = [line for truth in truths.values() for line in truth.wrong]
     assert not wrong, "\n".join(wrong[:10])
+    older = sum(truth.limits["older"] for truth in truths.values())
+    assert older <= sum(truth.readings for truth in truths.values()) / 100
     assert max(stops) <= STOP_S
     assert longest_s <= WATCHDOG_S
     assert not any(lost.values()), "a healthy line beside them loses no sample"

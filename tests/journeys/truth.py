@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.journeys.models import Values
 
 ALTERING = {"glitch", "1-bit", "3-bits", "cut", "bad-echo", "right-length", "noise", "other-speed"}
+DELAYING = {"again", "glued", "late-0.5", "late-1.5", "late-3"}
 WINDOW_MS = 30_000  # longer than any poll takes
 TALK_MS = 15_000  # how old a sentence may be that is heard: a talker goes on while another poll listens already
 NAMED = {  # what a whole reading is absent for where nothing but this fault was at work
@@ -37,10 +38,14 @@ LAST = 3  # answers of before that may be said once more
 
 
 class Truth:
-    """Of one device, on a line with others `beside`. Readings are given in the order of their times."""
+    """Of one device, on a line with others `beside`. Readings are given in the order of their times.
 
-    def __init__(self, device: FarDevice, beside: Iterable[FarDevice] = ()) -> None:
-        self._device, self._line = device, {device, *beside}
+    Where the time is the machine's own (`real`), an answer that is to come late or twice may come later than that, and
+    no master knows it from that to the same question asked anew: whole and older, it is counted apart, too.
+    """
+
+    def __init__(self, device: FarDevice, beside: Iterable[FarDevice] = (), *, real: bool = False) -> None:
+        self._device, self._line, self._real = device, {device, *beside}, real
         self.ok = self.partly = self.absent = 0
         self.wrong: list[str] = []
         self.limits: Counter[str] = Counter()
@@ -106,7 +111,8 @@ class Truth:
         if family in {"nmea0183", "plantower_pms"} and "3-bits" in faults:
             return "weak sum"
         told = self._device.said[max(self._from - LAST, 0) :]
-        if "glued" in faults and len(faults) > 1 and any(strange.items() <= scaled(one.values) for one in told):
+        delayed = ("glued" in faults and len(faults) > 1) or (self._real and DELAYING.intersection(faults))
+        if delayed and any(strange.items() <= scaled(one.values) for one in told):
             return "older"
         if "waking" in faults and "particles_0_3" not in strange:
             return "woke"
