@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,11 +19,16 @@ from settings.expected import chosen, convert, placed
 from settings.finding import File, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import threading
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message to one address. `id` is stable over every try, so that a repeat can be recognised."""
+    """One message to one address. `id` is stable over every try, so that a repeat can be recognised.
+
+    `short` is what an SMS says: unaccented Vietnamese, at most 160 septets of GSM-7, with the code to answer by.
+    `link` is the signed address of its incident; `exercise` marks a drill; `incident` is its number, 0 without one.
+    """
 
     id: str
     at_ms: int
@@ -31,6 +36,26 @@ class Message(msgspec.Struct, frozen=True):
     subject: str
     text: str
     level: str = "comfort"  # life | comfort
+    short: str = ""
+    link: str = ""
+    exercise: bool = False
+    incident: int = 0
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What somebody wrote back."""
+
+    sender: str  # as in people.csv: a number with +84…, or the id of a chat
+    text: str
+    key: str  # unique for this reply at its channel: the same twice is one
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What the network says about a message that it had accepted."""
+
+    message: str  # Message.id
+    ok: bool
+    words: str
 
 
 class Retry(Exception):
@@ -46,6 +71,10 @@ class GiveUp(Exception):
     """This message will never be accepted; its words say why."""
 
 
+class Refused(Exception):
+    """What was posted to us does not show the secret that it should."""
+
+
 class Channel(Protocol):
     """A way to tell people. Its calls end by `deadline_s`, whatever the other side does; words name no address."""
 
@@ -58,6 +87,25 @@ class Channel(Protocol):
 
     def check(self) -> None:
         """Return when a message would probably be taken; credentials are read and shown. Raises Retry."""
+
+
+@runtime_checkable
+class Listening(Protocol):
+    """A channel that asks its network for answers."""
+
+    def listen(self, hear: Callable[[Reply | Receipt], None], stop: threading.Event) -> None:
+        """Hear replies and receipts until stopped; in a thread of its own, called again with back-off after Retry.
+
+        `hear` returns when what it was given is durable: only then is the network told that it was taken.
+        """
+
+
+@runtime_checkable
+class Hooked(Protocol):
+    """A channel whose network posts its answers to us."""
+
+    def posted(self, headers: Mapping[str, str], body: bytes) -> list[Reply | Receipt]:
+        """Return what a POST brings. Raises Refused (wrong secret) or ValueError (not what is documented)."""
 
 
 class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
