@@ -10,10 +10,10 @@ import msgspec
 from cloud.alerts.tell import forget as letters
 from cloud.alerts.wiring import JOURNAL
 from cloud.clock import SystemClock, hanoi
-from cloud.registry import codes, pictures
+from cloud.registry import codes, people, pictures
 from cloud.registry.book import NAME, PHOTOS
 from cloud.registry.forget import Known, dossier, forget, known
-from cloud.registry.kinds import KINDS, ROLES
+from cloud.registry.kinds import KINDS
 from cloud.staff.entrance.accounts import NAME as ACCOUNTS
 from cloud.staff.entrance.accounts import Accounts
 from gocche.registry import book_of, who
@@ -102,7 +102,7 @@ def _somebody(found: Known | None, code: str) -> Known:
 def _keys(person: Known) -> list[str]:
     """Return what letters know somebody by: an address, or name and role."""
     names = sorted(person.names - person.namesakes)
-    return [*sorted(person.addresses), *(f"{name} ({role})" for name in names for role in ROLES)]
+    return [*sorted(person.addresses), *(f"{name} ({role})" for name in names for role in (*people.ROLES, ""))]
 
 
 def _left(data: Path, person: Known) -> Iterator[tuple[Path, str]]:

@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 
 from cloud.registry.book import Book
-from cloud.registry.kinds import ACCESS, Person
+from cloud.registry.kinds import Person
 from cloud.registry.live import found
+from cloud.registry.people import ACCESS
 from cloud.rooms.staff import tag_advice
 from cloud.staff.app import build
 from cloud.staff.aside.jobs import Jobs

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cloud.registry import codes
 from cloud.registry.alphabet import order
+from cloud.registry.people import RUNGS
 from cloud.registry.sheets import SheetError
 from cloud.registry.transfer import load
 from tests.visitors import GARDEN
@@ -82,7 +83,9 @@ def test_the_shipped_garden_is_whole() -> None:
     hamlets = [garden.hamlet(code, date(2026, 1, 1)) for code in garden.hamlets]
     assert {hamlet.name for hamlet in hamlets if hamlet} == {"Háng Tày", "Kể Cả", "Pú Vá"}
     assert all(hamlet and hamlet.households is None for hamlet in hamlets)
-    assert {contact.role for contact in garden.contacts} == {"fire-watch", "telecom", "operator"}
+    assert {contact.role for contact in garden.contacts} == {"fire-watch", "telecom", "operator", ""}
+    assert {one.rung for one in garden.duties} == set(RUNGS)
+    assert (len(garden.permits), len(garden.sources)) == (1, 1)
     assert all(contact.email.endswith("@example.org") for contact in garden.contacts)
 
 
@@ -174,6 +177,7 @@ def test_a_bad_binding_costs_only_itself(folder: Path, row: str, words: str) -> 
 
 def test_contacts_are_judged(folder: Path) -> None:
     rows = "name,role,email\nA,operator,a@example.org\nB,operator,b.example.org\nC,king,c@example.org\n"
+    without(folder, "duties.csv")
     (folder / "people.csv").unlink()
     (folder / "contacts.csv").write_text(rows, "utf-8")
     garden = load(folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.registry.kinds import ACCESS, Person
+from cloud.registry.people import ACCESS, Person
 from cloud.staff.app import ways
 from cloud.staff.entrance import passwords
 from cloud.staff.entrance.above import HEADERS, SCRIPTED

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud.config import load
-from cloud.registry.kinds import ACCESS
+from cloud.registry.people import ACCESS
 from gocche import command_line
 from gocche.__main__ import main
 from gocche.user import accounts, first_admin

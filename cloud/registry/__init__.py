@@ -16,10 +16,13 @@ from cloud.registry.consent import lapsed
 from cloud.registry.kinds import (
     KINDS,
     Binding,
+    BurnPermit,
     Calibration,
     Commune,
     Consent,
+    Duty,
     Hamlet,
+    KnownSource,
     Lot,
     LotInput,
     Maintenance,
@@ -57,7 +60,8 @@ class HamletNow(msgspec.Struct, frozen=True):
 class Contact(msgspec.Struct, frozen=True):
     """Somebody who is told about incidents, in one role. `addresses` are those beside the e-mail, by channel.
 
-    `quiet` are the minutes of the day in Vietnam from which and until which only life wakes them.
+    `role` is "" of who only stands on the duty list. `quiet` are the minutes of the day in Vietnam from which and until
+    which only life wakes them. `ways` are the channels that they chose for a kind of news, dearest first.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Contact(msgspec.Struct, frozen=True):
     lang: str = "vi"
     addresses: dict[str, str] = {}
     quiet: tuple[int, int] | None = None
+    code: str = ""
+    ways: dict[str, tuple[str, ...]] = {}
 
 
 def address(one: Contact | Person, channel: str, kind: str) -> str:
@@ -181,12 +187,28 @@ class Registry:
 
     @cached_property
     def contacts(self) -> list[Contact]:
-        """Everybody who is told something, once for each role."""
+        """Everybody who is told something, once for each role; who has none and is on duty at some time, too."""
+        on_duty = {one.person for one in self.duties}
         return [
-            Contact(person.name, role, person.email, person.lang, person.addresses, person.quiet)
-            for person in self._of("person", Person)
-            for role in person.roles
+            Contact(one.name, role, one.email, one.lang, one.addresses, one.quiet, one.code, one.ways)
+            for one in self._of("person", Person)
+            for role in one.roles or ("",) * (one.code in on_duty)
         ]
+
+    @cached_property
+    def duties(self) -> tuple[Duty, ...]:
+        """Who is on duty where, of every time."""
+        return tuple(self._of("duty", Duty))
+
+    @cached_property
+    def permits(self) -> tuple[BurnPermit, ...]:
+        """Fires that were, are or will be allowed."""
+        return tuple(self._of("burn_permit", BurnPermit))
+
+    @cached_property
+    def sources(self) -> tuple[KnownSource, ...]:
+        """What smokes every day, of every time."""
+        return tuple(self._of("known_source", KnownSource))
 
     def unreached(self, ways: Sequence[tuple[str, str]]) -> list[Contact]:
         """Return whom no channel reaches, of which `ways` are the names and kinds."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+")  # 1.352 and 1,352: somebody reads each as 1352
 DEGREES = 7  # decimals of a place on the earth: a centimetre, and never thousands
+_CHANNEL = re.compile(r"[a-z0-9-]+")  # a name of cloud.toml
 _MAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+")
 
 
@@ -300,6 +301,35 @@ class Addresses:
     def write(self, value: Mapping[str, str]) -> str:
         """Return them in one cell."""
         return " ".join(f"{channel}:{address}" for channel, address in sorted(value.items()))
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Which channels tell somebody of which kind of news, dearest first: `life:sms zalo; upkeep:email; danger:`.
+
+    A kind that is not named goes by all; one with nothing behind it is not wanted, which of `kept` nobody may say.
+    """
+
+    kinds: tuple[str, ...]
+    kept: str
+    sql: str = "TEXT"
+
+    def read(self, column: str, text: str) -> dict[str, tuple[str, ...]]:
+        """Return the channels by kind."""
+        found: dict[str, tuple[str, ...]] = {}
+        for part in filter(None, map(str.strip, text.split(";"))):
+            kind, colon, rest = part.partition(":")
+            channels = tuple(dict.fromkeys(rest.split()))
+            if not colon or kind in found or not all(map(_CHANNEL.fullmatch, channels)):
+                raise Bad("no_way", column=column, value=part)
+            found[Choice(self.kinds).read(column, kind)] = channels
+        if found.get(self.kept) == ():
+            raise Bad("way_kept", column=column, value=text, kind=self.kept)
+        return found
+
+    def write(self, value: Mapping[str, Sequence[str]]) -> str:
+        """Return them in one cell."""
+        return "; ".join(f"{kind}:{' '.join(value[kind])}" for kind in self.kinds if kind in value)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from cloud.registry import consent
 from cloud.registry.cells import Bad
 from cloud.registry.hanging import stretched_m
-from cloud.registry.kinds import ADMIN, KIND_OF, KINDS, Binding, Consent, Person, Record, Tree, Zone, key_of, spoken
+from cloud.registry.kinds import KIND_OF, KINDS, Binding, Consent, Person, Record, Tree, Zone, key_of, spoken
 from cloud.registry.map import away_m
+from cloud.registry.people import ADMIN
 from cloud.registry.periods import together
 from cloud.registry.rows import references
 from cloud.registry.sql import table

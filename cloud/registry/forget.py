@@ -16,7 +16,7 @@ import msgspec
 
 from cloud.registry.consent import named
 from cloud.registry.draft import Draft, every
-from cloud.registry.kinds import KINDS, Consent, Person, Photo, Record, Voice, key_of
+from cloud.registry.kinds import KINDS, Consent, Duty, Person, Photo, Record, Voice, key_of
 from cloud.registry.trail import text_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def forget(
 ) -> tuple[Counter[str], set[str]]:
     """Put an alias in the place of somebody, everywhere; return (what was changed how often, photos and voices gone).
 
-    Their consents are withdrawn as of `day`. Photos that show them go, and recordings of their voice.
+    Their consents are withdrawn as of `day`, and they are on no duty list any more. Photos that show them
+    go, and recordings of their voice.
 
     Raises sqlite3.Error: then nothing is changed.
     """
@@ -154,7 +155,7 @@ def _about(one: Record, who: Known, consents: set[str], people: list[Person]) ->
         or (one.tells and named(one, people))
         or any(_whole(address).search(texts) for address in who.addresses if len(address) >= SHORTEST)
         or any(_whole(name).search(texts) for name in who.names if " " in name)
-        or any(getattr(one, column, "") in who.names for column in ("author", "reviewer", "speaker"))
+        or any(getattr(one, column, "") in who.names for column in ("author", "reviewer", "speaker", "holder"))
     )
 
 
@@ -173,6 +174,10 @@ def _rows(db: sqlite3.Connection, mask: _Mask, counts: Counter[str]) -> set[str]
                 gone.add(one.code)
                 counts["gone"] += 1
                 continue
+            if isinstance(one, Duty) and one.person == mask.who.code:
+                draft.remove(kind, key_of(one))
+                counts[kind] += 1
+                continue
             new = msgspec.convert(mask.record(kind, msgspec.to_builtins(one), now=True), struct)
             if new != one:
                 if key_of(new) != key_of(one):
@@ -190,7 +195,7 @@ def _journal(db: sqlite3.Connection, mask: _Mask, counts: Counter[str]) -> None:
             db.execute("UPDATE act SET who = ?, what = ? WHERE id = ?", (*new, number))
             counts["act"] += 1
     for number, kind, key, before, after in db.execute("SELECT id, kind, key, before, after FROM change").fetchall():
-        new_key = text_of((mask.alias,)) if (kind, key) == ("person", text_of((mask.who.code,))) else key
+        new_key = mask.key(kind, key)
         texts = [text and text_of(mask.record(kind, msgspec.json.decode(text))) for text in (before, after)]
         if [new_key, *texts] != [key, before, after]:
             row = (new_key, *texts, number)
@@ -212,6 +217,8 @@ class _Mask:
         """Return a record, as JSON has it, without them; of one that stands `now` their consents are withdrawn."""
         if kind == "person" and told.get("code") == self.who.code:
             return {"code": self.alias, "name": self.alias}
+        if kind == "duty" and told.get("person") == self.who.code:
+            return told | {"person": self.alias}
         if kind == "consent" and told.get("person") == self.who.code:
             over = {"withdrawn_on": self._day.isoformat()} if now and "withdrawn_on" not in told else {}
             return {name: value for name, value in told.items() if name != "note"} | {"person": self.alias} | over
@@ -222,13 +229,26 @@ class _Mask:
             new["consents"] = [code for code in new["consents"] if self.consents.get(code) != "name"]
         return new
 
+    def key(self, kind: str, key: str) -> str:
+        """Return a key, as it lies in the journal, that does not say their code."""
+        parts = msgspec.json.decode(key)
+        at = {"person": "code", "duty": "person"}.get(kind)
+        if at is None or parts[KINDS[kind].key.index(at)] != self.who.code:
+            return key
+        parts[KINDS[kind].key.index(at)] = self.alias
+        return text_of(parts)
+
     def act(self, who: str, what: str) -> tuple[str, str]:
         """Return who did what without them."""
         if who in self.who.who:
             by = f"{self.alias} ({self.alias})"
         else:
             by = who if who.rpartition(" (")[2].rstrip(")") in self.who.others else self._text(who)
-        return by, f"person {self.alias}" if what == f"person {self.who.code}" else self._text(what)
+        kind, _, key = what.partition(" ")
+        code, _, rest = key.partition(" ")
+        if (kind == "person" and key == self.who.code) or (kind == "duty" and code == self.who.code):
+            return by, f"{kind} {self.alias} {rest}".strip()
+        return by, self._text(what)
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, dict):

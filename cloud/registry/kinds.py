@@ -8,72 +8,46 @@ Codes mean nothing; names are data.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
-
-import msgspec
 
 from cloud.registry.cells import (
     CODE,
     GATEWAY,
-    LATITUDE,
-    LONGITUDE,
-    Addresses,
     Bad,
     Choice,
-    Clock,
-    Day,
-    Flag,
-    Mail,
     Moment,
     Number,
     Outline,
     Pattern,
     Ref,
-    Several,
     Text,
     TreeCode,
     Whole,
-    in_vietnam,
+)
+from cloud.registry.fire import BurnPermit, KnownSource
+from cloud.registry.people import LANGUAGES, Consent, Duty, Person
+from cloud.registry.record import (
+    Code,
+    Consents,
+    Lat,
+    Line,
+    Lon,
+    OfTree,
+    Publish,
+    Record,
+    Since,
+    Till,
+    ends_within,
 )
 from settings.words import words
 from wire.quantities import QUANTITIES
 
-LANGUAGES = ("vi", "en")
 TONGUES: dict[str, dict[str, str]] = words("cloud.registry")["language"]  # others in which a story may be told
-ROLES = ("fire-watch", "telecom", "operator")
-ADMIN = "admin"  # lets others in: once there is one, no act leaves nobody
-ACCESS = ("viewer", "editor", "officer", "moderator", ADMIN)  # what somebody may do on the staff's pages
 PLACES = ("tree", "zone", "hamlet")
 LONGEST_MAINTENANCE = timedelta(days=7)
 STORY_LIMIT = 20_000  # characters: ten pages
 _GIAI = re.compile(r"[0-9]{4,12}[0-9A-Z-]{1,18}")  # of what GS1 allows, that which needs no escaping in an address
-
-Code = Annotated[str, CODE]
-Line = Annotated[str, Text()]
-Lat = Annotated[float, LATITUDE]
-Lon = Annotated[float, LONGITUDE]
-Since = Annotated[date, Day()]
-Till = Annotated[date | None, Day()]
-OfTree = Annotated[str, Ref("tree", TreeCode())]
-Publish = Annotated[bool, Flag()]
-Consents = Annotated[tuple[str, ...], Ref("consent", CODE, many=True)]
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A row of a table. It refers to nothing that could refer to it, so the collector need not walk 40,000 of them."""
-
-    key: ClassVar[tuple[str, ...]] = ("code",)
-    private: ClassVar[bool] = False  # not even opened by the room that the world looks at
-    tells: ClassVar[tuple[str, ...]] = ()  # columns that the world reads, and that may name somebody
-    by_consent: ClassVar[frozenset[str]] = frozenset()  # to what they have consented who are named or seen there
-
-    def check(self) -> None:
-        """Raise Bad where the cells, each right by itself, cannot be right together."""
-        if (start := getattr(self, "valid_from", None)) and (end := getattr(self, "valid_to", None)) and end <= start:
-            raise Bad("reversed", column="valid_to", value=end, start=start)
-        if (lat := getattr(self, "lat", None)) is not None and (lon := getattr(self, "lon", None)) is not None:
-            in_vietnam(lat, lon)
 
 
 class Province(Record, frozen=True, kw_only=True):
@@ -342,10 +316,7 @@ class Maintenance(Record, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise Bad for an end that does not follow, or is further away than a week."""
-        if self.ends <= self.starts:
-            raise Bad("reversed", column="ends", value=Moment().write(self.ends), start=Moment().write(self.starts))
-        if self.ends - self.starts > LONGEST_MAINTENANCE:
-            raise Bad("endless", column="ends", value=Moment().write(self.ends), days=LONGEST_MAINTENANCE.days)
+        ends_within(self.starts, self.ends, LONGEST_MAINTENANCE)
 
 
 class Lot(Record, frozen=True, kw_only=True):
@@ -379,55 +350,6 @@ class LotInput(Record, frozen=True, kw_only=True):
     weight_kg: Annotated[float | None, Number(0, 1_000_000)] = None
 
 
-class Person(Record, frozen=True, kw_only=True):
-    """Somebody who is told about incidents, named in a story, seen on a photo or heard.
-
-    `addresses` are those beside the e-mail, by channel of cloud.toml. Within quiet hours only life wakes them. Who has
-    `access` may sign in to the staff's pages, in that role; their password is not kept here.
-    """
-
-    private: ClassVar = True
-    code: Code
-    name: Line
-    roles: Annotated[tuple[str, ...], Several(ROLES)] = ()
-    email: Annotated[str, Mail()] = ""
-    addresses: Annotated[dict[str, str], Addresses()] = {}
-    lang: Annotated[str, Choice(LANGUAGES)] = "vi"
-    quiet_from: Annotated[int | None, Clock()] = None
-    quiet_to: Annotated[int | None, Clock()] = None
-    access: Annotated[str, Choice(ACCESS)] = ""
-
-    @property
-    def quiet(self) -> tuple[int, int] | None:
-        """Return their quiet hours, in minutes since midnight."""
-        return None if self.quiet_from is None or self.quiet_to is None else (self.quiet_from, self.quiet_to)
-
-    def check(self) -> None:
-        """Raise Bad for a role that nobody can be told in, and for half a quiet time."""
-        if self.roles and not (self.email or self.addresses):
-            raise Bad("unreachable", column="email", value=self.name)
-        if (self.quiet_from is None) != (self.quiet_to is None):
-            raise Bad("half_quiet", column="quiet_from", value=self.name)
-
-
-class Consent(Record, frozen=True, kw_only=True):
-    """What a person allowed, and until when. Without one in force, what names or shows them is not shown itself."""
-
-    private: ClassVar = True
-    code: Code
-    person: Annotated[str, Ref("person", CODE)]
-    what: Annotated[str, Choice(("name", "photo", "story", "voice"))]
-    given_on: Since
-    valid_to: Till = None
-    withdrawn_on: Till = None
-    note: Line = ""
-
-    def in_force(self, day: date) -> bool:
-        """Tell whether it holds on a day: a withdrawal counts on the day itself."""
-        ends = [end for end in (self.valid_to, self.withdrawn_on) if end is not None]
-        return self.given_on <= day and all(day < end for end in ends)
-
-
 KINDS: dict[str, type[Record]] = {
     "province": Province,
     "commune": Commune,
@@ -437,6 +359,9 @@ KINDS: dict[str, type[Record]] = {
     "tag": Tag,
     "person": Person,
     "consent": Consent,
+    "duty": Duty,
+    "burn_permit": BurnPermit,
+    "known_source": KnownSource,
     "story": Story,
     "photo": Photo,
     "voice": Voice,

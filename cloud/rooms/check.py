@@ -82,7 +82,7 @@ def doubts(config: CloudConfig, registry: Registry, now: datetime) -> Iterator[F
     if not config.channels:
         yield Finding(config.file, "[[channel]]", "nobody_told", {})
     elif unreached := registry.unreached(config.ways):
-        facts = {"value": ", ".join(f"{one.name} ({one.role})" for one in unreached[:MOST])}
+        facts = {"value": ", ".join(f"{one.name} ({one.role or 'duty'})" for one in unreached[:MOST])}
         yield Finding(config.file, "[[channel]]", "unreached", facts | {"known": ", ".join(dict(config.ways))})
     if not config.http.public_url:
         yield Finding(config.file, "[http] public_url", "no_public_url", {})

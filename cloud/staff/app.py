@@ -40,6 +40,9 @@ CHAPTERS = {
     "maintenance": "bao-tri",
     "person": "nguoi",
     "consent": "nguoi",
+    "duty": "danh-sach-truc",
+    "burn_permit": "danh-sach-truc",
+    "known_source": "danh-sach-truc",
     "photo": "anh",
     "voice": "giong",
 }  # of a table's own

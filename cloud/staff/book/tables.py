@@ -11,7 +11,7 @@ from starlette.responses import Response
 from cloud.registry import address, pictures
 from cloud.registry.cells import Bad
 from cloud.registry.draft import Rejected
-from cloud.registry.kinds import KIND_OF, KINDS, Person, Photo, Record, Voice, key_of, spoken
+from cloud.registry.kinds import KIND_OF, KINDS, Duty, Person, Photo, Record, Voice, key_of, spoken
 from cloud.registry.rows import write
 from cloud.registry.sheets import STEMS, comma
 from cloud.staff.book.fields import blank, fields, judged, typed
@@ -38,6 +38,9 @@ SHOWN = {  # what a list says of a row below its name; else its first columns
     "person": ("code", "access", "roles"),
     "photo": ("tree", "author", "published"),
     "voice": ("tree", "lang", "speaker", "published"),
+    "duty": ("rung", "commune", "hamlet", "zone", "valid_to"),
+    "burn_permit": ("code", "starts", "ends"),
+    "known_source": ("code", "clock_from", "clock_to", "valid_to"),
     "consent": ("person", "what", "valid_to"),
     "hamlet": ("code", "commune", "valid_from"),
 }
@@ -56,7 +59,7 @@ def listed(kind: str) -> Callable[[Visit], Response]:
         typed_words = visit.asked("q")[:100]
         found = visit.staff.shelf.found(kind, typed_words)
         start = visit.whole(visit.asked("tu"))
-        cards = [(visit.s.title(one), _facts(visit, kind, one), _keys(one)) for one in found[start : start + A_PAGE]]
+        cards = [(_title(visit, one), _facts(visit, kind, one), _keys(one)) for one in found[start : start + A_PAGE]]
         return visit.page(
             "list.html", kind=kind, stem=STEMS[kind], q=typed_words, cards=cards, start=start, count=len(found),
             after=start + A_PAGE if start + A_PAGE < len(found) else None         )  # fmt: skip
@@ -174,8 +177,11 @@ def _row(visit: Visit, kind: str, key: tuple[Any, ...], *, status: int = 200, **
 
 def _doubt(visit: Visit, record: Record) -> str:
     """Return that no channel reaches somebody who is to be told; "" where one does, or where there is none at all."""
-    ways = visit.staff.ways
-    if not isinstance(record, Person) or not record.roles or any(address(record, *way) for way in ways):
+    ways, shelf = visit.staff.ways, visit.staff.shelf
+    one = shelf.person(record.person) if isinstance(record, Duty) else record
+    if not isinstance(one, Person) or any(address(one, *way) for way in ways):
+        return ""
+    if not one.roles and all(getattr(row, "person", "") != one.code for row in shelf.rows("duty")):
         return ""
     return visit.s.say("person.unreached", known=", ".join(dict(ways))) if ways else ""
 
@@ -243,6 +249,12 @@ def _keys(record: Record) -> str:
     """Return the part of an address that names a row."""
     texts = write(record)
     return urlencode([("k", texts[name]) for name in record.key])
+
+
+def _title(visit: Visit, record: Record) -> str:
+    """Return what a record is called in a list: of who is on duty, or has consented, their name."""
+    person = visit.staff.shelf.person(getattr(record, "person", ""))
+    return person.name if person else visit.s.title(record)
 
 
 def _facts(visit: Visit, kind: str, record: Record) -> str:

@@ -5,22 +5,28 @@
 
 from __future__ import annotations
 
-from cloud.registry.kinds import ACCESS, KINDS
+from cloud.registry.kinds import KINDS
+from cloud.registry.people import ACCESS
 
 ANYBODY: frozenset[str] = frozenset()
 SEE = frozenset(ACCESS)
 EDIT = frozenset({"editor", "moderator", "admin"})
 REVIEW = frozenset({"moderator", "admin"})
+WATCH = frozenset({"officer", "admin"})  # who acts on fires, and says which were to be expected
 CONTACTS = frozenset({"officer", "admin"})  # addresses and telephone numbers of people
 ADMIN = frozenset({"admin"})
 
 PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
 TABLES = (
-    "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "maintenance", "person", "consent", "photo",
-    "voice", "lot", "lot_input", "hamlet", "commune", "province",
+    "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "maintenance", "person", "consent", "duty",
+    "burn_permit", "known_source", "photo", "voice", "lot", "lot_input", "hamlet", "commune", "province",
 )  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
-WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS}
+WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS} | {
+    "duty": WATCH,
+    "burn_permit": WATCH,
+    "known_source": EDIT | WATCH,
+}
 BRING = WRITE | {
     "story": ADMIN,
     "photo": ADMIN,
