@@ -132,15 +132,25 @@ def plantower(case: Case) -> Table:
     return {"model": f"pms{match[1]}"}
 
 
+def winsen(case: Case) -> Table:
+    device = str(case.get("device", "")).upper()
+    if device.startswith("MH-Z19"):
+        return {"driver": "mhz19b"}
+    if device == "ZE07-CO":
+        return {"driver": "ze07_co", "asked": bool(case.get("tx"))}
+    raise Unmapped(f"no driver for device {case.get('device')!r}")
+
+
 def modem(case: Case) -> Table:
     return {"commands": [case["command"]] if case.get("command") else [], "setup": False}
 
 
-FAMILIES: dict[str, tuple[str, Callable[[Case], Table]]] = {
+FAMILIES: dict[str, tuple[str, Callable[[Case], Table]]] = {  # a table may name another driver of its family
     "modbus-rtu": ("modbus", modbus),
     "nmea0183": ("nmea0183", nmea),
     "plantower-pms": ("plantower_pms", plantower),
     "modem-at": ("modem_at", modem),
+    "winsen": ("ze07_co", winsen),
 }
 
 
@@ -148,7 +158,8 @@ def judge(family: str, case: Case) -> list[str]:
     """Return what is wrong; nothing when the case passes."""
     try:
         name, mapped = FAMILIES[family]
-        driver, table = drivers.load(name), mapped(case)
+        table = mapped(case)
+        driver = drivers.load(table.pop("driver", name))
         outcome = polled(driver, table, case)
         faults = differences(case, outcome)
         for key, names in case.items():

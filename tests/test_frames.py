@@ -23,8 +23,8 @@ CASES = [(content["family"], case) for content in CONTENT.values() for case in c
 
 
 def test_every_case_of_the_corpus_is_judged_rightly() -> None:
-    assert len(FILES) == 11
-    assert len(CASES) == 129
+    assert len(FILES) == 12
+    assert len(CASES) == 134
     for family, case in CASES:
         assert frames.judge(family, case) == [], case["id"]
 
@@ -62,7 +62,8 @@ def test_a_wrong_case_fails(family: str, case: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("family", "change", "words"),
     [
-        ("winsen", {}, "no driver: 'winsen' is unknown"),
+        ("sensirion-sps30", {}, "no driver: 'sensirion-sps30' is unknown"),
+        ("winsen", {"device": "ZE08-CH2O"}, "no driver for device 'ZE08-CH2O'"),
         ("modbus-rtu", {"profile": "soil-9999"}, "no profile 'soil-9999'"),
         ("modbus-rtu", {"tx": "010600000003" + crc16(bytes.fromhex("010600000003")).hex()}, "cannot be mapped"),
         ("modbus-rtu", {"rx": "zz"}, "broke"),
