@@ -176,7 +176,7 @@ def test_a_bus_whose_name_is_wrong_makes_no_sensor_wrong(file):
         (", count = 4", "", "read[0] count: is missing; add count = … (how many registers; a whole number"),
         ('profile = "soil-0000"', 'profile = "soil-000"', 'profile: "soil-000" is no profile; did you mean "'),
         ('profile = "soil-0000"', 'profile = "soil-000"', "there are: air-0000, "),
-        ('"modbus"', '"zigbee"', 'driver: "zigbee" is no driver; there are: modbus, modem_at'),
+        ('"modbus"', '"zigbee"', 'driver: "zigbee" is no driver; there are: mhz19b, modbus, modem_at'),
         ("commit_s = 10", 'path = "/"', '[spool] path: "/" is not the name of a spool file; leave it out'),
         ("commit_s = 10", 'path = "spool.lock"', '[spool] path: "spool.lock" is not the name of a spool file'),
         ('"127.0.0.1"', '"mqtt://u@mqtt.example.org:1883/x"', 'write host = "mqtt.example.org", and its port in port'),
@@ -190,7 +190,7 @@ def test_a_bus_whose_name_is_wrong_makes_no_sensor_wrong(file):
         ('xdr = { TempAir = "temperature" }', "", "(weather-1): "),
         ("port = 1883", "port = 0", "[broker] port: 0 does not do"),
         ('driver = "modbus"', "driver = 5", "driver: 5 does not do"),
-        ('driver = "modbus"', "", "(soil-1) driver: is missing; add driver = … (what it speaks: modbus, modem_at, "),
+        ('driver = "modbus"', "", "(soil-1) driver: is missing; add driver = … (what it speaks: mhz19b, modbus, modem_at, "),
         ('channel = "soil-1"', 'channel = "Đất 1"', 'channel: "Đất 1" is not 1 to 32'),
         # what hangs together
         ("baud = 9600", "baud = 9601", "[[bus]] 1 baud: 9601 is not a speed of serial ports; did you mean 9600?"),
