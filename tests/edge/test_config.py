@@ -190,7 +190,7 @@ def test_a_bus_whose_name_is_wrong_makes_no_sensor_wrong(file):
         ('xdr = { TempAir = "temperature" }', "", "(weather-1): "),
         ("port = 1883", "port = 0", "[broker] port: 0 does not do"),
         ('driver = "modbus"', "driver = 5", "driver: 5 does not do"),
-        ('driver = "modbus"', "", "(soil-1) driver: is missing; add driver = … (what it speaks: mhz19b, modbus, modem_at, "),
+        ('driver = "modbus"', "", "(soil-1) driver: is missing; add driver = … (what it speaks: mhz19b, modbus, "),
         ('channel = "soil-1"', 'channel = "Đất 1"', 'channel: "Đất 1" is not 1 to 32'),
         # what hangs together
         ("baud = 9600", "baud = 9601", "[[bus]] 1 baud: 9601 is not a speed of serial ports; did you mean 9600?"),
