@@ -1,9 +1,11 @@
 """A tea garden without hardware: simulated devices that speak their real protocols on real pseudo-terminals.
 
-    ports/rs485     soil-1, soil-2 (Modbus RTU addresses 1, 2), air-1 (XY-MD02, address 3): pymodbus decodes and encodes
+    ports/rs485     soil-1, soil-2 (Modbus RTU addresses 1, 2), air-1 (XY-MD02, address 3), and the relay of siren-1
+                    (address 8): pymodbus decodes and encodes
     ports/weather   weather-1: an NMEA 0183 weather station
     ports/gnss      gnss-1: a GNSS receiver in Suối Giàng
-    ports/smoke     smoke-1: a Plantower PMS5003
+    ports/smoke     smoke-1: a Plantower PMS5003 …
+    ports/co        co-1: … and a Winsen ZE07-CO beside it: with air-1 they are one fire node
     ports/modem     modem-hang-tay: a Quectel modem that answers AT commands
 
 They are written apart from the drivers, after the same manuals, so that a mistake in one is not repeated in the other:
@@ -25,8 +27,10 @@ PORTS = {
     "weather": ("weather-1",),
     "gnss": ("gnss-1",),
     "smoke": ("smoke-1",),
+    "co": ("co-1",),
     "modem": ("modem-hang-tay",),
 }
+RELAYS = ("siren-1",)  # what is told, and tells nothing of its own
 
 
 def run(

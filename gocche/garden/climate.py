@@ -54,21 +54,21 @@ def weather(utc_s: float) -> Weather:
     """Return the weather of a moment, in seconds since 1970-01-01 UTC."""
     summer, day = season(utc_s, 196), int((utc_s + HANOI_S) // DAY_S)
     wet = min(rain_mm(day) / 20, 1.0)
-    fog = max(0.0, _noise("fog", utc_s, 2 * DAY_S)) * (1 - summer) / 2
+    fog = max(0.0, noise("fog", utc_s, 2 * DAY_S)) * (1 - summer) / 2
     swing = (3.2 - 0.9 * summer) * (1 - 0.4 * wet) * (1 - 0.5 * fog) * warmth(utc_s)
-    front = _noise("front", utc_s, 3 * DAY_S) * (2.6 - 1.6 * summer)
+    front = noise("front", utc_s, 3 * DAY_S) * (2.6 - 1.6 * summer)
     cold = _cold(utc_s)
-    air = 16.0 + 5.4 * summer + front - cold + swing - 1.2 * wet + 0.4 * _noise("gust", utc_s, 3_600)
-    humidity = 84 + 3 * summer - 2.6 * swing + 6 * wet + 16 * fog + 3 * _noise("damp", utc_s, 4 * 3_600) - cold
+    air = 16.0 + 5.4 * summer + front - cold + swing - 1.2 * wet + 0.4 * noise("gust", utc_s, 3_600)
+    humidity = 84 + 3 * summer - 2.6 * swing + 6 * wet + 16 * fog + 3 * noise("damp", utc_s, 4 * 3_600) - cold
     soil_wet = _soil_moisture(day - 1) + (_soil_moisture(day) - _soil_moisture(day - 1)) * _of_day(utc_s)
     return Weather(
         air_c=air,
         humidity=min(max(humidity, 35.0), 100.0),
-        pressure_hpa=864.5 - 3.2 * summer + 1.5 * _noise("press", utc_s, 2 * DAY_S),
-        wind_ms=abs(1.1 + 0.5 * warmth(utc_s) + 1.1 * _noise("wind", utc_s, 2 * 3_600)),
+        pressure_hpa=864.5 - 3.2 * summer + 1.5 * noise("press", utc_s, 2 * DAY_S),
+        wind_ms=abs(1.1 + 0.5 * warmth(utc_s) + 1.1 * noise("wind", utc_s, 2 * 3_600)),
         soil_c=17.2 + 4.2 * season(utc_s, 210) + 0.5 * front - 0.3 * cold + 0.5 * warmth(utc_s - 4 * 3_600),
         soil_moisture=soil_wet,
-        pm2_5=max(3.0, 9 + 7 * season(utc_s, 80) + 4 * _noise("haze", utc_s, DAY_S) - 3 * wet),
+        pm2_5=max(3.0, 9 + 7 * season(utc_s, 80) + 4 * noise("haze", utc_s, DAY_S) - 3 * wet),
     )
 
 
@@ -89,7 +89,7 @@ def _of_day(utc_s: float) -> float:
     return (utc_s + HANOI_S) % DAY_S / DAY_S
 
 
-def _noise(name: str, utc_s: float, every_s: float) -> float:
+def noise(name: str, utc_s: float, every_s: float) -> float:
     """Return something between -1 and 1 that turns smoothly about every so many seconds."""
     step, part = divmod(utc_s / every_s, 1)
     smooth = part * part * (3 - 2 * part)

@@ -1,4 +1,4 @@
-"""The RS-485 bus: two soil probes and an air probe, with pymodbus as an independent Modbus RTU slave.
+"""The RS-485 bus: two soil probes, an air probe and a relay, with pymodbus as an independent Modbus RTU slave.
 
 pymodbus frames, checks, decodes and encodes; its SimDevice calls an action for each request, where the values of this
 very moment are drawn. Its serial server is not used, for two reasons (3.16.1): it can only open a named port, and a
@@ -20,11 +20,13 @@ from pymodbus.simulator.simcore import SimCore
 
 from gocche.garden.device import Answer, overridden
 from gocche.garden.nature import Draw
+from gocche.garden.scene import breathed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cloud.clock import Clock
+    from gocche.garden.relay import Relay
     from gocche.garden.served import Served
     from gocche.garden.stage import Stage
 
@@ -55,8 +57,9 @@ class Slave(msgspec.Struct, frozen=True):
 class Bus:
     """All slaves of one bus. Absent addresses, damaged requests and silent slaves get no answer, as in the field."""
 
-    def __init__(self, port: str, slaves: list[Slave], served: Served, clock: Clock) -> None:
+    def __init__(self, port: str, slaves: list[Slave], relays: list[Relay], served: Served, clock: Clock) -> None:
         self._port = port
+        self._relays = {relay.address: relay for relay in relays}
         self._slaves = {slave.address: slave for slave in slaves}
         self._served = served
         self._clock = clock
@@ -83,6 +86,10 @@ class Bus:
             self._heard = b""
             return
         self._heard = self._heard[used:]
+        if request and (relay := self._relays.get(request.dev_id)):
+            if (said := relay.hear(request, self._stage)) is not None:
+                yield Answer(self._framer.buildFrame(said), relay.channel)
+            return
         slave = self._slaves.get(request.dev_id) if request else None
         if slave is None or self._told(slave).get("silent"):
             return
@@ -102,7 +109,9 @@ class Bus:
             if function != slave.function or written is not None:
                 return ExcCodes.ILLEGAL_FUNCTION
             n = self._served.count(slave.channel)
-            values = overridden(slave.draw(n, self._clock.utc_ms() / 1000), self._told(slave))
+            now_s = self._clock.utc_ms() / 1000
+            felt = slave.draw(n, now_s)
+            values = overridden(breathed(felt, self._stage.added(now_s)) if self._stage else felt, self._told(slave))
             asked = {at: slave.registers[at] for at in range(address, address + count) if at in slave.registers}
             for at, (quantity, factor) in asked.items():
                 registers[at - start] = round(values[quantity] / factor) & 0xFFFF

@@ -162,6 +162,18 @@ class Dust:
         return {"pm2_5": round(fine), "particles_0_3": round(smallest)}
 
 
+class Gas:
+    """Carbon monoxide of clean mountain air: a quarter of a ppm. Unique for 5,000 frames, as modules tell no finer."""
+
+    def __init__(self, seed: str, *, unique: bool) -> None:
+        self._unique = unique
+        self._drift = Walk(Random(seed), 0.08, 300)
+
+    def __call__(self, n: int, utc_s: float) -> Values:
+        """Return one frame's value, before anybody lights a fire."""
+        return {"co": n % 5_000 / 10 if self._unique else round(_bounded(0.25 + self._drift.at(utc_s), 0, 1), 1)}
+
+
 class Signal:
     """How a hamlet's modem hears its cell. Unique for 16 million polls: the cell identity."""
 

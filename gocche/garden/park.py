@@ -11,10 +11,11 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.clock import SystemClock
-from gocche.garden import PORTS, nature, talkers
+from gocche.garden import PORTS, RELAYS, nature, talkers
 from gocche.garden.line import Line
 from gocche.garden.modbus import READ_HOLDING, READ_INPUT, SOIL, XY_MD02, Bus, Slave
 from gocche.garden.modem import Modem
+from gocche.garden.relay import Relay
 from gocche.garden.served import Served
 from gocche.garden.stage import Control
 
@@ -43,7 +44,7 @@ def open_shared(log: Path | None, control: Path | None, pace_s: float, stop: Eve
     """Open the log and read the control file. Raises OSError where the log cannot be written."""
     clock = clock or SystemClock()
     names = [name for port, channels in PORTS.items() for name in (port, *channels)]
-    watched = Control(control, names, lambda words: print(words, file=sys.stderr, flush=True))
+    watched = Control(control, [*names, *RELAYS], lambda words: print(words, file=sys.stderr, flush=True), clock)
     watched.poll()
     return Shared(watched, Served(log, clock), clock, pace_s, stop)
 
@@ -68,7 +69,7 @@ def keep(ports: Path, devices: dict[str, Device], shared: Shared) -> None:
 
 
 def devices(seed: int, shared: Shared, *, unique: bool) -> dict[str, Device]:
-    """Return the five ports with what hangs on them."""
+    """Return the ports with what hangs on them."""
     served, clock = shared.served, shared.clock
 
     def of(kind: type[nature.Draw], channel: str) -> nature.Draw:
@@ -81,10 +82,11 @@ def devices(seed: int, shared: Shared, *, unique: bool) -> dict[str, Device]:
     ]
     modem = PORTS["modem"][0]
     return {
-        "rs485": Bus("rs485", slaves, served, clock),
+        "rs485": Bus("rs485", slaves, [Relay(name, 8) for name in RELAYS], served, clock),
         "weather": talkers.WeatherStation("weather", "weather-1", of(nature.Weather, "weather-1"), served, clock),
         "gnss": talkers.Receiver("gnss", "gnss-1", of(nature.Place, "gnss-1"), served, clock),
         "smoke": talkers.ParticleSensor("smoke", "smoke-1", of(nature.Dust, "smoke-1"), served, clock),
+        "co": talkers.GasModule("co", "co-1", of(nature.Gas, "co-1"), served, clock),
         "modem": Modem("modem", modem, of(nature.Signal, modem), served, clock),
     }
 

@@ -54,6 +54,7 @@ SERIES: dict[tuple[str, str], tuple[Callable[[Weather], float], float]] = {
     ("weather-1", "air_pressure"): (lambda now: now.pressure_hpa, 0.4),
     ("weather-1", "wind_speed"): (lambda now: now.wind_ms, 0.5),
     ("smoke-1", "pm2_5"): (lambda now: now.pm2_5, 2.0),
+    ("co-1", "co"): (lambda _: 0.25, 0.15),
 }
 
 

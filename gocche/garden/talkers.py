@@ -1,4 +1,4 @@
-"""Devices that talk by themselves once a pace: an NMEA 0183 weather station, a GNSS receiver, a particle sensor."""
+"""Devices that talk by themselves once a pace: NMEA 0183 weather station, GNSS receiver, particle sensor, CO module."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, ClassVar
 
 from gocche.garden.device import Answer, overridden
+from gocche.garden.scene import breathed
 
 if TYPE_CHECKING:
     from cloud.clock import Clock
@@ -22,7 +23,7 @@ def sentence(body: str) -> bytes:
 
 
 class Talker:
-    """What the three have in common: nobody asks them."""
+    """What they have in common: nobody asks them."""
 
     def __init__(self, port: str, channel: str, draw: Draw, served: Served, clock: Clock) -> None:
         self._port = port
@@ -40,8 +41,8 @@ class Talker:
         told = stage.of(self._port, self._channel)
         if told.get("silent"):
             return []
-        n = self._served.count(self._channel)
-        frame, values = self.compose(overridden(self._draw(n, self._clock.utc_ms() / 1000), told), told)
+        n, now_s = self._served.count(self._channel), self._clock.utc_ms() / 1000
+        frame, values = self.compose(overridden(breathed(self._draw(n, now_s), stage.added(now_s)), told), told)
         return [Answer(frame, self._channel, n, values)]
 
     def compose(self, values: dict[str, float], told: Told) -> tuple[bytes, dict[str, float]]:
@@ -106,3 +107,15 @@ class ParticleSensor(Talker):
         words = {name: min(round(value), 0xFFFF) for name, value in (factory | air | counts).items()}
         body = struct.pack(">2sH12HBB", b"BM", 28, *words.values(), 0x97, 0)  # version 0x97, no error
         return body + sum(body).to_bytes(2, "big"), {name: float(word) for name, word in words.items()}
+
+
+class GasModule(Talker):
+    """Speaks the nine bytes of a Winsen ZE07-CO in initiative upload."""
+
+    _GAS, _PPM, _DECIMALS, _RANGE = 0x04, 0x03, 1, 5_000
+
+    def compose(self, values: dict[str, float], told: Told) -> tuple[bytes, dict[str, float]]:  # noqa: ARG002
+        """Return one frame: tenths of a ppm, up to its range."""
+        tenths = min(max(round(values["co"] * 10), 0), self._RANGE)
+        body = struct.pack(">BBBHH", self._GAS, self._PPM, self._DECIMALS, tenths, self._RANGE)
+        return b"\xff" + body + bytes((-sum(body) & 0xFF,)), {"co": tenths / 10}
