@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,12 +17,12 @@ import pytest
 from cloud.alerts.channels import Channel, GiveUp, Message, Retry, channels, open_channel, open_channels
 from cloud.alerts.tell import deadline
 from cloud.config import ConfigError
+from tests import told
 from tests.rules.garden import START_MS, Hook, Post, mail_table, serving
 from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TEXT = "Nghi có khói.\nỞ đâu: cây 7K3MQ2, Suối Giàng\n.một dòng bắt đầu bằng dấu chấm\n" + "dài " * 300 + "\n"
 MESSAGE = Message(
@@ -32,12 +34,37 @@ MESSAGE = Message(
     level="life",
 )
 DEADLINE_S = 0.6
+CHAT, NUMBER = "e4ea2cd5189df1c3a88c", "0912 345 678"
+TO = {"zalo": CHAT, "sms_http": NUMBER}  # else the address of a mail
+FOLDER = tempfile.TemporaryDirectory(prefix="gocche-channels-")
+
+
+def file(name: str, text: str) -> str:
+    """Return the name of a file that holds this."""
+    path = Path(FOLDER.name, name)
+    path.write_text(text + "\n", encoding="utf-8")
+    return str(path)
+
+
+def message(kind: str) -> Message:
+    return msgspec.structs.replace(MESSAGE, to=TO.get(kind, MESSAGE.to))
 
 
 def table_to(kind: str, port: int, *, tls: bool = False) -> dict[str, Any]:
     tables: dict[str, dict[str, Any]] = {
         "email": mail_table(port) | {"starttls": tls},
+        "sms_http": {
+            "kind": "sms_http",
+            "url": f"http{'s' * tls}://127.0.0.1:{port}/messages",
+            "user": told.USER,
+            "password_file": file("password", told.PASSWORD),
+        },
         "webhook": {"kind": "webhook", "url": f"http{'s' * tls}://127.0.0.1:{port}/send"},
+        "zalo": {
+            "kind": "zalo",
+            "url": f"http{'s' * tls}://127.0.0.1:{port}",
+            "token_file": file("token", told.TOKEN),
+        },
     }
     return tables[kind] | {"deadline_s": DEADLINE_S}
 
@@ -53,6 +80,18 @@ def hook() -> Iterator[Hook]:
         yield server
 
 
+@pytest.fixture
+def zalo() -> Iterator[told.Zalo]:
+    with told.Zalo() as server:
+        yield server
+
+
+@pytest.fixture
+def phone() -> Iterator[told.Phone]:
+    with told.Phone() as server:
+        yield server
+
+
 def mailer(post: Post, **more: Any) -> Channel:
     return open_channel(mail_table(post.port) | more)
 
@@ -62,31 +101,38 @@ def poster(hook: Hook, **more: Any) -> Channel:
 
 
 @pytest.fixture(params=channels())
-def way(request: pytest.FixtureRequest, post: Post, hook: Hook) -> Iterator[Any]:
-    """Each channel with a function that counts what arrived on the other side."""
-    ways: dict[str, tuple[Channel, Callable[[], int]]] = {
-        "email": (mailer(post), lambda: len(post.mails)),
-        "webhook": (poster(hook), lambda: len(hook.got)),
+def way(
+    request: pytest.FixtureRequest, post: Post, hook: Hook, zalo: told.Zalo, phone: told.Phone
+) -> Iterator[tuple[Channel, Message, Callable[[], int]]]:
+    """Each channel with a message for it, and a function that counts what arrived on the other side."""
+    kind = request.param
+    ends: dict[str, tuple[int, Callable[[], int]]] = {
+        "email": (post.port, lambda: len(post.mails)),
+        "sms_http": (phone.port, lambda: len(phone.got)),
+        "webhook": (urlsplit(hook.url).port or 0, lambda: len(hook.got)),
+        "zalo": (zalo.port, lambda: len(zalo.got)),
     }
+    port, arrived = ends[kind]
     with serving(post):
-        yield ways[request.param]
+        yield open_channel(table_to(kind, port) | {"deadline_s": 5.0}), message(kind), arrived
 
 
-def test_send_returns_when_it_has_arrived(way: tuple[Channel, Callable[[], int]]) -> None:
-    channel, arrived = way
-    channel.send(MESSAGE)
+def test_send_returns_when_it_has_arrived(way: tuple[Channel, Message, Callable[[], int]]) -> None:
+    channel, message, arrived = way
+    channel.send(message)
     assert arrived() == 1
 
 
-def test_send_may_be_repeated(way: tuple[Channel, Callable[[], int]]) -> None:
-    channel, arrived = way
-    channel.send(MESSAGE)
-    channel.send(MESSAGE)
-    assert arrived() == 2
+def test_send_may_be_repeated(way: tuple[Channel, Message, Callable[[], int]]) -> None:
+    """Whoever knows the message again by its id is told once."""
+    channel, message, arrived = way
+    channel.send(message)
+    channel.send(message)
+    assert arrived() == (1 if message.to == NUMBER else 2)
 
 
-def test_a_check_finds_it_well_and_tells_nobody(way: tuple[Channel, Callable[[], int]]) -> None:
-    channel, arrived = way
+def test_a_check_finds_it_well_and_tells_nobody(way: tuple[Channel, Message, Callable[[], int]]) -> None:
+    channel, _, arrived = way
     channel.check()
     assert arrived() == 0
 
@@ -101,12 +147,12 @@ def test_unknown_keys_are_errors(kind: str) -> None:
 @pytest.mark.parametrize("kind", channels())
 def test_nobody_there_is_asked_again(kind: str, call: str) -> None:
     with pytest.raises(Retry) as caught:
-        ask(open_channel(table_to(kind, free_port())), call)
+        ask(open_channel(table_to(kind, free_port())), call, message(kind))
     assert caught.value.everybody
 
 
-def ask(channel: Channel, call: str) -> None:
-    channel.send(MESSAGE) if call == "send" else channel.check()
+def ask(channel: Channel, call: str, message: Message = MESSAGE) -> None:
+    channel.send(message) if call == "send" else channel.check()
 
 
 def dribble(peer: socket.socket) -> None:
@@ -133,7 +179,7 @@ def dribble_starttls(peer: socket.socket) -> None:
         dribble_tls(peer)
 
 
-TLS = {"email": dribble_starttls, "webhook": dribble_tls}
+TLS = {"email": dribble_starttls}  # else TLS from the first byte
 
 
 def endless(peer: socket.socket) -> None:
@@ -167,6 +213,70 @@ def strange(behaviour: Callable[[socket.socket], None]) -> Iterator[int]:
         server.close()
 
 
+def hang_up(peer: socket.socket) -> None:
+    """Hear what is asked, and close."""
+    with contextlib.suppress(OSError), peer:
+        peer.recv(1_000)
+
+
+def half(peer: socket.socket) -> None:
+    """Close in the middle of an answer that promises more."""
+    with contextlib.suppress(OSError), peer:
+        peer.recv(65_536)
+        peer.sendall(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"ok": tr')
+
+
+def huge(peer: socket.socket) -> None:
+    """Answer 200, and a page without end."""
+    with contextlib.suppress(OSError), peer:
+        peer.recv(65_536)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
+        while True:
+            peer.sendall(b"<p>Welcome to the free network of this hotel</p>" * 100)
+
+
+def elsewhere(peer: socket.socket) -> None:
+    """Send us away, to a host that nobody has named in cloud.toml."""
+    with contextlib.suppress(OSError), peer:
+        peer.recv(65_536)
+        peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/login\r\nContent-Length: 0\r\n\r\n")
+
+
+HTTP = [kind for kind in channels() if kind != "email"]
+
+
+@pytest.mark.parametrize("kind", channels())
+def test_a_peer_that_hangs_up_is_asked_again(kind: str) -> None:
+    with strange(hang_up) as port, pytest.raises(Retry) as caught:
+        open_channel(table_to(kind, port)).send(message(kind))
+    assert caught.value.everybody
+
+
+@pytest.mark.parametrize("kind", HTTP)
+def test_a_redirection_is_followed_nowhere(kind: str) -> None:
+    with strange(elsewhere) as port, pytest.raises(Retry, match="302") as caught:
+        open_channel(table_to(kind, port)).send(message(kind))
+    assert caught.value.everybody
+
+
+@pytest.mark.parametrize("behaviour", [half, huge])
+def test_a_page_in_place_of_an_answer_of_zalo_is_no_yes(behaviour: Callable[[socket.socket], None]) -> None:
+    """As a hotel's network answers everybody; where an answer's words do not count, 200 is all there is to judge."""
+    with strange(behaviour) as port, pytest.raises(Retry) as caught:
+        open_channel(table_to("zalo", port)).send(message("zalo"))
+    assert caught.value.everybody
+
+
+@pytest.mark.parametrize("kind", ["webhook", "sms_http"])
+def test_of_a_huge_answer_little_is_read(kind: str) -> None:
+    channel = open_channel(table_to(kind, 1) | {"deadline_s": 20.0})
+    with strange(huge) as port:
+        channel = open_channel(table_to(kind, port) | {"deadline_s": 20.0})
+        began = time.monotonic()
+        channel.send(message(kind))
+        assert time.monotonic() - began < 10.0
+
+
 @pytest.mark.parametrize("behaviour", [dribble, dumb, None], ids=["dribble", "dumb", "tls"])
 @pytest.mark.parametrize("call", ["send", "check"])
 @pytest.mark.parametrize("kind", channels())
@@ -174,8 +284,9 @@ def test_no_peer_holds_it_longer_than_its_deadline(
     kind: str, call: str, behaviour: Callable[[socket.socket], None] | None
 ) -> None:
     began = time.monotonic()
-    with strange(behaviour or TLS[kind]) as port, pytest.raises(Retry, match=r"within 0\.6 s") as caught:
-        ask(open_channel(table_to(kind, port, tls=behaviour is None)), call)
+    does = behaviour or TLS.get(kind, dribble_tls)
+    with strange(does) as port, pytest.raises(Retry, match=r"within 0\.6 s") as caught:
+        ask(open_channel(table_to(kind, port, tls=behaviour is None)), call, message(kind))
     assert caught.value.everybody
     assert time.monotonic() - began < DEADLINE_S + 1.0
 
@@ -188,17 +299,22 @@ def test_a_server_that_never_ends_its_answer_fills_no_memory() -> None:
 
 @pytest.mark.parametrize("kind", channels())
 def test_an_address_that_leads_nowhere_leaves_time_for_the_next(
-    kind: str, post: Post, hook: Hook, monkeypatch: pytest.MonkeyPatch
+    kind: str, post: Post, hook: Hook, zalo: told.Zalo, phone: told.Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As IPv6 on a machine where it does not work: the first address answers nothing at all."""
-    where = {"email": post.port, "webhook": urlsplit(hook.url).port or 0}
+    where = {
+        "email": post.port,
+        "sms_http": phone.port,
+        "webhook": urlsplit(hook.url).port or 0,
+        "zalo": zalo.port,
+    }
     real = socket.getaddrinfo("127.0.0.1", where[kind], type=socket.SOCK_STREAM)
     with serving(post), nowhere() as port:
         lost = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
         channel = open_channel(table_to(kind, where[kind]) | {"deadline_s": 2.0})
         monkeypatch.setattr(deadline.socket, "getaddrinfo", lambda *_, **__: [*lost, *real])
         began = time.monotonic()
-        channel.send(MESSAGE)
+        channel.send(message(kind))
         assert time.monotonic() - began < 2.0
 
 
@@ -219,7 +335,7 @@ def nowhere() -> Iterator[int]:
 def test_tables_of_one_name_or_of_no_kind_are_refused() -> None:
     with pytest.raises(ConfigError, match=r'\[\[channel\]\] 2 \(email\) name: "email" is taken'):
         open_channels([mail_table(25), mail_table(26)])
-    with pytest.raises(ConfigError, match=r'\[\[channel\]\] 1 kind: "pager" is no kind; there are: email, webhook'):
+    with pytest.raises(ConfigError, match=r'\[\[channel\]\] 1 kind: "pager" is no kind; there are: email, '):
         open_channels([{"kind": "pager"}])
     assert [one.name for one in open_channels([mail_table(25), mail_table(26) | {"name": "spare"}])] == [
         "email",
@@ -239,6 +355,17 @@ def test_a_mail_arrives_word_for_word(post: Post) -> None:
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["Importance"] == "high"
     assert mail.get_content().splitlines() == TEXT.splitlines()
+
+
+def test_the_link_of_a_mail_arrives_whole_as_plain_text_and_is_the_only_one(post: Post) -> None:
+    """What scanners and readers open is what was signed; there is no second form of the letter in which it differs."""
+    link = "https://staff.gocche.example.vn/duty/letter/" + "aZ09-_" * 30
+    with serving(post):
+        mailer(post).send(msgspec.structs.replace(MESSAGE, text=f"Nghi có khói.\n{link}\nGọi 114.\n", link=link))
+    ((_, mail),) = post.mails
+    assert mail.get_content_type() == "text/plain"
+    assert [line for line in mail.get_content().splitlines() if "://" in line] == [link]
+    assert not [name for name in mail if name.lower() in ("list-unsubscribe", "disposition-notification-to")]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ class Message(msgspec.Struct, frozen=True):
     """One message to one address. `id` is stable over every try, so that a repeat can be recognised.
 
     `short` is what an SMS says: unaccented Vietnamese, at most 160 septets of GSM-7, with the code to answer by.
-    `link` is the signed address of its incident; `exercise` marks a drill; `incident` is its number, 0 without one.
+    `link` is the signed address of its incident; `exercise` marks a drill; `incident` is its number, 0 without one;
+    `stage`, `place`, `lat` and `lon` are what is known of it, for programs that read the message.
     """
 
     id: str
@@ -40,6 +41,10 @@ class Message(msgspec.Struct, frozen=True):
     link: str = ""
     exercise: bool = False
     incident: int = 0
+    stage: str = ""
+    place: str = ""
+    lat: float | None = None
+    lon: float | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):

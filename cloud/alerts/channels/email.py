@@ -3,6 +3,9 @@
 A 4xx, a full mailbox, a day's limit, a refused login, an answer that is none or a server out of reach is tried again;
 another 5xx to the recipient or the data is for good and costs only this message. One connection a message: alerts are
 rare, and a connection kept open is one more thing to break. Port 465 is TLS from the first byte (RFC 8314).
+
+A mail is plain text with one link, and that is all that is asked of its reader: what comes back to the sender's
+mailbox, a delivery report (RFC 3464) too, is read by nobody here.
 """
 
 from __future__ import annotations
