@@ -1,4 +1,4 @@
-"""The wheel: four packages with their data, and an edge that runs with nothing but its own few libraries."""
+"""The wheel: its packages with their data, and an edge that runs with nothing but its own few libraries."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def test_it_holds_its_packages_their_data_and_nothing_else(wheel):
         "wire",
         "settings",
         "disk",
+        "at",
     }
     for part in (
         "gocche/config/devices.toml", "gocche/config/garden/trees.csv", "edge/profiles/soil-0000.toml",

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
+from at import talk
 from edge.driver import Ask, BadReply, Driver, DriverConfig, Habits, Value
-from edge.framing import at
 from edge.framing.at_generic import RADIO_OF_ACT, REGISTRATIONS, registered
 from edge.framing.cells import Units, absent, number
+from edge.framing.vendors import answers, vendor, vendors
 from edge.plausible import judged, ranges
 from settings.finding import unknown
 from wire.quantities import IN_SERVICE
@@ -53,7 +54,7 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
     vendor: Annotated[
         str,
-        Meta(description="adds the maker's own serving-cell command", extra_json_schema={"enum": at.vendors()}),
+        Meta(description="adds the maker's own serving-cell command", extra_json_schema={"enum": vendors()}),
     ] = "generic"
     commands: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^AT[ -~]*$")], ...] | None,
@@ -71,13 +72,13 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a vendor that is not there. Raises ValueError naming it."""
-        if self.vendor not in at.vendors():
-            raise unknown("vendor", self.vendor, list(at.vendors()))
+        if self.vendor not in vendors():
+            raise unknown("vendor", self.vendor, list(vendors()))
 
     @property
     def asked(self) -> tuple[str, ...]:
         """The commands of one poll."""
-        own = (*at.vendor(self.vendor).commands, *at.vendor("generic").commands)
+        own = (*vendor(self.vendor).commands, *vendor("generic").commands)
         return tuple(dict.fromkeys(own)) if self.commands is None else self.commands
 
 
@@ -110,7 +111,7 @@ def _quantity(name: str) -> str:
 
 
 def _known(command: str) -> Answer | None:
-    return at.answers().get(_prefix(command))
+    return answers().get(_prefix(command))
 
 
 def _names(command: str) -> tuple[str, ...]:
@@ -137,7 +138,7 @@ def _listen(config: Config) -> Io:
     text = heard[0].decode("ascii", "replace")
     prefix = text.partition(":")[0]
     try:
-        (told,) = at.lines(text, prefix)
+        (told,) = talk.lines(text, prefix)
         values = registered(told)
     except ValueError as error:
         raise BadReply("garbled", f"{text.strip()!r}: {error}") from error
@@ -145,7 +146,11 @@ def _listen(config: Config) -> Io:
 
 
 def _send(command: str) -> Generator[Ask, Reply, str]:
-    return at.answer((yield Ask(command.encode("ascii") + b"\r", until=at.RESULT, at_rest=at.AT_REST)), command)
+    came = yield Ask(command.encode("ascii") + b"\r", until=talk.RESULT, at_rest=talk.AT_REST)
+    try:
+        return talk.answer(came)
+    except talk.Refused as refused:
+        raise BadReply(f"cme:{refused.code}" if refused.code else "error", f"{command}: {refused}") from refused
 
 
 def _answer(command: str, config: Config) -> Generator[Ask, Reply, list[Value]]:
@@ -176,7 +181,7 @@ def _decode(command: str, text: str, config: Config) -> list[Value]:
     if known is None:
         return []
     try:
-        found = at.lines(text, _prefix(command))
+        found = talk.lines(text, _prefix(command))
         if not found and not known.empty:
             raise BadReply("garbled", f"{command}: OK without a line {_prefix(command)}")
         values = known.decode(found, Units(config.lte_sinr, config.nr_sinr))

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from at import talk
 from edge.driver import Value
-from edge.framing import at
 from edge.framing.cells import (
     CELL,
     Answer,
@@ -64,12 +64,12 @@ def _qeng(found: list[list[str]], units: Units) -> list[Value]:
     """One cell on the state's own line, or several on lines of their own."""
     cells, state = [], Value("state", "", None, Reason.NOT_REPORTED)
     for told in found:
-        if at.bare(told[0]) == "servingcell":
+        if talk.bare(told[0]) == "servingcell":
             state = text("state", told[1])
             cells += [told[2:]] if len(told) > 2 else []
         else:
             cells.append(told)
-    words = [at.bare(cell[0]) for cell in cells]
+    words = [talk.bare(cell[0]) for cell in cells]
     values = [state, _registration(state), *_access(words, state)]
     for word, cell in zip(words, cells, strict=True):
         values += _cell(word, cell, units)

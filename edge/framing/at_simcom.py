@@ -13,8 +13,8 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from at import talk
 from edge.driver import Value
-from edge.framing import at
 from edge.framing.cells import (
     CELL,
     LTE_RSRP,
@@ -114,7 +114,7 @@ def _scale(layout: Layout, cell: list[str]) -> _Scale | None:
 
 def _level(scale: _Scale | None, name: str, field: str) -> Value:
     if scale is None:
-        return decimal(name, field) if at.bare(field) in {"", "-"} else absent(name, Reason.SENTINEL)
+        return decimal(name, field) if talk.bare(field) in {"", "-"} else absent(name, Reason.SENTINEL)
     if scale.factor:
         return decimal(name, field, scale.factor)
     if name in _INDICES:
@@ -122,7 +122,7 @@ def _level(scale: _Scale | None, name: str, field: str) -> Value:
         if value.reason is Reason.OUT_OF_RANGE:
             raise ValueError(f"{name} cannot be read")
         return value
-    return absent(name, Reason.SENTINEL if at.bare(field) == "255" else Reason.AMBIGUOUS)
+    return absent(name, Reason.SENTINEL if talk.bare(field) == "255" else Reason.AMBIGUOUS)
 
 
 def _network(values: dict[str, Value]) -> list[Value]:

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from at import talk
 from edge.driver import Value
-from edge.framing import at
 from wire.reading import Reason
 
 _UNITS = {"rssi": "dBm", "rscp": "dBm", "lte_rsrp": "dBm", "nr_ss_rsrp": "dBm"} | dict.fromkeys(
@@ -83,7 +83,7 @@ def absent(name: str, reason: Reason = Reason.NOT_REPORTED) -> Value:
 
 def text(name: str, field: str) -> Value:
     """Return a word; empty or `-` is not reported."""
-    said = at.bare(field)
+    said = talk.bare(field)
     return Value(name, "", None, Reason.NOT_REPORTED) if said in {"", "-"} else Value(name, "", said)
 
 
@@ -91,7 +91,7 @@ def matching(pattern: str) -> Read:
     """Return a reader of words that must look so; a column without such a word is another one."""
 
     def read(name: str, field: str) -> Value:
-        if not re.fullmatch(f"({pattern})?|-", at.bare(field)):
+        if not re.fullmatch(f"({pattern})?|-", talk.bare(field)):
             raise ValueError(f"{name} cannot be read")
         return text(name, field)
 
@@ -110,7 +110,7 @@ def checked(pattern: str) -> Read:
 
 def decimal(name: str, field: str, factor: float = 1.0) -> Value:
     """Return a number as printed, times `factor`; empty or `-` is not reported, -32768 (PCI 65535) means "none"."""
-    said = at.bare(field)
+    said = talk.bare(field)
     if said in {"", "-"}:
         return absent(name)
     if not re.fullmatch(r"-?\d{1,12}(\.\d{1,12})?", said):  # the longest there is, a 5G cell's identity, has 11
@@ -122,7 +122,7 @@ def decimal(name: str, field: str, factor: float = 1.0) -> Value:
 
 def whole(field: str) -> int:
     """Return an index. Raises ValueError for what no table has so many rows for."""
-    said = at.bare(field)
+    said = talk.bare(field)
     if not re.fullmatch(r"-?\d{1,6}", said):
         raise ValueError(f"{said!r} is no index")
     return int(said)
@@ -130,7 +130,7 @@ def whole(field: str) -> int:
 
 def hexadecimal(name: str, field: str) -> Value:
     """Return an identity; all ones, and FFFE as tracking area, mean that there is none (3GPP TS 23.003 §19.4.2.3)."""
-    said = at.bare(field).upper()
+    said = talk.bare(field).upper()
     if said in {"", "-"}:
         return absent(name)
     none = {"FFFE", "FFFF", "FFFFFE", "FFFFFF"} if name == "tac" else {"F" * n for n in (7, 8, 9)}

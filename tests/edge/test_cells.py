@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import at.talk
 from edge import drivers, framing
 from edge.driver import BadReply, Value
 from edge.drivers import modem_at
-from edge.framing import at
+from edge.framing import vendors
 from edge.framing.cells import CELL, Table, Units, decimal, lte_sinr, nr_sinr
 from edge.sense.exchange import run
 from edge.sense.ports import SimulatedLine
@@ -42,7 +43,7 @@ def decoded(command: str, lines: list[list[str]]) -> dict[str, object]:
 @pytest.mark.parametrize("case", WITH_COLUMNS, ids=[case["id"] for case in WITH_COLUMNS])
 def test_a_token_lost_or_added_anywhere_never_brings_another_value(case: dict) -> None:
     """Every recorded line, every place: what is still told of a cell is what the whole line tells."""
-    lines = at.lines(bytes.fromhex(case["rx"]).decode(), modem_at._prefix(case["command"]))
+    lines = at.talk.lines(bytes.fromhex(case["rx"]).decode(), modem_at._prefix(case["command"]))
     right = decoded(case["command"], lines)
     for number, line in enumerate(lines):
         for at_ in range(len(line)):
@@ -211,7 +212,7 @@ VENDOR = Vendor(commands=("AT+ACMESIG",), answers={"+ACMESIG": Answer(_told, ("r
 def test_the_next_vendor_is_a_new_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "at_acme.py").write_text(VENDOR, encoding="utf-8")
     monkeypatch.setattr(framing, "__path__", [*framing.__path__, str(tmp_path)])
-    found = (at.vendors, at.answers)
+    found = (vendors.vendors, vendors.answers)
     for each in found:
         each.cache_clear()
     try:
@@ -231,6 +232,6 @@ def test_a_vendor_that_is_not_there_is_refused_with_those_that_are() -> None:
 
 
 def test_no_two_vendors_read_one_answer() -> None:
-    prefixes = [prefix for name in at.vendors() for prefix in at.vendor(name).answers]
-    assert len(set(prefixes)) == len(prefixes) == len(at.answers())
+    prefixes = [prefix for name in vendors.vendors() for prefix in vendors.vendor(name).answers]
+    assert len(set(prefixes)) == len(prefixes) == len(vendors.answers())
     assert Units() == Units(None, None)

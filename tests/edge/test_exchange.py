@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
+from at.talk import AT_REST, RESULT
 from edge.driver import Ask, BadReply, Value
 from edge.framing import rtu
-from edge.framing.at import AT_REST, RESULT
 from edge.sense.exchange import DEAF_ASKS, Exchange, Stopped
 from edge.sense.owed import LONGEST_ANSWER, REMEMBERED_MS
 from edge.sense.terms import Terms

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import pytest
 
+from at import talk
 from edge.driver import Ask, BadReply
-from edge.framing import at, rtu
+from edge.framing import rtu
 from edge.sense.exchange import Exchange
 from edge.sense.terms import LATE, LONGEST_OWED_MS, Terms
 from tests.edge.clock import HandClock
@@ -73,7 +74,9 @@ FRAMINGS = {
     "rtu": Framing(_rtu_ask, _rtu_answer, int.from_bytes),
     "sized": Framing(_words(b"#%d%d\r", size=13, check=_checked), _summed, lambda reply: int(reply[-12:-4])),
     "ended": Framing(_words(b"%dR%d!", until=b"\r\n", check=_checked), _summed, lambda reply: int(reply[-12:-4])),
-    "at": Framing(_words(b"AT+X=%d,%d\r", until=at.RESULT), lambda _, n: b"\r\n+X: %08d\r\n\r\nOK\r\n" % n, _at_number),
+    "at": Framing(
+        _words(b"AT+X=%d,%d\r", until=talk.RESULT), lambda _, n: b"\r\n+X: %08d\r\n\r\nOK\r\n" % n, _at_number
+    ),
 }
 KINDS = (
     "noise", "noise_of_its_length", "other_device", "late", "lost", "flipped", "cut", "glued", "split", "trailing",

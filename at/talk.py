@@ -1,6 +1,4 @@
-"""AT answers: where one ends, which of its lines are the answer, how its fields are split, and which vendors there are.
-
-A vendor is a file `at_<vendor>.py` beside this one; found by name, so that the next one edits nothing.
+"""AT answers: where one ends, which of its lines are the answer, and how its fields are split.
 
 Source: 3GPP TS 27.007 and ITU-T V.250. Seen in the field and so handled here: echo, unsolicited lines before the
 answer and after `OK`, answers without CR LF between them, fields quoted or not, with spaces around them.
@@ -8,17 +6,7 @@ answer and after `OK`, answers without CR LF between them, fields quoted or not,
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
-from functools import cache
-from typing import TYPE_CHECKING
-
-from edge import framing
-from edge.driver import BadReply
-
-if TYPE_CHECKING:
-    from edge.framing.cells import Answer, Vendor
 
 _REFUSED = r"ERROR|\+CM[ES] ERROR:[^\r\n]*|COMMAND NOT SUPPORT"
 # V.250: an empty line parts `OK` from what it follows. An `OK` without may stand in the middle of another line, and is
@@ -33,19 +21,21 @@ _BESIDE = re.compile(r"AT.*|[+^$*#!%&][A-Z][A-Z0-9_]+($|[: ].*)|(?=.*[G-Zg-z])[A
 _FIELD = re.compile(r'\s*("[^"]*"|[^,]*)\s*(?:,|$)')
 
 
-def answer(came: bytes, command: str) -> str:
-    """Return everything that came before the result code.
+class Refused(Exception):
+    """The modem's result is no OK: its words, and what follows the colon of `+CME ERROR:` or `+CMS ERROR:`."""
 
-    Raises BadReply: cme:N (or its text), error.
-    """
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.code = words.partition(":")[2].strip() if words.startswith("+CM") else ""
+
+
+def answer(came: bytes) -> str:
+    """Return everything that came before the result code. Raises Refused."""
     result = _FINAL.search(came)
     assert result is not None, "the exchange returns what ends in a result code"
     final = result[1].decode("ascii", "replace")
-    if final.startswith("+CM"):
-        told = final.partition(":")[2].strip()
-        raise BadReply(f"cme:{told}", f"{command}: {final}")
     if final != "OK":
-        raise BadReply("error", f"{command}: {final}")
+        raise Refused(final)
     return came[: result.start()].decode("ascii", "replace")
 
 
@@ -84,22 +74,3 @@ def fields(line: str) -> list[str]:
 def bare(field: str) -> str:
     """Return a field without its quotation marks and the spaces within."""
     return field.strip('"').strip()
-
-
-@cache
-def vendors() -> tuple[str, ...]:
-    """Return the name of every vendor, sorted."""
-    found = (module.name for module in pkgutil.iter_modules(framing.__path__))
-    return tuple(sorted(name.removeprefix("at_") for name in found if name.startswith("at_")))
-
-
-def vendor(name: str) -> Vendor:
-    """Return what `at_<name>.py` offers."""
-    offered: Vendor = importlib.import_module(f"{framing.__name__}.at_{name}").VENDOR
-    return offered
-
-
-@cache
-def answers() -> dict[str, Answer]:
-    """Return how each answer is read, by its prefix, whoever's modem it is: an installer may ask any command."""
-    return {prefix: answer for name in vendors() for prefix, answer in vendor(name).answers.items()}
