@@ -53,7 +53,8 @@ docs: $(VENV)/dev ## write docs/reference/ anew from the code
 lock: ## choose the newest allowed versions and lock them with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/edge.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra cloud --extra demo --extra labels --group build -c requirements/edge.lock -o requirements/run.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra cloud --extra demo --extra labels --group build --group dev -c requirements/run.lock -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra cloud --extra demo --extra labels --extra apprise --group build --group dev -c requirements/run.lock -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra apprise -c requirements/dev.lock -o requirements/apprise.lock
 
 clean: ## forget what was built here; the garden's data stays where --data put it
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
