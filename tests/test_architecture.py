@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("wire", "settings", "at", "disk", "edge", "cloud", "gocche")
+PACKAGES = ("wire", "detect", "settings", "at", "disk", "edge", "cloud", "gocche")
 MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 WIRING = {
     "edge/agent.py",

@@ -36,7 +36,7 @@ from wire.reading import Reason
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PACKAGES = ("edge", "wire", "at", "disk", "cloud", "gocche")
+PACKAGES = ("edge", "wire", "detect", "at", "disk", "cloud", "gocche")
 VECTORS = ROOT / "wire" / "vectors" / "v1"
 
 
@@ -417,7 +417,7 @@ def test_the_tables_of_the_server_are_understood(tmp_path: Path) -> None:
 
 def printed() -> str:
     """Return the code and its files of words, without comments: whatever is printed stands in there."""
-    packages = ("edge", "cloud", "gocche", "settings", "disk", "wire", "at")
+    packages = ("edge", "cloud", "gocche", "settings", "disk", "wire", "detect", "at")
     files = sorted(file for package in packages for file in (ROOT / package).rglob("*.[pt][yo]*"))
     text = "\n".join(file.read_text(encoding="utf-8") for file in files if file.suffix in {".py", ".toml"})
     return re.sub(" +", " ", re.sub(r"(?m)(^| ) *# .*$", "", text))

@@ -40,6 +40,7 @@ def test_it_holds_its_packages_their_data_and_nothing_else(wheel):
         "cloud",
         "wire",
         "settings",
+        "detect",
         "disk",
         "at",
     }

@@ -117,6 +117,12 @@ RADIO = {
     5: ("5G SA", "5G SA"),
 }
 YES_NO = {0: ("không", "no"), 1: ("có", "yes")}
+CLAIM = {  # levels of detect/: none of them says that a fire is confirmed, only a person does
+    0: ("không có gì", "none"),
+    1: ("theo dõi", "watch"),
+    2: ("nghi có khói", "suspected"),
+    3: ("nhiều khả năng cháy", "probable"),
+}
 FIX = {  # NMEA 0183 GGA field 6
     0: ("không có vị trí", "no fix"),
     1: ("GNSS", "GNSS"),
@@ -176,6 +182,7 @@ _ROWS = (
     _Q("tvoc", "ppb", "ppb", 1.0, 0, 0, 60_000, "Hợp chất hữu cơ bay hơi", "Volatile organic compounds", trust="low"),
     _Q("co", "ppm", "ppm", 1.0, 1, 0, 1_000, "Khí CO", "Carbon monoxide", urgency=Bands((2.0, 20.0))),
     _Q("co2", "ppm", "ppm", 1.0, 0, 0, 40_000, "Khí CO2", "Carbon dioxide"),
+    _Q("smoke_claim", "1", "", 1.0, 0, 0, 3, "Nhận định khói, nhiệt", "Smoke claim", CLAIM, Bands((1.0, 2.0, 3.0))),
     # signal
     _Q("registration", "1", "", 1.0, 0, 0, 10, "Tình trạng sóng", "Registration", REGISTRATION, Groups(IN_SERVICE)),
     _Q("radio", "1", "", 1.0, 0, 0, 5, "Loại mạng", "Radio access", RADIO),

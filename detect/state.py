@@ -1,0 +1,112 @@
+"""What is remembered of one node between samples, and as bytes across restarts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from detect.channel import Channel
+from detect.claim import Claim
+
+if TYPE_CHECKING:
+    from detect.limits import Limits
+
+VERSION: Final = 1
+WHOLE, HALF = 2, 1
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """What one node said at one time: µg/m³, ppm, °C, %RH, V; None for what it did not say then.
+
+    The channels of a node need not speak together: each reading may be a sample of its own.
+    """
+
+    utc_ms: int
+    pm2_5: float | None = None
+    co: float | None = None
+    temp: float | None = None
+    rh: float | None = None
+    supply: float | None = None
+
+
+class Neighbour(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of a live node nearby: its excess of each channel (None: unknown), and whether it is evidence."""
+
+    utc_ms: int
+    pm: float | None = None
+    co: float | None = None
+    pm_up: bool = False
+    co_up: bool = False
+
+
+class Twice(msgspec.Struct, frozen=True, array_like=True):
+    """Something that must be seen twice: first and last time, how often, and the first value."""
+
+    first_ms: int = 0
+    last_ms: int = 0
+    times: int = 0
+    value: float = 0.0
+
+    def seen(self, utc_ms: int, value: float, limits: Limits) -> Twice:
+        """Return it after it was seen again."""
+        if not self.times or utc_ms - self.first_ms > limits.few_ms:
+            return Twice(utc_ms, utc_ms, 1, value)
+        return Twice(self.first_ms, utc_ms, self.times + 1, self.value)
+
+    def enough(self, now_ms: int, limits: Limits) -> bool:
+        """Tell whether it was seen twice, far enough apart, and of late."""
+        apart = self.last_ms - self.first_ms >= limits.twice_ms
+        return self.times >= 2 and apart and now_ms - self.last_ms <= limits.few_ms
+
+
+class Minute(msgspec.Struct, frozen=True, array_like=True):
+    """A minute with evidence: its weight in halves, and for how many minutes it stands where samples are rare."""
+
+    number: int
+    halves: int
+    span: int = 1
+
+
+class Node(msgspec.Struct, frozen=True, array_like=True):
+    """All that is remembered of a node. It may be written down (`dump`) and read back: nothing is lost by a restart."""
+
+    version: int = VERSION
+    now_ms: int = 0
+    said_ms: int = 0  # its newest sample: what was said before silence was judged is heard all the same
+    pm: Channel = Channel()
+    co: Channel = Channel()
+    t: Channel = Channel()
+    rh: float | None = None
+    rh_ms: int = 0
+    fog_ms: int = 0
+    supply: float | None = None
+    supply_ms: int = 0
+    supply_top: float = 0.0
+    minutes: tuple[Minute, ...] = ()
+    strong: Twice = Twice()
+    hot: Twice = Twice()
+    smoke_ms: int = 0  # the last minute with smoke, and with heat
+    heat_ms: int = 0
+    peak: float = 0.0  # of PM2.5's excess in this run
+    gap: int = 1  # minutes between the last two values of PM2.5
+    pause: int = 1  # its pace: a pause that comes once is none
+    borne_ms: int = 0  # when the claim's level was last borne out
+    claim: Claim = Claim()
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder(Node).decode
+
+
+def dump(state: Node) -> bytes:
+    """Return a state as bytes."""
+    return _ENCODE(state)
+
+
+def load(raw: bytes) -> Node:
+    """Return a state from its bytes. Raises ValueError where they are none of this version: begin anew then."""
+    state = _DECODE(raw)
+    if state.version != VERSION:
+        raise ValueError(f"state of a node: version {state.version}, this is {VERSION}")
+    return state
