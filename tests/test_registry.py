@@ -83,7 +83,7 @@ def test_the_shipped_garden_is_whole() -> None:
     hamlets = [garden.hamlet(code, date(2026, 1, 1)) for code in garden.hamlets]
     assert {hamlet.name for hamlet in hamlets if hamlet} == {"Háng Tày", "Kể Cả", "Pú Vá"}
     assert all(hamlet and hamlet.households is None for hamlet in hamlets)
-    assert {contact.role for contact in garden.contacts} == {"fire-watch", "telecom", "operator", ""}
+    assert {contact.role for contact in garden.contacts} == {"fire-watch", "commune", "telecom", "operator", ""}
     assert {one.rung for one in garden.duties} == set(RUNGS)
     assert (len(garden.permits), len(garden.sources)) == (1, 1)
     assert all(contact.email.endswith("@example.org") for contact in garden.contacts)

@@ -95,7 +95,7 @@ def test_a_registry_that_is_still_empty_says_what_its_tables_say(tmp_path: Path)
 def test_a_disk_that_takes_nothing_keeps_no_room_from_what_the_tables_say(tmp_path: Path, caplog) -> None:
     (tmp_path / NAME).mkdir()  # SQLite can neither open nor make it
     live = Live(tmp_path / NAME, SAMPLE, SystemClock(), private=True, makes=True)
-    assert [one.role for one in live.now.contacts] == ["fire-watch", "telecom", "operator", *[""] * 4]
+    assert [one.role for one in live.now.contacts] == ["fire-watch", "telecom", "operator", "", "commune", "", ""]
     assert NAME in live.why
     assert any(NAME in one.getMessage() for one in caplog.records)
     (tmp_path / NAME).rmdir()

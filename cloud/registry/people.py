@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import date
 
 LANGUAGES = ("vi", "en")
-ROLES = ("fire-watch", "telecom", "operator")
+ROLES = ("fire-watch", "commune", "telecom", "operator")
 ADMIN = "admin"  # lets others in: once there is one, no act leaves nobody
 ACCESS = ("viewer", "editor", "officer", "moderator", ADMIN)  # what somebody may do on the staff's pages
 NEWS = ("life", "service", "upkeep", "danger")  # the kinds of news of which people choose the channels

@@ -36,7 +36,11 @@ class Back(msgspec.Struct, frozen=True):
         lane, base_ms = state.live, self.at(state.live.base_ms)
         points = sorted((max(self.at(ms), base_ms + 1), seq, value) for ms, seq, value in lane.points)
         live = replace(lane, base=self._tracker(lane, base_ms), base_ms=base_ms, points=points)
-        return replace(state, live=live, newest_ms=self.at(state.newest_ms))
+        runs = sorted(
+            (replace(run, first_ms=self.at(run.first_ms), last_ms=self.at(run.last_ms)) for run in state.runs),
+            key=lambda run: run.first_ms,
+        )
+        return replace(state, live=live, newest_ms=self.at(state.newest_ms), runs=runs)
 
     def incident(self, incident: Incident) -> Incident:
         """Return an incident at its times of now."""

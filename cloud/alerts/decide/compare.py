@@ -153,14 +153,14 @@ def _again_after_silence(span: Span, known: Incident, view: View) -> list[Change
 
 def _late_end(span: Span, known: Incident, view: View) -> list[Change]:
     if span.ended_ms:
-        return [Change("ended", span, known.id, tell="late_end", late=True)]
+        return [Change("ended", _whole(span, known, view), known.id, tell="late_end", late=True)]
     return _lasts(span, known, view)
 
 
 def _lasts(span: Span, known: Incident, view: View) -> list[Change]:
     """It was known late, and older readings still come: it lasted longer than was known."""
     if span.bad_ms > known.bad_ms:
-        return [Change("", span, known.id, late=True)]  # kept, not worth a line
+        return [Change("", _whole(span, known, view), known.id, late=True)]  # kept, not worth a line
     return _began_earlier(span, known, view)
 
 
@@ -209,6 +209,11 @@ def _joined(span: Span, known: Incident, view: View) -> Span:
     whole = known.since_ms > view.base_ms
     since_ms = span.since_ms if whole else min(span.since_ms, known.since_ms)
     return replace(span, since_ms=since_ms, peak=_worst(span, known, view))
+
+
+def _whole(span: Span, known: Incident, view: View) -> Span:
+    """Return a late span with what is known of the incident from before the readings that were judged."""
+    return replace(span, since_ms=min(span.since_ms, known.since_ms), peak=_worst(span, known, view))
 
 
 def _corrected(merged: Span, known: Incident) -> Change:

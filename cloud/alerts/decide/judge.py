@@ -19,6 +19,7 @@ from cloud.alerts.decide.compare import View
 from cloud.alerts.decide.evidence import runs, unpacked
 from cloud.alerts.decide.pace import pace_ms, patience_with, with_pace, with_paces
 from cloud.alerts.decide.reconcile import Case, Reconciler
+from cloud.alerts.decide.sums import Sums
 from cloud.alerts.spans import BAD, GOOD, Lane, Tracker, add, marks, ordered, passed, settle
 from wire.codec import FUTURE_MS
 
@@ -49,7 +50,7 @@ class _Calm(dict[float, bool]):
         self._rules = rules
 
     def __missing__(self, value: float) -> bool:
-        calm = all(rule.mark(value) != BAD for rule in self._rules)
+        calm = all(rule.window_ms or rule.mark(value) != BAD for rule in self._rules)  # a total says nothing yet
         if len(self) < _VALUES:
             self[value] = calm
         return calm
@@ -77,6 +78,7 @@ class Judge:
         self._rules = {rule.name: rule for rule in rules}
         self._progress, self._desk = progress, desk
         self._reconciler = Reconciler(journal, desk)
+        self._sums = Sums(rules, progress, self._reconciler, desk, self._present, late_ms)
         self._sensors = sensors
         self._late_ms = late_ms
         self.failed: Counter[str] = Counter()
@@ -120,9 +122,12 @@ class Judge:
             heard = points = ordered(said)
             if periods := maintained.get((evidence.gateway, channel)):
                 points = [point for point in heard if not periods.hold(point[0])]
-            for rule in self._followers.get(quantity, ()) if points else ():
+            for rule in self._followers.get(quantity, ()) if heard else ():
                 case = Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
-                self._series(case, points, done, calm=evidence.calm)
+                if rule.window_ms:
+                    self._sum(case, heard)
+                elif points:
+                    self._series(case, points, done, calm=evidence.calm)
             self._sensors.note(evidence.gateway, channel, quantity, heard, now_ms)
         self._progress.add_processed(*key, now_ms)
 
@@ -161,7 +166,7 @@ class Judge:
         after: list[tuple[Rule, Series]] = []
         for rule in self._followers.get(quantity, ()):
             before = self._progress.series(rule.name, gateway, channel)
-            state = None if rule.patience.only_lost else _passed(before, own, now_ms, self._late_ms)
+            state = None if rule.patience.only_lost or rule.window_ms else _passed(before, own, now_ms, self._late_ms)
             if state is None:
                 return False
             after.append((rule, state))
@@ -197,10 +202,21 @@ class Judge:
             if BAD in seen:
                 self._reconciler.weigh_unstored(case, live + late)
         except _FAULTS:
-            self.failed[rule.name] += 1  # a faulty rule costs only its own verdict
-            LOG.exception("rule-failed rule=%s gateway=%s channel=%s", rule.name, gateway, channel)
+            self._fail(case)
             return
         self._progress.save_series(rule.name, gateway, channel, state)
+
+    def _sum(self, case: Case, points: list[Point]) -> None:
+        try:
+            self._sums.take(case, points)
+        except _FAULTS:
+            self._fail(case)
+
+    def _fail(self, case: Case) -> None:
+        """A faulty rule costs only its own verdict."""
+        self.failed[case.rule.name] += 1
+        name = case.rule.name
+        LOG.exception("rule-failed rule=%s gateway=%s channel=%s", name, case.gateway, case.channel)  # noqa: LOG004
 
     def _present(self, case: Case, points: list[Point]) -> Series:
         """Return what is known of a series; what a clock that was ahead has dated is brought before what comes now."""

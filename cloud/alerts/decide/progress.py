@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from cloud.alerts.decide.in_use import MOST, InUse
+from cloud.alerts.rainfall import Run
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
 from wire.codec import MAX_SEQ
@@ -35,7 +36,8 @@ class Series(msgspec.Struct, frozen=True):
     """One rule on one channel: its lane of present readings and its lane of late ones.
 
     At `look_ms` the live lane is judged again although nothing came: a span whose newest readings were already good
-    was held back to be told in one message with its end, and the end did not come.
+    was held back to be told in one message with its end, and the end did not come. Of a running total `runs` is what
+    was read, as far as sums need it.
     """
 
     live: Lane = Lane()
@@ -43,6 +45,7 @@ class Series(msgspec.Struct, frozen=True):
     look_ms: int | None = None
     newest_ms: int = 0
     intervals: list[int] = []  # between its last readings, in ms: its pace
+    runs: list[Run] = []
 
     @property
     def calm(self) -> bool:

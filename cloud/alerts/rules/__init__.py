@@ -81,6 +81,14 @@ class Rule(Protocol):
     def what(self) -> dict[str, str]:
         """What it suspects, by language."""
 
+    @property
+    def window_ms(self) -> int:
+        """Over how long its quantity, a running total, is summed before it is marked; 0: values as they are."""
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The zones for which a sum is judged; empty: wherever no other such rule names the zone."""
+
     def mark(self, value: float) -> int:
         """Return spans.BAD, MIDDLE or GOOD."""
 
@@ -123,7 +131,12 @@ def quantity_for(name: str) -> Quantity:
 
 
 DAY_MS = 86_400_000
-STAKES: dict[str, Grade] = {"fire-watch": "life", "telecom": "service", "operator": "upkeep"}  # by role
+STAKES: dict[str, Grade] = {
+    "fire-watch": "life",
+    "commune": "life",
+    "telecom": "service",
+    "operator": "upkeep",
+}  # by role
 
 
 def check_what(**texts: str) -> None:

@@ -42,7 +42,7 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = None
     gap_s: Annotated[SilenceSeconds, msgspec.Meta(description="readings further apart do not add up")] = 300.0
     role: Annotated[
-        Literal["", "fire-watch", "telecom", "operator"],
+        Literal["", "fire-watch", "commune", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = ""
     what_vi: Annotated[What, msgspec.Meta(description="what is said, in Vietnamese")] = ""
@@ -60,6 +60,7 @@ class RULE:
     """Absence in one of its two shapes. Raises ValueError for keys that do not fit the shape."""
 
     kind = "absence"
+    window_ms, zones = 0, ()
 
     def __init__(self, config: CONFIG) -> None:
         role, what_vi, what_en = _DEFAULTS[config.of]

@@ -45,7 +45,7 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         SomeSeconds, msgspec.Meta(description="silence of its sensor while it lasts, before that is told")
     ] = 900.0
     role: Annotated[
-        Literal["fire-watch", "telecom", "operator"],
+        Literal["fire-watch", "commune", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = "fire-watch"
     what_vi: Annotated[What, msgspec.Meta(description="what is said, in Vietnamese")] = "nghi có khói"
@@ -56,6 +56,7 @@ class RULE:
     """A limit with persistence and hysteresis. Raises Unfit for limits that cannot work."""
 
     kind = "limit"
+    window_ms, zones = 0, ()
 
     def __init__(self, config: CONFIG) -> None:
         self._row = quantity_for(config.quantity)

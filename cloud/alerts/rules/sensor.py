@@ -36,7 +36,7 @@ class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = None
     clear_s: Annotated[SomeSeconds, msgspec.Meta(description="how long values must come again before it ends")] = 600.0
     role: Annotated[
-        Literal["fire-watch", "telecom", "operator"],
+        Literal["fire-watch", "commune", "telecom", "operator"],
         msgspec.Meta(description="whom it tells: the contacts of this role"),
     ] = "operator"
     what_vi: Annotated[What, msgspec.Meta(description="what is said, in Vietnamese")] = "mất canh đo"
@@ -47,6 +47,7 @@ class RULE:
     """A sensor that guards no longer. Raises Unfit for a quantity that cannot stick."""
 
     kind = "sensor"
+    window_ms, zones = 0, ()
     grade = STAKES["operator"]  # whoever is told: nothing burns, somebody has to go and look
 
     def __init__(self, config: CONFIG) -> None:
