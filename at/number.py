@@ -13,6 +13,7 @@ _BETWEEN = re.compile(
     r"[\s.\-()/\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+"
 )  # as people and telephones part digits
 _WHOLE = re.compile(r"\+[1-9][0-9]{6,14}")
+_OF_VIETNAM = re.compile(r"\+84[1-9][0-9]{8,9}")
 _LOST_ZERO = re.compile(r"[35789][0-9]{8}")  # a mobile of Vietnam from a spreadsheet that took it for a number
 
 
@@ -31,6 +32,8 @@ def e164(written: str, country: str = VIETNAM) -> str:
         digits = f"+{digits}"
     elif country == VIETNAM and _LOST_ZERO.fullmatch(digits):
         digits = f"+{country}{digits}"
-    if not _WHOLE.fullmatch(digits):
-        raise ValueError("is no telephone number: write it as +84912345678, or as 0912345678")
+    digits = digits.replace(f"+{country}0", f"+{country}", 1)  # +84 (0)912 …
+    whole = _OF_VIETNAM if digits.startswith(f"+{VIETNAM}") else _WHOLE
+    if not whole.fullmatch(digits):
+        raise ValueError("this is no telephone number: write it as +84912345678, or 0912345678")
     return digits

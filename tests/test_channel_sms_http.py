@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 import pytest
 
 from cloud.alerts.channels import GiveUp, Hooked, Message, Receipt, Refused, Reply, Retry, open_channel
-from cloud.alerts.tell.phone import e164
 from cloud.config import ConfigError
 from tests import told
 from tests.rules.garden import Hook
@@ -210,26 +209,3 @@ def test_a_template_that_cannot_work_is_refused_at_the_start(
         (tmp_path / "own.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=words):
         open_channel(table | {"template": name or str(tmp_path / "own.toml")})
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "0912345678",
-        "0912 345 678",
-        "0912.345-678",
-        "84912345678",
-        "+84 912 345 678",
-        "0084912345678",
-        "+84(0)912345678",
-    ],
-)
-def test_a_number_has_one_form(text: str) -> None:
-    assert e164(text) == "+84912345678"
-
-
-@pytest.mark.parametrize("text", ["", "113", "VIETTEL", "+", "0", "+0912345678", "912345678901234567", "0912345678;9"])
-def test_what_is_no_number_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="no telephone number"):
-        e164(text)
-    assert e164("+4930123456") == "+4930123456"

@@ -112,6 +112,29 @@ def test_the_agent_may_ask_what_the_kernel_knows_of_ntp(analyze: str) -> None:
     assert "ProtectClock=yes" not in unit.read_text(encoding="utf-8").splitlines()
 
 
+def test_with_an_sms_modem_the_server_reaches_its_port_and_little_else(analyze: str, tmp_path: Path) -> None:
+    """The drop-in is read by systemd's own tools, as installed, and opens what the agent has, too."""
+    more = (FOLDER / "gocche-cloud-modem.conf").read_text(encoding="utf-8")
+    unit, beside = tmp_path / "gocche-cloud.service", tmp_path / "gocche-cloud.service.d"
+    beside.mkdir()
+    text = (FOLDER / unit.name).read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/gocche/bin/gocche ", f"{sys.executable} "), encoding="utf-8")
+    (beside / "modem.conf").write_text(more, encoding="utf-8")
+    said = heard([analyze, "verify", "--man=no", str(unit)])
+    assert (said.returncode, said.stderr, said.stdout) == (0, "", "")
+    command = [analyze, "security", "--offline=yes", "--no-pager", "--threshold=20", str(unit)]
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", heard(command).stdout)
+    assert level
+    assert EXPOSURE[unit.name] < float(level[1]) <= EXPOSURE["gocche-agent.service"]
+    agents = (FOLDER / "gocche-agent.service").read_text(encoding="utf-8").splitlines()
+    opens = [line for line in more.splitlines() if line.startswith(("DeviceAllow=", "Supplementary"))]
+    assert opens
+    assert set(opens) <= set(agents)
+    (name,) = re.findall(r"^LoadCredential=([\w-]+):/etc/gocche/\1$", more, re.MULTILINE)
+    assert f"SetCredential={name}:unset" in more.splitlines()
+    assert f"/run/credentials/{unit.name}/{name}" in more
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_the_command_line_is_one_that_gocche_understands(name: str) -> None:
     from gocche.command_line import parser

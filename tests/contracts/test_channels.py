@@ -19,6 +19,7 @@ from cloud.alerts.channels import Channel, GiveUp, Message, Retry, channels, ope
 from cloud.alerts.tell import deadline
 from cloud.config import ConfigError
 from tests import told
+from tests.modem import TestModem, bridged
 from tests.rules.garden import START_MS, Hook, Post, mail_table, serving
 from tests.servers import free_port
 
@@ -36,7 +37,7 @@ MESSAGE = Message(
 )
 DEADLINE_S = 0.6
 CHAT, NUMBER = "e4ea2cd5189df1c3a88c", "0912 345 678"
-TO = {"zalo": CHAT, "sms_http": NUMBER}  # else the address of a mail
+TO = {"zalo": CHAT, "sms_http": NUMBER, "sms_modem": "+84912345678"}  # else the address of a mail
 FOLDER = tempfile.TemporaryDirectory(prefix="gocche-channels-")
 
 
@@ -70,6 +71,7 @@ def table_to(kind: str, port: int, *, tls: bool = False) -> dict[str, Any]:
             "user": told.USER,
             "password_file": file("password", told.PASSWORD),
         },
+        "sms_modem": {"kind": "sms_modem"},
         "webhook": {"kind": "webhook", "url": f"http{'s' * tls}://127.0.0.1:{port}/send"},
         "zalo": {
             "kind": "zalo",
@@ -77,7 +79,8 @@ def table_to(kind: str, port: int, *, tls: bool = False) -> dict[str, Any]:
             "token_file": file("token", told.TOKEN),
         },
     }
-    return tables[kind] | {"deadline_s": DEADLINE_S}
+    serial = {"port": bridged(port)} if kind == "sms_modem" else {}
+    return tables[kind] | serial | {"deadline_s": DEADLINE_S}
 
 
 @pytest.fixture
@@ -113,11 +116,15 @@ def poster(hook: Hook, **more: Any) -> Channel:
 
 @pytest.fixture(params=channels())
 def way(
-    request: pytest.FixtureRequest, post: Post, hook: Hook, zalo: told.Zalo, phone: told.Phone
+    request: pytest.FixtureRequest, post: Post, hook: Hook, zalo: told.Zalo, phone: told.Phone, tmp_path: Path
 ) -> Iterator[tuple[Channel, Message, Callable[[], int]]]:
     """Each channel with a message for it, and a function that counts what arrived on the other side."""
     kind = request.param
     need_extra(kind)
+    if kind == "sms_modem":
+        with TestModem(tmp_path) as modem:
+            yield open_channel({"kind": kind, "port": str(modem.port)}), message(kind), lambda: len(modem.sent)
+        return
     ends: dict[str, tuple[int, Callable[[], int]]] = {
         "apprise": (urlsplit(hook.url).port or 0, lambda: len(hook.got)),
         "email": (post.port, lambda: len(post.mails)),
@@ -259,7 +266,8 @@ def elsewhere(peer: socket.socket) -> None:
         peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/login\r\nContent-Length: 0\r\n\r\n")
 
 
-HTTP = [kind for kind in channels() if kind != "email"]
+NETWORKED = [kind for kind in channels() if kind != "sms_modem"]
+HTTP = [kind for kind in NETWORKED if kind != "email"]
 
 
 @pytest.mark.parametrize("kind", channels())
@@ -319,7 +327,8 @@ def test_a_server_that_never_ends_its_answer_fills_no_memory() -> None:
     assert caught.value.everybody
 
 
-@pytest.mark.parametrize("kind", [kind for kind in channels() if kind != "apprise"])  # it has no choice of addresses
+# the one has no choice of addresses, the other none at all
+@pytest.mark.parametrize("kind", [kind for kind in NETWORKED if kind != "apprise"])
 def test_an_address_that_leads_nowhere_leaves_time_for_the_next(
     kind: str, post: Post, hook: Hook, zalo: told.Zalo, phone: told.Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,9 +20,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from at.number import e164
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Receipt, Refused, Reply
 from cloud.alerts.tell.http import Form, Peer, basic, held, judge, judge_check, known
-from cloud.alerts.tell.phone import e164
 from settings.finding import Unfit, shown
 
 if TYPE_CHECKING:
