@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from cloud.alerts.channels import (
     open_channels,
     sms_modem,
 )
-from cloud.alerts.modem import desk, dialogue, mail
+from cloud.alerts.modem import desk, dialogue, mail, ready
 from cloud.config import ConfigError
 from tests.modem import OWN_PLACES, TestModem, deliver, report
 
@@ -56,6 +57,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms_modem, "STOP_S", 0.02)
     monkeypatch.setattr(desk, "LINGER_S", 0.5)
     monkeypatch.setattr(dialogue, "QUIET_S", 0.05)
+    monkeypatch.setattr(ready, "AWAKE", 2)
 
 
 def channel_to(modem: TestModem, **more: Any) -> sms_modem.CHANNEL:
@@ -226,6 +228,15 @@ def test_whatever_comes_in_the_middle_of_answers(modem: TestModem, middle: bytes
     assert modem.texts == [SHORT]
 
 
+def test_words_right_behind_the_prompt(modem: TestModem) -> None:
+    channel = channel_to(modem)
+    channel.check()
+    answer = modem._answer
+    modem._answer = lambda words: (answer(words), modem._write(b"\r\n+CREG: 1\r\n"))  # type: ignore[method-assign]
+    channel.send(MESSAGE)
+    assert modem.texts == [SHORT]
+
+
 def test_an_ok_that_names_no_message_is_no_acceptance(modem: TestModem) -> None:
     modem.refuse = ["OK"]
     channel = channel_to(modem)
@@ -359,6 +370,85 @@ def test_a_modem_that_begins_anew_is_told_all_again(modem: TestModem) -> None:
         until(lambda: modem.cnmi[1] and not modem.echo)
         modem.receive(deliver(TO, "1 4711"))
         until(lambda: heard)
+
+
+def test_a_modem_that_begins_anew_in_the_middle_of_a_letter_has_not_sent_it(modem: TestModem) -> None:
+    modem.take_s = 30.0
+    channel = channel_to(modem, deadline_s=20.0)
+    failures: list[Exception] = []
+
+    def send() -> None:
+        with pytest.raises(Retry, match="it began anew") as caught:
+            channel.send(MESSAGE)
+        failures.append(caught.value)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    until(lambda: modem.sent)
+    modem._due.clear()
+    modem.sent.clear()  # it had not left
+    modem.take_s = 0.0
+    modem.begin_anew()
+    thread.join(WITHIN_S)
+    assert len(failures) == 1
+    channel.send(MESSAGE)
+    assert modem.texts == [SHORT]
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.journey) for seed in range(1, 6))])
+def test_whatever_befalls_the_modem_every_letter_arrives_and_hardly_one_twice(modem: TestModem, seed: int) -> None:
+    """Unplugged, begun anew, hung, out of its network, refusing, slow: each letter is tried until it is accepted."""
+    dice = random.Random(seed)
+    channel, faults, done = channel_to(modem, deadline_s=1.5, report=False), 0, threading.Event()
+
+    def befall() -> None:
+        nonlocal faults
+        while not done.wait(dice.uniform(0.0, 0.1)):
+            what = dice.randrange(6)
+            if what == 0:
+                modem.line.unplug()
+                faults += 1
+                done.wait(dice.uniform(0.0, 0.2))
+                modem.forget()
+                modem.line.plug()
+            elif what == 1:
+                modem.begin_anew()
+                faults += 1
+            elif what == 2:
+                modem.hung = True
+                done.wait(dice.uniform(0.0, 1.0))
+                modem.hung = False
+                faults += 1
+            elif what == 3:
+                modem.refuse = [dice.choice(["+CMS ERROR: 38", "ERROR", "+CMS ERROR: 500", "OK"])]
+            elif what == 4:
+                modem.take_s = dice.choice([0.0, 0.05, 0.1, 2.0])
+            else:
+                modem.registered = dice.choice(["1", "1", "2"])
+                modem.chatter = [b"\r\n+CREG: 2\r\n", b"\r\nRING\r\n"]
+        modem.take_s, modem.registered, modem.hung = 0.0, "1", False
+
+    thread = threading.Thread(target=befall)
+    thread.start()
+    names: list[str] = []
+    end_s = time.monotonic() + 40.0
+    try:
+        while faults < 15 and time.monotonic() < end_s:
+            names.append(f"{len(names)}")
+            letter = msgspec.structs.replace(MESSAGE, id=f"{names[-1]}.1", short=names[-1])
+            while time.monotonic() < end_s:
+                try:
+                    channel.send(letter)
+                except Retry:
+                    continue
+                break
+            done.wait(0.01)
+    finally:
+        done.set()
+        thread.join(WITHIN_S)
+    assert faults >= 10
+    assert sorted(set(modem.texts), key=int) == names, "0 lost"
+    assert len(modem.texts) - len(names) <= faults, "twice only where a modem was lost with a letter in the air"
 
 
 def test_the_thread_and_the_port_go_when_nobody_wants_them(modem: TestModem) -> None:

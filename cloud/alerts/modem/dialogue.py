@@ -32,8 +32,9 @@ MOST_HELD = 4_096  # octets without a line end: no AT line is so long
 MOST_LISTED, MOST_DIRECT = 1_000, 200  # more than any memory holds; what nobody fetches
 _RESULT = re.compile(r"OK|ERROR|\+CM[ES] ERROR:.*|COMMAND NOT SUPPORT")
 _ANNOUNCED = re.compile(r"\+(CMT|CDS|CMGL|CMGR): ?(.*)")
-_STORED = re.compile(r"\+(CMTI|CDSI): ?")
-_BEGUN = re.compile(r"RDY|\^SYSSTART|\+CFUN: ?1|\+CPIN: ?READY|SMS (READY|DONE)|PB DONE|Call Ready", re.IGNORECASE)
+_STORED = re.compile(r'\+(?:CMTI|CDSI): ?"?(\w+)?')
+_STARTED = r"RDY|\^SYSSTART|\+CFUN: ?1"  # it begins anew, and answers nothing that it was asked before
+_BEGUN = re.compile(rf"{_STARTED}|\+CPIN: ?READY|SMS (READY|DONE)|PB DONE|Call Ready", re.IGNORECASE)
 _HEX = re.compile(r"([0-9A-Fa-f]{2}){8,}")
 _STRANGE = re.compile(rb"[\x00-\x07\x0e-\x19\x80-\xff]")
 _ESCAPE, _END = b"\x1b", b"\x1a"
@@ -42,10 +43,10 @@ _ESCAPE, _END = b"\x1b", b"\x1a"
 class Silent(Exception):
     """No answer in time. `strange` when something came that is no talk of a modem."""
 
-    def __init__(self, command: str, within_s: float, *, strange: bool = False) -> None:
+    def __init__(self, command: str, within_s: float, *, strange: bool = False, anew: bool = False) -> None:
         hint = "; what comes is no AT talk: is baud right, and this the AT port?" if strange else ""
         name = command.partition("=")[0]  # what follows may be a PIN
-        super().__init__(f"no answer to {name} within {within_s:g} s{hint}")
+        super().__init__(f"no answer to {name}{': it began anew' if anew else f' within {within_s:g} s{hint}'}")
 
 
 class Announced(msgspec.Struct, frozen=True):
@@ -69,6 +70,7 @@ class Dialogue:
         self.until_s, self.deadline_s = 0.0, 0.0  # when the work that is done now must be over
         self.ready = False  # whether it has been told what it must be told, since it began
         self.stored = True  # something came, or may have come before we listened
+        self.memories: set[str] = set()  # where it said that something was stored
         self.direct: list[Announced] = []  # messages that the modem keeps nowhere else
         self._rest = b""
         self._lines: list[str] = []
@@ -77,6 +79,7 @@ class Dialogue:
         self._came: list[Announced] = []  # what the command that is asked brings
         self._in_air: Callable[[int], None] | None = None
         self._in_air_s = 0.0
+        self._accepted = False  # of the last one that was handed over
 
     def limit(self, until_s: float, deadline_s: float) -> None:
         """Set until when all that follows must be over."""
@@ -126,17 +129,17 @@ class Dialogue:
         except Silent:
             self.line.write(_ESCAPE)  # whatever it waits for: not for the text of another message
             raise
-        self._in_air, self._in_air_s = accepted, self._clock.monotonic()
+        self._in_air, self._in_air_s, self._accepted = accepted, self._clock.monotonic(), False
         self.line.write(message.hex.encode("ascii") + _END)
         try:
             self._answer(command, "", self.until_s - self._clock.monotonic())
         except (Silent, talk.Refused) as error:
-            if not self.in_air:
+            if self._accepted:
                 return  # it has said which message it was: whatever comes behind that, the network has it
             if isinstance(error, talk.Refused):
                 self._in_air = None
             raise
-        if self.in_air:
+        if not self._accepted:
             self._in_air = None
             raise talk.Refused("OK, without +CMGS")
 
@@ -180,6 +183,9 @@ class Dialogue:
             line = self._next(command, end_s, within_s)
             if prefix and line.startswith(f"{prefix}:"):
                 found.append(talk.fields(line[len(prefix) + 1 :]))
+            elif re.fullmatch(_STARTED, line):
+                self._unasked(line)
+                raise Silent(command, within_s, anew=True)
             elif not self._unasked(line) and _RESULT.fullmatch(line):
                 if line != "OK":
                     raise talk.Refused(line)
@@ -190,6 +196,8 @@ class Dialogue:
         while True:
             while self._lines:
                 line = self._lines.pop(0)
+                if line == ">":  # with words behind it that nobody asked for
+                    return
                 if not self._unasked(line) and _RESULT.fullmatch(line):
                     raise talk.Refused(line)
             if self._rest.lstrip().startswith(b">"):
@@ -230,16 +238,19 @@ class Dialogue:
                 self._came = [*self._came[1 - MOST_LISTED :], message]
             else:
                 self.direct, self.stored = [*self.direct[1 - MOST_DIRECT :], message], True
-        elif _STORED.match(line):
+        elif stored := _STORED.match(line):
             self.stored = True
+            self.memories |= {stored[1]} if stored[1] else set()
         elif line.startswith("+CMGS:") and self._in_air is not None:
             said = line.partition(":")[2].split(",")[0].strip()
             if not said.isdecimal():
                 return True  # half of it: the result that follows decides
-            accepted, self._in_air = self._in_air, None
+            accepted, self._in_air, self._accepted = self._in_air, None, True
             accepted(int(said))
         elif _BEGUN.fullmatch(line):
             self.ready = False  # it has begun anew, and forgotten what it was told
+            if re.fullmatch(_STARTED, line):
+                self._in_air = None
         else:
             return False
         return True

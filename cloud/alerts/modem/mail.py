@@ -52,7 +52,7 @@ def fetch(modem: Dialogue) -> list[Kept]:
     modem.stored = False
     found = [Kept("", str(place), one.line, one.length) for place, one in enumerate(modem.direct)]
     modem.ask("AT+CMGF=0")
-    for memory in MEMORIES:
+    for memory in dict.fromkeys((*MEMORIES, *sorted(modem.memories))):
         if modem.try_all(f'AT+CPMS="{memory}"'):
             found += [
                 Kept(memory, one.fields[0], one.line, one.length)
