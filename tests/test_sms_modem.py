@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import threading
 import time
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from at import pdu, talk
 from cloud.alerts.channels import (
     GiveUp,
     Listening,
@@ -23,8 +27,9 @@ from cloud.alerts.channels import (
     sms_modem,
 )
 from cloud.alerts.modem import desk, dialogue, mail, ready
+from cloud.clock import SystemClock
 from cloud.config import ConfigError
-from tests.modem import OWN_PLACES, TestModem, deliver, report
+from tests.modem import OWN_PLACES, TestModem, deliver, length, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -243,6 +248,72 @@ def test_an_ok_that_names_no_message_is_no_acceptance(modem: TestModem) -> None:
     with pytest.raises(Retry, match=r"OK, without \+CMGS"):
         channel.send(MESSAGE)
     channel.send(MESSAGE)
+    assert modem.texts == [SHORT]
+
+
+class Told:
+    """A line on which everything is said that a modem would say, in pieces that a test chooses."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces, self.written = list(pieces), b""
+
+    def write(self, octets: bytes) -> None:
+        self.written += octets
+
+    def read(self, _patience_s: float) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+def told(whole: bytes, cuts: list[int]) -> dialogue.Dialogue:
+    places = [0, *sorted(cut % (len(whole) + 1) for cut in cuts), len(whole)]
+    pieces = [whole[a:b] for a, b in itertools.pairwise(places) if a < b]
+    modem = dialogue.Dialogue(Told(*pieces), SystemClock())  # type: ignore[arg-type]
+    modem.limit(SystemClock().monotonic() + 0.5, 0.5)
+    return modem
+
+
+LISTED = (
+    b'AT+CMGL=4\r\r\n+CMGL: 1,1,,%d\r\n%s\r\n+CMTI: "SM",7\r\n+CMGL: 2,0,,%d\r\n+CDS: %d\r\n%s\r\n%s\r\n'
+    b"\r\n+CREG: 1\r\n\r\nOK\r\n"
+) % (
+    length(deliver(TO, "1")), deliver(TO, "1").encode(), length(deliver(TO, "Ắ")),
+    length(report(9, TO, 0)), report(9, TO, 0).encode(), deliver(TO, "Ắ").encode(),
+)  # fmt: skip
+
+
+@given(st.lists(st.integers(0, 600), max_size=40))
+def test_an_answer_means_the_same_in_whatever_pieces_it_comes(cuts: list[int]) -> None:
+    modem = told(LISTED, cuts)
+    assert [(one.fields[0], one.line) for one in modem.messages("AT+CMGL=4")] == [
+        ("1", deliver(TO, "1")),
+        ("2", deliver(TO, "Ắ")),
+    ]
+    assert [one.line for one in modem.direct] == [report(9, TO, 0)]
+
+
+@given(st.integers(0, len(LISTED) - 1), st.binary(min_size=0, max_size=3))
+def test_what_a_disturbed_line_lost_or_won_makes_no_other_message(place: int, noise: bytes) -> None:
+    modem = told(LISTED[:place] + noise + LISTED[place + 1 :], [])
+    with contextlib.suppress(dialogue.Silent, talk.Refused):
+        modem.messages("AT+CMGL=4")
+    wanted = {deliver(TO, "1"), deliver(TO, "Ắ"), report(9, TO, 0)}
+    for one in (*modem._came, *modem.direct):
+        try:
+            found = pdu.read(one.line, one.length)
+        except ValueError:
+            continue
+        # no sum guards a line: what is as long as it was, and is a message, is believed
+        assert one.line in wanted or len(one.line) in {len(each) for each in wanted}, found
+
+
+def test_a_modem_that_never_says_ok_holds_up_nothing(modem: TestModem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialogue, "ANSWER_S", 0.3)
+    channel = channel_to(modem)
+    say = modem._say
+    modem._say = lambda words, after_s=0.0: say(words.replace(b"\r\nOK\r\n", b""), after_s)  # type: ignore[method-assign]
+    began = time.monotonic()
+    channel.send(MESSAGE)
+    assert time.monotonic() - began < 5.0
     assert modem.texts == [SHORT]
 
 
@@ -579,6 +650,26 @@ def test_another_message_in_the_same_place_is_not_removed(modem: TestModem) -> N
     texts: list[str] = []
     with hearing(channel, hear):
         until(lambda: texts and not modem.sim)
+
+
+def test_a_reply_that_a_line_disturbed_is_read_again(modem: TestModem) -> None:
+    """Nothing else would tell: `2` is as good a message as `1`."""
+    one, two = deliver(TO, "1"), deliver(TO, "2")
+    modem.receive(one)
+    obey, disturbed = modem._obey, ["CMGL", "CMGL"]
+
+    def disturbing(command: str) -> list[str]:
+        said = obey(command)
+        if disturbed and disturbed[0] in command and one in said:
+            del disturbed[0]
+            return [two if line == one else line for line in said]
+        return said
+
+    modem._obey = disturbing  # type: ignore[method-assign]
+    with hearing(channel_to(modem)) as heard:
+        until(lambda: heard and not modem.sim)
+    assert [each.text for each in heard] == ["1"]
+    assert not disturbed
 
 
 def test_a_report_that_is_stored_is_heard_too(modem: TestModem) -> None:

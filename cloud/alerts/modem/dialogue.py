@@ -28,6 +28,7 @@ ANSWER_S = 5.0  # 27.005 and 27.007 name no limit; makers give 300 ms to 5 s for
 PROMPT_S = 5.0
 QUIET_S = 0.3
 LATE_S = 150.0  # Quectel and SIMCom: AT+CMGS ends within 120 s and 60 s
+BUSY = ("+CMS ERROR: 314", "+CME ERROR: 14")  # the SIM, for some seconds after a start
 MOST_HELD = 4_096  # octets without a line end: no AT line is so long
 MOST_LISTED, MOST_DIRECT = 1_000, 200  # more than any memory holds; what nobody fetches
 _RESULT = re.compile(r"OK|ERROR|\+CM[ES] ERROR:.*|COMMAND NOT SUPPORT")
@@ -98,11 +99,16 @@ class Dialogue:
         return list(self._came)
 
     def try_all(self, *commands: str) -> bool:
-        """Ask the first of these that is not refused; tell whether there is one. Raises Silent, PortLost."""
+        """Ask the first of these that is not refused; tell whether there is one.
+
+        Raises Silent, PortLost, and talk.Refused where the SIM is busy: soon it would have taken them.
+        """
         for command in commands:
             try:
                 self.ask(command)
-            except talk.Refused:
+            except talk.Refused as refused:
+                if str(refused) in BUSY:
+                    raise
                 continue
             return True
         return False
@@ -186,6 +192,8 @@ class Dialogue:
             elif re.fullmatch(_STARTED, line):
                 self._unasked(line)
                 raise Silent(command, within_s, anew=True)
+            elif line.startswith("+CMGS:") and self._unasked(line):
+                end_s = min(end_s, self._clock.monotonic() + ANSWER_S)  # the network has it; some never say OK
             elif not self._unasked(line) and _RESULT.fullmatch(line):
                 if line != "OK":
                     raise talk.Refused(line)

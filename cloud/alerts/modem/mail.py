@@ -21,7 +21,7 @@ from cloud.alerts.modem.ready import MEMORIES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cloud.alerts.modem.dialogue import Announced, Dialogue
+    from cloud.alerts.modem.dialogue import Dialogue
 
 LOG = logging.getLogger(__name__)
 LOOKS = 3  # at a message that cannot be read
@@ -48,17 +48,21 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 def fetch(modem: Dialogue) -> list[Kept]:
-    """Return all that lies in the modem. Raises as Dialogue.ask."""
+    """Return all that lies in the modem and reads the same twice: on a serial line no sum tells a 1 from a 2.
+
+    Raises as Dialogue.ask.
+    """
     modem.stored = False
     found = [Kept("", str(place), one.line, one.length) for place, one in enumerate(modem.direct)]
     modem.ask("AT+CMGF=0")
     for memory in dict.fromkeys((*MEMORIES, *sorted(modem.memories))):
         if modem.try_all(f'AT+CPMS="{memory}"'):
-            found += [
-                Kept(memory, one.fields[0], one.line, one.length)
+            listed = [
+                Kept(memory, one.fields[0], one.line.upper(), one.length)
                 for one in modem.messages("AT+CMGL=4")
                 if len(one.fields) > 2 and one.fields[1] in _INCOMING and one.fields[0].isdecimal()
             ]
+            found += [one for one in listed if _lies(modem, one)]
     return found
 
 
@@ -68,13 +72,16 @@ def remove(modem: Dialogue, kept: Kept) -> None:
         modem.direct = [one for one in modem.direct if one.line != kept.line]
         return
     modem.ask(f'AT+CPMS="{kept.memory}"')
-    there: list[Announced] = []
-    try:
-        there = modem.messages(f"AT+CMGR={kept.place}")
-    except talk.Refused:  # 321: the place is empty
-        return
-    if [one.line for one in there] == [kept.line]:
+    if _lies(modem, kept):
         modem.ask(f"AT+CMGD={kept.place}")
+
+
+def _lies(modem: Dialogue, kept: Kept) -> bool:
+    """Tell whether this message lies in its place."""
+    try:
+        return [one.line.upper() for one in modem.messages(f"AT+CMGR={kept.place}")] == [kept.line]
+    except talk.Refused:  # 321: the place is empty
+        return False
 
 
 class Mail:
@@ -85,7 +92,7 @@ class Mail:
         self._seen: dict[str, tuple[float, int]] = {}  # when a message that is not whole was first seen, how often
 
     def sort(self, fetched: Sequence[Kept], now_s: float) -> list[Heard]:
-        """Return what is whole, in the order of the network, and what there is to remove."""
+        """Return what is whole, and what there is to remove."""
         lines = {one.line for one in fetched}
         self._seen = {line: seen for line, seen in self._seen.items() if line in lines}
         found: list[Heard] = []
