@@ -14,7 +14,7 @@ export GOCCHE_GRAFANA ?=
 MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -k --output=avail /dev/shm | tail -1)" -gt 2000000 ] && echo /dev/shm)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check static journeys bench servers docs lock clean
+.PHONY: help run drill test check static journeys bench servers docs lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -39,6 +39,9 @@ journeys: $(VENV)/dev ## slow: outages, kills, full disks, real servers; keeps p
 
 bench: $(VENV)/dev ## figures against peers and limits, as ratios
 	$(BIN)/python -m bench $(ARGS)
+
+drill: $(VENV)/run ## stage smoke at the garden that `make run` keeps running, and follow the alarm
+	@$(BIN)/gocche drill fire --stage smoke $(ARGS)
 
 servers: ## as root: Debian's Mosquitto, Chromium, wrk and zbar, InfluxDB 1.8.10 where Go is
 	apt-get install -y --no-install-recommends mosquitto chromium fonts-noto-core wrk zbar-tools

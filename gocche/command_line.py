@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 ROOMS = ("ingest", "alerts", "pages", "staff")  # as cloud.rooms has them, which an agent does not install
+AIRS = ("smoke", "cooking", "haze", "fog")  # as gocche.drill stages them
 ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # as cloud.registry.kinds has them
 
 
@@ -57,9 +58,11 @@ def parser() -> Parser:
     return whole
 
 
-def _group(commands: Any, word: str) -> Any:
-    made = commands.add_parser(word, help=_both("help", word), description=_both("help", word))
-    return made.add_subparsers(required=True, metavar=_both("heading", "command"))
+def _group(top: Any, word: str) -> Any:
+    made = top.add_parser(word, help=_both("help", word), description=_both("help", word))
+    alone = _ALONE.get(word)
+    made.set_defaults(command=word, run=alone)
+    return made.add_subparsers(required=alone is None, metavar=_both("heading", "command"))
 
 
 def _command(commands: Any, word: str, name: str, run: _Run) -> _Add:
@@ -242,6 +245,18 @@ def _person_erase(add: _Add) -> None:
     _of_the_server(add)
 
 
+def _fire(add: _Add) -> None:
+    add("--place", default="", metavar="KIND:CODE")
+    add("--stage", choices=AIRS, default="")
+    add("--minutes", type=float, default=10.0, metavar="N")
+    _of_the_server(add)
+
+
+def _report(add: _Add) -> None:
+    add("number", type=int, metavar="N")
+    _of_the_server(add)
+
+
 def _broker(add: _Add) -> None:
     add("--listen", required=True, metavar="HOST:PORT")
 
@@ -258,6 +273,8 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "restore": (_backup, commands.restore),
     "quarantine": (_quarantine, commands.quarantine),
     "new-driver": (_new_driver, commands.new_driver),
+    "drill fire": (_fire, commands.drill_fire),
+    "drill report": (_report, commands.drill_report),
     "devices": (_devices, commands.devices),
     "broker": (_broker, commands.broker),
     "registry import": (_import, commands.registry_import),
@@ -276,6 +293,9 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "grafana export": (_export, commands.grafana_export),
     "store copy": (_copy, commands.store_copy),
 }
+
+
+_ALONE: dict[str, _Run] = {"drill": commands.drills}  # what a group of commands does when none of them is named
 
 
 def _both(part: str, name: str) -> str:

@@ -377,6 +377,32 @@ def new_driver(options: argparse.Namespace) -> int:
     return 0
 
 
+def drills(_: argparse.Namespace) -> int:
+    """List the drills."""
+    from gocche.drill import drills
+
+    return drills()
+
+
+def drill_fire(options: argparse.Namespace) -> int:
+    """Drill a fire alarm; 1 where nobody answered."""
+    from gocche.drill import fire
+
+    return fire(_drilled(options), options.place, options.stage, options.minutes)
+
+
+def drill_report(options: argparse.Namespace) -> int:
+    """Print the report of an incident again."""
+    from gocche.drill import show
+
+    return show(_drilled(options), options.number)
+
+
+def _drilled(options: argparse.Namespace) -> Path | None:
+    """Return the data folder that is meant; None for that of the `gocche up` that runs here."""
+    return Path(_cloud_config(options, running=False).data.path) if options.config else options.data
+
+
 def devices(options: argparse.Namespace) -> int:
     """Run the simulated devices until a signal comes."""
     from gocche.garden import run

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from cloud import config as cloud_config
 from cloud import store
-from cloud.alerts import channels, engine, rules
+from cloud.alerts import channels, rules
+from cloud.alerts import settings as alerts_settings
 from edge import config as edge_config
 from edge import drivers, profiles
 from edge.driver import Habits
@@ -212,7 +213,7 @@ def _config() -> Iterator[str]:
     for name in store.engines():
         yield f'### `[store]` with `engine = "{name}"`\n'
         yield from _struct(importlib.import_module(f"cloud.store.engines.{name}").CONFIG, title=False)
-    yield from _struct(engine.AlertsConfig)
+    yield from _struct(alerts_settings.AlertsConfig)
     yield "`[[rule]]` and `[[channel]]`: see [alerts.md](alerts.md)."
 
 

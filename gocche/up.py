@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 DEFAULT_HTTP, DEFAULT_STAFF = Address("127.0.0.1", 8080), Address("127.0.0.1", 8082)
 STATUS_S = 5.0
+PREFIX = "gocche-"
 ASK_S = 1.0  # a look whether the broker answers
 HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"  # MQTT 3.1.1 §3.1: clean session, no name, 60 s
 WELCOME, GOOD_BYE = b"\x20\x02\x00\x00", b"\xe0\x00"
@@ -77,7 +78,7 @@ def up(
                 if sample:
                     past.first_start(folder, load(config / "cloud.toml"), SystemClock().utc_ms())
                 children = commands(folder, config, broker, listeners, garden)
-                link = partial(first_admin, folder, url(listeners["staff"]))
+                link = partial(_links, folder, url(listeners["staff"]))
                 return supervise(children, folder, pages, link, out=out, log=log, desk=desk)
     except sentences.Refused as error:
         for language in LANGUAGES:
@@ -154,6 +155,19 @@ def commands(
     ]
 
 
+def _links(folder: Path, staff: str) -> list[str]:
+    """Return what only who sits here is told: how to sign in, and how to see an alarm."""
+    return [*first_admin(folder, staff), *(said("up", "drill", language, staff=staff) for language in LANGUAGES)]
+
+
+def running() -> Path | None:
+    """Return the data folder of the garden that runs here in a temporary one, the newest if there are several."""
+    notes = [
+        note for note in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/up.json") if note.stat().st_uid == os.getuid()
+    ]
+    return max(notes, key=lambda note: note.stat().st_mtime).parent if notes else None
+
+
 def choose(asked: str | None, log: Log, default: Address | None = None, option: str = "--http") -> socket.socket:
     """Return a listening socket. Without a wish a taken port is passed over; else a wish is Refused."""
     wish = (default or DEFAULT_HTTP) if asked is None else address(asked)
@@ -217,7 +231,7 @@ def _pages(data: Path | None, garden: Path, address: Address) -> list[str]:
 @contextmanager
 def _folder(data: Path | None) -> Iterator[Path]:
     """Yield the data folder, held by us alone. A temporary one is removed afterwards."""
-    folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix="gocche-"))
+    folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         with _held(folder):
             shutil.rmtree(folder / "ports", ignore_errors=True)  # what a killed run left behind

@@ -12,6 +12,7 @@ from cloud.alerts.intent import FRESH_S, Intent
 from cloud.alerts.tell.route import (
     DAY_MS,
     LEVELS,
+    LIFE,
     Book,
     Notice,
     Past,
@@ -47,6 +48,8 @@ def incident(number: int, *, ended: bool = False, **what: Any) -> Incident:
         "bad_ms": NOW,
         "touched_ms": NOW,
         "ended_ms": NOW if ended else None,
+        "closed_ms": NOW if ended else None,
+        "grade": "life",
     }
     return Incident(id=number, **(plain | what))
 
@@ -58,7 +61,7 @@ def smoke(number: int, tell: str = "onset", *, area: str = "zone:z", due_s: floa
 
 def silent(number: int, tell: str = "onset", **what: Any) -> Notice:
     row = Intent(number, NOW, number, tell, "upkeep", 0.0, FRESH_S["upkeep"])  # type: ignore[arg-type]
-    rule = {"rule": "silent", "kind": "absence", "channel": "", "quantity": ""}
+    rule = {"rule": "silent", "kind": "absence", "channel": "", "quantity": "", "grade": "upkeep"}
     return Notice(row, incident(number, ended=tell in ("end", "was"), **(rule | what)), "operator", f"gateway:{number}")
 
 
@@ -231,8 +234,8 @@ def test_what_is_said_when_a_letter_leaves(tell: str, knows: str, now: Incident,
 
 def test_the_next_channel_of_a_person_is_the_first_untried() -> None:
     both = Reader("x", "vi", (("sms", "1"), ("email", "2")))
-    assert elsewhere(both, ["sms"]) == ("email", "2")
-    assert elsewhere(both, ["email", "sms"]) is None
+    assert elsewhere(both, ["sms"], LIFE) == ("email", "2")
+    assert elsewhere(both, ["email", "sms"], LIFE) is None
 
 
 def clock(hour: int, minute: int = 0) -> int:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.alerts.channels import GiveUp, Message, Named, Retry
-from cloud.alerts.intent import of_rule
+from cloud.alerts.intent import of_grade
 from cloud.alerts.journal import Journal, reading
 from cloud.alerts.rules import open_rules
 from cloud.alerts.tell.office import Office
@@ -71,7 +71,9 @@ class World:
         rules = {rule.name: rule for rule in RULES}
         garden = registry(contacts=PEOPLE)
         beside = self.journal.beside()
-        return Office(beside, named, garden, rules, self.clock, lifetime_s=3_600.0, mail_late=False)
+        return Office(
+            beside, named, garden, rules, self.clock, lifetime_s=3_600.0, mail_late=False, budget=99, door=lambda _: ""
+        )
 
     def restart(self) -> None:
         self.office.close()
@@ -96,12 +98,12 @@ class World:
                 tell, one = "onset", self.journal.save(new)
                 self.newest[rule.name, gateway] = one.id
             elif not one.open:
-                tell, one = "again", self.journal.save(replace(one, ended_ms=None))
+                tell, one = "again", self.journal.save(replace(one, ended_ms=None, closed_ms=None))
             else:
                 tell = self.dice.choice(["end", "end", "end", "silent", "end_unknown"])
                 if tell != "silent":
-                    self.journal.save(replace(one, ended_ms=now_ms, until_ms=now_ms))
-            self.journal.intend(of_rule(rule, one.id, tell, now_ms))  # type: ignore[arg-type]
+                    self.journal.save(replace(one, ended_ms=now_ms, until_ms=now_ms, closed_ms=now_ms))
+            self.journal.intend(of_grade(rule.grade, one.id, tell, now_ms))  # type: ignore[arg-type]
 
     def told(self) -> dict[str, list[tuple[int, str]]]:
         """Return (incident, said) by person, in the order in which it was accepted."""
@@ -162,8 +164,8 @@ def turn(world: World, rule: str, gateway: str) -> None:
     opened = next(each for each in RULES if each.name == rule)
     with world.journal.transaction():
         if one.open:
-            world.journal.save(replace(one, ended_ms=now_ms, until_ms=now_ms))
-            world.journal.intend(of_rule(opened, number, "end", now_ms))
+            world.journal.save(replace(one, ended_ms=now_ms, until_ms=now_ms, closed_ms=now_ms))
+            world.journal.intend(of_grade(opened.grade, number, "end", now_ms))
         else:
-            world.journal.save(replace(one, ended_ms=None))
-            world.journal.intend(of_rule(opened, number, "again", now_ms))
+            world.journal.save(replace(one, ended_ms=None, closed_ms=None))
+            world.journal.intend(of_grade(opened.grade, number, "again", now_ms))

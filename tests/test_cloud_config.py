@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import fields
 from paho.mqtt import publish
 
-from cloud.alerts.engine import AlertsConfig
+from cloud.alerts.settings import AlertsConfig
 from cloud.config import Broker, ConfigError, Data, Garden, Health, Http, Staff, load
 from cloud.config.tables import ROOMS
 from cloud.rooms import check as checks
@@ -133,7 +133,7 @@ def test_the_check_says_what_is_there_and_how_the_disk_fills(folder: Path, capsy
     assert main(["cloud", "--check", "--config", str(written(folder, SAMPLE)), "--data", str(folder)]) == 0
     told = capsys.readouterr().out
     assert "chưa có kênh nào" in told
-    assert "well; store sqlite, rules: 10, ways to tell people: 0" in told
+    assert "well; store sqlite, rules: 10, ways to tell people: 1" in told
     assert re.search(r"disk: 8 channels .* 365 days kept: about 2\d\d MB a year; .* are free", told)
     assert not list(folder.glob("*.db"))
 

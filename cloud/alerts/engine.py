@@ -11,14 +11,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import listing
+from cloud.alerts.answering import Answering
 from cloud.alerts.decide import evidence, pace
 from cloud.alerts.decide.catchup import CatchUp
-from cloud.alerts.decide.desk import Desk
 from cloud.alerts.decide.ear import Ear
 from cloud.alerts.decide.evidence import Evidence
 from cloud.alerts.decide.intake import Arrived, Heard, Intake, Item, Passed, ReadTo, Unreadable
@@ -28,7 +27,6 @@ from cloud.alerts.decide.sensors import Sensors
 from cloud.alerts.decide.silence import Silence
 from cloud.alerts.journal import Journal, newest
 from cloud.alerts.rules import open_rules
-from cloud.alerts.tell.office import Office
 from wire.excerpt import Excerpt, excerpt_of
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
 
     from cloud.alerts.channels import Named
     from cloud.alerts.incident import Incident
+    from cloud.alerts.settings import AlertsConfig
     from cloud.clock import Clock
     from cloud.registry import Current
     from cloud.store import Ledger
@@ -50,36 +49,6 @@ LEDGER_END_S = 2.0
 PRUNE_S = 86_400.0
 CALM_S = 20.0  # until what is calm is written down; far less than the ledger is read again (`overlap_s`)
 BACK_S = 10.0  # how often a journal that is in memory tries its file
-_Seconds = Annotated[float, msgspec.Meta(gt=0, le=2_592_000)]
-
-
-class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[alerts]` of cloud.toml, in seconds. Readings older than `late_s` never wake anybody."""
-
-    late_s: Annotated[
-        _Seconds, msgspec.Meta(description="readings older than this open a late incident and wake nobody")
-    ] = 900.0
-    mail_late: Annotated[bool, msgspec.Meta(description="mail late incidents all the same")] = False
-    ledger_s: Annotated[
-        _Seconds, msgspec.Meta(description="how often the ledger is read for what the stream did not bring")
-    ] = 60.0
-    overlap_s: Annotated[
-        _Seconds, msgspec.Meta(description="how far back each of these looks: longer than ingesters' clocks differ")
-    ] = 300.0
-    tick_s: Annotated[_Seconds, msgspec.Meta(description="how often silence is counted")] = 5.0
-    give_up_s: Annotated[
-        _Seconds, msgspec.Meta(description="how long a message is tried before it is given up and said so")
-    ] = 86_400.0
-    keep_days: Annotated[
-        Annotated[float, msgspec.Meta(gt=0, le=36_500)],
-        msgspec.Meta(description="how long is remembered what was judged; incidents and the journal stay for ever"),
-    ] = 90.0
-    queue: Annotated[
-        int,
-        msgspec.Meta(
-            description="batches that may wait to be judged; beyond, the ledger brings them", ge=1, le=100_000
-        ),
-    ] = 2_000
 
 
 class Alerts:
@@ -98,24 +67,19 @@ class Alerts:
         channels: Sequence[Named],
         clock: Clock,
         journal_path: Path,
+        door: Callable[[int], str] = lambda _: "",
     ) -> None:
         tables = list(rules)
         opened = open_rules(tables)
         self._written = pace.written(tables)
+        self._rules = opened
         by_name = {rule.name: rule for rule in opened}
         self._clock = clock
         self._journal = Journal(journal_path)
         self._progress = Progress(self._journal)
-        self._office = Office(
-            self._journal.beside(),
-            channels,
-            registry,
-            by_name,
-            clock,
-            lifetime_s=config.give_up_s,
-            mail_late=config.mail_late,
-        )
-        self._desk = Desk(self._journal, registry, by_name)
+        folder = journal_path.parent
+        self._answering = Answering(folder, self._journal, registry, by_name, channels, config, clock, door)
+        self._desk, self._office = self._answering.desk, self._answering.office
         self._late_ms = round(config.late_s * 1000)
         self._ear = Ear(clock, config.tick_s)
         self._sensors = Sensors(opened, self._journal, self._progress, self._desk, self._late_ms)
@@ -177,7 +141,7 @@ class Alerts:
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads, by name."""
-        return {"alerts": self.run, "post": self._office.run}
+        return {"alerts": self.run, "post": self._office.run} | self._answering.ears
 
     def run(self, stop: threading.Event) -> None:
         """Work until stopped, in the caller's thread. A fault is logged and costs a pause, never the thread."""
@@ -200,6 +164,7 @@ class Alerts:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         if ledger.ident is not None:
             ledger.join(LEDGER_END_S)  # one that hangs in a database dies with the process: it writes nothing
+        self._answering.close()
         self._progress.close()
         self._journal.close()
 
@@ -231,6 +196,7 @@ class Alerts:
         if self._clock.monotonic() >= self._calm_s:
             self._calm_s = self._clock.monotonic() + CALM_S
             self._progress.urge()
+        self._answering.serve()
         ticks = self._listen()
         if self._intake.take(self._journal, self._judge_all):
             self._wake.set()
@@ -243,15 +209,14 @@ class Alerts:
             if self._progress.cursor() is None:  # a new journal does not judge the history before it
                 self._progress.save_cursor(self._clock.utc_ms() - self._late_ms)
             self._journal.set_meta(pace.ACCEPTED, self._written)
+            self._journal.grade({rule.name: rule.grade for rule in self._rules})
         self._begun = True
 
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return the newest incidents, newest first."""
-        try:
-            with self._journal.reading() as db:
-                return newest(db, limit)
-        except sqlite3.Error:  # not yet begun
-            return []
+        with suppress(sqlite3.Error), self._journal.reading() as db:  # not yet begun
+            return newest(db, limit)
+        return []
 
     def health(self) -> dict[str, Any]:
         """Return what an operator must know: whether alerts listen, what waits, what could not be told and why."""
@@ -267,11 +232,14 @@ class Alerts:
             "rules_slow": self._judge.slow | self._sensors.slow,
             "ledger_fault": self._ledger.fault,
         }
-        return own | self._office.health() | listing.health(self._journal, self._clock.utc_ms())
+        return (
+            own | self._answering.health() | self._office.health() | listing.health(self._journal, self._clock.utc_ms())
+        )
 
     def close(self) -> None:
         """Let go of the journal. May be called twice."""
         self._office.close()
+        self._answering.close()
         self._progress.close()
         self._journal.close()
 

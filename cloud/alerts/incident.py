@@ -7,17 +7,27 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.intent import Tell
+from cloud.alerts.intent import Grade, Tell
 from cloud.alerts.spans import Span
 
-Basis = Literal["readings", "unstored", "silence", "both", "refuted", "absence", "dead", "stuck"]
+Basis = Literal["readings", "unstored", "silence", "both", "refuted", "absence", "dead", "stuck", "drill"]
+Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed"]
+STAGES: tuple[Stage, ...] = ("suspected", "probable", "confirmed", "under-control", "closed")
+CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
+FALSE = ("permitted", "cooking", "sensor-fault")  # whoever was told of it is told that it was none
 
 
 class Incident(msgspec.Struct, frozen=True):
     """One suspicion at one place. Times are UTC in ms; `until_ms` is the first good reading, `ended_ms` the decision.
 
+    What its sensor shows is over at `ended_ms`; people are done with it at `closed_ms`, `closed_as` one of CLOSINGS
+    with `closed_by` whom, or by itself. Only a person leads a `stage` beyond probable. Where several sensors see the
+    same, one incident is the head, and the others are `part_of` it: a part has no stage of its own, and nobody is told
+    of it but through its head. `acked_by` has said "I have it"; `muted` says why nobody was told.
+
     `basis` says what it rests on: readings, unstored (values that the gateway told and could not keep), silence (of a
-    way out), both, refuted (silence, but the modem had service), absence (of a gateway), dead or stuck (a sensor).
+    way out), both, refuted (silence, but the modem had service), absence (of a gateway), dead or stuck (a sensor), or
+    nothing but a drill.
     `late` means that it was over 15 min old when its readings arrived, and nobody was woken. From `silent_ms` on its
     sensor brings nothing any more: nobody sees whether it lasts. `peak` is the worst value, the lowest where that is.
     """
@@ -48,18 +58,45 @@ class Incident(msgspec.Struct, frozen=True):
     undated: bool = False
     untold: bool = False
     silent_ms: int | None = None
+    grade: Grade = "upkeep"
+    stage: Stage = "suspected"
+    part_of: int | None = None
+    closed_ms: int | None = None
+    closed_as: str = ""
+    closed_by: str = ""
+    acked_ms: int | None = None
+    acked_by: str = ""
+    assignee: str = ""
+    exercise: bool = False
+    muted: str = ""
+    claim: str = ""  # what the detector saw last, as JSON
 
     @property
     def open(self) -> bool:
-        """Whether it goes on, as far as is known."""
+        """Whether what its sensor shows goes on, as far as is known."""
         return self.ended_ms is None
+
+    @property
+    def going(self) -> bool:
+        """Whether people are not yet done with it."""
+        return self.closed_ms is None
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is seen now and about life: only that has stages, gathers, and asks for an answer."""
+        return self.grade == "life" and not self.late and self.basis in ("readings", "unstored", "drill")
+
+    @property
+    def head(self) -> int:
+        """The number of the incident that people know it by."""
+        return self.part_of or self.id
 
     @property
     def state(self) -> str:
         """Say late (known after the fact, with or without an end), open or ended."""
         if self.late:
             return "late"
-        return "open" if self.open else "ended"
+        return "open" if self.going else "ended"
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from cloud.alerts.site import Site
 from disk.form import bring_forward, form_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _V1 = """
@@ -122,12 +122,51 @@ _V7 = """
 ALTER TABLE sensor ADD COLUMN intervals TEXT NOT NULL DEFAULT '[]';
 """
 _V8 = ""  # the state of a series may be MessagePack, which a gocche before this cannot read
-_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8)  # version n is reached by the n-th; they are only ever added
+_V9 = """
+ALTER TABLE incident ADD COLUMN grade TEXT NOT NULL DEFAULT 'upkeep';
+ALTER TABLE incident ADD COLUMN stage TEXT NOT NULL DEFAULT 'suspected';
+ALTER TABLE incident ADD COLUMN part_of INTEGER;
+ALTER TABLE incident ADD COLUMN closed_ms INTEGER;
+ALTER TABLE incident ADD COLUMN closed_as TEXT NOT NULL DEFAULT '';
+ALTER TABLE incident ADD COLUMN closed_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE incident ADD COLUMN acked_ms INTEGER;
+ALTER TABLE incident ADD COLUMN acked_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE incident ADD COLUMN assignee TEXT NOT NULL DEFAULT '';
+ALTER TABLE incident ADD COLUMN exercise INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE incident ADD COLUMN muted TEXT NOT NULL DEFAULT '';
+ALTER TABLE incident ADD COLUMN claim TEXT NOT NULL DEFAULT '';
+UPDATE incident SET closed_ms = ended_ms, closed_as = 'unknown', stage = 'closed' WHERE ended_ms IS NOT NULL;
+CREATE INDEX incident_going ON incident (grade) WHERE closed_ms IS NULL;
+CREATE INDEX incident_parts ON incident (part_of) WHERE part_of IS NOT NULL;
+ALTER TABLE intent ADD COLUMN rung INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE letter ADD COLUMN code TEXT NOT NULL DEFAULT '';
+ALTER TABLE letter ADD COLUMN receipt TEXT NOT NULL DEFAULT '';
+CREATE INDEX letter_code ON letter (code) WHERE code != '';
+CREATE INDEX letter_person ON letter (person, done_ms) WHERE level = 0 AND state = 'told';
+CREATE INDEX letter_name ON letter (name);
+CREATE INDEX letter_undelivered ON letter (id) WHERE state = 'undelivered';
+CREATE TABLE step (incident INTEGER PRIMARY KEY, rung INTEGER NOT NULL, due_ms INTEGER NOT NULL);
+CREATE TABLE silence (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL,
+  from_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, ended_by TEXT NOT NULL DEFAULT '');
+CREATE TABLE act (key TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, outcome TEXT NOT NULL) WITHOUT ROWID;
+"""
+_MIGRATIONS = (
+    _V1,
+    _V2,
+    _V3,
+    _V4,
+    _V5,
+    _V6,
+    _V7,
+    _V8,
+    _V9,
+)  # the n-th reaches version n; they are only added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
-_INTEND = "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s) VALUES (?, ?, ?, ?, ?, ?)"
-_INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s FROM intent WHERE id > ? ORDER BY id LIMIT ?"
+_INTEND = "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s, rung) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s, rung FROM intent WHERE id > ? ORDER BY id LIMIT ?"
 
 
 class Keeper(Protocol):
@@ -270,6 +309,11 @@ class Journal:
         """Strike out intents that have become letters, or need none."""
         self.db.executemany("DELETE FROM intent WHERE id = ?", [(number,) for number in intents])
 
+    def grade(self, grades: Mapping[str, str]) -> None:
+        """Note what is at stake in what goes on, by rule: a journal of before did not say, and a rule may change."""
+        rows = [(grade, rule) for rule, grade in grades.items()]
+        self.db.executemany("UPDATE incident SET grade = ? WHERE closed_ms IS NULL AND rule = ?", rows)
+
     def nobody_told(self, incident: int) -> None:
         """Note that an incident found nobody to be told."""
         self.db.execute("UPDATE incident SET untold = 1 WHERE id = ?", (incident,))
@@ -313,6 +357,15 @@ class Journal:
         """Return late incidents without an end to which nothing was added for a while."""
         return self._incidents(f"{_ROW} WHERE ended_ms IS NULL AND late AND touched_ms < ?", touched_before_ms)
 
+    def going(self) -> list[Incident]:
+        """Return the heads about life with which people are not done, oldest first."""
+        own = "grade = 'life' AND closed_ms IS NULL AND NOT late AND part_of IS NULL"
+        return [one for one in self._incidents(f"{_ROW} WHERE {own} ORDER BY id") if one.lives]
+
+    def parts(self, head: int) -> list[Incident]:
+        """Return the parts of an incident, oldest first."""
+        return self._incidents(f"{_ROW} WHERE part_of = ? ORDER BY id", head)
+
     def forget(self, before_ms: int) -> None:
         """Prune what only serves for a while: sequence numbers not met since, and what was to be told long ago.
 
@@ -320,6 +373,7 @@ class Journal:
         """
         self.db.execute("DELETE FROM processed WHERE at_ms < ?", (before_ms,))
         self.db.execute("DELETE FROM intent WHERE at_ms < ?", (before_ms,))
+        self.db.execute("DELETE FROM act WHERE at_ms < ?", (before_ms,))
 
     def meta(self, key: str, default: str = "") -> str:
         """Return a remembered value."""
@@ -368,11 +422,11 @@ def read_incidents(path: Path, limit: int, rules: Sequence[str] | None = None) -
 
 
 def read_open(path: Path, limit: int) -> list[Incident]:
-    """Return the incidents of a journal file that have not ended, newest first; none where there is no journal yet."""
+    """Return the incidents that people are not done with, newest first; none where there is no journal yet."""
     if not path.exists():
         return []
     with reading(path) as db:
-        query = f"{_ROW} WHERE ended_ms IS NULL ORDER BY id DESC LIMIT ?"
+        query = f"{_ROW} WHERE closed_ms IS NULL AND part_of IS NULL ORDER BY id DESC LIMIT ?"
         return [_incident(row) for row in db.execute(query, (limit,))]
 
 

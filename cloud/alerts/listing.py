@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from cloud.alerts.journal import reading
 from cloud.alerts.tell.outbox import WAITS
 from cloud.alerts.tell.route import DAY_MS
@@ -28,6 +30,14 @@ SELECT count(*) FROM (
     max(CASE WHEN state IN ('told', 'waiting', 'sending') THEN coalesce(copy_of, id) END) AS got
   FROM letter GROUP BY person)
 WHERE lost > coalesce(got, 0)"""
+
+
+# Channels whose letter of the last self-test was not accepted within its time.
+_UNTESTED = """
+SELECT channel FROM letter JOIN about ON about.letter = letter.id
+WHERE incident = (SELECT max(id) FROM incident WHERE rule = 'self-test') AND copy_of IS NULL AND state != 'told'
+AND letter.at_ms < ? ORDER BY channel"""
+TEST_MS = 3_600_000  # for a test letter, before its channel has failed
 
 
 def health(journal: Journal, now_ms: int) -> dict[str, Any]:
@@ -57,7 +67,7 @@ def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
     lost = _one(db, f"SELECT count(*) FROM letter WHERE state = 'given up' AND done_ms > {day_ms}")
     last = db.execute("SELECT words FROM letter WHERE words != '' ORDER BY id DESC LIMIT 1").fetchone()
     return {
-        "open": _one(db, "SELECT count(*) FROM incident WHERE ended_ms IS NULL"),
+        "open": _one(db, "SELECT count(*) FROM incident WHERE closed_ms IS NULL AND part_of IS NULL"),
         "without_place": _one(db, f"SELECT count(*) FROM incident WHERE place = '' AND {recent}"),
         "without_contact": _one(db, f"SELECT count(*) FROM incident WHERE untold AND {recent}"),
         "waiting": _one(db, f"SELECT count(*) FROM letter WHERE {WAITS}"),
@@ -65,9 +75,69 @@ def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
         "given_up": lost and _one(db, _LOST.format(day_ms=day_ms)),
         "unreached": lost and _one(db, _UNREACHED.format(day_ms=day_ms)),
         "last_refusal": last[0] if last else "",
+        "self_test_ms": int(_one(db, "SELECT max(value) FROM meta WHERE key = 'self-test'") or 0),
+        "self_test_failed": [channel for (channel,) in db.execute(_UNTESTED, (now_ms - TEST_MS,))],
         "ledger_read_to_ms": int(_one(db, "SELECT max(value) FROM meta WHERE key = 'cursor'") or 0),
     }
 
 
 def _one(db: sqlite3.Connection, query: str) -> Any:
     return db.execute(query).fetchone()[0]
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One letter about an incident, and what became of it. `receipt` is what the network said later."""
+
+    person: str
+    channel: str
+    at_ms: int
+    done_ms: int | None
+    state: str
+    receipt: str
+    words: str
+
+
+def letters(path: Path, incident: int) -> list[Sent]:
+    """Return the letters about an incident, oldest first."""
+    query = (
+        "SELECT person, channel, at_ms, done_ms, state, receipt, words FROM letter"
+        " JOIN about ON about.letter = letter.id WHERE incident = ? ORDER BY letter.id"
+    )
+    with reading(path) as db:
+        return [Sent(*row) for row in db.execute(query, (incident,))]
+
+
+def letter(path: Path, number: int) -> tuple[str, list[int]] | None:
+    """Return (person, heads of the incidents) of a letter; None where there is none any more."""
+    with reading(path) as db:
+        row = db.execute("SELECT person FROM letter WHERE id = ?", (number,)).fetchone()
+        query = (
+            "SELECT DISTINCT coalesce(part_of, incident.id) FROM about JOIN incident ON incident.id = about.incident"
+            " WHERE letter = ? ORDER BY 1"
+        )
+        return None if row is None else (str(row[0]), [head for (head,) in db.execute(query, (number,))])
+
+
+class Silenced(msgspec.Struct, frozen=True):
+    """A silence: what is not told, by whose word, why, and until when."""
+
+    number: int
+    scope: str
+    author: str
+    reason: str
+    from_ms: int
+    until_ms: int
+
+
+def silences(path: Path, now_ms: int) -> list[Silenced]:
+    """Return the silences in force."""
+    query = "SELECT id, scope, author, reason, from_ms, until_ms FROM silence WHERE from_ms <= ? AND until_ms > ?"
+    with reading(path) as db:
+        return [Silenced(*row) for row in db.execute(query, (now_ms, now_ms))]
+
+
+def next_step(path: Path, incident: int) -> tuple[int, int] | None:
+    """Return (rung, UTC ms) of what is told next while nobody answers; None where the chain has ended."""
+    with reading(path) as db:
+        row = db.execute("SELECT rung, due_ms FROM step WHERE incident = ?", (incident,)).fetchone()
+        return (int(row[0]), int(row[1])) if row else None

@@ -33,7 +33,9 @@ def place_of(registry: Registry, gateway: str, channel: str, on: date) -> Place:
         channels = sorted({b.channel for b in registry.bindings if b.gateway == gateway})
         bindings = [b for name in channels for b in registry.places_of(gateway, name, on) if not b.way_out]
         bindings = [b for b in bindings if b.place != "hamlet"] or bindings
-    places = [place for b in sorted(bindings, key=_rank) if (place := _place(registry, b, on)) is not None]
+    places = [
+        place for b in sorted(bindings, key=_rank) if (place := _place(registry, b.place, b.code, on)) is not None
+    ]
     if places:
         return places[0]
     source = f"{gateway}/{channel}" if channel else gateway
@@ -57,16 +59,22 @@ def _rank(binding: Binding) -> tuple[int, float]:
     return (_ORDER.index(binding.place) if binding.place in _ORDER else len(_ORDER), binding.distance_m)
 
 
-def _place(registry: Registry, binding: Binding, on: date) -> Place | None:
-    code, key = binding.code, f"{binding.place}:{binding.code}"
-    if binding.place == "tree" and (tree := registry.trees.get(code)):
+def named_place(registry: Registry, place: str, on: date) -> Place:
+    """Return a place by its kind:code, as messages name it; what there is not is named as it was asked for."""
+    kind, _, code = place.partition(":")
+    return _place(registry, kind, code, on) or Place("", place or "mọi nơi", place or "everywhere")
+
+
+def _place(registry: Registry, kind: str, code: str, on: date) -> Place | None:
+    key = f"{kind}:{code}"
+    if kind == "tree" and (tree := registry.trees.get(code)):
         zone = registry.zones.get(tree.zone)
         vi = f"cây {code}, {zone.name_vi}" if zone else f"cây {code}"
         en = f"tree {code}, {zone.name_en}" if zone else f"tree {code}"
         return Place(key, vi, en, tree.lat, tree.lon)
-    if binding.place == "zone" and (zone := registry.zones.get(code)):
+    if kind == "zone" and (zone := registry.zones.get(code)):
         return Place(key, zone.name_vi, zone.name_en, zone.lat, zone.lon)
-    if binding.place == "hamlet" and (hamlet := registry.hamlet(code, on)):
+    if kind == "hamlet" and (hamlet := registry.hamlet(code, on)):
         name = ", ".join(part for part in (hamlet.name, hamlet.commune, hamlet.province) if part)
         return Place(key, name, name, hamlet.lat, hamlet.lon)
     return None

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from cloud.alerts.channels import Named, open_channels
 from cloud.alerts.decide.pace import refuse
-from cloud.alerts.engine import Alerts, AlertsConfig
+from cloud.alerts.engine import Alerts
 from cloud.alerts.rules import Rule, open_rules
+from cloud.alerts.settings import AlertsConfig
+from cloud.alerts.tell import link
 from cloud.clock import SystemClock
 from settings.expected import convert
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cloud.clock import Clock
     from cloud.config import CloudConfig
     from cloud.registry import Current
@@ -43,4 +47,14 @@ def build(config: CloudConfig, folder: Path, store: Ledger, registry: Current, c
         channels=channels,
         clock=clock,
         journal_path=folder / JOURNAL,
+        door=_door(config, folder, clock),
     )
+
+
+def _door(config: CloudConfig, folder: Path, clock: Clock) -> Callable[[int], str]:
+    """Return what makes the address at which a letter's reader opens its incident: among the staff's pages."""
+    staff = config.staff
+    base = staff.public_url.rstrip("/") or (f"http://{staff.host}:{staff.port}" if staff.port else "")
+    if not base:
+        return lambda _: ""
+    return lambda letter: f"{base}/i/{link.token(link.key_of(folder), letter, clock.utc_ms())}"

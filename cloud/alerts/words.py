@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.alerts.answers import unmarked
 from cloud.alerts.incident import Incident
 from cloud.alerts.rules import Rule
 from cloud.clock import hanoi
@@ -22,21 +23,51 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Whatever can be told, the most pressing first: a letter with several begins with it.
-TELLS = ("onset", "again", "silent", "end_unknown", "end", "was", "late", "late_end")
+TELLS = (
+    "confirmed",
+    "probable",
+    "silent",
+    "unanswered",
+    "onset",
+    "again",
+    "assigned",
+    "controlled",
+    "false",
+    "closed",
+    "end_unknown",
+    "end",
+    "was",
+    "test",
+    "late",
+    "late_end",
+)
 LISTED = 50  # incidents of one kind in one letter
 FLAPS = 3  # times in a day from which a letter says how often it came
+SMS = 160  # septets of one part (3GPP TS 23.040)
 TOLD_LATE_S = 300.0  # from which a letter says that it could not be told earlier
 _HERE = Path(__file__).parent
 Fields = dict[str, str]
 
 
 class Item(msgspec.Struct, frozen=True):
-    """What a letter says (`tell`) of one incident as it is now; `times` is how often that came in the last day."""
+    """What a letter says (`tell`) of one incident as it is now; `times` is how often that came in the last day.
+
+    `parts` are the devices that see it too, `silences` what is silenced now.
+    """
 
     incident: Incident
     rule: Rule | None
     tell: str
     times: int = 1
+    parts: tuple[str, ...] = ()
+    silences: tuple[str, ...] = ()
+
+
+class Ways(msgspec.Struct, frozen=True):
+    """How its reader can answer: the link of a letter and its code; empty where there is none."""
+
+    link: str = ""
+    code: str = ""
 
 
 def subject(items: Sequence[Item]) -> str:
@@ -49,13 +80,38 @@ def subject(items: Sequence[Item]) -> str:
         "What_en": _capital(first.what_en),
         "place": first.place_vi,
         "n": str(len(items) - 1),
+        "closed_vi": _of("vi", "closed_as", first.closed_as),
+        "closed_en": _of("en", "closed_as", first.closed_as),
     }
     if len(items) > 1:
         fields["place"] = words["more"].format_map(fields)
-    return " ".join(words[items[0].tell].format_map(fields).split())
+    told = " ".join(words[items[0].tell].format_map(fields).split())
+    return words["exercise"].format(subject=told) if first.exercise else told
 
 
-def text(items: Sequence[Item], lang: str, late_s: float = 0.0, *, held: bool = False) -> str:
+def short(items: Sequence[Item], code: str) -> str:
+    """Return what one SMS says: unaccented, in GSM-7, within one part, with the code to answer by."""
+    words, item = _table(_HERE / "words.toml")["short"], items[0]
+    incident = item.incident
+    fields = {
+        "what": words["what"][item.tell].format(what=incident.what_vi),
+        "exercise": words["exercise"] if incident.exercise else "",
+        "at": words["at"].format(time=hanoi(incident.since_ms).strftime("%Hh%M %d/%m")),
+        "coordinates": "" if incident.lat is None else f"{incident.lat:.4f},{incident.lon:.4f}.",
+        "code": code,
+    }
+    line_ = words["line"] if code else words["line"].partition(" Tra loi")[0]
+    room = SMS - len(unmarked(line_.format_map(fields | {"place": ""})))
+    return unmarked(line_.format_map(fields | {"place": unmarked(incident.place_vi)[: max(room, 0)].strip(" ,")}))[:SMS]
+
+
+def refusal(why: str) -> dict[str, str]:
+    """Return why an act could not be done, in both languages."""
+    found: dict[str, str] = _table(_HERE / "words.toml")["refusal"][why]
+    return found
+
+
+def text(items: Sequence[Item], lang: str, late_s: float = 0.0, *, held: bool = False, ways: Ways | None = None) -> str:
     """Return the text of a letter; the reader's own language stands first.
 
     It waited for `late_s`, or was `held` until quiet hours were over.
@@ -63,7 +119,9 @@ def text(items: Sequence[Item], lang: str, late_s: float = 0.0, *, held: bool = 
     parts = []
     for language in ("en", "vi") if lang == "en" else ("vi", "en"):
         words = _table(_HERE / "words.toml")[language]
-        lines = _one(items[0], language) if len(items) == 1 else _many(items, language)
+        lines = _one(items[0], language, ways) if len(items) == 1 else _many(items, language, ways)
+        if items[0].incident.exercise:
+            lines.insert(0, words["exercise"])
         if late_s >= TOLD_LATE_S:
             lines.append(words["delayed"].format(minutes=round(late_s / 60)))
         if held:
@@ -98,13 +156,13 @@ def line(incident: Incident, tell: str) -> str:
     return "alert " + " ".join(f"{key}={_quoted(str(value))}" for key, value in facts.items() if value != "")
 
 
-def _one(item: Item, lang: str) -> list[str]:
-    words, fields = _table(_HERE / "words.toml")[lang], _filled(item, lang)
+def _one(item: Item, lang: str, ways: Ways | None) -> list[str]:
+    words, fields = _table(_HERE / "words.toml")[lang], _filled(item, lang) | _answering(lang, ways)
     lines = [words[item.tell].format_map(fields)]
     return lines + [template.format_map(fields) for template in words["lines"] if _complete(template, fields)]
 
 
-def _many(items: Sequence[Item], lang: str) -> list[str]:
+def _many(items: Sequence[Item], lang: str, ways: Ways | None) -> list[str]:
     """Return a part for each thing to say, in the order of the items; the longest lists are cut, and say so."""
     words, lines = _table(_HERE / "words.toml")[lang], []
     for tell in dict.fromkeys(item.tell for item in items):
@@ -118,7 +176,15 @@ def _many(items: Sequence[Item], lang: str) -> list[str]:
         if len(same) > LISTED:
             lines.append(words["rest"].format(n=len(same) - LISTED))
         lines.append("")
-    return lines[:-1]
+    fields = _answering(lang, ways)
+    answers = [template for template in words["lines"] if "{link}" in template or "{code}" in template]
+    return lines[:-1] + [template.format_map(fields) for template in answers if _complete(template, fields)]
+
+
+def _answering(lang: str, ways: Ways | None) -> Fields:
+    reply = _table(_HERE / "words.toml")[lang]["reply"]
+    code = reply["code"].format(code=ways.code) if ways and ways.code else ""
+    return {"link": ways.link if ways else "", "code": code}
 
 
 def _filled(item: Item, lang: str) -> Fields:
@@ -134,7 +200,21 @@ def _filled(item: Item, lang: str) -> Fields:
     silent_ms = incident.silent_ms if item.tell in ("silent", "end_unknown") else None
     fields["silent"] = "" if silent_ms is None else hanoi(silent_ms).strftime(words["time"])
     fields["flaps"] = words["flaps"].format(n=item.times) if item.times >= FLAPS else ""
-    return fields
+    fields["parts"], fields["silences"] = ", ".join(item.parts), "; ".join(item.silences)
+    return fields | {"stage": "", "todo": "", "call": "", "acked": ""} | _of_life(incident, lang, words["time"])
+
+
+def _of_life(incident: Incident, lang: str, time_format: str) -> Fields:
+    """Return what only somebody who may have to run needs to know."""
+    if not incident.lives:
+        return {}
+    acked = incident.acked_ms is not None and f"{incident.acked_by}, {hanoi(incident.acked_ms).strftime(time_format)}"
+    told = {part: _of(lang, part, incident.stage) for part in ("stage", "todo", "call")} | {"acked": acked or ""}
+    return told if incident.going else told | {"todo": "", "call": ""}
+
+
+def _of(lang: str, part: str, key: str) -> str:
+    return str(_table(_HERE / "words.toml")[lang][part].get(key, ""))
 
 
 def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
@@ -147,6 +227,7 @@ def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
     return {
         "what": what,
         "What": _capital(what),
+        "closed": _of(lang, "closed_as", incident.closed_as),
         "place": incident.place_vi if lang == "vi" else incident.place_en,
         "coordinates": coordinates,
         "since": hanoi(incident.since_ms).strftime(time_format),

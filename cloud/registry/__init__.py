@@ -210,6 +210,11 @@ class Registry:
         """What smokes every day, of every time."""
         return tuple(self._of("known_source", KnownSource))
 
+    def commune_of(self, hamlet: str, on: date) -> str:
+        """Return the code of the commune that a hamlet lies in on a day; "" where there is no such hamlet."""
+        found = _named(self._hamlets, hamlet, on)
+        return found.commune if found else ""
+
     def unreached(self, ways: Sequence[tuple[str, str]]) -> list[Contact]:
         """Return whom no channel reaches, of which `ways` are the names and kinds."""
         return [one for one in self.contacts if not any(address(one, *way) for way in ways)]

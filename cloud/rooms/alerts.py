@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 POINTS = 200_000  # stay for a quarter of an hour, are no rings, and were counted as what might be some
-LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached", "rules_slow")
+LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached", "rules_slow", "self_test_failed")
 
 
 class AlertsRoom:
@@ -76,6 +76,7 @@ class AlertsRoom:
             told["fault"] and f"judging: {told['fault']}",
             told["ledger_fault"] and f"ledger: {told['ledger_fault']}",
             told["rules_failed"] and f"rules failed: {', '.join(sorted(told['rules_failed']))}",
+            told["acts_fault"] and f"what people answer does not come in: {told['acts_fault']}",
             told["channels_ill"] and f"channels that cannot tell: {', '.join(told['channels_ill'])}",
             told.get("unreached") and f"people whom no letter about life has reached: {told['unreached']}",
             told["roles_unreached"] and f"no contact that a channel reaches: {', '.join(told['roles_unreached'])}",

@@ -79,7 +79,7 @@ def doubts(config: CloudConfig, registry: Registry, now: datetime) -> Iterator[F
                 yield Finding(config.file, f"{place} {key}", "credential_later", {"value": name})
     if not config.rules:
         yield Finding(config.file, "[[rule]]", "nothing_watched", {})
-    if not config.channels:
+    if all(kind == "console" for _, kind in config.ways):
         yield Finding(config.file, "[[channel]]", "nobody_told", {})
     elif unreached := registry.unreached(config.ways):
         facts = {"value": ", ".join(f"{one.name} ({one.role or 'duty'})" for one in unreached[:MOST])}

@@ -83,6 +83,9 @@ def table_to(kind: str, port: int, *, tls: bool = False) -> dict[str, Any]:
     return tables[kind] | serial | {"deadline_s": DEADLINE_S}
 
 
+PEERS = [kind for kind in channels() if kind != "console"]  # the log of this machine has no other side
+
+
 @pytest.fixture
 def post() -> Post:
     return Post(free_port())
@@ -114,7 +117,7 @@ def poster(hook: Hook, **more: Any) -> Channel:
     return open_channel({"kind": "webhook", "url": hook.url, "deadline_s": 5.0} | more)
 
 
-@pytest.fixture(params=channels())
+@pytest.fixture(params=PEERS)
 def way(
     request: pytest.FixtureRequest, post: Post, hook: Hook, zalo: told.Zalo, phone: told.Phone, tmp_path: Path
 ) -> Iterator[tuple[Channel, Message, Callable[[], int]]]:
@@ -157,7 +160,7 @@ def test_a_check_finds_it_well_and_tells_nobody(way: tuple[Channel, Message, Cal
     assert arrived() == 0
 
 
-@pytest.mark.parametrize("kind", channels())
+@pytest.mark.parametrize("kind", PEERS)
 def test_unknown_keys_are_errors(kind: str) -> None:
     need_extra(kind)
     with pytest.raises(ConfigError, match=rf"\[\[channel\]\] 1 \({kind}\) hots: unknown key; "):
@@ -165,7 +168,7 @@ def test_unknown_keys_are_errors(kind: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["send", "check"])
-@pytest.mark.parametrize("kind", channels())
+@pytest.mark.parametrize("kind", PEERS)
 def test_nobody_there_is_asked_again(kind: str, call: str) -> None:
     need_extra(kind)
     if (kind, call) == ("apprise", "check"):
@@ -266,11 +269,11 @@ def elsewhere(peer: socket.socket) -> None:
         peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/login\r\nContent-Length: 0\r\n\r\n")
 
 
-NETWORKED = [kind for kind in channels() if kind != "sms_modem"]
+NETWORKED = [kind for kind in PEERS if kind != "sms_modem"]
 HTTP = [kind for kind in NETWORKED if kind != "email"]
 
 
-@pytest.mark.parametrize("kind", channels())
+@pytest.mark.parametrize("kind", PEERS)
 def test_a_peer_that_hangs_up_is_asked_again(kind: str) -> None:
     need_extra(kind)
     with strange(hang_up) as port, pytest.raises(Retry) as caught:
@@ -306,7 +309,7 @@ def test_of_a_huge_answer_little_is_read(kind: str) -> None:
 
 @pytest.mark.parametrize("behaviour", [dribble, dumb, None], ids=["dribble", "dumb", "tls"])
 @pytest.mark.parametrize("call", ["send", "check"])
-@pytest.mark.parametrize("kind", channels())
+@pytest.mark.parametrize("kind", PEERS)
 def test_no_peer_holds_it_longer_than_its_deadline(
     kind: str, call: str, behaviour: Callable[[socket.socket], None] | None
 ) -> None:
@@ -366,7 +369,9 @@ def nowhere() -> Iterator[int]:
 def test_tables_of_one_name_or_of_no_kind_are_refused() -> None:
     with pytest.raises(ConfigError, match=r'\[\[channel\]\] 2 \(email\) name: "email" is taken'):
         open_channels([mail_table(25), mail_table(26)])
-    with pytest.raises(ConfigError, match=r'\[\[channel\]\] 1 kind: "pager" is no kind; there are: apprise, email, '):
+    with pytest.raises(
+        ConfigError, match=r'\[\[channel\]\] 1 kind: "pager" is no kind; there are: apprise, console, email, '
+    ):
         open_channels([{"kind": "pager"}])
     assert [one.name for one in open_channels([mail_table(25), mail_table(26) | {"name": "spare"}])] == [
         "email",

@@ -17,8 +17,9 @@ from urllib.parse import parse_qsl
 from aiosmtpd.controller import Controller
 
 from cloud.alerts.channels import open_channels
-from cloud.alerts.engine import Alerts, AlertsConfig
+from cloud.alerts.engine import Alerts
 from cloud.alerts.listing import events
+from cloud.alerts.settings import AlertsConfig
 from cloud.registry import Contact, Registry
 from cloud.registry.kinds import Binding, Commune, Hamlet, Person, Province, Tree, Zone
 from cloud.store import Store, open_store
@@ -278,6 +279,11 @@ def mail_table(port: int) -> dict[str, Any]:
     return table | {"starttls": False, "deadline_s": 5.0}
 
 
+DAY_S = 86_400.0
+CHAIN_S = ("again_s", "commune_s", "ranger_s", "province_s", "repeat_s")
+UNASKED: dict[str, Any] = dict.fromkeys(CHAIN_S, DAY_S) | {"self_test": ""}  # see test_alerts_chain
+
+
 class Bench:
     """One alerts room on a real SQLite store and a journal that outlives it."""
 
@@ -376,7 +382,7 @@ class Bench:
 
     def _build(self) -> Alerts:
         return Alerts(
-            config=AlertsConfig(**self._settings),
+            config=AlertsConfig(**(UNASKED | self._settings)),
             rules=self.rules,
             store=self.store,
             registry=self.registry,

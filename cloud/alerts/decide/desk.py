@@ -10,30 +10,35 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cloud.alerts.decide.acts import EXERCISE, is_exercise
 from cloud.alerts.incident import Change, Incident, apply, span_of
-from cloud.alerts.intent import of_rule
-from cloud.alerts.places import place_of
+from cloud.alerts.places import named_place, place_of
 from cloud.clock import hanoi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cloud.alerts.decide.gather import Gatherer
+    from cloud.alerts.incident import Stage
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.registry import Current
+
+DRILL, SELF_TEST = "drill", "self-test"  # rule and kind of what nobody measured
 
 
 class Desk:
     """Writes changes down."""
 
-    def __init__(self, journal: Journal, registry: Current, rules: Mapping[str, Rule]) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, registry: Current, rules: Mapping[str, Rule], gatherer: Gatherer) -> None:
+        self._journal, self._gatherer = journal, gatherer
         self._rules = rules
         self.registry = registry
 
     def write(self, change: Change, incident: Incident, now_ms: int) -> Incident:
         """Return the incident as it is now kept: journalled, saved, and its telling intended."""
-        incident = self._journal.save(apply(change, incident, now_ms))
+        incident = self._gatherer.placed(apply(change, incident, now_ms))
+        incident = self._journal.save(self._gatherer.settled(incident))
         if change.event:
             self._journal.event(
                 now_ms,
@@ -49,8 +54,14 @@ class Desk:
                 undated=incident.undated,
             )
         if change.tell:
-            self._journal.intend(of_rule(self._rules.get(incident.rule), incident.id, change.tell, now_ms))
+            self._gatherer.tell(incident, change.tell, now_ms)
         return incident
+
+    def raise_to(self, incident: Incident, stage: Stage, words: str, now_ms: int, claim: str = "") -> None:
+        """Lead an incident, or the one that it is a part of, to a higher stage by what was measured; it is told."""
+        if claim and claim != incident.claim:
+            incident = self._journal.save(replace(incident, claim=claim, touched_ms=now_ms))
+        self._gatherer.raise_to(incident, stage, words, now_ms)
 
     def note(self, incident: Incident, event: str, text: str, now_ms: int) -> None:
         """Write one event that tells nobody."""
@@ -61,7 +72,10 @@ class Desk:
         """Write that nothing is heard of an open incident's sensor any more, and have it told."""
         words = "nothing is heard of its sensor any more: nobody sees whether it lasts"
         self.note(replace(incident, silent_ms=since_ms), "silent", words, now_ms)
-        self._journal.intend(of_rule(self._rules.get(incident.rule), incident.id, "silent", now_ms))
+        if incident.lives:  # silence after smoke says more than smoke
+            self._gatherer.raise_to(incident, "probable", words, now_ms, "silent")
+        else:
+            self._gatherer.tell(incident, "silent", now_ms)
 
     def lose(self, incident: Incident, now_ms: int, why: str = "nothing was heard of it for too long") -> None:
         """End an incident whose end nobody will know, and have that told."""
@@ -94,4 +108,32 @@ class Desk:
             opened_ms=at_ms,
             bad_ms=at_ms,
             touched_ms=now_ms,
+            grade=rule.grade,
+            exercise=rule.grade == "life" and is_exercise(self._journal.meta(EXERCISE), gateway, now_ms),
+        )
+
+    def exercise(self, place: str, now_ms: int) -> Incident:
+        """Return a new incident (id 0) that is an exercise, at a place as kind:code; without one, at no place."""
+        named = named_place(self.registry.now, place, hanoi(now_ms).date())
+        return Incident(
+            id=0,
+            rule=DRILL,
+            kind=DRILL,
+            gateway="",
+            channel="",
+            quantity="",
+            what_vi="diễn tập báo cháy",
+            what_en="fire drill",
+            place=named.key,
+            place_vi=named.vi,
+            place_en=named.en,
+            lat=named.lat,
+            lon=named.lon,
+            since_ms=now_ms,
+            opened_ms=now_ms,
+            bad_ms=now_ms,
+            touched_ms=now_ms,
+            basis="drill",
+            grade="life",
+            exercise=True,
         )

@@ -23,7 +23,7 @@ from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere
 from cloud.alerts.tell.sorting import Readers, Sorter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
@@ -55,9 +55,11 @@ class Office:
         *,
         lifetime_s: float,
         mail_late: bool,
+        budget: int,
+        door: Callable[[int], str],
     ) -> None:
         self._journal, self._outbox = journal, Outbox(journal)
-        self._paper = Paper(journal, self._outbox, rules, clock)
+        self._paper = Paper(journal, self._outbox, rules, clock, door)
         self._clock = clock
         self._wake = threading.Event()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -65,7 +67,7 @@ class Office:
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._retries = Retries(clock)
         self._readers = Readers(registry, channels)
-        self._resting = Resting(journal, self._outbox, self._readers, self._retries, clock)
+        self._resting = Resting(journal, self._outbox, self._readers, self._retries, clock, budget)
         self._sorter = Sorter(
             journal,
             self._outbox,
@@ -110,6 +112,8 @@ class Office:
     def _tell(self) -> None:
         """Write down what came back; route, stand in, hand out."""
         self._settle_all()
+        for row in self._outbox.undelivered():
+            self._give_up(row, "it was accepted, and then not delivered")
         self._sorter.sort()
         rows = self._outbox.waiting()
         self._retries.meet(rows)
@@ -190,7 +194,7 @@ class Office:
 
     def _ask_another(self, row: Row, reader: Reader | None) -> bool:
         """Have the next channel of the same person carry it; tell whether there was one."""
-        way = elsewhere(reader, self._outbox.tried(row)) if reader else None
+        way = elsewhere(reader, self._outbox.tried(row), row.level) if reader else None
         if way is None:
             return False
         with self._journal.transaction():

@@ -8,31 +8,33 @@ Everything here happens within the caller's transaction, on the post office's ow
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.alerts.tell.route import DAY_MS, ENDS, Past, Reader
+from cloud.alerts.tell.route import DAY_MS, ENDS, LIFE, Past, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cloud.alerts.incident import Incident
     from cloud.alerts.journal import Journal
     from cloud.alerts.tell.route import Letter, Notice
 
 WAITS = "state IN ('waiting', 'sending')"
+CODES_KEPT = 4_000  # letters whose codes are not drawn again, of 9,000 that there are
 KEPT = 20_000  # finished letters; by number and not by age, so that a wrong clock forgets nobody
 _NEW = """
 INSERT INTO letter (at_ms, grp, level, person, lang, channel, address, state, attempts, waited_s, lifetime_s, name)"""
 _SERIES = """
 FROM incident JOIN about ON about.incident = incident.id JOIN letter ON letter.id = about.letter
-WHERE rule = ? AND gateway = ? AND incident.channel = ? AND (ended_ms IS NULL OR ended_ms >= ?) AND late = ?
+WHERE rule = ? AND gateway = ? AND incident.channel = ? AND (closed_ms IS NULL OR closed_ms >= ?) AND late = ?
 AND letter.at_ms BETWEEN ? AND ?"""
 _GROUP = "FROM letter WHERE grp = ? AND at_ms BETWEEN ? AND ?"
 _ON = """
 SELECT count(*) FROM letter JOIN about ON about.letter = letter.id JOIN incident ON incident.id = about.incident
-WHERE grp = ? AND letter.at_ms BETWEEN ? AND ? AND state != 'given up' AND ended_ms IS NULL"""
+WHERE grp = ? AND letter.at_ms BETWEEN ? AND ? AND state != 'given up' AND closed_ms IS NULL"""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -50,6 +52,7 @@ class Row(msgspec.Struct, frozen=True):
     lifetime_s: float
     words: str
     copy_of: int | None
+    code: str  # what an answer to it begins with; empty where none is asked for
 
     @property
     def root(self) -> int:
@@ -58,6 +61,9 @@ class Row(msgspec.Struct, frozen=True):
 
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Row))
+HOUR_MS = 3_600_000
+UNDELIVERED = "undelivered"  # accepted, and then not delivered: until the office has looked at it
+_UNDELIVERED = f"SELECT {', '.join(_FIELDS)} FROM letter WHERE state = '{UNDELIVERED}' ORDER BY id"
 _WAITING = f"SELECT {', '.join(_FIELDS)} FROM letter WHERE {WAITS} ORDER BY level, id"
 
 
@@ -73,7 +79,7 @@ class Outbox:
         values = (now_ms, letter.group, letter.level, reader.person, reader.lang, channel, address)
         new = f"{_NEW} VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', 0, 0, ?, '')"
         number = int(self._journal.db.execute(new, (*values, letter.lifetime_s)).lastrowid or 0)
-        self._journal.db.execute("UPDATE letter SET name = ? WHERE id = ?", (f"{uid}.{number}", number))
+        self._name(number, uid, letter.level)
         rows = [(number, incident, tell) for incident, tell in letter.about]
         self._journal.db.executemany("INSERT INTO about VALUES (?, ?, ?, '')", rows)
         return number
@@ -104,11 +110,69 @@ class Outbox:
         """Write the same letter down for another address, and return its number."""
         db, uid = self._journal.db, self._journal.meta("uid")
         fields = "grp, level, ?, ?, ?, ?, 'waiting', 0, 0, lifetime_s, ''"
-        values = (now_ms, reader.person, reader.lang, *reader.addresses[0], row.id)
+        values = (now_ms, reader.person, reader.lang, *reader.by(row.level)[0], row.id)
         number = int(db.execute(f"{_NEW} SELECT ?, {fields} FROM letter WHERE id = ?", values).lastrowid or 0)
-        db.execute("UPDATE letter SET name = ? WHERE id = ?", (f"{uid}.{number}", number))
+        self._name(number, uid, row.level)
         db.execute("INSERT INTO about SELECT ?, incident, tell, '' FROM about WHERE letter = ?", (number, row.id))
         return number
+
+    def _name(self, number: int, uid: str, level: int) -> None:
+        """Give a letter the id that channels know it by, and one about life the code that answers it."""
+        db, code = self._journal.db, ""
+        while level == LIFE and not code:
+            drawn = f"{secrets.randbelow(9_000) + 1_000}"
+            recent = "SELECT count(*) FROM letter WHERE code = ? AND id > ?"  # none that somebody may still answer
+            code = "" if db.execute(recent, (drawn, number - CODES_KEPT)).fetchone()[0] else drawn
+        db.execute("UPDATE letter SET name = ?, code = ? WHERE id = ?", (f"{uid}.{number}", code, number))
+
+    def answered(self, code: str, people: Collection[str], *, code_needed: bool) -> tuple[int, str] | None:
+        """Return (letter, person) that a code answers, if it was written to one of them.
+
+        Where no code is needed, and none given, it is the one incident about life that they were last told of, if
+        there is no other with which people are not done.
+        """
+        db, marks = self._journal.db, ", ".join("?" * len(people))
+        if code:
+            query = f"SELECT id, person FROM letter WHERE code = ? AND person IN ({marks}) ORDER BY id DESC LIMIT 1"
+            found = db.execute(query, (code, *people)).fetchone()
+            return (int(found[0]), str(found[1])) if found else None
+        if code_needed:
+            return None
+        query = (
+            "SELECT max(letter.id), min(person), count(DISTINCT incident) FROM letter"
+            " JOIN about ON about.letter = letter.id JOIN incident ON incident.id = about.incident"
+            f" WHERE code != '' AND person IN ({marks}) AND closed_ms IS NULL"
+        )
+        number, person, incidents = db.execute(query, tuple(people)).fetchone()
+        return (int(number), str(person)) if incidents == 1 else None
+
+    def incidents(self, letter: int) -> list[int]:
+        """Return the incidents that a letter is about."""
+        query = "SELECT incident FROM about WHERE letter = ? ORDER BY incident"
+        return [number for (number,) in self._journal.db.execute(query, (letter,))]
+
+    def receipt(self, name: str, words: str, now_ms: int, *, ok: bool) -> bool:
+        """Note what the network says about a letter it had accepted; tell whether there is one.
+
+        One that was not delivered after all is to be given up, and told by another way.
+        """
+        db = self._journal.db
+        row = db.execute("SELECT id, channel, state FROM letter WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return False
+        number, channel, state = row
+        said = f"{'delivered' if ok else 'failed'}: {words}".rstrip(": ")
+        after = state if ok or state != "told" else UNDELIVERED
+        db.execute("UPDATE letter SET receipt = ?, state = ? WHERE id = ?", (said, after, number))
+        for incident in self.incidents(number):
+            self._journal.event(now_ms, incident, "receipt", said, channel=channel, message_id=name)
+        return True
+
+    def undelivered(self) -> list[Row]:
+        """Return what a channel had accepted and then could not deliver."""
+        return [
+            msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Row) for row in self._journal.db.execute(_UNDELIVERED)
+        ]
 
     def tried(self, row: Row) -> list[str]:
         """Return the channels that have this letter, or have given it up."""
@@ -151,6 +215,21 @@ class Outbox:
             "UPDATE letter SET state = 'overtaken', done_ms = ? WHERE state = 'waiting' AND (id = ? OR copy_of = ?)"
         )
         self._journal.db.execute(overtaken, (now_ms, row.root, row.root))
+
+    def told_lately(self, row: Row, now_ms: int) -> int:
+        """Return how many letters about life its reader got within an hour; 0 for one that is no mere suspicion."""
+        db = self._journal.db
+        more = (
+            "SELECT count(*) FROM about JOIN incident ON incident.id = about.incident"
+            " WHERE letter = ? AND (tell NOT IN ('onset', 'again') OR stage != 'suspected')"
+        )
+        if db.execute(more, (row.id,)).fetchone()[0]:
+            return 0
+        query = (
+            "SELECT count(DISTINCT coalesce(copy_of, id)) FROM letter"
+            " WHERE person = ? AND level = ? AND state = 'told' AND done_ms BETWEEN ? AND ?"
+        )
+        return int(db.execute(query, (row.person, LIFE, now_ms - HOUR_MS, now_ms)).fetchone()[0])
 
     def told_elsewhere(self, row: Row) -> bool:
         """Tell whether the same letter has reached its reader by another channel."""

@@ -6,26 +6,32 @@ import logging
 from typing import TYPE_CHECKING
 
 from cloud.alerts import words
+from cloud.alerts.answers import unmarked
 from cloud.alerts.channels import Message
 from cloud.alerts.tell.route import LEVELS, say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from cloud.alerts.incident import Incident
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.alerts.tell.outbox import Outbox, Row
     from cloud.clock import Clock
 
 LOG = logging.getLogger(__name__)
+BUDGET = "held because of how much its reader was told in this hour"  # until less was
 HELD = "held until the end of quiet hours"  # of a letter that waits, and is told when it leaves
 
 
 class Paper:
     """Writes letters, within transactions of its own."""
 
-    def __init__(self, journal: Journal, outbox: Outbox, rules: Mapping[str, Rule], clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, outbox: Outbox, rules: Mapping[str, Rule], clock: Clock, door: Callable[[int], str]
+    ) -> None:
         self._journal, self._outbox, self._rules, self._clock = journal, outbox, rules, clock
+        self._door = door  # where a letter's reader opens its incident; empty where there is no page
 
     def compose(self, row: Row, waited_s: float) -> Message | None:
         """Put a letter on paper and mark it as being sent; None where it says nothing new."""
@@ -36,8 +42,21 @@ class Paper:
                 self._outbox.set(row, "overtaken", done_ms=now_ms)
                 return None
             self._outbox.begin(row, {item.incident.id: item.tell for item in items}, waited_s)
-        subject, text = _words(row, items, waited_s)
-        return Message(row.name, now_ms, row.address, subject, text, LEVELS[row.level])
+        asks = any(item.incident.going for item in items)
+        ways = words.Ways(self._door(row.id) if row.code else "", row.code if asks else "")
+        subject, text, short = _words(row, items, waited_s, ways)
+        return Message(
+            row.name,
+            now_ms,
+            row.address,
+            subject,
+            text,
+            LEVELS[row.level],
+            short,
+            ways.link,
+            exercise=items[0].incident.exercise,
+            incident=items[0].incident.id,
+        )
 
     def _items(self, row: Row) -> list[words.Item]:
         items = []
@@ -45,14 +64,31 @@ class Paper:
             said = say(tell, self._outbox.knows(row.person, incident.id), incident)
             if said:
                 times = self._outbox.times(incident, self._clock.utc_ms())
-                items.append(words.Item(incident, self._rules.get(incident.rule), said, times))
+                items.append(
+                    words.Item(
+                        incident, self._rules.get(incident.rule), said, times, self._parts(incident), self._silences()
+                    )
+                )
         order = list(words.TELLS)
         return sorted(items, key=lambda item: (order.index(item.tell), item.incident.since_ms))
 
+    def _parts(self, incident: Incident) -> tuple[str, ...]:
+        return (
+            tuple(f"{one.gateway}/{one.channel}" for one in self._journal.parts(incident.id)) if incident.lives else ()
+        )
 
-def _words(row: Row, items: list[words.Item], waited_s: float) -> tuple[str, str]:
+    def _silences(self) -> tuple[str, ...]:
+        now_ms = self._clock.utc_ms()
+        query = "SELECT scope, author, reason FROM silence WHERE from_ms <= ? AND until_ms > ? ORDER BY id LIMIT 5"
+        rows = self._journal.db.execute(query, (now_ms, now_ms))
+        return tuple(f"{scope} ({author}: {reason})" for scope, author, reason in rows)
+
+
+def _words(row: Row, items: list[words.Item], waited_s: float, ways: words.Ways) -> tuple[str, str, str]:
     try:
-        return words.subject(items), words.text(items, row.lang, waited_s, held=row.words == HELD)
+        text = words.text(items, row.lang, waited_s, held=row.words == HELD, ways=ways)
+        return words.subject(items), text, words.short(items, ways.code)
     except Exception:  # a kind of rule whose words are wrong: better bare facts than silence
         LOG.exception("no-words letter=%d", row.id)
-        return words.bare(items)
+        subject, text = words.bare(items)
+        return subject, text, unmarked(subject)[: words.SMS]

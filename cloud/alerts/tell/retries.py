@@ -1,6 +1,7 @@
 """When a letter is tried again, and how long it has waited: by the monotonic clock, whatever becomes of the date.
 
-And when it is not even tried: in its reader's quiet hours what is not about life lies in the outbox.
+And when it is not even tried: in its reader's quiet hours what is not about life lies in the outbox, and so does one
+more suspicion for who was told of many within an hour. What is probable never waits.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from cloud.alerts.tell.paper import HELD
+from cloud.alerts.tell.paper import BUDGET, HELD
 from cloud.alerts.tell.route import LIFE, rests_until_ms
 
 if TYPE_CHECKING:
@@ -65,20 +66,27 @@ class Retries:
 class Resting:
     """Holds letters back, within transactions of its own."""
 
-    def __init__(self, journal: Journal, outbox: Outbox, readers: Readers, retries: Retries, clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, outbox: Outbox, readers: Readers, retries: Retries, clock: Clock, budget: int
+    ) -> None:
         self._journal, self._outbox, self._readers = journal, outbox, readers
-        self._retries, self._clock = retries, clock
+        self._retries, self._clock, self._budget = retries, clock, budget
 
     def awake(self, rows: list[Row]) -> list[Row]:
         """Return the letters that may leave now; for the others it is no delay, and nobody stands in for them."""
         quiet = {reader.person: reader.quiet for reader, _ in self._readers.now if reader.quiet}
         now_ms, awake = self._clock.utc_ms(), []
         for row in rows:
-            if rests_until_ms(quiet.get(row.person), row.level, now_ms) is None:
+            quiet_ms = rests_until_ms(quiet.get(row.person), row.level, now_ms)
+            if quiet_ms is None and not self._is_too_much(row, now_ms):
                 awake.append(row)
                 continue
             self._retries.rest(row)
-            if row.words != HELD and row.attempts == 0:
+            if row.words not in (HELD, BUDGET) and row.attempts == 0:
                 with self._journal.transaction():
-                    self._outbox.set(row, "waiting", words=HELD)
+                    self._outbox.set(row, "waiting", words=BUDGET if quiet_ms is None else HELD)
         return awake
+
+    def _is_too_much(self, row: Row, now_ms: int) -> bool:
+        """Tell whether its reader was told so much in the last hour that one more mere suspicion has to wait."""
+        return row.level == LIFE and self._outbox.told_lately(row, now_ms) >= self._budget

@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from cloud.alerts.incident import Incident
+from cloud.alerts.duty import RUNGS
+from cloud.alerts.incident import FALSE, Incident
 from cloud.alerts.intent import Grade, Intent
 from cloud.clock import HANOI_MS
 
 LEVELS: tuple[Grade, ...] = ("life", "service", "upkeep")  # in the order of leaving
 LIFE = LEVELS.index("life")
-BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was"), ("late", "late_end")
+BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was", "false", "closed"), ("late", "late_end")
+TEST = "test"
+PROMPT = ("probable", "confirmed", "unanswered", "assigned", "controlled", "false", "closed")  # never gathered
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
 DAY_MIN = 1_440
 # Seconds until the next letter, after so many of the last day; the last figure goes on.
@@ -43,6 +46,12 @@ class Notice(msgspec.Struct, frozen=True):
         return len(LEVELS) - 1 if self.incident.late else LEVELS.index(self.intent.grade)
 
     @property
+    def overtakes(self) -> tuple[Series, str, int]:
+        """Of what it says the newest: what each rung of the chain is told is something of its own."""
+        apart = self.intent.tell if self.intent.tell in ("unanswered", "assigned") else ""
+        return self.series, apart, self.intent.rung
+
+    @property
     def series(self) -> Series:
         """What can come and go: one rule on one channel; what is known late is no news of the present."""
         one = self.incident
@@ -52,6 +61,8 @@ class Notice(msgspec.Struct, frozen=True):
     def group(self) -> str:
         """What shares a letter: smoke of one area; of everything else all that one rule found."""
         late = "|late" if self.incident.late else ""
+        if self.level == LIFE and self.incident.exercise:
+            return f"exercise|{self.incident.id}"
         return f"{self.incident.rule}|{self.area}" if self.level == LIFE else f"{self.incident.rule}{late}"
 
 
@@ -66,13 +77,25 @@ class Past(msgspec.Struct, frozen=True):
 class Reader(msgspec.Struct, frozen=True):
     """Somebody to tell, and by which channels: (channel, address), in the order of cloud.toml.
 
-    `quiet` are minutes of the day in Vietnam, from and until.
+    `quiet` are minutes of the day in Vietnam, from and until. `ways` are the channels that they want for a kind of
+    thing, by its grade, in the order in which they want them.
     """
 
     person: str
     lang: str
     addresses: tuple[tuple[str, str], ...]
     quiet: tuple[int, int] | None = None
+    ways: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def by(self, level: int) -> tuple[tuple[str, str], ...]:
+        """Return their addresses for what is so urgent: what they want first, and of what is about life then the rest.
+
+        Where they want nothing that there is, they are told by all of it.
+        """
+        wanted = dict(self.ways).get(LEVELS[level], ())
+        chosen = tuple(way for name in wanted for way in self.addresses if way[0] == name)
+        rest = tuple(way for way in self.addresses if way not in chosen)
+        return (*chosen, *rest) if level == LIFE or not chosen else chosen
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -101,6 +124,8 @@ class Book(msgspec.Struct, frozen=True):
     """Who reads what: by role, and by incident who was told of it before; `mail_late` tells history, too.
 
     `others` are told of what is about life where a role has nobody whom a channel reaches: they can call somebody.
+    `rungs` are those who are on duty for an incident about life, step by step, `people` everybody by their code, and
+    `tests` who is written to by each channel.
     """
 
     readers: Mapping[str, Sequence[Reader]]
@@ -108,13 +133,16 @@ class Book(msgspec.Struct, frozen=True):
     lifetime_s: float
     mail_late: bool = False
     others: Sequence[Reader] = ()
+    rungs: Mapping[int, Mapping[str, Sequence[Reader]]] = {}
+    people: Mapping[str, Reader] = {}
+    tests: Sequence[Reader] = ()
 
 
 def route(
     notices: Sequence[Notice], book: Book, series: Mapping[Series, Past], groups: Mapping[str, Past], now_ms: int
 ) -> Routed:
     """Return the letters that leave now; a notice that is neither in one nor `done` waits."""
-    newest = {notice.series: notice for notice in sorted(notices, key=lambda one: one.intent.id)}
+    newest = {notice.overtakes: notice for notice in sorted(notices, key=lambda one: one.intent.id)}
     wanted = {notice.intent.id for notice in newest.values() if book.mail_late or not notice.incident.late}
     done = [notice.intent.id for notice in notices if notice.intent.id not in wanted]
     gathered: dict[tuple[int, str], list[Notice]] = defaultdict(list)
@@ -139,19 +167,28 @@ def route(
     return Routed(letters, sorted(done), nobody, now_ms + min(waits_ms) if waits_ms else None)
 
 
+_HIGHER = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}  # said first, if it is so
+
+
 def say(tell: str, knows: str, incident: Incident) -> str:
     """Return what is to be said of an incident as it is now to somebody who `knows` this of it; "" when nothing."""
-    if tell in LATE and incident.late:
-        news = "late" if incident.open else "late_end"
-    elif not incident.open:
+    if tell == TEST:
+        news = TEST
+    elif tell in LATE and incident.late:
+        news = "late" if incident.going else "late_end"
+    elif not incident.going:
         if knows in (*ENDS, "late_end"):
             return ""
+        if incident.closed_by:  # who was never told of it need not know that it is over
+            return "" if knows in ("", "late") else "false" if incident.closed_as in FALSE else "closed"
         unknown = "end_unknown" if tell == "end_unknown" else ""
         news = unknown or ("was" if knows in ("", "late") else "end")
     elif tell in (*BEGINS, *ENDS, *LATE):
         if knows not in ("", *ENDS, *LATE):
             return ""
-        news = "again" if knows in ENDS else "onset"
+        news = "again" if knows in ENDS else _HIGHER.get(incident.stage, "onset") if incident.lives else "onset"
+    elif tell in ("unanswered", "assigned"):  # said as often as it is so
+        return "" if incident.acked_ms is not None and tell == "unanswered" else tell
     else:
         news = tell  # a kind of its own, such as smoke that fell silent: said once
     return "" if news == knows else news
@@ -167,14 +204,16 @@ def rests_until_ms(quiet: tuple[int, int] | None, level: int, now_ms: int) -> in
     return (minute + long - since) * MINUTE_MS if since < long else None
 
 
-def elsewhere(reader: Reader, tried: Sequence[str]) -> tuple[str, str] | None:
+def elsewhere(reader: Reader, tried: Sequence[str], level: int) -> tuple[str, str] | None:
     """Return the next (channel, address) by which somebody can be told, None when all were tried."""
-    return next((way for way in reader.addresses if way[0] not in tried), None)
+    return next((way for way in reader.by(level) if way[0] not in tried), None)
 
 
 def _wait_ms(notice: Notice, series: Past, group: Past, now_ms: int) -> int:
     begins = notice.intent.tell in BEGINS or notice.intent.tell == "was"
     due_ms = _left_ms([round(notice.intent.due_s)], Past(0, notice.intent.at_ms), now_ms)
+    if notice.intent.tell in PROMPT or (notice.intent.tell == "silent" and notice.level == LIFE):
+        return due_ms
     if notice.level == LIFE and begins and not series.on and not group.on:
         return due_ms
     flaps_ms = 0 if notice.level == LIFE and begins and not series.on else _left_ms(SERIES_HOLD_S, series, now_ms)
@@ -189,7 +228,28 @@ def _left_ms(holds_s: Sequence[int], past: Past, now_ms: int) -> int:
 
 def _readers(notice: Notice, book: Book) -> Sequence[Reader]:
     """Return who is told: the end goes to those who were told the beginning, whoever has the role today."""
-    before = book.told.get(notice.incident.id, ())
-    if before and not notice.incident.open:
+    incident, tell = notice.incident, notice.intent.tell
+    if tell == TEST:
+        return book.tests
+    before = book.told.get(incident.id, ())
+    if tell == "assigned":
+        assignee = book.people.get(incident.assignee)
+        return [assignee] if assignee else []
+    if before and not incident.going:
         return before
-    return book.readers.get(notice.role) or (book.others if notice.level == LIFE else ())
+    rungs = book.rungs.get(incident.id, {})
+    if tell == "unanswered":
+        return _rung(notice, rungs, book)
+    first = next(iter(rungs.values()), ()) or book.readers.get(notice.role) or ()
+    if tell in PROMPT or tell == "silent":
+        first = list({reader.person: reader for reader in (*before, *first)}.values())
+    return first or (book.others if notice.level == LIFE else ())
+
+
+def _rung(notice: Notice, rungs: Mapping[str, Sequence[Reader]], book: Book) -> Sequence[Reader]:
+    """Return whom a step of the chain tells, everybody so far beyond its end; operators, where nobody is on duty."""
+    if not rungs:
+        return book.others or book.readers.get(notice.role, ())
+    if notice.intent.rung < len(RUNGS):
+        return rungs.get(RUNGS[notice.intent.rung]) or next(iter(rungs.values()))
+    return list({reader.person: reader for own in rungs.values() for reader in own}.values())

@@ -9,9 +9,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cloud.alerts import words
+from cloud.alerts.duty import RUNGS, on_duty
 from cloud.alerts.places import area_of
-from cloud.alerts.tell.route import Book, Notice, Reader, route
+from cloud.alerts.tell.route import PROMPT, Book, Notice, Reader, route
+from cloud.clock import hanoi
 from cloud.registry import address
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 CONSOLE = logging.getLogger("gocche.alerts")  # one key=value line for everything that is told, whoever is told of it
+FIRE_WATCH = "fire-watch"  # the role for what no rule has found: an exercise
 AT_MOST = 100_000  # intents in one look; held back are at most one for each rule and channel
 
 
@@ -81,15 +86,17 @@ class Sorter:
             return
         with self._journal.transaction():
             notices = self._notices()
-            told = {one.incident.id: self._before(one) for one in notices if not one.incident.open}
+            told = {one.incident.id: self._before(one) for one in notices if not one.incident.going or _prompt(one)}
             readers = self._readers.now
             by_role = {role: [reader for reader, of in readers if of == role] for _, role in readers}
-            book = Book(by_role, told, self._lifetime_s, self._mail_late, self.others)
+            rungs = {one.incident.id: self._rungs(one, by_role, now_ms) for one in notices if one.incident.lives}
+            people_ = self._readers.by_code
+            book = Book(by_role, told, self._lifetime_s, self._mail_late, self.others, rungs, people_, self._tests())
             series = {one.series: self._outbox.series(one, now_ms) for one in notices}
             groups = {name: self._outbox.group(name, now_ms) for name in {one.group for one in notices}}
             routed = route(notices, book, series, groups, now_ms)
             for letter in routed.letters:
-                self._outbox.put(letter, *letter.reader.addresses[0], now_ms)
+                self._outbox.put(letter, *letter.reader.by(letter.level)[0], now_ms)
             for notice in routed.nobody if self._reaches else ():
                 self._nobody(notice, now_ms)
             self._journal.dealt_with(routed.done)
@@ -104,10 +111,30 @@ class Sorter:
             incident = self._journal.incident(intent.incident)
             rule = self._rules.get(incident.rule)
             area = area_of(self._registry.now, incident.place, incident.gateway)
-            notices.append(Notice(intent, incident, rule.role if rule else "", area))
+            role = rule.role if rule else FIRE_WATCH if incident.grade == "life" else ""
+            notices.append(Notice(intent, incident, role, area))
             if intent.id > logged:
                 CONSOLE.warning("%s", words.line(incident, intent.tell))
         return notices
+
+    def _rungs(self, notice: Notice, by_role: Mapping[str, Sequence[Reader]], now_ms: int) -> dict[str, list[Reader]]:
+        """Return who is on duty for an incident; who has the role and no duty anywhere is on the first rung."""
+        registry, by_code = self._registry.now, self._readers.by_code
+        duty = on_duty(registry, notice.incident.place, notice.area, hanoi(now_ms).date())
+        bound = {by_code[row.person].person for row in registry.duties if row.person in by_code}
+        first = [reader for reader in by_role.get(notice.role, ()) if reader.person not in bound]
+        found = {rung: [by_code[code] for code in duty.get(rung, ()) if code in by_code] for rung in RUNGS}
+        found[RUNGS[0]] = [*found[RUNGS[0]], *first]
+        return {rung: own for rung, own in found.items() if own}
+
+    def _tests(self) -> list[Reader]:
+        """Return one reader for each channel, an operator where one has an address for it, by that channel alone."""
+        found: dict[str, Reader] = {}
+        everybody = [reader for reader, _ in self._readers.now]
+        for reader in (*self.others, *everybody):
+            for way in reader.addresses:
+                found.setdefault(way[0], replace(reader, addresses=(way,), ways=()))
+        return list(found.values())
 
     def _before(self, notice: Notice) -> list[Reader]:
         """Return who was told of an incident, by the addresses that they have today, if they have any."""
@@ -128,15 +155,39 @@ class Readers:
 
     def __init__(self, registry: Current, channels: Sequence[Named]) -> None:
         self._registry, self._channels = registry, channels
-        self._read: tuple[Registry | None, list[tuple[Reader, str]]] = None, []
+        self._read: tuple[Registry | None, list[tuple[Reader, str]], dict[str, Reader]] = None, [], {}
 
     @property
     def now(self) -> list[tuple[Reader, str]]:
-        """Return (reader, role), once for each role."""
+        """Return (reader, role), once for each role; the role is empty for who is only on duty."""
+        return self._now()[1]
+
+    @property
+    def by_code(self) -> dict[str, Reader]:
+        """Return the readers by the codes of the people that they are."""
+        return self._now()[2]
+
+    def code_of(self, person: str) -> str:
+        """Return the code of somebody, by the name that letters know them by; the name itself where there is none."""
+        return next((code for code, reader in self.by_code.items() if reader.person == person), person)
+
+    def at(self, channel: str, address_: str) -> list[Reader]:
+        """Return whom a channel reaches at an address."""
+        here = (channel, address_)
+        return list({reader.person: reader for reader, _ in self.now if here in reader.addresses}.values())
+
+    def _now(self) -> tuple[Registry | None, list[tuple[Reader, str]], dict[str, Reader]]:
         registry = self._registry.now
         if registry is not self._read[0]:
-            self._read = registry, people(registry.contacts, self._channels)
-        return self._read[1]
+            found = people(registry.contacts, self._channels)
+            by_person = {reader.person: reader for reader, _ in found}
+            codes = {one.code: by_person[_person(one)] for one in registry.contacts if _person(one) in by_person}
+            self._read = registry, found, codes
+        return self._read
+
+
+def _prompt(notice: Notice) -> bool:
+    return notice.intent.tell in (*PROMPT, "silent")
 
 
 def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple[Reader, str]]:
@@ -146,7 +197,8 @@ def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple
         ways = [(one.name, address(contact, one.name, one.kind)) for one in channels]
         reached = tuple(way for way in ways if way[1])
         if reached:
-            found.append((Reader(_person(contact), contact.lang, reached, contact.quiet), contact.role))
+            wanted = tuple(contact.ways.items())
+            found.append((Reader(_person(contact), contact.lang, reached, contact.quiet, wanted), contact.role))
     return found
 
 

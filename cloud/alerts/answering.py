@@ -1,0 +1,77 @@
+"""How people are told and have a say, put together: the desk with its chain and mutes, the counter, the office."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloud.alerts.counter import ROOM, Counter
+from cloud.alerts.decide.acts import Acts
+from cloud.alerts.decide.desk import Desk
+from cloud.alerts.decide.gather import Gatherer
+from cloud.alerts.decide.mutes import Mutes
+from cloud.alerts.decide.selftest import SelfTest
+from cloud.alerts.decide.steps import Steps
+from cloud.alerts.tell.hearing import ears
+from cloud.alerts.tell.office import Office
+from cloud.alerts.tell.outbox import Outbox
+from cloud.alerts.tell.sorting import Readers
+from cloud.inbox import Asker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from cloud.alerts.channels import Named
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.rules import Rule
+    from cloud.alerts.settings import AlertsConfig
+    from cloud.clock import Clock
+    from cloud.registry import Current
+
+
+class Answering:
+    """Works in the thread that judges; `ears` run in threads of their own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        registry: Current,
+        rules: Mapping[str, Rule],
+        channels: Sequence[Named],
+        config: AlertsConfig,
+        clock: Clock,
+        door: Callable[[int], str],
+    ) -> None:
+        self.office = Office(
+            journal.beside(),
+            channels,
+            registry,
+            rules,
+            clock,
+            lifetime_s=config.give_up_s,
+            mail_late=config.mail_late,
+            budget=config.budget,
+            door=door,
+        )
+        mutes = Mutes(journal, registry)
+        self._steps = Steps(config, journal, registry, mutes, clock)
+        self.desk = Desk(journal, registry, rules, Gatherer(journal, registry, self._steps, mutes))
+        self._self_test = SelfTest(config.self_test, journal, self.desk, clock)
+        acts = Acts(journal, self.desk, self._steps, mutes)
+        self._counter = Counter(folder, journal, acts, Outbox(journal), Readers(registry, channels), channels, clock)
+        self.ears = ears(channels, Asker(folder, ROOM, clock), clock)
+
+    def serve(self) -> None:
+        """Do what people have asked, and have told what nobody has answered in time."""
+        self._counter.serve()
+        self._steps.tick()
+        self._self_test.tick()
+
+    def health(self) -> dict[str, Any]:
+        """Return what keeps people's acts from coming in, how many came by reply, and what could not be told."""
+        return {"acts_fault": self._counter.why} | self._counter.counts | self.office.health()
+
+    def close(self) -> None:
+        """Let go of the inbox. May be called twice."""
+        self._counter.close()

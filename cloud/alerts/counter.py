@@ -1,0 +1,185 @@
+"""Where people's acts come in: from pages and commands, and as replies that channels heard. Each is done once.
+
+Whatever asks leaves a row in the inbox of this room; what becomes of it is written down with the act itself, so one
+that is taken again after a crash is answered and not done twice. A reply counts only from an address that somebody
+has, with the code of a letter that was written to them.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.alerts import words
+from cloud.alerts.answers import Answer, understood
+from cloud.alerts.channels import Hooked, Receipt, Refused, Reply
+from cloud.alerts.decide.acts import Act
+from cloud.alerts.decide.acts import Refused as CannotBe
+from cloud.alerts.incident import CLOSINGS
+from cloud.inbox import Inbox
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cloud.alerts.channels import Named
+    from cloud.alerts.decide.acts import Acts
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.tell.outbox import Outbox
+    from cloud.alerts.tell.sorting import Readers
+    from cloud.clock import Clock
+    from cloud.inbox import Question
+
+LOG = logging.getLogger(__name__)
+ROOM = "alerts"
+AT_ONCE = 50
+BY = {"sms_modem": "sms", "sms_http": "sms", "zalo": "zalo"}
+SURE = ("zalo",)  # kinds whose network vouches for who writes: there one open letter needs no code
+Outcome = dict[str, Any]
+
+
+class Counter:
+    """Works in the thread that judges, in transactions of the journal."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        acts: Acts,
+        outbox: Outbox,
+        readers: Readers,
+        channels: Sequence[Named],
+        clock: Clock,
+    ) -> None:
+        self._folder, self._journal, self._acts = folder, journal, acts
+        self._outbox, self._readers, self._clock = outbox, readers, clock
+        self._channels = {one.name: one for one in channels}
+        self._inbox: Inbox | None = None
+        self.why = ""  # what keeps acts from coming in
+        self.counts = {"replies": 0, "replies_refused": 0, "receipts": 0}
+
+    def serve(self) -> None:
+        """Do what people have asked."""
+        try:
+            if self._inbox is None:
+                self._inbox = Inbox(self._folder, ROOM, self._clock)
+            for question in self._inbox.take(AT_ONCE):
+                self._inbox.done(question.id, self._answer(question))
+            self.why = ""
+        except (Retry, OSError) as fault:
+            if not self.why:
+                LOG.error("acts-do-not-come-in why=%r", str(fault))  # noqa: TRY400 - the words say it all
+            self.why = str(fault)
+
+    def close(self) -> None:
+        """Let go of the inbox. May be called twice."""
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox = None
+
+    def _answer(self, question: Question) -> Outcome:
+        match question.kind:
+            case "act":
+                return self._once(f"{question.id}.{question.asked_ms}", question.body, self._act)
+            case "reply" | "receipt":
+                return self._heard(question.kind, question.body)
+            case "posted":
+                return self._posted(question.body)
+        return {"ok": False, "words_en": f"a question of an unknown kind {question.kind!r}"}
+
+    def _once(self, key: str, body: dict[str, Any], do: Any) -> Outcome:
+        """Do it in one transaction with its outcome; what was done before is answered as it was then."""
+        with self._journal.transaction() as db:
+            before = db.execute("SELECT outcome FROM act WHERE key = ?", (key,)).fetchone()
+            if before:
+                return dict(msgspec.json.decode(before[0]))
+            now_ms = self._clock.utc_ms()
+            outcome: Outcome = do(body, now_ms)
+            db.execute("INSERT INTO act VALUES (?, ?, ?)", (key, now_ms, msgspec.json.encode(outcome).decode()))
+            return outcome
+
+    def _act(self, body: dict[str, Any], now_ms: int) -> Outcome:
+        try:
+            act = msgspec.convert(body, Act)
+        except msgspec.ValidationError as error:
+            return {"ok": False, "why": "unfit", "words_vi": str(error), "words_en": str(error)}
+        return self._do(act, now_ms)
+
+    def _do(self, act: Act, now_ms: int) -> Outcome:
+        try:
+            return {"ok": True, "number": self._acts.do(act, now_ms)}
+        except CannotBe as refused:
+            return {"ok": False, "why": refused.why} | words.refusal(refused.why)
+
+    def _heard(self, kind: str, body: dict[str, Any]) -> Outcome:
+        try:
+            if kind == "receipt":
+                receipt = msgspec.convert(body["receipt"], Receipt)
+                return self._once(f"receipt.{receipt.message}.{receipt.ok}", {"receipt": receipt}, self._receipt)
+            reply, channel = msgspec.convert(body["reply"], Reply), str(body["channel"])
+        except (msgspec.ValidationError, KeyError) as error:
+            return {"ok": False, "words_en": f"unreadable: {error}"}
+        return self._once(f"reply.{channel}.{reply.key}", {"reply": reply, "channel": channel}, self._reply)
+
+    def _posted(self, body: dict[str, Any]) -> Outcome:
+        name = str(body.get("channel", ""))
+        named = self._channels.get(name)
+        if named is None or not isinstance(named.channel, Hooked):
+            return {"ok": False, "words_en": f"no channel {name!r} takes what is posted"}
+        try:
+            headers = {str(key).lower(): str(value) for key, value in dict(body.get("headers", {})).items()}
+            found = named.channel.posted(headers, base64.b64decode(str(body.get("body", ""))))
+        except (Refused, ValueError) as error:
+            self.counts["replies_refused"] += 1
+            LOG.warning("posted-refused channel=%s why=%r", name, str(error))
+            return {"ok": False, "words_en": str(error)}
+        for one in found:
+            self.take(name, one)
+        return {"ok": True}
+
+    def take(self, channel: str, one: Reply | Receipt) -> Outcome:
+        """Take what a channel heard."""
+        kind = "reply" if isinstance(one, Reply) else "receipt"
+        return self._heard(kind, {"channel": channel, kind: msgspec.to_builtins(one)})
+
+    def _receipt(self, body: dict[str, Any], now_ms: int) -> Outcome:
+        self.counts["receipts"] += 1
+        receipt: Receipt = body["receipt"]
+        return {"ok": self._outbox.receipt(receipt.message, receipt.words, now_ms, ok=receipt.ok)}
+
+    def _reply(self, body: dict[str, Any], now_ms: int) -> Outcome:
+        reply: Reply = body["reply"]
+        channel: str = body["channel"]
+        kind = self._channels[channel].kind if channel in self._channels else ""
+        people = {reader.person for reader in self._readers.at(channel, reply.sender)}
+        said = understood(reply.text)
+        letter = self._outbox.answered(said.code, people, code_needed=kind not in SURE) if people else None
+        if letter is None:
+            self.counts["replies_refused"] += 1
+            why = "no letter with that code was written to them" if people else "nobody has that address"
+            who = self._readers.code_of(min(people)) if people else "?"
+            said_ = reply.text[:500] if people else ""  # of strangers nothing is kept
+            self._journal.event(now_ms, 0, "reply-refused", said_, who=who, why=why, channel=channel)
+            return {"ok": False, "why": why}
+        self.counts["replies"] += 1
+        number, person = letter
+        who = self._readers.code_of(person)
+        outcomes = [
+            self._do(act, now_ms)
+            for incident in self._outbox.incidents(number)
+            for act in _acts(said, incident, who, BY.get(kind, "sms"))
+        ]
+        return {"ok": any(one["ok"] for one in outcomes), "outcomes": outcomes}
+
+
+def _acts(said: Answer, incident: int, who: str, by: str) -> list[Act]:
+    """Return what an answer does to an incident; who writes anything at all has seen it."""
+    does = "close" if said.does in CLOSINGS else said.does
+    told = {"who": who, "by": by, "incident": incident}
+    body = told | {"act": does, "words": said.words, "closed_as": said.does if does == "close" else ""}
+    also = [told | {"act": "acknowledge"}] if does == "comment" else []
+    return [msgspec.convert(one, Act) for one in (body, *also)]

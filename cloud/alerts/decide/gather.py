@@ -1,0 +1,135 @@
+"""What several sensors see of one thing is one incident; and what becomes of it without any person.
+
+A new suspicion about life that is near in place and time to one with which people are not done becomes a part of it:
+nobody is told of it on its own. What a sensor shows may end; people are done with an incident only when somebody says
+so, or when it was never more than suspected and all that its sensors show is over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from cloud.alerts.incident import STAGES
+from cloud.alerts.intent import of_grade
+from cloud.alerts.places import area_of
+from cloud.registry.map import distance_m
+
+if TYPE_CHECKING:
+    from cloud.alerts.decide.mutes import Mutes
+    from cloud.alerts.decide.steps import Steps
+    from cloud.alerts.incident import Incident, Stage
+    from cloud.alerts.intent import Tell
+    from cloud.alerts.journal import Journal
+    from cloud.registry import Current
+
+NEAR_M, NEAR_MS = 1_500.0, 1_800_000  # evidence of one fire: so far apart in place and time (docs/detection.md)
+_BEGINS: tuple[Tell, ...] = ("onset", "again")
+_ENDS: tuple[Tell, ...] = ("end", "end_unknown")
+
+
+class Gatherer:
+    """Says what is to be told, within the caller's transaction."""
+
+    def __init__(self, journal: Journal, registry: Current, steps: Steps, mutes: Mutes) -> None:
+        self._journal, self._registry, self._steps, self._mutes = journal, registry, steps, mutes
+
+    def placed(self, incident: Incident) -> Incident:
+        """Return a new incident as a part of the one that it belongs to, if there is one."""
+        if not incident.lives or incident.id or incident.part_of:
+            return incident
+        near = [head for head in self._journal.going() if self._is_near(head, incident)]
+        return replace(incident, part_of=near[0].id) if near else incident
+
+    def settled(self, incident: Incident) -> Incident:
+        """Return an incident after what its sensor shows: it may be over by that, or go on after all."""
+        if not incident.lives:
+            stage: Stage = "closed" if incident.ended_ms else "suspected"
+            return replace(incident, closed_ms=incident.ended_ms, stage=stage)
+        if incident.closed_by:
+            return incident
+        over = incident.ended_ms is not None and (incident.part_of or self._is_over(incident))
+        if over:
+            return replace(incident, closed_ms=incident.ended_ms, stage="closed", closed_as="unknown")
+        reopened: Stage = "suspected" if incident.stage == "closed" else incident.stage
+        return replace(incident, closed_ms=None, stage=reopened, closed_as="")
+
+    def tell(self, incident: Incident, tell: Tell, now_ms: int) -> None:
+        """Have a change told: of a part through its head, and an end only where people are done by it."""
+        if not incident.lives:
+            self._intend(incident, tell, now_ms)
+        elif tell in _ENDS:
+            self._end(incident, tell, now_ms)
+        elif incident.part_of:
+            self._of_part(incident, tell, now_ms)
+        elif tell in _BEGINS and (mute := self._mutes.of(incident, now_ms)):
+            self._journal.save(replace(incident, muted=mute.words))
+            self._journal.event(now_ms, incident.id, "muted", mute.words, until_ms=mute.until_ms)
+            self._steps.begin(incident.id, now_ms, at_ms=mute.until_ms)
+        else:
+            self._intend(incident, tell, now_ms)
+            if tell in _BEGINS:
+                self._steps.begin(incident.id, now_ms)
+
+    def raise_to(self, incident: Incident, stage: Stage, words: str, now_ms: int, tell: Tell = "probable") -> None:
+        """Lead an incident, or its head, to a higher stage by what was measured: told at once, answered or not."""
+        head = self._journal.incident(incident.head)
+        if not head.going or STAGES.index(head.stage) >= STAGES.index(stage):
+            return
+        self._journal.save(replace(head, stage=stage, acked_ms=None, acked_by="", muted="", touched_ms=now_ms))
+        self._journal.event(now_ms, head.id, stage, words, part=incident.id)
+        self._intend(head, tell, now_ms)
+        self._steps.begin(head.id, now_ms)
+
+    def _of_part(self, part: Incident, tell: Tell, now_ms: int) -> None:
+        head = self._journal.incident(part.head)
+        if tell in _BEGINS:
+            at = f"{part.gateway}/{part.channel}"
+            self._journal.event(now_ms, head.id, "joined", f"{at} sees it too", part=part.id)
+            self._journal.save(replace(head, touched_ms=now_ms))
+        elif head.going:
+            self._intend(head, tell, now_ms)
+
+    def _end(self, incident: Incident, tell: Tell, now_ms: int) -> None:
+        """Close a head by itself where all of it is over; where people have to say so, it is written down alone."""
+        head = self._journal.incident(incident.head)
+        if head.closed_by:
+            return
+        if head.going and ((incident.part_of and self._is_over(head)) or self._is_lost(head, tell)):
+            head = self._journal.save(
+                replace(head, closed_ms=now_ms, stage="closed", closed_as="unknown", touched_ms=now_ms)
+            )
+        if head.going:
+            self._journal.event(now_ms, head.id, "quiet", "what this sensor shows is over", part=incident.id)
+            return
+        if head.id != incident.id:
+            self._journal.event(now_ms, head.id, "closed", "all that was suspected is over", closed_as="unknown")
+        self._steps.end(head.id)
+        self._intend(head, tell, now_ms)
+
+    def _is_lost(self, head: Incident, tell: Tell) -> bool:
+        """Tell whether nobody will ever know what became of it: no sensor has seen it for as long as is waited."""
+        parts = (head, *self._journal.parts(head.id))
+        return tell == "end_unknown" and head.stage == "probable" and not any(one.open for one in parts)
+
+    def _is_over(self, head: Incident) -> bool:
+        """Tell whether an incident closes by itself: never more than suspected, and nothing of it goes on."""
+        parts = [one for one in self._journal.parts(head.id) if one.id != head.id]
+        return head.stage in ("suspected", "closed") and not any(one.open for one in (head, *parts))
+
+    def _is_near(self, head: Incident, one: Incident) -> bool:
+        if head.exercise != one.exercise:
+            return False
+        times = [head.bad_ms, head.opened_ms, head.since_ms, *(part.opened_ms for part in self._journal.parts(head.id))]
+        recent = not head.ended_ms or any(abs(one.since_ms - at_ms) <= NEAR_MS for at_ms in times)
+        return recent and self._is_at(head, one)
+
+    def _is_at(self, head: Incident, one: Incident) -> bool:
+        if head.lat is not None and head.lon is not None and one.lat is not None and one.lon is not None:
+            return distance_m((head.lat, head.lon), (one.lat, one.lon)) <= NEAR_M
+        registry = self._registry.now
+        return area_of(registry, head.place, head.gateway) == area_of(registry, one.place, one.gateway)
+
+    def _intend(self, incident: Incident, tell: Tell, now_ms: int) -> None:
+        self._journal.intend(of_grade(incident.grade, incident.id, tell, now_ms))

@@ -1,0 +1,144 @@
+"""The chain of those who are told while nobody answers: rows with a time, so that neither restart nor clock loses one.
+
+At first the people of the hamlet, again after `again_s`, then commune, ranger and province, each `…_s` after the
+beginning, and then everybody each `repeat_s`, until somebody has it. Whoever acknowledges stops the chain for `ack_s`:
+a fire that nobody closes asks again. A rung on which nobody is on duty is passed over at once.
+
+A time is of the server's clock. When that is set, the rows are moved by as much as it jumped, which the monotonic clock
+tells; what a jump while the server was down leaves further away than any step can be is due at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec.structs import replace
+
+from cloud.alerts.duty import RUNGS, on_duty
+from cloud.alerts.intent import of_grade
+from cloud.alerts.places import area_of
+from cloud.clock import DAY_MS, hanoi
+
+if TYPE_CHECKING:
+    from cloud.alerts.decide.mutes import Mutes
+    from cloud.alerts.incident import Incident
+    from cloud.alerts.journal import Journal
+    from cloud.clock import Clock
+    from cloud.registry import Current
+
+JUMP_MS = 500  # of the clock, in one look: less is its own drift
+REPEATS, SELDOM = 6, 6  # everybody is told so often, then so many times less often
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class Escalation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """In `[alerts]` of cloud.toml, in seconds: who is told while nobody answers what is about life."""
+
+    again_s: Annotated[_Seconds, msgspec.Meta(description="the people of the hamlet are told again")] = 180.0
+    commune_s: Annotated[_Seconds, msgspec.Meta(description="after so long the commune's duty is told")] = 480.0
+    ranger_s: Annotated[_Seconds, msgspec.Meta(description="after so long the rangers are told")] = 900.0
+    province_s: Annotated[_Seconds, msgspec.Meta(description="after so long the province is told")] = 1_800.0
+    repeat_s: Annotated[_Seconds, msgspec.Meta(description="then everybody again, each time after so long")] = 600.0
+    ack_s: Annotated[_Seconds, msgspec.Meta(description="an answer stops this for so long; then it is asked again")] = (
+        1_200.0
+    )
+
+    def after_ms(self, rung: int) -> int:
+        """Return when each of RUNGS is told, after the beginning; the hamlet again."""
+        return round(1000 * (self.again_s, self.commune_s, self.ranger_s, self.province_s)[rung])
+
+    def pause_ms(self, rung: int) -> int:
+        """Return how long after a rung the next one is told; beyond RUNGS everybody is, less often in the end."""
+        if rung + 1 < len(RUNGS):
+            return max(1_000, self.after_ms(rung + 1) - self.after_ms(rung))
+        return round(1000 * self.repeat_s * (1 if rung < len(RUNGS) + REPEATS else SELDOM))
+
+
+class Steps:
+    """Writes within the caller's transaction; `tick` has its own."""
+
+    def __init__(self, config: Escalation, journal: Journal, registry: Current, mutes: Mutes, clock: Clock) -> None:
+        self._config, self._journal, self._registry, self._clock = config, journal, registry, clock
+        self._mutes = mutes
+        self._seen: tuple[int, float] | None = None
+
+    def begin(self, incident: int, now_ms: int, *, at_ms: int | None = None) -> None:
+        """Begin the chain: the hamlet is being told now; or at a time, when what keeps it from being told is over."""
+        first = (-1, at_ms) if at_ms is not None else (0, now_ms + self._config.after_ms(0))
+        self._put(incident, *first)
+
+    def answered(self, incident: int, now_ms: int) -> None:
+        """Somebody has it: ask again later, from where the chain stood."""
+        row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
+        self._put(incident, max(0, row[0] if row else 0), now_ms + round(1000 * self._config.ack_s))
+
+    def hurry(self, incident: int, now_ms: int) -> None:
+        """Tell the next rung now."""
+        row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
+        self._put(incident, max(1, row[0] if row else 1), now_ms)  # not the hamlet again
+
+    def end(self, incident: int) -> None:
+        """Nobody has to answer any more."""
+        self._journal.db.execute("DELETE FROM step WHERE incident = ?", (incident,))
+
+    def tick(self) -> None:
+        """Have told what nobody has answered in time."""
+        now_ms = self._clock.utc_ms()
+        jumped_ms = self._jumped_ms(now_ms)
+        db = self._journal.db
+        longest_ms = now_ms + self._longest_ms()
+        due = "SELECT count(*) FROM step WHERE due_ms <= ? OR due_ms > ?"
+        if not jumped_ms and not db.execute(due, (now_ms, longest_ms)).fetchone()[0]:
+            return
+        with self._journal.transaction():
+            db.execute("UPDATE step SET due_ms = due_ms + ?", (jumped_ms,))
+            db.execute("UPDATE step SET due_ms = ? WHERE due_ms > ?", (now_ms, longest_ms))
+            rows = db.execute("SELECT incident, rung FROM step WHERE due_ms <= ? ORDER BY due_ms", (now_ms,)).fetchall()
+            for number, rung in rows:
+                self._take(self._journal.incident(number), rung, now_ms)
+
+    def _take(self, incident: Incident, rung: int, now_ms: int) -> None:
+        if not incident.going or incident.stage == "under-control":
+            self.end(incident.id)
+            return
+        if rung < 0:
+            if mute := self._mutes.of(incident, now_ms):
+                self._put(incident.id, rung, mute.until_ms)
+                return
+            self._journal.event(now_ms, incident.id, "unmuted", "nothing keeps it from being told any more")
+            self._journal.intend(of_grade(incident.grade, incident.id, "onset", now_ms))
+            self.begin(incident.id, now_ms)
+            return
+        if incident.acked_ms is not None:
+            words = f"{incident.acked_by} had it, and has not closed it"
+            self._journal.event(now_ms, incident.id, "lapsed", words)
+            self._journal.save(replace(incident, acked_ms=None, acked_by=""))
+        people = self._on_duty(incident, now_ms)
+        while 0 < rung < len(RUNGS) and people and RUNGS[rung] not in people:
+            rung += 1
+        words = f"nobody has answered: {RUNGS[rung] if rung < len(RUNGS) else 'everybody'} is told"
+        self._journal.event(now_ms, incident.id, "escalated", words, rung=rung)
+        self._journal.intend(of_grade(incident.grade, incident.id, "unanswered", now_ms, rung))
+        self._put(incident.id, rung + 1, now_ms + self._config.pause_ms(rung))
+
+    def _on_duty(self, incident: Incident, now_ms: int) -> dict[str, list[str]]:
+        registry = self._registry.now
+        area = area_of(registry, incident.place, incident.gateway)
+        return on_duty(registry, incident.place, area, hanoi(now_ms).date())
+
+    def _put(self, incident: int, rung: int, due_ms: int) -> None:
+        self._journal.db.execute("INSERT OR REPLACE INTO step VALUES (?, ?, ?)", (incident, rung, due_ms))
+
+    def _longest_ms(self) -> int:
+        """Return the furthest that anything can be away: a silence lasts a day at most."""
+        return max(DAY_MS, *(self._config.pause_ms(rung) for rung in range(len(RUNGS) + REPEATS + 1)))
+
+    def _jumped_ms(self, now_ms: int) -> int:
+        """Return by how much the clock was set since the last look."""
+        before, now_s = self._seen, self._clock.monotonic()
+        self._seen = (now_ms, now_s)
+        if before is None:
+            return 0
+        jumped = (now_ms - before[0]) - round(1000 * (now_s - before[1]))
+        return jumped if abs(jumped) > JUMP_MS else 0
