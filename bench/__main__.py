@@ -12,14 +12,45 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import agent, decode, disk, drain, fleet, pages, pipeline, registry, report, size, start, thin, wear, weight
+from bench import (
+    agent,
+    decode,
+    detection,
+    disk,
+    drain,
+    fleet,
+    pages,
+    pipeline,
+    registry,
+    report,
+    size,
+    start,
+    thin,
+    wear,
+    weight,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 PARTS: dict[str, ModuleType] = {
     part.NAME: part
-    for part in (size, decode, pipeline, fleet, drain, disk, start, registry, pages, weight, thin, agent, wear)
+    for part in (
+        size,
+        decode,
+        pipeline,
+        fleet,
+        drain,
+        disk,
+        start,
+        registry,
+        pages,
+        weight,
+        thin,
+        agent,
+        wear,
+        detection,
+    )
 }
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: written by python -m bench --write -->", "<!-- end of figures -->"
