@@ -92,9 +92,9 @@ def _silent(state: Node, limits: Limits, last_ms: int) -> tuple[int, list[Reason
 
 
 def _smoke(state: Node, near: Sequence[Neighbour], limits: Limits) -> tuple[int, list[Reason]]:
-    now_ms, number = state.now_ms, state.now_ms // MINUTE_MS
+    now_ms = state.now_ms
     few_min = max(limits.few_ms // MINUTE_MS, 3 * state.pause)
-    few = [one for one in state.minutes if number - one.number < few_min]
+    few = [one for one in state.minutes if now_ms - one.utc_ms < few_min * MINUTE_MS]
     if not few and not state.pm.up and not state.co.up:
         return NONE, []
     weight = sum(one.halves * one.span for one in few) / WHOLE
@@ -118,7 +118,7 @@ def _smoke(state: Node, near: Sequence[Neighbour], limits: Limits) -> tuple[int,
     if others_up and (whole or any(one.pm_up and one.co_up for one in near)):
         probable.append(Reason("two-nodes", {"nodes": 1.0 + sum(one.pm_up for one in near)}))
     many_min = max(limits.many_ms // MINUTE_MS, 5 * state.pause)
-    many = [one for one in state.minutes if number - one.number < many_min and one.halves == WHOLE]
+    many = [one for one in state.minutes if now_ms - one.utc_ms < many_min * MINUTE_MS and one.halves == WHOLE]
     lasted = sum(one.span for one in many)
     if len(many) >= 3 and lasted >= limits.many:
         probable.append(

@@ -39,7 +39,8 @@ class Limits(msgspec.Struct, frozen=True):
     # Persistence: minutes with evidence of the last so many, a minute without CO counts half.
     few: int = 2
     few_ms: int = 10 * MINUTE_MS
-    many: int = 21  # more than the 20 minutes that a stove or a barbecue may take
+    many: int = 22  # so that a stove or a barbecue of 20 minutes is never enough
+    minute_ms: int = 57_000  # from one minute that counts to the next: samples each minute come a little early, too
     many_ms: int = 30 * MINUTE_MS
     hold_ms: int = 30 * MINUTE_MS
     # What no haze, fog or sun reaches: counts before anything is ordinary.
@@ -48,6 +49,7 @@ class Limits(msgspec.Struct, frozen=True):
     t_hot: float = 60.0
     twice_ms: int = 10_000  # twice means so far apart, too: one glitch is read often by a fast sampler
     # Health.
+    order_ms: int = 30_000  # channels of a node may overtake each other by so much
     fresh_ms: int = 5 * MINUTE_MS
     humid: float = 96.5
     humid_ms: int = 15 * MINUTE_MS

@@ -29,11 +29,13 @@ def step(
 ) -> tuple[Node, Claim]:
     """Return the node and what is claimed of it after a sample; `danger` is the level I-V (1-5), None if unknown.
 
-    A sample that is older than the newest one changes nothing.
+    A sample that is older than the newest one changes nothing, but for a channel that another has just overtaken.
     """
-    if sample.utc_ms < state.said_ms:
-        return state, state.claim
     limits = at_danger(danger)
+    if sample.utc_ms < state.said_ms:
+        if state.said_ms - sample.utc_ms > limits.order_ms or not _is_next(state, sample):
+            return state, state.claim
+        sample = replace(sample, utc_ms=state.said_ms)
     near = [one for one in neighbours if abs(sample.utc_ms - one.utc_ms) <= limits.fresh_ms]
     after = _heard(state, sample, near, limits)
     if sample.pm2_5 is not None or sample.co is not None:
@@ -69,6 +71,18 @@ def as_neighbour(state: Node) -> Neighbour | None:
         bool(pm and pm.up),
         bool(co and co.up),
     )
+
+
+def _is_next(state: Node, sample: Sample) -> bool:
+    """Tell whether what a sample says is newer than what its own channels said before."""
+    before = (
+        (sample.pm2_5, state.pm.value_ms),
+        (sample.co, state.co.value_ms),
+        (sample.temp, state.t.value_ms),
+        (sample.rh, state.rh_ms),
+        (sample.supply, state.supply_ms),
+    )
+    return all(value is None or sample.utc_ms > value_ms for value, value_ms in before)
 
 
 def _heard(state: Node, sample: Sample, near: Sequence[Neighbour], limits: Limits) -> Node:
@@ -126,13 +140,12 @@ def _counted(state: Node, limits: Limits) -> Node:
     halves = WHOLE if both else HALF if pm_well and pm.up and clear_air(state, limits) else 0
     if not halves:
         return state
-    number = now_ms // MINUTE_MS
-    minutes = [one for one in state.minutes if number - one.number < 3 * limits.many_ms // MINUTE_MS]
-    if minutes and minutes[-1].number == number:
+    minutes = [one for one in state.minutes if now_ms - one.utc_ms < 3 * limits.many_ms]
+    if minutes and now_ms - minutes[-1].utc_ms < limits.minute_ms:
         last = minutes.pop()
-        minutes.append(Minute(number, max(last.halves, halves), last.span))
+        minutes.append(Minute(last.utc_ms, max(last.halves, halves), last.span))
     else:
-        minutes.append(Minute(number, halves, state.pause))
+        minutes.append(Minute(now_ms, halves, state.pause))
     return replace(
         state,
         minutes=tuple(minutes),
@@ -180,8 +193,7 @@ def _claimed(state: Node, near: Sequence[Neighbour], danger: int | None, limits:
 
 def _first_ms(state: Node) -> int:
     """Return when the evidence behind a new claim began."""
-    recent = [one.number for one in state.minutes if state.now_ms // MINUTE_MS - one.number < 10]
-    return recent[0] * MINUTE_MS if recent else state.now_ms
+    return next((one.utc_ms for one in state.minutes if state.now_ms - one.utc_ms < LIMITS.few_ms), state.now_ms)
 
 
 def _radius(reasons: Sequence[Reason], peak: float) -> tuple[int, str]:

@@ -30,6 +30,16 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     supply: float | None = None
 
 
+# What of a node a sample is, by the quantity that brings it: edge and cloud read the same.
+FIELDS = {
+    "pm2_5": "pm2_5",
+    "co": "co",
+    "air_temperature": "temp",
+    "air_humidity": "rh",
+    "supply_voltage": "supply",
+}
+
+
 class Neighbour(msgspec.Struct, frozen=True, array_like=True):
     """What is known of a live node nearby: its excess of each channel (None: unknown), and whether it is evidence."""
 
@@ -61,9 +71,12 @@ class Twice(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Minute(msgspec.Struct, frozen=True, array_like=True):
-    """A minute with evidence: its weight in halves, and for how many minutes it stands where samples are rare."""
+    """A minute with evidence: its beginning, its weight in halves, for how many minutes it stands where they are rare.
 
-    number: int
+    It begins with its evidence, not with a clock's minute: what is judged by another clock is judged the same.
+    """
+
+    utc_ms: int
     halves: int
     span: int = 1
 

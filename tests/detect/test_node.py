@@ -257,3 +257,38 @@ def test_a_state_of_another_version_or_none_is_refused():
     for bad in (raw, b"\x00", b"", b"\xff\xff"):
         with pytest.raises(ValueError, match=r".+"):
             load(bad)
+
+
+@settings(deadline=None, max_examples=40)
+@given(steps=STEPS, shift_ms=st.integers(-1_000_000, 1_000_000).map(lambda seconds: 1000 * seconds))
+def test_another_clock_judges_the_same(steps, shift_ms):
+    """An edge counts the milliseconds of its boot, the cloud UTC."""
+    here, there, at_ms = fed([(60, CLEAN)])[0], fed([(60, CLEAN)], start_s=shift_ms // 1000)[0], 0
+    for pause_s, values, _ in steps:
+        at_ms += pause_s * 1000
+        here, one = step(here, Sample(T0 + 3_540_000 + at_ms, **values), (), None)
+        there, other = step(there, Sample(T0 + 3_540_000 + at_ms + shift_ms, **values), (), None)
+        assert (one.level, one.reasons, one.faults, one.radius_m) == (
+            other.level, other.reasons, other.faults, other.radius_m,
+        )  # fmt: skip
+        assert one.first_ms is None or one.first_ms + shift_ms == other.first_ms
+
+
+def test_a_channel_that_another_has_overtaken_is_heard():
+    alone = {"temp": 20.0, "rh": 70.0}
+    state, claims = Node(), []
+    for at_s in range(0, 75 * 60, 60):
+        smoke = at_s >= 3_600
+        tremble = at_s // 60 % 3
+        pm = 20.0 + tremble + 200 * smoke
+        co = round(0.3 + 0.1 * tremble + 2 * smoke, 1)
+        for sample in (
+            Sample(T0 + at_s * 1000 + 900, **alone),
+            Sample(T0 + at_s * 1000 + 400, pm2_5=pm),
+            Sample(T0 + at_s * 1000, co=co),
+        ):
+            state, claim = step(state, sample, (), 1)
+        claims.append((at_s / 60, claim))
+    assert 60 < first(claims, SUSPECTED) <= 63
+    again, _ = step(state, Sample(state.said_ms - 1_000, pm2_5=20.0), (), 1)
+    assert again == state  # its own channel has said something newer
