@@ -22,6 +22,7 @@ from edge.send.carrier import Ends
 from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
 from edge.send.uplink import Uplink
+from edge.sense.nodes import Nodes
 from edge.sense.overseer import Overseer
 from edge.sense.ports import opener
 from edge.sense.sampler import Sampler
@@ -79,6 +80,7 @@ class Agent:
         self._keeper = self._keeper_of(self._spool, lost, beyond)
         ended = self._board.captures
         lines = {bus.name: opener(bus, folder, clock, partial(ended.__setitem__, bus.name)) for bus in config.buses}
+        self._nodes = Nodes(config.nodes, self._inbox.put, clock, status_file(folder).parent)
         makers = [(bus.name, partial(self._sampler, bus, lines[bus.name])) for bus in config.buses]
         self._overseer = Overseer(dict(makers), clock)
 
@@ -97,6 +99,7 @@ class Agent:
         turns, stuck = self._keeper.turns, ""
         while not stuck and not self._clock.wait(stop, LOOK_S):
             self._file.write(self._status("online"))
+            self._nodes.look()
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
             stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S, self._keeper.full_ms)
             if keeper.ident is None:
@@ -113,6 +116,7 @@ class Agent:
         if stuck:
             log.error("agent ends for a new start why=%r", stuck)
         self._overseer.stop(LAST_POLL_S)
+        self._nodes.write()
         no_more.set()
         self._inbox.wake()
         last = Pulse(keeper, LAST_KEEP_S)
@@ -171,7 +175,7 @@ class Agent:
 
     def _sampler(self, bus: Bus, opened: Callable[[], OpenLine]) -> Sampler:
         own = [sensor for sensor in self._config.sensors if sensor.table.bus == bus.name]
-        return Sampler(bus, own, opened, self._inbox.put, self._board, self._clock)
+        return Sampler(bus, own, opened, self._nodes.see, self._board, self._clock)
 
 
 def _pace_s(config: Config) -> float:

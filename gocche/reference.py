@@ -203,7 +203,7 @@ def _config() -> Iterator[str]:
     yield "Two TOML files. An unknown key, a missing one or an impossible value stops the start with exit code 2.\n"
     yield "## devices.toml: a gateway\n"
     own = edge_config
-    for struct in (own.Gateway, own.Broker, own.SpoolConfig, own.Bus, own.SensorTable):
+    for struct in (own.Gateway, own.Broker, own.SpoolConfig, own.Bus, own.SensorTable, own.NodeTable):
         yield from _struct(struct)
     yield "Relative ports and paths stand in the data folder. A sensor's further keys: [drivers.md](drivers.md).\n"
     yield "## cloud.toml: the server\n"

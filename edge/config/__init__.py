@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.config import checks
 from edge.config.doubts import doubted
-from edge.config.tables import Broker, Bus, Config, Gateway, Sensor, SensorTable, SpoolConfig
+from edge.config.tables import Broker, Bus, Config, Gateway, NodeTable, Sensor, SensorTable, SpoolConfig
 from settings import credentials, text
 from settings.expected import convert
 from settings.finding import ConfigError, File, Finding, Mistakes, shown
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 __all__ = [
-    "Broker", "Bus", "Config", "ConfigError", "Finding", "Gateway", "Sensor", "SensorTable", "SpoolConfig", "advice",
-    "devices_toml", "load",
+    "Broker", "Bus", "Config", "ConfigError", "Finding", "Gateway", "NodeTable", "Sensor", "SensorTable", "SpoolConfig",
+    "advice", "devices_toml", "load",
 ]  # fmt: skip
 
 
 def devices_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
-    return File(path, ("settings", __package__), "gocche-agent", ("gateway", "broker", "spool"), ("bus", "sensor"))
+    return File(
+        path, ("settings", __package__), "gocche-agent", ("gateway", "broker", "spool"), ("bus", "sensor", "node")
+    )
 
 
 def advice(path: Path, config: Config, now: datetime | None = None) -> list[Finding]:
@@ -59,7 +61,12 @@ def load(path: Path, *, running: bool = True) -> Config:
     known = names if len(names) == len(lines) else None  # else a sensor may hang on one whose name is wrong
     found = wrong.tried(_each, file, tables, "sensor") or [] if lines else []
     sensors = _all(wrong.tried(checks.sensor, file, number, table, known) for number, table in found)
+    nodes = _all(
+        wrong.tried(convert, file, f"[[node]] {number}", table, NodeTable)
+        for number, table in wrong.tried(text.each, file, tables, "node") or []
+    )
     wrong.end()
+    wrong.tried(checks.check_nodes, file, nodes, sensors)
     wrong.tried(checks.check_buses, file, buses, sensors)
     wrong.tried(checks.check_sensors, file, sensors)
     wrong.end()
@@ -69,7 +76,7 @@ def load(path: Path, *, running: bool = True) -> Config:
     assert spool
     wrong.tried(checks.check_captures, file, buses, spool)
     wrong.end()
-    return Config(gateway, broker, spool, sped, sensors, fingerprint(raw))
+    return Config(gateway, broker, spool, sped, sensors, fingerprint(raw), nodes)
 
 
 def fingerprint(raw: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from edge import drivers
-from edge.config.tables import OLDER, Bus, Sensor, SensorTable, SpoolConfig
+from edge.config.tables import OLDER, Bus, NodeTable, Sensor, SensorTable, SpoolConfig
 from settings.expected import convert, placed
 from settings.finding import ConfigError, File, shown, suggestion, unknown
 from wire.quantities import QUANTITIES
@@ -166,6 +166,34 @@ def check_sensors(file: File, sensors: list[Sensor]) -> None:
             facts = {"value": address, "bus": shown(bus), "other": shown(seats[seat])}
             raise ConfigError(file, f"{place} address", "same_device" if address is None else "seat_taken", **facts)
         seats[seat] = name
+
+
+_NEEDS = {"pm": ("pm2_5",), "co": ("co",), "air": ("air_temperature", "air_humidity"), "supply": ("supply_voltage",)}
+
+
+def check_nodes(file: File, nodes: list[NodeTable], sensors: list[Sensor]) -> None:
+    """Refuse a node whose channels are not there, do not measure what it needs, or belong to another."""
+    measured = {one.table.channel: set(one.quantities.values()) for one in sensors}
+    taken: dict[str, str] = {}
+    for number, node in enumerate(nodes, 1):
+        place = f"[[node]] {number} ({node.channel})"
+        if not CHANNEL.fullmatch(node.channel):
+            raise ConfigError(file, f"{place} channel", "channel", value=shown(node.channel))
+        if node.channel in measured or node.channel in taken.values():
+            raise ConfigError(file, f"{place} channel", "name_taken", value=shown(node.channel))
+        for key, needs in _NEEDS.items():
+            channel = getattr(node, key)
+            if not channel and key != "pm":
+                continue
+            if channel not in measured:
+                facts = suggestion(channel, measured)
+                raise ConfigError(file, f"{place} {key}", "node_channel", value=shown(channel), **facts)
+            if not measured[channel].intersection(needs):
+                facts = {"value": shown(channel), "needs": ", ".join(needs)}
+                raise ConfigError(file, f"{place} {key}", "node_quantity", **facts)
+            if taken.setdefault(channel, node.channel) != node.channel:
+                facts = {"value": shown(channel), "other": shown(taken[channel])}
+                raise ConfigError(file, f"{place} {key}", "node_taken", **facts)
 
 
 def with_usual_speed(file: File, number: int, bus: Bus, sensors: list[Sensor]) -> Bus:

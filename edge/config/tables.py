@@ -115,6 +115,21 @@ class SensorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = None
 
 
+class NodeTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sensors that watch one place for fire: `[[node]]`. The gateway itself says what they claim together."""
+
+    channel: Annotated[str, msgspec.Meta(description="the name of its claim in all data, 1 to 32 of a-z, 0-9 and -")]
+    pm: Annotated[str, msgspec.Meta(description="the channel that measures pm2_5")]
+    co: Annotated[str, msgspec.Meta(description="the channel that measures co; without it no smoke is claimed")] = ""
+    air: Annotated[str, msgspec.Meta(description="the channel that measures air_temperature and air_humidity")] = ""
+    supply: Annotated[str, msgspec.Meta(description="the channel that measures supply_voltage")] = ""
+
+    @property
+    def channels(self) -> list[str]:
+        """Which channels it rests on."""
+        return [one for one in (self.pm, self.co, self.air, self.supply) if one]
+
+
 class Sensor(msgspec.Struct, frozen=True):
     """One checked sensor: the shared keys, its driver, and the driver's own configuration."""
 
@@ -139,3 +154,4 @@ class Config(msgspec.Struct, frozen=True):
     buses: list[Bus]
     sensors: list[Sensor]
     hash: str
+    nodes: list[NodeTable] = []
