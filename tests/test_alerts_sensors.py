@@ -144,7 +144,7 @@ def test_a_journal_of_an_earlier_gocche_refuses_no_rule_and_keeps_no_room_from_s
     bench.live(FIRE)
     bench.close()
     with closing(sqlite3.connect(bench.path)) as db:  # as it was before sensors had a pace
-        tables = "DROP TABLE step; DROP TABLE silence; DROP TABLE act;"
+        tables = "DROP TABLE node; DROP TABLE step; DROP TABLE silence; DROP TABLE act;"
         indexes = (
             "incident_going",
             "incident_parts",

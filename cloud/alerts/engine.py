@@ -18,6 +18,7 @@ from cloud.alerts import listing
 from cloud.alerts.answering import Answering
 from cloud.alerts.decide import evidence, pace
 from cloud.alerts.decide.catchup import CatchUp
+from cloud.alerts.decide.detection import detections
 from cloud.alerts.decide.ear import Ear
 from cloud.alerts.decide.evidence import Evidence
 from cloud.alerts.decide.intake import Arrived, Heard, Intake, Item, Passed, ReadTo, Unreadable
@@ -68,6 +69,7 @@ class Alerts:
         clock: Clock,
         journal_path: Path,
         door: Callable[[int], str] = lambda _: "",
+        danger: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         tables = list(rules)
         opened = open_rules(tables)
@@ -80,14 +82,13 @@ class Alerts:
         folder = journal_path.parent
         self._answering = Answering(folder, self._journal, registry, by_name, channels, config, clock, door)
         self._desk, self._office = self._answering.desk, self._answering.office
-        self._late_ms = round(config.late_s * 1000)
-        self._ear = Ear(clock, config.tick_s)
+        self._late_ms, self._ear = round(config.late_s * 1000), Ear(clock, config.tick_s)
         self._sensors = Sensors(opened, self._journal, self._progress, self._desk, self._late_ms)
-        self._judge = Judge(opened, self._journal, self._progress, self._desk, self._sensors, self._late_ms)
+        nodes = detections(opened, self._journal, self._progress, self._desk, self._late_ms, danger)
+        self._judge = Judge(opened, self._journal, self._progress, self._desk, self._sensors, self._late_ms, nodes)
         self._silence = Silence(opened, self._journal, self._progress, self._desk)
         self._dates = evidence.BootDates(clock, self._late_ms)
-        self._intake = Intake(config.queue)
-        self._wake = threading.Event()
+        self._intake, self._wake = Intake(config.queue), threading.Event()
         self._ledger = CatchUp(
             store,
             self._journal,
@@ -284,6 +285,7 @@ class Alerts:
 
     def _judge_silence(self, now_ms: int) -> None:
         at_ms = self._progress.listened_ms()
+        self._judge.listen(at_ms, now_ms)
         self._silence.tick(at_ms, now_ms)
         self._sensors.tick(at_ms, now_ms, self._silence.unbroken_ms)
 

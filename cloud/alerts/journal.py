@@ -151,6 +151,12 @@ CREATE TABLE silence (
   from_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, ended_by TEXT NOT NULL DEFAULT '');
 CREATE TABLE act (key TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, outcome TEXT NOT NULL) WITHOUT ROWID;
 """
+_V10 = """
+CREATE TABLE node (
+  rule TEXT NOT NULL, gateway TEXT NOT NULL, node TEXT NOT NULL, smoke_ms INTEGER NOT NULL, state BLOB NOT NULL,
+  PRIMARY KEY (rule, gateway, node)) WITHOUT ROWID;
+CREATE INDEX node_smoke ON node (smoke_ms) WHERE smoke_ms > 0;
+"""
 _MIGRATIONS = (
     _V1,
     _V2,
@@ -161,6 +167,7 @@ _MIGRATIONS = (
     _V7,
     _V8,
     _V9,
+    _V10,
 )  # the n-th reaches version n; they are only added
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants

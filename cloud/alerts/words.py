@@ -16,6 +16,7 @@ import msgspec
 from cloud.alerts.answers import unmarked
 from cloud.alerts.incident import Incident
 from cloud.alerts.rules import Rule
+from cloud.alerts.rules.detect import reasons
 from cloud.clock import hanoi
 from wire.quantities import QUANTITIES
 
@@ -252,7 +253,7 @@ def _rule_fields(incident: Incident, rule: Rule, lang: str, known: Fields) -> Fi
         fields[key] = "" if value is None else _number(value, lang)
     row = QUANTITIES.get(incident.quantity)
     fields["quantity"] = "" if row is None else (row.vi if lang == "vi" else row.en)
-    fields["code"] = ""
+    fields["code"], fields["reasons"] = "", "; ".join(reasons(incident.claim, lang))
     if row is not None and row.codes is not None and incident.value is not None:
         vi, en = row.codes.get(int(incident.value), (fields["value"], fields["value"]))
         fields["code"] = vi if lang == "vi" else en

@@ -52,18 +52,19 @@ def _expected(case: Path) -> list[dict[str, float | None]]:
 
 READING_CASES = [c for c in CASES if (c / "expected.json").exists() and "value" in _rows(c)[0]]
 SILENCE_CASES = [c for c in CASES if (c / "expected.json").exists() and "what" in _rows(c)[0]]
+NODE_CASES = [c for c in CASES if (c / "expected.json").exists() and "pm2_5" in _rows(c)[0]]
 ERROR_CASES = [c for c in CASES if (c / "error.txt").exists()]
 
 
 def test_every_kind_has_cases_that_fire_and_cases_that_do_not() -> None:
     for kind in kinds():
-        results = [_expected(c) for c in READING_CASES + SILENCE_CASES if c.parent.name == kind]
+        results = [_expected(c) for c in READING_CASES + SILENCE_CASES + NODE_CASES if c.parent.name == kind]
         assert any(results), f"{kind}: no case in which it fires"
         assert not all(results), f"{kind}: no case in which it stays quiet"
 
 
 def test_every_case_is_judged() -> None:
-    assert sorted(READING_CASES + SILENCE_CASES + ERROR_CASES) == CASES
+    assert sorted(READING_CASES + SILENCE_CASES + NODE_CASES + ERROR_CASES) == CASES
 
 
 def _spans(rule: Rule, points: Iterable[Point]) -> list[Span]:
@@ -158,6 +159,24 @@ def test_silence(case: Path, tmp_path: Path) -> None:
     bench.close()
 
 
+@pytest.mark.parametrize("case", NODE_CASES, ids=_name)
+def test_nodes(case: Path, tmp_path: Path) -> None:
+    """A row is a stretch of time in which a node says so much, trembling by a step of its sensors."""
+    bench = Bench(tmp_path, [_rule(case)], None)
+    for row in _rows(case):
+        for at_s in range(int(row["from_s"]), int(row["to_s"]), int(row["every_s"])):
+            bench.clock.advance(max(0.0, (bench.at(at_s) - bench.clock.utc_ms()) / 1000))
+            for number, quantity in enumerate(("pm2_5", "co", "air_temperature", "air_humidity")):
+                if row[quantity]:
+                    step = (1.0 if quantity == "pm2_5" else 0.1) * (at_s // 60 % 3 - 1)
+                    told = [(at_s, round(float(row[quantity]) + step, 1))]
+                    bench.send(told, quantity=quantity, channel=f"probe-{number}", step=False)
+            bench.step()
+    found = [_seconds(incident) | {"stage": incident.stage} for incident in bench.alerts.incidents()]
+    bench.close()
+    assert found == _expected(case)
+
+
 @pytest.mark.parametrize("case", ERROR_CASES, ids=_name)
 def test_wrong_rules_are_refused_with_their_remedy(case: Path) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -174,5 +193,7 @@ def test_two_rules_of_one_name_are_refused() -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r'kind: "limt" is no kind; did you mean "limit"\? there are: absence, limit'):
+    with pytest.raises(
+        ConfigError, match=r'kind: "limt" is no kind; did you mean "limit"\? there are: absence, detect, limit'
+    ):
         open_rules([{"name": "x", "kind": "limt"}])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cloud.alerts.decide.desk import Desk
+    from cloud.alerts.decide.detection import Detection
     from cloud.alerts.decide.evidence import Evidence
     from cloud.alerts.decide.progress import Progress, Series
     from cloud.alerts.decide.sensors import Sensors
@@ -67,13 +68,16 @@ class Judge:
         desk: Desk,
         sensors: Sensors,
         late_ms: int,
+        detections: Sequence[Detection] = (),
     ) -> None:
         self._followers: dict[str, list[Rule]] = defaultdict(list)
         for rule in rules:
-            if rule.quantity and rule.silence.of != "sensor":  # to that no value is bad
+            if rule.quantity and rule.silence.of != "sensor" and rule.kind != "detect":  # to these no value is bad
                 self._followers[rule.quantity].append(rule)
         self._mark = {rule.name: lru_cache(_VALUES)(rule.mark) for rule in rules}
-        self.followed = frozenset(rule.quantity for rule in rules)
+        self._detections = detections
+        self._noted = {rule.quantity for rule in rules}.union(*(one.notes for one in detections))
+        self.followed = frozenset(self._noted.union(*(one.reads for one in detections)))
         self._calm = {quantity: _Calm(self._followers.get(quantity, ())) for quantity in self.followed}
         self._rules = {rule.name: rule for rule in rules}
         self._progress, self._desk = progress, desk
@@ -128,8 +132,16 @@ class Judge:
                     self._sum(case, heard)
                 elif points:
                     self._series(case, points, done, calm=evidence.calm)
-            self._sensors.note(evidence.gateway, channel, quantity, heard, now_ms)
+            if quantity in self._noted:
+                self._sensors.note(evidence.gateway, channel, quantity, heard, now_ms)
+        for detection in self._detections:
+            detection.take(evidence, done, now_ms)
         self._progress.add_processed(*key, now_ms)
+
+    def listen(self, at_ms: int, now_ms: int) -> None:
+        """Look for nodes that smoke or heat has silenced, in listening time."""
+        for detection in self._detections:
+            detection.tick(at_ms, now_ms)
 
     def look_again(self, now_ms: int) -> None:
         """Open what was held back to be told with its end, but whose end did not come.
@@ -174,7 +186,8 @@ class Judge:
             if state.look_ms is None and state.newest_ms == own[-1].last_ms:
                 self._patience(rule, gateway, channel, state)
             self._progress.save_series(rule.name, gateway, channel, state)
-        self._sensors.pass_by(gateway, channel, quantity, own, now_ms)
+        if quantity in self._noted:
+            self._sensors.pass_by(gateway, channel, quantity, own, now_ms)
         return True
 
     def _series(self, case: Case, points: list[Point], done: Intervals, *, calm: bool) -> None:

@@ -21,6 +21,7 @@ from cloud.alerts.decide.in_use import MOST, InUse
 from cloud.alerts.rainfall import Run
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
+from detect.state import VERSION, Node
 from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
@@ -91,6 +92,32 @@ class Sensor(msgspec.Struct, frozen=True):
     intervals: list[int] = []
 
 
+class Watched(msgspec.Struct, frozen=True, array_like=True):
+    """One node of the detector: its state, the one before the last gap, and whose incidents it has.
+
+    `channel` is by which its incidents are known, `sources` which channel brings which value. `incident` is its own
+    that goes on, 0 for none; `edge` what its edge claims, said at `edge_ms`.
+    """
+
+    channel: str
+    live: Node = Node()
+    back: Node | None = None
+    sources: dict[str, str] = {}
+    incident: int = 0
+    edge: int = 0
+    edge_ms: int = 0
+
+    @property
+    def smoke_ms(self) -> int:
+        """When it last had smoke or heat; 0 for never."""
+        return max(self.live.smoke_ms, self.live.heat_ms)
+
+    @property
+    def level(self) -> int:
+        """What is claimed of it: by us or by its edge."""
+        return max(self.live.claim.level, self.edge)
+
+
 class _Range(msgspec.Struct, frozen=True):
     """Processed sequence numbers: `first` to below `past`."""
 
@@ -111,12 +138,23 @@ def read_series(kept: bytes | str) -> Series | None:
         return None
 
 
+def read_node(kept: bytes) -> Watched | None:
+    """Return what was remembered of a node; None for what cannot be read, or is of another version: it learns anew."""
+    try:
+        state = _nodes.decode(kept)
+    except msgspec.DecodeError as fault:
+        LOG.error("node-forgotten why=%r", str(fault))  # noqa: TRY400 - no traceback is wanted of what was read
+        return None
+    return state if state.live.version == VERSION else Watched(state.channel, incident=state.incident)
+
+
 def read_sensors(db: sqlite3.Connection) -> list[Sensor]:
     """Return all sensors that are known."""
     return [_sensor(row) for row in db.execute("SELECT * FROM sensor")]
 
 
 _states = msgspec.msgpack.Decoder(Series)
+_nodes = msgspec.msgpack.Decoder(Watched)
 
 _OVERLAPPING = """
 SELECT first, past FROM processed WHERE gateway = :gateway AND epoch = :epoch AND past > :first AND first < :past
@@ -126,6 +164,10 @@ AND first >= coalesce(
 _SERIES = """
 INSERT INTO series VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET look_ms = excluded.look_ms, state = excluded.state"""
+
+_NODES = """
+INSERT INTO node VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET smoke_ms = excluded.smoke_ms, state = excluded.state"""
 
 _PROCESSED = """
 INSERT INTO processed VALUES (?, ?, ?, ?, ?)
@@ -158,8 +200,9 @@ class Progress:
         self._listened_ms: int | None = None
         self._series = InUse(self._read_series, self._write_series)
         self._sensors = InUse(self._read_sensor, self._write_sensors)
+        self._nodes = InUse(self._read_node, self._write_nodes)
         self._newest = InUse(self._read_newest, self._write_ranges)  # range of an epoch
-        self._kept: tuple[InUse[Any, Any], ...] = (self._series, self._sensors, self._newest)
+        self._kept: tuple[InUse[Any, Any], ...] = (self._series, self._sensors, self._nodes, self._newest)
         self._urgent = False
         journal.kept_by(self)
 
@@ -212,6 +255,20 @@ class Progress:
         """Return (rule, gateway, channel, when) of the series that are to be judged again; these are always written."""
         query = "SELECT rule, gateway, channel, look_ms FROM series WHERE look_ms IS NOT NULL"
         return [(str(a), str(b), str(c), int(d)) for a, b, c, d in self._journal.db.execute(query)]
+
+    def node(self, rule: str, gateway: str, node: str) -> Watched | None:
+        """Return what is remembered of a node of the detector; None for one that never spoke."""
+        return self._nodes.get((rule, gateway, node))
+
+    def save_node(self, rule: str, gateway: str, node: str, state: Watched, *, urgent: bool) -> None:
+        """Keep what is remembered of a node: what is urgent at once, else with all that is calm."""
+        self._urgent |= urgent
+        self._nodes.put((rule, gateway, node), state)
+
+    def smoking(self, rule: str, since_ms: int) -> list[tuple[str, str]]:
+        """Return (gateway, node) of what had smoke or heat since a time; these are always written."""
+        query = "SELECT gateway, node FROM node WHERE smoke_ms > ? AND rule = ?"
+        return [(str(a), str(b)) for a, b in self._journal.db.execute(query, (max(since_ms, 0), rule))]
 
     def processed(self, gateway: str, epoch: str, first: int = 0, n: int = MAX_SEQ) -> Intervals:
         """Return which of these sequence numbers rules have seen, in whole ranges."""
@@ -325,6 +382,15 @@ class Progress:
     def _write_series(self, changed: Iterable[tuple[_Key, Series]]) -> None:
         rows = [(*key, state.look_ms, msgspec.msgpack.encode(state.unpacked())) for key, state in changed]
         self._journal.db.executemany(_SERIES, rows)
+
+    def _read_node(self, key: _Key) -> Watched | None:
+        query = "SELECT state FROM node WHERE rule = ? AND gateway = ? AND node = ?"
+        row = self._journal.db.execute(query, key).fetchone()
+        return read_node(row[0]) if row else None
+
+    def _write_nodes(self, changed: Iterable[tuple[_Key, Watched]]) -> None:
+        rows = [(*key, state.smoke_ms, msgspec.msgpack.encode(state)) for key, state in changed]
+        self._journal.db.executemany(_NODES, rows)
 
     def _read_newest(self, key: tuple[str, str]) -> _Range | None:
         row = self._journal.db.execute(_NEWEST, key).fetchone()

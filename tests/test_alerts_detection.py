@@ -1,0 +1,314 @@
+"""The detector over the stream: the claims that the package makes, through kills, gaps, late data, silence, edges."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bench import scenes
+from cloud.alerts.rules.detect import reasons
+from cloud.registry import Contact, Registry
+from cloud.registry.kinds import Tree
+from detect.claim import PROBABLE, SUSPECTED
+from tests.rules.garden import START_MS, Bench, Post, batch, bound, person, registry, serving
+from tests.servers import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULE: dict[str, Any] = {"name": "fire", "kind": "detect", "what_vi": "Nghi có khói", "what_en": "Suspected smoke"}
+CLEAN = {"pm2_5": 20.0, "co": 0.3, "air_temperature": 20.0, "air_humidity": 70.0}
+SMOKE = CLEAN | {"pm2_5": 220.0, "co": 2.6}
+CHANNELS = {"pm2_5": "smoke-1", "co": "co-1", "air_temperature": "air-1", "air_humidity": "air-1"}
+
+
+def garden(*, second: bool = True) -> Registry:
+    """Return a garden with one node at each of two trees, 280 m apart, and a third node far off."""
+    known = registry()
+    trees = list(known.trees.values())
+    trees += [_tree("2222222", 21.61434, 104.61434), _tree("3333333", 21.9, 104.9)]
+    bindings = [
+        bound(gateway, channel, "tree", code)
+        for gateway, code in (("sg-01", trees[0].code), ("sg-02", "2222222"), ("sg-03", "3333333"))
+        for channel in ("smoke-1", "co-1", "air-1", "node-1")
+        if second or gateway == "sg-01"
+    ]
+    people = [person(0, Contact("Thào A Lử", "fire-watch", "lu@example.vn"))]
+    return Registry({"zone": list(known.zones.values()), "tree": trees, "person": people, "binding": bindings})
+
+
+def _tree(code: str, lat: float, lon: float) -> Tree:
+    return Tree(
+        code=code, name_vi=code, name_en=code, zone="suoi-giang", lat=lat, lon=lon, alt_m=1_400,
+        age_low=1, age_high=2, age_method_vi="", age_method_en="",
+    )  # fmt: skip
+
+
+class Scene:
+    """Nodes that speak each minute to one alerts room."""
+
+    def __init__(self, folder: Path, port: int | None = None, **settings: Any) -> None:
+        self.bench = Bench(folder, [RULE], port, registry=settings.pop("registry", None) or garden(), **settings)
+        self.bench.alerts.listening(True)
+        self.at_s, self._n = 0.0, 0
+
+    def readings(self, at_s: float, values: dict[str, float], gateway: str = "sg-01") -> list[Any]:
+        """Return batches of one minute of a node, a channel each, trembling a little as real ones do."""
+        self._n += 1
+        made = []
+        for channel in dict.fromkeys(CHANNELS[quantity] for quantity in values):
+            for quantity, value in values.items():
+                if CHANNELS[quantity] == channel:
+                    step = {"pm2_5": 1.0, "co": 0.1, "air_temperature": 0.1, "air_humidity": 0.5}[quantity]
+                    told = round(value + step * (self._n * 7 % 5 % 3 - 1), 1)
+                    made.append(self.one(at_s, quantity, told, channel, gateway))
+        return made
+
+    def one(self, at_s: float, quantity: str, value: float, channel: str, gateway: str = "sg-01") -> Any:
+        made = batch(
+            self.bench.seq, [(self.bench.at(at_s), value)], quantity=quantity, channel=channel, gateway=gateway
+        )
+        self.bench.seq += 1
+        return made
+
+    def minutes(self, count: float, values: dict[str, float], *others: str, each_s: float = 60.0) -> None:
+        """Let time pass, and nodes speak."""
+        until_s = self.at_s + 60 * count
+        while self.at_s < until_s:
+            for gateway in ("sg-01", *others):
+                for made in self.readings(self.at_s, values if gateway == "sg-01" else CLEAN, gateway):
+                    self.bench.alerts.offer(made, self.bench.clock.utc_ms())
+            self.bench.step()
+            self.at_s += each_s
+            self.bench.clock.advance(each_s)
+
+    def offer(self, batches: list[Any]) -> None:
+        for made in batches:
+            self.bench.alerts.offer(made, self.bench.clock.utc_ms())
+        self.bench.step()
+
+    @property
+    def told(self) -> list[tuple[str, bool, bool]]:
+        """Return (stage, open, late) of each incident, oldest first."""
+        return [(one.stage, one.open, one.late) for one in reversed(self.bench.alerts.incidents())]
+
+
+def test_smoke_opens_one_incident_that_says_why_and_lasting_smoke_raises_it(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.minutes(5, SMOKE)
+    assert scene.told == [("suspected", True, False)]
+    (incident,) = scene.bench.alerts.incidents()
+    assert (incident.channel, incident.quantity, incident.place) == ("smoke-1", "pm2_5", "tree:7K3MQ2")
+    assert incident.since_ms <= START_MS + 62 * 60_000
+    claim = json.loads(incident.claim)
+    assert (claim["level"], claim["radius_from"]) == (SUSPECTED, "plume-10min")
+    for lang in ("vi", "en"):
+        (why, danger) = reasons(incident.claim, lang)
+        assert "CO" in why
+        assert danger
+    scene.minutes(30, SMOKE)
+    assert scene.told == [("probable", True, False)]
+    assert scene.bench.events().count("probable") == 1
+
+
+def test_pm_alone_opens_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    alone = {key: value for key, value in CLEAN.items() if key != "co"}
+    scene.minutes(60, alone)
+    scene.minutes(60, alone | {"pm2_5": 900.0})
+    assert scene.told == []
+
+
+def test_smoke_that_is_over_ends_by_itself_after_an_hour_and_once(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.minutes(6, SMOKE)
+    scene.minutes(55, CLEAN)
+    assert scene.told == [("suspected", True, False)]
+    scene.minutes(60, CLEAN)
+    assert scene.told == [("closed", False, False)]
+    assert scene.bench.events().count("ended") == 1
+
+
+def test_silence_after_smoke_is_probable_within_six_minutes(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.minutes(4, SMOKE)
+    last_ms = scene.bench.clock.utc_ms() - 60_000
+    assert scene.told == [("suspected", True, False)]
+    while scene.told[0][0] != "probable":
+        assert scene.bench.clock.utc_ms() < last_ms + 360_000
+        scene.bench.alerts.heard("sg-01", scene.bench.clock.utc_ms())  # the gateway itself may live
+        scene.bench.idle(5)
+    scene.bench.idle(3_600)
+    assert scene.told == [("probable", True, False)]
+
+
+def test_silence_counts_only_while_alerts_listen(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.minutes(4, SMOKE)
+    scene.bench.alerts.listening(False)
+    scene.bench.idle(1_800)
+    assert scene.told == [("suspected", True, False)]
+
+
+def test_a_silence_without_smoke_is_no_alarm_here(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.bench.idle(1_800)
+    assert scene.told == []
+
+
+def test_haze_over_all_nodes_is_told_by_the_nodes_nearby(tmp_path: Path) -> None:
+    near = garden()
+    extra = [_tree("4444444", 21.6160, 104.6160)]
+    bindings = [*near.bindings, *(bound("sg-04", one, "tree", "4444444") for one in ("smoke-1", "co-1", "air-1"))]
+    wide = Registry({"zone": list(near.zones.values()), "tree": [*near.trees.values(), *extra], "binding": bindings})
+    scene = Scene(tmp_path, registry=wide)
+    scene.minutes(60, CLEAN, "sg-02", "sg-04")
+    haze = CLEAN | {"pm2_5": 160.0, "co": 1.5}
+    for _ in range(60):
+        for gateway in ("sg-01", "sg-02", "sg-04"):
+            scene.offer(scene.readings(scene.at_s, haze, gateway))
+        scene.at_s += 60
+        scene.bench.clock.advance(60)
+    assert len(scene.told) <= 1  # whoever speaks first hears the others a minute later
+    assert all(stage == "suspected" for stage, *_ in scene.told)
+
+
+def test_smoke_at_two_nodes_nearby_is_one_probable_incident_with_a_part(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN, "sg-02", "sg-03")
+    for _ in range(6):
+        for gateway in ("sg-01", "sg-02"):
+            scene.offer(scene.readings(scene.at_s, SMOKE, gateway))
+        scene.at_s += 60
+        scene.bench.clock.advance(60)
+    heads = [one for one in scene.bench.alerts.incidents() if one.part_of is None]
+    assert [one.stage for one in heads] == ["probable"]
+    assert len(scene.bench.alerts.incidents()) == 2
+
+
+def test_what_the_edge_claims_opens_and_raises_the_same_incident(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.offer([scene.one(scene.at_s, "smoke_claim", 2.0, "node-1")])
+    assert scene.told == [("suspected", True, False)]
+    (incident,) = scene.bench.alerts.incidents()
+    assert incident.channel == "smoke-1"
+    assert "level 2" in reasons(incident.claim, "en")[0]
+    scene.minutes(5, SMOKE)
+    assert scene.told == [("suspected", True, False)]
+    scene.offer([scene.one(scene.at_s, "smoke_claim", 3.0, "node-1")])
+    assert scene.told == [("probable", True, False)]
+
+
+def test_a_backlog_of_smoke_opens_a_late_incident_and_wakes_nobody(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    values = [SMOKE if 10 <= minute < 20 else CLEAN for minute in range(60)]
+    backlog = [scene.readings(scene.at_s + 60 * minute, one) for minute, one in enumerate(values)]
+    scene.at_s += 3_600
+    scene.bench.clock.advance(3_600)
+    scene.minutes(1, CLEAN)  # the newest is sent first
+    for made in backlog:
+        scene.offer(made)
+    (incident,) = scene.bench.alerts.incidents()
+    assert (incident.late, incident.open) == (True, True)
+    assert abs(incident.since_ms - (START_MS + 71 * 60_000)) < 180_000
+    scene.minutes(40, CLEAN)
+    assert scene.told == [("closed", False, True)]
+
+
+def test_smoke_within_a_short_gap_is_told_as_now(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    backlog = [scene.readings(scene.at_s + 60 * minute, SMOKE) for minute in range(7)]
+    scene.at_s += 420
+    scene.bench.clock.advance(420)
+    scene.minutes(1, CLEAN)
+    for made in backlog:
+        scene.offer(made)
+    assert scene.told == [("suspected", True, False)]
+
+
+@pytest.mark.parametrize("name", ["fire_60m_upwind", "fire_destroys_node", "cooking_smoke", "fog", "stuck_pm_high"])
+def test_a_supplied_scenario_is_judged_as_by_the_package(tmp_path: Path, name: str) -> None:
+    """One node alone, so that nobody's neighbours matter: the levels and their minutes are the package's own."""
+    supplied = scenes.supplied()[name]
+    steps = supplied.steps[300:520]
+    expected: dict[int, int] = {}
+    for utc_ms, _, claim in scenes.claims(
+        supplied._replace(steps=steps), None, "A" if name != "stuck_pm_high" else "B"
+    ):
+        expected.setdefault(claim.level, utc_ms)
+    node = "A" if name != "stuck_pm_high" else "B"
+    scene = Scene(tmp_path, registry=garden(second=False))
+    first_ms = steps[0][0]
+    found: dict[str, int] = {}
+    for utc_ms, said in steps:
+        at_s = (utc_ms - first_ms) / 1000
+        scene.bench.clock.advance(max(0.0, (scene.bench.at(at_s) - scene.bench.clock.utc_ms()) / 1000))
+        if (sample := said.get(node)) is not None:
+            values = {"pm2_5": sample.pm2_5, "co": sample.co, "air_temperature": sample.temp, "air_humidity": sample.rh}
+            hot = values["air_temperature"] > 80  # no such air temperature can arrive
+            for quantity, value in values.items():
+                if not (hot and quantity == "air_temperature"):
+                    made = scene.one(at_s, quantity, value, CHANNELS[quantity])
+                    scene.bench.alerts.offer(made, scene.bench.clock.utc_ms())
+        scene.bench.step()
+        for stage, *_ in scene.told:
+            found.setdefault(stage, utc_ms)
+    for level, stage in ((SUSPECTED, "suspected"), (PROBABLE, "probable")):
+        assert (level in expected) == (stage in found or (stage == "suspected" and bool(found)))
+    if SUSPECTED in expected:
+        assert found["suspected"] == expected[SUSPECTED]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kills_and_repeats_change_no_claim(tmp_path: Path, seed: int) -> None:
+    """A room that is killed at random, and is given everything again, writes the incidents of one that was not."""
+    rng = random.Random(seed)
+    whole = Scene(tmp_path / "whole")
+    torn = Scene(tmp_path / "torn")
+    sent: list[Any] = []
+    for minute in range(110):
+        values = SMOKE if 60 <= minute < 66 or 75 <= minute < 100 else CLEAN
+        said = whole.readings(whole.at_s, values)
+        torn.bench.seq = whole.bench.seq
+        for scene in (whole, torn):
+            scene.offer(said)
+            scene.at_s += 60
+        sent += said
+        if rng.random() < 0.15:  # dies without a word: what was not written is gone, and the ledger brings it again
+            torn.bench.alerts._progress._kept = ()
+            torn.bench.alerts.close()
+            torn.bench.alerts = torn.bench._build()
+            torn.bench.alerts.listening(True)
+            for made in sent[-60:]:
+                torn.bench.alerts.offer(made, torn.bench.clock.utc_ms())
+            torn.bench.step()
+        for scene in (whole, torn):
+            scene.bench.clock.advance(60)
+    assert whole.told == torn.told == [("probable", True, False)]
+    (one,), (other,) = whole.bench.alerts.incidents(), torn.bench.alerts.incidents()
+    assert (one.since_ms, one.opened_ms, one.claim) == (other.since_ms, other.opened_ms, other.claim)
+    assert whole.bench.events() == torn.bench.events()
+
+
+def test_people_are_told_why(tmp_path: Path) -> None:
+    post = Post(free_port())
+    with serving(post):
+        scene = Scene(tmp_path, post.port)
+        scene.minutes(60, CLEAN)
+        scene.minutes(5, SMOKE)
+        body = str(post.mails[0][1].get_content())
+        assert "khói: PM2,5" in body
+        assert "smoke: PM2.5" in body
+        assert "{" not in body
+        scene.bench.close()
