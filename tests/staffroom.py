@@ -21,6 +21,7 @@ from cloud.registry.people import ACCESS
 from cloud.rooms.staff import tag_advice
 from cloud.staff.app import build
 from cloud.staff.aside.jobs import Jobs
+from cloud.staff.duty.seen import Nobody
 from cloud.staff.entrance.accounts import Accounts
 from cloud.staff.entrance.throttle import Throttle
 from cloud.staff.shelf import Shelf
@@ -64,8 +65,10 @@ class StaffWorld:
         store: Any = None,
         public_url: str = "https://goc.che.example",
         ways: Any = (),
+        duty: Any = None,
+        clock: Any = None,
     ) -> None:
-        self.folder, self.url, self.clock = folder, url, HandClock(NOW_MS)
+        self.folder, self.url, self.clock = folder, url, clock or HandClock(NOW_MS)
         self.loop = asyncio.new_event_loop()
         shutil.copy(_registry(), folder / "registry.db")
         self.shelf = Shelf(folder / "registry.db", self.clock)
@@ -77,6 +80,7 @@ class StaffWorld:
             lambda: self.today,
             folder / "photos",
             store or NoStore(), Jobs(self.clock), lambda *_: self.alarms, tag_advice(public_url), ways,
+            duty(self.shelf) if duty else Nobody(),
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud.clock import SystemClock
-from cloud.inbox import KEPT_MS, MOST_OPEN, Asker, Inbox, path_of
+from cloud.inbox import KEPT_MS, MAX_BYTES, MOST_OPEN, Asker, Inbox, path_of
 from cloud.store import Retry
 from settings.words import Taken
 from tests.test_exit_codes import ROOT
@@ -125,7 +125,7 @@ def test_many_ask_at_once_and_none_is_lost(inbox: Inbox, tmp_path: Path, clock: 
 
 def test_it_is_bounded_and_forgets_what_is_long_answered(inbox: Inbox, asker: Asker, clock: Clock) -> None:
     with pytest.raises(ValueError, match="more than"):
-        asker.ask("x", {"why": "x" * 70_000})
+        asker.ask("x", {"why": "x" * MAX_BYTES})
     with inbox._file.changing() as db:
         db.executemany(
             "INSERT INTO question(asked_ms, kind, body) VALUES (0, 'x', '{}')", [() for _ in range(MOST_OPEN)]

@@ -446,6 +446,11 @@ def read_between(path: Path, start_ms: int, end_ms: int, limit: int) -> list[Inc
         return [_incident(row) for row in db.execute(query, (end_ms, end_ms, start_ms, limit))]
 
 
+def selected(db: sqlite3.Connection, where: str, *values: object) -> list[Incident]:
+    """Return the incidents of a condition that stands in the program, never of one that somebody typed."""
+    return [_incident(row) for row in db.execute(f"{_ROW} WHERE {where}", values)]
+
+
 def newest(db: sqlite3.Connection, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
     """Return the newest incidents, newest first; with `rules` only theirs."""
     of_rules = "" if rules is None else f"WHERE +rule IN ({', '.join('?' * len(rules))})"

@@ -74,7 +74,7 @@ class Consent(Record, frozen=True, kw_only=True):
 class Duty(Record, frozen=True, kw_only=True):
     """Somebody stands on a rung of the chain that is told of a fire, for a time, at a place or everywhere.
 
-    A place is theirs that lies in every one of the three that is filled; with none of them every place is.
+    A place is theirs that lies in one of the three that are filled; with none of them every place is.
     """
 
     private: ClassVar = True

@@ -14,6 +14,7 @@ from cloud.registry import codes
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
 from cloud.rooms import store_of
+from cloud.rooms.duty import DutyDesk
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
 from cloud.staff.app import build as build_app
@@ -50,6 +51,7 @@ class StaffRoom:
         self._accounts = Accounts(self._folder / NAME, clock, self._shelf.shut_out_ms)
         self._store = store_of(config, writer=False)
         self._gatherer = Gatherer(self._shelf, self._store, self._alarms, clock)
+        self._duty = DutyDesk(self._folder, self._shelf, config.rules, clock)
         staff = Staff(
             self._accounts,
             self._shelf,
@@ -64,6 +66,7 @@ class StaffRoom:
             self._suspicions,
             tag_advice(config.http.public_url),
             config.ways,
+            self._duty,
         )
         app, self._gate = build_app(staff)
         self._server = Server(app, self._socket, limit_concurrency=AT_ONCE)
@@ -83,6 +86,7 @@ class StaffRoom:
     def close(self) -> None:
         """Close the files."""
         self._gate.close()
+        self._duty.close()
         self._shelf.close()
         self._accounts.close()
         self._store.close()

@@ -14,6 +14,8 @@ from cloud.staff import handbook
 from cloud.staff.aside.uploads import LARGEST, LARGEST_PHOTO, LARGEST_VOICE
 from cloud.staff.book import acts, bring_in, maintenance, tables, tags
 from cloud.staff.day import morning
+from cloud.staff.duty import acts as duty_acts
+from cloud.staff.duty import board, history, incident, letters
 from cloud.staff.entrance import door
 from cloud.staff.entrance.above import Above
 from cloud.staff.entrance.access import TABLES
@@ -76,6 +78,7 @@ def ways() -> list[Way]:
         Way("field ticket", "/gan/ve.json", field.ticket, "gan"),
         Way("field send", "/gan/gui", sent.send, "gan", post=True, limit=LARGEST_PHOTO),
         Way("field of a tag", "/gan/{code}", field.screen, "gan", script=True),
+        *_of_duty(),
         Way("maintenance", "/bao-tri", maintenance.screen, "bao-tri"),
         Way("maintenance begin", "/bao-tri", maintenance.begin, "bao-tri", post=True),
         Way("maintenance end", "/bao-tri/het", maintenance.end, "bao-tri", post=True),
@@ -108,6 +111,22 @@ def ways() -> list[Way]:
         Way("import write", "/nhap/ghi", bring_in.write, "nhap", post=True),
         Way("handbook", "/so-tay", handbook.index, "so-tay"),
         Way("chapter", "/so-tay/{chapter}", handbook.chapter, "so-tay"),
+    ]
+
+
+def _of_duty() -> list[Way]:
+    """Return the ways of who watches for fire, and of who answers without a sign-in."""
+    return [
+        Way("duty", "/truc", board.screen, "truc", script=True),
+        Way("duty state", "/truc/bang.json", board.state, "truc"),
+        Way("duty script", "/truc.js", field.script("truc.js"), "truc", script=True),
+        Way("duty history", "/truc/lich-su", history.listed, "truc"),
+        Way("duty act", "/truc/viec", duty_acts.act, "truc", post=True),
+        Way("incident", "/truc/{number}", incident.screen, "truc", script=True),
+        Way("incident replay", "/truc/{number}/phat-lai", incident.replay, "truc", script=True),
+        Way("letter link", "/i/{token}", letters.shown, "truc"),
+        Way("letter answer", "/i/{token}", letters.answer, "truc", post=True, proven=True),
+        Way("hook", "/hook/{channel}", letters.posted, "truc", post=True, machine=True, limit=letters.LONGEST),
     ]
 
 

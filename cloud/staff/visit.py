@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloud.registry.kinds import Person
     from cloud.staff.aside.jobs import Jobs
     from cloud.staff.day.today import Today
+    from cloud.staff.duty.seen import Desk
     from cloud.staff.entrance.accounts import Accounts, Session
     from cloud.staff.entrance.throttle import Throttle
     from cloud.staff.incidents import Suspicion
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 DONE = (
     "saved", "removed", "erased", "undone", "imported", "back", "shown", "draft", "review", "published", "password",
-    "rests", "works", "minted",
+    "rests", "works", "minted", "acted", "asked",
 )  # fmt: skip
 LONGEST_NAME = 60  # characters
 TEMPLATES = Path(__file__).parent / "templates"
@@ -56,7 +57,8 @@ class Staff:
     jobs: Jobs
     alarms: Callable[[int, int], list[Suspicion]]
     advice: Sentence | None  # of the address that tags say
-    ways: Sequence[tuple[str, str]] = ()  # name and kind of each channel by which people are told
+    ways: Sequence[tuple[str, str]]  # name and kind of each channel by which people are told
+    duty: Desk
 
     @property
     def safe(self) -> bool:
@@ -93,6 +95,8 @@ class Visit:
     session: Session | None = None
     form: dict[str, list[str]] = field(default_factory=dict)
     upload: Upload | None = None
+    body: bytes = b""  # of what a machine posts
+    headers: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -68,7 +68,7 @@ class Sorter:
     def contacts_unreached(self) -> list[str]:
         """The contacts without an address for any channel of cloud.toml: a channel's name is mistyped, perhaps."""
         reached = {reader.person for reader, _ in self._readers.now}
-        people_ = [contact for contact in self._registry.now.contacts if _person(contact) not in reached]
+        people_ = [contact for contact in self._registry.now.contacts if named_in_letters(contact) not in reached]
         return sorted(contact.name for contact in people_) if self._reaches else []
 
     @property
@@ -181,7 +181,8 @@ class Readers:
         if registry is not self._read[0]:
             found = people(registry.contacts, self._channels)
             by_person = {reader.person: reader for reader, _ in found}
-            codes = {one.code: by_person[_person(one)] for one in registry.contacts if _person(one) in by_person}
+            called = {one.code: named_in_letters(one) for one in registry.contacts}
+            codes = {code: by_person[person] for code, person in called.items() if person in by_person}
             self._read = registry, found, codes
         return self._read
 
@@ -197,10 +198,11 @@ def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple
         ways = [(one.name, address(contact, one.name, one.kind)) for one in channels]
         reached = tuple(way for way in ways if way[1])
         if reached:
-            wanted = tuple(contact.ways.items())
-            found.append((Reader(_person(contact), contact.lang, reached, contact.quiet, wanted), contact.role))
+            wanted, person = tuple(contact.ways.items()), named_in_letters(contact)
+            found.append((Reader(person, contact.lang, reached, contact.quiet, wanted), contact.role))
     return found
 
 
-def _person(contact: Contact) -> str:
+def named_in_letters(contact: Contact) -> str:
+    """Return how letters know somebody."""
     return contact.email or f"{contact.name} ({contact.role})"

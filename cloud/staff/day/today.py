@@ -51,6 +51,7 @@ class Sensor(msgspec.Struct, frozen=True):
     stuck: str  # the quantity that did not move all day; "" none
     new: bool = False  # it first hung anywhere yesterday or later: no whole day is known of it
     rests_until_ms: int | None = None  # it is worked at
+    quantities: frozenset[str] = frozenset()  # that it ever told
 
     def silent(self, now_ms: int) -> bool:
         """Tell whether somebody should look."""
@@ -149,7 +150,16 @@ class Gatherer:
         there = {hour.start_ms for hours in series.values() for hour in hours}
         last_ms = max((one.time_ns // 1_000_000 for one in newest), default=None)
         stuck = next((name for name, hours in series.items() if name in NEVER_STILL and _still(hours)), "")
-        return Sensor(bound.gateway, bound.channel, bound.place, bound.code, last_ms, len(there), stuck=stuck)
+        return Sensor(
+            bound.gateway,
+            bound.channel,
+            bound.place,
+            bound.code,
+            last_ms,
+            len(there),
+            stuck=stuck,
+            quantities=frozenset(series),
+        )
 
 
 def _still(hours: Sequence[Hour]) -> bool:

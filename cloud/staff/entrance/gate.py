@@ -60,7 +60,7 @@ class Gate:
             if not way.post:
                 return await self._run(self._pool(way), self._handled, way, visit)
             async with self._uploads if way.limit > FORM_BYTES else nullcontext():
-                refused = await read(request, visit, way.limit)
+                refused = await read(request, visit, way)
                 if refused is not None:
                     return refused
                 if way.door and self._waiting >= WAITING:
@@ -101,7 +101,7 @@ class Gate:
     def _enter(self, way: Way, request: Request) -> Visit | Response:
         """Return the visit, or the answer that ends it: from elsewhere, not signed in, not in this role."""
         visit = self._visit(way, request)
-        if way.post and not _from_us(request, self._staff.url):
+        if way.post and not way.machine and not _from_us(request, self._staff.url):
             return visit.told("elsewhere", status=403)
         roles = MATRIX[way.name]
         try:
@@ -154,6 +154,7 @@ class Gate:
             request.cookies.get(self._staff.cookie("door"), "") or secrets.token_urlsafe(32),
             Speaker(lang, self._staff.clock.utc_ms()),
             parts=dict(request.path_params),
+            headers=dict(request.headers),
         )
 
 

@@ -11,6 +11,8 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloud.clock import Clock
 
 A_MINUTE_S = 60.0
@@ -36,15 +38,15 @@ class Throttle:
         self._lock = threading.Lock()
         self._buckets: OrderedDict[tuple[str, ...], tuple[float, float]] = OrderedDict()  # tries left, as of
 
-    def wait_s(self, account: str, network: str) -> int:
+    def wait_s(self, account: str, network: str, limits: Mapping[str, int] = LIMITS) -> int:
         """Count a try; return 0 where it may be made, or after how many seconds it may."""
         keys = {"both": (account, network), "network": ("", network), "account": (account,)}
         now = self._clock.monotonic()
         with self._lock:
-            left = {name: self._left(key, LIMITS[name], now) for name, key in keys.items()}
+            left = {name: self._left(key, limits[name], now) for name, key in keys.items()}
             short = {name: 1 - tries for name, tries in left.items() if tries < 1}
             if short:
-                return max(1, *(round(missing * A_MINUTE_S / LIMITS[name]) for name, missing in short.items()))
+                return max(1, *(round(missing * A_MINUTE_S / limits[name]) for name, missing in short.items()))
             for name, key in keys.items():
                 self._buckets[key] = left[name] - 1, now
                 self._buckets.move_to_end(key)

@@ -1,0 +1,151 @@
+"""What who is on duty sees and does: the staff's pages joined with the journal and the inbox of the alerts' room."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.alerts.tell import link
+from cloud.alerts.tell.sorting import named_in_letters
+from cloud.alerts.watching import Watching
+from cloud.alerts.wiring import JOURNAL
+from cloud.inbox import Asker
+from cloud.registry import Registry
+from cloud.staff.duty.seen import Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Whole
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from cloud.alerts.incident import Incident
+    from cloud.clock import Clock
+    from cloud.staff.shelf import Shelf
+
+MOST_OPEN, MOST_LINES = 200, 500
+MACHINE = "alerts"  # who the journal says it was where nobody did it
+PATIENCE_S, LOOK_S = 2.5, 0.05  # who acts waits so long for what becomes of it
+CLAIM = (
+    "level", "since_ms", "utc_ms", "first_ms", "reasons", "faults", "radius_m", "radius_from", "baseline_ms",
+    "baseline_n", "danger", "figures_from",
+)  # fmt: skip
+
+
+class DutyDesk:
+    """`rules` are those of cloud.toml: what limit an incident crossed stands there."""
+
+    def __init__(self, folder: Path, shelf: Shelf, rules: Iterable[Mapping[str, Any]], clock: Clock) -> None:
+        self._folder, self._shelf, self._clock = folder, shelf, clock
+        self._watching = Watching(folder / JOURNAL)
+        self._asker = Asker(folder, "alerts", clock)
+        limits = {str(rule.get("name")): rule.get("over", rule.get("under")) for rule in rules}
+        self._limits = {name: float(limit) for name, limit in limits.items() if isinstance(limit, (int, float))}
+
+    @property
+    def attended(self) -> bool:
+        """Whether the alerts' room runs."""
+        return self._asker.attended()
+
+    def going(self) -> list[Seen]:
+        """Return the heads with which people are not done."""
+        return [self._seen(head, parts, step) for head, parts, step in self._watching.going(MOST_OPEN)]
+
+    def silences(self) -> list[Silence]:
+        """Return the silences in force."""
+        return [Silence(*row) for row in self._watching.silences(self._clock.utc_ms())]
+
+    def quiet(self) -> Quiet:
+        """Return when the last was closed, and the last exercise was."""
+        return Quiet(*self._watching.quiet())
+
+    def whole(self, number: int) -> Whole | None:
+        """Return one incident."""
+        found = self._watching.story(number, MOST_LINES)
+        if found is None:
+            return None
+        events = [
+            Event(at_ms, event, "" if who == MACHINE else who, words, _inputs(text))
+            for at_ms, event, who, words, text in found.events
+        ]
+        codes = self._codes()
+        letters = [
+            Sent(one.at_ms, codes.get(one.person, one.person), *msgspec.structs.astuple(one)[2:])
+            for one in found.letters
+        ]
+        seen = self._seen(found.incident, tuple(one.id for one in found.parts), self._watching.step(number))
+        return Whole(seen, tuple(self._seen(one) for one in found.parts), tuple(events), tuple(letters))
+
+    def past(self, before: int | None, limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:
+        """Return heads about life, newest first."""
+        return [self._seen(one) for one in self._watching.past(before, limit, closed_as, place)]
+
+    def act(self, body: Mapping[str, Any]) -> Outcome:
+        """Ask for an act, and wait a moment for what becomes of it."""
+        number, until_s = self._asker.ask("act", dict(body)), self._clock.monotonic() + PATIENCE_S
+        while self._clock.monotonic() < until_s:
+            if (told := self._outcome(number)) is not None:
+                vi, en = (str(told.get(f"words_{lang}", "")) for lang in ("vi", "en"))
+                return Outcome(bool(told.get("ok")), vi or en, en, int(told.get("number", 0)))
+            self._clock.wait(threading.Event(), LOOK_S)
+        return Outcome(None)
+
+    def _outcome(self, number: int) -> dict[str, Any] | None:
+        """Return what became of an act that is durable already; None where that cannot be read now."""
+        with suppress(Retry, LookupError):
+            return self._asker.outcome(number)
+        return None
+
+    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Lay down what a network posted."""
+        told = {"channel": channel, "headers": dict(headers), "body": base64.b64encode(body).decode()}
+        self._asker.ask("posted", told)
+
+    def link(self, token: str) -> Linked | None:
+        """Return what the link of a letter leads to. Raises OSError where its key cannot be read."""
+        letter = link.letter_of(link.key_of(self._folder), token, self._clock.utc_ms())
+        found = self._watching.letter(letter) if letter is not None else None
+        if found is None:
+            return None
+        person, incidents = found
+        return Linked(tuple(incidents), self._codes().get(person, person))
+
+    def close(self) -> None:
+        """Close the inbox."""
+        self._asker.close()
+
+    def _codes(self) -> dict[str, str]:
+        """Return the codes of people by how letters know them."""
+        read = Registry({kind: self._shelf.rows(kind) for kind in ("person", "duty")})
+        return {named_in_letters(one): one.code for one in read.contacts}
+
+    def _seen(self, one: Incident, parts: tuple[int, ...] = (), step: tuple[int, int] | None = None) -> Seen:
+        own = {name: getattr(one, name) for name in _SAME}
+        rung, due_ms = step or (0, None)
+        return Seen(
+            number=one.id, parts=parts, claim=_claim(one.claim), limit=self._limits.get(one.rule), next_ms=due_ms,
+            next_rung=rung, **own,
+        )  # fmt: skip
+
+
+_OWN = {"number", "parts", "claim", "limit", "next_ms", "next_rung"}
+_SAME = tuple(name for name in Seen.__struct_fields__ if name not in _OWN)
+
+
+def _inputs(text: str) -> dict[str, Any]:
+    try:
+        return dict(msgspec.json.decode(text))
+    except (ValueError, TypeError):
+        return {}
+
+
+def _claim(text: str) -> dict[str, Any]:
+    """Return what the detector said, by name."""
+    try:
+        told = msgspec.json.decode(text) if text else {}
+    except ValueError:
+        return {}
+    return dict(zip(CLAIM, told, strict=False)) if isinstance(told, list) else told if isinstance(told, dict) else {}

@@ -1,0 +1,86 @@
+"""Ways in without a sign-in: the link of a letter, and what networks post about letters.
+
+A link shows its incident to who has it, and a button answers. Opening it, or following everything on its page, does
+nothing: programs that guard mailboxes do just that. What is posted by a network is laid down durably before it is told
+"taken"; whether it shows the right secret is judged by the room that knows it. Nothing of it is written on a log.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.responses import PlainTextResponse, Response
+
+from cloud.staff.duty.acts import LONGEST_WORDS, done
+from cloud.staff.duty.incident import lines
+from cloud.staff.duty.told import card, name
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from cloud.staff.duty.seen import Linked
+    from cloud.staff.visit import Visit
+
+log = logging.getLogger(__name__)
+LONGEST, HEADERS_LONGEST = 64 * 1024, 8 * 1024
+TRIES = {"both": 20, "network": 30, "account": 600}  # a minute, of links that lead nowhere and of answers
+POSTS = {"both": 600, "network": 600, "account": 1_200}  # a minute, of what networks post
+NOT_OURS = frozenset({"cookie", "host", "content-length", "connection"})
+
+
+def shown(visit: Visit) -> Response:
+    """Show what a letter is about, with a button; nothing is done by looking."""
+    linked = visit.staff.duty.link(visit.parts["token"])
+    if linked is None:
+        return _often(visit) or visit.told("link_over", status=410)
+    return _page(visit, linked)
+
+
+def answer(visit: Visit) -> Response:
+    """Say "I have it" (or only something) for who the letter was written to."""
+    linked = visit.staff.duty.link(visit.parts["token"])
+    often = _often(visit)
+    if often or linked is None:
+        return often or visit.told("link_over", status=410)
+    words = visit.given("words").strip()[:LONGEST_WORDS]
+    number = visit.whole(visit.given("incident"), 9)
+    what = "comment" if visit.given("act") == "comment" else "acknowledge"
+    if number not in linked.incidents or (what == "comment" and not words):
+        return _page(visit, linked, why=visit.s.say("duty.no_words"), status=422)
+    told = {"act": what, "incident": number, "words": words, "who": linked.person, "by": "mail"}
+    return done(visit, told, f"/i/{visit.parts['token']}")
+
+
+def posted(visit: Visit) -> Response:
+    """Take what a network posts about its channel."""
+    channel = visit.parts["channel"]
+    if channel not in dict(visit.staff.ways):
+        return PlainTextResponse("", 404)
+    if wait_s := visit.staff.throttle.wait_s(f"hook {channel}", f"hook {visit.network}", POSTS):
+        return PlainTextResponse("", 429, {"Retry-After": str(wait_s)})
+    headers = {key: value for key, value in visit.headers.items() if key not in NOT_OURS}
+    if sum(len(key) + len(value) for key, value in headers.items()) > HEADERS_LONGEST:
+        return PlainTextResponse("", 431)
+    try:
+        visit.staff.duty.posted(channel, headers, visit.body)
+    except (Retry, ValueError) as fault:
+        log.error("posted-not-taken channel=%s why=%r", channel, str(fault))  # noqa: TRY400 - the words say it all
+        return PlainTextResponse("", 503, {"Retry-After": "10"})
+    return PlainTextResponse("ok")
+
+
+def _page(visit: Visit, linked: Linked, *, why: str = "", status: int = 200) -> Response:
+    found = [whole for number in linked.incidents if (whole := visit.staff.duty.whole(number))]
+    if not found:
+        return visit.told("link_over", status=410)
+    cards = [(card(visit, whole.one)._replace(forms=False), list(lines(visit, whole))[-8:]) for whole in found]
+    return visit.page("letter.html", status=status, cards=cards, reader=name(visit, linked.person), why=why)
+
+
+def _often(visit: Visit) -> Response | None:
+    wait_s = visit.staff.throttle.wait_s("letter", f"letter {visit.network}", TRIES)
+    if not wait_s:
+        return None
+    told = visit.told("link_often", status=429)
+    told.headers["Retry-After"] = str(wait_s)
+    return told

@@ -1,0 +1,223 @@
+"""Incidents as who is on duty sees them, told by who wires the rooms: these pages know nothing of alerts.
+
+What is read may fail as files do (sqlite3.Error, OSError); what is asked of the alerts' room is durable once it is
+asked, and done within a second while that room runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LIFE = "life"
+STAGES = ("suspected", "probable", "confirmed", "under-control", "closed")
+CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as it is now. Times are UTC in ms; people are done with it at `closed_ms`.
+
+    `parts` are the numbers of what other sensors see of the same; `next_rung` of the duty list is told at `next_ms`
+    while nobody answers (-1: it is kept from being told until then). `limit` is the limit that was crossed, as its
+    rule has it; `claim` what the detector says of it, {} without one. `exercise` marks a drill.
+    """
+
+    number: int
+    what_vi: str
+    what_en: str
+    place: str = ""  # kind:code
+    place_vi: str = ""
+    place_en: str = ""
+    lat: float | None = None
+    lon: float | None = None
+    gateway: str = ""
+    channel: str = ""
+    quantity: str = ""
+    grade: str = LIFE
+    stage: str = "suspected"
+    since_ms: int = 0
+    opened_ms: int = 0
+    until_ms: int | None = None
+    ended_ms: int | None = None
+    value: float | None = None
+    peak: float | None = None
+    limit: float | None = None
+    late: bool = False
+    silent_ms: int | None = None
+    acked_ms: int | None = None
+    acked_by: str = ""
+    assignee: str = ""
+    exercise: bool = False
+    muted: str = ""
+    closed_ms: int | None = None
+    closed_as: str = ""
+    closed_by: str = ""
+    part_of: int | None = None
+    parts: tuple[int, ...] = ()
+    claim: dict[str, Any] = {}
+    next_ms: int | None = None
+    next_rung: int = 0
+
+    @property
+    def going(self) -> bool:
+        """Whether people are not done with it."""
+        return self.closed_ms is None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is about life and happens now: it wants an answer."""
+        return self.grade == LIFE and self.going and not self.late and self.part_of is None
+
+    @property
+    def rings(self) -> bool:
+        """Whether nobody has answered it yet."""
+        return self.alive and self.acked_ms is None and self.stage != "under-control"
+
+    @property
+    def radius_m(self) -> int | None:
+        """Within how many metres its source may be, where the detector says so."""
+        told = self.claim.get("radius_m")
+        return int(told) if isinstance(told, (int, float)) else None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A line of the journal: who did what when. `who` is "" of what nobody did."""
+
+    at_ms: int
+    event: str
+    who: str = ""
+    words: str = ""
+    inputs: dict[str, Any] = {}
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A letter about an incident: to whom by which channel, what became of it, and what its network says of it.
+
+    `state` is waiting, sending, told (accepted), given up or overtaken; `person` a code where it is known.
+    """
+
+    at_ms: int
+    person: str
+    channel: str
+    tell: str
+    state: str
+    done_ms: int | None = None
+    words: str = ""
+    receipt: str = ""
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """What keeps suspicions of a scope from being told, until a time. `scope` is kind:code, or * for everywhere."""
+
+    number: int
+    scope: str
+    author: str
+    reason: str
+    from_ms: int
+    until_ms: int
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """One incident with all that is known of it; `others` of the parts that it is made of."""
+
+    one: Seen
+    parts: tuple[Seen, ...] = ()
+    events: tuple[Event, ...] = ()
+    letters: tuple[Sent, ...] = ()
+
+
+class Quiet(msgspec.Struct, frozen=True):
+    """What is worth knowing where nothing is open: None where it never was."""
+
+    closed_ms: int | None = None
+    drill_ms: int | None = None
+    tested_ms: int | None = None
+
+
+class Linked(msgspec.Struct, frozen=True):
+    """What the link of a letter leads to: its incidents, and the code of whom it was written to."""
+
+    incidents: tuple[int, ...]
+    person: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an act. `done` is None while the alerts' room has not answered: it will do it when it runs."""
+
+    done: bool | None
+    vi: str = ""
+    en: str = ""
+    number: int = 0
+
+
+class Desk(Protocol):
+    """What the alerts' room has written, and the one way in for what people do."""
+
+    @property
+    def attended(self) -> bool:
+        """Whether the alerts' room runs: without it nothing new is seen, and nobody is told."""
+
+    def going(self) -> list[Seen]:
+        """Return the heads with which people are not done, newest first."""
+
+    def silences(self) -> list[Silence]:
+        """Return the silences in force."""
+
+    def quiet(self) -> Quiet:
+        """Return when the last one was closed, the last drill was, and channels were last tried."""
+
+    def whole(self, number: int) -> Whole | None:
+        """Return one incident; of a part's number the part itself, None where there is none."""
+
+    def past(self, before: int | None, limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:
+        """Return heads about life, newest first, below a number; only of a closing or a place where one is named."""
+
+    def act(self, body: Mapping[str, Any]) -> Outcome:
+        """Ask for an act and wait a moment for what becomes of it. Raises cloud.store.Retry where it is not durable."""
+
+    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Hand over what a network posted; return when it is durable. Raises cloud.store.Retry."""
+
+    def link(self, token: str) -> Linked | None:
+        """Return what the link of a letter leads to; None for one that is over, cut or forged."""
+
+
+class Nobody:
+    """A desk at which nothing is: where there is no alerts' room, and in tests of all else."""
+
+    attended = False
+
+    def going(self) -> list[Seen]:
+        """Return nothing."""
+        return []
+
+    def silences(self) -> list[Silence]:
+        """Return nothing."""
+        return []
+
+    def quiet(self) -> Quiet:
+        """Return that nothing ever was."""
+        return Quiet()
+
+    def whole(self, _number: int) -> Whole | None:
+        """Return that there is none."""
+        return None
+
+    def past(self, _before: int | None, _limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:  # noqa: ARG002
+        """Return nothing."""
+        return []
+
+    def act(self, _body: Mapping[str, Any]) -> Outcome:
+        """Refuse it."""
+        return Outcome(done=False)
+
+    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Let it go."""
+
+    def link(self, _token: str) -> Linked | None:
+        """Return that it leads nowhere."""
+        return None

@@ -1,0 +1,143 @@
+// The duty board: asked for again every few seconds, with a bell that says whether it can ring. What could not be asked
+// for, or was not sent, is said loudly: an old board that looks fresh, and a tap that nobody got, cost the most.
+"use strict";
+const EVERY = 3, LATE_MS = 12e3, PATIENCE_MS = 8e3, LOST_RINGS_MS = 60e3, TONE = 2; // beats are seconds
+const $ = id => document.getElementById(id);
+// In a tab that is not looked at browsers let a page's own timers beat once a minute, but not those of a worker.
+if (typeof document === "undefined") setInterval(() => postMessage(0), 1000);
+else { watch($("board")); replay($("film")); }
+
+function watch(board) {
+  if (!board) return;
+  const bell = $("bell"), words = JSON.parse(bell.dataset.words), title = document.title;
+  const kept = name => JSON.parse(sessionStorage.getItem(name) ?? "null");
+  const keep = (name, value) => sessionStorage.setItem(name, JSON.stringify(value));
+  let rings = JSON.parse(bell.dataset.rings), tag = "", asOf = Date.now(), why = "", sound = null, light = null, busy = false, beats = 0;
+  const key = ([number, stage]) => `${number}:${stage}`;
+  const loud = () => rings.filter(one => !(kept("muted") ?? []).includes(key(one)));
+  const armed = () => sound?.state === "running";
+  bell.hidden = false;
+
+  // --- the bell
+  async function arm(byHand) {
+    sound ??= new (window.AudioContext ?? window.webkitAudioContext)();
+    await Promise.race([sound.resume(), new Promise(done => setTimeout(done, 700))]); // blocked, it never settles
+    sound.onstatechange = show;
+    if (byHand) { keep("armed", true); keep("blocked", !armed()); wake(); if (armed()) tone(880, 0.15); }
+    show();
+  }
+  async function wake() {
+    try { light = await navigator.wakeLock?.request("screen"); light?.addEventListener("release", show); } catch { light = null; }
+    show();
+  }
+  function tone(pitch, long, at = 0) {
+    const wave = sound.createOscillator(), loudness = sound.createGain(), from = sound.currentTime + at;
+    wave.type = "square"; wave.frequency.value = pitch;
+    loudness.gain.setValueAtTime(0, from);
+    loudness.gain.linearRampToValueAtTime(0.5, from + 0.02);
+    loudness.gain.linearRampToValueAtTime(0, from + long);
+    wave.connect(loudness).connect(sound.destination);
+    wave.start(from); wave.stop(from + long + 0.02);
+  }
+  function ring() {
+    const alarms = loud().length, lost = Date.now() - asOf > LOST_RINGS_MS && kept("armed");
+    document.title = alarms && beats % (2 * TONE) < TONE ? `🔥 ${alarms} ${words.alarm}` : title;
+    if (alarms) navigator.vibrate?.([500, 200, 500]);
+    if (alarms && armed()) { for (const at of [0, 0.5, 1]) { tone(960, 0.22, at); tone(720, 0.22, at + 0.25); } }
+    else if (lost && armed()) tone(300, 0.5);
+    bell.dataset.rung = alarms && armed() ? String(Number(bell.dataset.rung ?? 0) + 1) : bell.dataset.rung ?? "0";
+  }
+  function show() {
+    const state = armed() ? "armed" : kept("blocked") ? "blocked" : kept("armed") ? "again" : "not_armed";
+    const said = words[state] + (armed() && light && !light.released ? ` ${words.awake}` : "");
+    if ($("bell-state").textContent !== said) $("bell-state").textContent = said;
+    bell.dataset.state = state;
+    bell.classList.toggle("off", !armed());
+    bell.classList.toggle("ringing", loud().length > 0);
+    $("arm").hidden = armed();
+    $("mute").hidden = !loud().length;
+    const age = Math.round((Date.now() - asOf) / 1000), late = Date.now() - asOf > LATE_MS || why === "signed_out";
+    $("fresh").textContent = words.fresh.replace("{n}", age);
+    document.body.classList.toggle("stale", late);
+    const lost = $("lost");
+    const told = !late ? "" : words[why || "lost"].replace("{time}", new Date(asOf).toLocaleTimeString("vi-VN"));
+    if (lost.textContent !== told) lost.textContent = told;
+    lost.hidden = !late;
+  }
+  $("arm").addEventListener("click", () => arm(true));
+  $("mute").addEventListener("click", () => { keep("muted", [...(kept("muted") ?? []), ...rings.map(key)].slice(-200)); show(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) { if (kept("armed")) wake(); look(); } });
+  if (kept("armed")) arm(false);
+
+  // --- the board
+  async function look() {
+    if (busy) return;
+    busy = true;
+    try {
+      const answer = await fetch("/truc/bang.json", { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS), redirect: "manual" });
+      if (answer.type === "opaqueredirect" || answer.status === 403) { why = "signed_out"; return; }
+      if (answer.status !== 304) {
+        if (!answer.ok) throw new Error(answer.status);
+        const now = await answer.json();
+        if (put(now)) tag = answer.headers.get("ETag") ?? "";
+      }
+      asOf = Date.now(); why = "";
+    } catch { why = "lost"; }
+    finally { busy = false; show(); }
+  }
+  function put(now) {
+    if (board.querySelector("button[disabled]")) return false; // a tap is under way: its answer looks again
+    const at = document.activeElement?.id;
+    const fresh = new DOMParser().parseFromString(now.html, "text/html");
+    board.replaceChildren(...fresh.body.childNodes);
+    rings = now.rings;
+    if (at) $(at)?.focus();
+    return true;
+  }
+  board.addEventListener("submit", async event => {
+    const form = event.target.closest("form.tap");
+    if (!form) return;
+    event.preventDefault();
+    const button = form.querySelector("button"), says = form.querySelector(".why"), before = button.textContent;
+    button.disabled = true; button.textContent = words.sending; says.hidden = true;
+    let told = "";
+    try {
+      const body = new URLSearchParams(new FormData(form)); body.set("as", "json");
+      const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(PATIENCE_MS), redirect: "manual" });
+      if (answer.type === "opaqueredirect") told = words.signed_out;
+      else { const now = await answer.json(); if (!now.ok || now.words) told = now.words; }
+    } catch { told = words.not_sent; }
+    button.disabled = false; button.textContent = before;
+    if (told) { says.textContent = told; says.hidden = false; navigator.vibrate?.(800); }
+    if (!told) { tag = ""; await look(); }
+  });
+  function beat() {
+    beats++;
+    show();
+    if (beats % TONE === 0) ring();
+    if (beats % EVERY === 0) look();
+  }
+  const clock = new Worker("/truc.js"), alone = () => setInterval(beat, 1000);
+  clock.onmessage = beat; clock.onerror = alone;
+  look(); ring(); show();
+}
+
+// --- replay
+function replay(film) {
+  if (!film) return;
+  const steps = [...document.querySelectorAll("#steps > li")], frame = $("frame"), plots = document.querySelector(".plots");
+  const start = Number(plots?.dataset.start), end = Number(plots?.dataset.end);
+  const cursors = [...document.querySelectorAll(".film")].map(one => {
+    const cursor = document.createElement("span"); cursor.className = "cursor"; one.append(cursor); return cursor;
+  });
+  const show = () => {
+    const now = Number(frame.value);
+    steps.forEach((one, at) => { one.classList.toggle("at", at === now); one.classList.toggle("later", at > now); });
+    $("frame-says").textContent = steps[now]?.innerText ?? "";
+    const share = Math.min(1, Math.max(0, (Number(steps[now]?.dataset.at) - start) / (end - start)));
+    for (const cursor of cursors) cursor.style.left = `${100 * share}%`;
+  };
+  film.hidden = !steps.length;
+  frame.addEventListener("input", show);
+  if (steps.length) show();
+}

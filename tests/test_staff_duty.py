@@ -1,0 +1,381 @@
+"""The duty pages: what is open is seen and answered, nothing is answered by looking, and what failed is said."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud.alerts.journal import reading
+from cloud.inbox import Inbox, path_of
+from cloud.registry.fire import BurnPermit
+from cloud.registry.rows import read
+from cloud.staff.duty import letters
+from tests.dutyroom import FIRE, DutyWorld, plain
+from tests.rules.garden import Post, serving
+from tests.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.staffroom import Browser
+
+
+@pytest.fixture
+def post() -> Iterator[Post]:
+    with serving(Post(free_port())) as server:
+        yield server
+
+
+@pytest.fixture
+def world(tmp_path: Path, post: Post) -> Iterator[DutyWorld]:
+    made = DutyWorld(tmp_path, post.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def burning(world: DutyWorld) -> DutyWorld:
+    """Smoke for five minutes, told, and answered by nobody."""
+    world.smoke()
+    world.look()
+    assert world.head.lives
+    return world
+
+
+def act(browser: Browser, name: str, **fields: Any) -> Any:
+    return browser.post("/truc/viec", act=name, **fields)
+
+
+# --- the board
+
+
+def test_the_board_says_what_where_since_when_how_much_how_sure_and_who_is_next(burning: DutyWorld) -> None:
+    page = burning.visitor("viewer").get("/truc").text
+    said = plain(page)
+    for words in (
+        "NGHI CHÁY", "Khu vườn mẫu Suối Giàng – đồi trên", "số 1",
+        "ngưỡng 55 µg/m³", "Máy nghi, chưa ai xác nhận", "CHƯA AI NHẬN", "Không ai nhận thì báo tổ đội thôn lúc",
+    ):  # fmt: skip
+        assert words in said, words
+    assert re.search(r"Bụi mịn PM2,5: \d+ µg/m³.* ngưỡng 55 µg/m³", said)
+    assert "<form" not in page.partition('id="board"')[2].partition("</div>\n<p class")[0], "a viewer only looks"
+    assert 'class="fire s-suspected"' in page, "and it is on the map"
+    assert "TÔI NHẬN VIỆC NÀY" in plain(burning.visitor("officer").get("/truc").text)
+
+
+def test_one_tap_has_it_and_the_chain_waits(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    answer = act(officer, "acknowledge", incident="1", back="0")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/truc?xong=acted")
+    assert (burning.head.acked_by, burning.head.stage) == ("officer", "suspected")
+    said = plain(officer.get("/truc").text)
+    assert "Tên officer đã nhận việc" in said
+    assert "Chưa đóng thì hỏi lại" in said
+    assert "TÔI NHẬN VIỆC NÀY" not in said
+    assert "acknowledged" in burning.events()
+
+
+def test_who_may_not_act_does_not_and_a_form_of_nobody_does_nothing(burning: DutyWorld) -> None:
+    for role in ("viewer", "editor", "moderator"):
+        assert act(burning.visitor(role), "acknowledge", incident="1").status_code == 403
+    officer = burning.visitor("officer")
+    for fields in ({"act": "dance", "incident": "1"}, {"act": "acknowledge"}, {"act": "close", "incident": "1"},
+                   {"act": "close", "incident": "1", "closed_as": "fun"}, {"act": "silence", "minutes": "99999"},
+                   {"act": "drill", "incident": "1"}):  # fmt: skip
+        assert officer.post("/truc/viec", **fields).status_code == 422, fields
+    assert officer.post("/truc/viec", act="acknowledge", incident="1", token="").status_code == 403
+    assert burning.head.acked_ms is None
+
+
+def test_an_act_that_cannot_be_is_refused_in_words_and_changes_nothing(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    answer = act(officer, "acknowledge", incident="77")
+    assert (answer.status_code, "Không có sự việc này." in answer.text) == (409, True)
+    told = act(officer, "acknowledge", incident="77", **{"as": "json"})
+    assert told.json() == {"ok": False, "words": "Chưa ghi được. Không có sự việc này."}
+    assert act(officer, "comment", incident="1", words="  ").status_code == 409
+
+
+def test_the_boards_state_is_sent_once_and_a_raised_stage_rings_again(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    first = officer.get("/truc/bang.json")
+    assert first.json()["rings"] == [[1, "suspected"]]
+    assert "NGHI CHÁY" in first.json()["html"]
+    tag = first.headers["etag"]
+    again = officer.ask("GET", "/truc/bang.json", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert len(first.content) < 12_000, "on a telephone with a bad signal"
+    act(officer, "acknowledge", incident="1")
+    changed = officer.ask("GET", "/truc/bang.json", headers={"If-None-Match": tag})
+    assert (changed.status_code, changed.json()["rings"]) == (200, [])
+    with burning.bench.alerts._journal.transaction():
+        burning.bench.alerts._desk.raise_to(burning.head, "probable", "two nodes", burning.clock.utc_ms())
+    assert officer.get("/truc/bang.json").json()["rings"] == [[1, "probable"]]
+
+
+def test_a_quiet_board_says_since_when_and_what_watches(world: DutyWorld) -> None:
+    said = plain(world.visitor("viewer").get("/truc").text)
+    assert "Chưa từng có báo cháy." in said
+    assert "Đang gom số liệu lần đầu" in said
+    world.look()
+    assert "Không trạm nào đo khói" in plain(world.visitor("viewer").get("/truc").text)
+    world.smoke([(0.0, 5.0)])
+    world.look()
+    said = plain(world.visitor("viewer").get("/truc").text)
+    assert "0 trên 1 trạm đang canh." in said
+    assert "thiếu Khí CO" in said
+    world.smoke([(60.0, 0.4)], quantity="co", channel="co-1")
+    world.look()
+    assert "1 trên 1 trạm đang canh." in plain(world.visitor("viewer").get("/truc").text)
+    world.clock.advance(11 * 60)
+    said = plain(world.visitor("viewer").get("/truc").text)
+    assert "0 trên 1 trạm đang canh." in said
+    assert "không thấy gì" in said
+
+
+def test_without_the_alerts_room_the_board_says_so_and_a_tap_is_kept_but_not_called_done(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    burning.clock.room = None
+    burning.bench.alerts.close()
+    assert "PHÒNG BÁO ĐỘNG KHÔNG CHẠY." in plain(officer.get("/truc").text)
+    answer = act(officer, "acknowledge", incident="1")
+    assert answer.headers["location"] == "/truc?xong=asked"
+    assert "chưa trả lời" in plain(officer.get("/truc?xong=asked").text)
+    inbox = Inbox(burning.folder, "alerts", burning.clock)
+    [question] = inbox.take(9)
+    assert (question.kind, question.body["act"], question.body["who"]) == ("act", "acknowledge", "officer")
+    inbox.close()
+
+
+def test_where_nothing_can_be_kept_a_tap_is_said_not_to_have_arrived(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    burning.clock.room = None
+    burning.bench.alerts.close()
+    burning.desk.close()
+    path = path_of(burning.folder, "alerts")
+    path.unlink()
+    burning.staff.duty._asker._db = None
+    answer = act(officer, "acknowledge", incident="1")
+    assert (answer.status_code, "CHƯA GHI ĐƯỢC" in answer.text) == (503, True)
+    told = act(officer, "acknowledge", incident="1", **{"as": "json"})
+    assert (told.status_code, told.json()["ok"]) == (503, False)
+
+
+# --- one incident
+
+
+def test_an_incident_is_led_from_suspicion_to_its_closing_and_its_page_tells_who_did_what(
+    burning: DutyWorld, post: Post
+) -> None:
+    officer = burning.visitor("officer")
+    page = plain(officer.get("/truc/1").text)
+    for words in ("Diễn biến", "Máy bắt đầu nghi", "Đã báo ai", "kênh đã nhận", "sg-01/smoke-1", "Bụi mịn PM2,5 ·"):
+        assert words in page, words
+    for name, fields in (
+        ("acknowledge", {}), ("comment", {"words": "thấy khói trắng"}), ("assign", {"to": "su"}),
+        ("relabel", {"place_vi": "Đồi sau trường", "place_en": "Hill behind the school"}), ("confirm", {}),
+        ("control", {}), ("close", {"closed_as": "real", "words": "đã dập"}),
+    ):  # fmt: skip
+        answer = act(officer, name, incident="1", back="1", **fields)
+        assert (answer.status_code, answer.headers.get("location")) == (303, "/truc/1?xong=acted"), (name, answer.text)
+    page = plain(officer.get("/truc/1").text)
+    for words in ("Đã nhận việc · Tên officer (trang trực)", "thấy khói trắng", "(trang trực) · Sùng A Sử",
+                  "Đổi tên nơi", "Người xác nhận: cháy", "Đã khống chế", "Đóng · Tên officer (trang trực) · cháy thật",
+                  "đã dập", "Đồi sau trường"):  # fmt: skip
+        assert words in page, words
+    assert "TÔI NHẬN VIỆC NÀY" not in page
+    assert "su@example.vn" not in officer.get("/truc/1").text, "addresses stand in the table of people alone"
+    english = burning.visitor("officer")
+    english.post("/ngon-ngu", onward="/")
+    assert "Confirmed by a person" in plain(english.get("/truc/1").text)
+    past = plain(officer.get("/truc/lich-su?la=real").text)
+    assert "Đồi sau trường · Đã đóng: cháy thật" in past
+    assert "Không có." in plain(officer.get("/truc/lich-su?la=cooking").text)
+    board = plain(english.get("/truc").text)
+    assert "All quiet" in board
+    assert "Just closed Hill behind the school · a real fire" in board
+
+
+def test_silences_are_made_shown_and_ended_here(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    fields = {"incident": "1", "back": "1", "scope": "zone:z01", "minutes": "60"}
+    assert act(officer, "silence", **fields).status_code == 409, "a reason is needed"
+    assert act(officer, "silence", words="đốt nương", **fields).status_code == 303
+    said = plain(officer.get("/truc").text)
+    assert "Khu vườn mẫu Suối Giàng – đồi trên tắt báo đến" in said
+    assert "Tên officer: đốt nương" in said
+    [silence] = burning.desk.silences()
+    assert act(burning.visitor("viewer"), "unsilence", number=str(silence.number)).status_code == 403
+    assert act(officer, "unsilence", number=str(silence.number), back="0").status_code == 303
+    assert burning.desk.silences() == []
+    longest = act(officer, "silence", words="cả ngày", **fields | {"minutes": "1430"})
+    assert longest.status_code == 303, "a day, and the way there"
+
+
+def test_two_of_one_fire_are_merged_and_a_part_is_split_off_again(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    burning.smoke([(600 + at_s, value) for at_s, value in FIRE], gateway="sg-02")  # at no place: nobody knows how near
+    into, other = (one.number for one in burning.desk.going())
+    assert act(officer, "merge", incident=str(other), into=str(into)).status_code == 303
+    assert [(one.number, one.parts) for one in burning.desk.going()] == [(into, (other,))]
+    assert f"Đây là một phần của sự việc số {into}." in plain(officer.get(f"/truc/{other}").text)
+    said = plain(officer.get(f"/truc/{into}").text)
+    assert "1 cảm biến khác cùng thấy" in said
+    assert "sg-02/smoke-1" in said
+    assert act(officer, "split", incident=str(into), parts=["99"]).status_code == 409
+    assert act(officer, "split", incident=str(into), parts=[str(other)]).status_code == 303
+    assert {one.number for one in burning.desk.going()} == {into, other}
+    assert act(officer, "escalate", incident=str(into), back="0").status_code == 303
+    assert "escalate" in burning.events(into)
+
+
+def test_replay_tells_each_step_with_what_was_known_and_measured(burning: DutyWorld) -> None:
+    officer = burning.visitor("officer")
+    act(officer, "acknowledge", incident="1")
+    page = officer.get("/truc/1/phat-lai").text
+    assert "Đã nhận việc" in plain(page)
+    assert "NGHI CHÁY · Bụi mịn PM2,5 105 µg/m³" in plain(page)
+    assert page.count("<li data-at=") >= 3
+
+
+@pytest.mark.parametrize("path", ["/truc/77", "/truc/x", "/truc/77/phat-lai", "/truc/999999999999999999"])
+def test_what_there_is_not_is_said(world: DutyWorld, path: str) -> None:
+    assert world.visitor("officer").get(path).status_code == 404
+
+
+def test_a_permitted_burn_is_on_the_board_and_says_why_nobody_was_told(tmp_path: Path, post: Post) -> None:
+    fields = {"code": "b1", "holder": "Sử", "lat": "21.6206", "lon": "104.5801", "starts": "2025-11-23T08:00",
+              "ends": "2025-11-23T17:00"}  # fmt: skip
+    world = DutyWorld(tmp_path, post.port, rows=[read(BurnPermit, fields)])
+    world.smoke()
+    said = plain(world.visitor("officer").get("/truc").text)
+    assert "NGHI CHÁY" in said
+    assert "Chưa báo ai: permit to burn b1" in said
+    assert "Chưa báo ai cho tới" in said
+    assert post.mails == []
+    world.close()
+
+
+# --- the link of a letter
+
+
+def test_opening_a_link_and_everything_on_its_page_answers_nothing(burning: DutyWorld) -> None:
+    """What guards mailboxes opens each link of a letter, then each link of its page, with GET and HEAD."""
+    seen, waits = set(), [burning.letter()]
+    before = burning.events(), burning.head
+    while waits:
+        path = waits.pop()
+        if path in seen or not path.startswith("/"):
+            continue
+        seen.add(path)
+        for method in ("GET", "HEAD"):
+            scanner = burning.visitor("", "198.51.100.7")
+            answer = scanner.ask(method, path, headers={"User-Agent": "Mozilla/5.0 SafeLinks"})
+            assert answer.status_code < 500, path
+            waits += re.findall(r'(?:href|src|action)="([^"]*)"', answer.text)
+    assert {burning.letter(), "/style.css", "/"} <= seen
+    assert (burning.events(), burning.head) == before
+    assert burning.head.acked_ms is None
+    page = burning.visitor().get(burning.letter())
+    assert (page.status_code, "TÔI NHẬN VIỆC NÀY" in page.text, "Thư này gửi cho" in page.text) == (200, True, True)
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "same-origin"
+
+
+def test_its_button_answers_for_whom_it_was_written_to_without_cookie_or_sign_in(burning: DutyWorld) -> None:
+    browser = burning.visitor()
+    path = burning.letter()
+    answer = browser.post(path, act="acknowledge", incident="1", token="")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?xong=acted")
+    with reading(burning.folder / "alerts.db") as db:
+        [(mail,)] = db.execute("SELECT person FROM letter WHERE id = 1").fetchall()
+    person = burning.shelf.person(burning.head.acked_by)
+    assert person is not None
+    assert person.email == mail
+    assert "(liên kết trong thư)" in plain(browser.get(path).text)
+    said = browser.post(path, act="comment", incident="1", words="đang tới nơi", token="")
+    assert said.status_code == 303
+    assert "đang tới nơi" in plain(browser.get(path).text)
+    for fields in ({"act": "acknowledge", "incident": "2"}, {"act": "comment", "incident": "1", "words": " "}):
+        assert browser.post(path, token="", **fields).status_code == 422, fields
+    close = browser.post(path, act="close", incident="1", closed_as="cooking", token="")
+    assert close.status_code == 303
+    assert burning.head.closed_ms is None, "a link has it, and says something: no more"
+
+
+def test_a_link_that_is_over_cut_or_forged_says_so_and_guessing_is_slowed(burning: DutyWorld) -> None:
+    path = burning.letter()
+    stranger = burning.visitor("", "198.51.100.7")
+    for bad in (path[:-1], path[:-1] + ("A" if path[-1] != "A" else "B"), "/i/x", "/i/1.2.3", "/i/%E1%BA%BF.1.a"):
+        assert stranger.get(bad).status_code == 410, bad
+        assert "7 ngày" in stranger.get(bad).text
+    codes = {stranger.get(f"/i/{n}").status_code for n in range(letters.TRIES["both"] + 2)}
+    assert codes == {410, 429}
+    assert stranger.get(path).status_code == 200, "a true one is shown all the same"
+    burning.clock.advance(8 * 86_400)
+    over = burning.visitor("", "203.0.113.9").post(path, act="acknowledge", incident="1", token="", _from="/dang-nhap")
+    assert over.status_code == 410
+    assert burning.head.acked_ms is None
+
+
+def test_a_form_from_another_site_does_not_answer(burning: DutyWorld) -> None:
+    path = burning.letter()
+    answer = burning.visitor().ask(
+        "POST", path, data={"act": "acknowledge", "incident": "1"}, headers={"Origin": "https://evil.example"}
+    )
+    assert answer.status_code == 403
+    assert burning.head.acked_ms is None
+
+
+# --- what networks post
+
+
+def test_what_a_network_posts_is_durable_before_it_is_told_taken(
+    burning: DutyWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = burning.visitor("", "203.0.113.5")
+    body = json.dumps({"message": {"text": "bí mật 4711"}}).encode()
+    burning.clock.room = None
+    answer = machine.ask(
+        "POST", "/hook/email", content=body, headers={"X-Bot-Api-Secret-Token": "s3cret", "Cookie": "a=b"}
+    )
+    assert (answer.status_code, answer.text) == (200, "ok")
+    burning.bench.alerts._answering.close()
+    inbox = Inbox(burning.folder, "alerts", burning.clock)
+    [question] = inbox.take(9)
+    inbox.close()
+    assert question.kind == "posted"
+    assert question.body["channel"] == "email"
+    assert question.body["headers"]["x-bot-api-secret-token"] == "s3cret"
+    assert "cookie" not in question.body["headers"]
+    assert "4711" not in caplog.text
+
+
+def test_what_is_posted_has_its_limits(burning: DutyWorld) -> None:
+    machine = burning.visitor("", "203.0.113.5")
+    assert machine.ask("POST", "/hook/nowhere", content=b"x").status_code == 404
+    assert machine.ask("GET", "/hook/email").status_code == 405
+    assert machine.ask("POST", "/hook/email", content=b"x" * letters.LONGEST).status_code == 200
+    assert machine.ask("POST", "/hook/email", content=b"x" * (letters.LONGEST + 1)).status_code == 413
+    assert machine.ask("POST", "/hook/email", content=b"x", headers={"X-Long": "y" * 9_000}).status_code == 431
+    codes = [machine.ask("POST", "/hook/email", content=b"x").status_code for _ in range(letters.POSTS["both"])]
+    assert codes[-1] == 429
+    assert machine.ask("POST", "/hook/email", content=b"x").headers["retry-after"]
+
+
+def test_an_exercise_is_marked_wherever_it_is_seen(world: DutyWorld) -> None:
+    outcome = world.desk.act({"act": "drill", "who": "officer", "by": "cli", "place": "zone:z01"})
+    assert outcome.done, outcome
+    officer = world.visitor("officer")
+    for path in ("/truc", "/truc/1", "/truc/1/phat-lai", "/truc/lich-su", world.letter(1)):
+        assert "DIỄN TẬP" in plain(officer.get(path).text), path
+    assert act(officer, "close", incident="1", closed_as="real").status_code == 409
+    assert act(officer, "close", incident="1", closed_as="drill").status_code == 303
+    assert "Diễn tập gần nhất" in plain(officer.get("/truc").text)
+    with reading(world.folder / "alerts.db") as db:
+        assert db.execute("SELECT closed_as FROM incident").fetchall() == [("drill",)]
