@@ -6,13 +6,16 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from cloud.alerts.journal import reading
 from cloud.inbox import Inbox, path_of
 from cloud.registry.fire import BurnPermit
 from cloud.registry.rows import read
+from cloud.rooms.duty import MOST_OPEN
 from cloud.staff.duty import letters
+from cloud.staff.duty.board import MOST
 from tests.dutyroom import FIRE, DutyWorld, plain
 from tests.rules.garden import Post, serving
 from tests.servers import free_port
@@ -135,6 +138,25 @@ def test_a_quiet_board_says_since_when_and_what_watches(world: DutyWorld) -> Non
     said = plain(world.visitor("viewer").get("/truc").text)
     assert "0 trên 1 trạm đang canh." in said
     assert "không thấy gì" in said
+
+
+def test_no_number_of_other_incidents_pushes_a_fire_off_the_board(burning: DutyWorld) -> None:
+    journal = burning.bench.alerts._journal
+    with journal.transaction():
+        for _ in range(MOST_OPEN + 20):
+            journal.save(msgspec.structs.replace(burning.head, id=0, grade="upkeep", what_vi="Ắc quy sắp cạn"))
+    assert burning.desk.going()[0].grade == "life"
+    assert "NGHI CHÁY" in plain(burning.visitor("viewer").get("/truc").text)
+
+
+def test_more_fires_than_cards_are_counted(burning: DutyWorld) -> None:
+    journal = burning.bench.alerts._journal
+    with journal.transaction():
+        for _ in range(MOST + 5):
+            journal.save(msgspec.structs.replace(burning.head, id=0))
+    said = plain(burning.visitor("viewer").get("/truc").text)
+    assert f"Đang mở: {MOST + 6}" in said
+    assert "và 6 báo cháy nữa đang mở" in said
 
 
 def test_without_the_alerts_room_the_board_says_so_and_a_tap_is_kept_but_not_called_done(burning: DutyWorld) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 _LIFE = "grade = 'life' AND part_of IS NULL"
+# What is about life now comes first, so that no number of sensors that want mending pushes a fire off the board.
+_GOING = "closed_ms IS NULL AND part_of IS NULL ORDER BY (grade = 'life' AND NOT late) DESC, id DESC LIMIT ?"
 _LETTERS = (
     "SELECT letter.at_ms, person, channel, tell, state, done_ms, words, receipt FROM letter"
     " JOIN about ON about.letter = letter.id WHERE about.incident = ? ORDER BY letter.id DESC LIMIT ?"
@@ -62,11 +64,11 @@ class Watching:
         self._path = path
 
     def going(self, limit: int) -> list[tuple[Incident, tuple[int, ...], tuple[int, int] | None]]:
-        """Return (head, numbers of parts, (rung, due in UTC ms) or None) of what is not closed, newest first."""
+        """Return (head, numbers of parts, (rung, due in UTC ms) or None) of what is not closed, life first."""
         with self._journal() as db:
             if db is None:
                 return []
-            heads = selected(db, "closed_ms IS NULL AND part_of IS NULL ORDER BY id DESC LIMIT ?", limit)
+            heads = selected(db, _GOING, limit)
             return [(head, _parts(db, head.id), _step(db, head.id)) for head in heads]
 
     def story(self, number: int, most: int) -> Story | None:

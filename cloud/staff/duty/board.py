@@ -63,6 +63,7 @@ def _found(visit: Visit) -> dict[str, Any]:
     return {
         "attended": desk.attended,
         "cards": [card(visit, one) for one in life[:MOST]],
+        "open": len(life),
         "others": [card(visit, one) for one in going if not one.alive][:MOST],
         "closed": [
             card(visit, one)

@@ -162,7 +162,7 @@ class Desk(Protocol):
         """Whether the alerts' room runs: without it nothing new is seen, and nobody is told."""
 
     def going(self) -> list[Seen]:
-        """Return the heads with which people are not done, newest first."""
+        """Return the heads with which people are not done, those about life first."""
 
     def silences(self) -> list[Silence]:
         """Return the silences in force."""
