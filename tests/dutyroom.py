@@ -19,6 +19,7 @@ from tests.staffroom import URL, StaffWorld, _registry
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cloud.alerts.incident import Incident
@@ -50,14 +51,16 @@ class DutyWorld(StaffWorld):
         url: str = URL,
         rows: list[Record] | None = None,
         clock: Any = None,
+        rules: Sequence[dict[str, Any]] = (SMOKE,),
     ) -> None:
+        self._rules = list(rules)
         self._more, clock = [SU, *(rows or [])], clock or Serving(START_MS)
         with Book(_registry(), writer=False) as book:
             read = {kind: book.rows(kind) for kind in KINDS}
         for one in self._more:
             read[KIND_OF[type(one)]].append(one)
         table = {"engine": "sqlite", "path": str(folder / "store.db")}
-        self.bench = Bench(folder, [SMOKE], port, registry=Registry(read), clock=clock, store=table)
+        self.bench = Bench(folder, self._rules, port, registry=Registry(read), clock=clock, store=table)
         self.bench.step()
         if isinstance(clock, Serving):
             clock.room = self.bench
@@ -66,7 +69,7 @@ class DutyWorld(StaffWorld):
     def _desk(self, shelf: Shelf) -> DutyDesk:
         with shelf.act("test", "people") as draft:
             draft.put(self._more)
-        self.desk = DutyDesk(self.folder, shelf, [SMOKE], self.clock)
+        self.desk = DutyDesk(self.folder, shelf, self._rules, self.clock)
         return self.desk
 
     def smoke(self, readings: list[tuple[float, float]] | None = None, **kind: Any) -> None:

@@ -18,6 +18,7 @@ WIRING = {
     "cloud/rooms/alerts.py",
     "cloud/rooms/pages.py",
     "cloud/rooms/staff.py",
+    "cloud/rooms/duty.py",
     "cloud/staff/app.py",
     "cloud/staff/entrance/gate.py",
     "cloud/alerts/engine.py",

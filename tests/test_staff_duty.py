@@ -282,6 +282,24 @@ def test_a_permitted_burn_is_on_the_board_and_says_why_nobody_was_told(tmp_path:
     world.close()
 
 
+def test_what_the_detector_claims_stands_on_the_board_and_on_its_page(tmp_path: Path) -> None:
+    rule = {"name": "fire", "kind": "detect", "what_vi": "Nghi có khói, cháy", "what_en": "Suspected smoke or fire"}
+    world = DutyWorld(tmp_path, rules=[rule])
+    for at_s in range(0, 240, 15):
+        world.smoke([(float(at_s), 400.0)])
+        world.smoke([(float(at_s) + 1, 12.0)], quantity="co", channel="co-1")
+    world.look()
+    officer = world.visitor("officer")
+    board = plain(officer.get("/truc").text)
+    assert "khói dày khi chưa biết mức thường ngày: PM2,5 400 µg/m³ (ngưỡng 250) cùng CO 12 ppm" in board
+    assert re.search(r"Nguồn khói trong vòng chừng \d+ m\.", board)
+    page = plain(officer.get("/truc/1").text)
+    assert "Máy chưa học xong không khí thường ngày ở đó." in page
+    assert "Khí CO · 12,0 ppm – 12,0 ppm · sg-01/co-1" in page
+    assert 'class="reach"' in officer.get("/truc").text
+    world.close()
+
+
 # --- the link of a letter
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.alerts.rules.detect import reasons
 from cloud.alerts.tell import link
 from cloud.alerts.tell.sorting import named_in_letters
 from cloud.alerts.watching import Watching
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
 MOST_OPEN, MOST_LINES = 200, 500
 MACHINE = "alerts"  # who the journal says it was where nobody did it
 PATIENCE_S, LOOK_S = 2.5, 0.05  # who acts waits so long for what becomes of it
-CLAIM = (
-    "level", "since_ms", "utc_ms", "first_ms", "reasons", "faults", "radius_m", "radius_from", "baseline_ms",
-    "baseline_n", "danger", "figures_from",
-)  # fmt: skip
+LANGUAGES = ("vi", "en")
 
 
 class DutyDesk:
@@ -124,14 +122,15 @@ class DutyDesk:
 
     def _seen(self, one: Incident, parts: tuple[int, ...] = (), step: tuple[int, int] | None = None) -> Seen:
         own = {name: getattr(one, name) for name in _SAME}
-        rung, due_ms = step or (0, None)
+        (rung, due_ms), claim = step or (0, None), _claim(one.claim)
+        vi, en = (tuple(reasons(one.claim, lang)) if claim.get("reasons") else () for lang in LANGUAGES)
         return Seen(
-            number=one.id, parts=parts, claim=_claim(one.claim), limit=self._limits.get(one.rule), next_ms=due_ms,
-            next_rung=rung, **own,
+            number=one.id, parts=parts, claim=claim, limit=self._limits.get(one.rule), next_ms=due_ms,
+            next_rung=rung, reasons_vi=vi, reasons_en=en, **own,
         )  # fmt: skip
 
 
-_OWN = {"number", "parts", "claim", "limit", "next_ms", "next_rung"}
+_OWN = {"number", "parts", "claim", "limit", "next_ms", "next_rung", "reasons_vi", "reasons_en"}
 _SAME = tuple(name for name in Seen.__struct_fields__ if name not in _OWN)
 
 
@@ -148,4 +147,4 @@ def _claim(text: str) -> dict[str, Any]:
         told = msgspec.json.decode(text) if text else {}
     except ValueError:
         return {}
-    return dict(zip(CLAIM, told, strict=False)) if isinstance(told, list) else told if isinstance(told, dict) else {}
+    return told if isinstance(told, dict) else {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.staff.duty.acts import MINUTES
 from cloud.staff.duty.board import scope
-from cloud.staff.duty.claim import reasons
+from cloud.staff.duty.claim import sentences
 from cloud.staff.duty.inputs import inputs
 from cloud.staff.duty.seen import CLOSINGS, STAGES
 from cloud.staff.duty.told import card, line, name
@@ -54,7 +54,7 @@ def _page(visit: Visit, whole: Whole, template: str) -> Response:
         at=[drawn.at(visit, row.at_ms) for row in told] if template == "replay.html" else [],
         parts=[card(visit, part) for part in whole.parts],
         letters=[(letter, _reader(visit, letter.person)) for letter in whole.letters],
-        reasons=reasons(visit, one.claim),
+        reasons=sentences(visit, one),
         closings=[(word, s.word("closed_as", word)) for word in (("drill",) if one.exercise else CLOSINGS)],
         higher={word for word in STAGES if STAGES.index(word) > STAGES.index(one.stage)} if one.going else set(),
         people=[(person.code, person.name) for person in _people(visit)] if visit.may("duty act") else [],

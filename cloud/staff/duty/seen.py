@@ -23,7 +23,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     `parts` are the numbers of what other sensors see of the same; `next_rung` of the duty list is told at `next_ms`
     while nobody answers (-1: it is kept from being told until then). `limit` is the limit that was crossed, as its
-    rule has it; `claim` what the detector says of it, {} without one. `exercise` marks a drill.
+    rule has it; `claim` what the detector says of it, {} without one, and `reasons_vi` why, in sentences. `exercise`
+    marks a drill.
     """
 
     number: int
@@ -59,6 +60,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     part_of: int | None = None
     parts: tuple[int, ...] = ()
     claim: dict[str, Any] = {}
+    reasons_vi: tuple[str, ...] = ()
+    reasons_en: tuple[str, ...] = ()
     next_ms: int | None = None
     next_rung: int = 0
 

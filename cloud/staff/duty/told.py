@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cloud.staff.duty.claim import why
 from cloud.staff.duty.seen import STAGES
 from wire.quantities import QUANTITIES
 
@@ -63,7 +64,9 @@ def card(visit: Visit, one: Seen) -> Card:
 
 
 def figures(visit: Visit, one: Seen) -> str:
-    """Return the worst figure of an incident and its limit; "" where it rests on none."""
+    """Return the worst figure of an incident and its limit, or why the detector claims it; "" where there is none."""
+    if reasons := why(visit, one):
+        return "; ".join(reasons[:2])
     if one.value is None or one.quantity not in QUANTITIES:
         return ""
     s, own = visit.s, QUANTITIES[one.quantity]
@@ -77,7 +80,10 @@ def figures(visit: Visit, one: Seen) -> str:
 
 def amount(visit: Visit, value: float, quantity: str) -> str:
     """Return a value with its unit."""
-    unit = QUANTITIES[quantity].unit
+    own = QUANTITIES[quantity]
+    if own.codes and int(value) in own.codes:
+        return visit.s.one(*own.codes[int(value)])
+    unit = own.unit
     return f"{visit.s.exactly(value, quantity)} {_UNITS.get(unit, unit)}".strip()
 
 
