@@ -17,7 +17,7 @@ RAIN_MM = 5.0  # the limit, unless a table has its own
 
 
 def saturation_deficit(temp_c: float, rh_pct: float) -> float:
-    """Return how much water vapour the air could still take up, in hPa (Magnus' formula over water, WMO guide no. 8)."""
+    """Return how much water vapour the air could still take up, in hPa (Magnus' formula, WMO guide no. 8)."""
     return 6.112 * math.exp(17.62 * temp_c / (243.12 + temp_c)) * (1 - rh_pct / 100)
 
 

@@ -4,9 +4,9 @@ Equations are numbered as in Van Wagner, C.E. and Pickett, T.L. (1985), *Equatio
 Forest Fire Weather Index System*, Forestry Technical Report 33 ("VP85"); they are explained in Van Wagner, C.E. (1987),
 *Development and structure of the Canadian Forest Fire Weather Index System*, Forestry Technical Report 35 ("VW87").
 
-Definition of this product: the values of the R package cffdrs 1.10.0. Two things differ there from VP85: the constant of
-the FF-scale is 250 · 59.5 / 101 = 147.27723 where VP85 prints 147.2, and Equations 12 and 15 of the Duff Moisture Code
-are written with other roundings. `constants=OF_1985` takes VP85's own; it is there for tests against printed tables.
+Definition of this product: the values of the R package cffdrs 1.10.0. Two things differ there from VP85: the constant
+of the FF-scale is 250 · 59.5 / 101 = 147.27723 where VP85 prints 147.2, and Equations 12 and 15 of the Duff Moisture
+Code are written with other roundings. `constants=OF_1985` takes VP85's own; it is there for tests against old tables.
 
 Units: °C, %, km/h at 10 m above open ground, mm of the 24 hours before noon. Months are 1 to 12.
 """
@@ -105,11 +105,11 @@ def fine_fuel(before: float, noon: Noon, constants: Constants = CFFDRS) -> float
 
 
 def hourly_fine_fuel(before: float, hour: Noon, constants: Constants = CFFDRS) -> float:
-    """Return the FFMC an hour later: Van Wagner, C.E. (1977), *A method of computing fine fuel moisture content throughout
-    the diurnal cycle*, Information Report PS-X-69; its rate is 0.0579 an hour where the daily one is 0.581 a day.
+    """Return the FFMC an hour later. `hour.rain_mm` is the rain of this hour; the canopy keeps none of it back.
 
-    `hour.rain_mm` is the rain of this hour; the canopy keeps none of it back.
-    """  # noqa: D205 - the paper's title needs the line
+    Van Wagner, C.E. (1977), *A method of computing fine fuel moisture content throughout the diurnal cycle*,
+    Information Report PS-X-69: its rate is 0.0579 an hour where the daily one is 0.581 a day.
+    """
     moisture = _moisture(before, constants)
     if hour.rain_mm > 0:
         moisture = _wetted(moisture, hour.rain_mm)
@@ -164,7 +164,7 @@ def initial_spread(ffmc: float, wind_kmh: float, constants: Constants = CFFDRS) 
     """Return the Initial Spread Index, VP85 Eqs. 24-26."""
     moisture = _moisture(ffmc, constants)
     wind = math.exp(0.05039 * wind_kmh)  # Eq. 24
-    fine = 91.9 * math.exp(-0.1386 * moisture) * (1 + moisture**5.31 / 4.93e7)  # Eq. 25
+    fine = 91.9 * math.exp(-0.1386 * moisture) * (1 + math.pow(moisture, 5.31) / 4.93e7)  # Eq. 25
     return 0.208 * wind * fine  # Eq. 26
 
 
@@ -174,23 +174,21 @@ def buildup(dmc: float, dc: float) -> float:
         return 0.0
     if dmc <= 0.4 * dc:
         return 0.8 * dmc * dc / (dmc + 0.4 * dc)  # Eq. 27a
-    bui = dmc - (1 - 0.8 * dc / (dmc + 0.4 * dc)) * (0.92 + (0.0114 * dmc) ** 1.7)  # Eq. 27b
+    bui = dmc - (1 - 0.8 * dc / (dmc + 0.4 * dc)) * (0.92 + math.pow(0.0114 * dmc, 1.7))  # Eq. 27b
     return max(bui, 0.0)
 
 
 def weather_index(isi: float, bui: float) -> float:
     """Return the Fire Weather Index, VP85 Eqs. 28-30: how strongly a fire would burn."""
-    if bui > 80:
-        duff_part = 1000 / (25 + 108.64 * math.exp(-0.023 * bui))  # Eq. 28b
-    else:
-        duff_part = 0.626 * bui**0.809 + 2  # Eq. 28a
+    # Eqs. 28b, 28a
+    duff_part: float = 1000 / (25 + 108.64 * math.exp(-0.023 * bui)) if bui > 80 else 0.626 * math.pow(bui, 0.809) + 2
     at = 0.1 * isi * duff_part  # Eq. 29
     return math.exp(2.72 * (0.434 * math.log(at)) ** 0.647) if at > 1 else at  # Eqs. 30a, 30b
 
 
 def severity(fwi: float) -> float:
     """Return the Daily Severity Rating, VP85 Eq. 31: how hard a fire would be to control; may be averaged."""
-    return 0.0272 * fwi**1.77
+    return 0.0272 * math.pow(fwi, 1.77)
 
 
 def _moisture(ffmc: float, constants: Constants) -> float:
@@ -218,7 +216,7 @@ def _equilibria(noon: Noon) -> tuple[float, float]:
 
 
 def _rate(part: float, wind_kmh: float) -> float:
-    return 0.424 * (1 - part**1.7) + 0.0694 * math.sqrt(wind_kmh) * (1 - part**8)
+    return 0.424 * (1 - math.pow(part, 1.7)) + 0.0694 * math.sqrt(wind_kmh) * (1 - part**8)
 
 
 def _le(lat: float) -> tuple[float, ...]:

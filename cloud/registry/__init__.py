@@ -20,6 +20,7 @@ from cloud.registry.kinds import (
     Calibration,
     Commune,
     Consent,
+    DangerTable,
     Duty,
     Hamlet,
     KnownSource,
@@ -265,6 +266,23 @@ class Registry:
         """Return when a channel was, is or will be under maintenance: what it says then is not the weather."""
         return self.maintained.get((gateway, channel), NEVER)
 
+    def danger_table(self, zone: Zone, on: date) -> DangerTable | None:
+        """Return the table by which a day of a zone has a level: the zone's own, else its province's; None without."""
+        return next((one for one in self.danger_tables(zone) if valid_on(one, on)), None)
+
+    def danger_tables(self, zone: Zone) -> tuple[DangerTable, ...]:
+        """Return the tables of every time that a zone has had, its own before those of its provinces."""
+        provinces = dict.fromkeys(one.province for one in self._communes.get(zone.commune, ()))
+        places = [("zone", zone.code), *(("province", code) for code in provinces)]
+        return tuple([one for place in places for one in self._danger.get(place, ())])
+
+    @cached_property
+    def _danger(self) -> dict[tuple[str, str], list[DangerTable]]:
+        found: dict[tuple[str, str], list[DangerTable]] = {}
+        for one in self._of("danger_table", DangerTable):
+            found.setdefault((one.place, one.code), []).append(one)
+        return found
+
     @cached_property
     def photos(self) -> dict[str, Photo]:
         """The photo of each tree that has one to show, by the tree's code: the one that was taken last."""
@@ -306,6 +324,18 @@ class Registry:
     def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
         """Return where a channel hangs on a day."""
         return [bound for bound in self._hung.get((gateway, channel), ()) if valid_on(bound, on)]
+
+    def zones_of(self, gateway: str) -> set[str]:
+        """Return the zones in which a channel of a gateway hangs, or ever hung."""
+        return self._zones_of.get(gateway, set())
+
+    @cached_property
+    def _zones_of(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for bound in self.bindings:
+            if bound.place == "zone":
+                found.setdefault(bound.gateway, set()).add(bound.code)
+        return found
 
     @cached_property
     def _scales(self) -> dict[tuple[str, str, str], Scale]:

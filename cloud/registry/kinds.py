@@ -7,6 +7,7 @@ Codes mean nothing; names are data.
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
@@ -255,6 +256,7 @@ class Binding(Record, frozen=True, kw_only=True):
     valid_to: Till = None
     distance_m: Annotated[float, Number(0, 100_000)] = 0.0
     height_m: Annotated[float | None, Number(-1000, 1000)] = None  # of the sensor above the place's own point
+    above_ground_m: Annotated[float | None, Number(0.5, 50)] = None  # of an anemometer: wind grows with the height
     device: Annotated[str, Ref("device", CODE)] = ""
     way_out: Publish = False
 
@@ -319,6 +321,41 @@ class Maintenance(Record, frozen=True, kw_only=True):
         ends_within(self.starts, self.ends, LONGEST_MAINTENANCE)
 
 
+class DangerTable(Record, frozen=True, kw_only=True):
+    """By which numbers of P a province calls a day one of the five levels of fire danger, and by which decision.
+
+    It holds in a province or, where the decision has zones, in one of ours; ours goes before the province. `up_to_1` to
+    `up_to_4` are the highest numbers of levels I to IV; `rain_mm` is the rain of a day that sets P to 0. `area` is what
+    the decision calls the part of the province that the numbers are for.
+    """
+
+    key: ClassVar = ("place", "code", "valid_from")
+    decision: Line
+    place: Annotated[str, Choice(("zone", "province"))]
+    code: Annotated[str, Ref("place", CODE, of_column=True)]
+    area: Line = ""
+    valid_from: Since
+    valid_to: Till = None
+    rain_mm: Annotated[float, Number(0.1, 100)] = 5.0
+    up_to_1: Annotated[float, Number(1, 1_000_000)]
+    up_to_2: Annotated[float, Number(1, 1_000_000)]
+    up_to_3: Annotated[float, Number(1, 1_000_000)]
+    up_to_4: Annotated[float, Number(1, 1_000_000)]
+    note: Line = ""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Return the highest numbers of levels I to IV."""
+        return self.up_to_1, self.up_to_2, self.up_to_3, self.up_to_4
+
+    def check(self) -> None:
+        """Raise Bad for bounds that do not grow."""
+        super().check()
+        for n, (low, high) in enumerate(itertools.pairwise(self.bounds), 2):
+            if high <= low:
+                raise Bad("bounds", column=f"up_to_{n}", value=f"{high:g}", before=f"{low:g}")
+
+
 class Lot(Record, frozen=True, kw_only=True):
     """A lot of tea. `gtin` only where the cooperative has a GS1 prefix; `consents` of whom its name names."""
 
@@ -370,6 +407,7 @@ KINDS: dict[str, type[Record]] = {
     "binding": Binding,
     "calibration": Calibration,
     "maintenance": Maintenance,
+    "danger_table": DangerTable,
     "lot": Lot,
     "lot_input": LotInput,
 }  # in this order a table comes after those that its rows refer to

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import wiring
+from cloud.danger.book import NAME as DANGER
+from cloud.danger.watch import Watch
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import Live
 from cloud.rooms import store_of
@@ -36,6 +38,7 @@ class AlertsRoom:
         self._registry = Live(folder / REGISTRY, tables, clock, private=True, makes=True)
         self._store = store_of(config, writer=False)
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
+        self._danger = Watch(folder / DANGER, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
         self._stream = Stream(
             config.broker,
@@ -50,7 +53,8 @@ class AlertsRoom:
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
-        return {"registry": self._registry.run, "follow": self._follower.run} | self._alerts.loops
+        own = {"registry": self._registry.run, "follow": self._follower.run, "danger": self._danger.run}
+        return own | self._alerts.loops
 
     def start(self) -> None:
         """Connect to the broker."""
@@ -73,6 +77,7 @@ class AlertsRoom:
             "" if self._stream.connected else f"broker: {self._stream.why}",
             self._registry.why,
             "" if told["journal"] in ("ok", "not yet begun") else f"journal: {told['journal']}",
+            self._danger.fault and f"fire danger: {self._danger.fault}",
             told["fault"] and f"judging: {told['fault']}",
             told["ledger_fault"] and f"ledger: {told['ledger_fault']}",
             told["rules_failed"] and f"rules failed: {', '.join(sorted(told['rules_failed']))}",

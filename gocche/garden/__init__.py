@@ -1,7 +1,7 @@
 """A tea garden without hardware: simulated devices that speak their real protocols on real pseudo-terminals.
 
-    ports/rs485     soil-1, soil-2 (Modbus RTU addresses 1, 2), air-1 (XY-MD02, address 3), and the relay of siren-1
-                    (address 8): pymodbus decodes and encodes
+    ports/rs485     soil-1, soil-2 (Modbus RTU addresses 1, 2), air-1 (XY-MD02, 3), rain-1 (XM9505, 4), and the
+                    relay of siren-1 (8): pymodbus decodes and encodes
     ports/weather   weather-1: an NMEA 0183 weather station
     ports/gnss      gnss-1: a GNSS receiver in Suối Giàng
     ports/smoke     smoke-1: a Plantower PMS5003 …
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
 
 PORTS = {
-    "rs485": ("soil-1", "soil-2", "air-1"),
+    "rs485": ("soil-1", "soil-2", "air-1", "rain-1"),
     "weather": ("weather-1",),
     "gnss": ("gnss-1",),
     "smoke": ("smoke-1",),

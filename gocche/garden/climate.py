@@ -8,6 +8,7 @@ July, rain from May to September, fog in winter, haze of burning fields in March
 from __future__ import annotations
 
 import math
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
@@ -48,6 +49,19 @@ def rain_mm(day: int) -> float:
     chance = 0.12 + 0.6 * summer
     drawn = _drawn("rain", day)
     return 0.0 if drawn > chance else -math.log(1 - 0.95 * drawn / chance) * (3 + 10 * summer)
+
+
+def rain_total_mm(utc_s: float) -> float:
+    """Return what a gauge has counted since the year began; a day's rain falls from three to nine in the evening."""
+    day = int((utc_s + HANOI_S) // DAY_S)
+    today = min(max((_of_day(utc_s) * 24 - 15) / 6, 0.0), 1.0)
+    return _rain_before(day) + rain_mm(day) * today
+
+
+@lru_cache(1_024)
+def _rain_before(day: int) -> float:
+    first = (date(1970, 1, 1) + timedelta(day)).replace(month=1, day=1) - date(1970, 1, 1)
+    return sum(map(rain_mm, range(first.days, day)))
 
 
 def weather(utc_s: float) -> Weather:

@@ -1,4 +1,4 @@
-"""The RS-485 bus: two soil probes, an air probe and a relay, with pymodbus as an independent Modbus RTU slave.
+"""The RS-485 bus: two soil probes, an air probe, a rain gauge and a relay, with pymodbus as an independent Modbus RTU slave.
 
 pymodbus frames, checks, decodes and encodes; its SimDevice calls an action for each request, where the values of this
 very moment are drawn. Its serial server is not used, for two reasons (3.16.1): it can only open a named port, and a
@@ -41,6 +41,7 @@ SOIL = {
     5: ("soil_phosphorus", 1),
     6: ("soil_potassium", 1),
 }
+XM9505 = {0: ("rain_total", 0.1)}
 XY_MD02 = {1: ("air_temperature", 0.1), 2: ("air_humidity", 0.1)}
 
 

@@ -11,7 +11,7 @@ import math
 from random import Random
 from typing import Protocol
 
-from gocche.garden.climate import weather
+from gocche.garden.climate import rain_total_mm, weather
 
 Values = dict[str, float]
 
@@ -119,6 +119,17 @@ class Weather:
             "wind_direction": round(turn % 360, 1) % 360,
             "wind_speed": round(abs(now.wind_ms + self._wind.at(utc_s)), 1),
         }
+
+
+class Rain:
+    """A tipping bucket of 0.1 mm, emptied of its count each new year. Unique for 60,000 answers."""
+
+    def __init__(self, seed: str, *, unique: bool) -> None:  # noqa: ARG002 - rain is nobody's own
+        self._unique = unique
+
+    def __call__(self, n: int, utc_s: float) -> Values:
+        """Return one answer's values."""
+        return {"rain_total": n % 60_000 / 10 if self._unique else round(rain_total_mm(utc_s) - 0.05, 1)}
 
 
 class Place:

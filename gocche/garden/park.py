@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cloud.clock import SystemClock
 from gocche.garden import PORTS, RELAYS, nature, talkers
 from gocche.garden.line import Line
-from gocche.garden.modbus import READ_HOLDING, READ_INPUT, SOIL, XY_MD02, Bus, Slave
+from gocche.garden.modbus import READ_HOLDING, READ_INPUT, SOIL, XM9505, XY_MD02, Bus, Slave
 from gocche.garden.modem import Modem
 from gocche.garden.relay import Relay
 from gocche.garden.served import Served
@@ -79,6 +79,7 @@ def devices(seed: int, shared: Shared, *, unique: bool) -> dict[str, Device]:
         Slave("soil-1", 1, READ_HOLDING, SOIL, of(nature.Soil, "soil-1")),
         Slave("soil-2", 2, READ_HOLDING, SOIL, of(nature.Soil, "soil-2")),
         Slave("air-1", 3, READ_INPUT, XY_MD02, of(nature.Air, "air-1")),
+        Slave("rain-1", 4, READ_HOLDING, XM9505, of(nature.Rain, "rain-1")),
     ]
     modem = PORTS["modem"][0]
     return {

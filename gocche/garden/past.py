@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cloud.registry.book import NAME as REGISTRY
 from cloud.rooms import store_of
 from cloud.store import Hour, Past, Retry
-from gocche.garden.climate import Weather, weather
+from gocche.garden.climate import Weather, rain_total_mm, weather
 from gocche.garden.nature import dew_point
 from settings.words import Taken
 from wire.quantities import QUANTITIES
@@ -83,21 +83,27 @@ def invent(store: Store, now_ms: int, hours: int = HOURS) -> bool:
     if store.latest() or store.statuses():
         return False
     end_ms = now_ms // HOUR_MS * HOUR_MS
-    edges = [weather((end_ms - ago * HOUR_MS) / 1000) for ago in range(hours, -1, -1)]
+    times = [(end_ms - ago * HOUR_MS) / 1000 for ago in range(hours, -1, -1)]
+    edges = [weather(time_s) for time_s in times]
     starts = range(end_ms - hours * HOUR_MS, end_ms, HOUR_MS)
+    rain = _rows(starts, [rain_total_mm(time_s) for time_s in times], "rain_total", 0.0)
     return store.write_hours(
         [
             Past(GATEWAY, channel, quantity, _hours(starts, edges, quantity, *of))
             for (channel, quantity), of in SERIES.items()
         ]
+        + [Past(GATEWAY, "rain-1", "rain_total", rain)]
     )
 
 
 def _hours(
     starts: range, edges: list[Weather], quantity: str, of: Callable[[Weather], float], spread: float
 ) -> list[Hour]:
+    return _rows(starts, [of(edge) for edge in edges], quantity, spread)
+
+
+def _rows(starts: range, values: list[float], quantity: str, spread: float) -> list[Hour]:
     row = QUANTITIES[quantity]
-    values = [of(edge) for edge in edges]
     means = [(one + other) / 2 for one, other in itertools.pairwise(values)]
     lows = [round(max(value - spread, row.low), row.decimals) for value in values]
     highs = [round(min(value + spread, row.high), row.decimals) for value in values]

@@ -41,6 +41,7 @@ STEMS = {
     "binding": "bindings",
     "calibration": "calibrations",
     "maintenance": "maintenance",
+    "danger_table": "danger_tables",
     "lot": "lots",
     "lot_input": "lot_inputs",
 }  # what the table of a kind is called, as a file or as a sheet

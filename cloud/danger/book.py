@@ -1,0 +1,159 @@
+"""danger.db: every day of every zone, with the inputs, the start and the flags that its numbers follow from.
+
+One room writes it, others read it while it does. A row is a `Day` as JSON: a person who doubts a number reads there
+what it was made of, and `gocche danger --recompute` makes each of them again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from cloud.danger import course
+from cloud.danger.course import FIRST, Day
+from disk.form import bring_forward, form_of, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+NAME = "danger.db"
+_STEPS = (
+    """CREATE TABLE day (zone TEXT NOT NULL, day TEXT NOT NULL, limit_mm REAL NOT NULL, p REAL, fwi REAL,
+    row BLOB NOT NULL, PRIMARY KEY (zone, day)) WITHOUT ROWID;
+    CREATE TABLE seen (only INTEGER PRIMARY KEY CHECK (only = 1), ledger_ms INTEGER NOT NULL)""",
+)
+_PUT = "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?)"
+_RANK = """SELECT count(fwi), sum(fwi <= :fwi) FROM day WHERE zone = :zone AND day <= :day"""
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Day).decode
+
+
+class Rank(NamedTuple):
+    """Where an FWI stands among all days of its own site until then."""
+
+    days: int
+    at_most: int  # on so many of them it was no higher
+
+    @property
+    def percentile(self) -> int:
+        """Return the share in per cent, rounded down."""
+        return 100 * self.at_most // self.days if self.days else 0
+
+
+class Checked(NamedTuple):
+    """What came of making every kept number again."""
+
+    days: int
+    differ: list[tuple[str, date]]
+
+
+class Book:
+    """The file as its one writer has it, in one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        bring_forward(self._db, path, _STEPS)
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        self._db.close()
+
+    @property
+    def ledger_ms(self) -> int:
+        """Return until when the store's ledger has been looked at for late data, 0 before the first time."""
+        row = self._db.execute("SELECT ledger_ms FROM seen").fetchone()
+        return int(row[0]) if row else 0
+
+    def put(self, days: Iterable[Day], ledger_ms: int | None = None) -> None:
+        """Keep days, and how far the ledger has been looked at: all or nothing."""
+        with whole(self._db):
+            self._db.executemany(_PUT, map(_row, days))
+            if ledger_ms is not None:
+                self._db.execute("INSERT OR REPLACE INTO seen VALUES (1, ?)", (ledger_ms,))
+
+    def last(self) -> dict[str, date]:
+        """Return the newest day of each zone."""
+        rows = self._db.execute("SELECT zone, max(day) FROM day GROUP BY zone")
+        return {zone: date.fromisoformat(day) for zone, day in rows}
+
+    def limits(self, zone: str) -> list[tuple[date, float]]:
+        """Return the limit of rain that each day of a zone was summed with, the oldest first."""
+        rows = self._db.execute("SELECT day, limit_mm FROM day WHERE zone = ? ORDER BY day", (zone,))
+        return [(date.fromisoformat(day), limit) for day, limit in rows]
+
+    def days(self, zone: str, first: date, last: date) -> list[Day]:
+        """Return the days of a zone from one to another, those that there are."""
+        return days_of(self._db, zone, first, last)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield the file for reading. Raises sqlite3.Error, Taken for one of a newer gocche."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as db:
+        form_of(db, path, len(_STEPS))
+        yield db
+
+
+def days_of(db: sqlite3.Connection, zone: str, first: date, last: date) -> list[Day]:
+    """Return the days of a zone from one to another, those that there are."""
+    query = "SELECT row FROM day WHERE zone = ? AND day BETWEEN ? AND ? ORDER BY day"
+    return [_decode(row) for (row,) in db.execute(query, (zone, first.isoformat(), last.isoformat()))]
+
+
+def newest(path: Path, zones: Sequence[str]) -> dict[str, Day]:
+    """Return the newest day of each zone that has one; none where there is no book yet."""
+    if not path.exists():
+        return {}
+    query = "SELECT row FROM day WHERE zone = ? ORDER BY day DESC LIMIT 1"
+    with reading(path) as db:
+        found = {zone: db.execute(query, (zone,)).fetchone() for zone in zones}
+    return {zone: _decode(row[0]) for zone, row in found.items() if row}
+
+
+def past(path: Path, zone: str, days: int) -> tuple[list[Day], Rank | None]:
+    """Return the newest days of a zone, the oldest first, and where the newest FWI stands among all of them."""
+    if not path.exists():
+        return [], None
+    query = "SELECT row FROM day WHERE zone = ? ORDER BY day DESC LIMIT ?"
+    with reading(path) as db:
+        found = [_decode(row) for (row,) in db.execute(query, (zone, days))][::-1]
+        told = next((one for one in reversed(found) if one.indices), None)
+        return found, rank(db, told) if told else None
+
+
+def rank(db: sqlite3.Connection, day: Day) -> Rank:
+    """Return where a day's FWI stands among all days of its zone until then."""
+    assert day.indices is not None
+    asked = {"zone": day.zone, "day": day.day.isoformat(), "fwi": day.indices.fwi}
+    count, at_most = db.execute(_RANK, asked).fetchone()
+    return Rank(count, at_most or 0)
+
+
+def recompute(path: Path) -> Checked:
+    """Make every kept day again from its kept inputs, and its start from the day before; return which differ.
+
+    What differs was written by other formulas, or not by gocche: nothing is mended here.
+    """
+    differ, count = [], 0
+    with reading(path) as db:
+        before: Day | None = None
+        for (row,) in db.execute("SELECT row FROM day ORDER BY zone, day"):
+            kept = _decode(row)
+            count += 1
+            follows = before is not None and (before.zone, before.day) == (kept.zone, kept.day - timedelta(1))
+            start = before.after if follows and before else FIRST
+            if kept != course.day(kept.zone, kept.day, start, kept.inputs, kept.limit_mm):
+                differ.append((kept.zone, kept.day))
+            before = kept
+    return Checked(count, differ)
+
+
+def _row(day: Day) -> tuple[str, str, float, float | None, float | None, bytes]:
+    p = day.after.p if day.has_p else None
+    fwi = day.indices.fwi if day.indices else None
+    return day.zone, day.day.isoformat(), day.limit_mm, p, fwi, _encode(day)

@@ -1,0 +1,259 @@
+"""What the store knows becomes the inputs of days: which sensor, which minutes, how much rain, and what they lack.
+
+Sensors are those that hang in the zone, the nearest first; numbers are those that their calibrations mean; what a
+sensor said under maintenance is no weather. An hour's value is the mean of the readings within half an hour of it.
+Where there are none, or they are no longer kept one by one, hours stand in, and a flag says so.
+
+Rain is what a running total grew by. A gauge that was not heard for a while lost no rain: what fell meanwhile is told
+with the first hour afterwards, as the rain of several days. A total that falls began anew.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cloud.clock import DAY_MS, midnight_ms
+from cloud.danger.course import HOUR_MS, Hour, Inputs
+from cloud.registry.periods import valid_on
+from wire.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+
+    from cloud.registry import Registry
+    from cloud.registry.kinds import Binding, Zone
+    from cloud.store import History
+    from cloud.store import Hour as Stored
+
+NOON_MS, ONE_MS = 12 * HOUR_MS, 13 * HOUR_MS
+HALF_MS = HOUR_MS // 2
+NEAR_HOURS = 3  # further from the hour than this, no weather stands in for it
+GAUGE_SILENT_MS = 3 * HOUR_MS  # a gauge that was not heard for so long at an end of a day
+BEFORE_MS = 7 * DAY_MS  # how far back a total is looked for that a gauge goes on from
+MOST_MM = 320.0  # an hour: above the world's record (Holt, Missouri, 1947: 305 mm in 42 minutes)
+ASSUMED_M = 2.0
+AIR, DAMP, WIND, RAIN = "air_temperature", "air_humidity", "wind_speed", "rain_total"
+WANTED = (AIR, DAMP, WIND, RAIN)
+
+Known = frozenset[tuple[str, str, str]]
+
+
+def known_of(store: History) -> Known:
+    """Return which series there are of those that danger is made of. Raises Retry."""
+    return frozenset((one.gateway, one.channel, one.quantity) for one in store.latest() if one.quantity in WANTED)
+
+
+class _Told(NamedTuple):
+    value: float
+    source: str
+    flag: str
+
+
+class _Rain(NamedTuple):
+    mm: float
+    days: int
+    source: str
+
+
+class _Series:
+    """What one channel tells of one quantity over the days that are asked for."""
+
+    def __init__(
+        self, store: History, registry: Registry, bound: Binding, quantity: str, span: tuple[int, int]
+    ) -> None:
+        self.bound, self.source = bound, f"{bound.gateway}/{bound.channel}"
+        self._store, self._quantity = store, quantity
+        self._rests = registry.maintenance(bound.gateway, bound.channel)
+        self._scale = registry.scale(bound.gateway, bound.channel, quantity)
+        start_ms = span[0] - (BEFORE_MS if quantity == RAIN else 0)
+        hours = store.hourly(bound.gateway, bound.channel, quantity, start_ms, span[1])
+        if self._rests:
+            hours = [hour for hour in hours if not self._rests.touch(hour.start_ms, hour.start_ms + HOUR_MS)]
+        if quantity != RAIN:
+            hours = list(self._scale.hours(hours))
+        self.hours: dict[int, Stored] = {hour.start_ms: hour for hour in hours}
+        self.grown: dict[int, tuple[float, int]] = dict(self._growth(hours)) if quantity == RAIN else {}
+
+    def readings(self, start_ms: int, end_ms: int) -> list[tuple[int, float]]:
+        """Return (ms, value) of single readings, as they are meant."""
+        found = self._store.series(
+            self.bound.gateway, self.bound.channel, self._quantity, start_ms * 10**6, end_ms * 10**6
+        )
+        return [
+            (time // 10**6, self._scale.value(value, time // 10**6))
+            for time, value in found
+            if not self._rests.hold(time // 10**6)
+        ]
+
+    def at(self, at_ms: int, near: Sequence[tuple[int, float]]) -> _Told | None:
+        """Return the value of a time: of the readings near it, else of hours, None where nothing lies near enough."""
+        own = [value for time, value in near if abs(time - at_ms) <= HALF_MS]
+        if own:
+            return self._told(own, "")
+        beside = [hour for start in (at_ms - HOUR_MS, at_ms) if (hour := self.hours.get(start))]
+        if beside:
+            return self._told([hour.mean for hour in beside], "hours" if all(hour.n for hour in beside) else "invented")
+        for away in range(1, NEAR_HOURS):
+            for start in (at_ms - (away + 1) * HOUR_MS, at_ms + away * HOUR_MS):
+                if hour := self.hours.get(start):
+                    return self._told([hour.mean], "off")
+        return None
+
+    def rain(self, start_ms: int, end_ms: int) -> _Rain | None:
+        """Return the rain of 24 hours, or of the days since the gauge was last heard; None where it cannot be known."""
+        within = [start for start in range(start_ms, end_ms, HOUR_MS) if start in self.grown]
+        if not within or end_ms - within[-1] > GAUGE_SILENT_MS + HOUR_MS:
+            return None
+        before_ms = self.grown[within[0]][1]
+        if before_ms == 0 and within[0] - start_ms > GAUGE_SILENT_MS:
+            return None  # a gauge that begins: what fell before nobody knows
+        mm = sum(self.grown[start][0] for start in within)
+        if max(self.grown[start][0] for start in within) > MOST_MM:
+            return None
+        gone_ms = start_ms - before_ms if before_ms else 0
+        days = 1 if gone_ms <= GAUGE_SILENT_MS else ceil((end_ms - before_ms) / DAY_MS)
+        return _Rain(round(mm, 2), days, self.source)
+
+    def _told(self, values: Sequence[float], flag: str) -> _Told:
+        return _Told(round(sum(values) / len(values), QUANTITIES[self._quantity].decimals), self.source, flag)
+
+    def _growth(self, hours: Iterable[Stored]) -> Iterable[tuple[int, tuple[float, int]]]:
+        """Yield for each hour by how much the total grew until its end, and the end of the hour that it grew from."""
+        last: float | None = None
+        last_ms = 0
+        for hour in hours:
+            if last is None:
+                grown, after = hour.high - hour.low, hour.high
+            elif hour.low >= last - 1e-6:
+                grown, after = hour.high - last, hour.high
+            else:
+                grown, after = self._anew(hour, last)
+            yield hour.start_ms, (grown, last_ms)
+            last, last_ms = after, hour.start_ms + HOUR_MS
+
+    def _anew(self, hour: Stored, last: float) -> tuple[float, float]:
+        """Return the growth of an hour in which the total began anew, and the total at its end."""
+        start_ns = hour.start_ms * 10**6
+        found = self._store.series(
+            self.bound.gateway, self.bound.channel, self._quantity, start_ns, start_ns + HOUR_MS * 10**6
+        )
+        if not found:  # only the hour is kept: it began anew at its begin, or somewhere within
+            return (hour.high, hour.high) if hour.high < last else (hour.high - last + hour.low, hour.low)
+        grown = 0.0
+        for _, value in found:
+            grown += value - last if value >= last else value
+            last = value
+        return grown, last
+
+
+def gather(
+    store: History, registry: Registry, known: Known | None, zone: Zone, days: Sequence[date], fine: frozenset[date]
+) -> dict[date, Inputs]:
+    """Return the inputs of days, which follow each other; single readings are read for those that are `fine`.
+
+    A day of which no sensor told anything has inputs without a value. `known` spares asking for series that are not
+    there; None asks for all that might be. Raises Retry.
+    """
+    return _Zone(store, registry, known, zone, days).inputs(days, fine)
+
+
+class _Zone:
+    def __init__(
+        self, store: History, registry: Registry, known: Known | None, zone: Zone, days: Sequence[date]
+    ) -> None:
+        self._zone = zone
+        span = midnight_ms(days[0]) - DAY_MS, midnight_ms(days[-1]) + DAY_MS
+        hung = registry.bound_to("zone", zone.code, days[-1])
+        hung += [
+            one for one in registry.formerly("zone", zone.code, days[-1]) if one.valid_to and one.valid_to > days[0]
+        ]
+        self._of = {
+            quantity: [
+                _Series(store, registry, one, quantity, span)
+                for one in hung
+                if known is None or (one.gateway, one.channel, quantity) in known
+            ]
+            for quantity in WANTED
+        }
+
+    def inputs(self, days: Sequence[date], fine: frozenset[date]) -> dict[date, Inputs]:
+        return {day: self._day(day, fine=day in fine) for day in days}
+
+    def _day(self, day: date, *, fine: bool) -> Inputs:
+        midnight = midnight_ms(day)
+        noon, one = midnight + NOON_MS, midnight + ONE_MS
+        flags: set[str] = set()
+        sources: dict[str, None] = {}
+        found: dict[str, Any] = {}
+        wind_m = ASSUMED_M
+        for quantity in (AIR, DAMP, WIND):
+            for series in self._valid(quantity, day):
+                near = series.readings(noon - HALF_MS, one + HALF_MS) if fine else ()
+                told = {"noon": series.at(noon, near)}
+                if quantity != WIND:
+                    told["one"] = series.at(one, near)
+                if not any(told.values()):
+                    continue
+                for when, value in told.items():
+                    if value is not None:
+                        found[f"{when}_{_FIELD[quantity]}"] = value.value
+                        flags.add(value.flag)
+                sources[series.source] = None
+                if quantity == WIND:
+                    wind_m, assumed = _height(series.bound)
+                    flags.add(assumed)
+                break
+            else:
+                flags.add(_LACKS[quantity])
+        for when, end_ms in (("noon", noon), ("one", one)):
+            rain = next(filter(None, (s.rain(end_ms - DAY_MS, end_ms) for s in self._valid(RAIN, day))), None)
+            if rain is None:
+                flags.add("no_rain")
+                continue
+            found[f"{when}_rain_mm"] = rain.mm
+            found[f"{when}_rain_days"] = rain.days
+            sources[rain.source] = None
+            if rain.days > 1:
+                flags.add("rain_days")
+        return Inputs(
+            lat=self._zone.lat,
+            wind_m=wind_m,
+            hours=self._hours(day),
+            sources=tuple(sources),
+            flags=tuple(sorted(filter(None, flags))),
+            **found,
+        )
+
+    def _hours(self, day: date) -> tuple[Hour, ...]:
+        """Return the hours from 16:00 of the day before until 18:00, those that all four are known of."""
+        midnight = midnight_ms(day)
+        span = range(midnight - 8 * HOUR_MS, midnight + 18 * HOUR_MS, HOUR_MS)
+        heard = [
+            next((one for one in self._valid(quantity, day) if any(start in one.hours for start in span)), None)
+            for quantity in WANTED
+        ]
+        if None in heard:
+            return ()
+        air, damp, wind, rain = (one for one in heard if one is not None)
+        found = []
+        for start in span:
+            told = [series.hours.get(start) for series in (air, damp, wind)]
+            if None in told or start not in rain.grown or rain.grown[start][0] > MOST_MM:
+                continue
+            temp, rh, wind_ms = (round(hour.mean, 2) for hour in told if hour is not None)
+            found.append(Hour(start, temp, rh, wind_ms, round(rain.grown[start][0], 2)))
+        return tuple(found)
+
+    def _valid(self, quantity: str, day: date) -> list[_Series]:
+        return [series for series in self._of[quantity] if valid_on(series.bound, day)]
+
+
+_FIELD = {AIR: "temp_c", DAMP: "rh_pct", WIND: "wind_ms"}
+_LACKS = {AIR: "no_air", DAMP: "no_damp", WIND: "no_wind"}
+
+
+def _height(bound: Binding) -> tuple[float, str]:
+    """Return how high an anemometer hangs, and a flag where nobody has said so."""
+    return (ASSUMED_M, "height_assumed") if bound.above_ground_m is None else (bound.above_ground_m, "")
