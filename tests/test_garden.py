@@ -449,6 +449,7 @@ def _answers(log: Path, count: int) -> dict[str, list[tuple]]:
     devices = park.devices(3, shared, unique=True)
     seen: dict[str, list[tuple]] = {}
     asked = [with_crc(SOIL_QUESTION), with_crc(b"\x02" + SOIL_QUESTION[1:]), with_crc(bytes.fromhex("030400010002"))]
+    asked.append(with_crc(bytes.fromhex("040300000001")))  # the rain gauge
     for _ in range(count):
         answers = [answer for frame in asked for answer in devices["rs485"].hear(frame, Stage())]
         answers += [answer for name in ("weather", "gnss", "smoke", "co") for answer in devices[name].speak(Stage())]
