@@ -1,4 +1,4 @@
-"""The RS-485 bus: two soil probes, an air probe, a rain gauge and a relay, with pymodbus as an independent Modbus RTU slave.
+"""The RS-485 bus: two soil probes, an air probe, a rain gauge, a relay; pymodbus is an independent Modbus RTU slave.
 
 pymodbus frames, checks, decodes and encodes; its SimDevice calls an action for each request, where the values of this
 very moment are drawn. Its serial server is not used, for two reasons (3.16.1): it can only open a named port, and a
