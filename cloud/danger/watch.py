@@ -110,6 +110,7 @@ class Watch:
         if not since_ms:
             return {}, now_ms - OVERLAP_MS
         touched: dict[str, set[date]] = {}
+        zones = _zones(registry)
         overlap = OVERLAP_MS + round(2_000 * self._store.settle_s)
         at_ms = since_ms - overlap
         while rows := self._store.ledger(at_ms, PAGE):
@@ -117,7 +118,7 @@ class Watch:
                 if row.verdict != "stored" or not row.start_ns or row.arrival_ms - row.start_ns // 10**6 < LATE_MS:
                     continue
                 days = _days(row.start_ns // 10**6, row.end_ns // 10**6, last)
-                for zone in registry.zones_of(row.gateway):
+                for zone in zones.get(row.gateway, ()):
                     touched.setdefault(zone, set()).update(days)
             since_ms = max(since_ms, rows[-1].arrival_ms)
             if rows[-1].arrival_ms >= now_ms:
@@ -131,7 +132,7 @@ class Watch:
         self, registry: Registry, known: Known, zone: Zone, end: date | None, again: set[date], last: date
     ) -> list[Day]:
         """Return the days of a zone that are new or have changed, the oldest first."""
-        tables = registry.danger_tables(zone)
+        tables = registry.danger_tables.of(zone)
         first = (end or last - timedelta(BACK_DAYS)) + timedelta(1)
         gathered = {first + timedelta(n) for n in range((last - first).days + 1)}
         gathered |= {day for day in again if end is not None and day <= last}
@@ -176,7 +177,7 @@ class Watch:
 
 def limit_of(registry: Registry, zone: Zone, day: date) -> float:
     """Return the limit of rain that P of a zone's day is summed with."""
-    table = registry.danger_table(zone, day)
+    table = registry.danger_tables.on(zone, day)
     return RAIN_MM if table is None else table.rain_mm
 
 
@@ -184,3 +185,12 @@ def _days(start_ms: int, end_ms: int, last: date) -> set[date]:
     """Return the days whose inputs readings of a span can touch: a total of rain is gone on from until the next day."""
     first, end = day_of(start_ms), min(day_of(end_ms) + timedelta(1), last)
     return {first + timedelta(n) for n in range((end - first).days + 1)}
+
+
+def _zones(registry: Registry) -> dict[str, set[str]]:
+    """Return the zones in which a channel of each gateway hangs, or ever hung."""
+    found: dict[str, set[str]] = {}
+    for bound in registry.bindings:
+        if bound.place == "zone":
+            found.setdefault(bound.gateway, set()).add(bound.code)
+    return found

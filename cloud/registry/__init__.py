@@ -37,6 +37,7 @@ from cloud.registry.kinds import (
     Voice,
     Zone,
 )
+from cloud.registry.law import Tables
 from cloud.registry.periods import NEVER, Periods, Timed, valid_on
 from cloud.registry.scale import AS_TOLD, Scale
 
@@ -266,22 +267,10 @@ class Registry:
         """Return when a channel was, is or will be under maintenance: what it says then is not the weather."""
         return self.maintained.get((gateway, channel), NEVER)
 
-    def danger_table(self, zone: Zone, on: date) -> DangerTable | None:
-        """Return the table by which a day of a zone has a level: the zone's own, else its province's; None without."""
-        return next((one for one in self.danger_tables(zone) if valid_on(one, on)), None)
-
-    def danger_tables(self, zone: Zone) -> tuple[DangerTable, ...]:
-        """Return the tables of every time that a zone has had, its own before those of its provinces."""
-        provinces = dict.fromkeys(one.province for one in self._communes.get(zone.commune, ()))
-        places = [("zone", zone.code), *(("province", code) for code in provinces)]
-        return tuple([one for place in places for one in self._danger.get(place, ())])
-
     @cached_property
-    def _danger(self) -> dict[tuple[str, str], list[DangerTable]]:
-        found: dict[tuple[str, str], list[DangerTable]] = {}
-        for one in self._of("danger_table", DangerTable):
-            found.setdefault((one.place, one.code), []).append(one)
-        return found
+    def danger_tables(self) -> Tables:
+        """The tables by which a day of a zone has a level of fire danger."""
+        return Tables(self._of("danger_table", DangerTable), self._communes)
 
     @cached_property
     def photos(self) -> dict[str, Photo]:
@@ -324,18 +313,6 @@ class Registry:
     def places_of(self, gateway: str, channel: str, on: date) -> list[Binding]:
         """Return where a channel hangs on a day."""
         return [bound for bound in self._hung.get((gateway, channel), ()) if valid_on(bound, on)]
-
-    def zones_of(self, gateway: str) -> set[str]:
-        """Return the zones in which a channel of a gateway hangs, or ever hung."""
-        return self._zones_of.get(gateway, set())
-
-    @cached_property
-    def _zones_of(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for bound in self.bindings:
-            if bound.place == "zone":
-                found.setdefault(bound.gateway, set()).add(bound.code)
-        return found
 
     @cached_property
     def _scales(self) -> dict[tuple[str, str, str], Scale]:

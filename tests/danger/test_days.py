@@ -254,17 +254,17 @@ def test_levels_are_those_of_the_182_days_by_both_tables() -> None:
 def test_a_level_carries_its_law_and_without_one_there_is_none(garden: Garden) -> None:
     garden.days_pass(2)
     day = garden.days()[-1]
-    assert verdict(day, garden.now.danger_table(garden.now.zones["z01"], day.day)).why == "no_table"
+    assert verdict(day, garden.now.danger_tables.on(garden.now.zones["z01"], day.day)).why == "no_table"
     own = table(place="zone", code="z01", decision="1/2026/QĐ-THỬ", area="tiểu vùng 2", up_to_1=100)
     garden.change("danger_table", table(), own, table(valid_from=day.day + timedelta(30), decision="later"))
-    found = verdict(day, garden.now.danger_table(garden.now.zones["z01"], day.day)).level
+    found = verdict(day, garden.now.danger_tables.on(garden.now.zones["z01"], day.day)).level
     assert found is not None
     assert (found.table.decision, found.table.area, found.roman, found.at_least) == (
         "1/2026/QĐ-THỬ", "tiểu vùng 2", "II", True,
     )  # fmt: skip
     ended = replace(own, valid_to=day.day)
     garden.change("danger_table", ended, table())
-    found = verdict(day, garden.now.danger_table(garden.now.zones["z01"], day.day)).level
+    found = verdict(day, garden.now.danger_tables.on(garden.now.zones["z01"], day.day)).level
     assert found is not None
     assert (found.table.decision, found.roman) == ("0/2026/QĐ-THỬ", "I"), "the zone's has ended: the province's holds"
 
