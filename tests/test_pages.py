@@ -34,6 +34,7 @@ from cloud.registry.kinds import (
     KINDS,
     Calibration,
     Consent,
+    DangerTable,
     Device,
     Gateway,
     Maintenance,
@@ -1313,6 +1314,7 @@ def test_who_saves_data_is_shown_the_smallest_photo(world: World, tmp_path: Path
 
 SENTINEL = "hushhush"
 PUBLIC = {
+    "danger_table": {"decision", "area"},
     "province": {"name"},
     "commune": {"name"},
     "hamlet": {"name"},
@@ -1373,6 +1375,8 @@ def secretive() -> Registry:
     kinds["maintenance"] = [
         Maintenance(gateway="sg-01", channel="rain-1", starts=starts, ends=starts + timedelta(hours=1))
     ]
+    bounds = {"up_to_1": 1, "up_to_2": 2, "up_to_3": 3, "up_to_4": 4}
+    kinds["danger_table"] = [DangerTable(decision="1", place="zone", code="z01", valid_from=on, **bounds)]
     untold = Story(tree=BARE, lang="en", text=SENTINEL, consents=("c1",))
     kinds["story"] = [one for one in kinds["story"] if (one.tree, one.lang) != (BARE, "en")] + [untold]
     kinds["consent"] = [msgspec.structs.replace(one, withdrawn_on=on) for one in kinds["consent"]]
