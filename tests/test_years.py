@@ -18,6 +18,7 @@ from cloud.registry.kinds import (
     KINDS,
     Calibration,
     Consent,
+    DangerTable,
     Device,
     Gateway,
     Maintenance,
@@ -47,6 +48,7 @@ MORE = [
     Gateway(code="sg-01", name_vi="a", name_en="b"),
     Device(code="dev1", model="x", bought_on=DAY),
     Calibration(gateway="sg-01", channel="soil-1", quantity="soil_moisture", valid_from=DAY, offset=1),
+    DangerTable(decision="1", place="zone", code="z01", valid_from=DAY, up_to_1=1, up_to_2=2, up_to_3=3, up_to_4=4),
     Maintenance(gateway="sg-01", channel="air-1", starts=THEN, ends=THEN.replace(day=2)),
 ]  # fmt: skip
 
