@@ -132,6 +132,12 @@ def _audit(add: _Add) -> None:
     add("--json", action="store_true")
 
 
+def _danger(add: _Add) -> None:
+    _of_the_server(add)
+    add("--recompute", action="store_true", dest="again")
+    add("--bulletins", type=Path, metavar="DIR", dest="folder")
+
+
 def _backup(add: _Add) -> None:
     add("folder", type=Path, metavar="DIR")
     _of_the_server(add)
@@ -269,6 +275,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "status": (_status, commands.status),
     "read": (_read, commands.read),
     "audit": (_audit, commands.audit),
+    "danger": (_danger, commands.danger),
     "backup": (_backup, commands.backup),
     "restore": (_backup, commands.restore),
     "quarantine": (_quarantine, commands.quarantine),

@@ -204,6 +204,13 @@ def audit(options: argparse.Namespace) -> int:
     return audit(_cloud_config(options, running=False), as_json=options.json)
 
 
+def danger(options: argparse.Namespace) -> int:
+    """Print each zone's fire danger; 1 where a kept number does not come again."""
+    from gocche.danger import danger
+
+    return danger(_cloud_config(options, running=False), again=options.again, folder=options.folder)
+
+
 def backup(options: argparse.Namespace) -> int:
     """Copy the server's files; 1 where the copy's sum does not come out."""
     from gocche.backup import backup

@@ -37,7 +37,7 @@ SHORT = {
     "why": ("edge", "why"),
     "sending": ("edge", "sending"),
 }
-PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "cloud.staff", "settings", "edge"}
+PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "cloud.danger", "cloud.staff", "settings", "edge"}
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 
 

@@ -49,10 +49,10 @@ def number(p: float, bounds: tuple[float, ...]) -> int:
 
 def verdict(day: Day, table: DangerTable | None) -> Verdict:
     """Return the level of a day by the table that holds on it."""
-    if table is None:
-        return Verdict(why="no_table")
     if day.after.p_since is None:
         return Verdict(why="no_p")
+    if table is None:
+        return Verdict(why="no_table")
     if day.withheld:
         return Verdict(why="missing")
     if day.limit_mm != table.rain_mm:

@@ -1,0 +1,192 @@
+"""The daily bulletin, in the form of Decision 18/2021/QĐ-TTg, articles 26 and 27: for paper, pages, loudspeakers.
+
+Title, past course, area and forest, level, time, who is responsible. Pure: what it says follows from its arguments
+alone. How it is sent is not its business; it never goes by the channels that tell of smoke.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.danger import aloud
+from settings.words import said
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from cloud.danger.course import Day
+    from cloud.danger.levels import Verdict
+    from cloud.danger.told import Told
+    from cloud.registry.kinds import Zone
+
+WEEK = 7
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+           "December")  # fmt: skip
+
+
+class Bulletin(msgspec.Struct, frozen=True):
+    """A bulletin in one language. `large` is what is read from across a square: the level, or P."""
+
+    lang: str
+    title: str
+    issued: str
+    large: str
+    beside: str  # the name of the level, or why there is none
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+    foot: tuple[str, ...]
+
+    def text(self) -> str:
+        """Return it as plain text."""
+        lines = [self.title, self.issued, "", f"{self.large} – {self.beside}"]
+        for heading, sentences in self.sections:
+            lines += ["", heading, *sentences]
+        return "\n".join([*lines, "", *self.foot]) + "\n"
+
+
+def bulletin(zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str) -> Bulletin:
+    """Return the bulletin of the newest of a zone's days, the oldest first. `verdict` is that day's."""
+    return _Writer(zone, days, verdict, told, lang, spoken=False).bulletin()
+
+
+def loudspeaker(zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str) -> str:
+    """Return the same to be read aloud: short sentences, the level said twice, in Vietnamese without a digit."""
+    return _Writer(zone, days, verdict, told, lang, spoken=True).aloud()
+
+
+class _Writer:
+    def __init__(
+        self, zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str, *, spoken: bool
+    ) -> None:
+        self._days, self._day, self._verdict, self._told = days, days[-1], verdict, told
+        self._lang, self._spoken = lang, spoken
+        self._zone = zone
+        self._place = zone.name_vi if lang == "vi" else zone.name_en
+
+    def bulletin(self) -> Bulletin:
+        level = self._verdict.level
+        p = "–" if self._day.after.p_since is None else self._number(self._day.after.p)
+        roman = level.roman if level else ""
+        large = f"{'CẤP' if self._lang == 'vi' else 'LEVEL'} {roman}" if level else f"P = {p}"
+        beside = self._of("level", roman) if level else self._of("why", self._verdict.why)
+        if level and level.at_least:
+            beside = self._say("at_least_so", name=beside)
+        sections = [(self._say("past"), self._past()), (self._say("area"), (self._area(),))]
+        sections.append((self._say("level"), self._level()))
+        sections.append((self._say("time"), (self._say("until", day=self._date(self._day.day)),)))
+        if measures := self._measures():
+            sections.append((self._say("measures"), measures))
+        sections.append((self._say("responsible"), (self._responsible(),)))
+        return Bulletin(
+            self._lang,
+            self._say("title"),
+            self._say("issued", place=self._place, day=self._date(self._day.day)),
+            large,
+            beside,
+            tuple(sections),
+            tuple(filter(None, (self._sample(), self._say("own")))),
+        )
+
+    def aloud(self) -> str:
+        issued = self._say("issued_aloud", place=self._place, day=self._date(self._day.day))
+        lines = [
+            self._say("listen"),
+            f"{self._say('title')}. {issued}.",
+            *self._level(),
+            *self._past(),
+            *self._measures(),
+            self._say("until_aloud", day=self._date(self._day.day)),
+            self._say("own"),
+            self._sample(),
+        ]
+        return "\n".join(filter(None, lines)) + "\n"
+
+    def _past(self) -> tuple[str, ...]:
+        day, sentences = self._day, []
+        known = [one.inputs.one_rain_mm for one in self._days[-WEEK:] if one.inputs.one_rain_mm is not None]
+        if known:
+            rain = round(sum(known), 1)
+            facts = {"days": self._number(len(known)), "rain": self._number(rain, 1)}
+            sentences.append(self._say("rain" if rain else "no_rain", **facts))
+        if day.after.p_since is not None:
+            key = "since" if day.after.settled else "since_start"
+            sentences.append(self._say(key, day=self._date(day.after.p_since)))
+        if day.has_p:
+            facts = {
+                "temp": self._number(day.inputs.one_temp_c or 0.0, 1),
+                "rh": self._number(day.inputs.one_rh_pct or 0),
+            }
+            sentences.append(self._say("today_aloud" if self._spoken else "today", **facts))
+        elif last := next((one for one in reversed(self._days) if one.has_p), None):
+            sentences.append(self._say("old", day=self._date(last.day)))
+        return tuple(sentences)
+
+    def _area(self) -> str:
+        forest = self._told.forest.get(self._zone.code)
+        own = "" if forest is None else forest.vi if self._lang == "vi" else forest.en
+        return self._say("forest", place=self._place, forest=own) if own else self._say("place_only", place=self._place)
+
+    def _level(self) -> tuple[str, ...]:
+        level, tail = self._verdict.level, "_aloud" if self._spoken else ""
+        p = self._number(self._day.after.p)
+        if self._verdict.why == "no_p":
+            why = self._of("why", "no_p")
+            return (f"{why[:1].upper()}{why[1:]}.",)
+        if level is None:
+            return (self._say(f"no_level{tail}", p=p, why=self._of("why", self._verdict.why)),)
+        facts = {"roman": level.roman, "name": self._of("level", level.roman), "p": p}
+        spoken = self._of("aloud", level.roman)
+        sentences = [self._say(f"is_level{tail}", spoken=spoken[:1].upper() + spoken[1:], **facts)]
+        if level.at_least:
+            sentences.append(self._say("at_least"))
+        area = f", {level.table.area}" if level.table.area else ""
+        facts = {"decision": level.table.decision, "area": area, "day": self._date(level.table.valid_from)}
+        law = self._say(f"law{tail}", **facts)
+        sentences.append(_read(law) if self._spoken and self._lang == "vi" else law)
+        return tuple(sentences)
+
+    def _measures(self) -> tuple[str, ...]:
+        if self._verdict.level is None:
+            return ()
+        measures = getattr(self._told.level, self._verdict.level.roman)
+        found: tuple[str, ...] = measures.vi if self._lang == "vi" else measures.en
+        return found
+
+    def _responsible(self) -> str:
+        who = self._told.bulletin
+        return (who.responsible_vi if self._lang == "vi" else who.responsible_en) or self._say("nobody")
+
+    def _sample(self) -> str:
+        return self._say("sample") if "invented" in self._day.inputs.flags else ""
+
+    def _say(self, name: str, /, **facts: Any) -> str:
+        return self._of("bulletin", name, **facts)
+
+    def _of(self, part: str, name: str, /, **facts: Any) -> str:
+        return said("cloud.danger", part, name, self._lang, **facts)
+
+    def _number(self, value: float, decimals: int = 0) -> str:
+        if self._lang == "vi" and self._spoken:
+            return aloud.number(value, decimals)
+        text = f"{value:.{decimals}f}".removesuffix(".0")
+        if self._spoken:
+            return text
+        whole, _, part = text.partition(".")
+        grouped = f"{int(whole):,}".replace(",", "." if self._lang == "vi" else ",")
+        return grouped + (f"{',' if self._lang == 'vi' else '.'}{part}" if part else "")
+
+    def _date(self, on: date) -> str:
+        if self._lang != "vi":
+            return f"{on.day} {_MONTHS[on.month - 1]} {on.year}"
+        return aloud.day(on) if self._spoken else f"ngày {on:%d/%m/%Y}"
+
+
+def _read(law: str) -> str:
+    """Return a sentence that names a decision (33/2022/QĐ-UBND) as it is read aloud."""
+    law = re.sub(r"(\d+)/(\d{4})/(?:QĐ-)?UBND\b", r"quyết định số \1 năm \2 của Ủy ban nhân dân", law)
+    law = re.sub(r"(\d+)/(\d{4})/QĐ\b", r"quyết định số \1 năm \2", law)
+    law = re.sub(r"\d{1,9}", lambda found: f" {aloud.number(int(found[0]))} ", law.replace("/", " "))
+    return re.sub(r" +(?=[ ,.])", "", law).strip()
