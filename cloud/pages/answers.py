@@ -15,6 +15,7 @@ from cloud.pages import headers, words
 from cloud.pages.charts import spark
 from cloud.pages.remembered import Source
 from cloud.registry import codes
+from settings.words import said
 from wire.quantities import IN_SERVICE, RADIO, REGISTRATION
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _templates(style: str, script: str) -> Environment:
     All of them now: it takes a third of a second, for which the first visitors would wait.
     """
     made = serve.templates(TEMPLATES)
-    made.globals.update(radio=RADIO, registration=REGISTRATION, in_service=IN_SERVICE, spark=spark)
+    made.globals.update(radio=RADIO, registration=REGISTRATION, in_service=IN_SERVICE, spark=spark, told=said)
     # style sheet and script are files of ours, and the policy names the digest of exactly these bytes
     made.globals.update(style=Markup(style), script=Markup(script))  # noqa: S704
     for name in made.list_templates(extensions=["html"]):

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from cloud.pages import headers, words
 from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
+from cloud.pages.danger import Dangers
 from cloud.pages.front import Front
 from cloud.pages.linkset import Linksets
 from cloud.pages.lots import Lots
@@ -49,8 +50,8 @@ def build(garden: Garden) -> Front:
 def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     """Return the routes alone, as they stand behind `cloud.pages.front`."""
     answers = Answers(garden, style, script)
-    made, pictures = _Site(answers), Pictures(answers)
-    trees = Trees(answers, pictures)
+    pictures, danger = Pictures(answers), Dangers(answers)
+    made, trees = _Site(answers, danger), Trees(answers, pictures, danger)
     lots = Lots(answers, trees)
     linksets = Linksets(answers, lots)
     of_a_tree = {
@@ -76,6 +77,11 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/phu-song", made.coverage),
         Route("/phu-song.json", made.coverage_json),
         Route("/canh-bao", made.alerts),
+        Route("/nguy-co", danger.index),
+        Route("/nguy-co/{zone}.json", danger.json),
+        Route("/nguy-co/{zone}.txt", danger.aloud),
+        Route("/nguy-co/{zone}.pdf", danger.sheet),
+        Route("/nguy-co/{zone}", danger.page),
         Route("/mat-song", made.unseen),
         Route("/icon.svg", made.icon),
         Route(SHARED, made.shared),
@@ -86,8 +92,8 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
 
 
 class _Site:
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, answers: Answers, danger: Dangers) -> None:
+        self._answers, self._danger = answers, danger
         self._garden = answers.garden
         self._past = self._asked("ask-past", lambda _: self._garden.coverage.search(), PAST_S, answers.store)
         self._incidents = self._asked("ask-incidents", lambda _: self._garden.incidents(), INCIDENTS_S, Source())
@@ -112,7 +118,8 @@ class _Site:
             (zone, nsmallest(share, of[zone.code], key=lambda one: _natural(one.label_no)), len(of[zone.code]) - share)
             for zone in zones
         ]
-        return self._answers.page(request, "index.html", groups=groups, typed=echo(typed))
+        lines = await self._danger.lines()
+        return self._answers.page(request, "index.html", groups=groups, typed=echo(typed), danger=lines)
 
     async def coverage(self, request: Request) -> Response:
         """The table of hamlets: what modems say now, and what the store knows of the past."""

@@ -76,6 +76,22 @@ def ribbon(means: Sequence[float | None], scale: Scale) -> Markup:
     return _svg(36, f'<g stroke-width="36" shape-rendering="crispEdges">{paths}</g>', len(means))
 
 
+def danger_course(values: Sequence[float | None], rain_mm: Sequence[float | None]) -> Markup:
+    """Return days as a line from nought, and beside it their rain as bars; nothing without two days that are known."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return Markup()
+    step, scale = WIDTH / len(values), Scale(0.0, max(*known, 1e-9))
+    wettest = max((mm for mm in rain_mm if mm), default=1.0)
+    fallen = "".join(
+        f"M{(at + 0.5) * step:.1f} {HEIGHT}v-{max(HEIGHT / 2 * mm / wettest, 1):.1f}"
+        for at, mm in enumerate(rain_mm)
+        if mm
+    )
+    points = [(at, round((at + 0.5) * step, 1), scale.y(one)) for at, one in enumerate(values) if one is not None]
+    return _svg(HEIGHT, f'<path class="rain" d="{fallen}"/><path class="mean" d="{_line(points)}"/>')
+
+
 def _colour(mean: float | None, scale: Scale) -> str:
     if mean is None:
         return "none"

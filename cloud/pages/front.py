@@ -34,7 +34,7 @@ KEEP_S = 1.0
 MOST_KEPT = 256  # pages of some 20 kB
 AT_ONCE = 1_000  # pages in the making: each waits a moment for the store at most
 CACHE = b"public, max-age=60"
-PACKED = frozenset({b"image/webp", b"image/jpeg", b"audio/mpeg"})  # already
+PACKED = frozenset({b"image/webp", b"image/jpeg", b"audio/mpeg", b"application/pdf"})  # already
 PACK_FROM = 500  # bytes; below that gzip gains nothing
 _LANGS = {b"": None, b"lang=vi": "vi", b"lang=en": "en"}  # queries whose pages are kept
 _TREES = ("/T/", "/t/")

@@ -5,8 +5,10 @@ Pages do not import coverage or alerts: those hand over plain rows, whose shape 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from cloud.danger.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,6 +102,8 @@ class Garden:
     public_url: str
     coverage: Coverage
     incidents: Callable[[], Sequence[IncidentRow]]
+    danger: Path | None = None  # the book of fire danger
+    danger_told: Told = field(default_factory=Told)  # what the garden says of it: measures, who is responsible
     visits: Visits | None = None  # who counts how often a tree's page is opened
     photos: Path | None = None  # the folder that they lie in
     staff_url: str = ""  # where a tag that is blank gets its tree

@@ -54,8 +54,9 @@ async def export(front: Front, registry: Registry, folder: Path, photos: Path | 
 
 def paths(registry: Registry) -> Iterator[str]:
     """Yield what can be asked for, but for what a tree's own page links to."""
-    yield from ("/", "/phu-song", "/canh-bao", "/mat-song", *_PLAIN)
+    yield from ("/", "/phu-song", "/nguy-co", "/canh-bao", "/mat-song", *_PLAIN)
     yield from (f"/z/{zone}.json" for zone in registry.zones)
+    yield from (f"/nguy-co/{zone}" for zone in registry.zones)
     yield from (f"/l/{lot}" for lot in registry.lots)
     yield from (f"/01/{lot.gtin.zfill(14)}/10/{lot.code}" for lot in registry.lots.values() if lot.gtin)
     for code in _codes(registry):

@@ -21,6 +21,7 @@ from wire.quantities import QUANTITIES
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from cloud.pages.danger import Dangers
     from cloud.pages.past import Day
     from cloud.pages.pictures import Pictures
     from cloud.pages.tree import TreeView
@@ -35,8 +36,8 @@ TABLE_S = 0.5  # for each quantity: who takes a whole table away waits longer th
 class Trees:
     """Answers about trees."""
 
-    def __init__(self, answers: Answers, pictures: Pictures) -> None:
-        self._answers, self._pictures = answers, pictures
+    def __init__(self, answers: Answers, pictures: Pictures, danger: Dangers) -> None:
+        self._answers, self._pictures, self._danger = answers, pictures, danger
         self._garden = answers.garden
         self.past = Past(self._garden.store, self._garden.clock, self._garden.patience_s, answers.store)
         self._all = Remembered(aside("ask-trees", self._features), self._garden.clock, ALL_S, patience_s=None)
@@ -72,6 +73,7 @@ class Trees:
             voices=self._pictures.voices(seen.tree.code),
             lots=lots.of_tree(registry, seen.tree),
             neighbours=plan.neighbours(registry, seen.tree),
+            danger=(await self._danger.lines()).get(seen.zone.code),
             shown_code=codes.shown(seen.tree.code),
             summary=tree.summary(seen, self._answers.speaker(request)),
             about=_about(seen, self._answers.speaker(request), self._answers.public_url),

@@ -10,6 +10,8 @@ from cloud.alerts.journal import read_incidents
 from cloud.alerts.rules import open_rules
 from cloud.alerts.wiring import JOURNAL
 from cloud.coverage.hamlets import Coverage
+from cloud.danger.book import NAME as DANGER
+from cloud.danger.told import load as danger_words
 from cloud.pages.app import build as build_app
 from cloud.pages.garden import Garden
 from cloud.pages.visits import NAME as VISITS
@@ -113,6 +115,8 @@ def garden_of(
         public_url=config.http.public_url or near,
         coverage=Coverage(current, latest, store, clock),
         photos=Path(config.data.path) / PHOTOS,
+        danger=Path(config.data.path) / DANGER,
+        danger_told=danger_words(config.folder / config.garden.path),
         staff_url=config.staff.public_url.rstrip("/") or f"http://{config.staff.host}:{config.staff.port}",
         licence=config.garden.licence,
         incidents=lambda: read_incidents(journal, SHOWN, of_people),

@@ -15,6 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
+from cloud.danger.book import NAME as DANGER
+from cloud.danger.watch import Watch
 from cloud.registry import Registry
 from gocche.garden import past
 from tests.visitors import ALL, BARE, TREE, Incident, Site, World
@@ -37,6 +39,9 @@ PAGES = [
     "/l/a7k2",
     f"/T/{BARE}",
     "/phu-song",
+    "/nguy-co",
+    "/nguy-co/z01",
+    "/nguy-co/z02",
     "/canh-bao",
     "/mat-song",
     "/T/7K3MQ2",
@@ -103,7 +108,9 @@ STRUCTURE = """() => {
                               bad.push('table without headers') });
   const ids = all('[id]').map(e => e.id);
   if (new Set(ids).size !== ids.length) bad.push('id twice: ' + ids);
-  all('svg').forEach(s => { if (s.getAttribute('aria-hidden') !== 'true') bad.push('svg is not hidden') });
+  all('svg').forEach(s => {
+    if (s.getAttribute('aria-hidden') !== 'true' && !(s.getAttribute('role') === 'img' && s.ariaLabel))
+      bad.push('svg is neither hidden nor named') });
   for (const q of ['html[lang]', 'main', 'header', 'footer nav[aria-label]', 'meta[name=viewport]', 'title'])
     if (!document.querySelector(q)) bad.push('no ' + q);
   all('a:not(.skip),button:not([hidden]),summary,input:not([type=hidden])').forEach(e => {
@@ -136,7 +143,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for hours in range(12, 0, -1):
         world.tell(ALL | {"soil-1": {"soil_moisture": 30.0 + hours / 4}}, age_s=hours * 3_600)
     world.tell(ALL)
-    with Site(world.garden()) as running:
+    folder = tmp_path_factory.mktemp("danger")
+    watch = Watch(folder / DANGER, world.store, world.registry, world.clock)
+    watch.look()
+    watch.close()
+    with Site(world.garden(danger=folder / DANGER)) as running:
         urllib.request.urlopen(f"{running.url}/T/{TREE}").close()  # the year is read once for all
         yield running
     world.store.close()
