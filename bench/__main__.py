@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench import (
     agent,
+    danger,
     decode,
     detection,
     disk,
@@ -50,6 +51,7 @@ PARTS: dict[str, ModuleType] = {
         agent,
         wear,
         detection,
+        danger,
     )
 }
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"

@@ -10,6 +10,7 @@ with the first hour afterwards, as the rain of several days. A total that falls 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,12 +38,15 @@ ASSUMED_M = 2.0
 AIR, DAMP, WIND, RAIN = "air_temperature", "air_humidity", "wind_speed", "rain_total"
 WANTED = (AIR, DAMP, WIND, RAIN)
 
-Known = frozenset[tuple[str, str, str]]
+Known = Mapping[tuple[str, str], frozenset[str]]
 
 
 def known_of(store: History) -> Known:
-    """Return which series there are of those that danger is made of. Raises Retry."""
-    return frozenset((one.gateway, one.channel, one.quantity) for one in store.latest() if one.quantity in WANTED)
+    """Return what each (gateway, channel) tells that has told anything. Raises Retry."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for one in store.latest():
+        found.setdefault((one.gateway, one.channel), set()).add(one.quantity)
+    return {channel: frozenset(told) for channel, told in found.items()}
 
 
 class _Told(NamedTuple):
@@ -67,8 +71,9 @@ class _Series:
         self._store, self._quantity = store, quantity
         self._rests = registry.maintenance(bound.gateway, bound.channel)
         self._scale = registry.scale(bound.gateway, bound.channel, quantity)
-        start_ms = span[0] - (BEFORE_MS if quantity == RAIN else 0)
-        hours = store.hourly(bound.gateway, bound.channel, quantity, start_ms, span[1])
+        hours = store.hourly(bound.gateway, bound.channel, quantity, *span)
+        if quantity == RAIN and not (hours and hours[0].start_ms == span[0]):  # which total does it go on from?
+            hours = store.hourly(bound.gateway, bound.channel, quantity, span[0] - BEFORE_MS, span[0]) + hours
         if self._rests:
             hours = [hour for hour in hours if not self._rests.touch(hour.start_ms, hour.start_ms + HOUR_MS)]
         if quantity != RAIN:
@@ -149,20 +154,18 @@ class _Series:
 
 
 def gather(
-    store: History, registry: Registry, known: Known | None, zone: Zone, days: Sequence[date], fine: frozenset[date]
+    store: History, registry: Registry, known: Known, zone: Zone, days: Sequence[date], fine: frozenset[date]
 ) -> dict[date, Inputs]:
     """Return the inputs of days, which follow each other; single readings are read for those that are `fine`.
 
-    A day of which no sensor told anything has inputs without a value. `known` spares asking for series that are not
-    there; None asks for all that might be. Raises Retry.
+    A day of which no sensor told anything has inputs without a value. `known` spares asking a channel for what it does
+    not tell; one that is not in it may have told anything once. Raises Retry.
     """
     return _Zone(store, registry, known, zone, days).inputs(days, fine)
 
 
 class _Zone:
-    def __init__(
-        self, store: History, registry: Registry, known: Known | None, zone: Zone, days: Sequence[date]
-    ) -> None:
+    def __init__(self, store: History, registry: Registry, known: Known, zone: Zone, days: Sequence[date]) -> None:
         self._zone = zone
         span = midnight_ms(days[0]) - DAY_MS, midnight_ms(days[-1]) + DAY_MS
         hung = registry.bound_to("zone", zone.code, days[-1])
@@ -173,7 +176,7 @@ class _Zone:
             quantity: [
                 _Series(store, registry, one, quantity, span)
                 for one in hung
-                if known is None or (one.gateway, one.channel, quantity) in known
+                if quantity in known.get((one.gateway, one.channel), WANTED)
             ]
             for quantity in WANTED
         }

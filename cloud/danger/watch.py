@@ -38,6 +38,7 @@ LATE_MS = HOUR_MS // 2  # what arrives so long after it was measured is late
 OVERLAP_MS = 5 * 60_000  # rows of the ledger may become visible in another order than they arrived
 BACK_DAYS = 400  # how much of the past a new zone's course is made of
 FINE_DAYS = 3  # of which single readings are read; of older days hours, unless they are late
+AT_ONCE = 5_000  # days in one transaction
 PAGE = 5_000  # rows of the ledger at once
 
 
@@ -91,15 +92,18 @@ class Watch:
             return 0
         known = known_of(self._store)
         again = {today} if DUE_MS <= of_day < LAST_MS + HOUR_MS and due else set()
-        written = 0
+        written, changed = 0, list[Day]()
         for zone in registry.zones.values():
             if self._turn is not None and self._turn.is_set():
+                self._book.put(changed)
                 return written
             days = self._bring(registry, known, zone, ends.get(zone.code), touched.get(zone.code, set()) | again, last)
-            if days:
-                self._book.put(days)
+            changed += days
             written += len(days)
-        self._book.put((), ledger_ms)
+            if len(changed) >= AT_ONCE:
+                self._book.put(changed)
+                changed.clear()
+        self._book.put(changed, ledger_ms)
         self._hour, self._registry = hour, registry
         return written
 
@@ -143,7 +147,7 @@ class Watch:
         if start is None:
             return []
         fine = frozenset(again | {last - timedelta(n) for n in range(FINE_DAYS)})
-        inputs = gather(self._store, registry, known if end else None, zone, sorted(gathered), fine) if gathered else {}
+        inputs = gather(self._store, registry, known, zone, sorted(gathered), fine) if gathered else {}
         if end is None:
             start = next(
                 (day for day in sorted(inputs) if inputs[day].noon or inputs[day].one_temp_c is not None), None
