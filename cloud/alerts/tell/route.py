@@ -145,7 +145,7 @@ def route(
     newest = {notice.overtakes: notice for notice in sorted(notices, key=lambda one: one.intent.id)}
     wanted = {notice.intent.id for notice in newest.values() if book.mail_late or not notice.incident.late}
     done = [notice.intent.id for notice in notices if notice.intent.id not in wanted]
-    gathered: dict[tuple[int, str], list[Notice]] = defaultdict(list)
+    gathered: dict[tuple[int, str, str, int], list[Notice]] = defaultdict(list)
     waits_ms: list[int] = []
     for notice in (one for one in newest.values() if one.intent.id in wanted):
         past, group = series.get(notice.series, Past()), groups.get(notice.group, Past())
@@ -153,10 +153,10 @@ def route(
         if wait_ms > 0:
             waits_ms.append(wait_ms)
         else:
-            gathered[notice.level, notice.group].append(notice)
+            gathered[notice.level, notice.group, *notice.overtakes[1:]].append(notice)  # of each incident once
             done.append(notice.intent.id)
     letters, nobody = [], []
-    for (level, name), members in sorted(gathered.items()):
+    for (level, name, _, _), members in sorted(gathered.items()):
         readers: dict[Reader, list[tuple[int, str]]] = {}
         for notice in members:
             to = _readers(notice, book)
