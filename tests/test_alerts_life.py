@@ -7,28 +7,36 @@ given; everything else is the alerts room as it runs, with its journal and its i
 from __future__ import annotations
 
 import random
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cloud.alerts.channels import Message, Named
-from cloud.alerts.incident import CLOSINGS, STAGES
+from cloud.alerts.incident import CLOSINGS
 from cloud.alerts.journal import read_incidents, reading
-from cloud.clock import hanoi
 from cloud.inbox import Asker
-from cloud.registry.kinds import Tree
-from tests.rules.garden import SMOKE, bound
-from tests.test_alerts_chain import CHAIN, Desk, roster
+from tests.rules.garden import SMOKE
+from tests.test_alerts_again import nodes
+from tests.test_alerts_chain import CHAIN, Desk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.registry import Registry
 
-SEEDS, STEPS = range(12), 90
+SEEDS, STEPS = range(8), 90
 SPOTS = {"T1": 0.0, "T2": 0.006, "T3": 0.012, "T4": 0.06, "T5": 0.12}  # degrees north of the first: 0.012 is 1.3 km
 RULE = SMOKE | {"persist_s": 60, "clear_s": 60}
+ACTS = (
+    "acknowledge",
+    "comment",
+    "assign",
+    "escalate",
+    "confirm",
+    "control",
+    "relabel",
+    *("close", "merge", "split") * 2,
+)
 ONCE = ("onset", "probable", "confirmed", "controlled", "false", "closed")
 
 
@@ -52,8 +60,10 @@ class Life(Desk):
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.kept, self.dice = Kept(), random.Random(seed)
-        super().__init__(folder, [RULE], None, registry=village(), **CHAIN)
+        super().__init__(folder, [RULE], None, registry=village(), **(CHAIN | {"quiet_s": 1_800.0 * (seed % 2)}))
         self.smoke = dict.fromkeys(SPOTS, False)
+        self.held = {name: list[tuple[float, float]]() for name in SPOTS}
+        self.holds = ""
         self.journal = list[Any]()
         self.seen = dict[int, tuple[str, str]]()
         self.closed = dict[int, int]()  # by a person → the newest event then
@@ -66,7 +76,15 @@ class Life(Desk):
 
     def one(self) -> None:
         """Let one thing happen, and time pass."""
-        weights = {self.turn: 6, self.act: 8, self.reply: 2, self.silence: 1, self.raised: 1, self.again: 1}
+        weights = {
+            self.turn: 6,
+            self.act: 8,
+            self.reply: 2,
+            self.silence: 1,
+            self.raised: 1,
+            self.again: 1,
+            self.hold: 2,
+        }
         weights |= {self.jump: 1, self.restarted: 1, self.gone: 1}
         does = self.dice.choices(list(weights), list(weights.values()))[0]
         self.said.append(f"{does.__name__} {does()}")
@@ -74,13 +92,25 @@ class Life(Desk):
             self.minute()
 
     def minute(self) -> None:
-        for half in (20, 20, 20):
-            self.clock.advance(half)
-            at_s = (self.clock.utc_ms() - self.at(0)) / 1000
-            for name, burns in self.smoke.items():
-                self.send([(at_s, 90.0 if burns else 5.0)], gateway=f"sg-{name}", step=False)
-            self.step()
+        """A minute of every node: what one holds back comes later, the newest first."""
+        self.clock.advance(60)
+        at_s = (self.clock.utc_ms() - self.at(0)) / 1000
+        for name, burns in self.smoke.items():
+            self.held[name].append((at_s, 90.0 if burns else 5.0))
+            if name != self.holds:
+                self.bring(name)
+        self.step()
         self.look()
+
+    def bring(self, name: str) -> None:
+        while self.held[name]:
+            self.send(self.held[name][-3:], gateway=f"sg-{name}", step=False)
+            del self.held[name][-3:]
+
+    def hold(self) -> str:
+        """A node's link is gone for a while, or one that was gone is back."""
+        self.holds = "" if self.holds else self.dice.choice(list(SPOTS))
+        return self.holds
 
     def turn(self) -> str:
         name = self.dice.choice(list(SPOTS))
@@ -89,9 +119,7 @@ class Life(Desk):
 
     def act(self) -> Any:
         number = self.dice.randint(1, max(1, len(self.seen)))
-        what = self.dice.choice(
-            "acknowledge comment assign escalate confirm control close close merge merge split split relabel".split()
-        )
+        what = self.dice.choice(ACTS)
         more: dict[str, Any] = {"incident": number, "words": "x", "to": "d2", "place_vi": "Nương"}
         if what == "close":
             more["closed_as"] = self.dice.choice(CLOSINGS)
@@ -104,7 +132,9 @@ class Life(Desk):
 
     def reply(self) -> Any:
         with reading(self.path) as db:
-            letters = db.execute("SELECT code, address FROM letter WHERE code != '' ORDER BY id DESC LIMIT 9").fetchall()
+            letters = db.execute(
+                "SELECT code, address FROM letter WHERE code != '' ORDER BY id DESC LIMIT 9"
+            ).fetchall()
         if not letters:
             return None
         code, address = self.dice.choice(letters)
@@ -112,12 +142,9 @@ class Life(Desk):
         if self.dice.random() < 0.4:
             before = self.state()
             outcome = super().reply(f"{code} bếp", "stranger@example.vn", f"s{key}")
-            self.minute_less_check(before)
+            assert self.state() == before, "a stranger's reply changes nothing"
             return outcome
         return super().reply(f"{code} {self.dice.choice(['1', 'bếp', 'cháy thật', 'đang đi'])}", address, key)
-
-    def minute_less_check(self, before: Any) -> None:
-        assert self.state() == before, "a stranger's reply changes nothing"
 
     def silence(self) -> Any:
         until_ms = self.clock.utc_ms() + self.dice.randint(60, 3_000) * 1000
@@ -181,7 +208,10 @@ class Life(Desk):
                 "SELECT person, incident, said, told_event FROM about JOIN letter ON letter.id = letter"
                 " WHERE state = 'told' ORDER BY told_event, letter.id"
             ).fetchall()
-            waits = {n for (n,) in db.execute("SELECT incident FROM about JOIN letter ON id = letter WHERE state = 'waiting'")}
+            waits = {
+                n
+                for (n,) in db.execute("SELECT incident FROM about JOIN letter ON id = letter WHERE state = 'waiting'")
+            }
             waits |= {n for (n,) in db.execute("SELECT incident FROM intent")}
         assert journal[: len(self.journal)] == self.journal, "the journal is append-only"
         self.journal = journal
@@ -231,15 +261,7 @@ _NONE = type("none", (), {"head": 0})
 
 
 def village() -> Registry:
-    whole = roster()
-    first = whole.trees["7K3MQ2"]
-    import msgspec
-
-    trees = [msgspec.structs.replace(first, code=code, lat=first.lat + north) for code, north in SPOTS.items()]
-    kinds = {kind: list(rows) for kind, rows in whole._records.items()}
-    kinds["tree"] = [first, *trees]
-    kinds["binding"] = [bound(f"sg-{code}", "smoke-1", "tree", code) for code in SPOTS]
-    return type(whole)(kinds)
+    return nodes(SPOTS)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -56,9 +56,10 @@ class Answering:
         )
         mutes = Mutes(journal, registry)
         self._steps = Steps(config, journal, registry, mutes, clock)
-        self.desk = Desk(journal, registry, rules, Gatherer(journal, registry, self._steps, mutes))
+        gatherer = Gatherer(journal, registry, self._steps, mutes, config.quiet_s)
+        self.desk = Desk(journal, registry, rules, gatherer)
         self._self_test = SelfTest(config.self_test, journal, self.desk, clock)
-        acts = Acts(journal, self.desk, self._steps, mutes)
+        acts = Acts(journal, self.desk, gatherer, self._steps, mutes)
         self._counter = Counter(folder, journal, acts, Outbox(journal), Readers(registry, channels), channels, clock)
         self.ears = ears(channels, Asker(folder, ROOM, clock), clock)
 

@@ -56,6 +56,6 @@ class Intent(msgspec.Struct, frozen=True):
     rung: int = 0
 
 
-def of_grade(grade: Grade, incident: int, tell: Tell, at_ms: int, rung: int = 0) -> Intent:
+def of_grade(grade: Grade, incident: int, tell: Tell, at_ms: int, rung: int = 0, due_s: float = 0.0) -> Intent:
     """Return an intent that has no number yet."""
-    return Intent(0, at_ms, incident, tell, grade, 0.0, FRESH_S[grade], rung)
+    return Intent(0, at_ms, incident, tell, grade, due_s, FRESH_S[grade], rung)

@@ -307,6 +307,22 @@ class Journal:
         """Return the intents with a number above `after`, oldest first."""
         return [Intent(*row) for row in self.db.execute(_INTENTS, (after, at_most))]
 
+    def over(self) -> list[Incident]:
+        """Return the heads about life that are over and of which that is not told yet, oldest first."""
+        ends = "SELECT incident FROM intent WHERE tell = 'end'"
+        own = f"id IN ({ends}) AND grade = 'life' AND closed_ms IS NOT NULL AND closed_by = '' AND part_of IS NULL"
+        return [one for one in self._incidents(f"{_ROW} WHERE {own} ORDER BY id") if one.lives]
+
+    def never_mind(self, incident: int, tell: str) -> bool:
+        """Strike out that something is to be told of an incident; tell whether it was not told yet."""
+        query = "DELETE FROM intent WHERE incident = ? AND tell = ?"
+        return self.db.execute(query, (incident, tell)).rowcount > 0
+
+    def newest_ms(self) -> int:
+        """Return the latest time that the clock has surely shown: of the last event, or read up to in the ledger."""
+        last = self.db.execute("SELECT at_ms FROM journal ORDER BY id DESC LIMIT 1").fetchone()
+        return max(last[0] if last else 0, int(self.meta("cursor", "0")))
+
     def newest_intent(self) -> int:
         """Return the highest number that an intent ever had, 0 before the first."""
         row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'intent'").fetchone()

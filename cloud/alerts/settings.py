@@ -24,6 +24,14 @@ class AlertsConfig(Escalation, frozen=True, forbid_unknown_fields=True, kw_only=
     overlap_s: Annotated[
         _Seconds, msgspec.Meta(description="how far back each of these looks: longer than ingesters' clocks differ")
     ] = 300.0
+    quiet_s: Annotated[
+        float,
+        msgspec.Meta(
+            description="after so long a suspicion's end is told; what comes back before then is the same one, no news",
+            ge=0,
+            le=43_200,
+        ),
+    ] = 1_800.0
     tick_s: Annotated[_Seconds, msgspec.Meta(description="how often silence is counted")] = 5.0
     give_up_s: Annotated[
         _Seconds, msgspec.Meta(description="how long a message is tried before it is given up and said so")

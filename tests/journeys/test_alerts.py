@@ -44,6 +44,7 @@ port = {port}
 sender = "gocche@example.org"
 starttls = false
 [alerts]
+quiet_s = 0
 tick_s = 0.5
 ledger_s = 2
 [[rule]]

@@ -281,7 +281,7 @@ def mail_table(port: int) -> dict[str, Any]:
 
 DAY_S = 86_400.0
 CHAIN_S = ("again_s", "commune_s", "ranger_s", "province_s", "repeat_s")
-UNASKED: dict[str, Any] = dict.fromkeys(CHAIN_S, DAY_S) | {"self_test": ""}  # see test_alerts_chain
+UNASKED: dict[str, Any] = dict.fromkeys(CHAIN_S, DAY_S) | {"self_test": "", "quiet_s": 0.0}  # see test_alerts_chain
 
 
 class Bench:

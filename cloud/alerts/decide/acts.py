@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloud.alerts.decide.desk import Desk
+    from cloud.alerts.decide.gather import Gatherer
     from cloud.alerts.decide.mutes import Mutes
     from cloud.alerts.decide.steps import Steps
     from cloud.alerts.intent import Tell
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Words = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 LONGEST_EXERCISE_MS = 3_600_000
+_HIGHER: dict[str, Tell] = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}
 EXERCISE = "exercise"  # of the journal's memory: until when what is suspected is one, and who has asked for it
 
 
@@ -82,8 +84,9 @@ def is_exercise(memory: str, gateway: str, now_ms: int) -> bool:
 class Acts:
     """Does what people ask, within the caller's transaction."""
 
-    def __init__(self, journal: Journal, desk: Desk, steps: Steps, mutes: Mutes) -> None:
+    def __init__(self, journal: Journal, desk: Desk, gatherer: Gatherer, steps: Steps, mutes: Mutes) -> None:
         self._journal, self._desk, self._steps, self._mutes = journal, desk, steps, mutes
+        self._gatherer = gatherer
         self._does: dict[str, Callable[[Act, int], int]] = {
             "silence": self._silence,
             "unsilence": self._unsilence,
@@ -159,10 +162,12 @@ class Acts:
             self._journal.save(replace(part, part_of=into.id, touched_ms=now_ms))
         self._write(act, head.id, "merged", now_ms, into=into.id)
         self._write(act, into.id, "joined", now_ms, part=head.id)
-        self._steps.end(head.id)
+        self._steps.inherit(into.id, head.id)
+        if not head.muted:
+            into = self._journal.save(replace(into, muted="", touched_ms=now_ms))
         if STAGES.index(head.stage) > STAGES.index(into.stage):
             self._journal.save(replace(into, stage=head.stage, touched_ms=now_ms))
-            self._tell(into, "confirmed" if head.stage == "confirmed" else "probable", now_ms)
+            self._tell(into, _HIGHER[head.stage], now_ms)
 
     def _split(self, act: Act, head: Incident, now_ms: int) -> None:
         parts = [one for one in self._journal.parts(head.id) if one.id in act.parts]
@@ -179,6 +184,7 @@ class Acts:
         self._write(act, own.id, "split", now_ms, part_of=head.id)
         if own.going:
             self._steps.answered(own.id, now_ms)
+        self._gatherer.left(head.id, now_ms)
 
     def _relabel(self, act: Act, head: Incident, now_ms: int) -> None:
         vi = act.place_vi.strip()

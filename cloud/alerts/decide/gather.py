@@ -2,7 +2,8 @@
 
 A new suspicion about life that is near in place and time to one with which people are not done becomes a part of it:
 nobody is told of it on its own. What a sensor shows may end; people are done with an incident only when somebody says
-so, or when it was never more than suspected and all that its sensors show is over.
+so, or when it was never more than suspected and all that its sensors show is over. That it is over by itself is told
+when it has been quiet for a while (`quiet_s`): what comes back before then is the same incident, and no news.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ _ENDS: tuple[Tell, ...] = ("end", "end_unknown")
 class Gatherer:
     """Says what is to be told, within the caller's transaction."""
 
-    def __init__(self, journal: Journal, registry: Current, steps: Steps, mutes: Mutes) -> None:
+    def __init__(self, journal: Journal, registry: Current, steps: Steps, mutes: Mutes, quiet_s: float) -> None:
         self._journal, self._registry, self._steps, self._mutes = journal, registry, steps, mutes
+        self._quiet_s = quiet_s
 
     def placed(self, incident: Incident) -> Incident:
         """Return a new incident as a part of the one that it belongs to, if there is one."""
         if not incident.lives or incident.id or incident.part_of:
             return incident
-        near = [head for head in self._journal.going() if self._is_near(head, incident)]
+        near = [head for head in (*self._journal.going(), *self._journal.over()) if self._is_near(head, incident)]
         return replace(incident, part_of=near[0].id) if near else incident
 
     def settled(self, incident: Incident) -> Incident:
@@ -63,6 +65,10 @@ class Gatherer:
             self._end(incident, tell, now_ms)
         elif incident.part_of:
             self._of_part(incident, tell, now_ms)
+        elif tell in _BEGINS and incident.closed_by:
+            return  # what a sensor shows afterwards is no news of it
+        elif tell == "again":
+            self._again(incident, now_ms)
         elif tell in _BEGINS and (mute := self._mutes.of(incident, now_ms)):
             self._journal.save(replace(incident, muted=mute.words))
             self._journal.event(now_ms, incident.id, "muted", mute.words, until_ms=mute.until_ms)
@@ -87,26 +93,45 @@ class Gatherer:
         if tell in _BEGINS:
             at = f"{part.gateway}/{part.channel}"
             self._journal.event(now_ms, head.id, "joined", f"{at} sees it too", part=part.id)
-            self._journal.save(replace(head, touched_ms=now_ms))
+            if head.going or head.closed_by:
+                self._journal.save(replace(head, touched_ms=now_ms))
+            else:
+                head = replace(head, closed_ms=None, stage="suspected", closed_as="", touched_ms=now_ms)
+                self._again(self._journal.save(head), now_ms)
         elif head.going:
             self._intend(head, tell, now_ms)
+
+    def _again(self, head: Incident, now_ms: int) -> None:
+        """Go on with what was over by itself: whoever was not yet told of its end need not know, the chain goes on."""
+        self._journal.event(now_ms, head.id, "reopened", "it is seen again")
+        if not self._journal.never_mind(head.id, "end"):
+            self._intend(head, "again", now_ms)
+        self._steps.resume(head.id, now_ms, self._quiet_s)
+
+    def left(self, head: int, now_ms: int) -> None:
+        """Close an incident by itself where nothing of it goes on, now that something was taken away from it."""
+        one = self._journal.incident(head)
+        if one.going and self._is_over(one):
+            self._close(one, "end", now_ms)
 
     def _end(self, incident: Incident, tell: Tell, now_ms: int) -> None:
         """Close a head by itself where all of it is over; where people have to say so, it is written down alone."""
         head = self._journal.incident(incident.head)
         if head.closed_by:
             return
-        if head.going and ((incident.part_of and self._is_over(head)) or self._is_lost(head, tell)):
-            head = self._journal.save(
-                replace(head, closed_ms=now_ms, stage="closed", closed_as="unknown", touched_ms=now_ms)
-            )
-        if head.going:
+        if not head.going or (incident.part_of and self._is_over(head)) or self._is_lost(head, tell):
+            self._close(head, tell, now_ms)
+        else:
             self._journal.event(now_ms, head.id, "quiet", "what this sensor shows is over", part=incident.id)
-            return
-        if head.id != incident.id:
+
+    def _close(self, head: Incident, tell: Tell, now_ms: int) -> None:
+        if head.going:
+            closed = replace(head, closed_ms=now_ms, stage="closed", closed_as="unknown", touched_ms=now_ms)
+            head = self._journal.save(closed)
             self._journal.event(now_ms, head.id, "closed", "all that was suspected is over", closed_as="unknown")
-        self._steps.end(head.id)
-        self._intend(head, tell, now_ms)
+        quiet_s = self._quiet_s if tell == "end" else 0.0
+        self._steps.rest(head.id, quiet_s)
+        self._intend(head, tell, now_ms, quiet_s)
 
     def _is_lost(self, head: Incident, tell: Tell) -> bool:
         """Tell whether nobody will ever know what became of it: no sensor has seen it for as long as is waited."""
@@ -121,8 +146,9 @@ class Gatherer:
     def _is_near(self, head: Incident, one: Incident) -> bool:
         if head.exercise != one.exercise:
             return False
-        times = [head.bad_ms, head.opened_ms, head.since_ms, *(part.opened_ms for part in self._journal.parts(head.id))]
-        recent = not head.ended_ms or any(abs(one.since_ms - at_ms) <= NEAR_MS for at_ms in times)
+        own = (head, *self._journal.parts(head.id))
+        times = (at_ms for each in own for at_ms in (each.since_ms, each.opened_ms, each.bad_ms))
+        recent = any(each.open for each in own) or any(abs(one.since_ms - at_ms) <= NEAR_MS for at_ms in times)
         return recent and self._is_at(head, one)
 
     def _is_at(self, head: Incident, one: Incident) -> bool:
@@ -131,5 +157,5 @@ class Gatherer:
         registry = self._registry.now
         return area_of(registry, head.place, head.gateway) == area_of(registry, one.place, one.gateway)
 
-    def _intend(self, incident: Incident, tell: Tell, now_ms: int) -> None:
-        self._journal.intend(of_grade(incident.grade, incident.id, tell, now_ms))
+    def _intend(self, incident: Incident, tell: Tell, now_ms: int, due_s: float = 0.0) -> None:
+        self._journal.intend(of_grade(incident.grade, incident.id, tell, now_ms, due_s=due_s))

@@ -5,7 +5,7 @@ beginning, and then everybody each `repeat_s`, until somebody has it. Whoever ac
 a fire that nobody closes asks again. A rung on which nobody is on duty is passed over at once.
 
 A time is of the server's clock. When that is set, the rows are moved by as much as it jumped, which the monotonic clock
-tells; what a jump while the server was down leaves further away than any step can be is due at once.
+tells; where it was put back while the server was down, which nothing tells the length of, everything is due at once.
 """
 
 from __future__ import annotations
@@ -78,25 +78,48 @@ class Steps:
         row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
         self._put(incident, max(1, row[0] if row else 1), now_ms)  # not the hamlet again
 
+    def rest(self, incident: int, quiet_s: float) -> None:
+        """Nobody has to answer, unless it comes back within some time: then the chain goes on where it stood."""
+        self._journal.db.execute("UPDATE step SET due_ms = due_ms + ? WHERE incident = ?", (1000 * quiet_s, incident))
+
+    def resume(self, incident: int, now_ms: int, quiet_s: float) -> None:
+        """Go on where a chain rested."""
+        row = self._journal.db.execute("SELECT rung, due_ms FROM step WHERE incident = ?", (incident,)).fetchone()
+        if row is None:
+            self.begin(incident, now_ms)
+        else:
+            self._put(incident, row[0], max(now_ms, row[1] - round(1000 * quiet_s)))
+
+    def inherit(self, into: int, head: int) -> None:
+        """One becomes part of another: nobody has to answer for it alone, and what kept the other silent does not."""
+        db = self._journal.db
+        rows = {
+            n: (rung, due_ms)
+            for n, rung, due_ms in db.execute("SELECT * FROM step WHERE incident IN (?, ?)", (into, head))
+        }
+        if rows.get(into, (0, 0))[0] < 0 <= rows.get(head, (-1, 0))[0]:
+            self._put(into, *rows[head])
+        self.end(head)
+
     def end(self, incident: int) -> None:
         """Nobody has to answer any more."""
         self._journal.db.execute("DELETE FROM step WHERE incident = ?", (incident,))
 
     def tick(self) -> None:
         """Have told what nobody has answered in time."""
-        now_ms = self._clock.utc_ms()
-        jumped_ms = self._jumped_ms(now_ms)
+        now_ms, now_s = self._clock.utc_ms(), self._clock.monotonic()
+        jumped_ms = self._jumped_ms(now_ms, now_s)
         db = self._journal.db
         longest_ms = now_ms + self._longest_ms()
         due = "SELECT count(*) FROM step WHERE due_ms <= ? OR due_ms > ?"
-        if not jumped_ms and not db.execute(due, (now_ms, longest_ms)).fetchone()[0]:
-            return
-        with self._journal.transaction():
-            db.execute("UPDATE step SET due_ms = due_ms + ?", (jumped_ms,))
-            db.execute("UPDATE step SET due_ms = ? WHERE due_ms > ?", (now_ms, longest_ms))
-            rows = db.execute("SELECT incident, rung FROM step WHERE due_ms <= ? ORDER BY due_ms", (now_ms,)).fetchall()
-            for number, rung in rows:
-                self._take(self._journal.incident(number), rung, now_ms)
+        if jumped_ms or db.execute(due, (now_ms, longest_ms)).fetchone()[0]:
+            with self._journal.transaction():
+                db.execute("UPDATE step SET due_ms = due_ms + ?", (jumped_ms,))
+                db.execute("UPDATE step SET due_ms = ? WHERE due_ms > ?", (now_ms, longest_ms))
+                query = "SELECT incident, rung FROM step WHERE due_ms <= ? ORDER BY due_ms"
+                for number, rung in db.execute(query, (now_ms,)).fetchall():
+                    self._take(self._journal.incident(number), rung, now_ms)
+        self._seen = now_ms, now_s
 
     def _take(self, incident: Incident, rung: int, now_ms: int) -> None:
         if not incident.going or incident.stage == "under-control":
@@ -107,6 +130,7 @@ class Steps:
                 self._put(incident.id, rung, mute.until_ms)
                 return
             self._journal.event(now_ms, incident.id, "unmuted", "nothing keeps it from being told any more")
+            self._journal.save(replace(incident, muted=""))
             self._journal.intend(of_grade(incident.grade, incident.id, "onset", now_ms))
             self.begin(incident.id, now_ms)
             return
@@ -134,11 +158,13 @@ class Steps:
         """Return the furthest that anything can be away: a silence lasts a day at most."""
         return max(DAY_MS, *(self._config.pause_ms(rung) for rung in range(len(RUNGS) + REPEATS + 1)))
 
-    def _jumped_ms(self, now_ms: int) -> int:
-        """Return by how much the clock was set since the last look."""
-        before, now_s = self._seen, self._clock.monotonic()
-        self._seen = (now_ms, now_s)
-        if before is None:
-            return 0
-        jumped = (now_ms - before[0]) - round(1000 * (now_s - before[1]))
+    def _jumped_ms(self, now_ms: int, now_s: float) -> int:
+        """Return by how much the clock was set since the last look.
+
+        At the first look nobody knows for how long we were down; by a clock that is behind what was last written down
+        everything is due.
+        """
+        if self._seen is None:
+            return -self._longest_ms() if now_ms < self._journal.newest_ms() - JUMP_MS else 0
+        jumped = (now_ms - self._seen[0]) - round(1000 * (now_s - self._seen[1]))
         return jumped if abs(jumped) > JUMP_MS else 0

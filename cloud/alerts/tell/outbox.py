@@ -217,7 +217,7 @@ class Outbox:
         self._journal.db.execute(overtaken, (now_ms, row.root, row.root))
 
     def told_lately(self, row: Row, now_ms: int) -> int:
-        """Return how many letters about life its reader got within an hour; 0 for one that is no mere suspicion."""
+        """Return of how many suspicions its reader was told within an hour; 0 for one that is no mere suspicion."""
         db = self._journal.db
         more = (
             "SELECT count(*) FROM about JOIN incident ON incident.id = about.incident"
@@ -226,8 +226,9 @@ class Outbox:
         if db.execute(more, (row.id,)).fetchone()[0]:
             return 0
         query = (
-            "SELECT count(DISTINCT coalesce(copy_of, id)) FROM letter"
+            "SELECT count(DISTINCT coalesce(copy_of, id)) FROM letter JOIN about ON about.letter = letter.id"
             " WHERE person = ? AND level = ? AND state = 'told' AND done_ms BETWEEN ? AND ?"
+            " AND said IN ('onset', 'again')"
         )
         return int(db.execute(query, (row.person, LIFE, now_ms - HOUR_MS, now_ms)).fetchone()[0])
 

@@ -1,7 +1,8 @@
 """Whom to tell, how urgently, and what goes into one letter: intents become letters. Pure.
 
-Life before service before upkeep: the first smoke of an area leaves at once, whatever else waits. What follows in the
-same area, or of the same rule, is gathered into one letter, with pauses that grow with the letters of the last day;
+Life before service before upkeep: smoke leaves at once, whatever else waits; what is near to smoke that people know of
+is a part of that, and no letter of its own (cloud/alerts/decide/gather.py). What rests on no sensor of a place is
+gathered into one letter an area, and all else of a rule, with pauses that grow with the letters of the last day;
 what comes and goes is told less and less often (`SERIES_HOLD_S`), and its newest state overtakes those before. A pause
 is measured by the server's clock; one that was put back never keeps anybody waiting.
 """
@@ -177,10 +178,12 @@ def say(tell: str, knows: str, incident: Incident) -> str:
     elif tell in LATE and incident.late:
         news = "late" if incident.going else "late_end"
     elif not incident.going:
-        if knows in (*ENDS, "late_end"):
+        if knows in (*ENDS, "late_end") or tell in ("unanswered", "assigned"):  # nobody has to answer; the end is told
             return ""
         if incident.closed_by:  # who was never told of it need not know that it is over
             return "" if knows in ("", "late") else "false" if incident.closed_as in FALSE else "closed"
+        if incident.muted and not knows:
+            return ""
         unknown = "end_unknown" if tell == "end_unknown" else ""
         news = unknown or ("was" if knows in ("", "late") else "end")
     elif tell in (*BEGINS, *ENDS, *LATE):
@@ -214,7 +217,7 @@ def _wait_ms(notice: Notice, series: Past, group: Past, now_ms: int) -> int:
     due_ms = _left_ms([round(notice.intent.due_s)], Past(0, notice.intent.at_ms), now_ms)
     if notice.intent.tell in PROMPT or (notice.intent.tell == "silent" and notice.level == LIFE):
         return due_ms
-    if notice.level == LIFE and begins and not series.on and not group.on:
+    if notice.level == LIFE and begins and not series.on and (notice.incident.lives or not group.on):
         return due_ms
     flaps_ms = 0 if notice.level == LIFE and begins and not series.on else _left_ms(SERIES_HOLD_S, series, now_ms)
     return max(flaps_ms, _left_ms(GROUP_HOLD_S, group, now_ms), due_ms)
