@@ -148,6 +148,18 @@ def test_what_a_split_leaves_over_is_over(tmp_path: Path, post: Post) -> None:
         assert [(one.going, one.open) for one in desk.alerts.incidents()] == [(True, True), (False, False)]
 
 
+def test_what_is_split_off_goes_on_where_any_of_it_does(tmp_path: Path, post: Post) -> None:
+    with opened(tmp_path, post, registry=nodes({"a": 0.0, "b": NEAR, "c": -NEAR})) as desk:
+        for gateway in ("sg-a", "sg-b", "sg-c"):
+            desk.send(FIRE, gateway=gateway, step=False)
+        desk.clock.advance(310)
+        desk.step()
+        desk.live(CALM, gateway="sg-b")
+        assert [one.open for one in desk.alerts.incidents()] == [True, False, True]
+        assert desk.ask("split", incident=1, parts=[2, 3])["ok"]
+        assert [(one.going, one.head) for one in desk.alerts.incidents()] == [(True, 2), (True, 2), (True, 1)]
+
+
 def test_a_second_fire_of_a_zone_is_told_at_once(tmp_path: Path, post: Post) -> None:
     places = {f"n{number}": FAR * number for number in range(6)}
     with opened(tmp_path, post, registry=nodes(places)) as desk:

@@ -175,7 +175,7 @@ class Acts:
             raise Refused("no_parts")
         first, *others = parts
         own = replace(first, part_of=None, acked_ms=now_ms, acked_by=act.who, touched_ms=now_ms)
-        if own.ended_ms is None or head.stage != "suspected":
+        if any(part.open for part in parts) or head.stage != "suspected":
             own = replace(own, stage=head.stage, closed_ms=None, closed_as="")
         self._journal.save(own)
         for part in others:
