@@ -92,6 +92,7 @@ class TestModem:
         self.pieces = False  # answers come in two halves
         self.forget()
         self._stop = threading.Event()
+        self._plug = threading.RLock()  # nobody pulls while its thread reads or writes
         self._due: list[tuple[float, bytes]] = []
         self._reference = itertools.count(41)
         self._thread: threading.Thread | None = None
@@ -115,6 +116,16 @@ class TestModem:
         if self._thread:
             self._thread.join(5)
         self.line.unplug()
+
+    def unplug(self) -> None:
+        """Pull it out: it loses its power, too."""
+        with self._plug:
+            self.line.unplug()
+            self.forget()
+
+    def plug(self) -> None:
+        with self._plug:
+            self.line.plug()
 
     def begin_anew(self) -> None:
         self.forget()
@@ -144,17 +155,16 @@ class TestModem:
             now_s = time.monotonic()
             for each in [one for one in list(self._due) if one[0] <= now_s]:
                 self._due.remove(each)
-                if self.line.plugged and not self.hung:
-                    self._write(each[1])
+                with self._plug:
+                    if self.line.plugged and not self.hung:
+                        self._write(each[1])
             if not self.line.plugged:
                 self._stop.wait(0.01)
                 continue
-            try:
-                came = self.line.receive(0.005)
-            except OSError:  # unplugged meanwhile
-                continue
-            if came and not self.hung:
-                self._hear(came)
+            with self._plug:
+                came = self.line.receive(0.005) if self.line.plugged else b""
+                if came and not self.hung:
+                    self._hear(came)
 
     def _write(self, words: bytes) -> None:
         if self.garbled:

@@ -83,11 +83,10 @@ def test_smoke_reaches_a_telephone_in_one_message_and_its_answer_is_heard(
 
 
 def test_smoke_waits_for_a_modem_that_is_away_and_is_told_once(modem: TestModem, room: Room) -> None:
-    modem.line.unplug()
+    modem.unplug()
     room.live(FIRE)
     assert modem.sent == []
-    modem.forget()
-    modem.line.plug()
+    modem.plug()
     room.idle(180.0)
     assert len(modem.sent) == 1
     room.restart()

@@ -403,12 +403,11 @@ def test_the_right_pin_opens_the_sim(modem: TestModem, tmp_path: Path) -> None:
 def test_unplugged_and_back(modem: TestModem) -> None:
     channel = channel_to(modem)
     channel.send(MESSAGE)
-    modem.line.unplug()
+    modem.unplug()
     with pytest.raises(Retry) as caught:
         channel.send(MESSAGE)
     assert caught.value.everybody
-    modem.forget()
-    modem.line.plug()
+    modem.plug()
     channel.send(MESSAGE)
     assert len(modem.sent) == 2
 
@@ -427,7 +426,7 @@ def test_unplugged_in_the_middle_of_a_letter(modem: TestModem) -> None:
     thread = threading.Thread(target=send)
     thread.start()
     until(lambda: any(one.startswith("AT+CMGS") for one in modem.commands) and modem.sent)
-    modem.line.unplug()
+    modem.unplug()
     thread.join(WITHIN_S)
     assert len(failures) == 1, "at once, not at its deadline"
 
@@ -477,11 +476,10 @@ def test_whatever_befalls_the_modem_every_letter_arrives_and_hardly_one_twice(mo
         while not done.wait(dice.uniform(0.0, 0.1)):
             what = dice.randrange(6)
             if what == 0:
-                modem.line.unplug()
+                modem.unplug()
                 faults += 1
                 done.wait(dice.uniform(0.0, 0.2))
-                modem.forget()
-                modem.line.plug()
+                modem.plug()
             elif what == 1:
                 modem.begin_anew()
                 faults += 1
