@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import fields
 from paho.mqtt import publish
 
+from cloud.alerts.channels.sms_modem import SmsModemConfig
 from cloud.alerts.settings import AlertsConfig
 from cloud.config import Broker, ConfigError, Data, Garden, Health, Http, Staff, load
 from cloud.config.tables import ROOMS
@@ -120,7 +121,7 @@ def test_anything_loads_or_is_a_config_error(folder: Path, text: str) -> None:
 
 def test_every_key_has_its_meaning_in_vietnamese() -> None:
     meaning = words("settings", "cloud.config")["meaning"]
-    for table in (Data, Broker, Http, Staff, Health, Garden):
+    for table in (Data, Broker, Http, Staff, Health, Garden, SmsModemConfig):
         assert meaning[table.__name__].keys() == {field.name for field in fields(table)}, table
     for table in (AlertsConfig, InfluxConfig, SqliteConfig):  # of rooms and engines, which may come without
         assert meaning[table.__name__].keys() <= {field.name for field in fields(table)}, table

@@ -38,13 +38,15 @@ STOP_S = 0.5  # how long a listener may take to see that it is to end
 REMEMBERED = 256  # references that a modem gives before it begins anew
 
 
-class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SmsModemConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[channel]]` with kind = "sms_modem"; its addresses stand in the column `addresses` of people.csv."""
 
     kind: Annotated[Literal["sms_modem"], msgspec.Meta(description="which kind of channel")]
     port: Annotated[
         str,
-        msgspec.Meta(description="the modem's AT port, by a name that stays: /dev/gocche/modem-at-…", pattern="^/."),
+        msgspec.Meta(
+            description="the modem's AT port, by a whole name that stays: /dev/gocche/modem-at-…", pattern="^/."
+        ),
     ]
     baud: Annotated[int, msgspec.Meta(description="symbols a second; USB modems take any", ge=1_200, le=4_000_000)] = (
         115_200
@@ -52,10 +54,12 @@ class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     pin_file: Annotated[str, msgspec.Meta(description="file that holds the SIM's PIN; better take the PIN off")] = ""
     smsc: Annotated[
         str,
-        msgspec.Meta(description="service centre, where the SIM has none", pattern=r"^(\+[1-9][0-9]{6,14})?$"),
+        msgspec.Meta(
+            description="service centre like +84980200030, where the SIM has none", pattern=r"^(\+[1-9][0-9]{6,14})?$"
+        ),
     ] = ""
     country: Annotated[
-        str, msgspec.Meta(description="country code of numbers that are written with 0", pattern="^[1-9][0-9]{0,2}$")
+        str, msgspec.Meta(description="country of numbers that are written with 0: 84", pattern="^[1-9][0-9]{0,2}$")
     ] = VIETNAM
     says: Annotated[
         Literal["short", "plain", "full"],
@@ -73,6 +77,9 @@ class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         float,
         msgspec.Meta(description="the longest that one message may take, start to end", gt=0, le=45),
     ] = 40.0
+
+
+CONFIG = SmsModemConfig
 
 
 class _Flights:
