@@ -182,6 +182,10 @@ def read(told: str, length: int | None = None) -> Deliver | StatusReport:
     except ValueError as error:
         raise ValueError("it is not hexadecimal") from error
     octets.take(octets.one("the service centre"), "the service centre")
+    if length is not None and not octets.left[length:].strip(b"\xff"):
+        octets.left = octets.left[
+            :length
+        ]  # a SIM's record is filled up with FF (31.102 §4.2.25), and some print it all
     if length is not None and len(octets.left) != length:
         raise ValueError(f"{len(octets.left)} octets, {length} were announced")
     first = octets.one("its first octet")

@@ -109,6 +109,14 @@ def test_a_report_says_whether_it_arrived(status, arrived):
     assert pdu.read(f"{REPORT[:-2]}{status:02X}").arrived is arrived
 
 
+def test_what_fills_up_a_record_of_the_sim_is_no_damage():
+    whole = pdu.read(HELLO)
+    assert pdu.read(HELLO + "FF" * 20, len(HELLO) // 2 - 8) == whole
+    for wrong in (HELLO + "FF00", HELLO + "00"):
+        with pytest.raises(ValueError, match="were announced"):
+            pdu.read(wrong, len(HELLO) // 2 - 8)
+
+
 def test_a_picture_and_settings_are_no_text():
     assert pdu.read(deliver("abc", coding=pdu.GSM7)).text == "abc"
     binary = bytearray.fromhex(deliver("Ắ"))
