@@ -46,7 +46,7 @@ MESSAGE = Message(
     level="life",
     short=SHORT,
 )
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 
 
 @pytest.fixture
@@ -505,7 +505,7 @@ def test_whatever_befalls_the_modem_every_letter_arrives_and_hardly_one_twice(mo
         while faults < 15 and time.monotonic() < end_s:
             names.append(f"{len(names)}")
             letter = msgspec.structs.replace(MESSAGE, id=f"{names[-1]}.1", short=names[-1])
-            while time.monotonic() < end_s:
+            while time.monotonic() < end_s + 40.0:
                 try:
                     channel.send(letter)
                 except Retry:
