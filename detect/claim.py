@@ -23,6 +23,15 @@ AT_NODE = "at-node"
 HEAT_RADIUS_M = 30
 
 
+# Each has a sentence in cloud/alerts/rules/detect.toml; what is only watched is told to nobody.
+REASONS = (
+    "smoke-co", "smoke-co-faulty", "strong", "strong-at-start", "two-nodes", "lasting", "heat", "silent-after-smoke",
+    "silent-after-heat", "danger",
+)  # fmt: skip
+WATCHED = ("pm-only", "fog", "co-only", "not-lasting", "heat-once")
+FAULTS = ("pm-stuck", "co-stuck", "t-stuck", "power", "silent", "pm-silent", "co-silent", "no-pm", "no-co")
+
+
 class Reason(msgspec.Struct, frozen=True, array_like=True):
     """One line of why: `key` chooses the sentence (docs/detection.md lists them), `figures` stand in it."""
 
@@ -34,7 +43,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     """What is claimed of one node. Times are UTC in ms.
 
     `level` is none, watch, suspected or probable, since `since_ms`; `first_ms` is the first evidence of this run.
-    `faults` name what the node cannot do now (pm-stuck, co-stuck, t-stuck, power, silent, no-pm, no-co). The radius is
+    `faults`, of FAULTS, name what the node cannot do now. The radius is
     within what distance its source may be, None where nothing is claimed; `radius_from` says by what estimate.
     `baseline_ms` is when the node last learned what is ordinary, None where it does not know it yet; `figures_from`
     is what the limits were made by.

@@ -40,12 +40,12 @@ def heard_ms(state: Node) -> int:
     return max(state.pm.value_ms, state.co.value_ms) or state.t.value_ms
 
 
-def faults(state: Node, limits: Limits, after_ms: int) -> tuple[str, ...]:
-    """Name what the node cannot do now."""
+def faults(state: Node, limits: Limits, silent_ms: int | None) -> tuple[str, ...]:
+    """Name what the node cannot do now; that all of it is silent only where that is asked."""
     now_ms, pm, co = state.now_ms, state.pm, state.co
-    last_ms = heard_ms(state)
-    if last_ms and now_ms - last_ms > after_ms:
+    if is_silent(state, silent_ms):
         return ("silent",)
+    after_ms = silent_ms or limits.silent_ms
     found = []
     if not has_power(state, limits):
         found.append("power")
@@ -62,12 +62,17 @@ def faults(state: Node, limits: Limits, after_ms: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def judge(state: Node, near: Sequence[Neighbour], limits: Limits, after_ms: int) -> tuple[int, list[Reason]]:
-    """Return the level that the node's memory bears out now, and why."""
-    now_ms = state.now_ms
+def is_silent(state: Node, after_ms: int | None) -> bool:
+    """Tell whether a node that once spoke has said nothing for so long; None asks nothing."""
     last_ms = heard_ms(state)
-    if last_ms and now_ms - last_ms > after_ms:
-        return _silent(state, limits, last_ms)
+    return after_ms is not None and last_ms > 0 and state.now_ms - last_ms > after_ms
+
+
+def judge(state: Node, near: Sequence[Neighbour], limits: Limits, silent_ms: int | None) -> tuple[int, list[Reason]]:
+    """Return the level that the node's memory bears out now, and why; silence after `silent_ms`, None: never."""
+    now_ms = state.now_ms
+    if is_silent(state, silent_ms):
+        return _silent(state, limits, heard_ms(state))
     if state.hot.enough(now_ms, limits):
         figures = {
             "t": max(state.t.value or 0.0, state.hot.value),

@@ -40,7 +40,7 @@ def step(
     after = _heard(state, sample, near, limits)
     if sample.pm2_5 is not None or sample.co is not None:
         after = _counted(after, limits)
-    after = _claimed(after, near, danger, limits, limits.silent_ms)
+    after = _claimed(after, near, danger, limits, None)  # who speaks is not silent, whichever channel comes first
     return after, after.claim
 
 
@@ -160,7 +160,7 @@ def _well(channel: Channel, now_ms: int, limits: Limits) -> bool:
     return channel.well_ms == channel.value_ms and now_ms - channel.value_ms <= limits.fresh_ms
 
 
-def _claimed(state: Node, near: Sequence[Neighbour], danger: int | None, limits: Limits, after_ms: int) -> Node:
+def _claimed(state: Node, near: Sequence[Neighbour], danger: int | None, limits: Limits, after_ms: int | None) -> Node:
     """Return the node with what is claimed of it now: a level once reached is held for a while."""
     now_ms, old = state.now_ms, state.claim
     level, reasons = judge(state, near, limits, after_ms)

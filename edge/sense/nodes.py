@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from detect.claim import SUSPECTED
+from detect.judgement import heard_ms
+from detect.limits import LIMITS
 from detect.node import as_neighbour, silent, step
 from detect.state import FIELDS, VERSION, Node, Sample
 from edge.status import make_ours
@@ -34,6 +36,7 @@ CLAIM = "smoke_claim"
 FILE = "nodes.bin"
 REPORT_MS = 600_000
 WRITE_MS = 60_000
+SILENT_MS = LIMITS.silent_ms
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -55,7 +58,7 @@ class Nodes:
         self._lock = threading.Lock()
         self._nodes = {table.channel: Node() for table in tables} | self._read({table.channel for table in tables})
         self._said = dict.fromkeys(self._nodes, (-1, 0))  # level, and when
-        self._written_ms = clock.mono_ms()
+        self._written_ms = self._begun_ms = clock.mono_ms()
 
     def see(self, item: Reading | Anchor) -> None:
         """Hand a reading on, and after it what it makes of its node."""
@@ -78,7 +81,8 @@ class Nodes:
         now = self._clock.mono_ms()
         with self._lock:
             for name, node in self._nodes.items():
-                self._nodes[name], claim = silent(node, now)
+                unheard_ms = max(self._begun_ms - heard_ms(node), 0)  # while no agent ran nobody listened
+                self._nodes[name], claim = silent(node, now, after_ms=SILENT_MS + unheard_ms)
                 self._tell(name, claim, now)
         if now - self._written_ms >= WRITE_MS:
             self.write()

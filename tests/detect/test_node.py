@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -10,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detect.claim import NONE, PROBABLE, SUSPECTED, WATCH, radius_m
+from detect.claim import FAULTS, NONE, PROBABLE, REASONS, SUSPECTED, WATCH, WATCHED, radius_m
 from detect.node import as_neighbour, silent, step
 from detect.state import VERSION, Neighbour, Node, Sample, dump, load
 
+ROOT = Path(__file__).parents[2]
 T0 = 1_767_225_600_000
 CLEAN = {"pm2_5": 20.0, "co": 0.3, "temp": 20.0, "rh": 70.0, "supply": 3.9}
 SMOKE = {**CLEAN, "pm2_5": 200.0, "co": 2.5}
@@ -292,3 +296,24 @@ def test_a_channel_that_another_has_overtaken_is_heard():
     assert 60 < first(claims, SUSPECTED) <= 63
     again, _ = step(state, Sample(state.said_ms - 1_000, pm2_5=20.0), (), 1)
     assert again == state  # its own channel has said something newer
+
+
+def test_after_a_pause_who_speaks_first_is_not_silent():
+    """After a link that was cut, or a restart, the thermometer may be heard before the smoke sensors."""
+    state, _ = fed([(60, CLEAN), (5, SMOKE)])
+    state, claim = step(state, said(65 * 60 + 1_200, {"temp": 20.0, "rh": 70.0}), (), 1)
+    assert (claim.level, claim.faults) == (SUSPECTED, ("pm-silent", "co-silent"))
+    _, claim = silent(state, state.now_ms + 5_000)
+    assert (claim.level, claim.faults) == (PROBABLE, ("silent",))  # and if they stay silent, it is an alarm
+
+
+def test_every_reason_and_fault_has_its_words():
+    text = (ROOT / "cloud" / "alerts" / "rules" / "detect.toml").read_text(encoding="utf-8")
+    told = tomllib.loads(text)
+    choices = tomllib.loads((ROOT / "cloud" / "staff" / "words.toml").read_text(encoding="utf-8"))["choice"]
+    for lang in ("vi", "en"):
+        assert set(told[lang]["reason"]) == {*REASONS, "edge"}
+    assert {f"fault_{fault}" for fault in FAULTS} <= set(choices)
+    source = (ROOT / "detect" / "judgement.py").read_text(encoding="utf-8")
+    keys = set(re.findall(r'"([a-z]+(?:-[a-z]+)+|strong|heat|fog|lasting|power|silent)"', source))
+    assert keys <= {*REASONS, *WATCHED, *FAULTS}

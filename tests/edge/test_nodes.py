@@ -145,3 +145,20 @@ def test_a_gateway_without_nodes_writes_and_claims_nothing(tmp_path):
     gateway.nodes.write()
     assert not list(tmp_path.iterdir())
     assert {one.channel for one in gateway.out} == {"smoke-1", "co-1", "air-1"}
+
+
+def test_who_was_stopped_after_smoke_does_not_call_its_own_absence_silence(tmp_path):
+    gateway = Gateway(tmp_path)
+    gateway.minutes(60, CLEAN)
+    gateway.minutes(4, SMOKE)
+    gateway.nodes.write()
+    gateway.clock.now += 1_800_000  # an update, and somebody who looks at the wires
+    gateway.nodes = gateway.begun()
+    for _ in range(59):
+        gateway.clock.now += 5_000
+        gateway.nodes.look()
+    assert gateway.claims[-1][1] == SUSPECTED
+    for _ in range(3):
+        gateway.clock.now += 5_000
+        gateway.nodes.look()
+    assert gateway.claims[-1][1] == PROBABLE

@@ -96,7 +96,7 @@ class Detection:
             ):
                 continue
             live, _ = silent(before.live, now_ms, danger=self._danger(self._nodes.area(key)))
-            if live.claim.level == PROBABLE and live is not before.live:
+            if live.claim.level == PROBABLE > before.live.claim.level:
                 self._save(
                     key, self._claims.decided(key[0], replace(before, live=live), live.claim, now_ms, now_ms), before
                 )
