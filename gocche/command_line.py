@@ -153,6 +153,11 @@ def _path(add: _Add) -> None:
     _of_the_server(add)
 
 
+def _hotspots(add: _Add) -> None:
+    add("path", type=Path, metavar="FILE")
+    _of_the_server(add)
+
+
 def _import(add: _Add) -> None:
     _path(add)
     add("--partial", action="store_true")
@@ -289,6 +294,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "registry check": (_path, commands.registry_check),
     "registry log": (_log, commands.registry_log),
     "registry undo": (_undo, commands.registry_undo),
+    "hotspots import": (_hotspots, commands.hotspots_import),
     "labels mint": (_mint, commands.labels_mint),
     "labels sheet": (_sheet, commands.labels_sheet),
     "labels plates": (_plates, commands.labels_plates),

@@ -274,6 +274,13 @@ def registry_undo(options: argparse.Namespace) -> int:
     return _of_the_registry(options, undo, options.act)
 
 
+def hotspots_import(options: argparse.Namespace) -> int:
+    """Keep the hotspots of a file."""
+    from gocche.hotspots import bring_in
+
+    return _of_the_registry(options, bring_in, options.path)
+
+
 def labels_mint(options: argparse.Namespace) -> int:
     """Mint blank tags."""
     from gocche.labels import mint

@@ -208,7 +208,16 @@ def _config() -> Iterator[str]:
     yield "Relative ports and paths stand in the data folder. A sensor's further keys: [drivers.md](drivers.md).\n"
     yield "## cloud.toml: the server\n"
     server = cloud_config
-    for table_of in (server.Data, server.Broker, server.Http, server.Staff, server.Health, server.Garden):
+    for table_of in (
+        server.Data,
+        server.Broker,
+        server.Http,
+        server.Staff,
+        server.Health,
+        server.Garden,
+        server.Hotspots,
+        server.Cap,
+    ):
         yield from _struct(table_of)
     for name in store.engines():
         yield f'### `[store]` with `engine = "{name}"`\n'

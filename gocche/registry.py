@@ -113,11 +113,18 @@ def _book_to_fill(data: Path, *, dry: bool) -> Book:
     path = data / NAME
     if path.exists() or dry:
         return Book(path if path.exists() else None, writer=True)
-    data.mkdir(parents=True, exist_ok=True)
+    owned(path)
+    return Book(path, writer=True)
+
+
+def owned(path: Path) -> None:
+    """Make a file of the server's, and its folder, as the owner of that would though root does it; leave one alone."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     if os.geteuid() == 0:
-        os.chown(path, data.stat().st_uid, data.stat().st_gid)
-    return Book(path, writer=True)
+        os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)
 
 
 def who() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from cloud.alerts import words
 from cloud.alerts.decide.progress import Series
 from cloud.alerts.rainfall import Run, joined, kept, sums
 from cloud.clock import hanoi
@@ -70,6 +71,8 @@ def test_commune_officers_are_told_once_with_the_least_that_fell_and_where_the_t
         assert "mưa ít nhất 75 mm trong 3 giờ" in text
         assert "at least 75 mm of rain in 3 h" in text
         assert "bản tin 18/5/2025" in text
+        item = words.Item(bench.alerts.incidents()[0], None, "onset")
+        assert words.short([item], "").startswith("BAO TIN: mua lon. "), "an SMS about rain speaks of no fire"
         bench.close()
     assert [one.peak for one in bench_incidents(tmp_path)] == [115.0]
 

@@ -153,7 +153,7 @@ def test_danger_is_a_warning_for_the_day_with_its_table():
 
 
 def test_each_stage_and_each_closing_has_its_words_in_both_languages():
-    closings = ["real", "unknown", "rain", *sorted(FALSE)]
+    closings = ["real", "unknown", "rain", "merged", *sorted(FALSE)]
     stages = [(0, stage) for stage in MEANINGS if " " not in stage and stage != "closed"]
     for stage in stages:
         for closed_as in closings:

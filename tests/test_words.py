@@ -32,12 +32,16 @@ SHORT = {
     "SheetError": ("cloud.registry", "sheet"),
     "Bad": ("cloud.registry", "row"),
     "BadLabel": ("cloud.labels", "label"),
+    "NoHotspots": ("cloud.hotspots", "hotspots"),
     "note": ("edge", "note"),
     "fault": ("edge", "fault"),
     "why": ("edge", "why"),
     "sending": ("edge", "sending"),
 }
-PACKAGES = {"cloud.config", "cloud.registry", "cloud.labels", "cloud.danger", "cloud.staff", "settings", "edge"}
+PACKAGES = {
+    *("cloud.config", "cloud.registry", "cloud.labels", "cloud.danger", "cloud.hotspots", "cloud.staff"),
+    *("settings", "edge"),
+}
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 
 

@@ -17,6 +17,9 @@ CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
 FALSE = ("permitted", "cooking", "sensor-fault")  # whoever was told of it is told that it was none
 
 
+RAIN = "sum"  # the kind of rule that sums what fell
+
+
 class Incident(msgspec.Struct, frozen=True):
     """One suspicion at one place. Times are UTC in ms; `until_ms` is the first good reading, `ended_ms` the decision.
 
@@ -83,8 +86,12 @@ class Incident(msgspec.Struct, frozen=True):
 
     @property
     def lives(self) -> bool:
-        """Whether it is seen now and about life: only that has stages, gathers, and asks for an answer."""
-        return self.grade == "life" and not self.late and self.basis in ("readings", "unstored", "drill")
+        """Whether it may be a fire that is seen now: only that has stages, gathers, and asks for an answer.
+
+        Heavy rain is about life as well, and is no fire: it is told to its role, and ends when it is over.
+        """
+        fire = self.grade == "life" and self.kind != RAIN
+        return fire and not self.late and self.basis in ("readings", "unstored", "drill")
 
     @property
     def head(self) -> int:

@@ -59,6 +59,13 @@ def events(path: Path, incident: int) -> list[tuple[int, str, str, str, str]]:
         return list(db.execute(query, (incident,)))
 
 
+def history(path: Path, incident: int) -> list[tuple[int, int, str, str]]:
+    """Return an incident's history with the numbers of its rows: (number, UTC ms, event, inputs as JSON)."""
+    query = "SELECT id, at_ms, event, inputs FROM journal WHERE incident = ? ORDER BY id"
+    with reading(path) as db:
+        return list(db.execute(query, (incident,)))
+
+
 def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
     """Count what is so now: what was wrong once and is over makes nobody ill."""
     day_ms = now_ms - DAY_MS

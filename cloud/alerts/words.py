@@ -94,8 +94,9 @@ def short(items: Sequence[Item], code: str) -> str:
     """Return what one SMS says: unaccented, in GSM-7, within one part, with the code to answer by."""
     words, item = _table(_HERE / "words.toml")["short"], items[0]
     incident = item.incident
+    told = "notice" if item.tell == "onset" and not incident.lives else item.tell
     fields = {
-        "what": words["what"][item.tell].format(what=incident.what_vi),
+        "what": words["what"][told].format(what=incident.what_vi),
         "exercise": words["exercise"] if incident.exercise else "",
         "at": words["at"].format(time=hanoi(incident.since_ms).strftime("%Hh%M %d/%m")),
         "coordinates": "" if incident.lat is None else f"{incident.lat:.4f},{incident.lon:.4f}.",
@@ -248,7 +249,7 @@ def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
 def _rule_fields(incident: Incident, rule: Rule, lang: str, known: Fields) -> Fields:
     fields = dict(known)
     for key, fact in rule.facts().items():
-        fields[key] = _units().get(fact, fact) if isinstance(fact, str) else _number(fact, lang)
+        fields[key] = units().get(fact, fact) if isinstance(fact, str) else _number(fact, lang)
     for key, value in (("value", incident.value), ("peak", incident.peak)):
         fields[key] = "" if value is None else _number(value, lang)
     row = QUANTITIES.get(incident.quantity)
@@ -288,7 +289,8 @@ def _quoted(value: str) -> str:
     return '"' + plain.replace('"', "'") + '"' if " " in plain or "=" in plain else plain
 
 
-def _units() -> dict[str, str]:
+def units() -> dict[str, str]:
+    """Return how units are written for people."""
     units: dict[str, str] = _table(_HERE / "words.toml")["units"]
     return units
 

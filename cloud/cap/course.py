@@ -26,8 +26,9 @@ LASTS_MS = 2 * 3_600_000
 AGAIN_MS = 3_600_000
 LANGUAGES = {"vi-VN": "vi", "en-US": "en"}
 Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed", "rain"]
-ClosedAs = Literal["", "real", "permitted", "cooking", "sensor-fault", "drill", "unknown", "rain"]
+ClosedAs = Literal["", "real", "permitted", "cooking", "sensor-fault", "drill", "unknown", "rain", "merged"]
 FALSE = frozenset({"permitted", "cooking", "sensor-fault", "drill"})
+WITHDRAWN = FALSE | {"merged"}  # nothing is said by it any more
 
 # evidence: CAP 1.2 §3.2.2; how sure is how sure, and only what a person has seen is Observed.
 MEANINGS = {
@@ -39,6 +40,7 @@ MEANINGS = {
     "closed": Meaning("Past", "Minor", "Unlikely", "AllClear"),
     "closed real": Meaning("Past", "Minor", "Observed", "AllClear"),
     "closed unknown": Meaning("Past", "Minor", "Unknown", "AllClear"),
+    "closed merged": Meaning("Past", "Minor", "Unknown", "None"),
     "closed rain": Meaning("Past", "Minor", "Observed", "AllClear"),
     "danger IV": Meaning("Expected", "Moderate", "Likely", "Avoid"),
     "danger V": Meaning("Expected", "Severe", "Likely", "Avoid"),
@@ -54,12 +56,16 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """From when on an incident is in a stage; `measured` is what was known of it then, by language."""
+    """From when on an incident is in a stage; `measured` is what was known of it then, by language.
+
+    `id` names the step for ever, wherever it stands among others: the number of its row in the journal.
+    """
 
     at_ms: int
     stage: Stage
     closed_as: ClosedAs = ""
     measured: dict[str, str] = {}
+    id: int = 0
 
 
 class Course(msgspec.Struct, frozen=True):
@@ -109,6 +115,16 @@ def newest(course: Course, sender: Sender, now_ms: int) -> Alert | None:
     if not slots or slots[-1].sent_ms + LASTS_MS <= now_ms:
         return None
     return _message(course, sender, slots, len(slots) - 1)
+
+
+def measured(quantity: dict[str, str], value: float, unit: str, *, rain: bool = False) -> dict[str, str]:
+    """Return what was measured, by language, as a step tells it: `quantity` by language, `rain` for a sum of it."""
+    told = {}
+    for lang in LANGUAGES.values():
+        number = f"{value:g}".replace(".", ",") if lang == "vi" else f"{value:g}"
+        words = _words(lang, "measured")["rain" if rain else "value"]
+        told[lang] = words.format(quantity=quantity[lang], value=number, unit=unit)
+    return told
 
 
 def danger(day: Danger, sender: Sender) -> Alert:
@@ -184,9 +200,9 @@ def _message(course: Course, sender: Sender, slots: Sequence[_Slot], at: int) ->
 
 def _kind(course: Course, slots: Sequence[_Slot], at: int) -> Literal["Alert", "Update", "Cancel"]:
     """A message about nothing that is in force is an Alert: the first, and one after all was called off."""
-    if at == 0 or _is_false(course.steps[slots[at - 1].step]):
+    if at == 0 or _is_withdrawn(course.steps[slots[at - 1].step]):
         return "Alert"
-    return "Cancel" if _is_false(course.steps[slots[at].step]) else "Update"
+    return "Cancel" if _is_withdrawn(course.steps[slots[at].step]) else "Update"
 
 
 def _in_force(course: Course, before: Sequence[_Slot], sent_ms: int) -> list[int]:
@@ -194,21 +210,22 @@ def _in_force(course: Course, before: Sequence[_Slot], sent_ms: int) -> list[int
     found: list[int] = []
     for at in range(len(before) - 1, -1, -1):
         lasts = before[at].sent_ms + LASTS_MS > sent_ms
-        if (found and not lasts) or _is_false(course.steps[before[at].step]):
+        if (found and not lasts) or _is_withdrawn(course.steps[before[at].step]):
             break
         found.append(at)
     return found[::-1]
 
 
-def _is_false(step: Step) -> bool:
-    return step.stage == "closed" and step.closed_as in FALSE
+def _is_withdrawn(step: Step) -> bool:
+    return step.stage == "closed" and step.closed_as in WITHDRAWN
 
 
 def _identifier(course: Course, slots: Sequence[_Slot], at: int) -> str:
     """Return a name that stays: a URI, as Atom wants. The beginning is in it: a restored journal counts anew."""
     slot = slots[at]
     again = f".{slot.again}" if slot.again else ""
-    return f"gocche:{hanoi(course.steps[0].at_ms):%Y%m%dT%H%M%S}-{course.number}-{slot.step + 1}{again}"
+    step = course.steps[slot.step].id or slot.step + 1
+    return f"gocche:{hanoi(course.steps[0].at_ms):%Y%m%dT%H%M%S}-{course.number}-{step}{again}"
 
 
 def _meaning(step: Step) -> Meaning:

@@ -1,7 +1,7 @@
 """What is wrong with a CAP 1.2 message: its shape, as the XSD of OASIS has it, then the rules that only the text has.
 
 The shape is a table here and no XSD processor: lxml would be a library of C code that reads what strangers wrote, for
-one schema that has not changed since 2010. The tests hold the table against the XSD itself (decision 0048).
+one schema that has not changed since 2010. The tests hold the table against the XSD itself (decision 0050).
 
 What is judged is not trusted: a message is bounded in bytes and in depth, and one that declares anything of its own (a
 DTD, and with it entities) is refused before any of it is followed.

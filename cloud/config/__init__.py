@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.config.tables import ROOMS, SHOWN, Broker, Data, Garden, Health, Http, Staff
+from cloud.config.tables import ROOMS, SHOWN, Broker, Cap, Data, Garden, Health, Hotspots, Http, Staff
 from settings import credentials, text
 from settings.expected import convert
 from settings.finding import ConfigError, File, Finding, shown, suggestion
@@ -19,16 +19,19 @@ from settings.finding import ConfigError, File, Finding, shown, suggestion
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SHORTEST_KEY = 24  # characters that whoever reads the feed shows
 LOOPBACK = "127.0.0.1", "::1", "localhost"
 __all__ = [
     "CLOUD_TOML",
     "Broker",
+    "Cap",
     "CloudConfig",
     "ConfigError",
     "Data",
     "Finding",
     "Garden",
     "Health",
+    "Hotspots",
     "Http",
     "Staff",
     "load",
@@ -44,6 +47,8 @@ class CloudConfig(msgspec.Struct, frozen=True):
     staff: Staff
     health: Health
     garden: Garden
+    hotspots: Hotspots
+    cap: Cap
     store: dict[str, Any]
     alerts: dict[str, Any]
     rules: list[dict[str, Any]]
@@ -80,7 +85,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
 
 def cloud_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
-    single = ("data", "broker", "http", "staff", "health", "garden", "store", "alerts")
+    single = ("data", "broker", "http", "staff", "health", "garden", "hotspots", "cap", "store", "alerts")
     return File(path, ("settings", "cloud.config"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
 
 
@@ -118,6 +123,8 @@ def load(path: Path, *, running: bool = True, room: str = "") -> CloudConfig:
         staff,
         health,
         convert(file, "[garden]", text.one(file, tables, "garden"), Garden),
+        _hotspots(file, text.one(file, tables, "hotspots"), running=running, asked=room not in ("", "alerts")),
+        _cap(file, text.one(file, tables, "cap"), running=running, asked=room not in ("", "staff")),
         store,
         _table(file, "alerts", text.one(file, tables, "alerts")),
         _tables(file, tables, "rule"),
@@ -179,6 +186,35 @@ def _health(file: File, table: object, *, running: bool, asked: bool) -> Health:
     elif health.host not in LOOPBACK:
         raise ConfigError(file, "[health] host", "health_open", value=shown(health.host), known=", ".join(LOOPBACK))
     return health
+
+
+def _hotspots(file: File, table: object, *, running: bool, asked: bool) -> Hotspots:
+    """Refuse an area that is none. The key is read where the room runs that asks."""
+    hotspots = convert(file, "[hotspots]", table, Hotspots)
+    if credentials.web_address(hotspots.url) is None:
+        raise ConfigError(file, "[hotspots] url", "url", value=shown(hotspots.url))
+    if hotspots.area:
+        west, south, east, north = hotspots.area if len(hotspots.area) == 4 else (0.0, 0.0, 0.0, 0.0)
+        if not (west < east and -90 <= south < north <= 90):
+            raise ConfigError(file, "[hotspots] area", "no_area", value=shown(list(hotspots.area)))
+    if hotspots.key_file and not asked:
+        credentials.secret(file, "[hotspots] key_file", hotspots.key_file, running=running)
+    return hotspots
+
+
+def _cap(file: File, table: object, *, running: bool, asked: bool) -> Cap:
+    """Refuse a feed whose sender nobody knows, or whose key could be guessed."""
+    cap = convert(file, "[cap]", table, Cap)
+    if not cap.key_file:
+        return cap
+    if not cap.sender:
+        raise ConfigError(file, "[cap] sender", "no_sender")
+    if not cap.restriction.strip():
+        raise ConfigError(file, "[cap] restriction", "no_restriction")
+    key = "" if asked else credentials.secret(file, "[cap] key_file", cap.key_file, running=running)
+    if 0 < len(key) < SHORTEST_KEY:
+        raise ConfigError(file, "[cap] key_file", "short_key", value=shown(cap.key_file), length=f"{len(key)}")
+    return cap
 
 
 def _ports(file: File, **listening: Http | Staff | Health) -> None:

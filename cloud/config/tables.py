@@ -92,3 +92,46 @@ class Garden(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="under which data is given away, as it stands in JSON, CSV and GeoJSON", max_length=200
         ),
     ] = ""
+
+
+class Hotspots(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where hotspots of satellites come from: `[hotspots]`. Without `key_file` nobody is asked."""
+
+    key_file: Annotated[
+        str, msgspec.Meta(description="file that holds the MAP_KEY of NASA FIRMS, nothing else; without it: no asking")
+    ] = ""
+    url: Annotated[
+        str, msgspec.Meta(description="where the area API is; behind it come key, source, area and days")
+    ] = "https://firms.modaps.eosdis.nasa.gov/api/area/csv"
+    sources: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern="^[A-Z0-9_]{1,40}$")], ...],
+        msgspec.Meta(description="which lists are asked for, as FIRMS names them"),
+    ] = ("VIIRS_SNPP_NRT", "VIIRS_NOAA20_NRT", "VIIRS_NOAA21_NRT")
+    area: Annotated[
+        tuple[Annotated[float, msgspec.Meta(ge=-180, le=180)], ...],
+        msgspec.Meta(description="west, south, east, north in degrees; 30 km around the zones when left out"),
+    ] = ()
+    days: Annotated[int, msgspec.Meta(ge=1, le=10, description="how many days back each time")] = 2
+    every_s: Annotated[
+        float, msgspec.Meta(ge=600, le=86_400, description="how often it is asked; lists are some three hours late")
+    ] = 1_800.0
+
+
+class Cap(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Warnings for other systems, as CAP 1.2: `[cap]`, at /cap/feed.atom of the staff room; none without key."""
+
+    key_file: Annotated[
+        str, msgspec.Meta(description="file with the key that whoever reads the feed must show; 24 characters at least")
+    ] = ""
+    sender: Annotated[
+        str,
+        msgspec.Meta(
+            description="who warns, unique in the world: an e-mail address of yours; no space, comma, < or &",
+            pattern="^[^\\s,<&]{0,100}$",
+        ),
+    ] = ""
+    name_vi: Annotated[str, msgspec.Meta(description="who warns, for people, in Vietnamese", max_length=100)] = ""
+    name_en: Annotated[str, msgspec.Meta(description="the same in English", max_length=100)] = ""
+    restriction: Annotated[
+        str, msgspec.Meta(description="for whom these warnings are: they are Restricted", max_length=200)
+    ] = "Tổ trực PCCCR / forest fire duty teams"

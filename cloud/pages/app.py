@@ -20,6 +20,7 @@ from cloud.pages import headers, words
 from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
 from cloud.pages.danger import Dangers
 from cloud.pages.front import Front
+from cloud.pages.hotspots import Hotspots
 from cloud.pages.linkset import Linksets
 from cloud.pages.lots import Lots
 from cloud.pages.pictures import JPEG, SHARED, SVG, Pictures
@@ -53,6 +54,7 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     pictures, danger = Pictures(answers), Dangers(answers)
     made, trees = _Site(answers, danger), Trees(answers, pictures, danger)
     lots = Lots(answers, trees)
+    hotspots = Hotspots(answers)
     linksets = Linksets(answers, lots)
     of_a_tree = {
         ".json": trees.json,
@@ -82,6 +84,8 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/nguy-co/{zone}.txt", danger.aloud),
         Route("/nguy-co/{zone}.pdf", danger.sheet),
         Route("/nguy-co/{zone}", danger.page),
+        Route("/diem-nong", hotspots.page),
+        Route("/diem-nong.json", hotspots.json),
         Route("/mat-song", made.unseen),
         Route("/icon.svg", made.icon),
         Route(SHARED, made.shared),

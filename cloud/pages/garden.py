@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cloud.danger.told import Told
+from cloud.pages.hotspots import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,6 +105,7 @@ class Garden:
     incidents: Callable[[], Sequence[IncidentRow]]
     danger: Path | None = None  # the book of fire danger
     danger_told: Told = field(default_factory=Told)  # what the garden says of it: measures, who is responsible
+    hotspots: Callable[[], Seen] = lambda: Seen(0, ())  # what satellites saw of late; may raise Retry
     visits: Visits | None = None  # who counts how often a tree's page is opened
     photos: Path | None = None  # the folder that they lie in
     staff_url: str = ""  # where a tag that is blank gets its tree

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cloud.registry import Registry
 
 CONF = "nginx.conf"
-_PLAIN = ("/icon.svg", SHARED, "/sw.js", "/cay.geojson", "/phu-song.json")
+_PLAIN = ("/icon.svg", SHARED, "/sw.js", "/cay.geojson", "/phu-song.json", "/diem-nong.json")
 _HTML = b"text/html"
 
 
@@ -54,7 +54,7 @@ async def export(front: Front, registry: Registry, folder: Path, photos: Path | 
 
 def paths(registry: Registry) -> Iterator[str]:
     """Yield what can be asked for, but for what a tree's own page links to."""
-    yield from ("/", "/phu-song", "/nguy-co", "/canh-bao", "/mat-song", *_PLAIN)
+    yield from ("/", "/phu-song", "/nguy-co", "/canh-bao", "/diem-nong", "/mat-song", *_PLAIN)
     yield from (f"/z/{zone}.json" for zone in registry.zones)
     yield from (f"/nguy-co/{zone}" for zone in registry.zones)
     yield from (f"/l/{lot}" for lot in registry.lots)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from cloud.alerts import wiring
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.watch import Watch
+from cloud.hotspots.book import NAME as HOTSPOTS
+from cloud.hotspots.watch import Asking
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import Live
 from cloud.rooms import store_of
+from cloud.rooms.hotspots import fetching
 from cloud.rooms.life import collect_rarely
 from cloud.stream.connection import Stream
 from cloud.stream.follower import Follower
@@ -40,6 +43,7 @@ class AlertsRoom:
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
         self._danger = Watch(folder / DANGER, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
+        self._hotspots = _hotspots(config, self._registry, clock)
         self._stream = Stream(
             config.broker,
             "gocche-alerts",
@@ -54,6 +58,8 @@ class AlertsRoom:
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
         own = {"registry": self._registry.run, "follow": self._follower.run, "danger": self._danger.run}
+        if self._hotspots:
+            own["hotspots"] = self._hotspots.run
         return own | self._alerts.loops
 
     def start(self) -> None:
@@ -87,11 +93,24 @@ class AlertsRoom:
             told["roles_unreached"] and f"no contact that a channel reaches: {', '.join(told['roles_unreached'])}",
             told["untold"] and f"letters about life that nobody has got: {told['untold']}",
         )
+        late = self._hotspots.why if self._hotspots else ""
         return told | {
             "why": "; ".join(filter(None, why)),
-            "look_at": [name for name in LOOK_AT if told.get(name)],
+            "hotspots_fault": late,
+            "look_at": [name for name in LOOK_AT if told.get(name)] + ["hotspots_fault"] * bool(late),
             "missed": self._follower.missed,
         }
+
+
+def _hotspots(config: CloudConfig, registry: Live, clock: Clock) -> Asking | None:
+    """Return what asks for hotspots; None without a key."""
+    if not config.hotspots.key_file:
+        return None
+
+    def places() -> list[tuple[float, float]]:
+        return [(zone.lat, zone.lon) for zone in registry.now.zones.values()]
+
+    return Asking(Path(config.data.path) / HOTSPOTS, config.hotspots, places, fetching(config.hotspots), clock)
 
 
 def build(config: CloudConfig, clock: Clock, _listener: socket.socket | None) -> AlertsRoom:

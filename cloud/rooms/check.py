@@ -71,6 +71,7 @@ def doubts(config: CloudConfig, registry: Registry, now: datetime) -> Iterator[F
     """Yield what is allowed and seldom meant; of the registry whom no channel reaches."""
     yield from credentials.advice(config.file, config.broker, now)
     places = {"[health]": msgspec.structs.asdict(config.health), "[store]": config.store}
+    places |= {f"[{name}]": msgspec.structs.asdict(getattr(config, name)) for name in ("hotspots", "cap")}
     places |= {f"[{name}.{room}]": own for name, rooms in config.apart.items() for room, own in rooms.items()}
     places |= {f"[[channel]] {number}": table for number, table in enumerate(config.channels, 1)}
     for place, table in places.items():

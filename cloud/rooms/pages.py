@@ -12,6 +12,7 @@ from cloud.alerts.wiring import JOURNAL
 from cloud.coverage.hamlets import Coverage
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.told import load as danger_words
+from cloud.hotspots.book import NAME as HOTSPOTS
 from cloud.pages.app import build as build_app
 from cloud.pages.garden import Garden
 from cloud.pages.visits import NAME as VISITS
@@ -20,6 +21,7 @@ from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
 from cloud.registry.live import Live
 from cloud.rooms import store_of
+from cloud.rooms.hotspots import seen
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
 from cloud.stream.connection import Stream
@@ -120,6 +122,7 @@ def garden_of(
         staff_url=config.staff.public_url.rstrip("/") or f"http://{config.staff.host}:{config.staff.port}",
         licence=config.garden.licence,
         incidents=lambda: read_incidents(journal, SHOWN, of_people),
+        hotspots=lambda: seen(Path(config.data.path) / HOTSPOTS, current.now.zones.values(), clock.utc_ms()),
         **how,
     )
 

@@ -14,6 +14,7 @@ from cloud.registry import codes
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
 from cloud.rooms import store_of
+from cloud.rooms.cap import warnings_of
 from cloud.rooms.duty import DutyDesk
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
@@ -68,7 +69,7 @@ class StaffRoom:
             config.ways,
             self._duty,
         )
-        app, self._gate = build_app(staff)
+        app, self._gate = build_app(staff, warnings_of(config, staff.url, clock))
         self._server = Server(app, self._socket, limit_concurrency=AT_ONCE)
 
     @property

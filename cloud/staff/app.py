@@ -30,6 +30,7 @@ from cloud.staff.way import Way
 
 if TYPE_CHECKING:
     from cloud.staff.visit import Staff, Visit
+    from cloud.staff.warnings import Warnings
 
 CHAPTERS = {
     "tree": "cay",
@@ -143,15 +144,16 @@ def _of_table(kind: str) -> list[Way]:
     ]
 
 
-def build(staff: Staff) -> tuple[Above, Gate]:
+def build(staff: Staff, warnings: Warnings | None = None) -> tuple[Above, Gate]:
     """Return the application, and the gate whose threads it runs in."""
     gate = Gate(staff)
-    return Above(site(gate), staff), gate
+    return Above(site(gate, warnings), staff), gate
 
 
-def site(gate: Gate) -> Starlette:
-    """Return the routes alone."""
-    routes = [Route(way.path, gate.endpoint(way), methods=[way.method], name=way.name) for way in ways()]
+def site(gate: Gate, warnings: Warnings | None = None) -> Starlette:
+    """Return the routes alone; those of warnings ask for a key, not for a session."""
+    routes = warnings.routes() if warnings else []
+    routes += [Route(way.path, gate.endpoint(way), methods=[way.method], name=way.name) for way in ways()]
     return Starlette(routes=routes, exception_handlers={HTTPException: gate.refused, Exception: gate.broken})
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from cloud.clock import SystemClock, hanoi
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.watch import Watch
+from cloud.pages import hotspots
 from cloud.registry import Registry
 from gocche.garden import past
 from tests.visitors import ALL, BARE, TREE, Incident, Site, World
@@ -43,6 +44,7 @@ PAGES = [
     "/nguy-co/z01",
     "/nguy-co/z02",
     "/canh-bao",
+    "/diem-nong",
     "/mat-song",
     "/T/7K3MQ2",
     "/nowhere",
@@ -147,7 +149,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     watch = Watch(folder / DANGER, world.store, world.registry, world.clock)
     watch.look()
     watch.close()
-    with Site(world.garden(danger=folder / DANGER)) as running:
+    seen_ms = world.clock.now_ms - 9 * 3_600_000
+    fire = hotspots.FireRow(
+        21.64, 104.6, seen_ms, seen_ms, "high", 3, ("N", "N20"), "z01", "Đồi trên", "Upper hill", 2.9
+    )
+    with Site(world.garden(danger=folder / DANGER, hotspots=lambda: hotspots.Seen(seen_ms, [fire]))) as running:
         urllib.request.urlopen(f"{running.url}/T/{TREE}").close()  # the year is read once for all
         yield running
     world.store.close()

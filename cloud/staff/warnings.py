@@ -1,0 +1,89 @@
+"""Warnings for other systems: the CAP feed and its messages, for whoever shows the key.
+
+No session and no cookie: a program reads this. The key stands in `?key=` or in `Authorization: Bearer`; without the
+right one there is nothing here, as at any address that does not exist. Where it came in the address, the links of the
+feed carry it too: most readers of feeds know no other way.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from cloud.cap.feed import FEED_TYPE, Frame, feed
+from cloud.cap.message import TYPE, written
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from cloud.cap.message import Alert
+
+log = logging.getLogger(__name__)
+FEED, MESSAGE = "/cap/feed.atom", "/cap/{identifier}.xml"
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """What is given out. `key` may raise OSError; `in_force` and `find` ask the journal and raise sqlite3.Error."""
+
+    key: Callable[[], str]
+    in_force: Callable[[], list[Alert]]
+    find: Callable[[str], Alert | None]
+    now_ms: Callable[[], int]
+    url: str
+    author: str
+
+    def routes(self) -> list[Route]:
+        """Return the ways in."""
+        return [Route(FEED, self._answer(self._feed)), Route(MESSAGE, self._answer(self._message))]
+
+    def _answer(self, made: Callable[[Request, str], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            return await run_in_threadpool(self._guarded, made, request)
+
+        return answer
+
+    def _guarded(self, made: Callable[[Request, str], Response], request: Request) -> Response:
+        shown = request.query_params.get("key", "")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if not self._is_known(shown or (token.strip() if scheme.lower() == "bearer" else "")):
+            raise HTTPException(404)
+        try:
+            return made(request, f"?{urlencode({'key': shown})}" if shown else "")
+        except sqlite3.Error as error:
+            log.warning("cap-journal-unreadable why=%r", str(error))
+            return PlainTextResponse("the journal cannot be read\n", 503, {"Retry-After": "30"})
+
+    def _is_known(self, shown: str) -> bool:
+        try:
+            key = self.key()
+        except OSError as error:
+            log.warning("cap-key-unreadable why=%r", str(error))
+            return False
+        return bool(key) and hmac.compare_digest(key.encode(), shown.encode("utf-8", "replace"))
+
+    def _feed(self, _request: Request, query: str) -> Response:
+        frame = Frame("gocche:feed", f"{self.url}{FEED}{query}", self.author)
+        body = feed(self.in_force(), frame, self.now_ms(), lambda one: f"{self.url}{_path(one)}{query}")
+        return Response(body, media_type=FEED_TYPE)
+
+    def _message(self, request: Request, _query: str) -> Response:
+        alert = self.find(request.path_params["identifier"])
+        if alert is None:
+            raise HTTPException(404)
+        return Response(written(alert), media_type=TYPE)
+
+
+def _path(one: Alert) -> str:
+    return MESSAGE.format(identifier=quote(one.identifier, safe=":.-_"))
