@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -262,6 +263,38 @@ def test_replay_tells_each_step_with_what_was_known_and_measured(burning: DutyWo
     assert "Đã nhận việc" in plain(page)
     assert "NGHI CHÁY · Bụi mịn PM2,5 105 µg/m³" in plain(page)
     assert page.count("<li data-at=") >= 3
+
+
+def test_what_people_write_runs_nowhere(burning: DutyWorld) -> None:
+    officer, evil = burning.visitor("officer"), "<script>alert(1)</script>"
+    act(officer, "comment", incident="1", words=evil)
+    act(officer, "relabel", incident="1", place_vi=evil, place_en=evil)
+    act(officer, "silence", incident="1", scope="zone:z01", minutes="30", words=evil)
+    for path in ("/truc", "/truc/bang.json", "/truc/1", "/truc/1/phat-lai", "/truc/lich-su", burning.letter()):
+        text = officer.get(path).text
+        assert "&lt;script&gt;alert" in text, path
+        assert "<script>alert" not in text, path
+
+
+def test_a_store_that_hangs_costs_the_charts_and_not_the_page(burning: DutyWorld) -> None:
+    """Its answer is waited for a moment by the machine's own clock; the thread that asked dies with the process."""
+    hangs, over = burning.bench.store.series, threading.Event()
+    burning.bench.store.series = lambda *_: over.wait(60) and []
+    page = plain(burning.visitor("officer").get("/truc/1").text)
+    assert "Kho số đo không trả lời" in page
+    assert "Diễn biến" in page
+    assert "TÔI NHẬN VIỆC NÀY" in page
+    over.set()
+    burning.bench.store.series = hangs
+
+
+def test_the_history_of_a_zone_has_what_its_trees_saw(world: DutyWorld) -> None:
+    world.smoke(channel="soil-1")
+    assert world.head.place == "tree:7K3MQP"
+    viewer = world.visitor("viewer")
+    assert "cây 7K3MQP" in plain(viewer.get("/truc/lich-su?noi=zone:z01").text)
+    assert "cây 7K3MQP" in plain(viewer.get("/truc/lich-su?noi=tree:7K3MQP").text)
+    assert "Không có." in plain(viewer.get("/truc/lich-su?noi=zone:z02").text)
 
 
 @pytest.mark.parametrize("path", ["/truc/77", "/truc/x", "/truc/77/phat-lai", "/truc/999999999999999999"])

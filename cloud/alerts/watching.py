@@ -93,11 +93,13 @@ class Watching:
         with self._journal() as db:
             return _step(db, number) if db else None
 
-    def past(self, before: int | None, limit: int, closed_as: str, place: str) -> list[Incident]:
-        """Return heads about life, newest first, below a number; with a closing or a place only those."""
-        where = f"{_LIFE} AND id < ? AND ? IN ('', closed_as) AND ? IN ('', place) ORDER BY id DESC LIMIT ?"
+    def past(self, before: int | None, limit: int, closed_as: str, places: Sequence[str]) -> list[Incident]:
+        """Return heads about life, newest first, below a number; with a closing or places only those."""
+        here = "(? OR place IN (SELECT value FROM json_each(?)))"
+        where = f"{_LIFE} AND id < ? AND ? IN ('', closed_as) AND {here} ORDER BY id DESC LIMIT ?"
+        listed = msgspec.json.encode(list(places)).decode()
         with self._journal() as db:
-            return selected(db, where, before or 1 << 62, closed_as, place, limit) if db else []
+            return selected(db, where, before or 1 << 62, closed_as, not places, listed, limit) if db else []
 
     def silences(self, now_ms: int) -> list[tuple[int, str, str, str, int, int]]:
         """Return (number, scope, author, reason, from, until) of what is silenced now."""

@@ -16,6 +16,7 @@ from cloud.alerts.watching import Watching
 from cloud.alerts.wiring import JOURNAL
 from cloud.inbox import Asker
 from cloud.registry import Registry
+from cloud.registry.kinds import Tree
 from cloud.staff.duty.seen import Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Whole
 from cloud.store import Retry
 
@@ -78,8 +79,12 @@ class DutyDesk:
         return Whole(seen, tuple(self._seen(one) for one in found.parts), tuple(events), tuple(letters))
 
     def past(self, before: int | None, limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:
-        """Return heads about life, newest first."""
-        return [self._seen(one) for one in self._watching.past(before, limit, closed_as, place)]
+        """Return heads about life, newest first; those of a zone are those of its trees, too."""
+        kind, _, code = place.partition(":")
+        trees = self._shelf.rows("tree") if kind == "zone" else []
+        places = [place] if place else []
+        places += [f"tree:{one.code}" for one in trees if isinstance(one, Tree) and one.zone == code]
+        return [self._seen(one) for one in self._watching.past(before, limit, closed_as, places)]
 
     def act(self, body: Mapping[str, Any]) -> Outcome:
         """Ask for an act, and wait a moment for what becomes of it."""

@@ -2,6 +2,8 @@
 // for, or was not sent, is said loudly: an old board that looks fresh, and a tap that nobody got, cost the most.
 "use strict";
 const EVERY = 3, LATE_MS = 12e3, PATIENCE_MS = 8e3, LOST_RINGS_MS = 60e3, TONE = 2; // beats are seconds
+const now = () => ({ wall: Date.now(), steady: performance.now() });
+const within = ms => AbortSignal.timeout?.(ms); // an old browser waits as long as it likes
 const $ = id => document.getElementById(id);
 // In a tab that is not looked at browsers let a page's own timers beat once a minute, but not those of a worker.
 if (typeof document === "undefined") setInterval(() => postMessage(0), 1000);
@@ -10,19 +12,24 @@ else { watch($("board")); replay($("film")); }
 function watch(board) {
   if (!board) return;
   const bell = $("bell"), words = JSON.parse(bell.dataset.words), title = document.title;
-  const kept = name => JSON.parse(sessionStorage.getItem(name) ?? "null");
-  const keep = (name, value) => sessionStorage.setItem(name, JSON.stringify(value));
-  let rings = JSON.parse(bell.dataset.rings), tag = "", asOf = Date.now(), why = "", sound = null, light = null, busy = false, beats = 0;
+  const memory = {}; // of this page; beyond a reload where the browser lets us keep anything
+  const kept = name => { try { return JSON.parse(sessionStorage.getItem(name) ?? "null"); } catch { return memory[name] ?? null; } };
+  const keep = (name, value) => { memory[name] = value; try { sessionStorage.setItem(name, JSON.stringify(value)); } catch {} };
+  let rings = JSON.parse(bell.dataset.rings), tag = "", asOf = now(), why = "", sound = null, light = null, busy = false, beats = 0;
   const key = ([number, stage]) => `${number}:${stage}`;
   const loud = () => rings.filter(one => !(kept("muted") ?? []).includes(key(one)));
+  // The older of two clocks: one that is put back makes nothing fresh, one that slept with the machine neither.
+  const old = () => Math.max(Date.now() - asOf.wall, performance.now() - asOf.steady);
   const armed = () => sound?.state === "running";
   bell.hidden = false;
 
   // --- the bell
   async function arm(byHand) {
-    sound ??= new (window.AudioContext ?? window.webkitAudioContext)();
-    await Promise.race([sound.resume(), new Promise(done => setTimeout(done, 700))]); // blocked, it never settles
-    sound.onstatechange = show;
+    try {
+      sound ??= new (window.AudioContext ?? window.webkitAudioContext)();
+      await Promise.race([sound.resume(), new Promise(done => setTimeout(done, 700))]); // blocked, it never settles
+      sound.onstatechange = show;
+    } catch { sound = null; } // a browser that has no sound at all
     if (byHand) { keep("armed", true); keep("blocked", !armed()); wake(); if (armed()) tone(880, 0.15); }
     show();
   }
@@ -40,7 +47,7 @@ function watch(board) {
     wave.start(from); wave.stop(from + long + 0.02);
   }
   function ring() {
-    const alarms = loud().length, lost = Date.now() - asOf > LOST_RINGS_MS && kept("armed");
+    const alarms = loud().length, lost = old() > LOST_RINGS_MS && kept("armed");
     document.title = alarms && beats % (2 * TONE) < TONE ? `🔥 ${alarms} ${words.alarm}` : title;
     if (alarms) navigator.vibrate?.([500, 200, 500]);
     if (alarms && armed()) { for (const at of [0, 0.5, 1]) { tone(960, 0.22, at); tone(720, 0.22, at + 0.25); } }
@@ -56,11 +63,11 @@ function watch(board) {
     bell.classList.toggle("ringing", loud().length > 0);
     $("arm").hidden = armed();
     $("mute").hidden = !loud().length;
-    const age = Math.round((Date.now() - asOf) / 1000), late = Date.now() - asOf > LATE_MS || why === "signed_out";
+    const age = Math.round(old() / 1000), late = old() > LATE_MS || why === "signed_out";
     $("fresh").textContent = words.fresh.replace("{n}", age);
     document.body.classList.toggle("stale", late);
     const lost = $("lost");
-    const told = !late ? "" : words[why || "lost"].replace("{time}", new Date(asOf).toLocaleTimeString("vi-VN"));
+    const told = !late ? "" : words[why || "lost"].replace("{time}", new Date(asOf.wall).toLocaleTimeString("vi-VN"));
     if (lost.textContent !== told) lost.textContent = told;
     lost.hidden = !late;
   }
@@ -74,23 +81,22 @@ function watch(board) {
     if (busy) return;
     busy = true;
     try {
-      const answer = await fetch("/truc/bang.json", { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS), redirect: "manual" });
+      const answer = await fetch("/truc/bang.json", { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store", signal: within(PATIENCE_MS), redirect: "manual" });
       if (answer.type === "opaqueredirect" || answer.status === 403) { why = "signed_out"; return; }
       if (answer.status !== 304) {
         if (!answer.ok) throw new Error(answer.status);
-        const now = await answer.json();
-        if (put(now)) tag = answer.headers.get("ETag") ?? "";
+        if (put(await answer.json())) tag = answer.headers.get("ETag") ?? "";
       }
-      asOf = Date.now(); why = "";
+      asOf = now(); why = "";
     } catch { why = "lost"; }
     finally { busy = false; show(); }
   }
-  function put(now) {
+  function put(news) {
     if (board.querySelector("button[disabled]")) return false; // a tap is under way: its answer looks again
     const at = document.activeElement?.id;
-    const fresh = new DOMParser().parseFromString(now.html, "text/html");
+    const fresh = new DOMParser().parseFromString(news.html, "text/html");
     board.replaceChildren(...fresh.body.childNodes);
-    rings = now.rings;
+    rings = news.rings;
     if (at) $(at)?.focus();
     return true;
   }
@@ -103,9 +109,9 @@ function watch(board) {
     let told = "";
     try {
       const body = new URLSearchParams(new FormData(form)); body.set("as", "json");
-      const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(PATIENCE_MS), redirect: "manual" });
+      const answer = await fetch(form.action, { method: "POST", body, signal: within(PATIENCE_MS), redirect: "manual" });
       if (answer.type === "opaqueredirect") told = words.signed_out;
-      else { const now = await answer.json(); if (!now.ok || now.words) told = now.words; }
+      else { const said = await answer.json(); if (!said.ok || said.words) told = said.words; }
     } catch { told = words.not_sent; }
     button.disabled = false; button.textContent = before;
     if (told) { says.textContent = told; says.hidden = false; navigator.vibrate?.(800); }
