@@ -26,16 +26,20 @@ from edge.sense.nodes import Nodes
 from edge.sense.overseer import Overseer
 from edge.sense.ports import opener
 from edge.sense.sampler import Sampler
+from edge.siren.watch import Sirens
 from edge.status import Own, StatusFile, compose, encoded, status_file
 from edge.threads import NO_THREAD, Pulse, join, share_heap, started
 from wire import VERSION
+from wire.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from edge.clock import Anchor, Clock
     from edge.config import Bus, Config
+    from edge.driver import Ask, Reply
     from edge.keep.spool import Spool
     from edge.sense.ports import OpenLine
     from wire.batch import Status
@@ -44,6 +48,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 5.0
 HANGS_S = 15.0  # without a turn of the keeper: the card hangs, and systemd would kill us after 60
 LAST_POLL_S = 1.5  # for a poll that goes on when the stop comes
+LAST_SIREN_S = 0.8  # for a siren to be silenced, before the buses end
 LAST_KEEP_S = 1.5  # for a card that does not get on when the stop comes
 STEP_S = 0.25
 
@@ -80,9 +85,12 @@ class Agent:
         self._keeper = self._keeper_of(self._spool, lost, beyond)
         ended = self._board.captures
         lines = {bus.name: opener(bus, folder, clock, partial(ended.__setitem__, bus.name)) for bus in config.buses}
-        self._nodes = Nodes(config.nodes, self._inbox.put, clock, status_file(folder).parent)
+        self._nodes = Nodes(config.nodes, self._put, clock, status_file(folder).parent)
         makers = [(bus.name, partial(self._sampler, bus, lines[bus.name])) for bus in config.buses]
         self._overseer = Overseer(dict(makers), clock)
+        self._sirens = Sirens(
+            config.sirens, self._ordered, self._inbox.put, self._board, clock, status_file(folder).parent
+        )
 
     def run(self, stop: threading.Event, notify: Callable[[str], object] = lambda _: None) -> bool:
         """Run until `stop`, which ends within five seconds; tell whether it was that, or only a new process helps.
@@ -93,6 +101,7 @@ class Agent:
         keeper, pulse = self._begin(no_more)
         self._uplink.start()  # before many buses: where threads are short, what the others read must go out
         self._overseer.start()
+        self._sirens.start()
         notify("READY=1")
         log.info("agent started gateway=%s epoch=%s", self._config.gateway.id, self._spool.epoch)
         self._file.write(self._status("online"))
@@ -101,6 +110,7 @@ class Agent:
             self._file.write(self._status("online"))
             self._nodes.look()
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
+            stuck = stuck or self._sirens.look(LOOK_S)
             stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S, self._keeper.full_ms)
             if keeper.ident is None:
                 stuck = f"{NO_THREAD} for the keeper"
@@ -115,6 +125,7 @@ class Agent:
         notify("STOPPING=1")
         if stuck:
             log.error("agent ends for a new start why=%r", stuck)
+        self._sirens.stop(LAST_SIREN_S)
         self._overseer.stop(LAST_POLL_S)
         self._nodes.write()
         no_more.set()
@@ -176,6 +187,18 @@ class Agent:
     def _sampler(self, bus: Bus, opened: Callable[[], OpenLine]) -> Sampler:
         own = [sensor for sensor in self._config.sensors if sensor.table.bus == bus.name]
         return Sampler(bus, own, opened, self._nodes.see, self._board, self._clock)
+
+    def _put(self, item: Reading | Anchor) -> None:
+        """Take what is read and claimed: the sirens hear it first, the keeper has all but what their own relays say."""
+        if not (isinstance(item, Reading) and self._sirens.see(item)):
+            self._inbox.put(item)
+
+    def _ordered(self, bus: str, channel: str, ask: Ask) -> Future[Reply]:
+        return self._overseer.sampler(bus).order(channel, ask)
+
+    def silence(self) -> None:
+        """Stop all sirens that sound. May be called from a signal's handler."""
+        self._sirens.silence()
 
 
 def _pace_s(config: Config) -> float:

@@ -98,3 +98,4 @@ class Board:
         self.link = Link()
         self.sending = Sending()
         self.captures: dict[str, Sentence] = {}  # bus → why its talk is written down no more. Written by its capture
+        self.sirens: dict[str, Sentence] = {}  # siren → what is wrong with it. Written by the thread of the sirens

@@ -79,7 +79,7 @@ class Own(msgspec.Struct, frozen=True):
 
 def compose(board: Board, own: Own, now_ms: int, state: str) -> Status:
     """Return the whole status as the lines of the board stand now. May be called from any thread."""
-    ended = list(board.captures.values())
+    ended = [*board.sirens.copy().values(), *board.captures.values()]
     keeping, sending = board.keeping, board.sending if now_ms < board.sending.until_ms else Sending()
     return Status(
         v=1,

@@ -8,6 +8,7 @@ from settings.words import Sentence, words
 
 note = partial(Sentence, "edge", "note")
 why = partial(Sentence, "edge", "why")
+siren = partial(Sentence, "edge", "siren")
 sending = partial(Sentence, "edge", "sending")
 
 

@@ -110,6 +110,11 @@ def _of_the_server(add: _Add) -> None:
     add("--data", type=Path, metavar="DIR")
 
 
+def _siren(add: _Add) -> None:
+    add("name", nargs="?", metavar="SIREN")
+    add("--data", type=Path, metavar="DIR")
+
+
 def _check_config(add: _Add) -> None:
     add("config", type=Path, nargs="?", metavar="devices.toml")
 
@@ -276,6 +281,8 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "up": (_up, commands.up),
     "agent": (_agent, commands.agent),
     "cloud": (_cloud, commands.cloud),
+    "siren stop": (_siren, commands.siren),
+    "siren test": (_siren, commands.siren),
     "check-config": (_check_config, commands.check_config),
     "status": (_status, commands.status),
     "read": (_read, commands.read),

@@ -74,7 +74,16 @@ def agent(options: argparse.Namespace) -> int:
         return EXIT_FAILED
     except (OSError, sqlite3.Error) as error:
         return failed(error, data)
+    signal.signal(signal.SIGUSR1, lambda *_: agent.silence())
     return 0 if agent.run(_stopping(), notify) else EXIT_FAILED
+
+
+def siren(options: argparse.Namespace) -> int:
+    """Silence the sirens of this gateway, or let them be heard for a moment."""
+    from gocche.siren import asked
+
+    act = options.command.rpartition(" ")[2]
+    return asked(options.data or _state_folder(), act, options.name or "")
 
 
 def check_config(options: argparse.Namespace) -> int:

@@ -203,8 +203,10 @@ def _config() -> Iterator[str]:
     yield "Two TOML files. An unknown key, a missing one or an impossible value stops the start with exit code 2.\n"
     yield "## devices.toml: a gateway\n"
     own = edge_config
-    for struct in (own.Gateway, own.Broker, own.SpoolConfig, own.Bus, own.SensorTable, own.NodeTable):
+    for struct in (own.Gateway, own.Broker, own.SpoolConfig, own.Bus, own.SensorTable, own.NodeTable, own.SirenTable):
         yield from _struct(struct)
+    yield "Each `when` of a siren:\n"
+    yield from _struct(own.When, title=False)
     yield "Relative ports and paths stand in the data folder. A sensor's further keys: [drivers.md](drivers.md).\n"
     yield "## cloud.toml: the server\n"
     server = cloud_config

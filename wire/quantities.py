@@ -116,6 +116,13 @@ RADIO = {
     4: ("5G NSA", "5G NSA"),
     5: ("5G SA", "5G SA"),
 }
+SIREN = {  # what a siren at a gateway does: the edge says so of itself, nobody orders it from afar
+    0: ("im lặng", "silent"),
+    1: ("đang hú", "sounding"),
+    2: ("đã có người tắt tại chỗ", "stopped on the spot"),
+    3: ("không hú được hoặc không tắt được", "cannot sound, or cannot be silenced"),
+    4: ("đang thử", "being tested"),
+}
 YES_NO = {0: ("không", "no"), 1: ("có", "yes")}
 CLAIM = {  # levels of detect/: none of them says that a fire is confirmed, only a person does
     0: ("không có gì", "none"),
@@ -213,6 +220,8 @@ _ROWS = (
     # the gateway itself
     _Q("supply_voltage", "V", "V", 1.0, 2, 0, 60, "Điện áp nguồn", "Supply voltage", urgency=Bands((11.0, 11.8), 2)),
     _Q("mains", "1", "", 1.0, 0, 0, 1, "Có điện lưới", "Mains power", YES_NO, Groups(frozenset({1}))),
+    _Q("siren", "1", "", 1.0, 0, 0, 4, "Còi báo cháy", "Siren", SIREN, Bands((1.0, 2.0, 3.0, 4.0))),
+    _Q("siren_button", "1", "", 1.0, 0, 0, 1, "Nút tắt còi", "Button that stops the siren", YES_NO),
     _Q("clock_uncertainty", "s", "s", 1.0, 0, 0, 10**9, "Sai số thời gian", "Time uncertainty"),
 )
 

@@ -12,7 +12,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.config import checks
 from edge.config.doubts import doubted
-from edge.config.tables import Broker, Bus, Config, Gateway, NodeTable, Sensor, SensorTable, SpoolConfig
+from edge.config.sirens import check_triggers
+from edge.config.sirens import siren as checked_siren
+from edge.config.tables import (
+    Broker,
+    Bus,
+    Config,
+    Gateway,
+    NodeTable,
+    Sensor,
+    SensorTable,
+    Siren,
+    SirenTable,
+    SpoolConfig,
+    Trigger,
+    When,
+)  # fmt: skip
 from settings import credentials, text
 from settings.expected import convert
 from settings.finding import ConfigError, File, Finding, Mistakes, shown
@@ -25,15 +40,19 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 __all__ = [
-    "Broker", "Bus", "Config", "ConfigError", "Finding", "Gateway", "NodeTable", "Sensor", "SensorTable", "SpoolConfig",
-    "advice", "devices_toml", "load",
+    "Broker", "Bus", "Config", "ConfigError", "Finding", "Gateway", "NodeTable", "Sensor", "SensorTable", "Siren",
+    "SirenTable", "SpoolConfig", "Trigger", "When", "advice", "devices_toml", "load",
 ]  # fmt: skip
 
 
 def devices_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
     return File(
-        path, ("settings", __package__), "gocche-agent", ("gateway", "broker", "spool"), ("bus", "sensor", "node")
+        path,
+        ("settings", __package__),
+        "gocche-agent",
+        ("gateway", "broker", "spool"),
+        ("bus", "sensor", "node", "siren"),
     )
 
 
@@ -65,8 +84,14 @@ def load(path: Path, *, running: bool = True) -> Config:
         wrong.tried(convert, file, f"[[node]] {number}", table, NodeTable)
         for number, table in wrong.tried(text.each, file, tables, "node") or []
     )
+    sirens = _all(
+        wrong.tried(checked_siren, file, number, table, known)
+        for number, table in wrong.tried(text.each, file, tables, "siren") or []
+    )
     wrong.end()
     wrong.tried(checks.check_nodes, file, nodes, sensors)
+    wrong.tried(check_triggers, file, sirens, sensors, [node.channel for node in nodes])
+    sensors += [siren.relay for siren in sirens if siren.relay is not None]
     wrong.tried(checks.check_buses, file, buses, sensors)
     wrong.tried(checks.check_sensors, file, sensors)
     wrong.end()
@@ -76,7 +101,7 @@ def load(path: Path, *, running: bool = True) -> Config:
     assert spool
     wrong.tried(checks.check_captures, file, buses, spool)
     wrong.end()
-    return Config(gateway, broker, spool, sped, sensors, fingerprint(raw), nodes)
+    return Config(gateway, broker, spool, sped, sensors, fingerprint(raw), nodes, sirens)
 
 
 def fingerprint(raw: bytes) -> str:

@@ -156,7 +156,7 @@ def check_sensors(file: File, sensors: list[Sensor]) -> None:
     seats: dict[tuple[str, object], str] = {}
     for number, one in enumerate(sensors, 1):
         name, bus = one.table.channel, one.table.bus
-        place = f"[[sensor]] {number} ({name})"
+        place = one.place or f"[[sensor]] {number} ({name})"
         if name in channels:
             raise ConfigError(file, f"{place} channel", "name_taken", value=shown(name))
         channels.add(name)

@@ -130,6 +130,89 @@ class NodeTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [one for one in (self.pm, self.co, self.air, self.supply) if one]
 
 
+class When(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What makes a siren sound: the detector's claim of a node, or for who has no node a plain limit."""
+
+    node: Annotated[str, msgspec.Meta(description="a [[node]]; its claim is heard, whatever the network does")] = ""
+    level: Annotated[
+        Literal["suspected", "probable"], msgspec.Meta(description="of a node: from which claim on it sounds")
+    ] = "probable"
+    channel: Annotated[str, msgspec.Meta(description="without a node: a [[sensor]] …")] = ""
+    quantity: Annotated[str, msgspec.Meta(description="… and what of it is watched")] = ""
+    at_least: Annotated[
+        float | None, msgspec.Meta(description="the limit, in the unit of docs/reference/quantities.md")
+    ] = None
+    samples: Annotated[
+        int, msgspec.Meta(ge=1, le=60, description="so many readings in a row at the limit, before it sounds")
+    ] = 3
+
+
+class SirenTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A siren at this gateway: `[[siren]]`. A relay on a bus (`bus`, `address`, `coil`) or at a GPIO line."""
+
+    name: Annotated[str, msgspec.Meta(description="its name in all data, 1 to 32 of a-z, 0-9 and -")]
+    when: Annotated[
+        tuple[When, ...],
+        msgspec.Meta(
+            min_length=1, description='one is enough: [{ node = "node-1" }], or [{ channel, quantity, at_least }]'
+        ),
+    ]
+    bus: Annotated[str, msgspec.Meta(description="the bus of its relay board; best one of its own")] = ""
+    address: Annotated[int, msgspec.Meta(ge=1, le=247, description="slave address of the board")] = 1
+    coil: Annotated[int, msgspec.Meta(ge=0, le=255, description="which relay of it, counted from 0")] = 0
+    stop_input: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=255)] | None,
+        msgspec.Meta(description="input of the board with the button that stops it, counted from 0"),
+    ] = None
+    timed: Annotated[
+        bool,
+        msgspec.Meta(
+            description='the board knows "flash on" (Waveshare): told anew every 2 s it sounds, and lets go by itself '
+            "5 s after the gateway has died"
+        ),
+    ] = False
+    gpio: Annotated[
+        str, msgspec.Meta(description="instead of a bus: the chip, /dev/gpiochip0 (UNTESTED on hardware)")
+    ] = ""
+    line: Annotated[int, msgspec.Meta(ge=0, le=1023, description="of the chip: the line of the relay")] = 0
+    active_low: Annotated[bool, msgspec.Meta(description="of the chip: the relay pulls where the line is low")] = False
+    stop_line: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=1023)] | None,
+        msgspec.Meta(description="of the chip: the line with the button, pressed to ground"),
+    ] = None
+    most_s: Annotated[float, msgspec.Meta(ge=5, le=180, description="it sounds no longer than that at a time")] = 180.0
+    pause_s: Annotated[
+        float, msgspec.Meta(ge=60, le=3_600, description="then it is silent so long, and sounds again if need be")
+    ] = 300.0
+    stopped_s: Annotated[
+        float,
+        msgspec.Meta(ge=60, le=3_600, description="who stopped it hears it no more so long, unless it gets worse"),
+    ] = 1_800.0
+    check_s: Annotated[float, msgspec.Meta(ge=0.2, le=60, description="how often relay and button are looked at")] = 1.0
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """What `when` comes to: a quantity of a channel from a number on, so many readings in a row."""
+
+    channel: str
+    quantity: str
+    at_least: float
+    samples: int
+    graded: bool  # the number itself says how bad it is
+
+    def level_of(self, value: float) -> int:
+        """Return how bad a value at the limit is: what is worse sounds through a pause."""
+        return int(value) if self.graded else 1
+
+
+class Siren(msgspec.Struct, frozen=True):
+    """One checked siren; `relay` is its board as a sensor of its bus, None at a GPIO line."""
+
+    table: SirenTable
+    triggers: tuple[Trigger, ...]
+    relay: Sensor | None = None
+
+
 class Sensor(msgspec.Struct, frozen=True):
     """One checked sensor: the shared keys, its driver, and the driver's own configuration."""
 
@@ -137,6 +220,7 @@ class Sensor(msgspec.Struct, frozen=True):
     driver: Driver
     config: DriverConfig
     quantities: dict[str, str]  # the driver's value name → quantity
+    place: str = ""  # in the file, where it is no [[sensor]]
 
     @property
     def habits(self) -> Habits:
@@ -152,6 +236,7 @@ class Config(msgspec.Struct, frozen=True):
     broker: Broker
     spool: SpoolConfig
     buses: list[Bus]
-    sensors: list[Sensor]
+    sensors: list[Sensor]  # and the relays of sirens
     hash: str
     nodes: list[NodeTable] = []
+    sirens: list[Siren] = []

@@ -1,7 +1,7 @@
 """Modbus RTU as the master sees it: build a read request or set a coil, find the answer in what came back.
 
 Source: Modbus over Serial Line V1.02 §2.5.1 (framing, CRC-16 polynomial A001, low byte first) and Modbus Application
-Protocol V1.1b3 §6.3 to §6.5, §7. Own code instead of a library: glitches before the answer are everyday here, and the
+Protocol V1.1b3 §6.1 to §6.5, §7. Own code instead of a library: glitches before the answer are everyday here, and the
 libraries fail on them. An answer is found by its expected length, never by a gap, because USB adapters hold bytes back
 for up to 16 ms.
 
@@ -17,7 +17,8 @@ import struct
 from edge.driver import BadReply
 
 REQUEST_SIZE = 8
-_WRITE_COIL = 5
+READ_COILS, READ_INPUTS, _WRITE_COIL = 1, 2, 5
+_BITS = (READ_COILS, READ_INPUTS)
 SHORTEST = 5  # an exception: address, function, code, CRC
 _EXCEPTIONS = {
     1: "illegal function",
@@ -54,7 +55,7 @@ def crc16(data: bytes) -> bytes:
 
 
 def request(address: int, function: int, at: int, count: int) -> bytes:
-    """Return the request for `count` registers from `at` (counted from 0, as on the wire)."""
+    """Return the request for `count` registers, coils or inputs from `at` (counted from 0, as on the wire)."""
     head = struct.pack(">BBHH", address, function, at, count)
     return head + crc16(head)
 
@@ -64,7 +65,20 @@ def write_coil(address: int, coil: int, *, on: bool) -> bytes:
 
     So an adapter's echo looks like the answer: whoever gives such an order must know whether the line echoes.
     """
-    head = struct.pack(">BBHH", address, _WRITE_COIL, coil, 0xFF00 if on else 0)
+    return _coil(address, coil, 0xFF00 if on else 0)
+
+
+def flash_coil(address: int, coil: int, tenths: int) -> bytes:
+    """Return the request that sets a coil for so many tenths of a second, after which the board itself lets it go.
+
+    It is Waveshare's, not the standard's ("flash on" in the protocol of its Modbus RTU relays): coils from 0x0200 on,
+    and the time where the standard has on and off.
+    """
+    return _coil(address, 0x0200 + coil, tenths)
+
+
+def _coil(address: int, coil: int, value: int) -> bytes:
+    head = struct.pack(">BBHH", address, _WRITE_COIL, coil, value)
     return head + crc16(head)
 
 
@@ -99,8 +113,13 @@ def find(asked: bytes, came: bytes, quiet: bool) -> bytes | int:
 
 
 def answer_size(asked: bytes) -> int:
-    """Return the length of the answer in bytes: a write is answered with itself, a read with two bytes a register."""
-    return REQUEST_SIZE if asked[1] == _WRITE_COIL else SHORTEST + 2 * asked[5]
+    """Return the length of the answer in bytes: a write is answered with itself, a read with what was asked for."""
+    return REQUEST_SIZE if asked[1] == _WRITE_COIL else SHORTEST + _content(asked)
+
+
+def _content(asked: bytes) -> int:
+    """Return how many bytes a read brings: two a register, one for eight coils or inputs."""
+    return (asked[5] + 7) // 8 if asked[1] in _BITS else 2 * asked[5]
 
 
 def _length(frame: bytes, asked: bytes) -> int | None:
@@ -111,7 +130,7 @@ def _length(frame: bytes, asked: bytes) -> int | None:
         return SHORTEST
     if asked[1] == _WRITE_COIL:
         return answer_size(asked) if frame[:6] == asked[: min(len(frame), 6)] else None
-    if frame[1] != asked[1] or (len(frame) > 2 and frame[2] != 2 * asked[5]):
+    if frame[1] != asked[1] or (len(frame) > 2 and frame[2] != _content(asked)):
         return None
     return answer_size(asked)
 
@@ -164,7 +183,7 @@ def _begun(came: bytes, asked: bytes) -> tuple[bytes, int]:
 
 def _valid(frame: bytes) -> bytes | None:
     """Return the answer or exception, of any slave, that begins here with a right CRC."""
-    if frame[1] & 0x7F not in {3, 4, _WRITE_COIL}:
+    if frame[1] & 0x7F not in {*_BITS, 3, 4, _WRITE_COIL}:
         return None
     length = REQUEST_SIZE if frame[1] == _WRITE_COIL else SHORTEST + frame[2]
     length = SHORTEST if frame[1] & 0x80 else length

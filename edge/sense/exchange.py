@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edge.sense.terms import Line, Timer
 
 RESTS_S = 0.2  # silence after which an answer that ends as an `at_rest` says is whole: adapters hold bytes for 16 ms
+HEARS_S = 0.1  # how long what is owed is listened for before an order that came meanwhile goes out
 DEAF_ASKS = 32  # asks that a driver may try after its budget is spent: a list of AT commands ends long before
 
 
@@ -57,12 +58,13 @@ class Exchange:
         self.echo = Echo(echo)
         self._ahead = b""  # read and not asked for yet, of this poll
         self._owed: Owed | None = None
-        self._known = Known(timer)
+        self.known = Known(timer)  # of the devices of this bus
         self.orders = Orders()
         self._finishing = self._stopped = False
         self._end_ms = self._last_ms = self._sent_ms = 0
         self._looks = Looks(timer)
         self._deaf = 0
+        self._ordered: Ask | None = None  # of the order that is carried out
         self.faults: list[str] = []  # kinds, of the poll that ran last
 
     def attach(self, line: Line) -> None:
@@ -112,31 +114,33 @@ class Exchange:
             poll.close()
 
     def serve(self) -> bool:
-        """Carry out the order that waits longest; tell whether there was one. Raises Stopped.
+        """Carry out the order that waits longest, hear out what it owes, tell whether there was one. Raises Stopped.
 
-        What else it comes to is for who gave it: a line that is lost shows at the next ask as well.
+        All in a time of its own: who was not asked must not be called silent. What else it comes to is for who gave it.
         """
         order = None if self._finishing else self.orders.take()
         if order is None:
             return False
-        end, self._end_ms = self._end_ms, self._timer.mono_ms() + round(1000 * order.terms.budget_s)
+        began_ms, end_ms = self._timer.mono_ms(), self._end_ms
+        self._ordered, self._end_ms = order.ask, began_ms + round(1000 * order.terms.budget_s)
         try:
-            order.bring(self._tried(order.ask, order.terms))
+            try:
+                order.bring(self._tried(order.ask, order.terms))
+            except BadReply as error:
+                order.fail(error)
+            self.hear_out(orders=False)
         except Stopped as error:
             order.fail(error)
             raise
         except Exception as error:  # noqa: BLE001 - handed on; no order may cost a poll its outcome
             order.fail(error)
         finally:
-            self._end_ms = end
+            self._ordered, self._end_ms = None, min(end_ms + self._timer.mono_ms() - began_ms, self._last_ms)
         return True
 
     def _asked(self, ask: Ask, terms: Terms) -> Reply:
         if ask.frame:
-            began_ms = self._timer.mono_ms()
-            if self.serve():  # in a time of its own: a device that was not asked must not be called silent
-                self.hear_out()
-            self._end_ms = min(self._end_ms + self._timer.mono_ms() - began_ms, self._last_ms)
+            self.serve()
         if self._left_s() <= 0:
             self._deaf += 1
             if self._deaf > DEAF_ASKS:
@@ -147,8 +151,8 @@ class Exchange:
     def _tried(self, ask: Ask, terms: Terms) -> Reply:
         """Ask, and after silence or damage ask again: only this, not what the poll knows already."""
         tries = terms.retries if ask.frame else 0
-        self.hear_out()
-        if self._known.may_say_again(ask, terms):
+        self.hear_out(orders=False)
+        if self.known.may_say_again(ask, terms):
             self._pause(terms.settle_ms / 1000)
         began_ms, missing = self._timer.mono_ms(), 0
         while True:
@@ -157,12 +161,13 @@ class Exchange:
                 break
             except BadReply as error:
                 self.faults.append(error.kind)
-                if not tries or self._finishing or error.reason == Reason.REFUSED or self._owes_beyond(self._end_ms):
+                beyond = max(self._timer.mono_ms(), self._owed.until_ms if self._owed else 0) >= self._end_ms
+                if not tries or self._finishing or error.reason == Reason.REFUSED or beyond:
                     if self._owed is not None:
                         self._owed.answers += missing
                     raise
                 tries -= 1
-                missing += self.hear_out()
+                missing += self.hear_out(orders=ask is not self._ordered)
                 if self._left_s() <= 0:  # a talker never let us ask again; to ask now would seem to meet silence
                     raise
         if missing:  # was this the answer to this try, or to one that was given up? as long again may the others take
@@ -182,10 +187,10 @@ class Exchange:
             answer = self._read(ask, terms)
         except BadReply as error:
             if ask.frame:
-                self._owed = self._known.owed(ask, terms, self._sent_ms, error)
+                self._owed = self.known.owed(ask, terms, self._sent_ms, error)
             raise
         reply = Reply(answer)
-        self._known.said(ask, terms)
+        self.known.said(ask, terms)
         reply.heard_ms = self._looks.heard_ms
         return reply
 
@@ -244,29 +249,28 @@ class Exchange:
 
     # --- what may still come
 
-    def _owes_beyond(self, end_ms: int) -> bool:
-        return max(self._timer.mono_ms(), self._owed.until_ms if self._owed else 0) >= end_ms
+    def hear_out(self, *, orders: bool = True) -> int:
+        """Listen until what is owed has come, or never will, and the line is quiet; return how many answers never came.
 
-    def hear_out(self) -> int:
-        """Listen until what is owed has come, or cannot come any more; then until the line is quiet.
-
-        Done before a question anyway; what comes while nobody listens seems as late as that. Return how many answers
-        never came. Raises Stopped.
+        Done before a question anyway; what comes while nobody listens seems as late as that. Raises Stopped. One order
+        goes out meanwhile: it does not wait for a device that may be burning.
         """
         owed, self._owed = self._owed, None
         if owed is None:
             return 0
         came, settle_ms = b"", owed.terms.settle_ms
         while (left_s := (owed.until_ms + settle_ms - self._timer.mono_ms()) / 1000) > 0:
-            more = self._line.read(READ_AHEAD, left_s)
+            orders = orders and not (self.orders.waiting and self.serve())
+            looked_ms, patience_s = self._timer.mono_ms(), min(left_s, HEARS_S) if orders else left_s
+            more = self._line.read(READ_AHEAD, patience_s)
             if self._stopped:
                 raise Stopped
-            if not more:
+            if not more and (patience_s == left_s or self._timer.mono_ms() == looked_ms):
                 break
             came = (came + more)[-owed.room :]
             if self._is_answer(owed.ask, came):
                 now = self._timer.mono_ms()
-                self._known.late(owed.terms.device, now - owed.sent_ms)
+                self.known.late(owed.terms.device, now - owed.sent_ms)
                 owed.answers, came = owed.answers - 1, b""
                 if owed.answers <= 0:
                     break
@@ -288,10 +292,6 @@ class Exchange:
         while silence_s > 0 and self._line.read(READ_AHEAD, silence_s) and self._timer.mono_ms() < end_ms:
             if self._stopped:
                 raise Stopped
-
-    def late_s(self, device: str) -> float:
-        """Return how late an answer of a device came after its question, within a day; 0 where none was late."""
-        return self._known.late_ms(device) / 1000
 
     def _left_s(self) -> float:
         return (self._end_ms - self._timer.mono_ms()) / 1000

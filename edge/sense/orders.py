@@ -43,6 +43,11 @@ class Orders:
         self._waiting.put(Order(ask, terms, done))
         return done
 
+    @property
+    def waiting(self) -> bool:
+        """Tell whether any is to be carried out."""
+        return not self._waiting.empty()
+
     def take(self) -> Order | None:
         """Return the oldest, which must be answered now; None where none waits that was not called off."""
         with suppress(queue.Empty):

@@ -246,7 +246,7 @@ class Sampler:
         return Reading(channel, now, {}, dict.fromkeys(sensor.quantities.values(), int(reason)))
 
     def _late(self, terms: Terms) -> str:
-        late_s = self._exchange.late_s(terms.device)
+        late_s = self._exchange.known.late_ms(terms.device) / 1000
         if late_s <= terms.timeout_s:
             return ""
         return f"; an answer came {late_s:.2f} s after its question: set timeout_s above that"

@@ -23,7 +23,7 @@ from gocche.garden.nature import Draw
 from gocche.garden.scene import breathed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cloud.clock import Clock
     from gocche.garden.relay import Relay
@@ -58,7 +58,9 @@ class Slave(msgspec.Struct, frozen=True):
 class Bus:
     """All slaves of one bus. Absent addresses, damaged requests and silent slaves get no answer, as in the field."""
 
-    def __init__(self, port: str, slaves: list[Slave], relays: list[Relay], served: Served, clock: Clock) -> None:
+    def __init__(
+        self, port: str, slaves: list[Slave], served: Served, clock: Clock, relays: Sequence[Relay] = ()
+    ) -> None:
         self._port = port
         self._relays = {relay.address: relay for relay in relays}
         self._slaves = {slave.address: slave for slave in slaves}

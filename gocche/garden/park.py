@@ -83,7 +83,7 @@ def devices(seed: int, shared: Shared, *, unique: bool) -> dict[str, Device]:
     ]
     modem = PORTS["modem"][0]
     return {
-        "rs485": Bus("rs485", slaves, [Relay(name, 8) for name in RELAYS], served, clock),
+        "rs485": Bus("rs485", slaves, served, clock, [Relay(name, 8) for name in RELAYS]),
         "weather": talkers.WeatherStation("weather", "weather-1", of(nature.Weather, "weather-1"), served, clock),
         "gnss": talkers.Receiver("gnss", "gnss-1", of(nature.Place, "gnss-1"), served, clock),
         "smoke": talkers.ParticleSensor("smoke", "smoke-1", of(nature.Dust, "smoke-1"), served, clock),

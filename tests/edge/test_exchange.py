@@ -93,7 +93,7 @@ def test_a_late_answer_is_heard_out_and_never_taken_for_the_next_one(clock, late
         yield_value.clear()
         assert got[-1] == len(asked), "the answer to an earlier question"
         assert got == sorted(set(got))
-    assert one.late_s("probe") == pytest.approx(late_ms / 1000, abs=0.3)
+    assert one.known.late_ms("probe") / 1000 == pytest.approx(late_ms / 1000, abs=0.3)
 
 
 def test_what_a_device_was_once_late_by_is_waited_for_from_then_on(clock):
@@ -179,7 +179,7 @@ def test_answers_that_come_whenever_they_like_are_never_mixed_up(clock, seed):
     one = exchange(clock, TimedLine(clock, lambda frame: [(rng.randint(0, 6_000), answer(frame[3]))]))
     polls, known = 0, False
     while polls < 100:
-        known |= one.late_s("probe") >= 4.0  # and half as long again is all the six seconds
+        known |= one.known.late_ms("probe") / 1000 >= 4.0  # and half as long again is all the six seconds
         yield_value.clear()
         with suppress(BadReply):
             one.run(asking(10, 20, 30), TERMS)
@@ -196,12 +196,12 @@ def test_what_was_late_once_does_not_cost_the_retries_of_another_day(clock):
     with pytest.raises(BadReply):
         one.run(asking(0), Terms(device="probe", timeout_s=2.0))
     one.run(asking(0), TERMS)
-    assert one.late_s("probe") == 8.0
+    assert one.known.late_ms("probe") / 1000 == 8.0
     clock.now += REMEMBERED_MS
     lost = iter([[], [(20, answer(7))]])
     one.attach(TimedLine(clock, lambda _: next(lost)))
     assert values(one.run(asking(0), TERMS))[-1] == 7, "asked again within its budget"
-    assert one.late_s("probe") == 0
+    assert one.known.late_ms("probe") / 1000 == 0
 
 
 def test_after_a_late_answer_the_next_ask_does_not_wait_any_longer(clock):
@@ -523,7 +523,7 @@ def test_the_time_of_an_order_is_not_taken_from_who_is_asked_after_it(clock):
     line = TimedLine(clock, lambda frame: [(10, answer(7))] if frame != b"on" else [])
     one = exchange(clock, line)
     terms = Terms(timeout_s=0.3, retries=2, budget_s=1.8)
-    one._known._slowest["siren"] = 3_000, clock.now
+    one.known._slowest["siren"] = 3_000, clock.now
     one.orders.give(Ask(b"on", size=2), Terms(device="siren", timeout_s=0.3, budget_s=1.8))
     assert values(one.run(asking(0), terms)) == [7]
     for _ in range(9):
