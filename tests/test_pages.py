@@ -50,7 +50,7 @@ from cloud.registry.transfer import load
 from cloud.store import Hour, Past, Retry
 from cloud.stream.latest import Latest
 from tests import build as made_of
-from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, TREE, Incident, Visitor, World
+from tests.visitors import ALL, BARE, GARDEN, GNSS, MODEM, NOW_MS, SMOKE, TREE, Incident, Visitor, World
 from wire.batch import Source
 from wire.quantities import QUANTITIES
 from wire.reading import Reason
@@ -264,13 +264,14 @@ def test_a_tree_without_any_sensor_is_a_page_all_the_same(world: World, lang: st
 
 
 def test_what_is_not_trusted_or_not_the_publics_is_nowhere(world: World) -> None:
-    world.tell(ALL)
+    world.tell(ALL | {"smoke-1": SMOKE | {"smoke_claim": 2, "siren": 1, "siren_button": 0}})  # a suspicion is no news
     asked = client(world)
-    hidden = {"soil_nitrogen", "soil_potassium", "cell", *GNSS}
+    hidden = {"soil_nitrogen", "soil_potassium", "cell", "smoke_claim", "siren", "siren_button", *GNSS}
     assert not {row["quantity"] for row in asked.get(f"/T/{TREE}.json").json()["readings"]} & hidden
     for path in (f"/T/{TREE}", f"/T/{TREE}.json", "/phu-song", "/phu-song.json", "/"):
         text = asked.get(path).text
         assert "Đạm" not in text
+        assert "Còi" not in text
         assert str(MODEM["cell"]) not in text
         assert "example.org" not in text.replace("goc.example.org", "")
 

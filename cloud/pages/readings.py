@@ -29,7 +29,9 @@ _EARTH_M = 6_371_008.8  # mean radius, IUGG
 # Where the equipment stands and how it is found would help a thief, and tells nothing about a tree.
 _POSITION = frozenset({"lat", "lon", "alt", "accuracy", "fix_quality", "satellites", "hdop", "ground_speed", "course"})
 _IDENTITY = frozenset({"plmn", "tac", "cell", "pci", "nr_pci", "earfcn", "nr_arfcn"})
-_NOT_PUBLIC = _POSITION | _IDENTITY | {"supply_voltage", "mains", "clock_uncertainty"}
+# A suspicion is for those on watch: the public would take it for a fire.
+_SUSPICION = frozenset({"smoke_claim", "siren", "siren_button"})
+_NOT_PUBLIC = _POSITION | _IDENTITY | _SUSPICION | {"supply_voltage", "mains", "clock_uncertainty"}
 # Public, but only for those who open the technical table.
 _TECHNICAL_KINDS = ("particles_", "lte_", "nr_")
 _TECHNICAL = frozenset(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge.driver import Reply
 
 FIRST_MS, LONGEST_MS = 300, 5_000  # before it is told again
+LOST_MS = 30_000  # an order of which nothing is heard for so long: who should have carried it out is gone
 TIMED_S, RENEW_S = 5.0, 2.0  # a board that lets go by itself: after so long, and told anew so often
 
 
@@ -48,6 +49,7 @@ class Coil:
         self.seen_ms = 0
         self.fault = "not asked yet"
         self._doing: Future[Reply] | None = None
+        self._began_ms = 0
         self._reads = self._repeated = False  # what goes on; the last write was answered with itself
         self._told: bool | None = None
         self._told_ms = self._next_ms = 0
@@ -56,7 +58,7 @@ class Coil:
     def drive(self, on: bool, now: int) -> None:
         """Take what came back, and tell or ask again where that is due."""
         if self._doing is not None:
-            if not self._doing.done():
+            if not self._doing.done() and now - self._began_ms < LOST_MS:
                 return
             self._take(self._doing, now)
         if self._told is not on:
@@ -65,7 +67,7 @@ class Coil:
         if self._doing is None and (renew or (self._wrong(on) and now >= self._next_ms)):
             self._told, self._told_ms = on, now
             self._next_ms, self._pause_ms = now + self._pause_ms, min(2 * self._pause_ms, LONGEST_MS)
-            self._begin(self._write(on), reads=False)
+            self._begin(self._write(on), now, reads=False)
 
     def heard(self, on: bool, heard_ms: int) -> None:
         """A poll of the board told what its coil does."""
@@ -91,20 +93,23 @@ class Coil:
         )
         return Ask(frame, size=rtu.answer_size(frame), find=partial(rtu.find, frame))
 
-    def _begin(self, ask: Ask, *, reads: bool) -> None:
-        self._reads = reads
+    def _begin(self, ask: Ask, now: int, *, reads: bool) -> None:
+        self._reads, self._began_ms = reads, now
         self._doing = self._order(ask)
         self._doing.add_done_callback(lambda _: self._ring())
 
     def _take(self, done: Future[Reply], now: int) -> None:
         self._doing = None
+        if done.cancel() or not done.done():
+            self.fault = "its bus does not answer"
+            return
         error = done.exception()
         if not self._reads:
             self._repeated = error is None
             if error is not None:
                 self.fault = f"{getattr(error, 'kind', 'port')}: {error}"
             if error is None or isinstance(error, BadReply):  # an answer that was lost may have been obeyed
-                self._begin(relay.read_back(self._config), reads=True)
+                self._begin(relay.read_back(self._config), now, reads=True)
         elif error is None:
             reply = done.result()
             self.heard(bool(reply[0] & 1), max(reply.heard_ms, self.seen_ms + 1))
