@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gocche.garden.device import Answer, Device
 from gocche.garden.modbus import READ_HOLDING, READ_INPUT, Bus, Slave
 from gocche.garden.modem import Modem
-from gocche.garden.talkers import ParticleSensor, Receiver, Talker, WeatherStation, sentence
+from gocche.garden.talkers import GasModule, ParticleSensor, Receiver, Talker, WeatherStation, sentence
 
 if TYPE_CHECKING:
     from cloud.clock import Clock
@@ -314,6 +314,13 @@ def _plantower(model: str) -> Model:
     return Model("plantower_pms", table, make, pace_s=0.8, timeout_s=3.0, wakes_s=28.0, waking=zeros)
 
 
+def _gas() -> Model:
+    def make(channel: str, served: Served, clock: Clock) -> Device:
+        return GasModule(channel, channel, lambda n, _: {"co": n % 97 / 10}, served, clock)  # type: ignore[arg-type]
+
+    return Model("ze07_co", 'driver = "ze07_co"\nwarmup_s = 0\n', make, pace_s=1.0, timeout_s=2.5)
+
+
 _HOLES = "read = [{ at = 6, count = 1 }, { at = 0x12, count = 4 }, { at = 0x1E, count = 3 }]\n"
 _PROBES = {
     "soil-0000": _modbus(_soil(0, 2, 3), baud=4800),
@@ -343,4 +350,5 @@ MODELS: dict[str, Model] = {
         'sentences = ["XDR"]\nxdr = { Air = "temperature", Wet = "humidity", Baro = "pressure" }\n', baud=4800,
     ),
     **{model: _plantower(model) for model in _WORDS},
+    "ze07-co": _gas(),
 }  # fmt: skip
