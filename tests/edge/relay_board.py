@@ -140,5 +140,5 @@ class Nose:
     def _talk(self) -> None:
         while not self._ended.wait(0.1):
             ppm = self.ppm
+            self.told.append((time.monotonic(), ppm))  # before: the siren may be faster than we are
             self._line.send(frame(ppm))
-            self.told.append((time.monotonic(), ppm))
