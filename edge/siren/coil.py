@@ -32,6 +32,11 @@ class Output(Protocol):
     seen_ms: int
     fault: str  # why that is not known or not what it shall be, in English; "" while all is well
 
+    @property
+    def rests(self) -> bool:
+        """Whether it is silent, and no order on its way would change that."""
+        ...
+
     def drive(self, on: bool, now: int) -> None:
         """Bring it a step nearer."""
 
@@ -54,6 +59,11 @@ class Coil:
         self._told: bool | None = None
         self._told_ms = self._next_ms = 0
         self._pause_ms = FIRST_MS
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is silent, and no order on its way would change that."""
+        return self.seen is False and self._told is False and self._doing is None
 
     def drive(self, on: bool, now: int) -> None:
         """Take what came back, and tell or ask again where that is due."""

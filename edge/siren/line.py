@@ -41,6 +41,11 @@ class Line:
         self.fault = "not asked yet"
         self._out = self._in = -1
 
+    @property
+    def rests(self) -> bool:
+        """Whether it is silent."""
+        return self.seen is False
+
     def drive(self, on: bool, now: int) -> None:
         """Set the line, and read what it does."""
         try:

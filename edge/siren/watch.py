@@ -119,7 +119,7 @@ class Sirens:
 
     @property
     def _silent(self) -> bool:
-        return all(one.output.seen is False for one in self._sirens.values())
+        return all(one.output.rests for one in self._sirens.values())
 
     def step(self, now: int) -> None:
         """Take what was heard and asked, and bring each siren a step nearer to what it shall do."""

@@ -284,8 +284,18 @@ def test_smoke_closes_the_relay_within_two_seconds_without_any_cloud(world, part
         with capsys.disabled():
             print(f"\nsample → coil, a bus of its own: {1000 * took_s:.0f} ms")
         assert took_s <= 2.0
+        until(lambda: world.code == ON, BOUND_S, "and says so")
     assert not board.on, "an agent that stops leaves no siren on"
     assert {OFF, ON} <= set(world.codes())
+
+
+def test_a_stop_just_as_the_order_is_on_its_way_leaves_no_siren_on(world, parts):
+    board, nose = parts
+    with world.running():
+        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        nose.ppm = 28.0
+        until(lambda: rtu.write_coil(ADDRESS, 0, on=True) in board.asked, BOUND_S, "it is told")
+    assert not board.on
 
 
 def test_a_shared_bus_with_dead_probes_is_in_time_too(world, parts, capsys):
