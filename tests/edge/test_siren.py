@@ -190,6 +190,7 @@ check_s = 0.3
 when = [{{ channel = "co-1", quantity = "co", at_least = 20, samples = 2 }}]
 {more}
 """
+CLAIMED = 'when = [{ node = "node-1", level = "probable" }]'
 PROBE = """
 [[sensor]]
 channel = "soil-{n}"
@@ -222,8 +223,8 @@ class World:
         return CONFIG.format(port=self.port, more=more, sensors=sensors)
 
     @contextmanager
-    def running(self, more: str = "", probes: tuple[int, ...] = (), bus: str = ""):
-        (self.folder / "devices.toml").write_text(self.config(more, probes, bus))
+    def running(self, more: str = "", probes: tuple[int, ...] = (), bus: str = "", text: str = ""):
+        (self.folder / "devices.toml").write_text(text or self.config(more, probes, bus))
         stop = threading.Event()
         self.agent = Agent(load(self.folder / "devices.toml"), self.folder, SystemClock())
         thread = threading.Thread(target=self.agent.run, args=(stop,))
@@ -296,6 +297,59 @@ def test_a_stop_just_as_the_order_is_on_its_way_leaves_no_siren_on(world, parts)
         nose.ppm = 28.0
         until(lambda: rtu.write_coil(ADDRESS, 0, on=True) in board.asked, BOUND_S, "it is told")
     assert not board.on
+
+
+NODE = """
+[[sensor]]
+channel = "air-1"
+bus = "relay"
+driver = "modbus"
+profile = "th-0002"
+address = 1
+every_s = 0.5
+[[bus]]
+name = "smoke"
+port = "ports/smoke"
+[[sensor]]
+channel = "smoke-1"
+bus = "smoke"
+driver = "plantower_pms"
+model = "pms5003"
+every_s = 60
+[[node]]
+channel = "node-1"
+pm = "smoke-1"
+co = "co-1"
+air = "air-1"
+"""
+
+
+def test_what_the_gateways_own_detector_claims_sounds_the_siren(world, parts, capsys):
+    """Fire at the node: 65 °C in the shade, twice ten seconds apart, is probable. No broker, no smoke sensor even."""
+    board, _ = parts
+    heat: list[float] = []
+
+    def hot(request: bytes, answer: bytes) -> bytes:
+        if request[0] != 1 or not heat:
+            return answer
+        heat.append(time.monotonic())
+        body = answer[:3] + (650 + len(heat) % 9).to_bytes(2) + (400).to_bytes(2)  # temperature, then humidity, in tenths
+        return body + rtu.crc16(body)
+
+    board.ill = hot
+    text = world.config().replace('when = [{ channel = "co-1", quantity = "co", at_least = 20, samples = 2 }]', CLAIMED)
+    assert CLAIMED in text
+    with world.running(text=text + NODE):
+        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        heat.append(time.monotonic())
+        until(lambda: board.on, 60, "it sounds")
+        at = next(moment for moment, on in board.switched if on)
+        took_s = at - max(moment for moment in heat if moment <= at)
+        with capsys.disabled():
+            print(f"\nsample → claim → coil: {1000 * took_s:.0f} ms")
+        assert took_s <= 2.0
+        assert at - heat[0] > 10, "not at the first"
+        until(lambda: world.code == ON, BOUND_S, "and says so")
 
 
 def test_a_shared_bus_with_dead_probes_is_in_time_too(world, parts, capsys):
