@@ -333,7 +333,9 @@ def test_what_the_gateways_own_detector_claims_sounds_the_siren(world, parts, ca
         if request[0] != 1 or not heat:
             return answer
         heat.append(time.monotonic())
-        body = answer[:3] + (650 + len(heat) % 9).to_bytes(2) + (400).to_bytes(2)  # temperature, then humidity, in tenths
+        body = (
+            answer[:3] + (650 + len(heat) % 9).to_bytes(2) + (400).to_bytes(2)
+        )  # temperature, then humidity, in tenths
         return body + rtu.crc16(body)
 
     board.ill = hot
