@@ -9,6 +9,7 @@ import pytest
 
 from at import alphabet
 from cloud.alerts.channels import Listening, Named, Receipt, Reply, open_channels
+from cloud.alerts.tell.sorting import Readers
 from cloud.registry import Contact
 from tests.modem import TestModem, deliver
 from tests.rules.garden import SMOKE, Bench, registry, until
@@ -80,6 +81,14 @@ def test_smoke_reaches_a_telephone_in_one_message_and_its_answer_is_heard(
         listener.join(20.0)
     assert not listener.is_alive()
     assert room.events().count("told") == 2
+
+
+@pytest.mark.parametrize("written", ["0912345678", "+84912345678", "84912345678", "0912.345.678"])
+def test_whoever_answers_is_known_however_the_registry_spells_their_number(written: str, named: list[Named]) -> None:
+    garden = registry(contacts=[Contact("Lử", "fire-watch", "", addresses={"sms": written})])
+    readers = Readers(garden, named)
+    assert [one.person for one in readers.at("sms", NUMBER)] == ["Lử (fire-watch)"]
+    assert readers.at("sms", "+84987654321") == readers.at("zalo", NUMBER) == readers.at("sms", "VIETTEL") == []
 
 
 def test_smoke_waits_for_a_modem_that_is_away_and_is_told_once(modem: TestModem, room: Room) -> None:

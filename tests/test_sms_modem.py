@@ -520,6 +520,21 @@ def test_whatever_befalls_the_modem_every_letter_arrives_and_hardly_one_twice(mo
     assert len(modem.texts) - len(names) <= faults, "twice only where a modem was lost with a letter in the air"
 
 
+def test_who_answers_is_heard_as_soon_as_a_modem_is_back(modem: TestModem, caplog: pytest.LogCaptureFixture) -> None:
+    channel, stop, heard = channel_to(modem), threading.Event(), []
+    modem.unplug()
+    listener = threading.Thread(target=channel.listen, args=(heard.append, stop))
+    listener.start()
+    until(lambda: "channel-deaf channel=sms_modem" in caplog.text)
+    modem.receive(deliver(TO, "1"))
+    modem.plug()
+    until(lambda: heard)
+    stop.set()
+    listener.join(WITHIN_S)
+    assert not listener.is_alive()
+    assert caplog.text.count("channel-deaf") == caplog.text.count("channel-hears") == 1
+
+
 def test_the_thread_and_the_port_go_when_nobody_wants_them(modem: TestModem) -> None:
     channel = channel_to(modem)
     channel.check()

@@ -1,4 +1,4 @@
-"""Smoke, a server that is killed while the network takes its SMS, a modem that is pulled out: told, and hardly twice.
+"""Smoke, a server killed while the network takes its SMS, a modem pulled out: told, hardly twice, and answered.
 
 Server and broker are processes of their own; the modem is one on a pseudo-terminal (tests/modem.py), and the gateway
 is the messages that it would send.
@@ -6,6 +6,7 @@ is the messages that it would send.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from cloud.alerts.listing import events
 from tests import build
 from tests.journeys.world import ROOT, World
-from tests.modem import TestModem
+from tests.modem import TestModem, deliver
 from tests.servers import until
 from wire import topics
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(200)]
 
 BOUND_S = 60.0
-NUMBER = "+84912345678"
+NUMBER, WRITTEN = "+84912345678", "0912345678"
 TABLES = """
 [[channel]]
 kind = "sms_modem"
@@ -54,7 +56,7 @@ def smoke(gateway: str, epoch: int) -> tuple[str, bytes]:
 def test_smoke_is_told_by_sms_whatever_becomes_of_server_and_modem(tmp_path: Path) -> None:
     with TestModem(tmp_path) as modem, World(tmp_path) as world:
         shutil.copytree(ROOT / "config" / "garden", tmp_path / "garden")
-        rows = ["code,name,roles,email,lang,addresses", f"lu,Trực cháy rừng,fire-watch,,vi,sms:{NUMBER}"]
+        rows = ["code,name,roles,email,lang,addresses", f"lu,Trực cháy rừng,fire-watch,,vi,sms:{WRITTEN}"]
         (tmp_path / "garden" / "people.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
         world.write_cloud(TABLES.format(port=modem.port))
         cloud = tmp_path / "cloud.toml"
@@ -81,7 +83,16 @@ def test_smoke_is_told_by_sms_whatever_becomes_of_server_and_modem(tmp_path: Pat
         modem.plug()
         until(lambda: len(modem.sent) == 3, 2 * BOUND_S, "it is told as soon as the modem is back")
         until(lambda: world.health()["alerts"]["channels_ill"] == [], BOUND_S, "and well")
+
+        code = re.search(r"(?<![\d.])\d{4}(?![\d.])", modem.texts[2])
+        assert code, modem.texts[2]
+        modem.receive(deliver("+84987654321", f"{code[0]} 1"))  # a stranger, who knows the code
+        modem.receive(deliver(NUMBER, f"{code[0]} 1"))
+        journal = world.server / "alerts.db"
+        until(lambda: any(one[1] == "acknowledged" for n in (1, 2) for one in events(journal, n)), BOUND_S, "answered")
+        assert [one[1] for one in events(journal, 0)].count("reply-refused") == 1
+        until(lambda: not modem.sim, BOUND_S, "the SIM is empty again")
         client.disconnect()
         client.loop_stop()
-        assert NUMBER[3:] not in world.parts["cloud"].said(1_000_000), "no number stands on the log"
+        assert NUMBER[4:] not in world.parts["cloud"].said(1_000_000), "no number stands on the log"
         assert len(modem.sent) == 3

@@ -11,6 +11,7 @@ Parts that the network has are not sent again when the letter is, nor is a lette
 
 from __future__ import annotations
 
+import logging
 import threading
 import zlib
 from collections import OrderedDict
@@ -21,7 +22,7 @@ import msgspec
 
 from at import alphabet, pdu, talk
 from at.number import VIETNAM, e164
-from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Receipt, Reply
+from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Receipt, Reply, Retry
 from cloud.alerts.modem import causes, mail
 from cloud.alerts.modem.desk import Desk
 from cloud.alerts.modem.ready import Readiness, registered
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cloud.alerts.modem.dialogue import Dialogue
     from cloud.clock import Clock
 
+LOG = logging.getLogger(__name__)
 SWEEP_S = 30.0  # how often a modem that says nothing is asked whether something came
 STOP_S = 0.5  # how long a listener may take to see that it is to end
 REMEMBERED = 256  # references that a modem gives before it begins anew
@@ -134,7 +136,8 @@ class CHANNEL:
         self._clock: Clock = SystemClock()
         self._flights = _Flights()
         self._readiness = Readiness(config.pin_file)
-        self._desk = Desk(config.name or config.kind, config.port, config.baud, self._readiness.prepare, self._clock)
+        self._name = config.name or config.kind
+        self._desk = Desk(self._name, config.port, config.baud, self._readiness.prepare, self._clock)
         self._mail = mail.Mail(config.country)
 
     @property
@@ -172,10 +175,24 @@ class CHANNEL:
         self._desk.ask(look, self.deadline_s)
 
     def listen(self, hear: Callable[[Reply | Receipt], None], stop: threading.Event) -> None:
-        """Hear replies and receipts until stopped; a message leaves the SIM when `hear` has returned. Raises Retry."""
+        """Hear replies and receipts until stopped; a message leaves the SIM when `hear` has returned.
+
+        A modem that is away is asked every `SWEEP_S`: whoever answers is not to wait for more. Raises what `hear` does.
+        """
+        why = ""
         while not stop.is_set():
             self._desk.news.clear()
-            fetched = self._desk.ask(mail.fetch, self.deadline_s)
+            try:
+                fetched = self._desk.ask(mail.fetch, self.deadline_s)
+            except Retry as lost:
+                if not why:
+                    LOG.error("channel-deaf channel=%s why=%r", self._name, str(lost))  # noqa: TRY400 - words say it all
+                why = str(lost)
+                self._clock.wait(stop, SWEEP_S)
+                continue
+            if why:
+                LOG.warning("channel-hears channel=%s", self._name)
+                why = ""
             for heard in self._mail.sort(fetched, self._clock.monotonic()):
                 told = heard.reply or (heard.report and self._receipt(heard.report))
                 if told:

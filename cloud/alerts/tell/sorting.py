@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from at.number import e164
 from cloud.alerts import words
 from cloud.alerts.duty import RUNGS, on_duty
 from cloud.alerts.places import area_of
@@ -172,9 +173,10 @@ class Readers:
         return next((code for code, reader in self.by_code.items() if reader.person == person), person)
 
     def at(self, channel: str, address_: str) -> list[Reader]:
-        """Return whom a channel reaches at an address."""
-        here = (channel, address_)
-        return list({reader.person: reader for reader, _ in self.now if here in reader.addresses}.values())
+        """Return whom a channel reaches at an address, however the registry spells a telephone number."""
+        here = (channel, _spelled(address_))
+        found = {reader.person: reader for reader, _ in self.now if here in _in_one_spelling(reader)}
+        return list(found.values())
 
     def _now(self) -> tuple[Registry | None, list[tuple[Reader, str]], dict[str, Reader]]:
         registry = self._registry.now
@@ -201,6 +203,18 @@ def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple
             wanted, person = tuple(contact.ways.items()), named_in_letters(contact)
             found.append((Reader(person, contact.lang, reached, contact.quiet, wanted), contact.role))
     return found
+
+
+def _in_one_spelling(reader: Reader) -> list[tuple[str, str]]:
+    return [(channel, _spelled(one)) for channel, one in reader.addresses]
+
+
+def _spelled(one: str) -> str:
+    """Return an address; a telephone number in the spelling of networks."""
+    try:
+        return e164(one)
+    except ValueError:
+        return one
 
 
 def named_in_letters(contact: Contact) -> str:
