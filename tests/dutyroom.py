@@ -61,6 +61,7 @@ class DutyWorld(StaffWorld):
             read[KIND_OF[type(one)]].append(one)
         table = {"engine": "sqlite", "path": str(folder / "store.db")}
         self.bench = Bench(folder, self._rules, port, registry=Registry(read), clock=clock, store=table)
+        self.bench.alerts.listening(True)
         self.bench.step()
         if isinstance(clock, Serving):
             clock.room = self.bench

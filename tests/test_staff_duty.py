@@ -174,6 +174,27 @@ def test_without_the_alerts_room_the_board_says_so_and_a_tap_is_kept_but_not_cal
     inbox.close()
 
 
+def test_a_room_that_hangs_or_has_lost_its_broker_is_said_after_a_minute(burning: DutyWorld) -> None:
+    viewer = burning.visitor("viewer")
+
+    def said(seconds: int) -> bool:
+        for _ in range(seconds // 5):
+            burning.clock.advance(5)
+            burning.bench.step()
+            page = plain(viewer.get("/truc").text)
+        return "KHÔNG NGHE ĐƯỢC TRẠM NÀO" in page
+
+    assert not said(120)
+    burning.bench.alerts.listening(False)
+    assert said(70)
+    burning.bench.alerts.listening(True)
+    assert not said(10)
+    burning.clock.room = None
+    viewer.get("/truc")
+    burning.clock.advance(70)
+    assert "KHÔNG NGHE ĐƯỢC TRẠM NÀO" in plain(viewer.get("/truc").text), "it is not even asked to work"
+
+
 def test_where_nothing_can_be_kept_a_tap_is_said_not_to_have_arrived(burning: DutyWorld) -> None:
     officer = burning.visitor("officer")
     burning.clock.room = None

@@ -113,6 +113,12 @@ class Watching:
             found: Any = db.execute(_QUIET).fetchone() if db else (None, None, None)
             return found[0], found[1], found[2]
 
+    def listened_ms(self) -> int:
+        """Return for how long alerts have listened in all, as it was last written down: each tick while they do."""
+        with self._journal() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'listened_ms'").fetchone() if db else None
+            return int(row[0]) if row else 0
+
     def letter(self, number: int) -> tuple[str, list[int]] | None:
         """Return to whom a letter was written, and the heads that it is about; None where it is forgotten."""
         with self._journal() as db:

@@ -30,14 +30,19 @@ if TYPE_CHECKING:
 
 MOST_OPEN, MOST_LINES = 200, 500
 MACHINE = "alerts"  # who the journal says it was where nobody did it
+DEAF_S, TICKS = 60.0, 6  # until a room that counts no listening hears nothing
 PATIENCE_S, LOOK_S = 2.5, 0.05  # who acts waits so long for what becomes of it
 LANGUAGES = ("vi", "en")
 
 
 class DutyDesk:
-    """`rules` are those of cloud.toml: what limit an incident crossed stands there."""
+    """`rules` are those of cloud.toml: what limit an incident crossed stands there. `tick_s` is that of `[alerts]`."""
 
-    def __init__(self, folder: Path, shelf: Shelf, rules: Iterable[Mapping[str, Any]], clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, shelf: Shelf, rules: Iterable[Mapping[str, Any]], clock: Clock, tick_s: float = 5.0
+    ) -> None:
+        self._listened: tuple[int, float] | None = None  # for how long the room has listened in all, and since when
+        self._deaf_s = max(DEAF_S, TICKS * tick_s)
         self._folder, self._shelf, self._clock = folder, shelf, clock
         self._watching = Watching(folder / JOURNAL)
         self._asker = Asker(folder, "alerts", clock)
@@ -45,9 +50,17 @@ class DutyDesk:
         self._limits = {name: float(limit) for name, limit in limits.items() if isinstance(limit, (int, float))}
 
     @property
-    def attended(self) -> bool:
-        """Whether the alerts' room runs."""
-        return self._asker.attended()
+    def ill(self) -> str:
+        """What keeps fires from being seen, "" where nothing does.
+
+        A room that hangs listens no longer, nor does one without a broker: known once it was looked at for a minute.
+        """
+        if not self._asker.attended():
+            return "unattended"
+        listened_ms, now_s = self._watching.listened_ms(), self._clock.monotonic()
+        if self._listened is None or self._listened[0] != listened_ms:
+            self._listened = listened_ms, now_s
+        return "deaf" if now_s - self._listened[1] > self._deaf_s else ""
 
     def going(self) -> list[Seen]:
         """Return the heads with which people are not done."""

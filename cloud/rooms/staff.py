@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SHOWN = 200  # incidents that are open
+TICK_S = 5.0  # of `[alerts]`, where it says none
 AT_ONCE = 100  # connections; staff are few
 
 
@@ -52,7 +53,7 @@ class StaffRoom:
         self._accounts = Accounts(self._folder / NAME, clock, self._shelf.shut_out_ms)
         self._store = store_of(config, writer=False)
         self._gatherer = Gatherer(self._shelf, self._store, self._alarms, clock)
-        self._duty = DutyDesk(self._folder, self._shelf, config.rules, clock)
+        self._duty = DutyDesk(self._folder, self._shelf, config.rules, clock, _tick_s(config))
         staff = Staff(
             self._accounts,
             self._shelf,
@@ -116,6 +117,12 @@ class StaffRoom:
             Suspicion(one.place, one.what_vi, one.what_en, one.place_vi, one.place_en, one.since_ms, one.ended_ms)
             for one in read_between(self._folder / JOURNAL, start_ms, end_ms, SHOWN)
         ]
+
+
+def _tick_s(config: CloudConfig) -> float:
+    """Return how often the alerts' room writes that it listens; what it refuses is its own to say."""
+    told = config.alerts.get("tick_s")
+    return float(told) if isinstance(told, (int, float)) else TICK_S
 
 
 def tag_advice(public_url: str) -> Sentence | None:

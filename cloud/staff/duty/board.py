@@ -61,7 +61,7 @@ def _found(visit: Visit) -> dict[str, Any]:
     watched = nodes(visit)
     zones = [one for one in visit.staff.shelf.rows("zone") if isinstance(one, Zone)]
     return {
-        "attended": desk.attended,
+        "ill": desk.ill,
         "cards": [card(visit, one) for one in life[:MOST]],
         "open": len(life),
         "others": [card(visit, one) for one in going if not one.alive][:MOST],

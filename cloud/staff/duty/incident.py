@@ -62,7 +62,7 @@ def _page(visit: Visit, whole: Whole, template: str) -> Response:
         scopes=_scopes(visit, whole),
         minutes=MINUTES,
         silences=[(silence, name(visit, silence.author), scope(visit, silence.scope)) for silence in desk.silences()],
-        attended=desk.attended,
+        ill=desk.ill,
     )
 
 

@@ -161,8 +161,8 @@ class Desk(Protocol):
     """What the alerts' room has written, and the one way in for what people do."""
 
     @property
-    def attended(self) -> bool:
-        """Whether the alerts' room runs: without it nothing new is seen, and nobody is told."""
+    def ill(self) -> str:
+        """What keeps fires from being seen: unattended (the alerts' room does not run), deaf (it hears nobody), ""."""
 
     def going(self) -> list[Seen]:
         """Return the heads with which people are not done, those about life first."""
@@ -192,7 +192,7 @@ class Desk(Protocol):
 class Nobody:
     """A desk at which nothing is: where there is no alerts' room, and in tests of all else."""
 
-    attended = False
+    ill = "unattended"
 
     def going(self) -> list[Seen]:
         """Return nothing."""
