@@ -57,7 +57,11 @@ class Book:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        bring_forward(self._db, path, _STEPS)
+        try:
+            bring_forward(self._db, path, _STEPS)
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the file. May be called twice."""

@@ -11,6 +11,8 @@ import sqlite3
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from cloud.clock import hanoi, midnight_ms
 from cloud.danger import course
 from cloud.danger.book import Book
@@ -18,6 +20,7 @@ from cloud.danger.course import FIRST, HOUR_MS, Day, day_of
 from cloud.danger.drought import RAIN_MM
 from cloud.danger.noon import gather, known_of
 from cloud.store import Retry
+from disk.form import is_damaged, set_aside
 from settings.words import Taken
 
 if TYPE_CHECKING:
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     from cloud.store import Store
 
 log = logging.getLogger(__name__)
-EVERY_S = 60.0
+EVERY_S, AGAIN_S = 60.0, 5.0
+TOLD_AT = 2  # a store that ingest is about to make is no fault
 DUE_MS = 13 * HOUR_MS + HOUR_MS // 2  # of the day: noon and 13:00 lie behind, with half an hour for what they need
 LAST_MS = 18 * HOUR_MS + HOUR_MS // 2  # the afternoon's peak is known
 LATE_MS = HOUR_MS // 2  # what arrives so long after it was measured is late
@@ -52,20 +56,24 @@ class Watch:
         self._limited: dict[str, tuple[Any, ...]] = {}  # the tables of each zone that its days were summed by
         self._hour = -1  # the last one that all zones were looked at in
         self._turn: threading.Event | None = None
-        self.fault = ""
+        self.fault = self._passed_over = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Look each minute until stopped."""
+        """Look each minute until stopped; whatever befalls danger, the room that it lives in goes on."""
         self._turn = stop
+        failures = 0
         while not stop.is_set():
             try:
                 self.look()
-                self.fault = ""
-            except (Retry, sqlite3.Error, Taken) as fault:
-                if str(fault) != self.fault:
-                    log.warning("danger-waits why=%r", str(fault))
-                self.fault = str(fault)
-            self._clock.wait(stop, EVERY_S)
+                failures, self.fault = 0, self._passed_over
+            except Exception as fault:
+                known = isinstance(fault, (Retry, sqlite3.Error, OSError, Taken))
+                failures += 1
+                if failures == TOLD_AT or (failures == 1 and not known):
+                    log.warning("danger-waits why=%r", str(fault), exc_info=None if known else fault)
+                if failures >= TOLD_AT:
+                    self.fault = f"{type(fault).__name__}: {fault}"
+            self._clock.wait(stop, AGAIN_S if 0 < failures < TOLD_AT else EVERY_S)
         self.close()
 
     def close(self) -> None:
@@ -76,15 +84,22 @@ class Watch:
 
     def look(self) -> int:
         """Do what is due now; return how many days were written. Raises Retry, sqlite3.Error, Taken."""
+        try:
+            return self._look()
+        except BaseException:
+            self._limited.clear()  # what was noted of tables may not have been written
+            raise
+
+    def _look(self) -> int:
         if self._book is None:
-            self._book = Book(self._path)
+            self._book = _opened(self._path)
         now_ms = self._clock.utc_ms()
         today = hanoi(now_ms).date()
         of_day = now_ms - midnight_ms(today)
         last = today if of_day >= DUE_MS else today - timedelta(1)
         registry = self._current.now
         touched, ledger_ms = self._late(registry, last, now_ms)
-        hour = now_ms // HOUR_MS if of_day < DUE_MS else (now_ms - HOUR_MS // 2) // HOUR_MS
+        hour = (now_ms - HOUR_MS // 2) // HOUR_MS  # a new one begins when a day is due
         ends = self._book.last()
         due = hour != self._hour or not ends
         if not (due or touched or registry is not self._registry):
@@ -92,18 +107,26 @@ class Watch:
             return 0
         known = known_of(self._store)
         again = {today} if DUE_MS <= of_day < LAST_MS + HOUR_MS and due else set()
-        written, changed = 0, list[Day]()
+        written, changed, ill = 0, list[Day](), ""
         for zone in registry.zones.values():
             if self._turn is not None and self._turn.is_set():
                 self._book.put(changed)
                 return written
-            days = self._bring(registry, known, zone, ends.get(zone.code), touched.get(zone.code, set()) | again, last)
+            touches = touched.get(zone.code, set()) | again
+            try:
+                days = self._bring(registry, known, zone, ends.get(zone.code), touches, last)
+            except (ArithmeticError, ValueError, msgspec.MsgspecError) as error:  # it costs this zone alone
+                ill = f"zone {zone.code}: {type(error).__name__}: {error}"
+                continue
             changed += days
             written += len(days)
             if len(changed) >= AT_ONCE:
                 self._book.put(changed)
                 changed.clear()
         self._book.put(changed, ledger_ms)
+        if ill and ill != self._passed_over:
+            log.error("danger-zone-passed-over why=%r", ill)
+        self._passed_over = ill
         self._hour, self._registry = hour, registry
         return written
 
@@ -122,7 +145,7 @@ class Watch:
                 if row.verdict != "stored" or not row.start_ns or row.arrival_ms - row.start_ns // 10**6 < LATE_MS:
                     continue
                 days = _days(row.start_ns // 10**6, row.end_ns // 10**6, last)
-                for zone in zones.get(row.gateway, ()):
+                for zone in zones.get(row.gateway, ()) if days else ():
                     touched.setdefault(zone, set()).update(days)
             since_ms = max(since_ms, rows[-1].arrival_ms)
             if rows[-1].arrival_ms >= now_ms:
@@ -177,6 +200,17 @@ class Watch:
                 changed.append(made)
             before = made.after
         return changed
+
+
+def _opened(path: Path) -> Book:
+    """Return the book; one that is damaged is set aside, and its course made anew of what the store has."""
+    try:
+        return Book(path)
+    except sqlite3.Error as error:
+        if not is_damaged(error):
+            raise
+        log.error("danger-book-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
+        return Book(path)
 
 
 def limit_of(registry: Registry, zone: Zone, day: date) -> float:

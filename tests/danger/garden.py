@@ -89,7 +89,7 @@ class Garden:
     def started(self) -> Watch:
         return Watch(self.folder / NAME, self.store, self, self.clock)  # type: ignore[arg-type]
 
-    def tell(self, start_ms: int, hours: float, arrival_ms: int | None = None, *, rain: float | None = None,
+    def tell(self, start_ms: int, hours: float, arrival_ms: int = 0, *, rain: float | None = None,
              grows: float = 0.0, step_ms: int = 600_000, **weather: float) -> None:  # fmt: skip
         """Store a reading each ten minutes; the gauge's total stands at `rain` and grows evenly by `grows`."""
         rows: list[Any] = []
@@ -101,14 +101,10 @@ class Garden:
             if rain is not None:
                 row["rain-1"] = {"rain_total": round(rain + grows * n / max(steps - 1, 1), 2)}
             rows.append(row)
-        n = sum(map(len, rows))
-        arrival_ms = start_ms + n * step_ms if arrival_ms is None else arrival_ms
-        for at in range(0, len(rows), 12):
-            some = rows[at : at + 12]
+        for at in range(0, len(rows), 2):  # a batch that is no later than batches are
+            some = rows[at : at + 2]
             began = start_ms + at * step_ms
-            arrived = max(
-                arrival_ms if arrival_ms > start_ms + round(hours * HOUR_MS) else 0, began + len(some) * step_ms
-            )
+            arrived = max(arrival_ms, began + len(some) * step_ms)
             made = batch(start_ms=began, step_ms=step_ms, rows=some, first=self.first, now_ms=arrived + 1,
                          uptime_ms=600_000)  # fmt: skip
             self.store.commit([made], arrived)

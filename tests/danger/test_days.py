@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,14 +16,14 @@ from msgspec.structs import replace
 
 from cloud.clock import HANOI
 from cloud.danger import course, fwi
-from cloud.danger.book import NAME, recompute
+from cloud.danger.book import NAME, past, recompute
 from cloud.danger.course import wind_factor
 from cloud.danger.levels import number, verdict
 from cloud.registry.kinds import Maintenance
 from cloud.store import Retry
 from settings.words import Taken
 from tests.build import batch
-from tests.danger.garden import FIRST, Garden, at, table
+from tests.danger.garden import FIRST, ZONE, Garden, at, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -320,3 +321,62 @@ def test_a_book_of_a_newer_gocche_is_left_alone(garden: Garden) -> None:
     garden.watch = garden.started()
     with pytest.raises(Taken):
         garden.watch.look()
+
+
+def test_a_damaged_book_is_set_aside_and_made_anew_of_the_store(garden: Garden) -> None:
+    garden.days_pass(3)
+    before = garden.days()
+    garden.watch.close()
+    (garden.folder / NAME).write_bytes(b"no database " * 1_000)
+    for end in ("-wal", "-shm"):
+        (garden.folder / f"{NAME}{end}").unlink(missing_ok=True)
+    garden.watch = garden.started()
+    garden.look(at(FIRST + timedelta(2), 19.5))
+    assert [day.day for day in garden.days()] == [day.day for day in before]
+    assert garden.days()[-1].after.p == pytest.approx(before[-1].after.p, rel=1e-6)
+    assert (garden.folder / f"{NAME}.damaged-1").exists()
+
+
+def test_a_row_that_cannot_be_read_costs_its_zone_alone_and_never_the_room(garden: Garden) -> None:
+    garden.change("zone", ZONE, replace(ZONE, code="z02"))
+    rows = garden.rows["binding"]
+    garden.change("binding", *rows, *(replace(one, code="z02") for one in rows))
+    garden.days_pass(2)
+    assert garden.watch._book is not None
+    garden.watch._book._db.execute("UPDATE day SET row = '{' WHERE zone = 'z01'")
+    garden.tell(at(FIRST + timedelta(2)), 13.5, rain=100.0)
+    garden.clock.now_ms = at(FIRST + timedelta(2), 13.6)
+    stop = threading.Event()
+    garden.clock.wait = lambda event, _: stop.set() or event.is_set()  # type: ignore[method-assign, func-returns-value]
+    watch = garden.watch
+    watch.run(stop)
+    assert "zone z01" in watch.fault
+    assert past(garden.folder / NAME, "z02", 1)[0][0].day == FIRST + timedelta(2)
+    garden.clock.__dict__.pop("wait")
+
+
+def test_what_is_no_fault_of_the_store_ends_no_loop(garden: Garden) -> None:
+    turns: list[float] = []
+    stop = threading.Event()
+
+    def wait(event: threading.Event, seconds: float) -> bool:
+        turns.append(seconds)
+        if len(turns) == 3:
+            stop.set()
+        return event.is_set()
+
+    garden.clock.wait = wait  # type: ignore[method-assign]
+    garden.store.ledger = garden.store.latest = lambda *_: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    garden.watch.run(stop)
+    assert turns == [5.0, 60.0, 60.0]
+    assert "ZeroDivisionError" in garden.watch.fault
+
+
+def test_a_day_is_not_asked_for_again_each_minute(garden: Garden) -> None:
+    garden.days_pass(1)
+    asked: list[str] = []
+    whole = garden.store.latest
+    garden.store.latest = lambda: asked.append("latest") or whole()  # type: ignore[method-assign, func-returns-value]
+    for minute in range(60):
+        garden.look(at(FIRST + timedelta(1), 9) + minute * 60_000)
+    assert len(asked) == 2, "once an hour, which may begin in between"
