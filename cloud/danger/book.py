@@ -6,6 +6,7 @@ what it was made of, and `gocche danger --recompute` makes each of them again.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
@@ -15,12 +16,13 @@ import msgspec
 
 from cloud.danger import course
 from cloud.danger.course import FIRST, Day
-from disk.form import bring_forward, form_of, whole
+from disk.form import bring_forward, form_of, is_damaged, set_aside, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 NAME = "danger.db"
 _STEPS = (
     """CREATE TABLE day (zone TEXT NOT NULL, day TEXT NOT NULL, limit_mm REAL NOT NULL, p REAL, fwi REAL,
@@ -93,6 +95,17 @@ class Book:
     def days(self, zone: str, first: date, last: date) -> list[Day]:
         """Return the days of a zone from one to another, those that there are."""
         return days_of(self._db, zone, first, last)
+
+
+def opened(path: Path) -> Book:
+    """Return the book; one that is damaged is set aside, and its course made anew of what the store has."""
+    try:
+        return Book(path)
+    except sqlite3.Error as error:
+        if not is_damaged(error):
+            raise
+        log.error("danger-book-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
+        return Book(path)
 
 
 @contextmanager

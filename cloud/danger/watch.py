@@ -15,12 +15,11 @@ import msgspec
 
 from cloud.clock import hanoi, midnight_ms
 from cloud.danger import course
-from cloud.danger.book import Book
+from cloud.danger.book import Book, opened
 from cloud.danger.course import FIRST, HOUR_MS, Day, day_of
 from cloud.danger.drought import RAIN_MM
 from cloud.danger.noon import gather, known_of
 from cloud.store import Retry
-from disk.form import is_damaged, set_aside
 from settings.words import Taken
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Watch:
 
     def _look(self) -> int:
         if self._book is None:
-            self._book = _opened(self._path)
+            self._book = opened(self._path)
         now_ms = self._clock.utc_ms()
         today = hanoi(now_ms).date()
         of_day = now_ms - midnight_ms(today)
@@ -200,17 +199,6 @@ class Watch:
                 changed.append(made)
             before = made.after
         return changed
-
-
-def _opened(path: Path) -> Book:
-    """Return the book; one that is damaged is set aside, and its course made anew of what the store has."""
-    try:
-        return Book(path)
-    except sqlite3.Error as error:
-        if not is_damaged(error):
-            raise
-        log.error("danger-book-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
-        return Book(path)
 
 
 def limit_of(registry: Registry, zone: Zone, day: date) -> float:
