@@ -24,6 +24,7 @@ gc.disable()
 LONGEST = (
     "test_up_journey.py",
     "test_up.py",
+    "test_siren.py",
     "test_store.py",
     "test_spool.py",
     "test_retention.py",

@@ -562,6 +562,31 @@ def test_an_order_interrupts_a_poll_between_two_asks(clock):
     assert [frame[1] for _, frame in line.sent] == [3, 5, 3, 3]
 
 
+@pytest.mark.parametrize("retries", [0, 2])
+def test_an_order_waits_for_nothing_that_a_dead_device_owes_and_that_is_heard_out_all_the_same(clock, retries):
+    """In a fire the probes beside a siren die: it waited 4 s for what they might still say."""
+    coil = rtu.write_coil(8, 0, on=True)
+    line = TimedLine(clock, lambda frame: [(10, frame)] if frame[0] == 8 else [])
+    one = exchange(clock, line, echo=False)
+    given: list[int] = []
+
+    def listening() -> None:
+        if not given and clock.now > 1_600:  # the time-out of the first try is over: what it owes is listened for
+            given.append(clock.now)
+            order(one, coil)
+
+    line.on_read = listening
+    with suppress(BadReply):
+        one.run(asking(0), Terms(device="probe", timeout_s=0.5, retries=retries, budget_s=10.0))
+    one.hear_out()
+    sent = next(at for at, frame in line.sent if frame == coil)
+    assert sent - given[0] <= 200
+    tries = [at for at, frame in line.sent if frame[0] == 1]
+    assert len(tries) == retries + 1
+    for before, after in zip(tries, [*tries[1:], clock.now], strict=True):
+        assert after - before >= 2_000, "as long as it may be late, nobody else is asked for a value"
+
+
 def test_a_stop_breaks_off_at_the_next_silence_and_a_finish_lets_the_last_answer_come(clock):
     line = TimedLine(clock)
     one = exchange(clock, line)

@@ -324,6 +324,7 @@ air = "air-1"
 """
 
 
+@pytest.mark.journey
 def test_what_the_gateways_own_detector_claims_sounds_the_siren(world, parts, capsys):
     """Fire at the node: 65 °C in the shade, twice ten seconds apart, is probable. No broker, no smoke sensor even."""
     board, _ = parts
@@ -354,6 +355,7 @@ def test_what_the_gateways_own_detector_claims_sounds_the_siren(world, parts, ca
         until(lambda: world.code == ON, BOUND_S, "and says so")
 
 
+@pytest.mark.journey
 def test_a_shared_bus_with_dead_probes_is_in_time_too(world, parts, capsys):
     """In a fire the probes on the same wires die: each time-out, and what is owed after it, would hold up the relay."""
     board, nose = parts
@@ -472,6 +474,7 @@ def test_a_board_that_confirms_and_does_nothing_is_not_believed(world, parts):
     assert ON not in world.codes()
 
 
+@pytest.mark.journey
 def test_a_relay_that_stays_on_is_told(world, parts):
     board, nose = parts
     with world.running():
@@ -513,6 +516,7 @@ def test_a_board_that_lets_go_by_itself_is_told_anew_as_long_as_it_sounds(world,
         until(lambda: not board.on, BOUND_S, "it is stopped")
 
 
+@pytest.mark.journey
 def test_a_port_that_goes_while_it_sounds_comes_back(world, tmp_path):
     (tmp_path / "ports").mkdir(exist_ok=True)
     with Nose(tmp_path / "ports" / "co") as nose, ExitStack() as boards:
@@ -559,6 +563,7 @@ def test_killed_with_9_it_is_off_at_the_next_start_and_a_signal_stops_it(world, 
         process.wait(10)
 
 
+@pytest.mark.journey
 def test_killed_with_9_a_board_that_lets_go_by_itself_is_silent_soon(world, parts):
     board, nose = parts
     (world.folder / "devices.toml").write_text(world.config("timed = true"))
