@@ -140,7 +140,8 @@ def test_danger_is_a_warning_for_the_day_with_its_table():
         "V",
         START_MS,
         START_MS + 86_400_000,
-        {"vi": "P 15.200 theo bảng của tỉnh.", "en": "P 15,200 by the province's table."},
+        15_200.4,
+        "QĐ 1/2026/QĐ-UBND",
         Area(polygons=(((21.6, 104.5), (21.7, 104.5), (21.7, 104.6), (21.6, 104.5)),)),
     )
     alert = danger(day, SENDER)
@@ -148,7 +149,8 @@ def test_danger_is_a_warning_for_the_day_with_its_table():
     assert follows_the_schema(xml)
     assert (alert.meaning.severity, alert.meaning.urgency, alert.meaning.response) == ("Severe", "Expected", "Avoid")
     assert danger(replace(day, level="IV"), SENDER).meaning.severity == "Moderate"
-    assert "bảng của tỉnh" in xml
+    assert "P = 15.200; cấp V theo bảng của QĐ 1/2026/QĐ-UBND" in xml
+    assert "P = 15,200" in xml
     assert "21.60000,104.50000 21.70000,104.50000" in xml
 
 

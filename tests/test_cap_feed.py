@@ -12,10 +12,15 @@ from capvalidator import check_schema
 
 from cloud.cap.course import LASTS_MS
 from cloud.cap.judge import NAMESPACE, check
+from cloud.clock import hanoi
 from cloud.config import ConfigError, load
+from cloud.danger.book import NAME as DANGER
+from cloud.danger.book import Book as Danger
+from cloud.danger.course import Carried, Day, Inputs
+from cloud.registry.kinds import DangerTable
 from cloud.rooms.cap import courses, warnings_of
 from cloud.staff.app import build
-from tests.rules.garden import SMOKE, START_MS, HandClock, bound
+from tests.rules.garden import SMOKE, START_MS, HandClock, bound, registry
 from tests.staffroom import URL, StaffWorld
 from tests.test_alerts_chain import CALM, CHAIN, FIRE, Desk, roster
 from tests.test_alerts_rain import RAIN
@@ -57,7 +62,8 @@ class World:
         self.clock = self.desk.clock
         self.staff = StaffWorld(folder)
         config = load(folder / "cloud.toml")
-        self.app, gate = build(self.staff.staff, warnings_of(config, URL, self.clock))
+        self.law = registry
+        self.app, gate = build(self.staff.staff, warnings_of(config, URL, self.clock, lambda: self.law))
         self._gates = [self.staff.gate, gate]
 
     def get(self, path: str, **headers: str) -> httpx.Response:
@@ -203,6 +209,33 @@ def test_what_a_permit_mutes_is_no_warning(world):
     assert world.feed() == []
 
 
+def danger_of(world, p, table=None):
+    """A day of the zone in the book of danger, and the province's table that may hold on it."""
+    on = hanoi(START_MS).date()
+    own = Danger(world.folder / DANGER)
+    after = Carried(p=p, p_since=on, settled=True)
+    own.put([Day("suoi-giang", on, Inputs(lat=21.6), 5.0, Carried(), after, has_p=True)])
+    own.close()
+    rows = {kind: list(one) for kind, one in world.law._records.items()}
+    world.law = type(world.law)(rows | {"danger_table": [table] if table else []})
+
+
+def test_danger_is_a_warning_at_levels_four_and_five_by_the_provinces_table_alone(world):
+    table = DangerTable(decision="QĐ 1/2026", place="zone", code="suoi-giang", valid_from=hanoi(START_MS).date(),
+                        up_to_1=1_000, up_to_2=2_500, up_to_3=5_000, up_to_4=10_000)  # fmt: skip
+    danger_of(world, 12_000)
+    world.clock.advance(2 * 3_600)
+    assert world.feed() == [], "no level without law"
+    for p, wanted in ((4_000, []), (5_001, ["Moderate"]), (10_001, ["Severe"])):
+        danger_of(world, p, table)
+        found = world.feed()
+        assert [one.find(f"{CAP}info").findtext(f"{CAP}severity") for one in found] == wanted
+    assert said(found[0]) == ("Alert", "Likely", "Avoid")
+    assert "QĐ 1/2026" in found[0].find(f"{CAP}info").findtext(f"{CAP}description")
+    world.clock.advance(24 * 3_600)
+    assert world.feed() == [], "it was of yesterday"
+
+
 @pytest.mark.parametrize(
     ("path", "headers"),
     [
@@ -247,7 +280,7 @@ def test_a_key_that_was_changed_counts_at_once_and_one_that_is_gone_lets_nobody_
 
 def test_without_a_key_in_the_configuration_there_is_no_feed_at_all(tmp_path):
     (tmp_path / "cloud.toml").write_text("[data]\n")
-    assert warnings_of(load(tmp_path / "cloud.toml"), URL, HandClock(START_MS)) is None
+    assert warnings_of(load(tmp_path / "cloud.toml"), URL, HandClock(START_MS), registry) is None
 
 
 @pytest.mark.parametrize(

@@ -82,14 +82,15 @@ class Course(msgspec.Struct, frozen=True):
 
 
 class Danger(msgspec.Struct, frozen=True):
-    """The level of a zone's day, as a province's table gives it; `why` tells the index and the table, by language."""
+    """The level of a zone's day: P, and the decision of the province by whose table it is that level."""
 
     zone: str
     place: dict[str, str]
     level: Literal["IV", "V"]
     issued_ms: int
     until_ms: int
-    why: dict[str, str]
+    p: float
+    decision: str
     area: Area = Area()
     exercise: bool = False
     web: str = ""
@@ -132,7 +133,8 @@ def danger(day: Danger, sender: Sender) -> Alert:
     fields = {
         lang: {
             "place": day.place[lang],
-            "why": day.why.get(lang, ""),
+            "p": f"{day.p:,.0f}".replace(",", "." if lang == "vi" else ","),
+            "decision": day.decision,
             "level": day.level,
             "until": _time(day.until_ms, lang),
         }

@@ -1,4 +1,4 @@
-"""What the journal holds as CAP courses: the incidents about life that are in force, or were over a moment ago."""
+"""What other systems are warned of: incidents about life, in force or just over, and danger at levels IV and V."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from cloud.alerts.listing import history
 from cloud.alerts.wiring import JOURNAL
 from cloud.alerts.words import units
 from cloud.cap.course import LASTS_MS, ClosedAs, Course, Sender, Step, measured, messages, newest
+from cloud.rooms.cap_levels import DANGER, levels
 from cloud.staff.warnings import Warnings
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cloud.alerts.incident import Incident
     from cloud.cap.message import Alert
     from cloud.clock import Clock
     from cloud.config import Cap, CloudConfig
+    from cloud.registry import Registry
 
 MOST = 200  # incidents
 _AGAIN = {"opened": "suspected", "reopened": "suspected", "probable": "probable", "confirmed": "confirmed"} | {
@@ -30,20 +32,23 @@ _AGAIN = {"opened": "suspected", "reopened": "suspected", "probable": "probable"
 }
 
 
-def warnings_of(config: CloudConfig, url: str, clock: Clock) -> Warnings | None:
+def warnings_of(config: CloudConfig, url: str, clock: Clock, registry: Callable[[], Registry]) -> Warnings | None:
     """Return what the staff room gives out; None where nobody has a key for it."""
     if not config.cap.key_file:
         return None
-    journal, sender = Path(config.data.path) / JOURNAL, sender_of(config.cap)
+    folder, sender = Path(config.data.path), sender_of(config.cap)
+    journal = folder / JOURNAL
 
     def in_force() -> list[Alert]:
         now_ms = clock.utc_ms()
         found = (newest(one, sender, now_ms) for one in courses(journal, now_ms))
-        return [one for one in found if one is not None]
+        return [one for one in found if one is not None] + levels(folder / DANGER, registry(), sender, now_ms)
 
     def find(identifier: str) -> Alert | None:
-        number = _number(identifier)
-        now_ms = clock.utc_ms()
+        number, now_ms = _number(identifier), clock.utc_ms()
+        if identifier.startswith("gocche:danger-"):
+            known = levels(folder / DANGER, registry(), sender, now_ms)
+            return next((one for one in known if one.identifier == identifier), None)
         own = [one for one in courses(journal, now_ms, number) if one.number == number]
         found = (alert for one in own for alert in messages(one, sender, now_ms) if alert.identifier == identifier)
         return next(found, None)

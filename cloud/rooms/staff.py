@@ -70,7 +70,7 @@ class StaffRoom:
             config.ways,
             self._duty,
         )
-        app, self._gate = build_app(staff, warnings_of(config, staff.url, clock))
+        app, self._gate = build_app(staff, warnings_of(config, staff.url, clock, self._shelf.law))
         self._server = Server(app, self._socket, limit_concurrency=AT_ONCE)
 
     @property

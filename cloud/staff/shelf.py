@@ -110,6 +110,10 @@ class Shelf:
         """Return what says how numbers are to be read: maintenance and calibrations."""
         return Registry({kind: self.rows(kind) for kind in ("maintenance", "calibration")})
 
+    def law(self) -> Registry:
+        """Return zones, and what gives their danger a level."""
+        return Registry({kind: self.rows(kind) for kind in ("zone", "commune", "province", "danger_table")})
+
     def may_be_named(self, person: Person) -> bool:
         """Tell whether somebody has consented to be named."""
         return any(one.person == person.code and one.what == "name" for one in self._in_force)
