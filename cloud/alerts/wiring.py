@@ -12,6 +12,8 @@ from cloud.alerts.rules import Rule, open_rules
 from cloud.alerts.settings import AlertsConfig
 from cloud.alerts.tell import link
 from cloud.clock import SystemClock
+from cloud.danger.book import NAME as DANGER
+from cloud.danger.now import Now
 from settings.expected import convert
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def build(config: CloudConfig, folder: Path, store: Ledger, registry: Current, c
         clock=clock,
         journal_path=folder / JOURNAL,
         door=_door(config, folder, clock),
+        danger=Now(folder / DANGER, registry, clock).level,
     )
 
 

@@ -107,8 +107,8 @@ def garden_of(
 ) -> Garden:
     """Return what pages show, of a configuration; `near` is their address where the world's is not known."""
     journal = Path(config.data.path) / JOURNAL
-    # which of our own machines is silent or broken is for the operator, not for the world
-    of_people = [rule.name for rule in open_rules(config.rules) if rule.grade != "upkeep"]
+    # which of our own machines is silent or broken is for the operator, what may burn for those who go and look
+    of_people = [rule.name for rule in open_rules(config.rules) if rule.grade == "service" or rule.kind == "sum"]
     return Garden(
         current=current,
         latest=latest,
