@@ -49,13 +49,13 @@ def fire(data: Path | None, place: str, stage: str, minutes: float) -> int:
             number = _suspected(folder, before) if stage else _ask(asker, act="drill", place=place)
             print(both("drill", "begun", number=number, minutes=f"{minutes:g}"), flush=True)
             _follow(folder, number, minutes)
+        found = drilled.report(folder, number, WHO)
         with suppress(Refused):  # closed by whoever answered
             _ask(asker, act="close", incident=number, closed_as="drill", words=WHO)
     except Retry as fault:
         raise Refused("drill", "not_now", why=fault) from fault
     finally:
         asker.close()
-    found = drilled.report(folder, number, WHO)
     _print(found)
     return 0 if found.answered_s is not None else 1
 
