@@ -49,12 +49,16 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """An incident, its parts, its journal as (UTC ms, event, who, words, inputs as JSON), and letters, newest first."""
+    """An incident, its parts, its journal as (UTC ms, event, who, words, inputs as JSON), and letters, newest first.
+
+    `older` lines of the journal are not among them.
+    """
 
     incident: Incident
     parts: Sequence[Incident] = ()
     events: Sequence[tuple[int, str, str, str, str]] = ()
     letters: Sequence[Told] = ()
+    older: int = 0
 
 
 class Watching:
@@ -85,8 +89,9 @@ class Watching:
                 f" (SELECT * FROM journal WHERE incident IN ({marks}) ORDER BY id DESC LIMIT ?) ORDER BY id"
             )
             events = db.execute(query, (*numbers, most)).fetchall()
+            count = db.execute(f"SELECT count(*) FROM journal WHERE incident IN ({marks})", numbers).fetchone()[0]
             letters = [Told(*row) for row in db.execute(_LETTERS, (number, most))]
-            return Story(found[0], parts, events, letters)
+            return Story(found[0], parts, events, letters, count - len(events))
 
     def step(self, number: int) -> tuple[int, int] | None:
         """Return (rung, UTC ms) at which the next are told of an incident."""

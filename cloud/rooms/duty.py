@@ -89,7 +89,7 @@ class DutyDesk:
             for one in found.letters
         ]
         seen = self._seen(found.incident, tuple(one.id for one in found.parts), self._watching.step(number))
-        return Whole(seen, tuple(self._seen(one) for one in found.parts), tuple(events), tuple(letters))
+        return Whole(seen, tuple(self._seen(one) for one in found.parts), tuple(events), tuple(letters), found.older)
 
     def past(self, before: int | None, limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:
         """Return heads about life, newest first; those of a zone are those of its trees, too."""

@@ -49,6 +49,7 @@ def _page(visit: Visit, whole: Whole, template: str) -> Response:
         card=card(visit, one),
         one=one,
         lines=told,
+        older=whole.older,
         stages=_stages(told),
         inputs=drawn,
         at=[drawn.at(visit, row.at_ms) for row in told] if template == "replay.html" else [],

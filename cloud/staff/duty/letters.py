@@ -18,12 +18,15 @@ from cloud.staff.duty.told import card, name
 from cloud.store import Retry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloud.staff.duty.seen import Linked
     from cloud.staff.visit import Visit
 
 log = logging.getLogger(__name__)
 LONGEST, HEADERS_LONGEST = 64 * 1024, 8 * 1024
-TRIES = {"both": 20, "network": 30, "account": 600}  # a minute, of links that lead nowhere and of answers
+TRIES = {"both": 20, "network": 30, "account": 600}  # a minute, of links that lead nowhere
+ANSWERS = {"both": 240, "network": 240, "account": 6_000}  # a minute: a whole office may answer at once
 POSTS = {"both": 600, "network": 600, "account": 1_200}  # a minute, of what networks post
 NOT_OURS = frozenset({"cookie", "host", "content-length", "connection"})
 
@@ -32,16 +35,17 @@ def shown(visit: Visit) -> Response:
     """Show what a letter is about, with a button; nothing is done by looking."""
     linked = visit.staff.duty.link(visit.parts["token"])
     if linked is None:
-        return _often(visit) or visit.told("link_over", status=410)
+        return _often(visit, "link", TRIES) or visit.told("link_over", status=410)
     return _page(visit, linked)
 
 
 def answer(visit: Visit) -> Response:
     """Say "I have it" (or only something) for who the letter was written to."""
     linked = visit.staff.duty.link(visit.parts["token"])
-    often = _often(visit)
-    if often or linked is None:
-        return often or visit.told("link_over", status=410)
+    if linked is None:
+        return _often(visit, "link", TRIES) or visit.told("link_over", status=410)
+    if often := _often(visit, "answer", ANSWERS):
+        return often
     words = visit.given("words").strip()[:LONGEST_WORDS]
     number = visit.whole(visit.given("incident"), 9)
     what = "comment" if visit.given("act") == "comment" else "acknowledge"
@@ -77,8 +81,8 @@ def _page(visit: Visit, linked: Linked, *, why: str = "", status: int = 200) -> 
     return visit.page("letter.html", status=status, cards=cards, reader=name(visit, linked.person), why=why)
 
 
-def _often(visit: Visit) -> Response | None:
-    wait_s = visit.staff.throttle.wait_s("letter", f"letter {visit.network}", TRIES)
+def _often(visit: Visit, what: str, limits: Mapping[str, int]) -> Response | None:
+    wait_s = visit.staff.throttle.wait_s(what, f"{what} {visit.network}", limits)
     if not wait_s:
         return None
     told = visit.told("link_often", status=429)

@@ -125,12 +125,13 @@ class Silence(msgspec.Struct, frozen=True):
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """One incident with all that is known of it; `others` of the parts that it is made of."""
+    """One incident with all that is known of it; `older` lines of its journal are not among the events."""
 
     one: Seen
     parts: tuple[Seen, ...] = ()
     events: tuple[Event, ...] = ()
     letters: tuple[Sent, ...] = ()
+    older: int = 0
 
 
 class Quiet(msgspec.Struct, frozen=True):
