@@ -231,17 +231,20 @@ def test_who_asks_is_told_the_id_of_their_chat(
     zalo: told.Zalo, table: dict[str, Any], tmp_path: Path, posts: bool
 ) -> None:
     zalo.chats.add("new1")
-    asked = zalo.says_that(" /ID ", "m1", chat="new1")
+    asked = zalo.says_that("@Bot Gốc Chè /ID ", "m1", chat="new1", sender="p1", chat_type="GROUP")
     if posts:
         channel = open_channel(table | {"secret_file": str(tmp_path / "secret")})
         assert isinstance(channel, Hooked)
         assert channel.posted({"X-Bot-Api-Secret-Token": told.SECRET}, json.dumps(asked).encode()) == []
+        again = json.dumps(zalo.says_that("/id", "m2", chat="new1")).encode()  # a stranger who asks without end
+        assert channel.posted({"X-Bot-Api-Secret-Token": told.SECRET}, again) == []
         until(lambda: bool(zalo.got), 10.0, "an answer")
     else:
         ear = Ear(open_channel(table))
         until(lambda: bool(zalo.got), 10.0, "an answer")
         ear.end()
         assert ear.heard == []
+    assert zalo.asked.count(f"/bot{told.TOKEN}/sendMessage") == 1
     ((chat, text),) = zalo.got
     assert chat == "new1"
     assert "new1" in text

@@ -32,6 +32,7 @@ import msgspec
 
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Refused, Reply, Retry
 from cloud.alerts.tell.http import FOR_GOOD, Peer, held, known
+from cloud.clock import SystemClock
 from settings.finding import Unfit, shown
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ LONGEST = 2_000
 SECRET = "x-bot-api-secret-token"  # noqa: S105 - the header's name
 MOST = 65_536  # bytes of an answer: the longest text is 12,000 in JSON
 GRACE_S = 10.0  # beyond a poll's own time-out
+ID_EVERY_S = 5.0
 PAUSE_S = 0.5  # after a poll without news, should the other side not wait at all
 _ALONE = (403, 404, 408)
 _NO_NEWS = 408
@@ -109,6 +111,7 @@ class CHANNEL:
             raise Unfit("url", "in_the_open", value=shown(config.url))
         self._unheard: deque[Reply] = deque()  # handed over to us, and durable nowhere yet
         self._last = ""
+        self._clock, self._next_id_s = SystemClock(), 0.0
         self._words = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
     @property
@@ -178,14 +181,22 @@ class CHANNEL:
         for chat, reply in _written(result):
             if reply.key == self._last:
                 continue
-            if reply.text.strip().lower() in self._words["asks"]:
+            if reply.text.lower().split()[-1:] in [[word] for word in self._words["asks"]]:
                 self._last = reply.key
-                threading.Thread(target=self._tell_id, args=(chat,), name="zalo-id", daemon=True).start()
+                self._tell_id(chat)
             else:
                 found.append(reply)
         return found
 
     def _tell_id(self, chat: str) -> None:
+        """Tell a chat its id, by a thread of its own; not so often that strangers use up what a bot may send."""
+        now_s = self._clock.monotonic()
+        if now_s < self._next_id_s:
+            return
+        self._next_id_s = now_s + ID_EVERY_S
+        threading.Thread(target=self._send_id, args=(chat,), name="zalo-id", daemon=True).start()
+
+    def _send_id(self, chat: str) -> None:
         with contextlib.suppress(Retry):  # they see that nothing comes, and ask again
             text = str(self._words["says"]).strip().format(chat=chat)
             self._ask(self._peer, "sendMessage", {"chat_id": chat, "text": text})
