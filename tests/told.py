@@ -32,6 +32,9 @@ class _Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_HEAD(self) -> None:
+                self._say(405, b"")
+
+            def do_GET(self) -> None:
                 self._say(*playing.answer) if playing.answer else self._say(*playing.look(self))
 
             def do_POST(self) -> None:
@@ -140,7 +143,7 @@ class Phone(_Server):
         self.got: list[dict[str, Any]] = []
 
     def look(self, asks: BaseHTTPRequestHandler) -> tuple[int, bytes]:
-        return (405, b"") if self._known(asks) else (401, b"")
+        return (200, b"[]") if self._known(asks) else (401, b'{"message":"Unauthorized"}')
 
     def take(self, asks: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
         if not self._known(asks):

@@ -53,7 +53,10 @@ class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an SMS is posted; `header` and `scheme` show the token, a user and a password are shown as Basic."""
+    """How an SMS is posted; `header` and `scheme` show the token, a user and a password are shown as Basic.
+
+    `look` is the question that sends nothing and yet finds a wrong password.
+    """
 
     fields: dict[str, Any]
     body: Literal["json", "form"] = "json"
@@ -61,6 +64,7 @@ class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scheme: str = "Bearer"
     accepted: str = ""
     already: list[int] = []
+    look: Literal["HEAD", "GET"] = "HEAD"
 
 
 class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,11 +131,11 @@ class CHANNEL:
             judge(answer, self._template.send.accepted)
 
     def check(self) -> None:
-        """Connect and show who we are with HEAD; a phone that does not know HEAD is well. Raises Retry."""
+        """Connect and show who we are by a question that sends nothing; not to know it is well. Raises Retry."""
         if self._config.secret_file:
             held(self._config.secret_file)
         password, token, headers = self._shown()
-        judge_check(self._peer.ask("HEAD", headers=headers, hide=(token, password)))
+        judge_check(self._peer.ask(self._template.send.look, headers=headers, hide=(token, password)))
 
     def posted(self, headers: Mapping[str, str], body: bytes) -> list[Reply | Receipt]:
         """Return what a POST brings; nothing where the template does not name it. Raises Refused or ValueError."""

@@ -18,7 +18,6 @@ the operator needs; that is an answer to no letter, and nobody else hears it.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import json
 import threading
@@ -197,9 +196,11 @@ class CHANNEL:
         threading.Thread(target=self._send_id, args=(chat,), name="zalo-id", daemon=True).start()
 
     def _send_id(self, chat: str) -> None:
-        with contextlib.suppress(Retry):  # they see that nothing comes, and ask again
-            text = str(self._words["says"]).strip().format(chat=chat)
+        text = str(self._words["says"]).strip().format(chat=chat)
+        try:
             self._ask(self._peer, "sendMessage", {"chat_id": chat, "text": text})
+        except Retry:
+            return  # they see that nothing comes, and ask again
 
     def _ask(self, peer: Peer, method: str, body: dict[str, Any]) -> tuple[Answer, _Said]:
         """Return what Zalo answers. Raises Retry; the token stands in the address, and so in no words."""
