@@ -97,6 +97,10 @@ def test_a_smoke_mail_that_is_refused_goes_by_the_other_channel_and_is_said(
     bench = room([SMOKE], mail_table(post.port), sms(hook))
     bench.live(FIRE)
     ((_, message),) = hook.got
+    assert message["stage"] == "suspected"
+    assert message["place"]
+    assert isinstance(message["incident"], int)
+    assert isinstance(message["lat"], float), "for programs that read it"
     assert (message["to"], message["level"]) == ("+84900", "life")
     assert message["subject"].startswith(ONSET)
     health = bench.alerts.health()

@@ -45,6 +45,7 @@ class Paper:
         asks = any(item.incident.going for item in items)
         ways = words.Ways(self._door(row.id) if row.code else "", row.code if asks else "")
         subject, text, short = _words(row, items, waited_s, ways)
+        first = items[0].incident
         return Message(
             row.name,
             now_ms,
@@ -54,8 +55,12 @@ class Paper:
             LEVELS[row.level],
             short,
             ways.link,
-            exercise=items[0].incident.exercise,
-            incident=items[0].incident.id,
+            exercise=first.exercise,
+            incident=first.id,
+            stage=first.stage if first.grade == "life" else "",
+            place=first.place_vi,
+            lat=first.lat,
+            lon=first.lon,
         )
 
     def _items(self, row: Row) -> list[words.Item]:
