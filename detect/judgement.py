@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from detect.channel import CO, HEAT, PM
@@ -12,7 +13,7 @@ from detect.state import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detect.state import Neighbour, Node
+    from detect.state import Minute, Neighbour, Node
 
 # A supply that was once over the first figure is low under the second (V): one lithium cell, USB, 12 V, 24 V.
 _SUPPLIES = ((18.0, 21.6), (8.0, 10.8), (4.6, 4.5), (0.0, 3.35))
@@ -108,7 +109,7 @@ def _smoke(state: Node, near: Sequence[Neighbour], limits: Limits) -> tuple[int,
     has_co = state.co.well_ms >= now_ms - limits.fresh_ms
     fitted = state.co.well_ms > 0 and now_ms - state.co.well_ms <= limits.fitted_ms
     others_up = any(one.pm_up for one in near)
-    several = sum(one.pm is not None for one in near) >= 2 and clear_air(state, limits)
+    several = _known_near(near) and clear_air(state, limits)
     figures = _figures(state, near, limits) | {"minutes": weight, "of": float(few_min)}
     reasons = []
     if state.strong.enough(now_ms, limits):
@@ -125,11 +126,23 @@ def _smoke(state: Node, near: Sequence[Neighbour], limits: Limits) -> tuple[int,
     many_min = max(limits.many_ms // MINUTE_MS, 5 * state.pause)
     many = [one for one in state.minutes if now_ms - one.utc_ms < many_min * MINUTE_MS and one.halves == WHOLE]
     lasted = sum(one.span for one in many)
-    if len(many) >= 3 and lasted >= limits.many:
+    enough_puffs = min(limits.puffs, len(many) // 3)  # where samples are rare there are few
+    if len(many) >= 3 and lasted >= limits.many and (_known_near(near) or _puffs(many, limits) >= enough_puffs):
         probable.append(
             Reason("lasting", {"minutes": float(lasted), "limit": float(limits.many), "of": float(many_min)})
         )
     return (PROBABLE if probable else SUSPECTED), probable + reasons
+
+
+def _known_near(near: Sequence[Neighbour]) -> bool:
+    """Tell whether enough others are there to tell haze by."""
+    return sum(one.pm is not None for one in near) >= 2
+
+
+def _puffs(minutes: Sequence[Minute], limits: Limits) -> int:
+    """Count how often PM2.5 leapt from one minute to the next."""
+    pairs = ((min(one.pm, other.pm), max(one.pm, other.pm)) for one, other in pairwise(minutes))
+    return sum(high >= limits.puff * low for low, high in pairs)
 
 
 def _strong(state: Node, limits: Limits) -> Reason:

@@ -42,6 +42,8 @@ class Limits(msgspec.Struct, frozen=True):
     many: int = 22  # so that a stove or a barbecue of 20 minutes is never enough
     minute_ms: int = 57_000  # from one minute that counts to the next: samples each minute come a little early, too
     many_ms: int = 30 * MINUTE_MS
+    puff: float = 1.4  # a plume comes and goes, haze does not: PM2.5 from one minute to the next, so often …
+    puffs: int = 3  # … where a node has no two others to tell haze by
     hold_ms: int = 30 * MINUTE_MS
     # What no haze, fog or sun reaches: counts before anything is ordinary.
     pm_strong: float = 250.0

@@ -143,9 +143,9 @@ def _counted(state: Node, limits: Limits) -> Node:
     minutes = [one for one in state.minutes if now_ms - one.utc_ms < 3 * limits.many_ms]
     if minutes and now_ms - minutes[-1].utc_ms < limits.minute_ms:
         last = minutes.pop()
-        minutes.append(Minute(last.utc_ms, max(last.halves, halves), last.span))
+        minutes.append(Minute(last.utc_ms, max(last.halves, halves), last.span, last.pm))
     else:
-        minutes.append(Minute(now_ms, halves, state.pause))
+        minutes.append(Minute(now_ms, halves, state.pause, pm.value or 0.0))
     return replace(
         state,
         minutes=tuple(minutes),

@@ -79,6 +79,7 @@ class Minute(msgspec.Struct, frozen=True, array_like=True):
     utc_ms: int
     halves: int
     span: int = 1
+    pm: float = 0.0
 
 
 class Node(msgspec.Struct, frozen=True, array_like=True):

@@ -63,6 +63,7 @@ class Scene:
             for quantity, value in values.items():
                 if CHANNELS[quantity] == channel:
                     step = {"pm2_5": 1.0, "co": 0.1, "air_temperature": 0.1, "air_humidity": 0.5}[quantity]
+                    step *= 80 if value > 100 else 1  # smoke comes in puffs
                     told = round(value + step * (self._n * 7 % 5 % 3 - 1), 1)
                     made.append(self.one(at_s, quantity, told, channel, gateway))
         return made

@@ -23,24 +23,26 @@ CLEAN = {"pm2_5": 20.0, "co": 0.3, "temp": 20.0, "rh": 70.0, "supply": 3.9}
 SMOKE = {**CLEAN, "pm2_5": 200.0, "co": 2.5}
 
 
-def said(at_s, values, rng=None):
+def said(at_s, values, rng=None, *, puffs=False):
     """Return a sample whose values tremble a little, as real ones do."""
     values = dict(values)
     if rng:
         for key, by in (("pm2_5", 2), ("co", 0.1), ("temp", 0.3)):
             if values.get(key) is not None:
                 values[key] = round(max(values[key] + rng.uniform(-by, by), 0), 1)
+        if puffs and values["pm2_5"] > 100:
+            values["pm2_5"] = round(values["pm2_5"] * rng.uniform(0.5, 1.5))
     return Sample(T0 + round(at_s * 1000), **values)
 
 
-def fed(parts, *, every_s=60, danger=1, state=None, start_s=0, neighbours=()):
+def fed(parts, *, every_s=60, danger=1, state=None, start_s=0, neighbours=(), puffs=True):
     """Return state and claims after parts of (minutes, values)."""
     rng, state, at_s, claims = Random(7), state or Node(), start_s, []
     for minutes, values in parts:
         until = at_s + minutes * 60
         while at_s < until:
             near = [msgspec.structs.replace(one, utc_ms=T0 + round(at_s * 1000)) for one in neighbours]
-            state, claim = step(state, said(at_s, values, rng), near, danger)
+            state, claim = step(state, said(at_s, values, rng, puffs=puffs), near, danger)
             claims.append((at_s / 60, claim))
             at_s += every_s
     return state, claims
@@ -81,6 +83,14 @@ def test_smoke_that_lasts_at_one_node_is_probable():
     assert claims[-1][1].reasons[0].key == "lasting"
 
 
+def test_what_neither_comes_and_goes_nor_can_be_told_from_haze_by_others_stays_suspected():
+    _, claims = fed([(60, CLEAN), (90, SMOKE)], puffs=False)
+    assert max(claim.level for _, claim in claims) == SUSPECTED
+    calm = [Neighbour(0, 0.0, 0.0), Neighbour(0, 3.0, 0.1)]
+    _, claims = fed([(60, CLEAN), (90, SMOKE)], puffs=False, neighbours=calm)
+    assert first(claims, PROBABLE) is not None
+
+
 def test_a_level_is_held_for_half_an_hour_and_then_let_go():
     _, claims = fed([(60, CLEAN), (12, SMOKE), (90, CLEAN)])
     ends = [at for (at, claim), (_, after) in pairwise(claims) if claim.level > after.level]
@@ -100,7 +110,7 @@ def test_pm_alone_claims_no_smoke_and_says_why():
 
 def test_a_blind_start_is_not_deaf_to_what_no_haze_reaches():
     thick = {**CLEAN, "pm2_5": 400.0, "co": 20.0}
-    state, claims = fed([(0.5, thick)], every_s=5)
+    state, claims = fed([(0.5, thick)], every_s=5, puffs=False)
     assert first(claims, SUSPECTED) == pytest.approx(10 / 60)
     assert state.claim.reasons[0].key == "strong-at-start"
     assert state.claim.baseline_age_s is None

@@ -41,7 +41,10 @@ class Gateway:
     def minutes(self, count, values, each_s=60):
         for number in range(round(count * 60 / each_s)):
             tremble = (number * 7 % 5 % 3 - 1) / 10
-            told = {key: value + tremble * (10 if key == "pm2_5" else 1) for key, value in values.items()}
+            told = {key: value + tremble for key, value in values.items()}
+            told["pm2_5"] = (
+                values["pm2_5"] * (1 + 4 * tremble) if values["pm2_5"] > 100 else values["pm2_5"] + 10 * tremble
+            )
             for reading in readings(self.clock.mono_ms(), told):
                 self.nodes.see(reading)
             self.nodes.look()

@@ -168,7 +168,8 @@ def test_nodes(case: Path, tmp_path: Path) -> None:
             bench.clock.advance(max(0.0, (bench.at(at_s) - bench.clock.utc_ms()) / 1000))
             for number, quantity in enumerate(("pm2_5", "co", "air_temperature", "air_humidity")):
                 if row[quantity]:
-                    step = (1.0 if quantity == "pm2_5" else 0.1) * (at_s // 60 % 3 - 1)
+                    size = 0.1 if quantity != "pm2_5" else 80.0 if float(row[quantity]) > 100 else 1.0  # smoke puffs
+                    step = size * (at_s // 60 % 3 - 1)
                     told = [(at_s, round(float(row[quantity]) + step, 1))]
                     bench.send(told, quantity=quantity, channel=f"probe-{number}", step=False)
             bench.step()
