@@ -235,7 +235,7 @@ def test_a_day_of_rain_at_each_second_stays_small_and_keeps_its_sum():
     runs: list[Run] = []
     for at in range(0, len(points), 720):
         part = points[at : at + 720]
-        runs = kept(joined(runs, part, 900_000), [(0, 2**62)], part[-1][0] - 900_000)
+        runs = kept(joined(runs, part, 900_000), ((0, 2**62), (0, 0)), part[-1][0] - 900_000)
     assert len(runs) < 24 * 60 + 400
     last = sums(runs, 24 * 3_600_000, 900_000, NEVER, points[-1][0] - 1, 2**62)[-1]
     assert last.mm == pytest.approx(172.79, abs=0.02)

@@ -77,9 +77,14 @@ def _split(run: Run, at_ms: int, total: float) -> list[Run]:
     return parts
 
 
-def kept(runs: Sequence[Run], keep: Sequence[tuple[int, int]], settled_ms: int) -> list[Run]:
-    """Return the runs that touch any of these times; of those before `settled_ms` that only rise one a minute."""
-    own = [run for run in runs if any(run.last_ms >= start_ms and run.first_ms <= end_ms for start_ms, end_ms in keep)]
+def kept(runs: Sequence[Run], keep: tuple[tuple[int, int], tuple[int, int]], settled_ms: int) -> list[Run]:
+    """Return the runs that touch either of these times; of those before `settled_ms` that only rise one a minute."""
+    (low, high), (start, end) = keep
+    own = [
+        run
+        for run in runs
+        if (low <= run.last_ms and run.first_ms <= high) or (start <= run.last_ms and run.first_ms <= end)
+    ]
     thin: list[Run] = []
     for run in own:
         if len(thin) > 1 and run.last_ms < settled_ms:
@@ -139,7 +144,7 @@ def _rises(true: Sequence[Run], rests: Periods) -> Iterator[tuple[int, int, floa
     """Yield (from, to, mm) of what fell between any two readings."""
     for before, after in pairwise(true):
         fell = after.total > before.total and _may_be(before, after)
-        if fell and not rests.touch(before.last_ms, after.first_ms + 1):
+        if fell and not (rests and rests.touch(before.last_ms, after.first_ms + 1)):
             yield before.last_ms, after.first_ms, after.total - before.total
 
 

@@ -98,7 +98,9 @@ class Sums:
             lane = replace(lane, stirred=True)
             held = self._reconciler.reconcile(case, lane, View(late=False, base_ms=lane.base_ms, patience=patience))
         look_ms = case.now_ms + patience.clear_ms + patience.gap_ms if held else None
-        live = settle(lane, case.now_ms - self._late_ms, rule.mark, patience)
+        horizon_ms = case.now_ms - self._late_ms
+        live = settle(lane, horizon_ms, rule.mark, patience)
+        live = replace(live, base_ms=max(live.base_ms, horizon_ms - 1))  # sums that are not known leave no point there
         return replace(state, live=live, look_ms=look_ms)
 
     def _late(
