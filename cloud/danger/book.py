@@ -32,7 +32,11 @@ _STEPS = (
 _PUT = "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?)"
 _RANK = """SELECT count(fwi), sum(fwi <= :fwi) FROM day WHERE zone = :zone AND day <= :day"""
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Day).decode
+_decoder = msgspec.json.Decoder(Day)
+
+
+class Rotten(sqlite3.DatabaseError):
+    """A row is no day: it rotted, or somebody else wrote it."""
 
 
 class Rank(NamedTuple):
@@ -156,18 +160,31 @@ def recompute(path: Path) -> Checked:
 
     What differs was written by other formulas, or not by gocche: nothing is mended here.
     """
-    differ, count = [], 0
+    differ: list[tuple[str, date]] = []
+    count = 0
     with reading(path) as db:
         before: Day | None = None
-        for (row,) in db.execute("SELECT row FROM day ORDER BY zone, day"):
-            kept = _decode(row)
+        for zone, on, row in db.execute("SELECT zone, day, row FROM day ORDER BY zone, day"):
             count += 1
+            try:
+                kept = _decode(row)
+            except Rotten:
+                differ.append((zone, date.fromisoformat(on)))
+                before = None
+                continue
             follows = before is not None and (before.zone, before.day) == (kept.zone, kept.day - timedelta(1))
             start = before.after if follows and before else FIRST
             if kept != course.day(kept.zone, kept.day, start, kept.inputs, kept.limit_mm):
                 differ.append((kept.zone, kept.day))
             before = kept
     return Checked(count, differ)
+
+
+def _decode(row: bytes) -> Day:
+    try:
+        return _decoder.decode(row)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Rotten(f"a row of {NAME} cannot be read: {error}") from error
 
 
 def _row(day: Day) -> tuple[str, str, float, float | None, float | None, bytes]:

@@ -11,11 +11,9 @@ import sqlite3
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from cloud.clock import hanoi, midnight_ms
 from cloud.danger import course
-from cloud.danger.book import Book, opened
+from cloud.danger.book import Book, Rotten, opened
 from cloud.danger.course import FIRST, HOUR_MS, Day, day_of
 from cloud.danger.drought import RAIN_MM
 from cloud.danger.noon import gather, known_of
@@ -114,7 +112,7 @@ class Watch:
             touches = touched.get(zone.code, set()) | again
             try:
                 days = self._bring(registry, known, zone, ends.get(zone.code), touches, last)
-            except (ArithmeticError, ValueError, msgspec.MsgspecError) as error:  # it costs this zone alone
+            except (ArithmeticError, ValueError, Rotten) as error:  # it costs this zone alone
                 ill = f"zone {zone.code}: {type(error).__name__}: {error}"
                 continue
             changed += days

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from cloud.clock import HANOI
 from cloud.danger import course, fwi
-from cloud.danger.book import NAME, past, recompute
+from cloud.danger.book import NAME, newest, past, recompute
 from cloud.danger.course import wind_factor
 from cloud.danger.levels import number, verdict
+from cloud.danger.now import Now
 from cloud.registry.kinds import Maintenance
 from cloud.store import Retry
 from settings.words import Taken
@@ -352,6 +353,11 @@ def test_a_row_that_cannot_be_read_costs_its_zone_alone_and_never_the_room(garde
     watch.run(stop)
     assert "zone z01" in watch.fault
     assert past(garden.folder / NAME, "z02", 1)[0][0].day == FIRST + timedelta(2)
+    with pytest.raises(sqlite3.Error, match="cannot be read"):
+        newest(garden.folder / NAME, ["z01"])
+    assert Now(garden.folder / NAME, garden, garden.clock).level("zone:z01") is None, "who looks for smoke goes on"
+    found = recompute(garden.folder / NAME)
+    assert {zone for zone, _ in found.differ} == {"z01"}
     garden.clock.__dict__.pop("wait")
 
 
