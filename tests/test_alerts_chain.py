@@ -9,7 +9,10 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
+from at.alphabet import septets
+from cloud.alerts import words
 from cloud.alerts.answers import understood
 from cloud.alerts.decide.acts import Act
 from cloud.alerts.decide.selftest import last_due_ms
@@ -24,6 +27,7 @@ from cloud.registry.kinds import Zone
 from cloud.registry.people import Duty, Person
 from tests.rules.garden import DAY, SMOKE, Bench, Post, bound, registry, serving
 from tests.servers import free_port
+from tests.test_alerts_route import incident
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -478,3 +482,17 @@ def test_the_hour_of_a_test_is_found_on_any_day() -> None:
             due_ms = last_due_ms(when, now_ms)
             assert due_ms <= now_ms < due_ms + 7 * 86_400_000
             assert hanoi(due_ms).strftime("%a %H:%M").lower() == when
+
+
+@pytest.mark.parametrize("tell", words.TELLS)
+@pytest.mark.parametrize("exercise", [False, True])
+def test_an_sms_is_one_part_and_ends_with_how_to_answer_however_long_the_names_are(tell: str, exercise: bool) -> None:
+    long = incident(
+        7, what_vi="Nghi có khói ở " * 5, place_vi="Khu vườn mẫu Suối Giàng – đồi trên, xã " * 4, lat=21.6, lon=104.6
+    )
+    said = words.short([words.Item(replace(long, exercise=exercise), None, tell)], "4821")
+    assert len(septets(said)) <= 160
+    assert said.endswith("Tra loi 4821 = toi nhan")
+    assert said.startswith("DIEN TAP: ") is exercise
+    assert "21.6000,104.6000" in said
+    assert "Khu vuon" in said

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-import unicodedata
 from functools import cache
 from pathlib import Path
 
 import msgspec
+
+from at.alphabet import plain
 
 _CODE = re.compile(r"(?<!\d)\d{4}(?!\d)")
 _WORDS = Path(__file__).parent / "words.toml"
@@ -27,20 +28,13 @@ def understood(text: str) -> Answer:
     found = _CODE.search(text)
     code = found.group() if found else ""
     rest = " ".join((text[: found.start()] + " " + text[found.end() :]).split()) if found else " ".join(text.split())
-    plain = plainly(rest).strip(" .,!?:;-")
-    return Answer(code, _meanings().get(plain, "comment"), rest[:2_000])
+    said = plainly(rest).strip(" .,!?:;-")
+    return Answer(code, _meanings().get(said, "comment"), rest[:2_000])
 
 
 def plainly(text: str) -> str:
     """Return a text in small letters without the marks of Vietnamese: as it is typed on an old phone."""
-    return unmarked(text).lower()
-
-
-def unmarked(text: str) -> str:
-    """Return a text in plain ASCII, all of which an SMS has in its own alphabet: without the marks of Vietnamese."""
-    parted = unicodedata.normalize("NFKD", text.replace("đ", "d").replace("Đ", "D"))
-    plain = "".join(char for char in parted if not unicodedata.combining(char)).replace("–", "-")
-    return "".join(char if char.isascii() and char not in "`[]{}^~|\\" else "?" for char in plain)
+    return plain(text).lower()
 
 
 @cache

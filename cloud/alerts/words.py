@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.alerts.answers import unmarked
+from at.alphabet import fit, septets
 from cloud.alerts.incident import Incident
 from cloud.alerts.rules import Rule
 from cloud.alerts.rules.detect import reasons
@@ -44,6 +44,7 @@ TELLS = (
 )
 LISTED = 50  # incidents of one kind in one letter
 FLAPS = 3  # times in a day from which a letter says how often it came
+SMS_WHAT = 40  # of it for what is suspected: place, time, coordinates and code must find room behind
 SMS = 160  # septets of one part (3GPP TS 23.040)
 TOLD_LATE_S = 300.0  # from which a letter says that it could not be told earlier
 _HERE = Path(__file__).parent
@@ -96,15 +97,15 @@ def short(items: Sequence[Item], code: str) -> str:
     incident = item.incident
     told = "notice" if item.tell == "onset" and not incident.lives else item.tell
     fields = {
-        "what": words["what"][told].format(what=incident.what_vi),
+        "what": words["what"][told].format(what=fit(incident.what_vi, SMS_WHAT)),
         "exercise": words["exercise"] if incident.exercise else "",
         "at": words["at"].format(time=hanoi(incident.since_ms).strftime("%Hh%M %d/%m")),
         "coordinates": "" if incident.lat is None else f"{incident.lat:.4f},{incident.lon:.4f}.",
         "code": code,
     }
     line_ = words["line"] if code else words["line"].partition(" Tra loi")[0]
-    room = SMS - len(unmarked(line_.format_map(fields | {"place": ""})))
-    return unmarked(line_.format_map(fields | {"place": unmarked(incident.place_vi)[: max(room, 0)].strip(" ,")}))[:SMS]
+    rest = fit(line_.format_map(fields | {"place": ""}))
+    return fit(line_.format_map(fields | {"place": fit(incident.place_vi, max(0, SMS - len(septets(rest))))}))
 
 
 def refusal(why: str) -> dict[str, str]:

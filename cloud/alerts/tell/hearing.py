@@ -37,10 +37,13 @@ def _run(named: Named, channel: Listening, asker: Asker, clock: Clock, stop: thr
     """Listen until stopped. A fault is logged when it is new, and costs a pause."""
     why, fails = "", 0
     while not stop.is_set():
+        began_s = clock.monotonic()
         try:
             channel.listen(partial(_hear, named.name, asker), stop)
             why, fails, pause_s = "", 0, 0.0
         except Retry as fault:
+            if clock.monotonic() - began_s > LONGEST_S:  # it heard well for long
+                why, fails = "", 0
             if str(fault) != why:
                 LOG.error("channel-deaf channel=%s why=%r", named.name, str(fault))  # noqa: TRY400 - words say it all
             why, fails = str(fault), fails + 1

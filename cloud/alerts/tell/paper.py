@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from at.alphabet import fit
 from cloud.alerts import words
-from cloud.alerts.answers import unmarked
 from cloud.alerts.channels import Message
 from cloud.alerts.tell.route import LEVELS, say
 
@@ -96,4 +96,4 @@ def _words(row: Row, items: list[words.Item], waited_s: float, ways: words.Ways)
     except Exception:  # a kind of rule whose words are wrong: better bare facts than silence
         LOG.exception("no-words letter=%d", row.id)
         subject, text = words.bare(items)
-        return subject, text, unmarked(subject)[: words.SMS]
+        return subject, text, fit(subject)
