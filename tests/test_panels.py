@@ -1,4 +1,4 @@
-"""The board and its provisioning files, judged without a Grafana: shape, words, fields, secrets."""
+"""The boards and their provisioning files, judged without a Grafana: shape, words, fields, secrets."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import pytest
 from cloud.panels import looks
 from cloud.panels.board import board
 from cloud.panels.export import export
+from cloud.panels.fire import SEEN, fire
 from cloud.panels.missing import NUMBERS, question
 from cloud.store import open_store
+from detect.state import FIELDS as DETECTS
 from settings.words import Refused
 from tests import build
 from tests.servers import influx_table
@@ -26,9 +28,9 @@ from wire.reading import Reason
 if TYPE_CHECKING:
     from pathlib import Path
 
-BOARD = board()
-ALL = BOARD["panels"]
-PANELS = [panel for panel in ALL if panel["type"] != "row"]
+BOARD, FIRE = board(), fire()
+BOARDS = pytest.mark.parametrize("made", [BOARD, FIRE], ids=["garden", "fire"])
+PANELS = [panel for made in (BOARD, FIRE) for panel in made["panels"] if panel["type"] != "row"]
 TARGETS = [(panel, target) for panel in PANELS for target in panel["targets"]]
 FIELDS = {
     "reading": set(QUANTITIES),
@@ -44,17 +46,24 @@ def named(panel: dict[str, Any]) -> str:
     return str(panel["title"])
 
 
-def test_ids_are_unique_and_the_uids_do_not_move() -> None:
-    ids = [panel["id"] for panel in ALL]
+@BOARDS
+def test_ids_are_unique_within_a_board(made: dict[str, Any]) -> None:
+    ids = [panel["id"] for panel in made["panels"]]
     assert len(ids) == len(set(ids))
-    assert (BOARD["uid"], BOARD["title"], BOARD["timezone"]) == ("gocche-vuon-che", "Vườn chè", "Asia/Ho_Chi_Minh")
+
+
+def test_the_uids_do_not_move() -> None:
+    told = [(made["uid"], made["title"], made["timezone"]) for made in (BOARD, FIRE)]
+    zone = "Asia/Ho_Chi_Minh"
+    assert told == [("gocche-vuon-che", "Vườn chè", zone), ("gocche-chay-rung", "Cháy rừng", zone)]
     assert {json.dumps(panel["datasource"]) for panel in PANELS} == {'{"type": "influxdb", "uid": "gocche"}'}
     assert {target["datasource"]["uid"] for _, target in TARGETS} == {"gocche"}
 
 
-def test_panels_lie_within_the_columns_and_do_not_overlap() -> None:
+@BOARDS
+def test_panels_lie_within_the_columns_and_do_not_overlap(made: dict[str, Any]) -> None:
     taken: dict[tuple[int, int], int] = {}
-    for panel in ALL:
+    for panel in made["panels"]:
         place = panel["gridPos"]
         assert place["w"] > 0 < place["h"]
         assert place["x"] >= 0
@@ -64,9 +73,27 @@ def test_panels_lie_within_the_columns_and_do_not_overlap() -> None:
                 assert taken.setdefault((x, y), panel["id"]) == panel["id"], panel["title"]
 
 
-def test_sections_stand_in_the_order_that_staff_ask_for_them() -> None:
-    rows = [panel["title"].split(" · ")[-1] for panel in ALL if panel["type"] == "row"]
-    assert rows == ["Now (within the last hour)", "Soil", "Air and smoke", "Weather", "Signal", "Gateways"]
+def test_sections_stand_in_the_order_that_people_ask_for_them() -> None:
+    garden, forest = (
+        [panel["title"].split(" · ")[-1] for panel in made["panels"] if panel["type"] == "row"]
+        for made in (BOARD, FIRE)
+    )
+    assert garden == ["Now (within the last hour)", "Soil", "Air and smoke", "Weather", "Signal", "Gateways"]
+    assert forest == [
+        "Now (within the last hour)",
+        "Claims and sirens",
+        "What the detectors see",
+        "Fire weather",
+    ]
+
+
+def test_the_board_of_fire_asks_for_what_the_detector_sees_and_says() -> None:
+    asked = {name for panel in FIRE["panels"] for each in panel.get("targets", []) for name in _asked(each)}
+    assert {*DETECTS, "smoke_claim", "siren"} <= asked == set(SEEN)
+
+
+def _asked(target: dict[str, Any]) -> set[str]:
+    return set(re.findall(r'\("(\w+)"\)', target["query"]))
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=named)
@@ -92,15 +119,34 @@ def test_every_unit_of_the_quantities_has_a_look() -> None:
 
 
 def test_all_words_are_nfc() -> None:
-    text = json.dumps(BOARD, ensure_ascii=False)
+    text = json.dumps([BOARD, FIRE], ensure_ascii=False)
     assert unicodedata.is_normalized("NFC", text)
 
 
-def test_every_reason_and_code_has_words() -> None:
+def test_every_reason_has_words() -> None:
     assert set(looks.reasons()) == set(Reason)
-    mapping = next(m for panel in PANELS if panel["type"] == "state-timeline" for m in _mappings(panel))
-    assert {int(code) for code in mapping["options"]} == set(QUANTITIES["registration"].codes or {})
-    assert mapping["options"]["2"]["text"] == "đang tìm sóng · searching"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "code", "words"),
+    [
+        ("registration", "2", "đang tìm sóng · searching"),
+        ("smoke_claim", "3", "nhiều khả năng cháy · probable"),
+        ("siren", "1", "đang hú · sounding"),
+    ],
+)
+def test_every_code_has_words_in_its_course(quantity: str, code: str, words: str) -> None:
+    courses = [panel for panel in PANELS if panel["type"] == "state-timeline"]
+    (mapping,) = next(_mappings(panel) for panel in courses if quantity in panel["targets"][0]["query"])
+    assert {int(code) for code in mapping["options"]} == set(QUANTITIES[quantity].codes or {})
+    assert mapping["options"][code]["text"] == words
+
+
+@pytest.mark.parametrize("quantity", ["smoke_claim", "siren"])
+def test_no_two_codes_of_fire_have_one_colour(quantity: str) -> None:
+    (mapping,) = looks.field_look(quantity)["mappings"]
+    colours = [option["color"] for option in mapping["options"].values()]
+    assert len(set(colours)) == len(colours)
 
 
 def _mappings(panel: dict[str, Any]) -> list[dict[str, Any]]:
@@ -120,6 +166,9 @@ def _mappings(panel: dict[str, Any]) -> list[dict[str, Any]]:
         ("pm2_5", 54, "bình thường · normal"),
         ("pm2_5", 55, "nghi có khói · suspected smoke"),
         ("pm2_5", 150, "rất cao · very high"),
+        ("co", 1.9, "bình thường · normal"),
+        ("co", 2, "cao · high"),
+        ("co", 20, "rất cao · very high"),
         ("lte_rsrp", -116, "rất yếu · very weak"),
         ("lte_rsrp", -115, "yếu · weak"),
         ("lte_rsrp", -105, "trung bình · fair"),
@@ -132,9 +181,10 @@ def test_a_level_has_words_besides_its_colour(name: str, value: float, words: st
     assert [r["result"]["text"] for r in ranges if r["from"] <= value <= r["to"]] == [words]
 
 
-def test_smoke_is_suspected_from_where_the_edge_calls_it_urgent() -> None:
-    urgency = QUANTITIES["pm2_5"].urgency
-    assert [level.at for level in looks.LEVELS["pm2_5"][1:]] == list(getattr(urgency, "at", ()))
+@pytest.mark.parametrize("quantity", ["pm2_5", "co"])
+def test_levels_of_smoke_begin_where_the_edge_calls_it_urgent(quantity: str) -> None:
+    urgency = QUANTITIES[quantity].urgency
+    assert [level.at for level in looks.LEVELS[quantity][1:]] == list(getattr(urgency, "at", ()))
 
 
 @pytest.mark.parametrize(("panel", "target"), TARGETS, ids=[named(panel) for panel, _ in TARGETS])
@@ -163,7 +213,8 @@ def test_no_query_invents_a_series(panel: dict[str, Any], target: dict[str, Any]
 
 
 def test_what_is_missing_is_asked_of_every_quantity_in_each_measurement() -> None:
-    queries = [target["query"] for panel, target in TARGETS if "what is missing now" in panel["title"]]
+    tables = [panel for panel in BOARD["panels"] if "what is missing now" in panel["title"]]
+    queries = [target["query"] for panel in tables for target in panel["targets"]]
     asked = [pair for query in queries for pair in re.findall(r'SELECT last\("(\w+)"\)[^F]+ FROM "(\w+)"', query)]
     pairs = [(name, measurement) for name in QUANTITIES for measurement in ("missing", "raw", "reading")]
     assert sorted(asked) == sorted(pairs)
@@ -212,12 +263,13 @@ def test_the_database_names_what_lacks_a_value_and_nothing_else(
     }
 
 
-def test_the_variables_exist_and_are_used() -> None:
-    names = {item["name"] for item in BOARD["templating"]["list"]}
-    queries = " ".join(target["query"] for _, target in TARGETS)
+@BOARDS
+def test_the_variables_exist_and_are_used(made: dict[str, Any]) -> None:
+    names = {item["name"] for item in made["templating"]["list"]}
+    queries = " ".join(target["query"] for panel in made["panels"] for target in panel.get("targets", []))
     used = set(re.findall(r"\$(\w+)", queries)) - {"timeFilter", "__interval"}
     assert used == names == {"gateway", "channel"}
-    assert all("SHOW TAG VALUES" in item["query"] and item["allValue"] == ".*" for item in BOARD["templating"]["list"])
+    assert all("SHOW TAG VALUES" in item["query"] and item["allValue"] == ".*" for item in made["templating"]["list"])
 
 
 def test_an_outage_is_a_gap_in_the_line() -> None:
@@ -237,13 +289,14 @@ def test_directions_are_not_averaged() -> None:
 def test_the_tree_is_what_grafana_reads_and_the_same_each_time(tmp_path: Path) -> None:
     written = export(tmp_path, url="http://127.0.0.1:8086", user="gocche", installed_at="/etc/grafana/provisioning/")
     names = ["datasources/gocche.yaml", "dashboards/gocche.yaml", "dashboards/gocche/vuon-che.json"]
+    names.append("dashboards/gocche/chay-rung.json")
     assert [str(path.relative_to(tmp_path)) for path in written] == names
     before = [path.read_bytes() for path in written]
     assert [
         p.read_bytes()
         for p in export(tmp_path, url="http://127.0.0.1:8086", user="gocche", installed_at="/etc/grafana/provisioning")
     ] == before
-    assert json.loads(before[2]) == BOARD
+    assert [json.loads(text) for text in before[2:]] == [BOARD, FIRE]
     assert '      path: "/etc/grafana/provisioning/dashboards/gocche"\n' in before[1].decode()
     assert "    allowUiUpdates: false\n" in before[1].decode()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloud.panels import looks
-from cloud.panels.missing import missing_now
+from cloud.panels.frame import dashboard
+from cloud.panels.missing import missing_now, of_section
 from cloud.panels.parts import (
     CHOSEN_GATEWAY,
     IN_COLOUR,
-    SOURCE,
     Column,
     Panel,
     arranged,
@@ -21,18 +21,13 @@ from cloud.panels.parts import (
     newest,
     now,
     panel,
+    plain,
     states,
     target,
     words_of,
 )
-from wire.quantities import QUANTITIES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 UID = "gocche-vuon-che"
-SCHEMA_VERSION = 38  # classic JSON; newer Grafanas migrate it when they load it
-COLUMNS = 24
 STATES = {
     "type": "value",
     "options": {
@@ -45,36 +40,8 @@ STATES = {
 
 def board() -> dict[str, Any]:
     """Return the dashboard as Grafana's classic JSON; the same call gives the same board."""
-    return {
-        "uid": UID,
-        "title": "Vườn chè",
-        "description": "Đất, không khí, thời tiết, sóng và trạm của vườn chè · Soil, air, weather, signal and gateways",
-        "tags": ["gocche"],
-        "schemaVersion": SCHEMA_VERSION,
-        "version": 1,
-        "editable": False,
-        "graphTooltip": 1,
-        "timezone": "Asia/Ho_Chi_Minh",
-        "time": {"from": "now-24h", "to": "now"},
-        "refresh": "1m",
-        "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "30m"]},
-        "templating": {"list": variables()},
-        "annotations": {"list": []},
-        "links": [],
-        "panels": laid_out(sections()),
-    }
-
-
-def variables() -> list[dict[str, Any]]:
-    """Return the two choices above the board: which gateways, and which of their channels."""
-    return [
-        _variable("gateway", "Trạm · Gateway", 'SHOW TAG VALUES FROM "reading" WITH KEY = "gateway"'),
-        _variable(
-            "channel",
-            "Cảm biến · Sensor",
-            'SHOW TAG VALUES FROM "reading" WITH KEY = "channel" WHERE "gateway" =~ /^$gateway$/',
-        ),
-    ]
+    about = "Đất, không khí, thời tiết, sóng và trạm của vườn chè · Soil, air, weather, signal and gateways"
+    return dashboard(UID, "Vườn chè", about, sections())
 
 
 def sections() -> list[tuple[str, list[Panel]]]:
@@ -87,43 +54,6 @@ def sections() -> list[tuple[str, list[Panel]]]:
         ("Sóng · Signal", _signal()),
         ("Trạm đo · Gateways", _gateways()),
     ]
-
-
-def laid_out(rows: Iterable[tuple[str, list[Panel]]]) -> list[Panel]:
-    """Return all panels with ids from 1 and places: left to right, a new line where the 24 columns are full."""
-    placed: list[Panel] = []
-    top = 0
-    for words, panels in rows:
-        placed.append({"type": "row", "title": words, "collapsed": False, "panels": [], "id": len(placed) + 1})
-        placed[-1]["gridPos"] = {"x": 0, "y": top, "w": COLUMNS, "h": 1}
-        top += 1
-        left = tallest = 0
-        for each in panels:
-            size = each["gridPos"]
-            if left + size["w"] > COLUMNS:
-                top, left, tallest = top + tallest, 0, 0
-            placed.append(each | {"id": len(placed) + 1, "gridPos": size | {"x": left, "y": top}})
-            left, tallest = left + size["w"], max(tallest, size["h"])
-        top += tallest
-    return placed
-
-
-def _variable(name: str, label: str, query: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "label": label,
-        "type": "query",
-        "datasource": SOURCE,
-        "query": query,
-        "definition": query,
-        "refresh": 2,  # when the time range changes: a new sensor appears without a reload
-        "sort": 1,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".*",
-        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "options": [],
-    }
 
 
 def _now() -> list[Panel]:
@@ -160,9 +90,9 @@ def _soil() -> list[Panel]:
     return [
         newest(columns, ("Đất: số đo mới nhất", "Soil: newest readings"), table, (24, 5)),
         lines(["soil_moisture"], ("Độ ẩm đất", "Soil moisture"), moisture, (24, 9)),
-        _plain("soil_temperature", (12, 8)),
-        _plain("soil_ec", (12, 8)),
-        missing_now("soil", "Đất", "Soil"),
+        plain("soil_temperature", (12, 8)),
+        plain("soil_ec", (12, 8)),
+        missing_now(of_section("soil"), "Đất", "Soil"),
     ]
 
 
@@ -182,7 +112,7 @@ def _air() -> list[Panel]:
         lines(["air_humidity"], ("Độ ẩm không khí", "Air humidity"), humidity, (12, 9)),
         lines(["pm2_5", "pm10"], ("Bụi mịn PM2,5 và PM10", "PM2.5 and PM10"), smoke, (12, 8)),
         newest(columns, ("Khói: số đo mới nhất", "Smoke: newest readings"), smoke, (12, 8)),
-        missing_now("air", "Không khí", "Air"),
+        missing_now(of_section("air"), "Không khí", "Air"),
     ]
 
 
@@ -203,11 +133,11 @@ def _weather() -> list[Panel]:
     direction["targets"][0]["query"] = direction["targets"][0]["query"].replace("mean(", "last(")
     return [
         newest([Column(q) for q in columns], ("Thời tiết mới nhất", "Newest weather"), table, (24, 5)),
-        _plain("wind_speed", (12, 8)),
+        plain("wind_speed", (12, 8)),
         direction,
-        _plain("air_pressure", (12, 8)),
-        _plain("dew_point", (12, 8)),
-        missing_now("weather", "Thời tiết", "Weather"),
+        plain("air_pressure", (12, 8)),
+        plain("dew_point", (12, 8)),
+        missing_now(of_section("weather"), "Thời tiết", "Weather"),
     ]
 
 
@@ -235,7 +165,7 @@ def _signal() -> list[Panel]:
         newest(columns, ("Sóng mới nhất", "Newest signal"), table, (24, 5)),
         lines(["lte_rsrp", "nr_ss_rsrp"], ("Độ mạnh sóng RSRP", "Signal power RSRP"), power, (12, 9)),
         lines(["lte_sinr", "nr_ss_sinr"], ("Chất lượng sóng SINR", "Signal quality SINR"), noise, (12, 9)),
-        missing_now("signal", "Sóng", "Signal"),
+        missing_now(of_section("signal"), "Sóng", "Signal"),
     ]
 
 
@@ -258,7 +188,7 @@ def _gateways() -> list[Panel]:
         gateway_lines("oldest_s", "s", ("Chờ lâu nhất", "Longest wait"), oldest, (8, 8)),
         gateway_lines("acquired", "none", ("Số lần đã đo", "Readings taken"), taken, (8, 8)),
         _position(),
-        missing_now("gateways", "Trạm", "Gateways"),
+        missing_now(of_section("gateways"), "Trạm", "Gateways"),
     ]
 
 
@@ -293,9 +223,3 @@ def _position() -> Panel:
     )
     columns = [Column(q) for q in ("lat", "lon", "alt", "fix_quality", "satellites")]
     return newest(columns, ("Vị trí trạm", "Gateway position"), about, (24, 5))
-
-
-def _plain(quantity: str, size: tuple[int, int]) -> Panel:
-    row = QUANTITIES[quantity]
-    about = (f"{row.vi} theo thời gian, trung bình mỗi khoảng.", f"{row.en} over time, mean of each interval.")
-    return lines([quantity], (row.vi, row.en), about, size)

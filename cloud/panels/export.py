@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cloud.panels.board import board
+from cloud.panels.fire import fire
 from cloud.panels.parts import SOURCE
 from settings.words import Refused
 
@@ -42,7 +43,9 @@ def export(
     files = {
         "datasources/gocche.yaml": _yaml(_source(url, database, generation, user, secret_env)),
         "dashboards/gocche.yaml": _yaml(_provider(f"{root}/dashboards/gocche")),
-        "dashboards/gocche/vuon-che.json": json.dumps(board(), ensure_ascii=False, indent=1) + "\n",
+    } | {
+        f"dashboards/gocche/{name}.json": json.dumps(made, ensure_ascii=False, indent=1) + "\n"
+        for name, made in (("vuon-che", board()), ("chay-rung", fire()))
     }
     for name, text in files.items():
         path = folder / name

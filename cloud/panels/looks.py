@@ -77,6 +77,11 @@ LEVELS: dict[str, tuple[Level, ...]] = {
         Level(55, "orange", "nghi có khói", "suspected smoke"),
         Level(150, "red", "rất cao", "very high"),
     ),
+    "co": (
+        Level(None, *_OK),
+        Level(2, "orange", "cao", "high"),
+        Level(20, "red", "rất cao", "very high"),
+    ),
     "lte_rsrp": _RSRP,
     "nr_ss_rsrp": _RSRP,
     "oldest_s": (
@@ -90,6 +95,8 @@ _CODE_COLOURS = {
     "radio": {0: "red", 1: "orange", 2: "yellow", 3: "green", 4: "blue", 5: "purple"},
     "fix_quality": {0: "red"},
     "mains": {0: "red", 1: "green"},
+    "smoke_claim": {0: "green", 1: "yellow", 2: "orange", 3: "red"},
+    "siren": {0: "green", 1: "red", 2: "orange", 3: "purple", 4: "blue"},
 }
 
 

@@ -5,7 +5,7 @@ measurements and answers `last()` of several fields with a column of nulls for e
 one time that is nobody's. So each quantity is asked for alone, in `missing`, `raw` and `reading`, and the answers come
 as rows of one shape: reason (0 where there is a value), raw number, number of the quantity, each with its own time.
 Grafana joins reason and raw number by their time, keeps the newest of each quantity and drops those that have a value.
-Each section of the board asks for its own quantities: a query must fit a request line that web servers take.
+Each panel asks for the quantities of its own section: a query must fit a request line that web servers take.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wire.quantities import QUANTITIES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SECTIONS = {  # of the board: how the names of its quantities begin; the last one takes what no other has
+SECTIONS = {  # of the garden's board: how the names of its quantities begin; the last one takes what no other has
     "soil": "soil_",
     "air": "air_temperature|air_humidity|pm|particles_|formaldehyde|tvoc|co2?$",
     "weather": "dew_point|air_pressure|wind_|rain_|illuminance|noise|water_level",
@@ -38,8 +38,8 @@ REASON, RAW, TIME = "reason (firstNotNull) (first)", "raw (firstNotNull) (first)
 NOTHING: dict[str, Any] = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
 
 
-def missing_now(section: str, vi: str, en: str) -> Panel:
-    """Return the table of a section's quantities that have no value now, each under its own sensor, newest first.
+def missing_now(names: Iterable[str], vi: str, en: str) -> Panel:
+    """Return the table of those of the quantities that have no value now, each under its own sensor, newest first.
 
     The title says what an empty table means: Grafana shows "No data" there, and only from 10.4 on the words for it.
     """
@@ -52,7 +52,7 @@ def missing_now(section: str, vi: str, en: str) -> Panel:
         "The newest reading of the last hour has no value. Missing is not zero. A raw number is only for repair.",
     )
     made = panel("table", titles, about, (24, 5))
-    made["targets"] = [target(question(of_section(section)), form="table")]
+    made["targets"] = [target(question(names), form="table")]
     made |= {"timeFrom": "1h", "hideTimeOverride": True}
     made["transformations"] = _newest_without_value()
     defaults = {"unit": "none", "thresholds": looks.thresholds(""), "noValue": "không thiếu gì · nothing is missing"}
@@ -62,7 +62,7 @@ def missing_now(section: str, vi: str, en: str) -> Panel:
 
 
 def of_section(section: str) -> list[str]:
-    """Return the quantities of a section of the board; every quantity belongs to one."""
+    """Return the quantities of a section of the garden's board; every quantity belongs to one."""
     home = {name: next(of for of, begins in SECTIONS.items() if re.match(begins, name)) for name in QUANTITIES}
     return [name for name, of in home.items() if of == section]
 

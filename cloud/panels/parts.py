@@ -104,6 +104,13 @@ def lines(quantities: Sequence[str], titles: tuple[str, str], about: tuple[str, 
     return made
 
 
+def plain(quantity: str, size: tuple[int, int]) -> Panel:
+    """Return the course of a quantity that needs no more words than its name."""
+    row = QUANTITIES[quantity]
+    about = (f"{row.vi} theo thời gian, trung bình mỗi khoảng.", f"{row.en} over time, mean of each interval.")
+    return lines([quantity], (row.vi, row.en), about, size)
+
+
 def gateway_lines(
     field: str, unit: str, titles: tuple[str, str], about: tuple[str, str], size: tuple[int, int]
 ) -> Panel:
@@ -123,7 +130,9 @@ def states(quantity: str, about: tuple[str, str], size: tuple[int, int]) -> Pane
     query = ask(f'last("{quantity}")', "reading", CHOSEN, PER_CHANNEL, "fill(null)")
     made["targets"] = [target(query, alias=SERIES)]
     custom = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": OUTAGE_MS}
-    made["fieldConfig"]["defaults"] = looks.field_look(quantity) | {"custom": custom}
+    # By levels, which codes have none of, Grafana draws no legend; so it lists the words, which a narrow bar cuts off.
+    look = looks.field_look(quantity) | {"color": {"mode": "palette-classic"}}
+    made["fieldConfig"]["defaults"] = look | {"custom": custom}
     made["options"] = {"mergeValues": True, "showValue": "auto", "alignValue": "center", "rowHeight": 0.8}
     made["options"]["legend"] = {"displayMode": "list", "placement": "bottom", "showLegend": True}
     return made

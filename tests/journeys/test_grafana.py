@@ -1,6 +1,6 @@
-"""The exported board in a real Grafana over a real InfluxDB: it loads, every query answers, and a browser shows it.
+"""The exported boards in a real Grafana over a real InfluxDB: they load, every query answers, and a browser shows them.
 
-GOCCHE_IMG, where set, is the folder that the picture of the board is saved to.
+GOCCHE_IMG, where set, is the folder that the pictures of the boards are saved to.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import time
 import urllib.parse
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cloud.panels import looks
-from cloud.panels.board import UID, board
+from cloud.panels.board import board
 from cloud.panels.export import export
+from cloud.panels.fire import fire
 from cloud.store import open_store
 from tests import build, servers
 from tests.conftest import need
 from wire.batch import Batch, Status
-from wire.quantities import QUANTITIES
+from wire.quantities import CLAIM, QUANTITIES, SIREN
 from wire.reading import Reason
 
 if TYPE_CHECKING:
@@ -45,13 +47,20 @@ ADMIN = {"Authorization": f"Basic {b64encode(b'admin:admin').decode()}"}
 PORT_LOST = (STEPS - 9, STEPS - 8)
 NO_PH = range(STEPS - 7, STEPS)
 CHANNELS = ("soil-1", "soil-2", "air-1", "weather-1", "smoke-1", "gnss-1", "modem-hang-tay", "modem-che-tao")
+CHANNELS += ("co-1", "node-1", "siren-1", "supply-1")
 IN_ITS_BOX = (Reason.OUT_OF_RANGE, 19.1)  # what a pH probe tells that nobody has put into the ground
 MISSING_NOW = {  # (sensor, quantity): reason and raw number, as they are shown
     ("modem-hang-tay", "rssi"): ("lần này thiết bị không báo số · the device left this value out", "–"),
     ("soil-2", "soil_ph"): ("số ngoài khoảng hợp lý · the number is out of range", "19.1"),
 }
 PAST_MS = (2 * 3_600_000, 24 * 3_600_000, 7 * 86_400_000, 14 * 86_400_000)  # in the weekly shard of now and in older
-PANELS = [panel for panel in board()["panels"] if panel["type"] != "row"]
+GARDEN, FIRE = board(), fire()
+BOARDS = pytest.mark.parametrize("made", [GARDEN, FIRE], ids=["garden", "fire"])
+
+
+def panels_of(made: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the panels of a board without the titles of its sections."""
+    return [panel for panel in made["panels"] if panel["type"] != "row"]
 
 
 def sample_day() -> list[Row]:
@@ -92,6 +101,10 @@ def _poll(step: int, day: float, wave: float) -> Row:
             "wind_direction": (340 + 40 * wave) % 360,
         },
         "smoke-1": {"pm1": 8 + smoke / 2, "pm2_5": 14 + 3 * wave + smoke, "pm10": 20 + 4 * wave + 1.3 * smoke},
+        "co-1": {"co": 0.4 + smoke / 8},
+        "node-1": {"smoke_claim": next(at for at, above in ((3, 90), (2, 40), (1, 15), (0, -1)) if smoke > above)},
+        "siren-1": {"siren": 1 if smoke > 120 else 2 if smoke > 90 else 0},
+        "supply-1": {"supply_voltage": 12.4 + warm / 4},
         "gnss-1": {
             "lat": 21.4512345,
             "lon": 104.4712345,
@@ -213,16 +226,22 @@ def grafana(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(database.secret_env, database.secret)
         with server:
-            here = f"{server.url}/api/dashboards/uid/{UID}"
-            servers.until(lambda: servers.ask(here, headers=ADMIN)[0] == 200, 30, "Grafana has read the board")
+            for made in (GARDEN, FIRE):
+                servers.until(partial(has_read, server, made["uid"]), 30, "Grafana has read the board")
             yield server
 
 
-def test_provisioned_without_a_word_of_complaint(grafana: servers.Grafana) -> None:
-    reply = fetch(grafana, f"/api/dashboards/uid/{UID}")
+def has_read(server: servers.Grafana, uid: str) -> bool:
+    """Tell whether Grafana knows a board."""
+    return bool(servers.ask(f"{server.url}/api/dashboards/uid/{uid}", headers=ADMIN)[0] == 200)
+
+
+@BOARDS
+def test_provisioned_without_a_word_of_complaint(grafana: servers.Grafana, made: dict[str, Any]) -> None:
+    reply = fetch(grafana, f"/api/dashboards/uid/{made['uid']}")
     assert reply["meta"]["provisioned"]
-    assert (reply["dashboard"]["title"], reply["meta"]["folderTitle"]) == ("Vườn chè", "Gốc chè")
-    assert len([panel for panel in reply["dashboard"]["panels"] if panel["type"] != "row"]) == len(PANELS)
+    assert (reply["dashboard"]["title"], reply["meta"]["folderTitle"]) == (made["title"], "Gốc chè")
+    assert len(panels_of(reply["dashboard"])) == len(panels_of(made))
     log = (grafana.folder / "server.log").read_text()
     # Folders that the tree does not have (plugins, notifiers, alerting) are told as errors by other loggers.
     ours = [line for line in log.splitlines() if "logger=provisioning.da" in line]
@@ -230,10 +249,11 @@ def test_provisioned_without_a_word_of_complaint(grafana: servers.Grafana) -> No
     assert not [line for line in ours if "level=error" in line or "level=warn" in line]
 
 
+@BOARDS
 @pytest.mark.parametrize("path", ["ds/query", "datasources/proxy"])
-def test_every_target_answers(grafana: servers.Grafana, path: str) -> None:
+def test_every_target_answers(grafana: servers.Grafana, path: str, made: dict[str, Any]) -> None:
     ask = by_backend if path == "ds/query" else by_proxy
-    for panel in PANELS:
+    for panel in panels_of(made):
         for target in panel["targets"]:
             series = ask(grafana, target["query"], target)
             assert series, f"{panel['title']}: nothing came back"
@@ -313,19 +333,48 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-def opened(chromium: Browser, grafana: servers.Grafana) -> Page:
-    """Open the board, high enough for all of it: Grafana draws only what can be seen."""
-    rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in PANELS)
-    size = {"width": 1600, "height": rows * 38 + 80}
+def opened(chromium: Browser, grafana: servers.Grafana, made: dict[str, Any], width: int = 1600) -> Page:
+    """Open a board, high enough for all of it: Grafana draws only what can be seen. On a phone panels stand alone."""
+    places = [panel["gridPos"] for panel in made["panels"]]
+    rows = max(place["y"] + place["h"] for place in places) if width > 768 else sum(place["h"] for place in places)
+    size = {"width": width, "height": rows * 38 + 80}
     page = chromium.new_context(viewport=size, extra_http_headers=ADMIN, locale="vi-VN").new_page()
-    page.goto(f"{grafana.url}/d/{UID}/?kiosk")
-    wait_for_panels(page)
+    page.goto(f"{grafana.url}/d/{made['uid']}/?kiosk")
+    wait_for_panels(page, len(panels_of(made)))
     return page
 
 
+def kept(page: Page, name: str, folder: Path) -> None:
+    """Keep the picture of a board."""
+    page.screenshot(path=Path(os.environ.get("GOCCHE_IMG") or folder) / name)
+
+
+@pytest.mark.parametrize(("width", "name"), [(1600, "board-fire-desktop.png"), (390, "board-fire-phone.png")])
+def test_a_browser_shows_fire_on_a_desk_and_on_a_phone(
+    chromium: Browser, grafana: servers.Grafana, tmp_path: Path, width: int, name: str
+) -> None:
+    page = opened(chromium, grafana, FIRE, width)
+    kept(page, name, tmp_path)
+    seen = page.inner_text("body")
+    empty = page.locator(".react-grid-item", has_text="No data").all_inner_texts()
+    faults = page.locator('[aria-label="Panel status"], [data-testid*="Panel status error"]').count()
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    page.context.close()
+    assert all("what is missing now and why (empty: nothing)" in panel for panel in empty)
+    assert faults == 0
+    assert wide <= width
+    for words in (f"{GATEWAY} · node-1", "\u03bcg/m³", "ppm"):
+        assert words in seen
+    for claimed in (
+        *CLAIM.values(),
+        *(SIREN[code] for code in (0, 1, 2)),
+    ):  # each in a bar or beside it, however narrow
+        assert looks.both(*claimed) in seen
+
+
 def test_a_browser_shows_every_panel(chromium: Browser, grafana: servers.Grafana, tmp_path: Path) -> None:
-    page = opened(chromium, grafana)
-    page.screenshot(path=Path(os.environ.get("GOCCHE_IMG") or tmp_path) / "board.png")
+    page = opened(chromium, grafana, GARDEN)
+    kept(page, "board.png", tmp_path)
     seen = page.inner_text("body")
     empty = page.locator(".react-grid-item", has_text="No data").all_inner_texts()
     faults = page.locator('[aria-label="Panel status"], [data-testid*="Panel status error"]').count()
@@ -350,7 +399,7 @@ def cells(page: Page, title: str) -> list[list[str]]:
     return [row for row in texts if row]
 
 
-def wait_for_panels(page: Page) -> None:
+def wait_for_panels(page: Page, count: int) -> None:
     """Wait until every panel shows more than its title and none is loading, as long as a busy machine may take."""
     drawn = """count => {
         const panels = [...document.querySelectorAll('[data-testid^="data-testid Panel header"]')]
@@ -359,5 +408,5 @@ def wait_for_panels(page: Page) -> None:
         const loading = document.querySelector('[aria-label="Panel loading bar"]')
         return panels.length === count && panels.every(shows) && !loading
     }"""
-    page.wait_for_function(drawn, arg=len(PANELS), timeout=60_000)
+    page.wait_for_function(drawn, arg=count, timeout=60_000)
     page.wait_for_load_state("networkidle")
