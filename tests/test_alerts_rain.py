@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cloud.alerts import words
 from cloud.alerts.decide.progress import Series
-from cloud.alerts.rainfall import Run, joined, kept, sums
+from cloud.alerts.rainfall import joined, kept, sums
 from cloud.clock import hanoi
 from cloud.registry import Contact, Registry
 from cloud.registry.book import Book
@@ -23,6 +23,8 @@ from tests.servers import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cloud.store.totals import Run
 
 MIN = 60
 RAIN: dict[str, Any] = {

@@ -20,23 +20,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cloud.store.totals import ANY_TIME_MM, Run, may_be, undamaged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cloud.alerts.spans import Point
     from cloud.registry.periods import Periods
 
-ANY_TIME_MM, A_MINUTE_MM = 30.0, 10.0  # the most that is believed: so much, and so much a minute
 FINEST_MS = 60_000  # of what is remembered
 _MINUTE_MS = 60_000
-
-
-class Run(msgspec.Struct, frozen=True, array_like=True):
-    """A total that was read unchanged, without a gap, from one time to another."""
-
-    first_ms: int
-    last_ms: int
-    total: float
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -101,7 +94,7 @@ def sums(runs: Sequence[Run], window_ms: int, gap_ms: int, rests: Periods, since
 
     While a total does not change, before each full minute.
     """
-    true = _undamaged(runs)
+    true = undamaged(runs)
     rises = [rise for rise in _rises(true, rests) if rise[2] > 0]
     begins, ends = [rise[0] for rise in rises], [rise[1] for rise in rises]
     total = [0.0, *accumulate(rise[2] for rise in rises)]
@@ -115,35 +108,10 @@ def sums(runs: Sequence[Run], window_ms: int, gap_ms: int, rests: Periods, since
     return found
 
 
-def _undamaged(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs without those that are no rain: dips and jumps from which the total came back at once."""
-    true: list[Run] = []
-    fell = 0  # where the total fell last
-    for run in runs:
-        if len(true) > 1 and run.total < true[-1].total and not _may_be(true[-2], true[-1]):
-            true.pop()
-            fell = min(fell, len(true))
-        if 0 < fell < len(true) and true[fell - 1].total <= run.total:
-            drop = true[fell - 1].total - true[fell].total
-            if run.total - true[-1].total >= drop:
-                del true[fell:]
-                fell = 0
-        if true and run.total < true[-1].total:
-            fell = len(true)
-        true.append(run)
-    return true
-
-
-def _may_be(before: Run, after: Run) -> bool:
-    """Tell whether so much may have fallen between two readings."""
-    minutes = (after.first_ms - before.last_ms) / _MINUTE_MS
-    return after.total - before.total <= ANY_TIME_MM + A_MINUTE_MM * minutes
-
-
 def _rises(true: Sequence[Run], rests: Periods) -> Iterator[tuple[int, int, float]]:
     """Yield (from, to, mm) of what fell between any two readings."""
     for before, after in pairwise(true):
-        fell = after.total > before.total and _may_be(before, after)
+        fell = after.total > before.total and may_be(before, after)
         if fell and not (rests and rests.touch(before.last_ms, after.first_ms + 1)):
             yield before.last_ms, after.first_ms, after.total - before.total
 

@@ -5,18 +5,21 @@ sensor said under maintenance is no weather. An hour's value is the mean of the 
 Where there are none, or they are no longer kept one by one, hours stand in, and a flag says so.
 
 Rain is what a running total grew by. A gauge that was not heard for a while lost no rain: what fell meanwhile is told
-with the first hour afterwards, as the rain of several days. A total that falls began anew.
+with the first hour afterwards, as the rain of several days. A total that falls began anew, or is another gauge's: the
+fall is no rain, and what is back where it was is damage (`cloud/store/totals.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloud.clock import DAY_MS, midnight_ms
 from cloud.danger.course import HOUR_MS, Hour, Inputs
 from cloud.registry.periods import valid_on
+from cloud.store.totals import Run, undamaged
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ GAUGE_SILENT_MS = 3 * HOUR_MS  # a gauge that was not heard for so long at an en
 BEFORE_MS = 7 * DAY_MS  # how far back a total is looked for that a gauge goes on from
 MOST_MM = 320.0  # an hour: above the world's record (Holt, Missouri, 1947: 305 mm in 42 minutes)
 ASSUMED_M = 2.0
+_ALIKE_MM = 1e-6
 AIR, DAMP, WIND, RAIN = "air_temperature", "air_humidity", "wind_speed", "rain_total"
 WANTED = (AIR, DAMP, WIND, RAIN)
 
@@ -124,33 +128,61 @@ class _Series:
     def _told(self, values: Sequence[float], flag: str) -> _Told:
         return _Told(round(sum(values) / len(values), QUANTITIES[self._quantity].decimals), self.source, flag)
 
-    def _growth(self, hours: Iterable[Stored]) -> Iterable[tuple[int, tuple[float, int]]]:
-        """Yield for each hour by how much the total grew until its end, and the end of the hour that it grew from."""
+    def _growth(self, hours: Sequence[Stored]) -> Iterable[tuple[int, tuple[float, int]]]:
+        """Yield for each hour by how much the total grew until its end, and the end of the hour that it grew from.
+
+        Where a total falls, what fell is no rain: it began anew there, or it is another gauge.
+        """
+        true = self._true(hours)
         last: float | None = None
         last_ms = 0
         for hour in hours:
-            if last is None:
-                grown, after = hour.high - hour.low, hour.high
-            elif hour.low >= last - 1e-6:
-                grown, after = hour.high - last, hour.high
-            else:
-                grown, after = self._anew(hour, last)
+            grown = 0.0
+            for total in true.get(hour.start_ms, (hour.low, hour.high)):
+                grown += 0.0 if last is None else max(total - last, 0.0)
+                last = total
             yield hour.start_ms, (grown, last_ms)
-            last, last_ms = after, hour.start_ms + HOUR_MS
+            last_ms = hour.start_ms + HOUR_MS
 
-    def _anew(self, hour: Stored, last: float) -> tuple[float, float]:
-        """Return the growth of an hour in which the total began anew, and the total at its end."""
-        start_ns = hour.start_ms * 10**6
-        found = self._store.series(
-            self.bound.gateway, self.bound.channel, self._quantity, start_ns, start_ns + HOUR_MS * 10**6
-        )
-        if not found:  # only the hour is kept: it began anew at its begin, or somewhere within
-            return (hour.high, hour.high) if hour.high < last else (hour.high - last + hour.low, hour.low)
-        grown = 0.0
-        for _, value in found:
-            grown += value - last if value >= last else value
-            last = value
-        return grown, last
+    def _true(self, hours: Sequence[Stored]) -> dict[int, list[float]]:
+        """Return what the total was in the hours around each fall, without damage: of readings, or of hours alone.
+
+        Of hours alone: what is back where it was in the next one dipped; else it began anew, at its begin or within.
+        """
+        true: dict[int, list[float]] = {}
+        around: dict[int, None] = {}
+        for at in range(1, len(hours)):
+            last, hour = hours[at - 1].high, hours[at]
+            if hour.low >= last - _ALIKE_MM:
+                continue
+            around |= dict.fromkeys(one.start_ms for one in hours[max(at - 2, 0) : at + 2])
+            if hour.high >= last:
+                is_back = at + 1 < len(hours) and hours[at + 1].low >= last - _ALIKE_MM
+                true[hour.start_ms] = [hour.high] if is_back else [hour.high, hour.low]
+        for start_ms, end_ms in _spans(around):
+            found = self._store.series(
+                self.bound.gateway, self.bound.channel, self._quantity, start_ms * 10**6, end_ms * 10**6
+            )
+            runs = [Run(at // 10**6, at // 10**6, total) for at, total in found if not self._rests.hold(at // 10**6)]
+            if runs:
+                true |= {start: [] for start in range(start_ms, end_ms, HOUR_MS)}
+            for run in undamaged(_joined(runs)):
+                true[run.first_ms // HOUR_MS * HOUR_MS].append(run.total)
+        return true
+
+
+def _joined(runs: Iterable[Run]) -> Iterable[Run]:
+    """Yield runs of which no two neighbours have the same total."""
+    for _, same in groupby(runs, key=lambda run: run.total):
+        alike = list(same)
+        yield Run(alike[0].first_ms, alike[-1].last_ms, alike[0].total)
+
+
+def _spans(starts: Iterable[int]) -> Iterable[tuple[int, int]]:
+    """Yield (start, end) of hours that follow each other without a gap."""
+    for _, some in groupby(enumerate(starts), key=lambda one: one[1] - one[0] * HOUR_MS):
+        own = [start for _, start in some]
+        yield own[0], own[-1] + HOUR_MS
 
 
 def gather(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import zlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +38,7 @@ FILE = "nodes.bin"
 REPORT_MS = 600_000
 WRITE_MS = 60_000
 SILENT_MS = LIMITS.silent_ms
+_SUM = 4  # bytes before the file's content, its CRC-32: damage is no memory of a node
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -95,7 +97,8 @@ class Nodes:
         try:
             make_ours(self._path.parent)
             part = self._path.with_suffix(".part")
-            part.write_bytes(msgspec.msgpack.encode(_Kept(self._clock.boot, VERSION, dict(self._nodes))))
+            content = msgspec.msgpack.encode(_Kept(self._clock.boot, VERSION, dict(self._nodes)))
+            part.write_bytes(zlib.crc32(content).to_bytes(_SUM) + content)
             part.replace(self._path)
         except OSError as error:
             log.warning("nodes not-written why=%r", str(error))
@@ -113,9 +116,20 @@ class Nodes:
     def _read(self, names: set[str]) -> dict[str, Node]:
         """Return what an earlier process of this boot has left of these nodes."""
         try:
-            kept = msgspec.msgpack.decode(self._path.read_bytes(), type=_Kept)
-        except (OSError, msgspec.DecodeError):
+            raw = self._path.read_bytes()
+            kept = _decoded(raw)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            log.warning("nodes not-read why=%r; what is ordinary is learned anew", str(error))
             return {}
         if kept.boot != self._clock.boot or kept.version != VERSION:
             return {}
         return {name: node for name, node in kept.nodes.items() if name in names}
+
+
+def _decoded(raw: bytes) -> _Kept:
+    """Return what a file holds. Raises ValueError, MsgspecError for a damaged one, or one of another version."""
+    if int.from_bytes(raw[:_SUM]) != zlib.crc32(raw[_SUM:]):
+        raise ValueError("its sum is wrong")
+    return msgspec.msgpack.decode(raw[_SUM:], type=_Kept)

@@ -129,6 +129,34 @@ def test_a_gauge_that_begins_anew_loses_no_rain(garden: Garden) -> None:
     assert garden.days()[-1].inputs.noon_rain_mm == 4.0
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        ((7, 1 / 6, 0.0), (7 + 1 / 6, 7, 150.0)),  # one reading fell, and is back
+        ((6, 5 / 6, 150.0), (6 + 5 / 6, 1 / 6, 0.0), (7, 7, 150.0)),  # the last one of an hour
+        ((7, 1 / 6, 149.8), (7 + 1 / 6, 7, 150.0)),
+        ((7, 1 / 6, 350.0), (7 + 1 / 6, 7, 150.0)),  # one leapt, and is back
+        ((8, 6, 57.3),),  # another gauge, which has counted elsewhere
+    ],
+)
+@pytest.mark.parametrize("are_kept", [True, False])
+def test_a_reading_that_is_wrong_or_another_gauge_ends_no_drought(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch, told: tuple[tuple[float, float, float], ...], are_kept: bool
+) -> None:
+    if not are_kept and told[0][2] == 350.0:
+        pytest.skip("of an hour alone a leap and rain look the same")
+    garden.tell(at(FIRST, -24), 31, rain=150.0)
+    for hour, hours, total in told:
+        garden.tell(at(FIRST, hour), hours, rain=total)
+    if not are_kept:  # as those of a new zone's first year: hours alone
+        series = garden.store.series
+        monkeypatch.setattr(garden.store, "series", lambda *of: [] if of[2] == "rain_total" else series(*of))
+    garden.look(at(FIRST, 13.6))
+    day = garden.days()[-1]
+    assert (day.inputs.noon_rain_mm, day.inputs.one_rain_mm) == (0.0, 0.0)
+    assert day.after.p > 0
+
+
 def test_a_total_that_leaps_is_no_rain(garden: Garden) -> None:
     garden.tell(at(FIRST, -24), 30, rain=100.0)
     garden.tell(at(FIRST, 6), 9, rain=6_553.5)

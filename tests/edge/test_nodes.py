@@ -132,6 +132,17 @@ def test_a_damaged_file_costs_what_was_learned_and_nothing_else(tmp_path, bad):
     assert gateway.claims[-1][0] - gateway.claims[0][0] == 10_000
 
 
+def test_one_byte_of_the_file_that_is_wrong_never_becomes_a_memory(tmp_path):
+    gateway = Gateway(tmp_path)
+    gateway.minutes(50, CLEAN)
+    gateway.nodes.write()
+    true = (tmp_path / FILE).read_bytes()
+    assert gateway.begun()._nodes["node-1"] == gateway.nodes._nodes["node-1"]
+    for at in range(len(true)):
+        (tmp_path / FILE).write_bytes(true[:at] + bytes([true[at] ^ 0xA5]) + true[at + 1 :])
+        assert gateway.begun()._nodes["node-1"] == Node()
+
+
 def test_failed_polls_and_other_channels_say_nothing(tmp_path):
     gateway = Gateway(tmp_path)
     for _ in range(100):

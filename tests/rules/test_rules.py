@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from cloud.alerts.rainfall import Run, joined, sums
+from cloud.alerts.rainfall import joined, sums
 from cloud.alerts.rules import Rule, kinds, open_rules
 from cloud.alerts.spans import BAD, Lane, Point, Span, Tracker, add, scan, settle, stirs
 from cloud.config import ConfigError
@@ -22,6 +22,8 @@ from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from cloud.store.totals import Run
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/*/rule.toml"))

@@ -18,9 +18,9 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from cloud.alerts.decide.in_use import MOST, InUse
-from cloud.alerts.rainfall import Run
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
+from cloud.store.totals import Run
 from detect.state import VERSION, Node
 from wire.codec import MAX_SEQ
 
