@@ -89,7 +89,13 @@ class Asker:
         return None if row[0] is None else dict(msgspec.json.decode(row[0]))
 
     def _file(self) -> _File:
-        """Open the file when it is first needed; the room alone makes it. Raises Retry where it never ran here."""
+        """Open the file when it is first needed, and anew where the room has set it aside: the room alone makes it.
+
+        Raises Retry where it never ran here.
+        """
+        if self._db is not None and not self._db.is_at(self._path):
+            self._db.close()
+            self._db = None
         if self._db is None:
             if not self._path.exists():
                 raise Retry(f"{self._path} is not there: the room has never run with this data folder", 5)
@@ -103,7 +109,10 @@ class Asker:
 
 
 class Inbox:
-    """The room's own side: takes and answers. Raises Taken where another process takes from it already."""
+    """The room's own side: takes and answers.
+
+    Raises Taken where another process takes from it already, Retry or OSError where the file cannot be opened.
+    """
 
     def __init__(self, folder: Path, room: str, clock: Clock) -> None:
         self._path, self._clock = path_of(folder, room), clock
@@ -150,25 +159,35 @@ def _found(path: Path) -> _File:
     """Return the file with its tables; a damaged one is set aside: questions can be asked again, readings cannot."""
     try:
         return _File(path, _SCHEMA)
-    except sqlite3.DatabaseError as error:
-        if not is_damaged(error):
+    except Retry as fault:
+        if fault.__cause__ is None or not is_damaged(fault.__cause__):
             raise
         log.exception("inbox was damaged and is set aside: ask again file=%s", set_aside(path))
         return _File(path, _SCHEMA)
 
 
 class _File:
-    """A connection whose commits survive a power cut, for any thread."""
+    """A connection whose commits survive a power cut, for any thread. Raises Retry for what SQLite says."""
 
     def __init__(self, path: Path, schema: str = "") -> None:
         self._path, self._turn = path, threading.Lock()
-        self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        db = None
         try:
-            last(self._db)
-            self._db.executescript(schema)
-        except sqlite3.Error:
-            self._db.close()
-            raise
+            self._db = db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            last(db)
+            db.executescript(schema)
+            self._inode = path.stat().st_ino
+        except (sqlite3.Error, OSError) as error:
+            if db is not None:
+                db.close()
+            raise Retry(f"{path}: {error}", BUSY_S) from error
+
+    def is_at(self, path: Path) -> bool:
+        """Tell whether it is still the file of that name."""
+        try:
+            return path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:

@@ -37,6 +37,7 @@ ACTS = (
     "relabel",
     *("close", "merge", "split") * 2,
 )
+CLOSED = ("false", "closed")
 ONCE = ("onset", "probable", "confirmed", "controlled", "false", "closed")
 
 
@@ -226,6 +227,8 @@ class Life(Desk):
                 assert head.going or head.closed_by, f"{one.id} goes on, and its head {head.id} is closed by itself"
             if one.closed_by and one.id not in self.closed and one.part_of is None:
                 self.closed[one.id] = journal[-1][0]
+            if one.going:  # somebody says that it burns after all
+                self.closed.pop(one.id, None)
         split = {number for _, _, number, event, *_ in journal if event == "split"}  # known to who has done it
         heads = [one for one in found.values() if one.lives and one.part_of is None]
         for head in heads:
@@ -250,11 +253,12 @@ class Life(Desk):
         for person, number, said, event in told:
             before = knows.setdefault((person, number), [])
             if said in ONCE:
-                since = before[max((at for at, one in enumerate(before) if one.startswith("end")), default=-1) + 1 :]
+                over = ("end", "end_unknown") + (("confirmed",) if said in CLOSED else CLOSED)  # from there on anew
+                since = before[max((at for at, one in enumerate(before) if one in over), default=-1) + 1 :]
                 assert said not in since, f"{person} is told {said!r} of {number} twice: {before}"
             before.append(said)
             if number in self.closed and event > self.closed[number]:
-                assert said in ("false", "closed"), f"{number} was closed by a person, and says {said!r}"
+                assert said in CLOSED, f"{number} was closed by a person, and says {said!r}"
 
 
 _NONE = type("none", (), {"head": 0})

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import logging
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from cloud.alerts import words
-from cloud.alerts.answers import Answer, understood
+from cloud.alerts.answers import understood
 from cloud.alerts.channels import Hooked, Receipt, Refused, Reply
 from cloud.alerts.decide.acts import Act
 from cloud.alerts.decide.acts import Refused as CannotBe
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from cloud.alerts.answers import Answer
     from cloud.alerts.channels import Named
     from cloud.alerts.decide.acts import Acts
     from cloud.alerts.journal import Journal
@@ -68,18 +71,29 @@ class Counter:
             if self._inbox is None:
                 self._inbox = Inbox(self._folder, ROOM, self._clock)
             for question in self._inbox.take(AT_ONCE):
-                self._inbox.done(question.id, self._answer(question))
+                self._inbox.done(question.id, self._answered(question))
             self.why = ""
         except (Retry, OSError) as fault:
             if not self.why:
                 LOG.error("acts-do-not-come-in why=%r", str(fault))  # noqa: TRY400 - the words say it all
             self.why = str(fault)
+            self.close()  # opened anew at the next look, and made anew where it was damaged
 
     def close(self) -> None:
         """Let go of the inbox. May be called twice."""
         if self._inbox is not None:
             self._inbox.close()
             self._inbox = None
+
+    def _answered(self, question: Question) -> Outcome:
+        """Answer a question; one that cannot be, for whatever reason, is told so and keeps nobody else waiting."""
+        try:
+            return self._answer(question)
+        except (sqlite3.Error, OSError, Retry):
+            raise  # a file's fault and not the question's: it waits
+        except Exception as fault:
+            LOG.exception("act-failed question=%d kind=%s", question.id, question.kind)
+            return {"ok": False, "why": "failed", "fault": f"{type(fault).__name__}: {fault}"} | words.refusal("failed")
 
     def _answer(self, question: Question) -> Outcome:
         match question.kind:
@@ -169,17 +183,26 @@ class Counter:
         number, person = letter
         who = self._readers.code_of(person)
         outcomes = [
-            self._do(act, now_ms)
+            outcome
             for incident in self._outbox.incidents(number)
-            for act in _acts(said, incident, who, BY.get(kind, "sms"))
+            for outcome in self._does(said, incident, who, channel, now_ms)
         ]
         return {"ok": any(one["ok"] for one in outcomes), "outcomes": outcomes}
 
-
-def _acts(said: Answer, incident: int, who: str, by: str) -> list[Act]:
-    """Return what an answer does to an incident; who writes anything at all has seen it."""
-    does = "close" if said.does in CLOSINGS else said.does
-    told = {"who": who, "by": by, "incident": incident}
-    body = told | {"act": does, "words": said.words, "closed_as": said.does if does == "close" else ""}
-    also = [told | {"act": "acknowledge"}] if does == "comment" else []
-    return [msgspec.convert(one, Act) for one in (body, *also)]
+    def _does(self, said: Answer, incident: int, who: str, channel: str, now_ms: int) -> list[Outcome]:
+        """Do to an incident what an answer says; who writes anything at all has seen it, and is in its history."""
+        does = "close" if said.does in CLOSINGS else said.does
+        kind = self._channels[channel].kind if channel in self._channels else ""
+        told = {"act": "acknowledge", "who": who, "by": BY.get(kind, "sms"), "incident": incident}
+        seen = msgspec.convert(told, Act)
+        meaning = {"act": does, "words": said.words, "closed_as": said.does if does == "close" else ""}
+        meant = msgspec.convert(told | meaning, Act)
+        outcomes = [self._do(meant, now_ms)]
+        if does == "comment":
+            outcomes.append(self._do(seen, now_ms))
+        elif not outcomes[0]["ok"]:
+            outcomes.append(self._do(replace(seen, words=said.words), now_ms))
+        if not any(one["ok"] for one in outcomes):
+            refused = {"who": who, "channel": channel, "refused": outcomes[0]["why"]}
+            self._journal.event(now_ms, incident, "reply-refused", said.words, **refused)
+        return outcomes

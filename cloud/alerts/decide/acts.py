@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Words = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 LONGEST_EXERCISE_MS = 3_600_000
+REOPENS_MS = LONGEST_MS  # after its closing an incident may be confirmed for so long
 _HIGHER: dict[str, Tell] = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}
 EXERCISE = "exercise"  # of the journal's memory: until when what is suspected is one, and who has asked for it
 
@@ -102,7 +103,7 @@ class Acts:
             head = self._journal.incident(self._journal.incident(act.incident).head)
         except KeyError:
             raise Refused("no_incident") from None
-        if not head.going and act.act != "comment":
+        if not head.going and act.act not in ("comment", "confirm"):
             raise Refused("is_closed")
         getattr(self, f"_{act.act}")(act, head, now_ms)
         return head.id
@@ -128,6 +129,14 @@ class Acts:
         self._steps.hurry(head.id, now_ms)
 
     def _confirm(self, act: Act, head: Incident, now_ms: int) -> None:
+        """It burns: who says so is believed also when another has just closed it, or it closed by itself."""
+        if not head.going:
+            if not head.lives or head.exercise or abs(now_ms - (head.closed_ms or 0)) > REOPENS_MS:
+                raise Refused("is_closed")
+            open_ = replace(head, stage="suspected", closed_ms=None, closed_as="", closed_by="", touched_ms=now_ms)
+            head = self._journal.save(open_)
+            self._write(act, head.id, "reopened", now_ms)
+            self._journal.never_mind(head.id, "end")
         self._lead(act, head, "confirmed", now_ms)
         self._tell(head, "confirmed", now_ms)
 

@@ -1,0 +1,119 @@
+"""People's acts at wrong times and in wrong forms: nobody who says that it burns is lost, and no act stops the room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud.alerts.journal import reading
+from cloud.inbox import Asker, path_of
+from tests.test_alerts_chain import FIRE, Desk, opened, post, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.rules.garden import Post
+
+__all__ = ["post"]
+XA = "xa@example.vn"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, post: Post) -> Iterator[Desk]:
+    with opened(tmp_path, post) as made:
+        yield made
+
+
+def escalated(desk: Desk) -> str:
+    """Let it burn until the commune is told; return the code of the commune's letter."""
+    desk.live(FIRE)
+    desk.idle(500, 10)
+    with reading(desk.path) as db:
+        return str(db.execute("SELECT code FROM letter WHERE person = ? ORDER BY id DESC", (XA,)).fetchone()[0])
+
+
+def test_who_says_that_it_burns_is_believed_after_another_has_closed_it(desk: Desk, post: Post) -> None:
+    code = escalated(desk)
+    assert desk.ask("close", incident=1, closed_as="cooking")["ok"]
+    assert told(post)[-2:] == [("hamlet", "BÁO ĐỘNG GIẢ"), ("commune", "BÁO ĐỘNG GIẢ")]
+    assert desk.reply(f"{code} cháy", XA)["ok"]
+    assert (desk.head.stage, desk.head.going, desk.head.acked_by) == ("confirmed", True, "d1")
+    assert desk.events()[-4:] == ["reopened", "confirmed", "told", "told"]
+    assert told(post)[-2:] == [("hamlet", "ĐÃ XÁC NHẬN LÀ CHÁY"), ("commune", "ĐÃ XÁC NHẬN LÀ CHÁY")]
+    assert desk.ask("close", incident=1, closed_as="real")["ok"]
+
+
+def test_what_is_long_closed_or_was_an_exercise_is_not_opened_again_and_the_reply_is_kept(
+    desk: Desk, post: Post
+) -> None:
+    code = escalated(desk)
+    desk.ask("close", incident=1, closed_as="cooking")
+    desk.clock.advance(90_000)
+    assert not desk.reply(f"{code} cháy", XA)["ok"]
+    assert desk.head.closed_as == "cooking"
+    assert desk.words()[-1] == "reply-refused: cháy"
+    drill = desk.ask("drill", place="zone:suoi-giang")["number"]
+    desk.ask("close", incident=drill, closed_as="drill")
+    assert desk.ask("confirm", incident=drill)["why"] == "is_closed"
+
+
+def test_two_who_answer_the_same_stand_both_in_the_history(desk: Desk) -> None:
+    code = escalated(desk)
+    desk.ask("confirm", incident=1)
+    assert desk.reply(f"{code} cháy", XA)["ok"]
+    assert [one for one in desk.words() if not one.startswith("told")][-2:] == ["confirmed: ", "acknowledged: cháy"]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        {"act": "comment", "incident": 2**70, "words": "x"},
+        {"act": "merge", "incident": 1, "into": -(2**64)},
+        {"act": "unsilence", "number": 2**64},
+    ],
+    ids=lambda act: str(act["act"]),
+)
+def test_an_act_that_cannot_be_done_is_answered_and_holds_up_no_other(desk: Desk, act: dict[str, Any]) -> None:
+    desk.live(FIRE)
+    asker = Asker(desk.path.parent, "alerts", desk.clock)
+    bad = asker.ask("act", {"who": "d0", "by": "page"} | act)
+    good = asker.ask("act", {"who": "d0", "by": "page", "act": "acknowledge", "incident": 1})
+    desk.step()
+    outcome = asker.outcome(bad)
+    assert outcome is not None
+    assert outcome["why"] == "failed"
+    assert asker.outcome(good) == {"ok": True, "number": 1}
+    asker.close()
+
+
+def test_an_inbox_that_cannot_be_opened_stops_no_alarm(tmp_path: Path, post: Post) -> None:
+    path_of(tmp_path, "alerts").mkdir()
+    with opened(tmp_path, post) as made:
+        made.live(FIRE)
+        assert told(post) == [("hamlet", "NGHI CÓ KHÓI")]
+        assert "inbox-alerts.db" in made.alerts.health()["acts_fault"]
+        assert made.alerts._journal.in_memory == "", "the journal has nothing to do with it"
+        path_of(tmp_path, "alerts").rmdir()
+        made.step()
+        assert made.alerts.health()["acts_fault"] == ""
+        assert made.ask("acknowledge", incident=1)["ok"]
+
+
+def test_an_inbox_damaged_while_the_room_runs_is_made_anew_for_all_who_ask(desk: Desk) -> None:
+    desk.live(FIRE)
+    asker = Asker(desk.path.parent, "alerts", desk.clock)
+    asker.ask("act", {"who": "d0", "by": "page", "act": "acknowledge", "incident": 1})
+    desk.step()
+    inbox = path_of(desk.path.parent, "alerts")
+    for file in inbox.parent.glob(f"{inbox.name}*"):
+        if file.suffix != ".lock":
+            file.write_bytes(b"\xff" * 8_192)
+    for _ in range(3):
+        desk.step()
+    assert desk.alerts.health()["acts_fault"] == ""
+    number = asker.ask("act", {"who": "d0", "by": "page", "act": "confirm", "incident": 1})
+    desk.step()
+    assert asker.outcome(number) == {"ok": True, "number": 1}
+    asker.close()
