@@ -197,3 +197,65 @@ def test_two_stages_of_one_incident_at_one_time_are_two_letters(desk: Desk, post
             desk.alerts._answering.desk._gatherer._intend(desk.head, tell, desk.clock.utc_ms())
     desk.idle(2, 1)
     assert told(post)[1:] == [("hamlet", UNANSWERED)]
+
+
+def test_fifty_nodes_within_ten_minutes_are_one_incident_and_a_letter_a_level(tmp_path: Path, post: Post) -> None:
+    village = {f"n{number:02}": 0.0002 * number for number in range(50)}  # a kilometre from end to end
+    with opened(tmp_path, post, registry=nodes(village), **UNASKED) as desk:
+        for code in village:
+            began_s = now_s(desk) + 12
+            desk.clock.advance(12)
+            desk.send([(began_s - 300 + at_s, value) for at_s, value in FIRE], gateway=f"sg-{code}")
+        with desk.alerts._journal.transaction():
+            desk.alerts._desk.raise_to(desk.alerts.incidents()[7], "probable", "60 °C", desk.clock.utc_ms())
+        desk.step()
+        assert {one.head for one in desk.alerts.incidents()} == {1}
+        assert told(post) == [("hamlet", SEEN), ("hamlet", "RẤT CÓ THỂ LÀ CHÁY")]
+        print(f"\n{len(village)} nodes in ten minutes: 1 incident, a letter a person and level")
+
+
+def test_a_chain_is_not_put_off_by_what_becomes_surer(desk: Desk, post: Post) -> None:
+    desk.live(FIRE)
+    desk.idle(400, 5)
+    with desk.alerts._journal.transaction():
+        desk.alerts._desk.raise_to(desk.head, "probable", "60 °C", desk.clock.utc_ms())
+    desk.idle(400, 5)
+    rungs = [who for who, words in told(post) if words == UNANSWERED]
+    assert rungs == ["hamlet", "commune", "ranger"]
+
+
+def test_half_an_hour_without_any_link_out_loses_nothing_and_tells_once(tmp_path: Path, post: Post) -> None:
+    codes = [f"x{number:02}" for number in range(60)]  # bound to nothing: each is a place of its own
+    with opened(tmp_path, post, budget=1_000, **UNASKED) as desk:
+        post.refuse = dict.fromkeys(("lu@example.vn", "op@example.vn"), "451 not now")
+        for number in range(360):
+            desk.clock.advance(5)
+            if number % 6 == 0:
+                began_s = now_s(desk)
+                fire = [(began_s - 300 + at_s, value) for at_s, value in FIRE]
+                desk.send(fire, gateway=f"sg-{codes[number // 6]}", step=False)
+            desk.step()
+            if number % 100 == 99:
+                desk.restart()
+        assert post.mails == []
+        post.refuse.clear()
+        desk.idle(180, 5)
+        told_ = [who for who, _ in post.mails]
+        with reading(desk.path) as db:
+            query = (
+                "SELECT incident, count(*) FROM about JOIN letter ON id = letter"
+                " WHERE said = 'onset' AND person = 'lu@example.vn' GROUP BY incident"
+            )
+            assert db.execute(query).fetchall() == [(number, 1) for number in range(1, 61)]
+        assert told_.count("lu@example.vn") == 60
+        assert told_.count("op@example.vn") <= 60, "operators were asked to call, and know it once, too"
+
+
+def test_smoke_that_began_while_its_gateway_was_cut_off_is_told_once_it_is_known(desk: Desk, post: Post) -> None:
+    desk.clock.advance(1_800)
+    smoke = [(60.0 * n, 80.0) for n in range(5, 31)]
+    for first in range(len(smoke) - 5, -1, -5):  # the newest first
+        desk.send(smoke[first : first + 5], step=False)
+    desk.step()
+    desk.live([(1_860.0, 80.0), (1_920.0, 80.0)])
+    assert told(post) == [("hamlet", SEEN)]

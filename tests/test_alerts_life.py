@@ -41,6 +41,11 @@ CLOSED = ("false", "closed")
 ONCE = ("onset", "probable", "confirmed", "controlled", "false", "closed")
 
 
+def unhurried(alerts: Any) -> None:
+    """Let a journal not wait for the disk: what is tried is what it decides, not what a power cut leaves of it."""
+    alerts._journal.db.execute("PRAGMA synchronous=OFF")
+
+
 class Kept:
     """A channel that keeps what it is given."""
 
@@ -69,6 +74,7 @@ class Life(Desk):
         self.seen = dict[int, tuple[str, str]]()
         self.closed = dict[int, int]()  # by a person → the newest event then
         self.said = list[str]()
+        unhurried(self.alerts)
         self.alerts.listening(True)
         self.step()
 
@@ -180,6 +186,7 @@ class Life(Desk):
 
     def restarted(self) -> None:
         self.restart()
+        unhurried(self.alerts)
         self.alerts.listening(True)
 
     def gone(self) -> None:

@@ -275,7 +275,7 @@ class Alerts:
         now_ms = self._clock.utc_ms()
         try:
             with self._journal.transaction():
-                at_ms = self._progress.listen(counted_ms or 0)
+                at_ms = self._progress.listen(counted_ms or 0, now_ms)
                 for gateway, arrival_ms in news.items():
                     self._silence.heard(gateway, arrival_ms, at_ms, now_ms)
         except BaseException:

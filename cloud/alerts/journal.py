@@ -318,10 +318,13 @@ class Journal:
         query = "DELETE FROM intent WHERE incident = ? AND tell = ?"
         return self.db.execute(query, (incident, tell)).rowcount > 0
 
-    def newest_ms(self) -> int:
-        """Return the latest time that the clock has surely shown: of the last event, or read up to in the ledger."""
-        last = self.db.execute("SELECT at_ms FROM journal ORDER BY id DESC LIMIT 1").fetchone()
-        return max(last[0] if last else 0, int(self.meta("cursor", "0")))
+    def last_ms(self) -> int:
+        """Return what the clock showed when it was last noted."""
+        return int(self.meta("clock_ms", "0"))
+
+    def note_clock(self, now_ms: int) -> None:
+        """Note what the clock shows: each few seconds, and when it was set."""
+        self.set_meta("clock_ms", str(now_ms))
 
     def newest_intent(self) -> int:
         """Return the highest number that an intent ever had, 0 before the first."""

@@ -86,7 +86,7 @@ class Gatherer:
         self._journal.save(replace(head, stage=stage, acked_ms=None, acked_by="", muted="", touched_ms=now_ms))
         self._journal.event(now_ms, head.id, stage, words, part=incident.id)
         self._intend(head, tell, now_ms)
-        self._steps.begin(head.id, now_ms)
+        self._steps.raised(head.id, now_ms, answered=head.acked_ms is not None)
 
     def _of_part(self, part: Incident, tell: Tell, now_ms: int) -> None:
         head = self._journal.incident(part.head)

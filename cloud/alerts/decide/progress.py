@@ -320,8 +320,10 @@ class Progress:
             self._listened_ms = int(self._journal.meta("listened_ms", "0"))
         return self._listened_ms
 
-    def listen(self, counted_ms: int) -> int:
-        """Keep that alerts have listened for some more time, and return for how long in all."""
+    def listen(self, counted_ms: int, now_ms: int | None = None) -> int:
+        """Keep that alerts have listened for some more time, and what the clock shows; return for how long in all."""
+        if now_ms is not None:
+            self._journal.note_clock(now_ms)
         at_ms = int(self._journal.meta("listened_ms", "0")) + counted_ms
         self._journal.set_meta("listened_ms", str(at_ms))
         self._listened_ms = at_ms

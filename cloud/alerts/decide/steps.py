@@ -90,6 +90,12 @@ class Steps:
         else:
             self._put(incident, row[0], max(now_ms, row[1] - round(1000 * quiet_s)))
 
+    def raised(self, incident: int, now_ms: int, *, answered: bool) -> None:
+        """It is surer, and asked anew; a chain that nobody has answered goes on as it went: it is not put off."""
+        row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
+        if answered or row is None or row[0] < 0:
+            self.begin(incident, now_ms)
+
     def inherit(self, into: int, head: int) -> None:
         """One becomes part of another: nobody has to answer for it alone, and what kept the other silent does not."""
         db = self._journal.db
@@ -114,6 +120,7 @@ class Steps:
         due = "SELECT count(*) FROM step WHERE due_ms <= ? OR due_ms > ?"
         if jumped_ms or db.execute(due, (now_ms, longest_ms)).fetchone()[0]:
             with self._journal.transaction():
+                self._journal.note_clock(now_ms)
                 db.execute("UPDATE step SET due_ms = due_ms + ?", (jumped_ms,))
                 db.execute("UPDATE step SET due_ms = ? WHERE due_ms > ?", (now_ms, longest_ms))
                 query = "SELECT incident, rung FROM step WHERE due_ms <= ? ORDER BY due_ms"
@@ -161,10 +168,10 @@ class Steps:
     def _jumped_ms(self, now_ms: int, now_s: float) -> int:
         """Return by how much the clock was set since the last look.
 
-        At the first look nobody knows for how long we were down; by a clock that is behind what was last written down
+        At the first look nobody knows for how long we were down; by a clock that is behind what it showed then,
         everything is due.
         """
         if self._seen is None:
-            return -self._longest_ms() if now_ms < self._journal.newest_ms() - JUMP_MS else 0
+            return -self._longest_ms() if now_ms < self._journal.last_ms() - JUMP_MS else 0
         jumped = (now_ms - self._seen[0]) - round(1000 * (now_s - self._seen[1]))
         return jumped if abs(jumped) > JUMP_MS else 0

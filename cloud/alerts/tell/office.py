@@ -19,7 +19,7 @@ from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
 from cloud.alerts.tell.paper import Paper
 from cloud.alerts.tell.retries import Resting, Retries
-from cloud.alerts.tell.route import LEVELS, LIFE, Reader, elsewhere
+from cloud.alerts.tell.route import LEVELS, LIFE, elsewhere
 from cloud.alerts.tell.sorting import Readers, Sorter
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ class Office:
             self._returned.append((outcome.job.row, outcome.failure))
 
     def _stand_in(self, rows: Sequence[Row]) -> None:
-        """Give a letter that is not delivered to the next channel of the same person as well."""
+        """Give what is not delivered to the next channel of the same person as well."""
+        slow = []
         for row in rows:
             courier = self._couriers.get(row.channel)
             if courier is None:
@@ -190,16 +191,19 @@ class Office:
             elif self._retries.waited_s(row) >= STAND_IN_S[LEVELS[row.level]] or (
                 row.level == LIFE and (courier.why or row.words)
             ):
-                self._ask_another(row, self._reader(row.person))
+                slow.append(row)
+        self._ask_another(slow)
 
-    def _ask_another(self, row: Row, reader: Reader | None) -> bool:
-        """Have the next channel of the same person carry it; tell whether there was one."""
-        way = elsewhere(reader, self._outbox.tried(row), row.level) if reader else None
-        if way is None:
+    def _ask_another(self, rows: Sequence[Row]) -> bool:
+        """Have the next channel of the same person carry each of them; tell whether there was one."""
+        ways = _ways(rows, self._readers, self._outbox)
+        if not ways:
             return False
-        with self._journal.transaction():
-            self._outbox.copy(row, *way, self._clock.utc_ms())
-        LOG.warning("stands-in letter=%d channel=%s for=%s", row.id, way[0], row.channel)
+        with self._journal.transaction():  # one for all: they may be a thousand, and each would wait for the disk
+            for row, way in ways:
+                self._outbox.copy(row, *way, self._clock.utc_ms())
+        for row, way in ways:
+            LOG.warning("stands-in letter=%d channel=%s for=%s", row.id, way[0], row.channel)
         self._wake.set()
         return True
 
@@ -253,19 +257,18 @@ class Office:
         with self._journal.transaction():
             self._outbox.set(row, "given up", words=why, done_ms=self._clock.utc_ms())
             self._failed(row, f"given up: {why}")
-        if not self._ask_another(row, self._reader(row.person)) and row.level == LIFE:
-            self._ask_others(row)
+        if not self._ask_another([row]) and row.level == LIFE:
+            self._ask_others([row])
 
-    def _ask_others(self, row: Row) -> None:
+    def _ask_others(self, rows: Sequence[Row]) -> None:
         """Tell somebody of another role what is about life and has reached nobody: they can call."""
+        if not rows:
+            return
         with self._journal.transaction():
-            asked = self._outbox.forward(row, self._sorter.others, self._clock.utc_ms())
-        if asked:
-            LOG.error("nobody-reached letter=%d asked_instead=%d", row.id, asked)
+            asked = {row.id: self._outbox.forward(row, self._sorter.others, self._clock.utc_ms()) for row in rows}
+        for number in filter(asked.get, asked):
+            LOG.error("nobody-reached letter=%d asked_instead=%d", number, asked[number])
             self._wake.set()
-
-    def _reader(self, person: str) -> Reader | None:
-        return next((reader for reader, _ in self._readers.now if reader.person == person), None)
 
     def _failed(self, row: Row, what: str) -> None:
         LOG.error("not-told letter=%d level=%s channel=%s why=%r", row.id, LEVELS[row.level], row.channel, what)
@@ -283,7 +286,20 @@ class Office:
     def _complain(self, rows: Sequence[Row]) -> None:
         """Log once, keep for the health, and tell others, what about life is not told in time."""
         late = {row.id: row for row in rows if row.level == LIFE and self._retries.waited_s(row) > UNTOLD_S}
-        for number in late.keys() - self._untold:
-            LOG.error("untold letter=%d for_s=%g why=%r", number, UNTOLD_S, late[number].words)
-            self._ask_others(late[number])
+        new = [row for number, row in late.items() if number not in self._untold]
+        for row in new:
+            LOG.error("untold letter=%d for_s=%g why=%r", row.id, UNTOLD_S, row.words)
+        self._ask_others(new)
         self._untold = set(late)
+
+
+def _ways(rows: Sequence[Row], known: Readers, outbox: Outbox) -> list[tuple[Row, tuple[str, str]]]:
+    """Return by which channel that was not tried yet each letter can go as well, where there is one."""
+    readers = {reader.person: reader for reader, _ in known.now} if rows else {}
+    return [
+        (row, way)
+        for row in rows
+        if (reader := readers.get(row.person))
+        and any(name != row.channel for name, _ in reader.addresses)
+        and (way := elsewhere(reader, outbox.tried(row), row.level))
+    ]

@@ -216,21 +216,22 @@ class Outbox:
         )
         self._journal.db.execute(overtaken, (now_ms, row.root, row.root))
 
-    def told_lately(self, row: Row, now_ms: int) -> int:
-        """Return of how many suspicions its reader was told within an hour; 0 for one that is no mere suspicion."""
-        db = self._journal.db
+    def suspicions(self, person: str, now_ms: int) -> int:
+        """Return of how many suspicions somebody was told within an hour."""
+        query = (
+            "SELECT count(DISTINCT coalesce(copy_of, id)) FROM letter JOIN about ON about.letter = letter.id"
+            f" WHERE person = ? AND level = {LIFE} AND state = 'told' AND done_ms BETWEEN ? AND ?"
+            " AND said IN ('onset', 'again')"
+        )
+        return int(self._journal.db.execute(query, (person, now_ms - HOUR_MS, now_ms)).fetchone()[0])
+
+    def is_mere_suspicion(self, row: Row) -> bool:
+        """Tell whether a letter says nothing but that something is suspected."""
         more = (
             "SELECT count(*) FROM about JOIN incident ON incident.id = about.incident"
             " WHERE letter = ? AND (tell NOT IN ('onset', 'again') OR stage != 'suspected')"
         )
-        if db.execute(more, (row.id,)).fetchone()[0]:
-            return 0
-        query = (
-            "SELECT count(DISTINCT coalesce(copy_of, id)) FROM letter JOIN about ON about.letter = letter.id"
-            " WHERE person = ? AND level = ? AND state = 'told' AND done_ms BETWEEN ? AND ?"
-            " AND said IN ('onset', 'again')"
-        )
-        return int(db.execute(query, (row.person, LIFE, now_ms - HOUR_MS, now_ms)).fetchone()[0])
+        return not self._journal.db.execute(more, (row.id,)).fetchone()[0]
 
     def told_elsewhere(self, row: Row) -> bool:
         """Tell whether the same letter has reached its reader by another channel."""

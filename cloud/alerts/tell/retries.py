@@ -13,7 +13,7 @@ from cloud.alerts.tell.paper import BUDGET, HELD
 from cloud.alerts.tell.route import LIFE, rests_until_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cloud.alerts.channels import Retry
     from cloud.alerts.journal import Journal
@@ -75,18 +75,26 @@ class Resting:
     def awake(self, rows: list[Row]) -> list[Row]:
         """Return the letters that may leave now; for the others it is no delay, and nobody stands in for them."""
         quiet = {reader.person: reader.quiet for reader, _ in self._readers.now if reader.quiet}
-        now_ms, awake = self._clock.utc_ms(), []
+        now_ms = self._clock.utc_ms()
+        people = {row.person for row in rows if row.level == LIFE}
+        told = {person: self._outbox.suspicions(person, now_ms) for person in people}
+        awake: list[Row] = []
+        held: list[tuple[Row, str]] = []
         for row in rows:
             quiet_ms = rests_until_ms(quiet.get(row.person), row.level, now_ms)
-            if quiet_ms is None and not self._is_too_much(row, now_ms):
+            if quiet_ms is None and not self._is_too_much(row, told):
                 awake.append(row)
                 continue
             self._retries.rest(row)
             if row.words not in (HELD, BUDGET) and row.attempts == 0:
-                with self._journal.transaction():
-                    self._outbox.set(row, "waiting", words=BUDGET if quiet_ms is None else HELD)
+                held.append((row, BUDGET if quiet_ms is None else HELD))
+        if held:
+            with self._journal.transaction():
+                for row, why in held:
+                    self._outbox.set(row, "waiting", words=why)
         return awake
 
-    def _is_too_much(self, row: Row, now_ms: int) -> bool:
+    def _is_too_much(self, row: Row, told: Mapping[str, int]) -> bool:
         """Tell whether its reader was told so much in the last hour that one more mere suspicion has to wait."""
-        return row.level == LIFE and self._outbox.told_lately(row, now_ms) >= self._budget
+        much = row.level == LIFE and told.get(row.person, 0) >= self._budget
+        return much and self._outbox.is_mere_suspicion(row)

@@ -47,16 +47,20 @@ class Notice(msgspec.Struct, frozen=True):
         return len(LEVELS) - 1 if self.incident.late else LEVELS.index(self.intent.grade)
 
     @property
-    def overtakes(self) -> tuple[Series, str, int]:
-        """Of what it says the newest: what each rung of the chain is told is something of its own."""
+    def overtakes(self) -> tuple[Series, int, str, int]:
+        """Of what it says the newest: what each rung of the chain is told is something of its own.
+
+        That one incident of a node is over does not overtake that another one begins.
+        """
         apart = self.intent.tell if self.intent.tell in ("unanswered", "assigned") else ""
-        return self.series, apart, self.intent.rung
+        return self.series, self.incident.id if self.incident.lives else 0, apart, self.intent.rung
 
     @property
     def series(self) -> Series:
         """What can come and go: one rule on one channel; what is known late is no news of the present."""
         one = self.incident
-        return (one.rule, one.gateway, one.channel, one.late)
+        channel = f"#{one.id}" if one.basis == "drill" else one.channel  # two exercises are two
+        return (one.rule, one.gateway, channel, one.late)
 
     @property
     def group(self) -> str:
@@ -154,7 +158,7 @@ def route(
         if wait_ms > 0:
             waits_ms.append(wait_ms)
         else:
-            gathered[notice.level, notice.group, *notice.overtakes[1:]].append(notice)  # of each incident once
+            gathered[notice.level, notice.group, *notice.overtakes[2:]].append(notice)  # of each incident once
             done.append(notice.intent.id)
     letters, nobody = [], []
     for (level, name, _, _), members in sorted(gathered.items()):
