@@ -27,6 +27,7 @@ from bench import (
     size,
     start,
     thin,
+    told,
     wear,
     weight,
 )
@@ -41,6 +42,7 @@ PARTS: dict[str, ModuleType] = {
         decode,
         pipeline,
         fleet,
+        told,
         drain,
         disk,
         start,
@@ -48,6 +50,7 @@ PARTS: dict[str, ModuleType] = {
         pages,
         weight,
         thin,
+        told,
         agent,
         wear,
         detection,

@@ -72,7 +72,7 @@ class Bench:
         names = [f"gw-{number:03}" for number in range(gateways)]
         said = list(packets(rows * count, rows))
         values = len(names) * rows * count * VALUES
-        ours = {ALONE: _alone, WHOLE: _whole}
+        ours = {ALONE: _alone, WHOLE: whole}
         found: dict[str, Callable[[], Cost]] = {
             name: partial(self._ours, way, names, said, values) for name, way in ours.items()
         }
@@ -141,13 +141,16 @@ def _alone(folder: Path, port: int, table: dict[str, str]) -> Iterator[list[int]
         yield [child.pid]
 
 
-def _whole(folder: Path, port: int, table: dict[str, str]) -> Iterator[list[int]]:
-    """Run `gocche cloud`; yield the ids of its processes once every room has connected."""
+def whole(
+    folder: Path, port: int, table: dict[str, str], *, garden: Path = SAMPLE.parent / "garden", extra: str = ""
+) -> Iterator[list[int]]:
+    """Run `gocche cloud` with the sample's rules and `extra` tables; yield its processes once every room is well."""
     desk, sample = servers.free_port(), SAMPLE.read_text(encoding="utf-8")
     text = [
         f'[data]\npath = "{folder}"\n[broker]\nport = {port}\n[http]\nport = {servers.free_port()}\n[staff]\nport = 0',
-        f'[health]\nport = {desk}\n[garden]\npath = "{SAMPLE.parent / "garden"}"\n[store]',
+        f'[health]\nport = {desk}\n[garden]\npath = "{garden}"\n[store]',
         *(f"{key} = {json.dumps(value)}" for key, value in table.items()),
+        extra,
         sample[sample.index("[[rule]]") :],
     ]
     (folder / "cloud.toml").write_text("\n".join(text), encoding="utf-8")
