@@ -74,7 +74,7 @@ def _measured(folder: Path, zones: int) -> str:
     written = watch.look()
     whole_s = time.thread_time() - began
     assert written == zones, written
-    days = [past(folder / BOOK, f"z{n}", 1)[0][0] for n in range(zones)]
+    days = [past(folder / BOOK, f"z{n}", 1, DAY)[0][0] for n in range(zones)]
     assert all(day.indices and day.has_p for day in days)
     began = time.thread_time()
     for day in days:

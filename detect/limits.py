@@ -56,6 +56,7 @@ class Limits(msgspec.Struct, frozen=True):
     humid: float = 96.5
     humid_ms: int = 15 * MINUTE_MS
     silent_ms: int = 5 * MINUTE_MS
+    patience: float = 2.5  # times its pace, where a node speaks more seldom: one value may be missing
     after_smoke_ms: int = 60 * MINUTE_MS
     fitted_ms: int = 7 * 1_440 * MINUTE_MS  # a node whose CO was well within a week has a CO sensor
 

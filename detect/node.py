@@ -48,10 +48,10 @@ def silent(state: Node, now_ms: int, *, after_ms: int | None = None, danger: int
     """Return the node and what is claimed of it when nothing came until `now_ms`.
 
     After `after_ms` (5 minutes) without a value of its smoke sensors it is silent: a fault, and *probable* where smoke
-    or heat went before within an hour. Until then nothing changes. Whoever hears of a node rarely needs longer.
+    or heat went before within an hour. Until then nothing changes. One that speaks rarely is given longer.
     """
     limits = at_danger(danger)
-    after_ms = max(after_ms or 0, limits.silent_ms)
+    after_ms = max(after_ms or 0, limits.silent_ms, round(limits.patience * state.pause * MINUTE_MS))
     last_ms = heard_ms(state)
     if now_ms <= state.now_ms or not last_ms or now_ms - last_ms <= after_ms:
         return state, state.claim

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloud.clock import SystemClock, hanoi
 from cloud.danger.book import NAME, newest, past, recompute
 from cloud.danger.bulletin import bulletin, loudspeaker
 from cloud.danger.levels import verdict
@@ -16,6 +17,8 @@ from gocche.words import LANGUAGES, Refused, both
 from settings.words import because
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from cloud.config import CloudConfig
     from cloud.danger.levels import Verdict
     from cloud.registry import Registry
@@ -53,8 +56,12 @@ def _again(book: Path) -> int:
     return int(bool(checked.differ))
 
 
+def _today() -> date:
+    return hanoi(SystemClock().utc_ms()).date()
+
+
 def _lines(book: Path, registry: Registry) -> None:
-    days = newest(book, list(registry.zones))
+    days = newest(book, list(registry.zones), _today())
     for zone in registry.zones.values():
         if (day := days.get(zone.code)) is None:
             print(f"zone={zone.code} day=- why=unmeasured")
@@ -79,7 +86,7 @@ def _written(config: CloudConfig, book: Path, registry: Registry, folder: Path) 
     told, files = load(config.folder / config.garden.path), 0
     folder.mkdir(parents=True, exist_ok=True)
     for zone in registry.zones.values():
-        days, _ = past(book, zone.code, BULLETIN_DAYS)
+        days, _ = past(book, zone.code, BULLETIN_DAYS, _today())
         if not days:
             continue
         found = verdict(days[-1], registry.danger_tables.on(zone, days[-1].day))

@@ -313,3 +313,13 @@ def test_people_are_told_why(tmp_path: Path) -> None:
         assert "smoke: PM2.5" in body
         assert "{" not in body
         scene.bench.close()
+
+
+def test_one_hot_reading_of_a_thermometer_that_is_asked_rarely_is_no_silence(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, {"air_temperature": 30.0}, each_s=600.0)
+    scene.minutes(10, {"air_temperature": 61.0}, each_s=600.0)  # in the sun
+    for _ in range(20):
+        scene.bench.clock.advance(30)
+        scene.bench.step()
+    assert scene.told == []

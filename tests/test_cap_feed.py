@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from capvalidator import check_schema
 
 from cloud.cap.course import LASTS_MS
 from cloud.cap.judge import NAMESPACE, check
-from cloud.clock import hanoi
+from cloud.clock import hanoi, midnight_ms
 from cloud.config import ConfigError, load
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Book as Danger
@@ -209,9 +210,9 @@ def test_what_a_permit_mutes_is_no_warning(world):
     assert world.feed() == []
 
 
-def danger_of(world, p, table=None):
+def danger_of(world, p, table=None, on=None):
     """A day of the zone in the book of danger, and the province's table that may hold on it."""
-    on = hanoi(START_MS).date()
+    on = on or hanoi(START_MS).date()
     own = Danger(world.folder / DANGER)
     after = Carried(p=p, p_since=on, settled=True)
     own.put([Day("suoi-giang", on, Inputs(lat=21.6), 5.0, Carried(), after, has_p=True)])
@@ -232,7 +233,11 @@ def test_danger_is_a_warning_at_levels_four_and_five_by_the_provinces_table_alon
         assert [one.find(f"{CAP}info").findtext(f"{CAP}severity") for one in found] == wanted
     assert said(found[0]) == ("Alert", "Likely", "Avoid")
     assert "QĐ 1/2026" in found[0].find(f"{CAP}info").findtext(f"{CAP}description")
-    world.clock.advance(24 * 3_600)
+    issued_ms = midnight_ms(hanoi(START_MS).date()) + 14 * 3_600_000
+    world.clock.step((issued_ms + 24 * 3_600_000 - 60_000 - world.clock.utc_ms()) / 1000)
+    danger_of(world, 500, table, on=hanoi(START_MS).date() + timedelta(1))  # the next day's is known at half past one
+    assert len(world.feed()) == 1, "from 14:00 until 14:00 of the next day, without a hole"
+    world.clock.advance(60)
     assert world.feed() == [], "it was of yesterday"
 
 

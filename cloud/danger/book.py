@@ -86,9 +86,9 @@ class Book:
             if ledger_ms is not None:
                 self._db.execute("INSERT OR REPLACE INTO seen VALUES (1, ?)", (ledger_ms,))
 
-    def last(self) -> dict[str, date]:
-        """Return the newest day of each zone."""
-        rows = self._db.execute("SELECT zone, max(day) FROM day GROUP BY zone")
+    def last(self, until: date) -> dict[str, date]:
+        """Return the newest day of each zone that is not after another: those are of a clock that was ahead."""
+        rows = self._db.execute("SELECT zone, max(day) FROM day WHERE day <= ? GROUP BY zone", (until.isoformat(),))
         return {zone: date.fromisoformat(day) for zone, day in rows}
 
     def limits(self, zone: str) -> list[tuple[date, float]]:
@@ -126,23 +126,23 @@ def days_of(db: sqlite3.Connection, zone: str, first: date, last: date) -> list[
     return [_decode(row) for (row,) in db.execute(query, (zone, first.isoformat(), last.isoformat()))]
 
 
-def newest(path: Path, zones: Sequence[str]) -> dict[str, Day]:
-    """Return the newest day of each zone that has one; none where there is no book yet."""
+def newest(path: Path, zones: Sequence[str], until: date) -> dict[str, Day]:
+    """Return the newest day of each zone that has one until a day; none where there is no book yet."""
     if not path.exists():
         return {}
-    query = "SELECT row FROM day WHERE zone = ? ORDER BY day DESC LIMIT 1"
+    query = "SELECT row FROM day WHERE zone = ? AND day <= ? ORDER BY day DESC LIMIT 1"
     with reading(path) as db:
-        found = {zone: db.execute(query, (zone,)).fetchone() for zone in zones}
+        found = {zone: db.execute(query, (zone, until.isoformat())).fetchone() for zone in zones}
     return {zone: _decode(row[0]) for zone, row in found.items() if row}
 
 
-def past(path: Path, zone: str, days: int) -> tuple[list[Day], Rank | None]:
-    """Return the newest days of a zone, the oldest first, and where the newest FWI stands among all of them."""
+def past(path: Path, zone: str, days: int, until: date) -> tuple[list[Day], Rank | None]:
+    """Return the newest days of a zone until a day, the oldest first, and where the newest FWI stands among all."""
     if not path.exists():
         return [], None
-    query = "SELECT row FROM day WHERE zone = ? ORDER BY day DESC LIMIT ?"
+    query = "SELECT row FROM day WHERE zone = ? AND day <= ? ORDER BY day DESC LIMIT ?"
     with reading(path) as db:
-        found = [_decode(row) for (row,) in db.execute(query, (zone, days))][::-1]
+        found = [_decode(row) for (row,) in db.execute(query, (zone, until.isoformat(), days))][::-1]
         told = next((one for one in reversed(found) if one.indices), None)
         return found, rank(db, told) if told else None
 

@@ -46,7 +46,7 @@ class Now:
         if zone is None:
             return None
         try:
-            day = newest(self._path, [code]).get(code)
+            day = newest(self._path, [code], hanoi(now_ms).date()).get(code)
         except (sqlite3.Error, OSError, Taken):
             return None
         if day is None or hanoi(now_ms).date() - day.day > FRESH:

@@ -97,7 +97,7 @@ class Watch:
         registry = self._current.now
         touched, ledger_ms = self._late(registry, last, now_ms)
         hour = (now_ms - HOUR_MS // 2) // HOUR_MS  # a new one begins when a day is due
-        ends = self._book.last()
+        ends = self._book.last(last)
         due = hour != self._hour or not ends
         if not (due or touched or registry is not self._registry):
             self._book.put((), ledger_ms)

@@ -128,11 +128,11 @@ class Dangers:
 
     def _ask_newest(self, _: str) -> dict[str, Day]:
         with self._asked() as path:
-            return {} if path is None else book.newest(path, list(self._garden.registry.zones))
+            return {} if path is None else book.newest(path, list(self._garden.registry.zones), self._garden.today)
 
     def _ask_past(self, zone: str) -> tuple[list[Day], Rank | None]:
         with self._asked() as path:
-            return ([], None) if path is None else book.past(path, zone, SHOWN_DAYS)
+            return ([], None) if path is None else book.past(path, zone, SHOWN_DAYS, self._garden.today)
 
     @contextmanager
     def _asked(self) -> Iterator[Path | None]:

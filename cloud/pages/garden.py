@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cloud.clock import hanoi
 from cloud.danger.told import Told
 from cloud.pages.hotspots import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import date
     from pathlib import Path
 
     from cloud.clock import Clock
@@ -113,6 +115,11 @@ class Garden:
     still: bool = False  # kept as files: what was a minute ago then is not when somebody reads it
     live_s: float = 900.0
     patience_s: float = 0.25
+
+    @property
+    def today(self) -> date:
+        """The day it is in Vietnam."""
+        return hanoi(self.clock.utc_ms()).date()
 
     @property
     def registry(self) -> Registry:

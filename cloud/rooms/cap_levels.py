@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cloud.cap.course import Danger, Sender, danger
 from cloud.cap.message import Area
-from cloud.clock import DAY_MS, midnight_ms
+from cloud.clock import DAY_MS, hanoi, midnight_ms
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import newest
 from cloud.danger.levels import verdict
@@ -29,7 +29,7 @@ def levels(book: Path, registry: Registry, sender: Sender, now_ms: int) -> list[
     Raises sqlite3.Error.
     """
     found = []
-    for code, day in newest(book, list(registry.zones)).items():
+    for code, day in newest(book, list(registry.zones), hanoi(now_ms - ISSUED_MS).date()).items():
         zone = registry.zones[code]
         issued_ms = midnight_ms(day.day) + ISSUED_MS
         level = verdict(day, registry.danger_tables.on(zone, day.day)).level

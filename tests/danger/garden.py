@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from cloud.clock import midnight_ms
+from cloud.clock import hanoi, midnight_ms
 from cloud.danger.book import NAME, past
 from cloud.danger.watch import Watch
 from cloud.registry import Registry
@@ -124,7 +124,7 @@ class Garden:
         return self.watch.look()
 
     def days(self, most: int = 400) -> list[Day]:
-        return past(self.folder / NAME, "z01", most)[0]
+        return past(self.folder / NAME, "z01", most, hanoi(self.clock.now_ms).date())[0]
 
     def close(self) -> None:
         self.watch.close()

@@ -380,9 +380,9 @@ def test_a_row_that_cannot_be_read_costs_its_zone_alone_and_never_the_room(garde
     watch = garden.watch
     watch.run(stop)
     assert "zone z01" in watch.fault
-    assert past(garden.folder / NAME, "z02", 1)[0][0].day == FIRST + timedelta(2)
+    assert past(garden.folder / NAME, "z02", 1, FIRST + timedelta(2))[0][0].day == FIRST + timedelta(2)
     with pytest.raises(sqlite3.Error, match="cannot be read"):
-        newest(garden.folder / NAME, ["z01"])
+        newest(garden.folder / NAME, ["z01"], FIRST + timedelta(2))
     assert Now(garden.folder / NAME, garden, garden.clock).level("zone:z01") is None, "who looks for smoke goes on"
     found = recompute(garden.folder / NAME)
     assert {zone for zone, _ in found.differ} == {"z01"}
@@ -414,3 +414,17 @@ def test_a_day_is_not_asked_for_again_each_minute(garden: Garden) -> None:
     for minute in range(60):
         garden.look(at(FIRST + timedelta(1), 9) + minute * 60_000)
     assert len(asked) == 2, "once an hour, which may begin in between"
+
+
+def test_days_of_a_clock_that_was_ahead_are_not_shown_and_are_made_when_they_come(garden: Garden) -> None:
+    garden.days_pass(3)
+    third = FIRST + timedelta(2)
+    true = garden.days()
+    garden.look(at(FIRST + timedelta(30), 14.0))  # a month ahead, and put right
+    garden.look(at(third, 19.5))
+    assert garden.days() == true
+    garden.days_pass(2, FIRST + timedelta(3))
+    days = garden.days()
+    assert [day.day for day in days][-2:] == [FIRST + timedelta(3), FIRST + timedelta(4)]
+    assert all(day.has_p for day in days[-2:])
+    assert days[-1].before == days[-2].after

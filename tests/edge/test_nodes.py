@@ -176,3 +176,18 @@ def test_who_was_stopped_after_smoke_does_not_call_its_own_absence_silence(tmp_p
         gateway.clock.now += 5_000
         gateway.nodes.look()
     assert gateway.claims[-1][1] == PROBABLE
+
+
+def test_a_node_that_is_asked_each_ten_minutes_is_not_silent_between_two_readings(tmp_path):
+    gateway = Gateway(tmp_path)
+    gateway.minutes(400, CLEAN, each_s=600)
+    for number in range(3):
+        gateway.minutes(10, CLEAN | {"pm2_5": 400.0 + 30 * number, "co": 12.0 + number}, each_s=600)
+        for _ in range(3):
+            gateway.nodes.look()
+    gateway.clock.now -= 30_000  # just before the next reading
+    gateway.nodes.look()
+    assert gateway.claims[-1][1] == SUSPECTED
+    gateway.clock.now += 1_000_000
+    gateway.nodes.look()
+    assert gateway.claims[-1][1] == PROBABLE, "two are missing now"

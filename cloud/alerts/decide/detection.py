@@ -179,18 +179,16 @@ class Detection:
         return self._claims.decided(key[0], node, claim, sample.utc_ms, now_ms) if rises else node
 
     def _is_silent(self, key: Key, node: Watched, at_ms: int, now_ms: int) -> bool:
-        """Tell whether its smoke sensors bring nothing while alerts listen, longer than they use to."""
-        for field in SMOKE:
-            channel = node.sources.get(field)
-            if channel is None:
-                continue
+        """Tell whether its smoke sensors bring nothing while alerts listen, longer than usual; without any, no."""
+        fitted = [(field, channel) for field in SMOKE if (channel := node.sources.get(field))]
+        for field, channel in fitted:
             sensor = self._progress.sensor(key[0], channel, field)
             after_ms = self._rule.silence.after_ms
             if sensor is None or at_ms - sensor.heard_at < patient_ms(after_ms, sensor):
                 return False
             if self._desk.rests(key[0], channel, now_ms, after_ms):
                 return False
-        return True
+        return bool(fitted)
 
     def _neighbour(self, key: Key) -> Neighbour | None:
         if key not in self._neighbours:
