@@ -478,19 +478,20 @@ def test_it_runs_in_threads_of_its_own(tmp_path: Path, post: Post) -> None:
     bench.close()
 
 
-def test_the_world_sees_what_concerns_people_and_only_the_operator_our_own_machines(tmp_path: Path) -> None:
+def test_the_world_sees_lost_signal_and_no_suspicion_nor_which_gateway_is_silent(tmp_path: Path) -> None:
     garden = Path(__file__).parents[1] / "config" / "garden"
     more = f'[garden]\npath = "{garden}"\n[[rule]]\nname = "silent"\nkind = "absence"\nof = "gateway"\n' + "".join(
         f'[[rule]]\nname = "{name}"\nkind = "limit"\nquantity = "{quantity}"\nrole = "{role}"\n'
         "over = 30.0\nclear_below = 20.0\n"
         for name, quantity, role in (("smoke", "pm2_5", "fire-watch"), ("heat", "air_temperature", "operator"))
     )
+    more += '[[rule]]\nname = "no-signal"\nkind = "absence"\nof = "service"\nquantity = "registration"\n'
     journal = Journal(tmp_path / "alerts.db")
     with journal.transaction():
-        for rule in ("smoke", "silent", "heat", "a rule that is gone"):
+        for rule in ("smoke", "silent", "heat", "no-signal", "a rule that is gone"):
             journal.save(incident(0, rule=rule))
     journal.close()
     store = open_store({"path": str(tmp_path / "store.db")}, writer=True)
     world = garden_of(_config(tmp_path, more), load_tables(garden), Latest(), store, HandClock())
-    assert [one.rule for one in world.incidents()] == ["smoke"]
+    assert [one.rule for one in world.incidents()] == ["no-signal"]
     store.close()

@@ -107,7 +107,7 @@ def garden_of(
 ) -> Garden:
     """Return what pages show, of a configuration; `near` is their address where the world's is not known."""
     journal = Path(config.data.path) / JOURNAL
-    # which of our own machines is silent or broken is for the operator, what may burn for those who go and look
+    # what is suspected is for those who go and look, which of our own machines is silent or broken for the operator
     of_people = [rule.name for rule in open_rules(config.rules) if rule.grade == "service" or rule.kind == "sum"]
     return Garden(
         current=current,
