@@ -7,6 +7,7 @@ which channel after how long, who answered, and what failed. At its end it is cl
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
@@ -45,10 +46,13 @@ def fire(data: Path | None, place: str, stage: str, minutes: float) -> int:
     try:
         if not asker.attended():
             raise Refused("drill", "no_room", folder=folder)
-        with _staged(folder, asker, stage) as before:
+        number = 0
+        with _ended_in_order(), _staged(folder, asker, stage) as before, suppress(KeyboardInterrupt):
             number = _suspected(folder, before) if stage else _ask(asker, act="drill", place=place)
             print(both("drill", "begun", number=number, minutes=f"{minutes:g}"), flush=True)
             _follow(folder, number, minutes)
+        if not number:
+            raise KeyboardInterrupt  # before anything was begun
         found = drilled.report(folder, number, WHO)
         with suppress(Refused):  # closed by whoever answered
             _ask(asker, act="close", incident=number, closed_as="drill", words=WHO)
@@ -77,6 +81,21 @@ def _garden() -> Path:
 
 
 @contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """A drill that is ended, or whose terminal is closed, ends as one that is interrupted: what it began is over."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {one: signal.signal(one, interrupt) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
 def _staged(folder: Path, asker: Asker, stage: str) -> Iterator[int]:
     """Stage it at the simulated devices meanwhile; give the number of the newest incident before."""
     if not stage:
@@ -87,17 +106,18 @@ def _staged(folder: Path, asker: Asker, stage: str) -> Iterator[int]:
     newest = drilled.newest(folder)
     _ask(asker, act="exercise", scope=GATEWAY, until_ms=SystemClock().utc_ms() + STAGED_MS)
     control = folder / "control.json"
-    before = control.read_bytes() if control.exists() else b"{}"
-    _write(control, json.dumps({"air": stage}).encode())
+    before = json.loads(control.read_bytes()) if control.exists() else {}
+    before.pop("air", None)  # what a drill that was killed has left there
+    _write(control, before | {"air": stage})
     try:
         yield newest
     finally:
         _write(control, before)
 
 
-def _write(control: Path, content: bytes) -> None:
+def _write(control: Path, content: dict[str, Any]) -> None:
     new = control.with_suffix(".new")
-    new.write_bytes(content)
+    new.write_text(json.dumps(content), encoding="utf-8")
     new.replace(control)
 
 
@@ -134,8 +154,7 @@ def _follow(folder: Path, number: int, minutes: float) -> None:
                 print("  " + "  ".join(filter(None, (event, *rest))), flush=True)
         return drilled.report(folder, number, WHO).answered_s is not None or None
 
-    with suppress(KeyboardInterrupt):  # whoever has seen enough
-        _until(look, 60.0 * minutes)
+    _until(look, 60.0 * minutes)
 
 
 def _until(look: Any, within_s: float) -> Any:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cloud.config import CloudConfig
 
-PRIVATE_FILES = (NAME, ACCOUNTS, JOURNAL)
+PRIVATE_FILES = (NAME, ACCOUNTS, JOURNAL, letters.INBOX)
 _COUNTED = {
     "rows": tuple(KINDS),
     "history": ("act", "change"),
@@ -47,7 +47,10 @@ def export(config: CloudConfig, code: str, path: Path) -> int:
         with Accounts(data / ACCOUNTS, SystemClock()) as accounts:
             told["account"] = accounts.dossier(code)
     if (data / JOURNAL).exists():
-        told["letters"] = {"sent": letters.letters(data / JOURNAL, _keys(person))}
+        told["letters"] = {
+            "sent": letters.letters(data / JOURNAL, _keys(person)),
+            "acts": letters.acts(data / JOURNAL, code),
+        }
     photos = [
         file
         for kind in pictures.KINDS
@@ -76,7 +79,8 @@ def erase(config: CloudConfig, code: str, *, sure: bool) -> int:
     now_ms, alias = clock.utc_ms(), f"an-{''.join(secrets.choice(codes.ALPHABET) for _ in range(6)).lower()}"
     counts, photos = forget(data / NAME, person, alias, hanoi(now_ms).date(), now_ms, who(), dry=not sure)
     if (data / JOURNAL).exists():
-        counts += letters.forget(data / JOURNAL, _keys(person), alias, dry=not sure)
+        counts += letters.forget(data / JOURNAL, person, _keys(person), alias, dry=not sure)
+    letters.forget_asked(data, dry=not sure)
     if (data / ACCOUNTS).exists():
         with Accounts(data / ACCOUNTS, clock) as accounts:
             counts["account"] += accounts.forget(code, dry=not sure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.clock import hanoi
+from cloud.inbox import Asker, Inbox
 from cloud.registry import Registry, consent, pictures
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
@@ -302,10 +304,17 @@ def everywhere(world: StaffWorld) -> bytes:
     return b"".join(path.read_bytes() for path in world.folder.rglob("*") if path.is_file())
 
 
+_OF = dict.fromkeys(("since_ms", "opened_ms", "bad_ms", "touched_ms", "late", "undated", "untold"), "0")
+_OF |= dict.fromkeys(("rule", "kind", "gateway", "channel", "quantity", "what_vi", "what_en", "place", "basis"), "''")
+_OF |= dict.fromkeys(("place_vi", "place_en"), "''") | dict.fromkeys(("acked_by", "closed_by", "assignee"), "'lan'")
+_OF |= {"muted": "'silence 1 by lan: khói'"}
+GONE = ", ".join(_OF), ", ".join(_OF.values())
+
+
 def test_person_is_told_all_and_then_nowhere_to_be_found(
     world: StaffWorld, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from cloud.alerts.journal import Journal
+    from cloud.alerts.journal import Journal, reading
     from cloud.alerts.wiring import JOURNAL
 
     with world.shelf.act("Giàng Thị Lan (lan)", "person lan") as draft:
@@ -322,7 +331,16 @@ def test_person_is_told_all_and_then_nowhere_to_be_found(
         for mail in ("lan@example.org", "lan.moi@example.org", "ai@example.org"):
             journal.db.execute(row, (mail, mail))
         journal.event(1, 1, "told", "email accepted", to="lan@example.org")
+        journal.event(2, 1, "acknowledged", "cháy lan, gọi Giàng Thị Lan", who="lan", by="sms")
+        journal.event(3, 1, "assigned", who="x", to="lan")
+        journal.event(4, 1, "lapsed", "lan had it, and has not closed it")
+        journal.db.execute("INSERT INTO silence VALUES (1, '*', 'lan', 'Giàng Thị Lan đốt', 0, 1, 'lan')")
+        journal.db.execute(f"INSERT INTO incident ({GONE[0]}) VALUES ({GONE[1]})")
     journal.close()
+    with contextlib.closing(Inbox(world.folder, "alerts", world.clock)) as inbox:
+        asker = Asker(world.folder, "alerts", world.clock)
+        inbox.done(asker.ask("reply", {"reply": {"sender": "lan@example.org", "text": "1", "key": "k"}}), {"ok": True})
+        asker.close()
     archive = tmp_path / "lan.zip"
     assert gocche(world, capsys, "export", "lan", str(archive))[0] == 0
     with zipfile.ZipFile(archive) as kept:
@@ -335,6 +353,7 @@ def test_person_is_told_all_and_then_nowhere_to_be_found(
     assert len(parts["registry"]["acts"]) == 1
     assert parts["account"]["devices"][0]["browser"] == "Chrome của Lan"
     assert len(parts["letters"]["sent"]) == 2
+    assert [one["event"] for one in parts["letters"]["acts"]] == ["acknowledged"]
     status, told = gocche(world, capsys, "erase", "lan")
     assert status == 0
     assert "nothing is erased yet" in told
@@ -347,6 +366,17 @@ def test_person_is_told_all_and_then_nowhere_to_be_found(
     for secret in ("Giàng Thị Lan", "lan@example.org", "lan.moi@example.org", "Chrome của Lan"):
         assert secret.encode() not in left, secret
     assert b"ai@example.org" in left, "nobody else is gone"
+    with reading(world.folder / JOURNAL) as db:
+        incident = db.execute("SELECT acked_by, closed_by, assignee, muted FROM incident").fetchone()
+        silence = db.execute("SELECT author, reason, ended_by FROM silence").fetchone()
+        events = db.execute("SELECT who, what, inputs FROM journal WHERE at_ms > 1 ORDER BY id").fetchall()
+    alias = incident[0]
+    assert re.fullmatch(r"an-\w{6}", alias)
+    assert incident == (alias, alias, alias, f"silence 1 by {alias}: khói")
+    assert silence == (alias, f"{alias} đốt", alias)
+    assert events[0][:2] == (alias, f"cháy lan, gọi {alias}"), "a code may be a word like any other"
+    assert json.loads(events[1][2]) == {"to": alias}
+    assert events[2][1].startswith(f"{alias} had it")
     assert not pictures.of(world.staff.photos, parts["registry"]["photo"][0]["code"])
     [kept_story] = [
         one

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
+
+import pytest
 
 from cloud.alerts import drilled
 from cloud.alerts.channels import Named, open_channels
@@ -16,8 +22,6 @@ from tests.test_alerts_chain import roster
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 class Shown(Bench):
@@ -52,6 +56,37 @@ def test_a_fire_drill_is_told_answered_and_reported(tmp_path: Path, capsys: pyte
     found = drilled.report(tmp_path, 1, "gocche drill")
     assert (found.answered_by, found.failed) == ("d0", [])
     assert main(["drill", "report", "9", "--data", str(tmp_path)]) == 2
+    asker.close()
+    bench.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=lambda how: how.name)
+def test_a_drill_that_is_ended_in_the_middle_leaves_neither_an_incident_nor_smoke(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    bench = Shown(tmp_path, [SMOKE], None, registry=roster(), clock=SystemClock())
+    asker = Asker(tmp_path, "alerts", SystemClock())
+    control = tmp_path / "control.json"
+    control.write_text('{"air": "smoke", "fault": "none"}')  # a drill before was killed
+    (tmp_path / "ports").mkdir()
+    command = [sys.executable, "-m", "gocche", "drill", "fire", "--data", str(tmp_path)]
+    with bench.running():
+        until(asker.attended)
+        followed = [*command, "--place", "zone:suoi-giang", "--minutes", "5"]
+        with subprocess.Popen(followed, stdout=subprocess.PIPE, text=True) as drill:
+            assert drill.stdout is not None
+            while "EXERCISE" not in drill.stdout.readline():
+                assert drill.poll() is None
+            drill.send_signal(how)
+            assert drill.wait(30) == 1
+        assert bench.alerts.incidents()[0].closed_as == "drill"
+        with subprocess.Popen([*command, "--stage", "smoke"], stdout=subprocess.PIPE) as drill:
+            assert drill.stdout is not None
+            until(drill.stdout.readline)
+            assert json.loads(control.read_text()) == {"air": "smoke", "fault": "none"}
+            drill.send_signal(how)
+            assert drill.wait(30) != 0
+        assert json.loads(control.read_text()) == {"fault": "none"}
     asker.close()
     bench.close()
 

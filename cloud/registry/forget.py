@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing, contextmanager
+from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -20,8 +21,7 @@ from cloud.registry.kinds import KINDS, Consent, Duty, Person, Photo, Record, Vo
 from cloud.registry.trail import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import date
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cloud.registry.book import Book
@@ -117,6 +117,11 @@ def forget(
         if not dry:
             db.execute("INSERT INTO act (at_ms, who, what) VALUES (?, ?, ?)", (at_ms, by, f"erase {alias}"))
     return counts, photos
+
+
+def masking(who: Known, alias: str) -> Callable[[str], str]:
+    """Return what puts an alias in the place of somebody's names and addresses in a text."""
+    return _Mask(who, alias, date.min).text
 
 
 @contextmanager
@@ -243,21 +248,22 @@ class _Mask:
         if who in self.who.who:
             by = f"{self.alias} ({self.alias})"
         else:
-            by = who if who.rpartition(" (")[2].rstrip(")") in self.who.others else self._text(who)
+            by = who if who.rpartition(" (")[2].rstrip(")") in self.who.others else self.text(who)
         kind, _, key = what.partition(" ")
         code, _, rest = key.partition(" ")
         if (kind == "person" and key == self.who.code) or (kind == "duty" and code == self.who.code):
             return by, f"{kind} {self.alias} {rest}".strip()
-        return by, self._text(what)
+        return by, self.text(what)
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {name: self._masked(one) for name, one in value.items()}
         if isinstance(value, list):
             return [self._masked(one) for one in value]
-        return self._text(value) if isinstance(value, str) else value
+        return self.text(value) if isinstance(value, str) else value
 
-    def _text(self, text: str) -> str:
+    def text(self, text: str) -> str:
+        """Return a text without them."""
         if text in self.who.names:
             return self.alias
         for known in (*self._addresses, *self._names):
