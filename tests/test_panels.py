@@ -6,16 +6,19 @@ import json
 import re
 import unicodedata
 import urllib.parse
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from cloud.danger.levels import Level, Verdict, coded
 from cloud.panels import looks
 from cloud.panels.board import board
 from cloud.panels.export import export
 from cloud.panels.fire import SEEN, fire
 from cloud.panels.missing import NUMBERS, question
+from cloud.registry.kinds import DangerTable
 from cloud.store import open_store
 from detect.state import FIELDS as DETECTS
 from settings.words import Refused
@@ -36,10 +39,12 @@ FIELDS = {
     "reading": set(QUANTITIES),
     "missing": set(QUANTITIES),
     "raw": set(QUANTITIES),
+    "danger": {"p", "fwi", "ffmc_peak", "level", "name"},
+    "incident": {"text", "stage", "number"},
     "status": {field.name for field in msgspec.structs.fields(Status)},
 }
 MONDAY_MS = 1_763_942_400_000  # 2025-11-24T00:00:00Z: a weekly shard of InfluxDB begins
-TAGS = {"gateway", "channel"}
+TAGS = {"gateway", "channel", "zone"}
 
 
 def named(panel: dict[str, Any]) -> str:
@@ -84,11 +89,43 @@ def test_sections_stand_in_the_order_that_people_ask_for_them() -> None:
         "Claims and sirens",
         "What the detectors see",
         "Fire weather",
+        "Fire danger (30 days)",
     ]
 
 
+def test_incidents_stand_across_the_courses_of_fire_alone() -> None:
+    (incidents,) = FIRE["annotations"]["list"]
+    assert BOARD["annotations"]["list"] == []
+    assert incidents["datasource"]["uid"] == "gocche"
+    assert incidents["target"].items() >= {key: incidents[key] for key in ("query", "textColumn", "tagsColumn")}.items()
+    fields = set(re.findall(r'"(\w+)"', incidents["query"].partition(" FROM ")[0]))
+    assert {incidents["textColumn"], incidents["tagsColumn"]} == fields <= FIELDS["incident"]
+
+
+def test_every_level_that_the_server_writes_has_words() -> None:
+    table = DangerTable(
+        decision="0/2026", place="province", code="p01", valid_from=date(2025, 1, 1),
+        up_to_1=1_000, up_to_2=2_500, up_to_3=5_000, up_to_4=10_000,
+    )  # fmt: skip
+    verdicts = [Verdict()] + [Verdict(Level(n, table, at_least=more)) for n in range(1, 6) for more in (False, True)]
+    (options,) = (
+        prop["value"][0]["options"]
+        for panel in FIRE["panels"]
+        for override in panel.get("fieldConfig", {}).get("overrides", [])
+        if override["matcher"]["options"] == "level"
+        for prop in override["properties"]
+        if prop["id"] == "mappings"
+    )
+    assert {str(coded(verdict)) for verdict in verdicts} == set(options)
+    assert options[str(coded(Verdict(Level(3, table))))]["text"] == "cấp III · level III"
+    assert (
+        options[str(coded(Verdict(Level(3, table, at_least=True))))]["text"] == "ít nhất cấp III · at least level III"
+    )
+
+
 def test_the_board_of_fire_asks_for_what_the_detector_sees_and_says() -> None:
-    asked = {name for panel in FIRE["panels"] for each in panel.get("targets", []) for name in _asked(each)}
+    targets = [each for panel in FIRE["panels"] for each in panel.get("targets", [])]
+    asked = {name for each in targets if '"danger"' not in each["query"] for name in _asked(each)}
     assert {*DETECTS, "smoke_claim", "siren"} <= asked == set(SEEN)
 
 
@@ -267,8 +304,9 @@ def test_the_database_names_what_lacks_a_value_and_nothing_else(
 def test_the_variables_exist_and_are_used(made: dict[str, Any]) -> None:
     names = {item["name"] for item in made["templating"]["list"]}
     queries = " ".join(target["query"] for panel in made["panels"] for target in panel.get("targets", []))
+    queries += " ".join(mark["query"] for mark in made["annotations"]["list"])
     used = set(re.findall(r"\$(\w+)", queries)) - {"timeFilter", "__interval"}
-    assert used == names == {"gateway", "channel"}
+    assert used == names == {"gateway", "channel"} | ({"zone"} if made is FIRE else set())
     assert all("SHOW TAG VALUES" in item["query"] and item["allValue"] == ".*" for item in made["templating"]["list"])
 
 

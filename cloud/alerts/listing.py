@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.alerts.incident import RAIN
 from cloud.alerts.journal import reading
 from cloud.alerts.tell.outbox import WAITS
 from cloud.alerts.tell.route import DAY_MS
@@ -90,6 +91,36 @@ def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
 
 def _one(db: sqlite3.Connection, query: str) -> Any:
     return db.execute(query).fetchone()[0]
+
+
+class Staged(msgspec.Struct, frozen=True):
+    """A step of an incident about fire that people speak of: which, when, and what it was called then."""
+
+    event: int
+    at_ms: int
+    incident: int
+    what: str
+    gateway: str
+    place_vi: str
+    place_en: str
+    exercise: bool
+
+
+_STAGED = """
+SELECT journal.id, at_ms, incident, event, gateway, place_vi, place_en, exercise FROM journal
+JOIN incident ON incident.id = incident
+WHERE journal.id > ? AND at_ms >= ?
+AND event IN ('opened', 'reopened', 'probable', 'confirmed', 'under-control', 'closed')
+AND grade = 'life' AND part_of IS NULL AND NOT late AND kind != ? AND basis IN ('readings', 'unstored', 'drill')
+ORDER BY journal.id LIMIT ?"""
+
+
+def staged(path: Path, after: int, since_ms: int, at_most: int) -> list[Staged]:
+    """Return the steps with a number above `after`, oldest first; none where there is no journal yet."""
+    if not path.exists():
+        return []
+    with reading(path) as db:
+        return [Staged(*row) for row in db.execute(_STAGED, (after, since_ms, RAIN, at_most))]
 
 
 class Sent(msgspec.Struct, frozen=True):

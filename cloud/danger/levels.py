@@ -15,6 +15,7 @@ from cloud.registry.kinds import DangerTable
 if TYPE_CHECKING:
     from cloud.danger.course import Day
 
+AT_LEAST = 10
 ROMAN = ("I", "II", "III", "IV", "V")
 
 
@@ -40,6 +41,11 @@ class Verdict(msgspec.Struct, frozen=True):
 
     level: Level | None = None
     why: str = ""
+
+
+def coded(found: Verdict) -> int:
+    """Return a verdict as one number: 1 to 5, that and AT_LEAST where it may be higher, 0 where there is no level."""
+    return 0 if found.level is None else found.level.number + AT_LEAST * found.level.at_least
 
 
 def number(p: float, bounds: tuple[float, ...]) -> int:

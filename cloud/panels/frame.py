@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Any
 from cloud.panels.parts import SOURCE, Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SCHEMA_VERSION = 38  # classic JSON; newer Grafanas migrate it when they load it
 COLUMNS = 24
 
 
-def dashboard(uid: str, title: str, about: str, rows: Iterable[tuple[str, list[Panel]]]) -> dict[str, Any]:
-    """Return a dashboard as Grafana's classic JSON: `rows` are the title of each section and its panels."""
+def dashboard(
+    uid: str,
+    title: str,
+    about: str,
+    rows: Iterable[tuple[str, list[Panel]]],
+    *,
+    choices: Sequence[dict[str, Any]] = (),
+    marks: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return a dashboard as Grafana's classic JSON: `rows` are the title of each section and its panels.
+
+    `choices` stand beside those that every board has, `marks` are what is drawn across its courses (annotations).
+    """
     return {
         "uid": uid,
         "title": title,
@@ -28,18 +39,18 @@ def dashboard(uid: str, title: str, about: str, rows: Iterable[tuple[str, list[P
         "time": {"from": "now-24h", "to": "now"},
         "refresh": "1m",
         "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "30m"]},
-        "templating": {"list": variables()},
-        "annotations": {"list": []},
+        "templating": {"list": [*variables(), *choices]},
+        "annotations": {"list": list(marks)},
         "links": [],
         "panels": laid_out(rows),
     }
 
 
 def variables() -> list[dict[str, Any]]:
-    """Return the two choices above the board: which gateways, and which of their channels."""
+    """Return the two choices above every board: which gateways, and which of their channels."""
     return [
-        _variable("gateway", "Trạm · Gateway", 'SHOW TAG VALUES FROM "reading" WITH KEY = "gateway"'),
-        _variable(
+        choice("gateway", "Trạm · Gateway", 'SHOW TAG VALUES FROM "reading" WITH KEY = "gateway"'),
+        choice(
             "channel",
             "Cảm biến · Sensor",
             'SHOW TAG VALUES FROM "reading" WITH KEY = "channel" WHERE "gateway" =~ /^$gateway$/',
@@ -66,7 +77,8 @@ def laid_out(rows: Iterable[tuple[str, list[Panel]]]) -> list[Panel]:
     return placed
 
 
-def _variable(name: str, label: str, query: str) -> dict[str, Any]:
+def choice(name: str, label: str, query: str) -> dict[str, Any]:
+    """Return a choice above a board, of what a query finds: several, or all."""
     return {
         "name": name,
         "label": label,

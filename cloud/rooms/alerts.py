@@ -13,6 +13,7 @@ from cloud.hotspots.watch import Asking
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import Live
 from cloud.rooms import store_of
+from cloud.rooms.boards import Showing
 from cloud.rooms.hotspots import fetching
 from cloud.rooms.life import collect_rarely
 from cloud.stream.connection import Stream
@@ -42,6 +43,7 @@ class AlertsRoom:
         self._store = store_of(config, writer=False)
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
         self._danger = Watch(folder / DANGER, self._store, self._registry, clock)
+        self._boards = Showing(folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
         self._hotspots = _hotspots(config, self._registry, clock)
         self._stream = Stream(
@@ -58,6 +60,7 @@ class AlertsRoom:
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
         own = {"registry": self._registry.run, "follow": self._follower.run, "danger": self._danger.run}
+        own["boards"] = self._boards.run
         if self._hotspots:
             own["hotspots"] = self._hotspots.run
         return own | self._alerts.loops
@@ -97,7 +100,10 @@ class AlertsRoom:
         return told | {
             "why": "; ".join(filter(None, why)),
             "hotspots_fault": late,
-            "look_at": [name for name in LOOK_AT if told.get(name)] + ["hotspots_fault"] * bool(late),
+            "boards_fault": self._boards.why,
+            "look_at": [name for name in LOOK_AT if told.get(name)]
+            + ["hotspots_fault"] * bool(late)
+            + ["boards_fault"] * bool(self._boards.why),
             "missed": self._follower.missed,
         }
 

@@ -36,6 +36,7 @@ from settings.expected import chosen, convert
 from settings.finding import ConfigError, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from settings.finding import File
@@ -44,6 +45,7 @@ __all__ = [
     "TWICE",
     "VERDICTS",
     "Absent",
+    "Boards",
     "Commit",
     "Committed",
     "Cost",
@@ -58,6 +60,7 @@ __all__ = [
     "Refused",
     "Retry",
     "Sample",
+    "Shown",
     "StatusRow",
     "Statuses",
     "Store",
@@ -89,7 +92,28 @@ class Cost(msgspec.Struct, frozen=True):
     a_batch: float
 
 
-class Store(Ledger, History, Statuses, Summaries, Protocol):
+class Shown(msgspec.Struct, frozen=True):
+    """A point for boards, of what the server found: a day of `danger`, or a stage of an `incident`."""
+
+    kind: str
+    tags: dict[str, str]
+    at_ns: int
+    figures: dict[str, float] = {}
+    words: dict[str, str] = {}
+
+
+class Boards(Protocol):
+    """Where boards look, if they look into this store at all."""
+
+    def show(self, points: Sequence[Shown]) -> bool:
+        """Copy points for boards; one of the same kind, tags and time is written over. False: no board looks here.
+
+        At most a thousand at once, from any thread. Nothing that gocche decides or tells is read from them. Raises
+        Retry.
+        """
+
+
+class Store(Ledger, History, Statuses, Summaries, Boards, Protocol):
     """Where readings and the ledger live, for who opens and closes it; who only uses it names the part that he needs.
 
     Reading methods may be called from any thread; `commit` from one.

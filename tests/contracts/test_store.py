@@ -21,7 +21,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from cloud.store import TWICE, Absent, Hour, Mark, Past, Refusal, Retry, Store, Tallied, each_row, engines, open_store
+from cloud.store import (
+    TWICE,
+    Absent,
+    Hour,
+    Mark,
+    Past,
+    Refusal,
+    Retry,
+    Shown,
+    Store,
+    Tallied,
+    each_row,
+    engines,
+    open_store,
+)
 from cloud.store.engines.influx import history as influx_history
 from cloud.store.engines.influx import parcels, writing
 from disk.form import bring_forward
@@ -501,6 +515,13 @@ def test_a_summary_of_a_torn_epoch_is_kept_whole_however_long(store: Store) -> N
         text = json.dumps({"stored": [[3 * at, 3 * at + 1] for at in range(holes)]})
         store.keep_summary([Tallied("sg-01", EPOCH, text)], Mark(START_MS))
         assert store.summary()[1] == [Tallied("sg-01", EPOCH, text)]
+
+
+def test_what_is_copied_for_boards_is_no_reading(store: Store) -> None:
+    day = Shown("danger", {"zone": "khu, một=1"}, 1_770_000_000_000_000_000, {"p": 4_200.0}, {"name": 'Khu "một"\n'})
+    looked = store.show(())
+    assert store.show([day, day]) == looked == (store.health()["engine"] == "influx")
+    assert (store.ledger(), store.latest(), store.statuses()) == ([], [], [])
 
 
 def test_without_retention_everything_is_kept(store: Store) -> None:

@@ -23,7 +23,7 @@ from cloud.panels import looks
 from cloud.panels.board import board
 from cloud.panels.export import export
 from cloud.panels.fire import fire
-from cloud.store import open_store
+from cloud.store import Shown, open_store
 from tests import build, servers
 from tests.conftest import need
 from wire.batch import Batch, Status
@@ -210,7 +210,28 @@ def seed(table: dict[str, str]) -> None:
     assert not any(store.commit(list(batches(start_ms, now_ms)), now_ms))
     for arrival_ms, status in heartbeats(start_ms):
         store.write_status(GATEWAY, status, arrival_ms)
+    assert store.show(list(found(now_ms)))
     store.close()
+
+
+STAGES = ((290, "nghi có cháy · suspected"), (270, "đã xác nhận · confirmed"), (200, "đã đóng · closed"))  # minutes ago
+
+
+def found(now_ms: int) -> Iterator[Shown]:
+    """Yield ten days of danger in two zones and three stages of a fire, as the server copies them for boards."""
+    for ago in range(10):
+        at_ns = (now_ms - ago * 86_400_000 - 3_600_000) * 10**6
+        figures = {"p": 5_200.0 - 400 * ago, "fwi": 24.0 - ago, "ffmc_peak": 91.0 - ago / 2, "level": 4.0}
+        yield Shown("danger", {"zone": "Z-02"}, at_ns, figures, {"name": "Suối Giàng"})
+        yield Shown("danger", {"zone": "Z-03"}, at_ns, figures | {"p": 900.0, "level": 0}, {"name": "Tả Xùa"})
+    for ago_min, stage in (
+        (290, "nghi có cháy · suspected"),
+        (270, "đã xác nhận · confirmed"),
+        (200, "đã đóng · closed"),
+    ):
+        at_ns = (now_ms - ago_min * 60_000) * 10**6
+        words = {"text": f"Sự cố 7: {stage}", "stage": stage}
+        yield Shown("incident", {"gateway": GATEWAY}, at_ns, {"number": 7}, words)
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +285,8 @@ def test_every_target_answers(grafana: servers.Grafana, path: str, made: dict[st
 
 
 def test_the_choices_above_the_board_are_filled(grafana: servers.Grafana) -> None:
-    gateway, channel = (item["query"] for item in board()["templating"]["list"])
+    gateway, channel, zone = (item["query"] for item in FIRE["templating"]["list"])
+    assert set(together(by_proxy(grafana, zone, {}))["value"]) == {"Z-02", "Z-03"}
     assert set(together(by_proxy(grafana, gateway, {}))["value"]) == {GATEWAY}
     assert set(together(by_proxy(grafana, channel, {}))["value"]) == set(CHANNELS)
 
@@ -317,7 +339,9 @@ def together(series: list[Columns]) -> Columns:
 
 def chosen(query: str) -> str:
     """Fill in the variables as "All" does."""
-    return query.replace("$gateway", ".*").replace("$channel", ".*")
+    for name in ("gateway", "channel", "zone"):
+        query = query.replace(f"${name}", ".*")
+    return query
 
 
 @pytest.fixture(scope="module")
@@ -358,12 +382,18 @@ def test_a_browser_shows_fire_on_a_desk_and_on_a_phone(
     seen = page.inner_text("body")
     empty = page.locator(".react-grid-item", has_text="No data").all_inner_texts()
     faults = page.locator('[aria-label="Panel status"], [data-testid*="Panel status error"]').count()
+    marks = page.locator('[data-testid="data-testid annotation-marker"]')
+    times = marks.count()
+    marks.last.hover()  # of those that lie over each other on a phone, the one on top
+    page.get_by_text("Sự cố 7:").first.wait_for()
     wide = page.evaluate("document.documentElement.scrollWidth")
     page.context.close()
     assert all("what is missing now and why (empty: nothing)" in panel for panel in empty)
     assert faults == 0
     assert wide <= width
-    for words in (f"{GATEWAY} · node-1", "\u03bcg/m³", "ppm"):
+    assert times >= 3 * 6  # each stage in each course of what was measured
+    assert times % 3 == 0
+    for words in (f"{GATEWAY} · node-1", "\u03bcg/m³", "ppm", "cấp IV · level IV", "không có cấp · no level"):
         assert words in seen
     for claimed in (
         *CLAIM.values(),

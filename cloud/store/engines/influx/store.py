@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cloud.store import Retry
-from cloud.store.engines.influx import create, history, ledger, statuses, summary
+from cloud.store.engines.influx import create, history, ledger, shown, statuses, summary
 from cloud.store.engines.influx.hours import Hours
 from cloud.store.engines.influx.server import BodyRefused, Server
 from cloud.store.engines.influx.writing import Writing
@@ -14,6 +14,7 @@ from cloud.store.engines.influx.writing import Writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cloud.store import Shown
     from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.engines.influx.parcels import Parcel
     from cloud.store.engines.influx.writing import Begun
@@ -129,6 +130,11 @@ class InfluxStore:
     def summary(self) -> tuple[Mark, list[Tallied]]:
         """Return how far the summary goes, and what each ingester kept of each epoch."""
         return summary.read(self._server)
+
+    def show(self, points: Sequence[Shown]) -> bool:
+        """Copy points for boards: Grafana reads them here."""
+        shown.write(self._server, points)
+        return True
 
     def health(self) -> dict[str, Any]:
         """Return engine, version as the server tells it, address and the last fault; never raises."""

@@ -18,6 +18,7 @@ from cloud.store.unreadable import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cloud.store import Shown
     from cloud.store.engines.sqlite.config import SqliteConfig
     from cloud.store.history import Absent, Hour, Past, Sample
     from cloud.store.ledger import Entry, LedgerRow, Refused
@@ -150,6 +151,10 @@ class SqliteStore:
         """Write hours without readings, in one transaction."""
         self._open().write_hours(past)
         return True
+
+    def show(self, points: Sequence[Shown]) -> bool:  # noqa: ARG002
+        """Copy nothing: no board reads this file, and the pages read the books themselves."""
+        return False
 
     def _read(
         self,

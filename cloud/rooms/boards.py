@@ -1,0 +1,141 @@
+"""What boards show beside readings: each day of danger and each stage of an incident, copied from the books.
+
+The books stay the truth: a copy that is late, or lost with its database, is made again from them at the next start.
+Nobody's name is copied.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import suppress
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from cloud.alerts.listing import Staged, staged
+from cloud.alerts.wiring import JOURNAL
+from cloud.clock import hanoi, midnight_ms
+from cloud.danger.book import NAME as DANGER
+from cloud.danger.book import Rotten, days_of, reading
+from cloud.danger.levels import coded, verdict
+from cloud.store import Retry, Shown
+from settings.words import Taken
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from cloud.clock import Clock
+    from cloud.danger.course import Day
+    from cloud.registry import Current, Registry
+    from cloud.registry.kinds import Zone
+    from cloud.store import Boards
+
+log = logging.getLogger(__name__)
+EVERY_S = 10.0
+DANGER_MS = 600_000  # days change at most each hour
+PAST = timedelta(days=30)  # at a start
+LATELY = timedelta(days=8)  # after it: what comes later than that is shown by the next start
+AT_ONCE = 1_000
+NOON_MS = 13 * 3_600_000  # of the day: a level is of 13:00
+STAGES = {
+    "opened": ("nghi có cháy", "suspected"),
+    "reopened": ("lại thấy", "seen again"),
+    "probable": ("nhiều khả năng cháy", "probable"),
+    "confirmed": ("đã xác nhận bởi người", "confirmed by a person"),
+    "under-control": ("đã khống chế", "under control"),
+    "closed": ("đã đóng", "closed"),
+}
+
+
+class Showing:
+    """Copies. `why` is what keeps it from that, for any thread; alarms go on whatever it is."""
+
+    def __init__(self, folder: Path, store: Boards, current: Current, clock: Clock) -> None:
+        self._folder, self._store, self._current, self._clock = folder, store, current, clock
+        self._days: dict[tuple[str, date], Shown] = {}
+        self._looked_ms = self._event = 0
+        self._turn: threading.Event | None = None
+        self.why = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Copy until stopped, where boards look at all."""
+        self._turn = stop
+        while not stop.is_set():
+            try:
+                if not self.look():
+                    stop.wait()
+                self.why = ""
+            except Exception as fault:
+                known = isinstance(fault, (Retry, sqlite3.Error, OSError, Taken))
+                why = str(fault) if known else f"{type(fault).__name__}: {fault}"
+                if why != self.why:
+                    log.warning("boards-wait why=%r", why, exc_info=None if known else fault)
+                self.why = why
+            self._clock.wait(stop, EVERY_S)
+
+    def look(self) -> bool:
+        """Copy what is new; False where no board looks. Raises Retry, sqlite3.Error, OSError, Taken."""
+        if not self._store.show(()):
+            return False
+        now_ms = self._clock.utc_ms()
+        self._incidents(now_ms)
+        if not self._looked_ms <= now_ms < self._looked_ms + DANGER_MS or not self._looked_ms:
+            self._danger(now_ms)
+            self._looked_ms = now_ms
+        return True
+
+    def _incidents(self, now_ms: int) -> None:
+        since_ms = midnight_ms(hanoi(now_ms).date() - PAST)
+        while not self._stopped() and (found := staged(self._folder / JOURNAL, self._event, since_ms, AT_ONCE)):
+            self._store.show([_of_stage(one) for one in found])
+            self._event = found[-1].event
+
+    def _danger(self, now_ms: int) -> None:
+        path, registry = self._folder / DANGER, self._current.now
+        if not path.exists():
+            return
+        today = hanoi(now_ms).date()
+        first = today - (LATELY if self._looked_ms else PAST)
+        days: dict[tuple[str, date], Shown] = {}
+        with reading(path) as db:
+            for zone in registry.zones.values():
+                if self._stopped():
+                    return
+                with suppress(Rotten):  # it costs this zone alone; who computes danger tells of it
+                    own = days_of(db, zone.code, first, today)
+                    days |= {(zone.code, day.day): _of_day(day, zone, registry) for day in own}
+        points = [point for key, point in days.items() if self._days.get(key) != point]
+        for at in range(0, len(points), AT_ONCE):
+            if self._stopped():
+                return
+            self._store.show(points[at : at + AT_ONCE])
+        self._days = days
+
+    def _stopped(self) -> bool:
+        """Tell whether to stop; asking is the loop's progress, however much there is to copy."""
+        return self._turn is not None and self._turn.is_set()
+
+
+def _of_day(day: Day, zone: Zone, registry: Registry) -> Shown:
+    told = {
+        "p": day.after.p if day.has_p else None,
+        "fwi": day.indices.fwi if day.indices else None,
+        "ffmc_peak": day.peak,
+        "level": coded(verdict(day, registry.danger_tables.on(zone, day.day))),
+    }
+    figures = {name: value for name, value in told.items() if value is not None}
+    at_ns = (midnight_ms(day.day) + NOON_MS) * 10**6
+    return Shown("danger", {"zone": zone.code}, at_ns, figures, {"name": zone.name_vi})
+
+
+def _of_stage(one: Staged) -> Shown:
+    vi, en = STAGES[one.what]
+    drill_vi, drill_en = ("DIỄN TẬP: ", "EXERCISE: ") if one.exercise else ("", "")
+    text = (
+        f"{drill_vi}Sự cố {one.incident}, {one.place_vi}: {vi} · "
+        f"{drill_en}Incident {one.incident}, {one.place_en}: {en}"
+    )
+    at_ns = one.at_ms * 10**6 + one.event % 10**6  # two of one millisecond stay two
+    words = {"text": text, "stage": f"{vi} · {en}"}
+    return Shown("incident", {"gateway": one.gateway}, at_ns, {"number": one.incident}, words)
