@@ -51,7 +51,7 @@ class Limits(msgspec.Struct, frozen=True):
     t_hot: float = 60.0
     twice_ms: int = 10_000  # twice means so far apart, too: one glitch is read often by a fast sampler
     # Health.
-    order_ms: int = 30_000  # channels of a node may overtake each other by so much
+    order_ms: int = 4 * MINUTE_MS  # channels of a node may overtake each other by so much: an urgent one is sent first
     fresh_ms: int = 5 * MINUTE_MS
     humid: float = 96.5
     humid_ms: int = 15 * MINUTE_MS

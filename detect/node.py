@@ -32,11 +32,11 @@ def step(
     A sample that is older than the newest one changes nothing, but for a channel that another has just overtaken.
     """
     limits = at_danger(danger)
-    if sample.utc_ms < state.said_ms:
-        if state.said_ms - sample.utc_ms > limits.order_ms or not _is_next(state, sample):
-            return state, state.claim
-        sample = replace(sample, utc_ms=state.said_ms)
-    near = [one for one in neighbours if abs(sample.utc_ms - one.utc_ms) <= limits.fresh_ms]
+    behind_ms = state.said_ms - sample.utc_ms
+    if behind_ms > 0 and (behind_ms > limits.order_ms or not _is_next(state, sample)):
+        return state, state.claim
+    now_ms = max(sample.utc_ms, state.said_ms)
+    near = [one for one in neighbours if abs(now_ms - one.utc_ms) <= limits.fresh_ms]
     after = _heard(state, sample, near, limits)
     if sample.pm2_5 is not None or sample.co is not None:
         after = _counted(after, limits)
@@ -87,13 +87,13 @@ def _is_next(state: Node, sample: Sample) -> bool:
 
 def _heard(state: Node, sample: Sample, near: Sequence[Neighbour], limits: Limits) -> Node:
     """Return the node after each channel took what the sample says, judged where the channel is well."""
-    now_ms = sample.utc_ms
+    at_ms, now_ms = sample.utc_ms, max(sample.utc_ms, state.said_ms)  # each value keeps the time that it is of
     rh, rh_ms, fog_ms = state.rh, state.rh_ms, state.fog_ms
     if sample.rh is not None:
-        rh, rh_ms, fog_ms = sample.rh, now_ms, now_ms if sample.rh >= limits.humid else fog_ms
+        rh, rh_ms, fog_ms = sample.rh, at_ms, at_ms if sample.rh >= limits.humid else fog_ms
     supply, supply_ms, top = state.supply, state.supply_ms, state.supply_top
     if sample.supply is not None:
-        supply, supply_ms, top = sample.supply, now_ms, max(top, sample.supply)
+        supply, supply_ms, top = sample.supply, at_ms, max(top, sample.supply)
     state = Node(
         state.version, now_ms, now_ms, state.pm, state.co, state.t, rh, rh_ms, fog_ms, supply, supply_ms, top,
         state.minutes, state.strong, state.hot, state.smoke_ms, state.heat_ms, state.peak, state.gap, state.pause,
@@ -102,25 +102,25 @@ def _heard(state: Node, sample: Sample, near: Sequence[Neighbour], limits: Limit
     power = has_power(state, limits)
     pm, co, t, hot, heat_ms, gap, pause = state.pm, state.co, state.t, state.hot, state.heat_ms, state.gap, state.pause
     if sample.pm2_5 is not None:
-        pm = told(state.pm, sample.pm2_5, now_ms)
-        gap = (now_ms - state.pm.value_ms) // MINUTE_MS if state.pm.value_ms else 1
+        pm = told(state.pm, sample.pm2_5, at_ms)
+        gap = (at_ms - state.pm.value_ms) // MINUTE_MS if state.pm.value_ms else 1
         pause = max(1, min(gap, state.gap, _LONGEST_PAUSE))
         well = power and (not pm.stuck(PM) or (sample.pm2_5 >= _END_OF_SCALE and co.up))
         least = max(limits.pm_excess, limits.pm_share * state.pm.ordinary(PM))
         least += limits.common * _least([one.pm for one in near])
         pm = judged(state.pm, pm, PM, limits, limits.sum_up, least) if well else replace(pm, up=False)
     if sample.co is not None:
-        co = told(state.co, sample.co, now_ms)
+        co = told(state.co, sample.co, at_ms)
         well = power and not co.stuck(CO)
         enough = limits.sum_with_pm if pm.up and _well(pm, now_ms, limits) else limits.sum_up
         least = limits.co_excess + limits.common * _least([one.co for one in near])
         co = judged(state.co, co, CO, limits, enough, least) if well else replace(co, up=False)
     if sample.temp is not None:
-        t = told(state.t, sample.temp, now_ms)
+        t = told(state.t, sample.temp, at_ms)
         if power and not t.stuck(HEAT):
-            t = replace(t, well_ms=now_ms)
+            t = replace(t, well_ms=at_ms)
             if sample.temp >= limits.t_hot and not (hot.times and sample.temp == hot.value):
-                hot, heat_ms = hot.seen(now_ms, sample.temp, limits), now_ms
+                hot, heat_ms = hot.seen(at_ms, sample.temp, limits), at_ms
     return replace(state, pm=pm, co=co, t=t, hot=hot, heat_ms=heat_ms, gap=gap, pause=pause)
 
 

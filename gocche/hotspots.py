@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock, hanoi
 from cloud.hotspots import NoHotspots
-from cloud.hotspots.book import NAME, Book
+from cloud.hotspots.book import NAME, opened
 from cloud.hotspots.fires import fires
 from cloud.hotspots.firms import LARGEST, read
 from gocche.registry import owned
@@ -29,7 +29,7 @@ def bring_in(config: CloudConfig, path: Path) -> int:
     listed = read(path.read_bytes(), now_ms)
     file = Path(config.data.path) / NAME
     owned(file)
-    book = Book(file)
+    book = opened(file)
     try:
         new = book.put(path.name, listed.hotspots, now_ms)
     finally:

@@ -323,3 +323,36 @@ def test_one_hot_reading_of_a_thermometer_that_is_asked_rarely_is_no_silence(tmp
         scene.bench.clock.advance(30)
         scene.bench.step()
     assert scene.told == []
+
+
+@pytest.mark.parametrize("late_min", [1, 3])
+def test_a_channel_that_always_comes_minutes_after_the_other_is_heard(tmp_path: Path, late_min: int) -> None:
+    """What is urgent is sent at once, what is calm waits for its batch."""
+    scene = Scene(tmp_path)
+    waiting: list[Any] = []
+    for minute in range(66 + late_min):
+        values = SMOKE if minute >= 60 else CLEAN
+        pm, co, *others = scene.readings(scene.at_s, values)
+        waiting.append(co)
+        scene.offer([pm, *others, *([waiting.pop(0)] if len(waiting) > late_min else [])])
+        scene.at_s += 60
+        scene.bench.clock.advance(60)
+    assert scene.told == [("suspected", True, False)]
+
+
+def test_a_sensor_that_was_replaced_is_not_silent_in_the_next_smoke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = garden()
+    rows = {
+        "zone": list(known.zones.values()),
+        "tree": list(known.trees.values()),
+        "binding": [bound("sg-01", channel, "tree", "7K3MQ2") for channel in ("smoke-1", "smoke-2", "co-1", "air-1")],
+    }
+    scene = Scene(tmp_path, registry=Registry(rows))
+    scene.minutes(60, CLEAN)
+    monkeypatch.setitem(CHANNELS, "pm2_5", "smoke-2")
+    scene.minutes(65, CLEAN)
+    scene.minutes(6, SMOKE)
+    assert scene.told == [("suspected", True, False)]
+    assert [one.channel for one in scene.bench.alerts.incidents()] == ["smoke-2"]

@@ -276,6 +276,16 @@ def test_each_source_is_asked_with_the_key_around_the_zones(tmp_path):
     assert watch.why == ""
 
 
+def test_a_damaged_book_is_set_aside_and_begun_anew_by_who_asks(tmp_path, caplog):
+    (tmp_path / book.NAME).write_bytes(b"no database at all, but long enough to look like one" * 100)
+    with firms() as server:
+        watch = watching(tmp_path, server, HandClock(LATER_MS))
+        watch.step()
+    assert len(book.since(tmp_path / book.NAME, 0)) == 24
+    assert (tmp_path / f"{book.NAME}.damaged-1").exists()
+    assert "hotspots-book-damaged" in caplog.text
+
+
 def test_a_refusal_is_said_without_the_key_and_asked_again_later_and_later(tmp_path, caplog):
     clock = HandClock(LATER_MS)
     with firms() as server:

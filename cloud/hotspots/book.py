@@ -5,6 +5,7 @@ The alerts room writes it, and `gocche hotspots import` beside it; others read i
 
 from __future__ import annotations
 
+import logging
 import math
 import sqlite3
 from contextlib import closing
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.hotspots.fires import distance_km
 from cloud.hotspots.firms import Hotspot
-from disk.form import bring_forward, form_of, whole
+from disk.form import bring_forward, form_of, is_damaged, set_aside, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 NAME = "hotspots.db"
 KEPT_MS = 400 * 86_400_000
 _STEPS = (
@@ -49,7 +51,11 @@ class Book:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        bring_forward(self._db, path, _STEPS)
+        try:
+            bring_forward(self._db, path, _STEPS)
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -73,6 +79,17 @@ class Book:
         """Keep that a source could not be asked, and why."""
         with whole(self._db):
             self._db.execute(_ASKED, {"source": source, "ok_ms": 0, "tried_ms": now_ms, "why": why})
+
+
+def opened(path: Path) -> Book:
+    """Return the book; one that is damaged is set aside, and begun anew with what is listed next."""
+    try:
+        return Book(path)
+    except sqlite3.Error as error:
+        if not is_damaged(error):
+            raise
+        log.error("hotspots-book-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
+        return Book(path)
 
 
 def since(path: Path, since_ms: int, south: float = -90.0, north: float = 90.0, most: int = MOST) -> list[Hotspot]:

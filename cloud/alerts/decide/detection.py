@@ -134,7 +134,7 @@ class Detection:
                 if owner is not None and said.utc_ms - heard_ms(node.live, field) <= OWNED_MS:
                     return node  # a second sensor of one place: its rule names the nodes
                 sources = sources | {field: said.channel}
-        if "pm2_5" in values and "pm2_5" not in node.sources and not node.incident:
+        if "pm2_5" in values and node.channel != said.channel and not node.incident:
             node = replace(node, channel=said.channel)
         node = node if sources is node.sources else replace(node, sources=sources)
         sample = Sample(said.utc_ms, **values)
