@@ -13,6 +13,7 @@ from cloud.alerts.rules.detect import reasons
 from cloud.registry import Contact, Registry
 from cloud.registry.kinds import Tree
 from detect.claim import PROBABLE, SUSPECTED
+from tests import build
 from tests.rules.garden import START_MS, Bench, Post, batch, bound, person, registry, serving
 from tests.servers import free_port
 
@@ -356,3 +357,33 @@ def test_a_sensor_that_was_replaced_is_not_silent_in_the_next_smoke(
     scene.minutes(6, SMOKE)
     assert scene.told == [("suspected", True, False)]
     assert [one.channel for one in scene.bench.alerts.incidents()] == ["smoke-2"]
+
+
+@pytest.mark.parametrize(("late_min", "is_late"), [(2, False), (5 * 1_440, True)])
+def test_smoke_is_found_in_every_batch_of_a_backlog_that_comes_newest_first(
+    tmp_path: Path, late_min: int, *, is_late: bool
+) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    times = [scene.at_s + 60 * minute for minute in range(12)]
+    batches = []
+    for some in (times[:4], times[4:8], times[8:]):  # smoke is in the oldest
+        rows = [
+            {
+                "smoke-1": {"pm2_5": (220.0 if at_s < times[4] else 20.0) + at_s // 60 % 3},
+                "co-1": {"co": (2.6 if at_s < times[4] else 0.3) + at_s // 60 % 2 / 10},
+            }
+            for at_s in some
+        ]
+        made = build.batch(
+            start_ms=scene.bench.at(some[0]), step_ms=60_000, rows=rows, first=scene.bench.seq,
+            now_ms=scene.bench.at(some[-1]) + 1_000, uptime_ms=600_000, gateway="sg-01",
+        )  # fmt: skip
+        scene.bench.seq += made.n
+        batches.append(made)
+    scene.at_s += 60 * (12 + late_min)
+    scene.bench.clock.advance(60 * (12 + late_min))
+    scene.minutes(1, CLEAN)
+    for made in reversed(batches):
+        scene.offer([made])
+    assert [(stage, late) for stage, _, late in scene.told] == [("suspected", is_late)]

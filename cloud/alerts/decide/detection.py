@@ -72,9 +72,11 @@ class Detection:
         self._danger = danger
         self._nodes = Nodes(rule, desk.registry)
         self._neighbours: dict[Key, Neighbour | None] = {}
+        self._older: dict[Key, Node] = {}  # by the older batch of a backlog that is judged just now
 
     def take(self, evidence: Evidence, done: Intervals, now_ms: int) -> None:
         """Judge what a gateway says of its nodes; a number that was met before is passed over."""
+        self._older.clear()
         for key, said in self._sorted(evidence, done, now_ms).items():
             said.sort(key=lambda one: (one.utc_ms, one.seq))
             before = self._watched(key, said[0].channel, now_ms)
@@ -144,9 +146,10 @@ class Detection:
         live, claim = step(node.live, sample, near, self._danger(self._nodes.area(key)))
         if live is node.live:
             return self._late(key, node, sample, now_ms) if said.utc_ms < live.said_ms else node
-        back = node.live if node.live.said_ms and said.utc_ms - node.live.said_ms > GAP_MS else node.back
+        is_gap = node.live.said_ms and said.utc_ms - node.live.said_ms > GAP_MS
+        back, base = (node.live, node.live) if is_gap else (node.back, node.base)
         rises = claim.level > node.live.claim.level and claim.level >= SUSPECTED
-        node = replace(node, live=live, back=back)
+        node = replace(node, live=live, back=back, base=base)
         self._neighbours[key] = as_neighbour(live)
         return (
             self._claims.decided(key[0], node, claim, said.utc_ms, now_ms, unstored=evidence.unstored)
@@ -169,12 +172,21 @@ class Detection:
         return self._claims.decided(key[0], node, claim, said.utc_ms, now_ms, unstored=unstored)
 
     def _late(self, key: Key, node: Watched, sample: Sample, now_ms: int) -> Watched:
-        """Judge what is older than the newest by what the node was before it."""
+        """Judge what is older than the newest by what the node was before it.
+
+        A backlog comes newest first: each further batch of it is judged by what the node was before the gap, too.
+        """
+        danger = self._danger(self._nodes.area(key))
         before = node.back or Node()
-        back, claim = step(before, sample, (), self._danger(self._nodes.area(key)))
-        if back is before:
-            return node
-        node = replace(node, back=back)
+        back, claim = step(before, sample, (), danger)
+        if back is not before:
+            node = replace(node, back=back)
+        else:
+            before = self._older.get(key) or node.base or Node()
+            older, claim = step(before, sample, (), danger)
+            if older is before:
+                return node
+            self._older[key] = older
         rises = claim.level > before.claim.level and claim.level >= SUSPECTED
         return self._claims.decided(key[0], node, claim, sample.utc_ms, now_ms) if rises else node
 

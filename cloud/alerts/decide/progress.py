@@ -96,7 +96,8 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
     """One node of the detector: its state, the one before the last gap, and whose incidents it has.
 
     `channel` is by which its incidents are known, `sources` which channel brings which value. `incident` is its own
-    that goes on, 0 for none; `edge` what its edge claims, said at `edge_ms`.
+    that goes on, 0 for none; `edge` what its edge claims, said at `edge_ms`. `base` is what it was before the last gap,
+    for batches of a backlog that are older than the first one of it; `back` is led on by that first one.
     """
 
     channel: str
@@ -106,6 +107,7 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
     incident: int = 0
     edge: int = 0
     edge_ms: int = 0
+    base: Node | None = None
 
     @property
     def smoke_ms(self) -> int:
