@@ -90,7 +90,7 @@ def _now() -> list[Panel]:
 
 
 def _course(quantity: str, about: tuple[str, str]) -> Panel:
-    return states(quantity, about, (24, 6))
+    return states(quantity, about, (24, 7))
 
 
 def _seen() -> list[Panel]:
