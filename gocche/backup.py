@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "backup.json"
 LOGS = "-wal", "-journal"  # of a file that was taken away: SQLite would write it into the one that is put there
+LINKS = "link.key"  # signs the links of letters
 DATA, SETTINGS, GARDEN = "data", "cloud.toml", "garden"
 
 
@@ -111,6 +112,7 @@ def restore(config: CloudConfig, folder: Path) -> int:
         shutil.copyfile(folder / name, new)
         flush(new)
         new.rename(target)
+        (data / LINKS).unlink(missing_ok=True)  # the numbers of letters since the backup are given again
         print(both("backup", "copied", name=target.name, size=_size(target)))
     flush(data)
     print(both("restore", "done", data=data, made=manifest.made))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud.alerts.journal import reading
+from cloud.alerts.journal import _MIGRATIONS, reading
+from cloud.clock import SystemClock
 from cloud.inbox import Asker, path_of
+from tests.rules.garden import START_MS, until
 from tests.test_alerts_chain import FIRE, Desk, opened, post, told
 
 if TYPE_CHECKING:
@@ -117,3 +121,42 @@ def test_an_inbox_damaged_while_the_room_runs_is_made_anew_for_all_who_ask(desk:
     desk.step()
     assert asker.outcome(number) == {"ok": True, "number": 1}
     asker.close()
+
+
+def test_what_burned_before_there_was_a_chain_is_asked_about_after_the_upgrade(tmp_path: Path, post: Post) -> None:
+    row = {"rule": "smoke", "kind": "limit", "gateway": "sg-01", "channel": "smoke-1", "quantity": "pm2_5"}
+    row |= {"what_vi": "khói", "what_en": "smoke", "place": "tree:7K3MQ2", "place_vi": "a", "place_en": "b"}
+    times = dict.fromkeys(("since_ms", "opened_ms", "bad_ms", "touched_ms"), START_MS - 600_000)
+    whole = row | times | {"late": 0, "basis": "readings", "undated": 0, "untold": 0}
+    with closing(sqlite3.connect(tmp_path / "alerts.db")) as db:
+        for step in _MIGRATIONS[:8]:
+            db.executescript(step)
+        new = f"INSERT INTO incident ({', '.join(whole)}) VALUES ({', '.join('?' * len(whole))})"
+        db.execute(new, [*whole.values()])
+        db.execute("PRAGMA user_version = 8")
+        db.commit()
+    with opened(tmp_path, post) as made:
+        made.idle(500, 10)
+        assert told(post) == [("hamlet", "CHƯA AI TRẢ LỜI"), ("commune", "CHƯA AI TRẢ LỜI")]
+        assert made.ask("acknowledge", incident=1)["ok"]
+        made.restart()
+        made.idle(600, 10)
+        assert len(told(post)) == 2, "a chain that is there begins once"
+
+
+def test_a_storm_of_replies_is_taken_without_a_pause(tmp_path: Path, post: Post) -> None:
+    with opened(tmp_path, post, clock=SystemClock()) as made:
+        asker = Asker(tmp_path, "alerts", made.clock)
+        for number in range(300):
+            reply = {"sender": "x@example.vn", "text": "hello", "key": str(number)}
+            asker.ask("reply", {"channel": "email", "reply": reply})
+        last = asker.ask("act", {"act": "unsilence", "who": "d0", "by": "page"})
+        steps = 0
+        while asker.outcome(last) is None:
+            made.alerts._wake.clear()
+            made.alerts._work()
+            steps += 1
+            assert asker.outcome(last) is not None or made.alerts._wake.is_set(), "it goes on at once"
+        assert steps <= 7
+        until(lambda: made.alerts.health()["replies_refused"] == 300)
+        asker.close()

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.alerts.journal import Journal
+from cloud.alerts.tell import link
 from cloud.clock import SystemClock
 from cloud.config import load
 from cloud.ingest.quarantine import Quarantine
@@ -166,3 +167,12 @@ def test_the_journal_of_alerts_comes_along(tmp_path: Path) -> None:
     again = Journal(tmp_path / "copy" / DATA / "alerts.db")
     assert again.db.execute("SELECT value FROM meta WHERE key = 'cursor'").fetchone() == ("7",)
     again.close()
+
+
+def test_after_a_restore_no_link_of_before_opens_another_letter(tmp_path: Path, copied: Path) -> None:
+    data = tmp_path / "new"
+    data.mkdir()
+    key = link.key_of(data)
+    shown = link.token(key, 57, 0)
+    assert restore(settings(data), copied) == 0
+    assert link.letter_of(link.key_of(data), shown, 0) is None

@@ -54,6 +54,7 @@ class Answering:
             budget=config.budget,
             door=door,
         )
+        self._journal, self._rules = journal, rules
         mutes = Mutes(journal, registry)
         self._steps = Steps(config, journal, registry, mutes, clock)
         gatherer = Gatherer(journal, registry, self._steps, mutes, config.quiet_s)
@@ -63,11 +64,17 @@ class Answering:
         self._counter = Counter(folder, journal, acts, Outbox(journal), Readers(registry, channels), channels, clock)
         self.ears = ears(channels, Asker(folder, ROOM, clock), clock)
 
-    def serve(self) -> None:
-        """Do what people have asked, and have told what nobody has answered in time."""
-        self._counter.serve()
+    def begin(self, now_ms: int) -> None:
+        """Have asked about what goes on and was opened before there was a chain, within the caller's transaction."""
+        self._journal.grade({name: rule.grade for name, rule in self._rules.items()})
+        self._steps.adopt(now_ms)
+
+    def serve(self) -> bool:
+        """Do what people have asked, and have told what nobody has answered in time; tell whether more waits."""
+        more = self._counter.serve()
         self._steps.tick()
         self._self_test.tick()
+        return more
 
     def health(self) -> dict[str, Any]:
         """Return what keeps people's acts from coming in, how many came by reply, and what could not be told."""

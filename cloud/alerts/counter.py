@@ -65,12 +65,14 @@ class Counter:
         self.why = ""  # what keeps acts from coming in
         self.counts = {"replies": 0, "replies_refused": 0, "receipts": 0}
 
-    def serve(self) -> None:
-        """Do what people have asked."""
+    def serve(self) -> bool:
+        """Do what people have asked; tell whether more may wait."""
+        questions: list[Question] = []
         try:
             if self._inbox is None:
                 self._inbox = Inbox(self._folder, ROOM, self._clock)
-            for question in self._inbox.take(AT_ONCE):
+            questions = self._inbox.take(AT_ONCE)
+            for question in questions:
                 self._inbox.done(question.id, self._answered(question))
             self.why = ""
         except (Retry, OSError) as fault:
@@ -78,6 +80,8 @@ class Counter:
                 LOG.error("acts-do-not-come-in why=%r", str(fault))  # noqa: TRY400 - the words say it all
             self.why = str(fault)
             self.close()  # opened anew at the next look, and made anew where it was damaged
+            return False
+        return len(questions) == AT_ONCE
 
     def close(self) -> None:
         """Let go of the inbox. May be called twice."""

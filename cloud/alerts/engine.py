@@ -74,7 +74,6 @@ class Alerts:
         tables = list(rules)
         opened = open_rules(tables)
         self._written = pace.written(tables)
-        self._rules = opened
         by_name = {rule.name: rule for rule in opened}
         self._clock = clock
         self._journal = Journal(journal_path)
@@ -197,9 +196,9 @@ class Alerts:
         if self._clock.monotonic() >= self._calm_s:
             self._calm_s = self._clock.monotonic() + CALM_S
             self._progress.urge()
-        self._answering.serve()
+        more = self._answering.serve()
         ticks = self._listen()
-        if self._intake.take(self._journal, self._judge_all):
+        if self._intake.take(self._journal, self._judge_all) or more:
             self._wake.set()
         if ticks:  # only now: what waited to be judged was heard
             self._write(self._judge_silence, self._clock.utc_ms())
@@ -210,7 +209,7 @@ class Alerts:
             if self._progress.cursor() is None:  # a new journal does not judge the history before it
                 self._progress.save_cursor(self._clock.utc_ms() - self._late_ms)
             self._journal.set_meta(pace.ACCEPTED, self._written)
-            self._journal.grade({rule.name: rule.grade for rule in self._rules})
+            self._answering.begin(self._clock.utc_ms())
         self._begun = True
 
     def incidents(self, limit: int = 100) -> list[Incident]:

@@ -68,6 +68,13 @@ class Steps:
         first = (-1, at_ms) if at_ms is not None else (0, now_ms + self._config.after_ms(0))
         self._put(incident, *first)
 
+    def adopt(self, now_ms: int) -> None:
+        """Begin the chain of what goes on without one: a journal of an earlier gocche knew none."""
+        asked = {number for (number,) in self._journal.db.execute("SELECT incident FROM step")}
+        for head in self._journal.going():
+            if head.id not in asked and head.stage != "under-control":
+                self.begin(head.id, now_ms)
+
     def answered(self, incident: int, now_ms: int) -> None:
         """Somebody has it: ask again later, from where the chain stood."""
         row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
