@@ -87,6 +87,18 @@ def test_what_comes_back_goes_on_with_its_chain_where_it_rested(tmp_path: Path, 
         assert desk.alerts.incidents()[0].part_of is None
 
 
+def test_what_was_over_before_anybody_was_told_of_it_and_comes_back_is_told(tmp_path: Path, post: Post) -> None:
+    with opened(tmp_path, post, **(UNASKED | {"quiet_s": QUIET_S})) as desk:
+        for at_s, value in (*FIRE, *CALM):  # judged before the post has looked once
+            desk.clock.advance(max(0.0, at_s - now_s(desk)))
+            desk.send([(at_s, value)], step=False)
+            desk.alerts.step()
+        assert not desk.head.going
+        desk.live([(now_s(desk) + 60 * n, 90.0) for n in range(1, 6)])
+        assert desk.head.going
+        assert told(post) == [("hamlet", SEEN)]
+
+
 def test_smoke_again_after_its_end_was_told_is_told(tmp_path: Path, post: Post) -> None:
     with opened(tmp_path, post, **(UNASKED | {"quiet_s": QUIET_S})) as desk:
         desk.live(FIRE)

@@ -318,6 +318,10 @@ class Journal:
         query = "DELETE FROM intent WHERE incident = ? AND tell = ?"
         return self.db.execute(query, (incident, tell)).rowcount > 0
 
+    def has_letters(self, incident: int) -> bool:
+        """Tell whether anybody was written to about an incident."""
+        return self.db.execute("SELECT 1 FROM about WHERE incident = ? LIMIT 1", (incident,)).fetchone() is not None
+
     def last_ms(self) -> int:
         """Return what the clock showed when it was last noted."""
         return int(self.meta("clock_ms", "0"))

@@ -104,7 +104,8 @@ class Gatherer:
     def _again(self, head: Incident, now_ms: int) -> None:
         """Go on with what was over by itself: whoever was not yet told of its end need not know, the chain goes on."""
         self._journal.event(now_ms, head.id, "reopened", "it is seen again")
-        if not self._journal.never_mind(head.id, "end"):
+        unsaid = self._journal.never_mind(head.id, "end") and self._journal.has_letters(head.id)
+        if not unsaid and not head.muted:
             self._intend(head, "again", now_ms)
         self._steps.resume(head.id, now_ms, self._quiet_s)
 
