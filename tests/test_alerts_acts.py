@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from cloud.alerts.journal import _MIGRATIONS, reading
 from cloud.clock import SystemClock
 from cloud.inbox import Asker, path_of
-from tests.rules.garden import START_MS, until
-from tests.test_alerts_chain import FIRE, Desk, opened, post, told
+from cloud.registry import Registry
+from cloud.registry.people import Duty, Person
+from tests.rules.garden import DAY, START_MS, until
+from tests.test_alerts_chain import FIRE, PEOPLE, Desk, opened, post, roster, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,3 +163,13 @@ def test_a_storm_of_replies_is_taken_without_a_pause(tmp_path: Path, post: Post)
         assert steps <= 7
         until(lambda: made.alerts.health()["replies_refused"] == 300)
         asker.close()
+
+
+def test_whose_duty_is_over_is_told_by_their_role_again(tmp_path: Path, post: Post) -> None:
+    kinds = {kind: list(rows) for kind, rows in roster()._records.items()}
+    kinds["person"].append(Person(code="d9", name="Sùng", email="sung@example.vn", roles=("fire-watch",)))
+    over = Duty(person="d0", rung="hamlet", valid_from=DAY, valid_to=DAY + timedelta(days=1))
+    kinds["duty"] = [over, *(Duty(person=f"d{n}", rung=rung, valid_from=DAY) for n, rung in enumerate(PEOPLE) if n)]
+    with opened(tmp_path, post, registry=Registry(kinds)) as made:
+        made.live(FIRE)
+        assert {who for who, _ in told(post)} == {"hamlet", "sung@example.vn"}

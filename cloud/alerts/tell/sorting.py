@@ -18,6 +18,7 @@ from cloud.alerts.places import area_of
 from cloud.alerts.tell.route import PROMPT, Book, Notice, Reader, route
 from cloud.clock import hanoi
 from cloud.registry import address
+from cloud.registry.periods import valid_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,8 +122,10 @@ class Sorter:
     def _rungs(self, notice: Notice, by_role: Mapping[str, Sequence[Reader]], now_ms: int) -> dict[str, list[Reader]]:
         """Return who is on duty for an incident; who has the role and no duty anywhere is on the first rung."""
         registry, by_code = self._registry.now, self._readers.by_code
-        duty = on_duty(registry, notice.incident.place, notice.area, hanoi(now_ms).date())
-        bound = {by_code[row.person].person for row in registry.duties if row.person in by_code}
+        day = hanoi(now_ms).date()
+        duty = on_duty(registry, notice.incident.place, notice.area, day)
+        today = (row.person for row in registry.duties if valid_on(row, day))
+        bound = {by_code[code].person for code in today if code in by_code}
         first = [reader for reader in by_role.get(notice.role, ()) if reader.person not in bound]
         found = {rung: [by_code[code] for code in duty.get(rung, ()) if code in by_code] for rung in RUNGS}
         found[RUNGS[0]] = [*found[RUNGS[0]], *first]
