@@ -1,11 +1,11 @@
 """From the sample that completes a suspicion to its first letter, with a province of nodes on the line.
 
-So many nodes send one batch a minute each (six rows of PM2.5, PM10 and CO, ten seconds apart) through a real broker to
-`gocche cloud` with the sample's rules: all its rooms, SQLite with its flushes. Twice a second one of them burns: its
-batch holds all the smoke that the rule wants. The clock starts when that batch is written to the broker's socket and
-stops when an HTTP server that plays somebody's program has the letter's POST. Sender, broker, rooms and that server
-share the machine. The detector runs over all nodes; the letters are those of the `limit` rule, for what the detector
-wants to see of a node before it believes it takes longer than a bench.
+So many nodes send one batch a minute each (six rows of PM2.5, PM10 and CO, ten seconds apart) through a real broker
+to `gocche cloud` with the sample's rules and a limit of PM2.5 (20 s): all its rooms, SQLite with its flushes. Twice a
+second one of them burns: its batch holds all the smoke that the rule wants. The clock starts when that batch is
+written to the broker's socket and stops when an HTTP server that plays somebody's program has the letter's POST.
+Sender, broker, rooms and that server share the machine. The detector runs over all nodes; the letters are those of
+the `limit` rule, for what the detector wants to see of a node before it believes it takes longer than a bench.
 """
 
 from __future__ import annotations
@@ -46,6 +46,14 @@ kind = "webhook"
 url = "http://127.0.0.1:{port}/"
 [alerts]
 budget = 1000
+[[rule]]
+name = "smoke"
+kind = "limit"
+quantity = "pm2_5"
+over = 55.0
+clear_below = 35.0
+persist_s = 20
+clear_s = 30
 """
 ROOMS = ("ingest", "alerts", "pages", "staff")
 
