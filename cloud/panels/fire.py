@@ -70,7 +70,7 @@ def sections() -> list[tuple[str, list[Panel]]]:
         ("Bây giờ (trong 1 giờ qua) · Now (within the last hour)", _now()),
         (
             "Nhận định và còi · Claims and sirens",
-            [states("smoke_claim", CLAIM, (24, 6)), states("siren", SIREN, (24, 5))],
+            [_course("smoke_claim", CLAIM), _course("siren", SIREN)],
         ),
         ("Bộ dò thấy gì · What the detectors see", _seen()),
         ("Thời tiết cháy · Fire weather", _weather()),
