@@ -173,3 +173,13 @@ def test_whose_duty_is_over_is_told_by_their_role_again(tmp_path: Path, post: Po
     with opened(tmp_path, post, registry=Registry(kinds)) as made:
         made.live(FIRE)
         assert {who for who, _ in told(post)} == {"hamlet", "sung@example.vn"}
+
+
+def test_exercises_do_not_use_up_the_suspicions_that_somebody_is_told_of(tmp_path: Path, post: Post) -> None:
+    with opened(tmp_path, post, budget=2) as made:
+        for _ in range(2):
+            number = made.ask("drill", place="zone:suoi-giang")["number"]
+            made.ask("close", incident=number, closed_as="drill")
+        post.mails.clear()
+        made.live(FIRE)
+        assert told(post) == [("hamlet", "NGHI CÓ KHÓI")]

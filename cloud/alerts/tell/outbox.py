@@ -217,9 +217,10 @@ class Outbox:
         self._journal.db.execute(overtaken, (now_ms, row.root, row.root))
 
     def suspicions(self, person: str, now_ms: int) -> int:
-        """Return of how many suspicions somebody was told within an hour."""
+        """Return of how many suspicions somebody was told within an hour; exercises must not delay true smoke."""
         query = (
-            "SELECT count(DISTINCT coalesce(copy_of, id)) FROM letter JOIN about ON about.letter = letter.id"
+            "SELECT count(DISTINCT coalesce(copy_of, letter.id)) FROM letter JOIN about ON about.letter = letter.id"
+            " JOIN incident ON incident.id = about.incident AND NOT exercise"
             f" WHERE person = ? AND level = {LIFE} AND state = 'told' AND done_ms BETWEEN ? AND ?"
             " AND said IN ('onset', 'again')"
         )
