@@ -100,6 +100,7 @@ def post() -> Iterator[Post]:
 
 
 @pytest.mark.parametrize("way", ["page", "link", "reply"])
+@pytest.mark.journey
 def test_an_answer_stops_the_chain(tmp_path: Path, post: Post, way: str, capsys: pytest.CaptureFixture[str]) -> None:
     world = DutyWorld(tmp_path, post.port, clock=SystemClock())
     world.bench._settings |= CHAIN | {"again_s": 4.0}

@@ -55,6 +55,7 @@ def test_each_receiver_is_a_call_and_none_waits_for_the_other(hook: Hook, tmp_pa
 
 
 @absent
+@pytest.mark.journey
 def test_an_answer_after_six_seconds_is_still_a_yes(hook: Hook, tmp_path: Path) -> None:
     """Left alone, apprise would give up after 4 s, and the same letter would come again."""
     hook.waits.clear()

@@ -61,6 +61,7 @@ def test_a_fire_drill_is_told_answered_and_reported(tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=lambda how: how.name)
+@pytest.mark.journey
 def test_a_drill_that_is_ended_in_the_middle_leaves_neither_an_incident_nor_smoke(
     tmp_path: Path, how: signal.Signals
 ) -> None:

@@ -402,6 +402,7 @@ def test_a_button_that_is_stuck_mutes_nothing(world, parts):
         assert board.on
 
 
+@pytest.mark.journey
 def test_it_is_stopped_and_tested_by_a_person_at_the_gateway(world, parts, capsys):
     board, nose = parts
     words = ["--data", str(world.folder)]
@@ -427,6 +428,7 @@ def test_it_is_stopped_and_tested_by_a_person_at_the_gateway(world, parts, capsy
     assert codes.index(TEST) < codes.index(ON) < codes.index(STOPPED)
 
 
+@pytest.mark.journey
 def test_a_dead_board_is_told_and_a_test_of_it_fails(world, parts, capsys):
     board, nose = parts
     board.ill = lambda request, answer: b"" if request[0] == ADDRESS else answer
@@ -453,6 +455,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("how", WRONG)
+@pytest.mark.journey
 def test_a_board_that_obeys_and_answers_wrongly_is_believed_by_what_its_coil_says(world, parts, how):
     board, nose = parts
     board.ill = lambda request, answer: answer if (said := WRONG[how](request)) is None else said
@@ -465,6 +468,7 @@ def test_a_board_that_obeys_and_answers_wrongly_is_believed_by_what_its_coil_say
     assert ON in world.codes()
 
 
+@pytest.mark.journey
 def test_a_board_that_confirms_and_does_nothing_is_not_believed(world, parts):
     board, nose = parts
     board._switch = lambda request: request  # type: ignore[method-assign]
@@ -506,6 +510,7 @@ def test_a_board_of_which_nobody_reads_the_coils_is_believed_when_it_repeats_the
     assert ON in world.codes()
 
 
+@pytest.mark.journey
 def test_a_board_that_lets_go_by_itself_is_told_anew_as_long_as_it_sounds(world, parts):
     board, nose = parts
     with world.running("timed = true"):

@@ -29,6 +29,8 @@ KEYS = {
     "weather-1": ("wind_direction", "air_pressure"),
     "gnss-1": ("lat", "lon"),
     "smoke-1": ("particles_0_3",),
+    "co-1": ("co",),
+    "rain-1": ("rain_total",),
     "modem-hang-tay": ("cell",),
 }
 ASKED = ("soil-1", "soil-2", "air-1", "modem-hang-tay")
