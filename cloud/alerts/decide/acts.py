@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
+from cloud.alerts.decide.exercise import EXERCISE, LONGEST_EXERCISE_MS
 from cloud.alerts.decide.mutes import EVERYWHERE, LONGEST_MS
 from cloud.alerts.incident import CLOSINGS, FALSE, STAGES, Incident, Stage
 from cloud.alerts.intent import of_grade
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 
 Words = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-LONGEST_EXERCISE_MS = 3_600_000
 REOPENS_MS = LONGEST_MS  # after its closing an incident may be confirmed for so long
 _HIGHER: dict[str, Tell] = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}
-EXERCISE = "exercise"  # of the journal's memory: until when what is suspected is one, and who has asked for it
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,12 +73,6 @@ class Refused(Exception):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
-
-
-def is_exercise(memory: str, gateway: str, now_ms: int) -> bool:
-    """Tell whether what is suspected now at a gateway is an exercise, by what the journal remembers of it."""
-    until_ms, _, scope = memory.partition(" ")
-    return scope == gateway and now_ms < int(until_ms) <= now_ms + LONGEST_EXERCISE_MS
 
 
 class Acts:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cloud.alerts.decide.acts import EXERCISE, is_exercise
+from cloud.alerts.decide.exercise import EXERCISE, is_exercise
 from cloud.alerts.incident import Change, Incident, apply, span_of
 from cloud.alerts.places import named_place, place_of
 from cloud.clock import hanoi
