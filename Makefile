@@ -41,7 +41,7 @@ bench: $(VENV)/dev ## figures against peers and limits, as ratios
 	$(BIN)/python -m bench $(ARGS)
 
 drill: $(VENV)/run ## stage smoke at the garden that `make run` keeps running, and follow the alarm
-	@$(BIN)/gocche drill fire --stage smoke $(ARGS)
+	@$(BIN)/gocche drill fire --stage smoke $(ARGS) || [ $$? -eq 1 ]  # 1: nobody answered, which it has said
 
 servers: ## as root: Debian's Mosquitto, Chromium, wrk and zbar, InfluxDB 1.8.10 where Go is
 	apt-get install -y --no-install-recommends mosquitto chromium fonts-noto-core wrk zbar-tools
