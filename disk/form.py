@@ -68,6 +68,20 @@ def whole(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+def opened(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
+    """Return a connection to a file that was brought forward, for one thread at a time.
+
+    Raises Taken, and sqlite3.Error for what the disk refuses.
+    """
+    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    try:
+        bring_forward(db, path, steps)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
 def bring_forward(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:
     """Bring a file that `last`s from its form to the end of the `steps`, each whole or not at all. Raises Taken."""
     form = form_of(db, path, len(steps))

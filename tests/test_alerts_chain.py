@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import re
+import tomllib
 from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -31,8 +34,8 @@ from tests.test_alerts_route import incident
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+WORDS = Path(words.__file__).with_name("words.toml")
 CHAIN = {"again_s": 180.0, "commune_s": 480.0, "ranger_s": 900.0, "province_s": 1_800.0, "repeat_s": 600.0}
 FIRE = [(60.0 * n, 80.0) for n in range(6)]
 CALM = [(420.0 + 60.0 * n, 5.0) for n in range(8)]
@@ -185,6 +188,7 @@ def test_a_person_confirms_and_nobody_else_does(desk: Desk, post: Post) -> None:
     assert desk.ask("control", "d1", incident=1)["ok"]
     desk.idle(5, 1)
     assert told(post) == [("hamlet", "NGHI CÓ KHÓI"), ("hamlet", "ĐÃ XÁC NHẬN LÀ CHÁY"), ("hamlet", "ĐÃ KHỐNG CHẾ")]
+    assert "Đã nhận việc: Trực commune," in post.mails[-1][1].get_content(), "by their name, not by their code"
     desk.live(CALM)
     desk.idle(7_200, 60)
     assert (desk.head.stage, desk.head.going) == ("under-control", True), "only a person closes it"
@@ -350,7 +354,12 @@ def test_a_reply_counts_from_whom_it_was_written_to_with_the_code_of_the_letter(
 def test_what_people_write_back_is_understood(text: str, code: str, does: str) -> None:
     said = understood(text)
     assert (said.code, said.does) == (code, does)
-    assert does in (*Act.__annotations__, *CLOSINGS) or Act(act=does, who="x", by="sms")  # type: ignore[arg-type]
+
+
+def test_every_word_that_is_understood_is_an_act_or_a_closing() -> None:
+    meanings = tomllib.loads(WORDS.read_text(encoding="utf-8"))["answers"]
+    for does in (*meanings, "comment"):
+        assert does in CLOSINGS or msgspec.convert({"act": does, "who": "x", "by": "sms"}, Act).act == does
 
 
 def test_a_letter_says_what_to_do_whom_to_call_and_where_to_answer(tmp_path: Path, post: Post) -> None:

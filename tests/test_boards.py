@@ -93,8 +93,8 @@ def test_boards_show_what_the_books_say(
     assert None not in found[-1]
     stages = rows(server, database, filled(INCIDENTS["query"]))
     assert [row["text"] for row in stages] == [
-        "Sự cố 1, Khu một: nghi có cháy · Incident 1, Zone one: suspected",
-        "Sự cố 1, Khu một: đã xác nhận bởi người · Incident 1, Zone one: confirmed by a person",
+        "Sự việc 1, Khu một: nghi có cháy · Incident 1, Zone one: suspected",
+        "Sự việc 1, Khu một: đã xác nhận bởi người · Incident 1, Zone one: confirmed by a person",
     ]
     assert "Lò Văn A" not in str(rows(server, database, 'SELECT * FROM "incident"'))
     for panel in fire()["panels"]:

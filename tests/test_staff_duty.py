@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from cloud.alerts import incident
 from cloud.alerts.journal import reading
 from cloud.inbox import Inbox, path_of
 from cloud.registry.fire import BurnPermit
 from cloud.registry.rows import read
 from cloud.rooms.duty import MOST_LINES, MOST_OPEN
-from cloud.staff.duty import letters
+from cloud.staff.duty import letters, seen
 from cloud.staff.duty.board import MOST
 from tests.dutyroom import FIRE, DutyWorld, plain
 from tests.rules.garden import Post, serving
@@ -483,3 +484,9 @@ def test_an_exercise_is_marked_wherever_it_is_seen(world: DutyWorld) -> None:
     assert "Diễn tập gần nhất" in plain(officer.get("/truc").text)
     with reading(world.folder / "alerts.db") as db:
         assert db.execute("SELECT closed_as FROM incident").fetchall() == [("drill",)]
+
+
+def test_pages_know_the_stages_and_closings_that_alerts_know() -> None:
+    """They may not import each other: here they are held together."""
+    assert seen.STAGES == incident.STAGES
+    assert seen.CLOSINGS == incident.CLOSINGS

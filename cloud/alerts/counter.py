@@ -172,7 +172,7 @@ class Counter:
     def _reply(self, body: dict[str, Any], now_ms: int) -> Outcome:
         reply: Reply = body["reply"]
         channel: str = body["channel"]
-        kind = self._channels[channel].kind if channel in self._channels else ""
+        kind = self._kind(channel)
         people = {reader.person for reader in self._readers.at(channel, reply.sender)}
         said = understood(reply.text)
         letter = self._outbox.answered(said.code, people, code_needed=kind not in SURE) if people else None
@@ -193,11 +193,13 @@ class Counter:
         ]
         return {"ok": any(one["ok"] for one in outcomes), "outcomes": outcomes}
 
+    def _kind(self, channel: str) -> str:
+        return self._channels[channel].kind if channel in self._channels else ""
+
     def _does(self, said: Answer, incident: int, who: str, channel: str, now_ms: int) -> list[Outcome]:
         """Do to an incident what an answer says; who writes anything at all has seen it, and is in its history."""
         does = "close" if said.does in CLOSINGS else said.does
-        kind = self._channels[channel].kind if channel in self._channels else ""
-        told = {"act": "acknowledge", "who": who, "by": BY.get(kind, "sms"), "incident": incident}
+        told = {"act": "acknowledge", "who": who, "by": BY.get(self._kind(channel), "sms"), "incident": incident}
         seen = msgspec.convert(told, Act)
         meaning = {"act": does, "words": said.words, "closed_as": said.does if does == "close" else ""}
         meant = msgspec.convert(told | meaning, Act)

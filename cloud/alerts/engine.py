@@ -232,9 +232,7 @@ class Alerts:
             "rules_slow": self._judge.slow | self._sensors.slow,
             "ledger_fault": self._ledger.fault,
         }
-        return (
-            own | self._answering.health() | self._office.health() | listing.health(self._journal, self._clock.utc_ms())
-        )
+        return own | self._answering.health() | listing.health(self._journal, self._clock.utc_ms())
 
     def close(self) -> None:
         """Let go of the journal. May be called twice."""

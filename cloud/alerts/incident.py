@@ -15,8 +15,7 @@ Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed"]
 STAGES: tuple[Stage, ...] = ("suspected", "probable", "confirmed", "under-control", "closed")
 CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
 FALSE = ("permitted", "cooking", "sensor-fault")  # whoever was told of it is told that it was none
-
-
+TOLD_AS: dict[str, Tell] = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}
 RAIN = "sum"  # the kind of rule that sums what fell
 
 

@@ -157,18 +157,8 @@ CREATE TABLE node (
   PRIMARY KEY (rule, gateway, node)) WITHOUT ROWID;
 CREATE INDEX node_smoke ON node (smoke_ms) WHERE smoke_ms > 0;
 """
-_MIGRATIONS = (
-    _V1,
-    _V2,
-    _V3,
-    _V4,
-    _V5,
-    _V6,
-    _V7,
-    _V8,
-    _V9,
-    _V10,
-)  # the n-th reaches version n; they are only added
+# The n-th reaches version n; they are only added.
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10)
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
@@ -391,6 +381,13 @@ class Journal:
         """Return the heads about life with which people are not done, oldest first."""
         own = "grade = 'life' AND closed_ms IS NULL AND NOT late AND part_of IS NULL"
         return [one for one in self._incidents(f"{_ROW} WHERE {own} ORDER BY id") if one.lives]
+
+    def silences(self, now_ms: int) -> list[tuple[int, str, str, str, int]]:
+        """Return (number, scope, author, reason, until in UTC ms) of the silences in force, oldest first."""
+        query = (
+            "SELECT id, scope, author, reason, until_ms FROM silence WHERE from_ms <= ? AND until_ms > ? ORDER BY id"
+        )
+        return list(self.db.execute(query, (now_ms, now_ms)))
 
     def parts(self, head: int) -> list[Incident]:
         """Return the parts of an incident, oldest first."""

@@ -143,39 +143,3 @@ def letters(path: Path, incident: int) -> list[Sent]:
     )
     with reading(path) as db:
         return [Sent(*row) for row in db.execute(query, (incident,))]
-
-
-def letter(path: Path, number: int) -> tuple[str, list[int]] | None:
-    """Return (person, heads of the incidents) of a letter; None where there is none any more."""
-    with reading(path) as db:
-        row = db.execute("SELECT person FROM letter WHERE id = ?", (number,)).fetchone()
-        query = (
-            "SELECT DISTINCT coalesce(part_of, incident.id) FROM about JOIN incident ON incident.id = about.incident"
-            " WHERE letter = ? ORDER BY 1"
-        )
-        return None if row is None else (str(row[0]), [head for (head,) in db.execute(query, (number,))])
-
-
-class Silenced(msgspec.Struct, frozen=True):
-    """A silence: what is not told, by whose word, why, and until when."""
-
-    number: int
-    scope: str
-    author: str
-    reason: str
-    from_ms: int
-    until_ms: int
-
-
-def silences(path: Path, now_ms: int) -> list[Silenced]:
-    """Return the silences in force."""
-    query = "SELECT id, scope, author, reason, from_ms, until_ms FROM silence WHERE from_ms <= ? AND until_ms > ?"
-    with reading(path) as db:
-        return [Silenced(*row) for row in db.execute(query, (now_ms, now_ms))]
-
-
-def next_step(path: Path, incident: int) -> tuple[int, int] | None:
-    """Return (rung, UTC ms) of what is told next while nobody answers; None where the chain has ended."""
-    with reading(path) as db:
-        row = db.execute("SELECT rung, due_ms FROM step WHERE incident = ?", (incident,)).fetchone()
-        return (int(row[0]), int(row[1])) if row else None

@@ -108,6 +108,17 @@ def short(items: Sequence[Item], code: str) -> str:
     return fit(line_.format_map(fields | {"place": fit(incident.place_vi, max(0, SMS - len(septets(rest))))}))
 
 
+def shown(event: str, number: int, place: tuple[str, str], *, exercise: bool) -> tuple[str, str]:
+    """Return what a board shows of a step of an incident at a place (vi, en), and of its stage, in both languages."""
+    words = _table(_HERE / "words.toml")["board"]
+    stage = words["both"].format(**words["stage"][event])
+    parts = {}
+    for lang, name in zip(("vi", "en"), place, strict=True):
+        text_ = words["text"][lang].format(number=number, place=name, stage=words["stage"][event][lang])
+        parts[lang] = words["exercise"][lang].format(text=text_) if exercise else text_
+    return words["both"].format(**parts), stage
+
+
 def refusal(why: str) -> dict[str, str]:
     """Return why an act could not be done, in both languages."""
     found: dict[str, str] = _table(_HERE / "words.toml")["refusal"][why]

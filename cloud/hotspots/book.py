@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.hotspots.fires import distance_km
 from cloud.hotspots.firms import Hotspot
-from disk.form import bring_forward, form_of, is_damaged, set_aside, whole
+from disk import form
+from disk.form import form_of, is_damaged, set_aside, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,12 +51,7 @@ class Book:
     """The file as a writer has it, in one thread."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        try:
-            bring_forward(self._db, path, _STEPS)
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = form.opened(path, _STEPS)
 
     def close(self) -> None:
         """Close the file. May be called twice."""

@@ -44,7 +44,7 @@ TOLD = {  # how Grafana takes an annotation out of rows
     "tagsColumn": "stage",
 }
 INCIDENTS = {
-    "name": "Sự cố · Incidents",
+    "name": "Sự việc · Incidents",
     "datasource": SOURCE,
     "enable": True,
     "hide": False,
@@ -60,7 +60,7 @@ INDICES = {"p": "P", "fwi": "FWI", "ffmc_peak": "FFMC"}
 
 def fire() -> dict[str, Any]:
     """Return the dashboard as Grafana's classic JSON; the same call gives the same board."""
-    about = "Nhận định khói, còi, sự cố và nguy cơ cháy · Smoke claims, sirens, incidents and fire danger"
+    about = "Nhận định khói, còi, sự việc và nguy cơ cháy · Smoke claims, sirens, incidents and fire danger"
     return dashboard(UID, "Cháy rừng", about, sections(), choices=[ZONE], marks=[INCIDENTS])
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from cloud.alerts import words
 from cloud.alerts.listing import Staged, staged
 from cloud.alerts.wiring import JOURNAL
 from cloud.clock import hanoi, midnight_ms
@@ -38,14 +39,6 @@ PAST = timedelta(days=30)  # at a start
 LATELY = timedelta(days=8)  # after it: what comes later than that is shown by the next start
 AT_ONCE = 1_000
 NOON_MS = 13 * 3_600_000  # of the day: a level is of 13:00
-STAGES = {
-    "opened": ("nghi có cháy", "suspected"),
-    "reopened": ("lại thấy", "seen again"),
-    "probable": ("nhiều khả năng cháy", "probable"),
-    "confirmed": ("đã xác nhận bởi người", "confirmed by a person"),
-    "under-control": ("đã khống chế", "under control"),
-    "closed": ("đã đóng", "closed"),
-}
 
 
 class Showing:
@@ -130,12 +123,7 @@ def _of_day(day: Day, zone: Zone, registry: Registry) -> Shown:
 
 
 def _of_stage(one: Staged) -> Shown:
-    vi, en = STAGES[one.what]
-    drill_vi, drill_en = ("DIỄN TẬP: ", "EXERCISE: ") if one.exercise else ("", "")
-    text = (
-        f"{drill_vi}Sự cố {one.incident}, {one.place_vi}: {vi} · "
-        f"{drill_en}Incident {one.incident}, {one.place_en}: {en}"
-    )
+    text, stage = words.shown(one.what, one.incident, (one.place_vi, one.place_en), exercise=one.exercise)
     at_ns = one.at_ms * 10**6 + one.event % 10**6  # two of one millisecond stay two
-    words = {"text": text, "stage": f"{vi} · {en}"}
-    return Shown("incident", {"gateway": one.gateway}, at_ns, {"number": one.incident}, words)
+    told = {"text": text, "stage": stage}
+    return Shown("incident", {"gateway": one.gateway}, at_ns, {"number": one.incident}, told)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cloud.registry.cells import Bad
     from cloud.registry.kinds import Record
 
+# SenML's units as people write them; what is not here is written alike.
+UNITS = {"Cel": "°C", "%RH": "%", "ug/m3": "µg/m³", "mg/m3": "mg/m³", "uS/cm": "µS/cm", "deg": "°", "1": ""}
 _NUMBER = re.compile(r"^ [0-9a-f]{32} ")  # of what was bound in the field
 _AGES = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000))
 _BROWSERS = (("Edg", "Edge"), ("Firefox", "Firefox"), ("CriOS", "Chrome"), ("Chrome", "Chrome"), ("Safari", "Safari"))

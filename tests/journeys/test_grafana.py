@@ -230,7 +230,7 @@ def found(now_ms: int) -> Iterator[Shown]:
         (200, "đã đóng · closed"),
     ):
         at_ns = (now_ms - ago_min * 60_000) * 10**6
-        words = {"text": f"Sự cố 7: {stage}", "stage": stage}
+        words = {"text": f"Sự việc 7: {stage}", "stage": stage}
         yield Shown("incident", {"gateway": GATEWAY}, at_ns, {"number": 7}, words)
 
 
@@ -385,7 +385,7 @@ def test_a_browser_shows_fire_on_a_desk_and_on_a_phone(
     marks = page.locator('[data-testid="data-testid annotation-marker"]')
     times = marks.count()
     marks.last.hover()  # of those that lie over each other on a phone, the one on top
-    page.get_by_text("Sự cố 7:").first.wait_for()
+    page.get_by_text("Sự việc 7:").first.wait_for()
     wide = page.evaluate("document.documentElement.scrollWidth")
     page.context.close()
     assert all("what is missing now and why (empty: nothing)" in panel for panel in empty)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cloud.alerts.decide.exercise import EXERCISE, LONGEST_EXERCISE_MS
 from cloud.alerts.decide.mutes import EVERYWHERE, LONGEST_MS
-from cloud.alerts.incident import CLOSINGS, FALSE, STAGES, Incident, Stage
+from cloud.alerts.incident import CLOSINGS, FALSE, STAGES, TOLD_AS, Incident, Stage
 from cloud.alerts.intent import of_grade
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Words = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 REOPENS_MS = LONGEST_MS  # after its closing an incident may be confirmed for so long
-_HIGHER: dict[str, Tell] = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,6 +86,18 @@ class Acts:
             "drill": self._drill,
             "exercise": self._exercise,
         }
+        self._does_to: dict[str, Callable[[Act, Incident, int], None]] = {
+            "acknowledge": self._acknowledge,
+            "comment": self._comment,
+            "assign": self._assign,
+            "escalate": self._escalate,
+            "confirm": self._confirm,
+            "control": self._control,
+            "close": self._close,
+            "merge": self._merge,
+            "split": self._split,
+            "relabel": self._relabel,
+        }
 
     def do(self, act: Act, now_ms: int) -> int:
         """Do it and return the number of the incident (or silence) that it was done to. Raises Refused."""
@@ -98,7 +109,7 @@ class Acts:
             raise Refused("no_incident") from None
         if not head.going and act.act not in ("comment", "confirm"):
             raise Refused("is_closed")
-        getattr(self, f"_{act.act}")(act, head, now_ms)
+        self._does_to[act.act](act, head, now_ms)
         return head.id
 
     def _acknowledge(self, act: Act, head: Incident, now_ms: int) -> None:
@@ -169,7 +180,7 @@ class Acts:
             into = self._journal.save(replace(into, muted="", touched_ms=now_ms))
         if STAGES.index(head.stage) > STAGES.index(into.stage):
             self._journal.save(replace(into, stage=head.stage, touched_ms=now_ms))
-            self._tell(into, _HIGHER[head.stage], now_ms)
+            self._tell(into, TOLD_AS[head.stage], now_ms)
 
     def _split(self, act: Act, head: Incident, now_ms: int) -> None:
         parts = [one for one in self._journal.parts(head.id) if one.id in act.parts]

@@ -6,7 +6,7 @@ can be in the journal whose telling was forgotten. Whom and how is not known her
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cloud.alerts.decide.gather import Gatherer
     from cloud.alerts.incident import Stage
     from cloud.alerts.journal import Journal
+    from cloud.alerts.places import Place
     from cloud.alerts.rules import Rule
     from cloud.registry import Current
 
@@ -90,8 +91,10 @@ class Desk:
     def draft(self, rule: Rule, gateway: str, channel: str, at_ms: int, now_ms: int) -> Incident:
         """Return a new incident (id 0) at the place where the channel hangs; `write` gives it its span."""
         place = place_of(self.registry.now, gateway, channel, hanoi(at_ms).date())
-        return Incident(
-            id=0,
+        return _new(
+            place,
+            at_ms,
+            now_ms,
             rule=rule.name,
             kind=rule.kind,
             gateway=gateway,
@@ -99,24 +102,16 @@ class Desk:
             quantity=rule.quantity,
             what_vi=rule.what["vi"],
             what_en=rule.what["en"],
-            place=place.key,
-            place_vi=place.vi,
-            place_en=place.en,
-            lat=place.lat,
-            lon=place.lon,
-            since_ms=at_ms,
-            opened_ms=at_ms,
-            bad_ms=at_ms,
-            touched_ms=now_ms,
             grade=rule.grade,
             exercise=rule.grade == "life" and is_exercise(self._journal.meta(EXERCISE), gateway, now_ms),
         )
 
     def exercise(self, place: str, now_ms: int) -> Incident:
         """Return a new incident (id 0) that is an exercise, at a place as kind:code; without one, at no place."""
-        named = named_place(self.registry.now, place, hanoi(now_ms).date())
-        return Incident(
-            id=0,
+        return _new(
+            named_place(self.registry.now, place, hanoi(now_ms).date()),
+            now_ms,
+            now_ms,
             rule=DRILL,
             kind=DRILL,
             gateway="",
@@ -124,16 +119,14 @@ class Desk:
             quantity="",
             what_vi="diễn tập báo cháy",
             what_en="fire drill",
-            place=named.key,
-            place_vi=named.vi,
-            place_en=named.en,
-            lat=named.lat,
-            lon=named.lon,
-            since_ms=now_ms,
-            opened_ms=now_ms,
-            bad_ms=now_ms,
-            touched_ms=now_ms,
             basis="drill",
             grade="life",
             exercise=True,
         )
+
+
+def _new(place: Place, at_ms: int, now_ms: int, **what: Any) -> Incident:
+    """Return an incident without a number, at a place, that has just begun."""
+    where = {"place": place.key, "place_vi": place.vi, "place_en": place.en, "lat": place.lat, "lon": place.lon}
+    when = {"since_ms": at_ms, "opened_ms": at_ms, "bad_ms": at_ms, "touched_ms": now_ms}
+    return Incident(id=0, **where, **when, **what)  # type: ignore[arg-type]

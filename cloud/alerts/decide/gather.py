@@ -136,13 +136,15 @@ class Gatherer:
 
     def _is_lost(self, head: Incident, tell: Tell) -> bool:
         """Tell whether nobody will ever know what became of it: no sensor has seen it for as long as is waited."""
-        parts = (head, *self._journal.parts(head.id))
-        return tell == "end_unknown" and head.stage == "probable" and not any(one.open for one in parts)
+        return tell == "end_unknown" and head.stage == "probable" and not self._goes_on(head)
 
     def _is_over(self, head: Incident) -> bool:
         """Tell whether an incident closes by itself: never more than suspected, and nothing of it goes on."""
-        parts = [one for one in self._journal.parts(head.id) if one.id != head.id]
-        return head.stage in ("suspected", "closed") and not any(one.open for one in (head, *parts))
+        return head.stage in ("suspected", "closed") and not self._goes_on(head)
+
+    def _goes_on(self, head: Incident) -> bool:
+        """Tell whether any sensor shows it still."""
+        return any(one.open for one in (head, *self._journal.parts(head.id)))
 
     def _is_near(self, head: Incident, one: Incident) -> bool:
         if head.exercise != one.exercise:

@@ -71,8 +71,7 @@ class Mutes:
             f"gateway:{incident.gateway}",
             f"channel:{incident.gateway}/{incident.channel}",
         }
-        query = "SELECT id, scope, author, reason, until_ms FROM silence WHERE from_ms <= ? AND until_ms > ?"
-        for number, scope, author, reason, until_ms in self._journal.db.execute(query, (now_ms, now_ms)):
+        for number, scope, author, reason, until_ms in self._journal.silences(now_ms):
             if scope in own and until_ms <= now_ms + LONGEST_MS:  # further away only by a clock that was put back
                 yield Mute(f"silence {number} by {author}: {reason}", until_ms)
 

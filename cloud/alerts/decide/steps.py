@@ -77,13 +77,13 @@ class Steps:
 
     def answered(self, incident: int, now_ms: int) -> None:
         """Somebody has it: ask again later, from where the chain stood."""
-        row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
-        self._put(incident, max(0, row[0] if row else 0), now_ms + round(1000 * self._config.ack_s))
+        rung, _ = self._row(incident) or (0, 0)
+        self._put(incident, max(0, rung), now_ms + round(1000 * self._config.ack_s))
 
     def hurry(self, incident: int, now_ms: int) -> None:
         """Tell the next rung now."""
-        row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
-        self._put(incident, max(1, row[0] if row else 1), now_ms)  # not the hamlet again
+        rung, _ = self._row(incident) or (1, 0)
+        self._put(incident, max(1, rung), now_ms)  # not the hamlet again
 
     def rest(self, incident: int, quiet_s: float) -> None:
         """Nobody has to answer, unless it comes back within some time: then the chain goes on where it stood."""
@@ -91,7 +91,7 @@ class Steps:
 
     def resume(self, incident: int, now_ms: int, quiet_s: float) -> None:
         """Go on where a chain rested."""
-        row = self._journal.db.execute("SELECT rung, due_ms FROM step WHERE incident = ?", (incident,)).fetchone()
+        row = self._row(incident)
         if row is None:
             self.begin(incident, now_ms)
         else:
@@ -99,19 +99,15 @@ class Steps:
 
     def raised(self, incident: int, now_ms: int, *, answered: bool) -> None:
         """It is surer, and asked anew; a chain that nobody has answered goes on as it went: it is not put off."""
-        row = self._journal.db.execute("SELECT rung FROM step WHERE incident = ?", (incident,)).fetchone()
+        row = self._row(incident)
         if answered or row is None or row[0] < 0:
             self.begin(incident, now_ms)
 
     def inherit(self, into: int, head: int) -> None:
         """One becomes part of another: nobody has to answer for it alone, and what kept the other silent does not."""
-        db = self._journal.db
-        rows = {
-            n: (rung, due_ms)
-            for n, rung, due_ms in db.execute("SELECT * FROM step WHERE incident IN (?, ?)", (into, head))
-        }
-        if rows.get(into, (0, 0))[0] < 0 <= rows.get(head, (-1, 0))[0]:
-            self._put(into, *rows[head])
+        kept, its = self._row(into), self._row(head)
+        if kept and its and kept[0] < 0 <= its[0]:
+            self._put(into, *its)
         self.end(head)
 
     def end(self, incident: int) -> None:
@@ -164,6 +160,12 @@ class Steps:
         registry = self._registry.now
         area = area_of(registry, incident.place, incident.gateway)
         return on_duty(registry, incident.place, area, hanoi(now_ms).date())
+
+    def _row(self, incident: int) -> tuple[int, int] | None:
+        """Return (rung, due in UTC ms) of a chain; None where there is none."""
+        query = "SELECT rung, due_ms FROM step WHERE incident = ?"
+        row: tuple[int, int] | None = self._journal.db.execute(query, (incident,)).fetchone()
+        return row
 
     def _put(self, incident: int, rung: int, due_ms: int) -> None:
         self._journal.db.execute("INSERT OR REPLACE INTO step VALUES (?, ?, ?)", (incident, rung, due_ms))

@@ -59,7 +59,6 @@ class Office:
         door: Callable[[int], str],
     ) -> None:
         self._journal, self._outbox = journal, Outbox(journal)
-        self._paper = Paper(journal, self._outbox, rules, clock, door)
         self._clock = clock
         self._wake = threading.Event()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -67,6 +66,7 @@ class Office:
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._retries = Retries(clock)
         self._readers = Readers(registry, channels)
+        self._paper = Paper(journal, self._outbox, rules, clock, door, self._readers.name_of)
         self._resting = Resting(journal, self._outbox, self._readers, self._retries, clock, budget)
         self._sorter = Sorter(
             journal,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from at.alphabet import fit
 from cloud.alerts import words
 from cloud.alerts.channels import Message
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 BUDGET = "held because of how much its reader was told in this hour"  # until less was
+MOST_SILENCES = 5  # that a letter names
 HELD = "held until the end of quiet hours"  # of a letter that waits, and is told when it leaves
 
 
@@ -28,10 +31,17 @@ class Paper:
     """Writes letters, within transactions of its own."""
 
     def __init__(
-        self, journal: Journal, outbox: Outbox, rules: Mapping[str, Rule], clock: Clock, door: Callable[[int], str]
+        self,
+        journal: Journal,
+        outbox: Outbox,
+        rules: Mapping[str, Rule],
+        clock: Clock,
+        door: Callable[[int], str],
+        named: Callable[[str], str],
     ) -> None:
         self._journal, self._outbox, self._rules, self._clock = journal, outbox, rules, clock
         self._door = door  # where a letter's reader opens its incident; empty where there is no page
+        self._named = named  # how people call somebody of whom the journal has the code
 
     def compose(self, row: Row, waited_s: float) -> Message | None:
         """Put a letter on paper and mark it as being sent; None where it says nothing new."""
@@ -64,29 +74,24 @@ class Paper:
         )
 
     def _items(self, row: Row) -> list[words.Item]:
-        items = []
+        items, silences = [], self._silences()
         for incident, tell in ((self._journal.incident(number), tell) for number, tell in self._outbox.about(row)):
             said = say(tell, self._outbox.knows(row.person, incident.id), incident)
             if said:
                 times = self._outbox.times(incident, self._clock.utc_ms())
-                items.append(
-                    words.Item(
-                        incident, self._rules.get(incident.rule), said, times, self._parts(incident), self._silences()
-                    )
-                )
+                rule, parts = self._rules.get(incident.rule), self._parts(incident)
+                named = replace(incident, acked_by=self._named(incident.acked_by))
+                items.append(words.Item(named, rule, said, times, parts, silences))
         order = list(words.TELLS)
         return sorted(items, key=lambda item: (order.index(item.tell), item.incident.since_ms))
 
     def _parts(self, incident: Incident) -> tuple[str, ...]:
-        return (
-            tuple(f"{one.gateway}/{one.channel}" for one in self._journal.parts(incident.id)) if incident.lives else ()
-        )
+        parts = self._journal.parts(incident.id) if incident.lives else ()
+        return tuple(f"{one.gateway}/{one.channel}" for one in parts)
 
     def _silences(self) -> tuple[str, ...]:
-        now_ms = self._clock.utc_ms()
-        query = "SELECT scope, author, reason FROM silence WHERE from_ms <= ? AND until_ms > ? ORDER BY id LIMIT 5"
-        rows = self._journal.db.execute(query, (now_ms, now_ms))
-        return tuple(f"{scope} ({author}: {reason})" for scope, author, reason in rows)
+        silences = self._journal.silences(self._clock.utc_ms())[:MOST_SILENCES]
+        return tuple(f"{scope} ({self._named(author)}: {reason})" for _, scope, author, reason, _ in silences)
 
 
 def _words(row: Row, items: list[words.Item], waited_s: float, ways: words.Ways) -> tuple[str, str, str]:

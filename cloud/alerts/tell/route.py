@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cloud.alerts.duty import RUNGS
-from cloud.alerts.incident import FALSE, Incident
+from cloud.alerts.incident import FALSE, TOLD_AS, Incident
 from cloud.alerts.intent import Grade, Intent
 from cloud.clock import HANOI_MS
 
@@ -172,9 +172,6 @@ def route(
     return Routed(letters, sorted(done), nobody, now_ms + min(waits_ms) if waits_ms else None)
 
 
-_HIGHER = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}  # said first, if it is so
-
-
 def say(tell: str, knows: str, incident: Incident) -> str:
     """Return what is to be said of an incident as it is now to somebody who `knows` this of it; "" when nothing."""
     if tell == TEST:
@@ -193,7 +190,7 @@ def say(tell: str, knows: str, incident: Incident) -> str:
     elif tell in (*BEGINS, *ENDS, *LATE):
         if knows not in ("", *ENDS, *LATE):
             return ""
-        news = "again" if knows in ENDS else _HIGHER.get(incident.stage, "onset") if incident.lives else "onset"
+        news = "again" if knows in ENDS else TOLD_AS.get(incident.stage, "onset") if incident.lives else "onset"
     elif tell in ("unanswered", "assigned"):  # said as often as it is so
         return "" if incident.acked_ms is not None and tell == "unanswered" else tell
     else:

@@ -15,7 +15,7 @@ from at.number import e164
 from cloud.alerts import words
 from cloud.alerts.duty import RUNGS, on_duty
 from cloud.alerts.places import area_of
-from cloud.alerts.tell.route import PROMPT, Book, Notice, Reader, route
+from cloud.alerts.tell.route import PROMPT, TEST, Book, Notice, Reader, route
 from cloud.clock import hanoi
 from cloud.registry import address
 from cloud.registry.periods import valid_on
@@ -93,7 +93,8 @@ class Sorter:
             by_role = {role: [reader for reader, of in readers if of == role] for _, role in readers}
             rungs = {one.incident.id: self._rungs(one, by_role, now_ms) for one in notices if one.incident.lives}
             people_ = self._readers.by_code
-            book = Book(by_role, told, self._lifetime_s, self._mail_late, self.others, rungs, people_, self._tests())
+            tests = self._tests() if any(one.intent.tell == TEST for one in notices) else ()
+            book = Book(by_role, told, self._lifetime_s, self._mail_late, self.others, rungs, people_, tests)
             series = {one.series: self._outbox.series(one, now_ms) for one in notices}
             groups = {name: self._outbox.group(name, now_ms) for name in {one.group for one in notices}}
             routed = route(notices, book, series, groups, now_ms)
@@ -174,6 +175,10 @@ class Readers:
     def code_of(self, person: str) -> str:
         """Return the code of somebody, by the name that letters know them by; the name itself where there is none."""
         return next((code for code, reader in self.by_code.items() if reader.person == person), person)
+
+    def name_of(self, code: str) -> str:
+        """Return how people call somebody by their code; the code where nobody has it."""
+        return next((one.name for one in self._registry.now.contacts if one.code == code), code)
 
     def at(self, channel: str, address_: str) -> list[Reader]:
         """Return whom a channel reaches at an address, however the registry spells a telephone number."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cloud.registry.people import RUNGS
 from cloud.staff.duty.claim import why
 from cloud.staff.duty.seen import STAGES
+from cloud.staff.words import UNITS
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from cloud.staff.duty.seen import Event, Seen
     from cloud.staff.visit import Visit
 
-RUNGS = ("hamlet", "commune", "ranger", "province")
-_UNITS = {"ug/m3": "µg/m³", "Cel": "°C", "%RH": "%", "mg/m3": "mg/m³", "1": ""}
 _SHOWN = ("closed_as", "into", "part", "scope", "before", "channel", "why")  # of an event's inputs
 _SURE = {
     "suspected": "sure_one",
@@ -84,7 +84,7 @@ def amount(visit: Visit, value: float, quantity: str) -> str:
     if own.codes and int(value) in own.codes:
         return visit.s.one(*own.codes[int(value)])
     unit = own.unit
-    return f"{visit.s.exactly(value, quantity)} {_UNITS.get(unit, unit)}".strip()
+    return f"{visit.s.exactly(value, quantity)} {UNITS.get(unit, unit)}".strip()
 
 
 def name(visit: Visit, code: str) -> str:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
 
 NAME = "staff.db"
-BUSY_S = 5.0
 LINK_HOURS = 72
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 IDLE_MS, HARD_MS = 12 * _HOUR_MS, 30 * _DAY_MS  # a session ends when it is not used, and in any case
@@ -79,12 +78,7 @@ class Accounts:
         self._clock, self._shut_out_ms = clock, shut_out_ms
         self._lock = threading.Lock()
         path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        try:
-            form.bring_forward(self._db, path, _FORMS)
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = form.opened(path, _FORMS)
 
     def close(self) -> None:
         """Close the file."""

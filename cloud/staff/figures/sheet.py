@@ -16,6 +16,7 @@ from cloud.clock import hanoi
 from cloud.registry.sheets import GUARDED
 from cloud.staff.figures.question import DAY, HOUR, RAIN, RAW
 from cloud.staff.figures.table import AHEAD, KNOWN, MAINTAINED, NOT_HERE, NOTHING, THERE, UNASKED
+from cloud.staff.words import UNITS
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Cell = str | float | int | None
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")  # no cell of a workbook can hold them
-_UNITS = {"Cel": "°C", "%RH": "%", "ug/m3": "µg/m³", "mg/m3": "mg/m³", "uS/cm": "µS/cm", "deg": "°", "1": ""}
 _WHY = {
     NOTHING: "data.nothing",
     UNASKED: "data.unasked",
@@ -80,7 +80,7 @@ def told(why: int, s: Speaker) -> str:
 def unit(quantity: str) -> str:
     """Return a unit as people write it."""
     found = QUANTITIES[quantity].unit
-    return _UNITS.get(found, found)
+    return UNITS.get(found, found)
 
 
 def called(column: Column, s: Speaker, step: str) -> str:
