@@ -26,12 +26,14 @@ def bring_in(config: CloudConfig, path: Path) -> int:
     if path.stat().st_size > LARGEST:
         raise NoHotspots("large", size=path.stat().st_size, limit=LARGEST)
     now_ms = SystemClock().utc_ms()
+    written_ms = min(now_ms, round(path.stat().st_mtime * 1000))
     listed = read(path.read_bytes(), now_ms)
     file = Path(config.data.path) / NAME
     owned(file)
     book = opened(file)
     try:
-        new = book.put(path.name, listed.hotspots, now_ms)
+        known_ms = max([one.seen_ms for one in listed.hotspots], default=written_ms)
+        new = book.put(path.name, listed.hotspots, now_ms, known_ms)
     finally:
         book.close()
     for fault in listed.faults[:SHOWN]:

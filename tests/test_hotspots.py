@@ -19,7 +19,8 @@ from cloud.config import Hotspots
 from cloud.hotspots import NoHotspots, book
 from cloud.hotspots.book import Book
 from cloud.hotspots.fires import TOGETHER_KM, TOGETHER_MS, distance_km, fires, nearest
-from cloud.hotspots.firms import Hotspot, read
+from cloud.hotspots.firms import LARGEST, Hotspot, read
+from cloud.hotspots.lookout import Lookout
 from cloud.hotspots.watch import AGAIN_S, LATE_MS, LONGEST_S, Asking
 from cloud.pages.app import build
 from cloud.rooms.hotspots import fetching, seen
@@ -227,6 +228,9 @@ class Firms(BaseHTTPRequestHandler):
         if body is None:
             server.go_on.wait(20)
             return
+        if callable(body):
+            body(self)
+            return
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -319,6 +323,92 @@ def test_a_server_that_hangs_ends_by_the_deadline(tmp_path):
         assert "no answer within 0.5 s" in watch.fault
 
 
+def says(*lines):
+    """Return an answer word for word, then the connection is closed."""
+
+    def answer(handler):
+        handler.wfile.write(b"".join(lines))
+        handler.close_connection = True
+
+    return answer
+
+
+def drips(head):
+    """Return an answer that says its list a byte at a time, for as long as anybody listens."""
+
+    def answer(handler):
+        handler.wfile.write(head)
+        for n in range(2_000):
+            handler.wfile.write(VIIRS[n : n + 1])
+            if handler.server.go_on.wait(0.01):
+                return
+
+    return answer
+
+
+OK = b"HTTP/1.0 200 OK\r\n"
+HALF = VIIRS[: VIIRS.index(b"\n", 1_200) + 1]  # whole rows, fewer of them
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (drips(OK + b"\r\n"), "broke off"),
+        (drips(OK + b"Content-Length: 4000\r\n\r\n"), "broke off"),
+        (drips(b"HTTP/1.0 200 OK\r\nX-Slow: "), "broke off"),
+        (drips(b"HTTP/1.0 2"), "no answer within 0.5 s"),
+        (says(OK, b"Content-Length: 4000\r\n\r\n", HALF), "broke off"),
+        (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n", HALF), "IncompleteRead"),
+        (says(OK, b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08", b"\0" * 10_000), "no list of hotspots"),
+        (says(b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:1/0123456789abcdef\r\n\r\n"), "302 Found"),
+        (says(b"HTTP/1.0 400 Bad\r\n\r\nInvalid MAP_KEY. 0123456789abcdef"), "Invalid MAP_KEY"),
+        (says(OK, b"\r\n<!DOCTYPE html><html><title>Down</title>"), "no list of hotspots"),
+        (says(b"\x15\x03\x01 is no HTTP\r\n"), "is no HTTP"),
+        (says(), "without response"),
+    ],
+)
+def test_a_list_that_is_not_whole_or_is_none_is_said_never_kept_in_part_and_the_key_is_in_no_word(
+    tmp_path, caplog, answer, why
+):
+    with firms() as server:
+        watch = watching(tmp_path, server, HandClock(LATER_MS), deadline_s=0.5)
+        server.answers = [(answer, 200)]
+        watch.step()
+        assert re.search(why, watch.fault), watch.fault
+        assert "0123456789abcdef" not in caplog.text + watch.fault + str(book.asked(tmp_path / book.NAME))
+        assert book.since(tmp_path / book.NAME, 0) == []
+        assert [one.ok_ms for one in book.asked(tmp_path / book.NAME)] == [0]
+        assert len(server.asked) == 1, "what moved is mended in cloud.toml"
+
+
+def test_a_list_without_end_is_refused_whole_not_cut(tmp_path):
+    with firms() as server:
+        watch = watching(tmp_path, server, HandClock(LATER_MS), deadline_s=30.0)
+        server.answers = [(says(OK, b"\r\n", VIIRS, (ROW + b"\n") * 200_000), 200)]
+        watch.step()
+        assert f"at most {LARGEST}" in watch.fault
+    assert book.since(tmp_path / book.NAME, 0) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["# firms\n0123456789abcdef", "0123456789abcdef 2", "../0123456789abcdef", "\ufeff0123456789abcdef"]
+)
+def test_whatever_a_key_file_holds_is_one_part_of_the_address_and_in_no_word(tmp_path, caplog, key):
+    with firms() as server:
+        watch = watching(tmp_path, server, HandClock(LATER_MS))
+        (tmp_path / "map-key").write_text(key, "utf-8")
+        server.answers = [(f"no such thing as {key}".encode(), 404)]
+        watch.step()
+        assert server.asked[0].count("/") == 7
+        assert "0123456789abcdef" not in caplog.text + watch.fault + str(book.asked(tmp_path / book.NAME))
+        (tmp_path / "map-key").write_text("\n")
+        clock_free = watching(tmp_path, server, HandClock(LATER_MS))
+        (tmp_path / "map-key").write_text("\n")
+        clock_free.step()
+        assert "map-key: holds no key" in clock_free.fault
+        assert len(server.asked) == 1
+
+
 def test_a_key_that_cannot_be_read_is_said_with_its_file(tmp_path):
     with firms() as server:
         watch = watching(tmp_path, server, HandClock(LATER_MS))
@@ -326,6 +416,67 @@ def test_a_key_that_cannot_be_read_is_said_with_its_file(tmp_path):
         watch.step()
         assert "map-key" in watch.fault
         assert server.asked == []
+
+
+# --- what an incident is told of it
+
+
+def test_the_nearest_that_counts_is_seen_by_its_age_its_distance_and_how_sure_it_is(tmp_path):
+    path = tmp_path / book.NAME
+    lookout = Lookout(path)
+    assert lookout.near(21.6, 104.5, NOW_MS) is None
+    assert (lookout.failed, lookout.why) == (0, ""), "a garden without hotspots lacks nothing"
+    own = Book(path)
+
+    def there(km, hours, confidence="nominal", **more):
+        own.put("a", [replace(ONE, lat=21.6 + km / 111.2, seen_ms=NOW_MS - round(hours * 3_600_000),
+                              confidence=confidence, **more)], NOW_MS)  # fmt: skip
+        return lookout.near(21.6, 104.5, NOW_MS)
+
+    assert there(3.1, 1) is None
+    assert there(1.0, 12.1) is None
+    assert there(0.5, 1, "low") is None
+    found = there(2.9, 11.9, satellite="N21")
+    assert (found.km, found.satellite, found.seen_ms) == (2.9, "N21", NOW_MS - round(11.9 * 3_600_000))
+    assert there(2.0, 4, "high").km == 2.0
+    assert there(2.5, 1).km == 2.0, "the nearest"
+    own.close()
+
+
+def test_a_book_that_is_held_damaged_or_newer_raises_nothing_waits_for_nothing_and_is_counted(tmp_path, caplog):
+    path, real = tmp_path / book.NAME, SystemClock()
+    Book(path).close()
+    lookout = Lookout(path)
+    held = sqlite3.connect(path, isolation_level=None)
+    held.execute("PRAGMA locking_mode = EXCLUSIVE")
+    held.execute("BEGIN EXCLUSIVE")
+    held.execute("DELETE FROM asked")
+    began = real.monotonic()
+    for _ in range(50):
+        assert lookout.near(21.6, 104.5, NOW_MS) is None
+    assert real.monotonic() - began < 2.0
+    assert lookout.failed == 50
+    assert "locked" in lookout.why
+    assert caplog.text.count("hotspots-unreadable") == 1
+    held.close()
+    caplog.set_level("INFO")
+    lookout.near(21.6, 104.5, NOW_MS)
+    assert lookout.why == ""
+    assert "hotspots-readable failed=50" in caplog.text
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    assert lookout.near(21.6, 104.5, NOW_MS) is None
+    assert "99" in lookout.why
+    for name in ("", "-wal", "-shm"):
+        path.with_name(path.name + name).unlink(missing_ok=True)
+    path.write_bytes(b"no database at all, but long enough to look like one" * 100)
+    assert lookout.near(21.6, 104.5, NOW_MS) is None
+    assert "not a database" in lookout.why
+    path.unlink()
+    path.mkdir()
+    assert lookout.near(21.6, 104.5, NOW_MS) is None
+    assert lookout.failed == 53
 
 
 # --- the command
@@ -343,6 +494,8 @@ def test_a_file_is_brought_in_and_told_with_how_late_it_is(tmp_path, capsys):
     assert "not a live alert" in told.out
     assert "26" in told.err, "the line of the row that is none"
     assert len(book.since(tmp_path / book.NAME, 0)) == 24
+    (asked,) = book.asked(tmp_path / book.NAME)
+    assert asked.ok_ms == max(one.seen_ms for one in book.since(tmp_path / book.NAME, 0)), "it knows nothing of later"
     source.write_text("Invalid MAP_KEY.")
     assert main(["hotspots", "import", str(source), *words]) == 2
     assert "Invalid MAP_KEY." in capsys.readouterr().err
@@ -407,6 +560,20 @@ def test_machines_read_the_same_and_that_it_is_never_live(world, asking):
     (fire,) = told["fires"]
     assert fire["place"] in {zone.code for zone in zones(world)}
     assert fire["km"] < 5
+
+
+def test_what_finds_no_room_on_the_page_is_counted(world, asking):
+    own, visitor = asking
+    now_ms = world.clock.utc_ms()
+    many = [
+        replace(ONE, seen_ms=now_ms - n * 60_000, lat=21.4 + (n % 20) / 50, lon=104.4 + n // 20 / 50)
+        for n in range(210)
+    ]
+    own.put("a", many, now_ms)
+    assert "10 đám nữa" in visitor().get("/diem-nong").text
+    assert "10 more, seen earlier" in visitor().get("/diem-nong?lang=en").text
+    told = visitor().get("/diem-nong.json").json()
+    assert (len(told["fires"]), told["left_out"]) == (200, 10)
 
 
 def test_a_book_that_cannot_be_read_is_said(world, tmp_path):

@@ -111,7 +111,7 @@ class Hotspots(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Annotated[float, msgspec.Meta(ge=-180, le=180)], ...],
         msgspec.Meta(description="west, south, east, north in degrees; 30 km around the zones when left out"),
     ] = ()
-    days: Annotated[int, msgspec.Meta(ge=1, le=10, description="how many days back each time")] = 2
+    days: Annotated[int, msgspec.Meta(ge=1, le=5, description="how many days back each time; FIRMS gives five")] = 2
     every_s: Annotated[
         float, msgspec.Meta(ge=600, le=86_400, description="how often it is asked; lists are some three hours late")
     ] = 1_800.0

@@ -32,7 +32,7 @@ _STEPS = (
 )
 _PUT = "INSERT OR IGNORE INTO hotspot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SINCE = """SELECT lat, lon, seen_ms, satellite, instrument, confidence, frp_mw, day FROM hotspot
-WHERE seen_ms >= ? AND lat BETWEEN ? AND ? ORDER BY seen_ms DESC LIMIT ?"""
+WHERE seen_ms >= ? AND lat BETWEEN ? AND ? AND lon BETWEEN ? AND ? ORDER BY seen_ms DESC LIMIT ?"""
 _ASKED = """INSERT INTO asked VALUES (:source, :ok_ms, :tried_ms, :why) ON CONFLICT DO UPDATE SET
 ok_ms = max(ok_ms, excluded.ok_ms), tried_ms = excluded.tried_ms, why = excluded.why"""
 MOST = 5_000  # that are read at once
@@ -57,8 +57,11 @@ class Book:
         """Close the file. May be called twice."""
         self._db.close()
 
-    def put(self, source: str, hotspots: Iterable[Hotspot], now_ms: int) -> int:
-        """Keep what a source said, all or nothing; return how many of it are new."""
+    def put(self, source: str, hotspots: Iterable[Hotspot], now_ms: int, known_ms: int | None = None) -> int:
+        """Keep what a source said, all or nothing; return how many of it are new.
+
+        `known_ms` is up to when it knows anything, now where it has just been asked.
+        """
         rows = [
             (one.seen_ms, one.lat, one.lon, one.satellite, one.instrument, one.confidence, one.frp_mw, one.day, now_ms)
             for one in hotspots
@@ -68,7 +71,7 @@ class Book:
             self._db.executemany(_PUT, rows)
             new = self._db.total_changes - before
             self._db.execute("DELETE FROM hotspot WHERE seen_ms < ?", (now_ms - KEPT_MS,))
-            self._db.execute(_ASKED, {"source": source, "ok_ms": now_ms, "tried_ms": now_ms, "why": ""})
+            self._db.execute(_ASKED, {"source": source, "ok_ms": known_ms or now_ms, "tried_ms": now_ms, "why": ""})
         return new
 
     def failed(self, source: str, why: str, now_ms: int) -> None:
@@ -88,26 +91,50 @@ def opened(path: Path) -> Book:
         return Book(path)
 
 
-def since(path: Path, since_ms: int, south: float = -90.0, north: float = 90.0, most: int = MOST) -> list[Hotspot]:
-    """Return the hotspots since a time, the newest first; none where there is no book. Raises sqlite3.Error."""
-    with closing(_reading(path)) as db:
-        rows = db.execute(_SINCE, (since_ms, south, north, most)).fetchall() if db else []
+class Box(NamedTuple):
+    """Degrees within which somebody asks."""
+
+    south: float = -90.0
+    north: float = 90.0
+    west: float = -180.0
+    east: float = 180.0
+
+
+def since(path: Path, since_ms: int, box: Box = Box(), *, most: int = MOST, wait_s: float = 1.0) -> list[Hotspot]:  # noqa: B008 - it is frozen
+    """Return the hotspots since a time, the newest first; none where there is no book. Raises sqlite3.Error.
+
+    What others hold the book for is waited for as long as is said.
+    """
+    with closing(_reading(path, wait_s)) as db:
+        rows = db.execute(_SINCE, (since_ms, *box, most)).fetchall() if db else []
     return [
         Hotspot(lat, lon, seen_ms, satellite, instrument, confidence, frp_mw, None if day is None else bool(day))
         for lat, lon, seen_ms, satellite, instrument, confidence, frp_mw, day in rows
     ]
 
 
-def near(path: Path, lat: float, lon: float, km: float, since_ms: int) -> list[tuple[float, Hotspot]]:
+def near(
+    path: Path, lat: float, lon: float, km: float, since_ms: int, *, wait_s: float = 1.0
+) -> list[tuple[float, Hotspot]]:
     """Return (km away, hotspot) of those around a point since a time, the nearest first. Raises sqlite3.Error."""
-    span = math.degrees(km / 6371.0) + 1e-6
-    found = [(distance_km(lat, lon, one.lat, one.lon), one) for one in since(path, since_ms, lat - span, lat + span)]
+    around = since(path, since_ms, around_point(lat, lon, km), wait_s=wait_s)
+    found = [(distance_km(lat, lon, one.lat, one.lon), one) for one in around]
     return sorted((one for one in found if one[0] <= km), key=lambda one: (one[0], -one[1].seen_ms))
+
+
+def around_point(lat: float, lon: float, km: float) -> Box:
+    """Return what holds all that is so near; all the way round where it would pass a pole or the date line."""
+    span = math.degrees(km / 6371.0) + 1e-6
+    widest = abs(lat) + span
+    wide = span / math.cos(math.radians(widest)) if widest < 90 else 360.0
+    if abs(lon) + wide > 180:
+        return Box(lat - span, lat + span)
+    return Box(lat - span, lat + span, lon - wide, lon + wide)
 
 
 def asked(path: Path) -> Sequence[Asked]:
     """Return when each source was asked. Raises sqlite3.Error."""
-    with closing(_reading(path)) as db:
+    with closing(_reading(path, 1.0)) as db:
         rows = db.execute("SELECT source, ok_ms, tried_ms, why FROM asked ORDER BY source").fetchall() if db else []
     return [Asked(*row) for row in rows]
 
@@ -125,10 +152,10 @@ class _Nothing:
         pass
 
 
-def _reading(path: Path) -> sqlite3.Connection | _Nothing:
+def _reading(path: Path, wait_s: float) -> sqlite3.Connection | _Nothing:
     if not path.exists():
         return _Nothing()
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=wait_s)
     try:
         return db if form_of(db, path, len(_STEPS)) else _closed(db)
     except BaseException:

@@ -44,10 +44,11 @@ class FireRow(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What is known of hotspots: when a list came last (0: never), and the fires near the garden, newest first."""
+    """What is known of hotspots: up to when (0: nothing), the fires near the garden, newest first, how many more."""
 
     asked_ms: int
     fires: Sequence[FireRow]
+    left_out: int = 0
 
 
 class Hotspots:
@@ -83,13 +84,14 @@ class Hotspots:
         known = await self._known()
         if known is None:
             return json({"error": "the book of hotspots cannot be read"}, 503)
-        asked_ms, fires = known.value
+        asked_ms, fires, left_out = known.value
         return json(
             {
                 "live": False,
                 "source": "NASA FIRMS",
                 "asked": words.iso(asked_ms) if asked_ms else None,
                 "fires": [_told(one) for one in fires],
+                "left_out": left_out,
             }
         )
 

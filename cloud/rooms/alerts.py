@@ -9,6 +9,7 @@ from cloud.alerts import wiring
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.watch import Watch
 from cloud.hotspots.book import NAME as HOTSPOTS
+from cloud.hotspots.lookout import Lookout
 from cloud.hotspots.watch import Asking
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import Live
@@ -46,6 +47,7 @@ class AlertsRoom:
         self._boards = Showing(folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
         self._hotspots = _hotspots(config, self._registry, clock)
+        self._lookout = Lookout(folder / HOTSPOTS)
         self._stream = Stream(
             config.broker,
             "gocche-alerts",
@@ -96,10 +98,11 @@ class AlertsRoom:
             told["roles_unreached"] and f"no contact that a channel reaches: {', '.join(told['roles_unreached'])}",
             told["untold"] and f"letters about life that nobody has got: {told['untold']}",
         )
-        late = self._hotspots.why if self._hotspots else ""
+        late = (self._hotspots.why if self._hotspots else "") or self._lookout.why
         return told | {
             "why": "; ".join(filter(None, why)),
             "hotspots_fault": late,
+            "hotspots_unread": self._lookout.failed,
             "boards_fault": self._boards.why,
             "look_at": [name for name in LOOK_AT if told.get(name)]
             + ["hotspots_fault"] * bool(late)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cloud import store
 from cloud.alerts.channels import Retry
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 60.0
 SHOWN_MS = 7 * 86_400_000
 MOST = 200  # fires on a page
+PIXELS = 20_000  # that are gathered for it
 
 
 def fetching(config: Hotspots, deadline_s: float = DEADLINE_S) -> Callable[[str], bytes]:
@@ -32,11 +34,16 @@ def fetching(config: Hotspots, deadline_s: float = DEADLINE_S) -> Callable[[str]
     def fetch(path: str) -> bytes:
         try:
             key = held(config.key_file)
-            answer = peer.ask("GET", f"/{key}{path}", hide=(key,), most=LARGEST)
+            if not key:
+                raise OSError(f"{config.key_file}: holds no key")
+            quoted = quote(key, safe="")  # whatever a file holds stays one part of the address
+            answer = peer.ask("GET", f"/{quoted}{path}", hide=(key, quoted), most=LARGEST + 1)
         except Retry as fault:
             raise OSError(str(fault)) from fault
         if answer.status != 200:
             raise NoHotspots("refused", said=answer.words)
+        if answer.cut:
+            raise OSError(f"{peer.host}: the list broke off before its end; a question has {deadline_s:g} s")
         return answer.said.encode()
 
     return fetch
@@ -47,7 +54,7 @@ def seen(path: Path, zones: Collection[Zone], now_ms: int) -> Seen:
     places = {zone.code: (zone.lat, zone.lon) for zone in zones}
     try:
         asked_ms = max([one.ok_ms for one in book.asked(path)], default=0)
-        found = fires(book.since(path, now_ms - SHOWN_MS, *_band(zones)))
+        found = fires(book.since(path, now_ms - SHOWN_MS, _box(zones), most=PIXELS))
     except sqlite3.Error as error:
         raise store.Retry(f"{path.name}: {error}", 5) from error
     by_code, rows = {zone.code: zone for zone in zones}, []
@@ -72,10 +79,11 @@ def seen(path: Path, zones: Collection[Zone], now_ms: int) -> Seen:
                 close.km,
             )
         )
-    return Seen(asked_ms, rows[:MOST])
+    return Seen(asked_ms, rows[:MOST], len(rows[MOST:]))
 
 
-def _band(zones: Collection[Zone]) -> tuple[float, float]:
-    """Return the latitudes within which something may be near."""
-    lats = [zone.lat for zone in zones] or [0.0]
-    return min(lats) - NEAR_KM / 100, max(lats) + NEAR_KM / 100
+def _box(zones: Collection[Zone]) -> book.Box:
+    """Return within what something may be near."""
+    boxes = [book.around_point(zone.lat, zone.lon, NEAR_KM) for zone in zones] or [book.Box(0, 0, 0, 0)]
+    souths, norths, wests, easts = zip(*boxes, strict=True)
+    return book.Box(min(souths), max(norths), min(wests), max(easts))

@@ -41,6 +41,7 @@ class Answer(NamedTuple):
     reason: str
     said: str
     after_s: float  # Retry-After
+    cut: bool = False  # what was read ends before its end: the other side or the deadline broke it off
 
     @property
     def words(self) -> str:
@@ -80,10 +81,11 @@ class Peer:
             said = _without(hide, read[:most].decode("utf-8", "replace"))
             after = answer.headers.get("Retry-After", "")
             after_s = min(float(after), LONGEST_WAIT_S) if after.isdecimal() else 0.0
-            return Answer(answer.status, answer.reason, said, after_s)
+            cut = len(read) <= most and (bool(answer.length) or connection.deadline.expired)
+            return Answer(answer.status, answer.reason, said, after_s, cut)
 
     @contextlib.contextmanager
-    def _connection(self, hide: Sequence[str]) -> Iterator[http.client.HTTPConnection]:
+    def _connection(self, hide: Sequence[str]) -> Iterator[_Connection]:
         """Give a connection, and close it; what breaks in between is a Retry for everybody."""
         with Deadline(self._deadline_s) as deadline:
             connection = _Connection(self.host, self._port, deadline, tls=self.tls)
@@ -142,13 +144,13 @@ class _Connection(http.client.HTTPConnection):
     """A connection that is reached within a deadline, TLS included."""
 
     def __init__(self, host: str, port: int | None, deadline: Deadline, *, tls: bool) -> None:
-        self._tls, self._deadline = tls, deadline
+        self._tls, self.deadline = tls, deadline
         if tls:
             self.default_port = http.client.HTTPS_PORT
         super().__init__(host, port)
 
     def connect(self) -> None:
-        self.sock = self._deadline.connect(self.host, self.port)
+        self.sock = self.deadline.connect(self.host, self.port)
         if self._tls:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
