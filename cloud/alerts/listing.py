@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.alerts import ways
 from cloud.alerts.incident import RAIN
 from cloud.alerts.journal import reading
 from cloud.alerts.tell.outbox import WAITS
@@ -31,14 +32,6 @@ SELECT count(*) FROM (
     max(CASE WHEN state IN ('told', 'waiting', 'sending') THEN coalesce(copy_of, id) END) AS got
   FROM letter GROUP BY person)
 WHERE lost > coalesce(got, 0)"""
-
-
-# Channels whose letter of the last self-test was not accepted within its time.
-_UNTESTED = """
-SELECT channel FROM letter JOIN about ON about.letter = letter.id
-WHERE incident = (SELECT max(id) FROM incident WHERE rule = 'self-test') AND copy_of IS NULL AND state != 'told'
-AND letter.at_ms < ? ORDER BY channel"""
-TEST_MS = 3_600_000  # for a test letter, before its channel has failed
 
 
 def health(journal: Journal, now_ms: int) -> dict[str, Any]:
@@ -84,7 +77,7 @@ def _counts(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
         "unreached": lost and _one(db, _UNREACHED.format(day_ms=day_ms)),
         "last_refusal": last[0] if last else "",
         "self_test_ms": int(_one(db, "SELECT max(value) FROM meta WHERE key = 'self-test'") or 0),
-        "self_test_failed": [channel for (channel,) in db.execute(_UNTESTED, (now_ms - TEST_MS,))],
+        "self_test_failed": sorted(way.name for way in ways.read(db, now_ms) if way.test_why),
         "ledger_read_to_ms": int(_one(db, "SELECT max(value) FROM meta WHERE key = 'cursor'") or 0),
     }
 

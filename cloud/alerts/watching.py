@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.alerts import ways
 from cloud.alerts.incident import Incident
 from cloud.alerts.journal import is_of_today, reading, selected
 
@@ -117,6 +118,11 @@ class Watching:
         with self._journal() as db:
             found: Any = db.execute(_QUIET).fetchone() if db else (None, None, None)
             return found[0], found[1], found[2]
+
+    def channels(self, now_ms: int) -> list[ways.Way]:
+        """Return how each channel of cloud.toml is, and how its last weekly test went."""
+        with self._journal() as db:
+            return ways.read(db, now_ms) if db else []
 
     def listened_ms(self) -> int:
         """Return for how long alerts have listened in all, as it was last written down: each tick while they do."""

@@ -179,7 +179,7 @@ def batch(
 
 
 class Post:
-    """A real SMTP server. `refuse` maps an address to the answer it gets; `down` answers everybody 421."""
+    """A real SMTP server. `refuse` maps an address to the answer it gets."""
 
     def __init__(self, port: int) -> None:
         self.mails: list[tuple[str, EmailMessage]] = []

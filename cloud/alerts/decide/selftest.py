@@ -1,6 +1,8 @@
 """Once a week each channel carries one letter that says it is a test: a channel that fails is known before it burns.
 
 The letter takes the way of all others: intent, letter, courier, receipt. Its incident is an exercise, and over at once.
+A test that was missed, because the server was down, is made up for as soon as it runs. A clock that is put back by less
+than a week repeats none.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WEEK_MS = 7 * DAY_MS
 MEMORY = "self-test"  # of the journal: when the last one was, or gocche was first here
-LATEST_MS = DAY_MS  # later a test is left out, and the next one waited for: it was missed, which the health says
+EARLIEST_MS = 1_577_836_800_000  # 2020: a clock that shows less was never set, and knows no Monday
 
 
 class SelfTest:
@@ -34,15 +36,15 @@ class SelfTest:
     def tick(self) -> None:
         """Have a test told if it is time."""
         now_ms = self._clock.utc_ms()
-        if not self._when or self._next_ms - WEEK_MS <= now_ms < self._next_ms:
+        if not self._when or now_ms < EARLIEST_MS or self._next_ms - WEEK_MS <= now_ms < self._next_ms:
             return
         due_ms = last_due_ms(self._when, now_ms)
         self._next_ms = due_ms + WEEK_MS
         with self._journal.transaction():
             last_ms = int(self._journal.meta(MEMORY, "0"))
-            if last_ms and last_ms < due_ms <= now_ms < due_ms + LATEST_MS:
+            if last_ms and last_ms < due_ms:
                 self._test(now_ms)
-            if not last_ms or last_ms < due_ms or last_ms > now_ms:
+            if not last_ms or last_ms < due_ms or last_ms > now_ms + WEEK_MS:
                 self._journal.set_meta(MEMORY, str(now_ms))
 
     def _test(self, now_ms: int) -> None:

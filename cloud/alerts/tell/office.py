@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from cloud.alerts import ways
 from cloud.alerts.channels import GiveUp, Retry
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
@@ -121,6 +122,8 @@ class Office:
         self._stand_in(rows)
         self._hand_out(rows)
         self._complain(rows)
+        reached = {name for reader, _ in self._readers.now for name, _ in reader.addresses}
+        ways.note(self._journal, self._couriers.values(), reached, self._clock.utc_ms())
 
     def wake(self) -> None:
         """Say that there may be something to do."""
