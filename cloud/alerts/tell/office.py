@@ -11,16 +11,15 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import ways
-from cloud.alerts.channels import GiveUp, Retry
+from cloud.alerts.tell.clerk import Clerk
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
 from cloud.alerts.tell.paper import Paper
 from cloud.alerts.tell.retries import Resting, Retries
-from cloud.alerts.tell.route import LEVELS, LIFE, elsewhere
+from cloud.alerts.tell.route import LEVELS, LIFE
 from cloud.alerts.tell.sorting import Readers, Sorter
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ LONGEST_PAUSE_S = 60.0
 END_S = 2.0  # for what is being carried when the server ends
 STAND_IN_S = {"life": 8.0, "service": 900.0, "upkeep": 900.0}  # then another channel is asked, too
 PATIENCE_S = 5.0  # with a channel that tells somebody something, before another one tells them the same
-MANY = 10  # incidents of a letter from which the journal has one line for all of them
 UNTOLD_S = 45.0  # from which an undelivered letter about life makes the alerts ill
 
 
@@ -63,7 +61,6 @@ class Office:
         self._clock = clock
         self._wake = threading.Event()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._returned: deque[tuple[Row, Retry | GiveUp | None]] = deque()  # and not written down yet
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._retries = Retries(clock)
         self._readers = Readers(registry, channels)
@@ -79,6 +76,9 @@ class Office:
             reaches=bool(channels),
             lifetime_s=lifetime_s,
             mail_late=mail_late,
+        )
+        self._clerk = Clerk(
+            journal, self._outbox, self._readers, lambda: self._sorter.others, self._retries, clock, self._wake.set
         )
         self._untold: set[int] = set()  # letters about life that wait too long
         self.faults = 0
@@ -114,7 +114,7 @@ class Office:
         """Write down what came back; route, stand in, hand out."""
         self._settle_all()
         for row in self._outbox.undelivered():
-            self._give_up(row, "it was accepted, and then not delivered")
+            self._clerk.give_up(row, "it was accepted, and then not delivered")
         self._sorter.sort()
         rows = self._outbox.waiting()
         self._retries.meet(rows)
@@ -172,17 +172,11 @@ class Office:
         for courier in self._couriers.values():
             if late := courier.overdue():
                 self._take_back(late)
-        while self._returned:
-            row, failure = self._returned.popleft()
-            try:
-                self._settle(row, failure)
-            except (sqlite3.Error, OSError):
-                self._returned.appendleft((row, failure))
-                raise
+        self._clerk.write_down()
 
     def _take_back(self, outcome: Outcome) -> None:
         if outcome.courier.take_back(outcome) and outcome.job.row is not None:
-            self._returned.append((outcome.job.row, outcome.failure))
+            self._clerk.take_back(outcome.job.row, outcome.failure)
 
     def _stand_in(self, rows: Sequence[Row]) -> None:
         """Give what is not delivered to the next channel of the same person as well."""
@@ -190,25 +184,12 @@ class Office:
         for row in rows:
             courier = self._couriers.get(row.channel)
             if courier is None:
-                self._give_up(row, f"there is no channel {row.channel!r} in cloud.toml any more")
+                self._clerk.give_up(row, f"there is no channel {row.channel!r} in cloud.toml any more")
             elif self._retries.waited_s(row) >= STAND_IN_S[LEVELS[row.level]] or (
                 row.level == LIFE and (courier.why or row.words)
             ):
                 slow.append(row)
-        self._ask_another(slow)
-
-    def _ask_another(self, rows: Sequence[Row]) -> bool:
-        """Have the next channel of the same person carry each of them; tell whether there was one."""
-        ways = _ways(rows, self._readers, self._outbox)
-        if not ways:
-            return False
-        with self._journal.transaction():  # one for all: they may be a thousand, and each would wait for the disk
-            for row, way in ways:
-                self._outbox.copy(row, *way, self._clock.utc_ms())
-        for row, way in ways:
-            LOG.warning("stands-in letter=%d channel=%s for=%s", row.id, way[0], row.channel)
-        self._wake.set()
-        return True
+        self._clerk.ask_another(slow)
 
     def _hand_out(self, rows: Sequence[Row]) -> None:
         """Give each free courier its most urgent letter; letters of one level reach a person in their order."""
@@ -237,72 +218,11 @@ class Office:
             for other in near
         )
 
-    def _settle(self, row: Row, failure: Retry | GiveUp | None) -> None:
-        if failure is None:
-            with self._journal.transaction():
-                event = self._event(row, "told", f"{row.channel} accepted")
-                self._outbox.told(row, event, self._clock.utc_ms())
-        elif isinstance(failure, GiveUp):
-            self._give_up(row, str(failure))
-        elif self._retries.waited_s(row) > row.lifetime_s:
-            self._give_up(row, f"still not accepted after {row.lifetime_s:g} s: {failure}")
-        elif self._outbox.told_elsewhere(row):
-            with self._journal.transaction():
-                self._outbox.set(row, "overtaken", words=str(failure), done_ms=self._clock.utc_ms())
-        else:
-            self._retries.later(row, failure)
-            with self._journal.transaction():
-                self._outbox.set(row, "waiting", words=str(failure))
-                if row.attempts == 0:
-                    self._failed(row, f"will be tried again: {failure}")
-
-    def _give_up(self, row: Row, why: str) -> None:
-        with self._journal.transaction():
-            self._outbox.set(row, "given up", words=why, done_ms=self._clock.utc_ms())
-            self._failed(row, f"given up: {why}")
-        if not self._ask_another([row]) and row.level == LIFE:
-            self._ask_others([row])
-
-    def _ask_others(self, rows: Sequence[Row]) -> None:
-        """Tell somebody of another role what is about life and has reached nobody: they can call."""
-        if not rows:
-            return
-        with self._journal.transaction():
-            asked = {row.id: self._outbox.forward(row, self._sorter.others, self._clock.utc_ms()) for row in rows}
-        for number in filter(asked.get, asked):
-            LOG.error("nobody-reached letter=%d asked_instead=%d", number, asked[number])
-            self._wake.set()
-
-    def _failed(self, row: Row, what: str) -> None:
-        LOG.error("not-told letter=%d level=%s channel=%s why=%r", row.id, LEVELS[row.level], row.channel, what)
-        self._event(row, "tell-failed", what)
-
-    def _event(self, row: Row, event: str, what: str) -> int:
-        """Write one line for each incident of a letter, or one for all where they are many; return the last number."""
-        incidents = [number for number, _ in self._outbox.about(row)]
-        inputs = {"channel": row.channel, "to": row.address, "message_id": row.name, "attempts": row.attempts + 1}
-        now_ms = self._clock.utc_ms()
-        if len(incidents) > MANY:
-            return self._journal.event(now_ms, 0, event, what, **inputs, incidents=incidents)
-        return max(self._journal.event(now_ms, number, event, what, **inputs) for number in incidents)
-
     def _complain(self, rows: Sequence[Row]) -> None:
         """Log once, keep for the health, and tell others, what about life is not told in time."""
         late = {row.id: row for row in rows if row.level == LIFE and self._retries.waited_s(row) > UNTOLD_S}
         new = [row for number, row in late.items() if number not in self._untold]
         for row in new:
             LOG.error("untold letter=%d for_s=%g why=%r", row.id, UNTOLD_S, row.words)
-        self._ask_others(new)
+        self._clerk.ask_others(new)
         self._untold = set(late)
-
-
-def _ways(rows: Sequence[Row], known: Readers, outbox: Outbox) -> list[tuple[Row, tuple[str, str]]]:
-    """Return by which channel that was not tried yet each letter can go as well, where there is one."""
-    readers = {reader.person: reader for reader, _ in known.now} if rows else {}
-    return [
-        (row, way)
-        for row in rows
-        if (reader := readers.get(row.person))
-        and any(name != row.channel for name, _ in reader.addresses)
-        and (way := elsewhere(reader, outbox.tried(row), row.level))
-    ]
