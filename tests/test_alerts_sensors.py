@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+import tomllib
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cloud.alerts.decide.pace import refuse
 from cloud.alerts.rules import open_rules
+from cloud.alerts.words import Item, text
 from cloud.config import ConfigError
 from tests.rules.garden import SILENT, SMOKE, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FIRE = [(60.0 * n, 80.0) for n in range(6)]
 DAY_S = 86_400
@@ -180,3 +182,49 @@ def test_a_sensor_slower_than_its_guard_is_not_called_dead_between_two_values(be
     before = len(told(bench))
     bench.hear(600, 200)
     assert told(bench)[before:] == [("guard", "onset")]
+
+
+def of_the_sample(*names: str) -> list[dict[str, Any]]:
+    """Return rules as config/cloud.toml has them."""
+    tables = tomllib.loads((Path(__file__).parents[1] / "config" / "cloud.toml").read_text(encoding="utf-8"))["rule"]
+    return [table for table in tables if table["name"] in names]
+
+
+def test_a_siren_that_is_not_tested_for_a_week_and_a_day_is_told_to_the_operator_until_it_is(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, of_the_sample("siren-test"), None, tells=False)
+    bench.alerts.listening(True)
+
+    def live(days: float, *codes: int) -> None:
+        """Codes of one moment, as of a test, and then silence is said each hour."""
+        now_s = (bench.clock.utc_ms() - bench.at(0)) / 1000
+        for number, code in enumerate(codes):
+            bench.live([(now_s + 60 + 2 * number, float(code))], quantity="siren", channel="siren-1")
+        hours = range(1, round(24 * days))
+        bench.live([(now_s + 3_600 * hour, 0.0) for hour in hours], quantity="siren", channel="siren-1")
+
+    live(6, 0)
+    live(7, 4, 0)  # tested in time, twice
+    live(7.9, 4, 0)
+    assert told(bench) == []
+    live(0.3, 0)
+    assert told(bench) == [("siren-test", "onset")]
+    (incident,) = bench.alerts.incidents()
+    assert (incident.grade, incident.rule, incident.what_vi) == ("upkeep", "siren-test", "Quá hạn thử còi hằng tuần")
+    said = text([Item(incident, open_rules(of_the_sample(incident.rule))[0], "onset")], "vi")
+    assert 'Còi báo cháy: vẫn chỉ "im lặng"' in said
+    assert 'always "silent"' in said
+    live(0.5, 4, 0)
+    assert [one.state for one in bench.alerts.incidents()] == ["ended"]
+    bench.close()
+
+
+def test_a_siren_that_failed_is_told_in_words_of_its_own(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, of_the_sample("siren-failed"), None, tells=False)
+    bench.live([(600.0, 3.0), (720.0, 3.0)], quantity="siren", channel="siren-1")
+    (incident,) = bench.alerts.incidents()
+    assert (incident.grade, incident.lives) == ("upkeep", False)
+    said = text([Item(incident, open_rules(of_the_sample(incident.rule))[0], "onset")], "vi")
+    assert "Còi báo cháy: không hú được hoặc không tắt được" in said
+    assert "Siren: cannot sound, or cannot be silenced" in said
+    assert "{" not in said
+    bench.close()

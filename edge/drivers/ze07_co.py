@@ -13,7 +13,7 @@ is believed). Its first three minutes after power-up are for the warm-up.
 Limits: as shipped it resolves 0.1 ppm from 0.5 ppm on, so 0 is an everyday value and a plug that was loose between two
 polls does not show (one that was not heard does). Alcohol, hydrogen and other gases are taken for CO, five years are
 its life, below -10 °C and above 90 %RH nothing is promised. The manual's formula for the answer names bytes 4 and 6 in
-one edition, and three independent programs read bytes 2 and 3: only answers on which both agree are values.
+one edition, and the two other programs that were read take bytes 2 and 3: only answers on which both agree are values.
 """
 
 from __future__ import annotations

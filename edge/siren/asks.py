@@ -52,12 +52,12 @@ class Asks:
     def tell(self, told: Told) -> None:
         """Leave the answer."""
         with suppress(OSError):
-            _written(self._told, told)
+            written(self._told, told)
 
     def ask(self, ask: Ask) -> None:
         """Leave a question. Raises OSError."""
         self._told.unlink(missing_ok=True)
-        _written(self._ask, ask)
+        written(self._ask, ask)
 
     def heard(self, ask: Ask) -> Told | None:
         """Return the answer to this question, None while there is none."""
@@ -72,7 +72,8 @@ class Asks:
             self._ask.unlink(missing_ok=True)
 
 
-def _written(file: Path, content: msgspec.Struct) -> None:
+def written(file: Path, content: msgspec.Struct) -> None:
+    """Write a file whole or not at all. Raises OSError."""
     part = file.with_suffix(".part")
     part.write_bytes(msgspec.json.encode(content))
     part.replace(file)

@@ -3,7 +3,8 @@
 A sounding ends by a button or after `most_s`, then it pauses, and begins again while its cause lasts: neighbours who
 slept through the first three minutes hear the next ones. Who stopped it knows: it stays silent for `stopped_s`, but for
 what is worse than what was stopped. A cause that comes and goes a hundred times sounds no oftener than that. A cause
-that nobody has spoken of for an hour (the sensor may have burnt) is over.
+that nobody has spoken of for an hour (the sensor may have burnt) is over. All that holds for the next process, too:
+what a rule remembers can be written down and taken up again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from wire.reading import Reading
 
 HOLDS_MS = 3_600_000
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What a rule has to know to go on in another process of the same boot; times are milliseconds of that."""
+
+    until_ms: int | None = None
+    quiet_ms: int = 0
+    quiet_level: int = 0
+    level: int = 0
+    stopped: bool = False
 
 
 class _Cause(msgspec.Struct):
@@ -51,9 +62,10 @@ class Rule:
         self._causes = [_Cause(trigger) for trigger in triggers]
         self._most_ms, self._pause_ms, self._stopped_ms = (round(1000 * one) for one in (most_s, pause_s, stopped_s))
         self._until_ms: int | None = None  # while it sounds
+        self._left_ms: int | None = None  # until when it may go on with what an earlier process began
         self._test_ms: int | None = None  # while it is tested
         self._quiet_ms, self._quiet_level, self._level = 0, 0, 0
-        self._stopped = False
+        self._stopped, self._lasts = False, False  # somebody silenced it; its cause is there
         self.cause, self.heard_ms = "", 0  # when what made it sound was heard
 
     @property
@@ -69,7 +81,20 @@ class Rule:
     @property
     def stopped(self) -> bool:
         """Tell whether somebody silenced what still lasts."""
-        return self._stopped
+        return self._stopped and self._lasts
+
+    @property
+    def memory(self) -> Memory:
+        """Return what the next process must know."""
+        until_ms = self._left_ms if self._until_ms is None else self._until_ms
+        return Memory(until_ms, self._quiet_ms, self._quiet_level, self._level, self._stopped)
+
+    def recall(self, memory: Memory, now: int) -> None:
+        """Go on as an earlier process: silent until its cause is heard, then no longer than that would have sounded."""
+        if memory.until_ms is not None:
+            self._left_ms, self._level = min(memory.until_ms, now + self._most_ms), memory.level
+        self._quiet_ms = min(memory.quiet_ms, now + max(self._stopped_ms, self._pause_ms))
+        self._quiet_level, self._stopped = memory.quiet_level, memory.stopped
 
     def see(self, reading: Reading, now: int) -> None:
         """Take what a sensor, or the detector, told."""
@@ -83,21 +108,23 @@ class Rule:
         """Return whether the siren shall make a noise now."""
         if self._until_ms is not None and now >= self._until_ms:
             self._quieten(now + self._pause_ms)
+        if self._left_ms is not None and now >= self._left_ms:
+            self._quieten(self._left_ms + self._pause_ms)
         if self._test_ms is not None and now >= self._test_ms:
             self._test_ms = None
         level = self._worst(now)
-        if not level:
-            self._stopped = False
+        self._lasts = level > 0
         if self.sounds:
             self._level = max(self._level, level)
         elif level and self._begins(level, now):
-            self._until_ms, self._level, self._stopped = now + self._most_ms, level, False
+            self._until_ms = now + self._most_ms if self._left_ms is None else self._left_ms
+            self._left_ms, self._level, self._stopped = None, max(self._level, level), False
         return self.sounds or self.tested
 
     def stop(self, now: int) -> bool:
         """Silence it, and what would make it sound again; tell whether there was anything to silence."""
         tested, self._test_ms = self._test_ms is not None, None
-        level = max(self._worst(now), self._level if self.sounds else 0)
+        level = max(self._worst(now), self._level)
         if level:
             self._level = level
             self._quieten(now + self._stopped_ms)
@@ -111,7 +138,8 @@ class Rule:
         return not self.sounds
 
     def _quieten(self, until_ms: int) -> None:
-        self._until_ms, self._quiet_ms, self._quiet_level = None, until_ms, self._level
+        self._until_ms = self._left_ms = None
+        self._quiet_ms, self._quiet_level = until_ms, self._level
         self._level = 0
 
     def _begins(self, level: int, now: int) -> bool:

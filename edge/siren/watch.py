@@ -17,6 +17,7 @@ from edge import words
 from edge.drivers import relay
 from edge.siren.asks import Asks, Told
 from edge.siren.coil import Coil
+from edge.siren.kept import Kept, KeptFile
 from edge.siren.line import Line
 from edge.siren.rule import Rule
 from edge.threads import Pulse, join, started
@@ -40,6 +41,7 @@ TICK_S = 0.25  # how soon a button at a GPIO line, and what a person asks, is se
 FAILS_MS = 2_000  # told to sound, and not confirmed
 DEAF_MS = 15_000  # silent, and nobody knows whether it could sound
 REPORT_MS = 600_000
+FAILED_MS = 120_000  # what is wrong is said oftener: the server waits for a second word
 TEST_S = 2.0
 HANGS_S = 15.0
 AGAIN_S = 1.0
@@ -57,9 +59,12 @@ class Sirens:
         clock: Clock,
         folder: Path,
     ) -> None:
-        self._clock, self._asks = clock, Asks(folder)
+        self._clock, self._asks, self._kept = clock, Asks(folder), KeptFile(folder, clock.boot)
         self._rung = threading.Event()
         self._sirens = {one.table.name: _One(one, self._output(one, order), put, board) for one in sirens}
+        for name, kept in (self._kept.read() if sirens else {}).items():
+            if name in self._sirens:
+                self._sirens[name].recall(kept, clock.mono_ms())
         self._heard: deque[Reading] = deque()
         self._silenced = self._stopping = self._ended = False
         self._asked: asks.Ask | None = None
@@ -133,6 +138,7 @@ class Sirens:
         self._ask(now)
         for one in self._sirens.values():
             one.step(now, stopping=self._stopping)
+        self._kept.write({name: one.kept for name, one in self._sirens.items()})
         self._tell()
 
     def _stop(self, names: list[str], now: int) -> dict[str, str]:
@@ -181,7 +187,18 @@ class _One:
         self._code, self._report_ms = OFF, 0
         self._pressed: bool | None = None
         self._test_ms = 0
+        self._mute = False  # it did not sound when it was told last: silent and well is no proof of the contrary
         self.tested, self.after_ms = "none", 0  # how the last test ended; how long after its cause it sounded
+
+    @property
+    def kept(self) -> Kept:
+        """Return what the next process must know."""
+        return Kept(self._rule.memory, self._mute)
+
+    def recall(self, kept: Kept, now: int) -> None:
+        """Go on as an earlier process."""
+        self._rule.recall(kept.rule, now)
+        self._mute = kept.mute
 
     def see(self, reading: Reading, now: int, *, own: bool) -> None:
         """Take a reading: of the relay itself, or of anything else."""
@@ -214,17 +231,21 @@ class _One:
         code = self._said(now, self._since_ms)
         if not self.tested and (code in {ON, TEST} or now - self._test_ms > FAILS_MS + round(1000 * TICK_S)):
             self.tested = "heard" if code in {ON, TEST} else "failed"
+            self._mute |= self.tested == "failed"
+        if wanted and code in {ON, TEST, FAILED}:
+            self._mute = code == FAILED
         if code == self._code and now < self._report_ms:
             return
         if code != self._code:
             self._change(code)
-        self._code, self._report_ms = code, now + REPORT_MS
+        self._code, self._report_ms = code, now + (FAILED_MS if code == FAILED else REPORT_MS)
         self._put(Reading(self.name, now, {"siren": code}, {}))
 
     def stop(self, now: int, where: str) -> bool:
         """Silence it; tell whether there was anything to silence."""
         done = self._rule.stop(now)
         if done:
+            self.tested = self.tested or "stopped"
             log.warning("siren=%s stopped where=%s", self.name, where)
         return done
 
@@ -242,7 +263,10 @@ class _One:
         self._pressed = pressed
 
     def _said(self, now: int, since_ms: int) -> int:
-        """Return what it does, as far as its output has confirmed that; FAILED where that takes too long."""
+        """Return what it does, as far as its output has confirmed that; FAILED where that takes too long.
+
+        One that did not sound when it was told has failed until it does: by a test, or in earnest.
+        """
         right = self.output.seen is self._wanted
         if right and not self.output.fault:
             self._well_ms = now
@@ -254,6 +278,8 @@ class _One:
                 return self._code
         if self._wanted:
             return TEST if self._rule.tested else ON
+        if self._mute:
+            return FAILED
         return STOPPED if self._rule.stopped else OFF
 
     def _change(self, code: int) -> None:

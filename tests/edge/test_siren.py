@@ -143,6 +143,63 @@ def test_a_cause_of_which_nobody_speaks_any_more_is_over_after_an_hour() -> None
     assert not quiet.rule.step(quiet.now + HOLDS_MS)
 
 
+def next_process(told: Told) -> None:
+    """The agent is killed, and another one begins."""
+    memory = told.rule.memory
+    told.rule = Rule([CO], 180, 300, 1800)
+    told.rule.recall(memory, told.now)
+
+
+def test_who_stopped_it_hears_it_no_more_although_the_agent_began_anew() -> None:
+    told = Told()
+    told.hear(30, 30, 30, 30)
+    assert told.rule.stop(told.now)
+    for _ in range(29):
+        next_process(told)
+        told.hear(*[30] * 60)
+    assert told.seconds == 2
+    assert told.rule.stopped
+    told.hear(*[30] * 70)
+    assert told.wants[-1]
+
+
+def test_what_is_worse_sounds_through_a_stop_of_before_a_restart() -> None:
+    rule = Rule([CLAIM], 180, 300, 1800)
+    rule.see(Reading("node-1", 1_000, {"smoke_claim": 2}, {}), 1_000)
+    assert rule.step(1_000)
+    rule.stop(2_000)
+    after = Rule([CLAIM], 180, 300, 1800)
+    after.recall(rule.memory, 3_000)
+    after.see(Reading("node-1", 4_000, {"smoke_claim": 2}, {}), 4_000)
+    assert not after.step(4_000)
+    after.see(Reading("node-1", 5_000, {"smoke_claim": 3}, {}), 5_000)
+    assert after.step(5_000)
+
+
+@pytest.mark.parametrize("every_s", [7, 31, 60, 170])
+def test_an_agent_that_is_killed_again_and_again_sounds_no_longer_than_one_that_lives(every_s) -> None:
+    told = Told()
+    told.hear(30, 30, 30)
+    for _ in range(478 // every_s):
+        next_process(told)
+        told.hear(*[30] * every_s)
+    assert 180 - 180 // every_s * 3 - 3 <= told.seconds <= 180, "each process hears its cause anew, in three readings"
+    while not told.wants[-1]:
+        told.hear(30)
+    assert 180 + 300 <= len(told.wants) <= 180 + 300 + 5 + every_s
+
+
+def test_an_agent_that_begins_anew_while_it_sounds_is_silent_until_it_hears_why_and_can_be_stopped_before() -> None:
+    told = Told()
+    told.hear(30, 30, 30)
+    next_process(told)
+    told.hear(0, 0, 0)
+    assert not told.wants[-1]
+    assert told.rule.stop(told.now), "somebody pressed the button while the agent began"
+    told.hear(30, 30, 30, 30)
+    assert not told.wants[-1]
+
+
 def test_a_test_is_short_and_a_fire_goes_before_it() -> None:
     told = Told()
     assert told.rule.test(told.now, 2.0)
@@ -479,6 +536,24 @@ def test_a_board_that_confirms_and_does_nothing_is_not_believed(world, parts):
 
 
 @pytest.mark.journey
+def test_a_siren_that_did_not_sound_when_it_was_tested_has_failed_until_it_does(world, parts, capsys):
+    """What was found out stays known: to the server, in the status, and to the next process."""
+    board, _ = parts
+    words, well = ["siren", "test", "--data", str(world.folder)], board._switch
+    with world.running():
+        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        board._switch = lambda request: request  # type: ignore[method-assign]
+        assert main(words) == 1
+        until(lambda: world.code == FAILED, BOUND_S, "it is told")
+    with world.running():
+        until(lambda: "siren-1 cannot sound" in whys(world), BOUND_S, "and told again")
+        board._switch = well  # type: ignore[method-assign]
+        assert main(words) == 0
+        until(lambda: world.code == OFF and "siren-1" not in whys(world), BOUND_S, "it is well again")
+    assert {FAILED, TEST, OFF} <= set(world.codes())
+
+
+@pytest.mark.journey
 def test_a_relay_that_stays_on_is_told(world, parts):
     board, nose = parts
     with world.running():
@@ -539,6 +614,29 @@ def agent_process(folder: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "gocche", "agent", "--config", str(folder / "devices.toml"), "--data", str(folder)]
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
+
+
+@pytest.mark.journey
+def test_who_stopped_it_is_not_woken_by_an_agent_that_was_killed(world, parts):
+    """Smoke goes on all the while; the second process hears it, says "stopped on the spot", and is silent."""
+    board, nose = parts
+    (world.folder / "devices.toml").write_text(world.config())
+    process = agent_process(world.folder)
+    try:
+        nose.ppm = 28.0
+        until(lambda: board.on, BOUND_S, "it sounds")
+        assert main(["siren", "stop", "--data", str(world.folder)]) == 0
+        until(lambda: not board.on, BOUND_S, "it is silent")
+        process.kill()
+        process.wait(10)
+        asked, told = len(board.asked), len(nose.told)
+        process = agent_process(world.folder)
+        until(lambda: len(board.asked) > asked + 4 and len(nose.told) > told + 30, BOUND_S, "the next one hears smoke")
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+    assert [on for _, on in board.switched] == [True, False]
+    assert world.codes()[-1] == STOPPED
 
 
 def test_killed_with_9_it_is_off_at_the_next_start_and_a_signal_stops_it(world, parts):

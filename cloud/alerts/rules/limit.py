@@ -93,7 +93,9 @@ class RULE:
         return GOOD if value < clear else MIDDLE
 
     def section(self, basis: str) -> str:  # noqa: ARG002 - a limit rests on readings only
-        """One wording for each side, and one for smoke: what else measures the same must be said."""
+        """One wording for each side, one for codes, and one for smoke: what else measures the same must be said."""
+        if self._row.codes is not None:
+            return "code"
         if self._under:
             return "under"
         return "smoke" if self.grade == "life" else "over"
