@@ -104,9 +104,10 @@ def _somebody(found: Known | None, code: str) -> Known:
 
 
 def _keys(person: Known) -> list[str]:
-    """Return what letters know somebody by: an address, or name and role."""
+    """Return what letters know somebody by: an address, name and role, or name and code."""
     names = sorted(person.names - person.namesakes)
-    return [*sorted(person.addresses), *(f"{name} ({role})" for name in names for role in (*people.ROLES, ""))]
+    of_roles = (f"{name} ({role})" for name in names for role in (*people.ROLES, ""))
+    return [*sorted(person.addresses), *of_roles, *sorted(person.who)]
 
 
 def _left(data: Path, person: Known) -> Iterator[tuple[Path, str]]:

@@ -39,6 +39,12 @@ ACTS = (
 )
 CLOSED = ("false", "closed")
 ONCE = ("onset", "probable", "confirmed", "controlled", "false", "closed")
+ANEW = {
+    "confirmed": (*CLOSED, "controlled"),  # it burns again
+    "controlled": (*CLOSED, "confirmed"),
+    "false": ("confirmed",),
+    "closed": ("confirmed",),
+}
 
 
 def unhurried(alerts: Any) -> None:
@@ -260,7 +266,7 @@ class Life(Desk):
         for person, number, said, event in told:
             before = knows.setdefault((person, number), [])
             if said in ONCE:
-                over = ("end", "end_unknown") + (("confirmed",) if said in CLOSED else CLOSED)  # from there on anew
+                over = ("end", "end_unknown", *ANEW.get(said, CLOSED))  # from there on anew
                 since = before[max((at for at, one in enumerate(before) if one in over), default=-1) + 1 :]
                 assert said not in since, f"{person} is told {said!r} of {number} twice: {before}"
             before.append(said)

@@ -394,12 +394,11 @@ class Journal:
         return self._incidents(f"{_ROW} WHERE part_of = ? ORDER BY id", head)
 
     def forget(self, before_ms: int) -> None:
-        """Prune what only serves for a while: sequence numbers not met since, and what was to be told long ago.
+        """Prune what only serves for a while: sequence numbers not met since, and answers to acts.
 
-        Incidents and their journal are history and stay.
+        Incidents and their journal are history and stay; what is to be told stays until it is told, by whatever clock.
         """
         self.db.execute("DELETE FROM processed WHERE at_ms < ?", (before_ms,))
-        self.db.execute("DELETE FROM intent WHERE at_ms < ?", (before_ms,))
         self.db.execute("DELETE FROM act WHERE at_ms < ?", (before_ms,))
 
     def meta(self, key: str, default: str = "") -> str:

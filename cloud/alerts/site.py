@@ -151,6 +151,7 @@ class Site:
                 memory.execute("ROLLBACK")
                 LOG.error("journal-part-lost tables=%s why=%r", ",".join(part), str(fault))  # noqa: TRY400
                 complete = False
+        memory.execute("DELETE FROM main.step WHERE incident NOT IN (SELECT id FROM main.incident)")
         with suppress(sqlite3.Error):  # so that its numbers go on
             memory.execute("INSERT INTO main.journal SELECT * FROM file.journal ORDER BY id DESC LIMIT 1")
         memory.execute("DETACH file")

@@ -38,6 +38,7 @@ from cloud.registry.kinds import (
     Zone,
 )
 from cloud.registry.law import Tables
+from cloud.registry.people import ADMIN, OFFICER
 from cloud.registry.periods import NEVER, Periods, Timed, valid_on
 from cloud.registry.scale import AS_TOLD, Scale
 
@@ -189,12 +190,16 @@ class Registry:
 
     @cached_property
     def contacts(self) -> list[Contact]:
-        """Everybody who is told something, once for each role; who has none and is on duty at some time, too."""
+        """Everybody who is told something, once for each role; who has none and has a duty or answers here, too."""
         on_duty = {one.person for one in self.duties}
+
+        def asked(one: Person) -> bool:  # an incident can be given to them
+            return one.code in on_duty or (one.access in (OFFICER, ADMIN) and bool(one.email or one.addresses))
+
         return [
             Contact(one.name, role, one.email, one.lang, one.addresses, one.quiet, one.code, one.ways)
             for one in self._of("person", Person)
-            for role in one.roles or ("",) * (one.code in on_duty)
+            for role in one.roles or ("",) * asked(one)
         ]
 
     @cached_property

@@ -136,7 +136,7 @@ class DutyDesk:
     def _codes(self) -> dict[str, str]:
         """Return the codes of people by how letters know them."""
         read = Registry({kind: self._shelf.rows(kind) for kind in ("person", "duty")})
-        return {named_in_letters(one): one.code for one in read.contacts}
+        return {person: one.code for one, person in named_in_letters(read.contacts)}
 
     def _seen(self, one: Incident, parts: tuple[int, ...] = (), step: tuple[int, int] | None = None) -> Seen:
         own = {name: getattr(one, name) for name in _SAME}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Words = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+OF_FIRES = ("escalate", "confirm", "control", "close", "merge", "split")  # what else there is ends when it is over
 REOPENS_MS = LONGEST_MS  # after its closing an incident may be confirmed for so long
 
 
@@ -109,6 +110,8 @@ class Acts:
             raise Refused("no_incident") from None
         if not head.going and act.act not in ("comment", "confirm"):
             raise Refused("is_closed")
+        if not head.lives and act.act in OF_FIRES:
+            raise Refused("no_fire")
         self._does_to[act.act](act, head, now_ms)
         return head.id
 
@@ -122,13 +125,15 @@ class Acts:
         self._write(act, head.id, "comment", now_ms)
 
     def _assign(self, act: Act, head: Incident, now_ms: int) -> None:
-        if not act.to:
+        if act.to not in {one.code for one in self._desk.registry.now.contacts}:
             raise Refused("no_person")
         self._journal.save(replace(head, assignee=act.to, touched_ms=now_ms))
         self._write(act, head.id, "assigned", now_ms, to=act.to)
         self._tell(head, "assigned", now_ms)
 
     def _escalate(self, act: Act, head: Incident, now_ms: int) -> None:
+        if head.stage == "under-control":
+            raise Refused("is_controlled")
         self._write(act, head.id, "escalate", now_ms)
         self._steps.hurry(head.id, now_ms)
 
@@ -141,6 +146,8 @@ class Acts:
             head = self._journal.save(open_)
             self._write(act, head.id, "reopened", now_ms)
             self._journal.never_mind(head.id, "end")
+        elif head.stage == "under-control":
+            head = replace(head, stage="suspected")  # it has flared up
         self._lead(act, head, "confirmed", now_ms)
         self._tell(head, "confirmed", now_ms)
 
@@ -249,7 +256,8 @@ class Acts:
 
     def _has_it(self, act: Act, head: Incident, now_ms: int) -> None:
         self._journal.save(replace(head, acked_ms=now_ms, acked_by=act.who, touched_ms=now_ms))
-        self._steps.answered(head.id, now_ms)
+        if head.lives and head.stage != "under-control":
+            self._steps.answered(head.id, now_ms)
 
     def _tell(self, head: Incident, tell: Tell, now_ms: int) -> None:
         self._journal.intend(of_grade(head.grade, head.id, tell, now_ms))

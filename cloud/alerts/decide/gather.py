@@ -147,7 +147,7 @@ class Gatherer:
         return any(one.open for one in (head, *self._journal.parts(head.id)))
 
     def _is_near(self, head: Incident, one: Incident) -> bool:
-        if head.exercise != one.exercise:
+        if head.exercise != one.exercise or head.stage == "under-control":  # what is new there is not under control
             return False
         own = (head, *self._journal.parts(head.id))
         times = (at_ms for each in own for at_ms in (each.since_ms, each.opened_ms, each.bad_ms))

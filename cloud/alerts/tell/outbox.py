@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WAITS = "state IN ('waiting', 'sending')"
 CODES_KEPT = 4_000  # letters whose codes are not drawn again, of 9,000 that there are
 KEPT = 20_000  # finished letters; by number and not by age, so that a wrong clock forgets nobody
+PRUNED_AT_ONCE = 200
 _NEW = """
 INSERT INTO letter (at_ms, grp, level, person, lang, channel, address, state, attempts, waited_s, lifetime_s, name)"""
 _SERIES = """
@@ -61,6 +62,13 @@ class Row(msgspec.Struct, frozen=True):
 
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Row))
+# Of what is one incident now: whoever was told of a part, before it was merged, was told of it.
+_ALL_OF = "incident IN (SELECT ? UNION ALL SELECT id FROM incident WHERE part_of = ?)"
+# Letters about life with which people are not done, or were not a day ago: who was told is told what becomes of it.
+_NEEDED = """
+SELECT letter FROM about JOIN incident AS one ON one.id = about.incident
+JOIN incident AS head ON head.id = coalesce(one.part_of, one.id)
+WHERE letter <= ? AND head.grade = 'life' AND (head.closed_ms IS NULL OR head.closed_ms > ?)"""
 HOUR_MS = 3_600_000
 UNDELIVERED = "undelivered"  # accepted, and then not delivered: until the office has looked at it
 _UNDELIVERED = f"SELECT {', '.join(_FIELDS)} FROM letter WHERE state = '{UNDELIVERED}' ORDER BY id"
@@ -72,6 +80,7 @@ class Outbox:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._pruned = 0  # up to which letter those that are not needed are gone
 
     def put(self, letter: Letter, channel: str, address: str, now_ms: int) -> int:
         """Write a letter down and return its number."""
@@ -194,10 +203,16 @@ class Outbox:
         """Return what somebody was last told of an incident, by whatever channel; empty when nothing."""
         query = (
             "SELECT said FROM about JOIN letter ON letter.id = about.letter"
-            " WHERE incident = ? AND person = ? AND state = 'told' AND said != '' ORDER BY told_event DESC LIMIT 1"
+            f" WHERE {_ALL_OF} AND person = ? AND state = 'told' AND said != '' ORDER BY told_event DESC LIMIT 1"
         )
-        row = self._journal.db.execute(query, (incident, person)).fetchone()
+        row = self._journal.db.execute(query, (incident, incident, person)).fetchone()
         return str(row[0]) if row else ""
+
+    def on_its_way(self, row: Row, incident: int) -> str:
+        """Return what a letter said of an incident when the server ended while it was being sent: it may be known."""
+        query = "SELECT said FROM about JOIN letter ON id = letter WHERE id = ? AND incident = ? AND state = 'sending'"
+        found = self._journal.db.execute(query, (row.id, incident)).fetchone()
+        return str(found[0]) if found else ""
 
     def begin(self, row: Row, said: Mapping[int, str], waited_s: float) -> None:
         """Note that it is being tried, and what it says of each incident."""
@@ -278,15 +293,24 @@ class Outbox:
         """Return everybody who has a letter about an incident, by the addresses that it went to."""
         query = (
             "SELECT person, lang, channel, address FROM letter JOIN about ON about.letter = letter.id"
-            " WHERE incident = ? ORDER BY letter.id"
+            f" WHERE {_ALL_OF} ORDER BY letter.id"
         )
         ways: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
-        for person, lang, channel, address in self._journal.db.execute(query, (incident,)):
+        for person, lang, channel, address in self._journal.db.execute(query, (incident, incident)):
             ways.setdefault((person, lang), {})[channel, address] = None
         return [Reader(person, lang, tuple(found)) for (person, lang), found in ways.items()]
 
-    def prune(self) -> None:
-        """Forget the oldest letters beyond `KEPT`."""
+    def prune(self, now_ms: int) -> None:
+        """Forget the oldest letters beyond `KEPT`, but none about life that somebody may still have to be told more of.
+
+        That is looked for once in a while: there may be many that stay.
+        """
         db = self._journal.db
-        db.execute(f"DELETE FROM letter WHERE id <= (SELECT max(id) FROM letter) - ? AND NOT {WAITS}", (KEPT,))
-        db.execute("DELETE FROM about WHERE letter < (SELECT min(id) FROM letter)")
+        last = int(db.execute("SELECT coalesce(max(id), 0) FROM letter").fetchone()[0]) - KEPT
+        if last < self._pruned + PRUNED_AT_ONCE:
+            return
+        self._pruned = last
+        gone = f"SELECT id FROM letter WHERE id <= ? AND NOT {WAITS} AND id NOT IN ({_NEEDED})"
+        old = [(number,) for (number,) in db.execute(gone, (last, last, now_ms - DAY_MS)).fetchall()]
+        db.executemany("DELETE FROM letter WHERE id = ?", old)
+        db.executemany("DELETE FROM about WHERE letter = ?", old)

@@ -47,11 +47,12 @@ class Paper:
         """Put a letter on paper and mark it as being sent; None where it says nothing new."""
         now_ms = self._clock.utc_ms()
         with self._journal.transaction():
-            items = self._items(row)
-            if not items:
+            found = self._items(row)
+            if not found:
                 self._outbox.set(row, "overtaken", done_ms=now_ms)
                 return None
-            self._outbox.begin(row, {item.incident.id: item.tell for item in items}, waited_s)
+            self._outbox.begin(row, {number: item.tell for number, item in found.items()}, waited_s)
+        items = sorted(found.values(), key=lambda item: (words.TELLS.index(item.tell), item.incident.since_ms))
         asks = any(item.incident.going for item in items)
         ways = words.Ways(self._door(row.id) if row.code else "", row.code if asks else "")
         subject, text, short = _words(row, items, waited_s, ways)
@@ -73,17 +74,23 @@ class Paper:
             lon=first.lon,
         )
 
-    def _items(self, row: Row) -> list[words.Item]:
-        items, silences = [], self._silences()
-        for incident, tell in ((self._journal.incident(number), tell) for number, tell in self._outbox.about(row)):
-            said = say(tell, self._outbox.knows(row.person, incident.id), incident)
-            if said:
+    def _items(self, row: Row) -> dict[int, words.Item]:
+        """Return what a letter says, by the incident that it was written about: of each one that is one now, once."""
+        found: dict[int, words.Item] = {}
+        heads, silences = set[int](), self._silences()
+        for number, tell in self._outbox.about(row):
+            incident = self._journal.incident(self._journal.incident(number).head)
+            knows = self._outbox.knows(row.person, incident.id)
+            if incident.closed_by and not knows:  # better twice told that it was none than never
+                knows = self._outbox.on_its_way(row, number)
+            said = say(tell, knows, incident)
+            if said and incident.id not in heads:
+                heads.add(incident.id)
                 times = self._outbox.times(incident, self._clock.utc_ms())
                 rule, parts = self._rules.get(incident.rule), self._parts(incident)
                 named = replace(incident, acked_by=self._named(incident.acked_by))
-                items.append(words.Item(named, rule, said, times, parts, silences))
-        order = list(words.TELLS)
-        return sorted(items, key=lambda item: (order.index(item.tell), item.incident.since_ms))
+                found[number] = words.Item(named, rule, said, times, parts, silences)
+        return found
 
     def _parts(self, incident: Incident) -> tuple[str, ...]:
         parts = self._journal.parts(incident.id) if incident.lives else ()

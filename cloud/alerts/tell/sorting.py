@@ -21,7 +21,7 @@ from cloud.registry import address
 from cloud.registry.periods import valid_on
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
@@ -70,8 +70,8 @@ class Sorter:
     def contacts_unreached(self) -> list[str]:
         """The contacts without an address for any channel of cloud.toml: a channel's name is mistyped, perhaps."""
         reached = {reader.person for reader, _ in self._readers.now}
-        people_ = [contact for contact in self._registry.now.contacts if named_in_letters(contact) not in reached]
-        return sorted(contact.name for contact in people_) if self._reaches else []
+        people_ = [one.name for one, person in named_in_letters(self._registry.now.contacts) if person not in reached]
+        return sorted(people_) if self._reaches else []
 
     @property
     def others(self) -> list[Reader]:
@@ -104,7 +104,7 @@ class Sorter:
                 self._nobody(notice, now_ms)
             self._journal.dealt_with(routed.done)
             self._journal.set_meta("posted", str(newest))
-            self._outbox.prune()
+            self._outbox.prune(now_ms)
         self._seen, self._look_ms = newest, routed.look_ms
 
     def _notices(self) -> list[Notice]:
@@ -191,7 +191,7 @@ class Readers:
         if registry is not self._read[0]:
             found = people(registry.contacts, self._channels)
             by_person = {reader.person: reader for reader, _ in found}
-            called = {one.code: named_in_letters(one) for one in registry.contacts}
+            called = {one.code: person for one, person in named_in_letters(registry.contacts)}
             codes = {code: by_person[person] for code, person in called.items() if person in by_person}
             self._read = registry, found, codes
         return self._read
@@ -204,11 +204,11 @@ def _prompt(notice: Notice) -> bool:
 def people(contacts: Sequence[Contact], channels: Sequence[Named]) -> list[tuple[Reader, str]]:
     """Return (reader, role) of everybody whom a channel reaches; the channel's name or kind names the address."""
     found = []
-    for contact in contacts:
+    for contact, person in named_in_letters(contacts):
         ways = [(one.name, address(contact, one.name, one.kind)) for one in channels]
         reached = tuple(way for way in ways if way[1])
         if reached:
-            wanted, person = tuple(contact.ways.items()), named_in_letters(contact)
+            wanted = tuple(contact.ways.items())
             found.append((Reader(person, contact.lang, reached, contact.quiet, wanted), contact.role))
     return found
 
@@ -225,6 +225,14 @@ def _spelled(one: str) -> str:
         return one
 
 
-def named_in_letters(contact: Contact) -> str:
-    """Return how letters know somebody."""
-    return contact.email or f"{contact.name} ({contact.role})"
+def named_in_letters(contacts: Sequence[Contact]) -> Iterator[tuple[Contact, str]]:
+    """Yield each contact with how letters know that person: an address or a name with a role that nobody else has.
+
+    A mailbox may be an office's, and two people of a village often have one name.
+    """
+    named = [(one, one.email or f"{one.name} ({one.role})") for one in contacts]
+    owners: dict[str, set[str]] = {}
+    for one, name in named:
+        owners.setdefault(name, set()).add(one.code)
+    for one, name in named:
+        yield one, name if len(owners[name]) == 1 else f"{one.name} ({one.code})"

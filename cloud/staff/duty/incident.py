@@ -57,7 +57,7 @@ def _page(visit: Visit, whole: Whole, template: str) -> Response:
         letters=[(letter, _reader(visit, letter.person)) for letter in whole.letters],
         reasons=sentences(visit, one),
         closings=[(word, s.word("closed_as", word)) for word in (("drill",) if one.exercise else CLOSINGS)],
-        higher={word for word in STAGES if STAGES.index(word) > STAGES.index(one.stage)} if one.going else set(),
+        higher=_higher(one.stage) if one.going else set(),
         people=[(person.code, person.name) for person in _people(visit)] if visit.may("duty act") else [],
         merges=[card(visit, other) for other in going if other.exercise == one.exercise],
         scopes=_scopes(visit, whole),
@@ -65,6 +65,12 @@ def _page(visit: Visit, whole: Whole, template: str) -> Response:
         silences=[(silence, name(visit, silence.author), scope(visit, silence.scope)) for silence in desk.silences()],
         ill=desk.ill,
     )
+
+
+def _higher(stage: str) -> set[str]:
+    """Return the stages that an incident can be led to: what is under control may burn again."""
+    above = STAGES[STAGES.index(stage) + 1 :]
+    return {*above, "confirmed"} if stage == "under-control" else set(above)
 
 
 def _reader(visit: Visit, person: str) -> str:
