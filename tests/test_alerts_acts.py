@@ -52,6 +52,25 @@ def test_who_says_that_it_burns_is_believed_after_another_has_closed_it(desk: De
     assert desk.ask("close", incident=1, closed_as="real")["ok"]
 
 
+def test_what_was_closed_by_mistake_is_opened_again_while_it_goes_on(desk: Desk, post: Post) -> None:
+    escalated(desk)
+    assert desk.ask("reopen", incident=1)["why"] == "is_open"
+    assert desk.ask("close", incident=1, closed_as="cooking")["ok"]
+    assert desk.ask("reopen", "d1", incident=1, words="nhầm")["ok"]
+    assert (desk.head.stage, desk.head.going, desk.head.acked_by) == ("suspected", True, "d1")
+    assert "reopened: nhầm" in desk.words()
+    desk.idle(60, 5)
+    again = "MỞ LẠI, CHƯA XONG"
+    assert told(post)[-2:] == [("hamlet", again), ("commune", again)], "who was told that it was none is told"
+    desk.idle(1_300, 10)
+    assert told(post)[-1][1] == "CHƯA AI TRẢ LỜI", "and nobody who has it keeps it for ever"
+    desk.ask("close", incident=1, closed_as="cooking")
+    desk.live([(2_000.0 + 60 * n, 5.0) for n in range(12)])
+    assert not desk.head.open
+    assert desk.ask("reopen", incident=1)["why"] == "is_calm", "by itself it would be over at once"
+    assert desk.ask("confirm", incident=1)["ok"]
+
+
 def test_what_is_long_closed_or_was_an_exercise_is_not_opened_again_and_the_reply_is_kept(
     desk: Desk, post: Post
 ) -> None:

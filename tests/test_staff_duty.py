@@ -14,6 +14,7 @@ from cloud.alerts import incident
 from cloud.alerts.journal import reading
 from cloud.inbox import Inbox, path_of
 from cloud.registry.fire import BurnPermit
+from cloud.registry.kinds import key_of
 from cloud.registry.rows import read
 from cloud.rooms.duty import MOST_LINES, MOST_OPEN
 from cloud.staff.duty import letters, seen
@@ -245,6 +246,69 @@ def test_an_incident_is_led_from_suspicion_to_its_closing_and_its_page_tells_who
     assert "Just closed Hill behind the school · a real fire" in board
 
 
+def test_what_was_closed_by_mistake_is_opened_again_from_its_page(burning: DutyWorld) -> None:
+    officer, viewer = burning.visitor("officer"), burning.visitor("viewer")
+    assert "Mở lại" not in plain(officer.get("/truc/1").text)
+    act(officer, "close", incident="1", closed_as="cooking", back="1")
+    page = officer.get("/truc/1").text
+    assert 'value="reopen"' in page
+    assert 'value="confirm"' in page
+    assert "<form" not in viewer.get("/truc/1").text.partition("</header>")[2].partition("<footer")[0]
+    assert act(viewer, "reopen", incident="1").status_code == 403
+    assert act(officer, "comment", incident="1", words="bấm nhầm", back="1").status_code == 303
+    assert act(officer, "reopen", incident="1", words="còn khói", back="1").status_code == 303
+    assert burning.head.stage == "suspected"
+    page = plain(officer.get("/truc/1").text)
+    assert "Mở lại · Tên officer (trang trực) còn khói" in page
+    assert "NGHI CHÁY" in plain(officer.get("/truc/1/phat-lai").text).partition("Mở lại · Tên officer")[2]
+    act(officer, "close", incident="1", closed_as="cooking")
+    assert act(officer, "confirm", incident="1", back="1").status_code == 303
+    assert burning.head.stage == "confirmed"
+    act(officer, "close", incident="1", closed_as="real")
+    burning.clock.room = None
+    burning.clock.advance(90_000)
+    assert "Mở lại: " not in plain(officer.get("/truc/1").text)
+
+
+def test_the_history_is_asked_by_day_place_closing_and_exercise(burning: DutyWorld) -> None:
+    officer, journal = burning.visitor("officer"), burning.bench.alerts._journal
+    act(officer, "close", incident="1", closed_as="cooking")
+    burning.desk.act({"act": "drill", "who": "officer", "by": "cli", "place": "zone:z01"})
+    long_ago = {"since_ms": burning.head.since_ms - 40 * 86_400_000, "opened_ms": 0}
+    with journal.transaction():
+        for _ in range(90):
+            journal.save(msgspec.structs.replace(journal.incident(1), id=0, closed_as="permitted", **long_ago))
+
+    def found(query: str) -> list[str]:
+        page = officer.get(f"/truc/lich-su?{query}")
+        assert page.status_code == 200
+        return re.findall(r'<li><a href="/truc/(\d+)"', page.text)
+
+    assert found("la=cooking") == ["1"]
+    assert found("tap=yes") == found("la=open") == ["2"]
+    assert found("tu=2025-11-23") == ["2", "1"]
+    assert found("tu=2025-11-23&den=2025-11-22") == []
+    assert found("tu=2025-11-23&den=2025-11-23&tap=no") == ["1"]
+    assert found("noi=zone:z02") == []
+    assert len(found("tu=not-a-day&den=1&tap=x&la=y&truoc=z")) == 40
+    page, seen = officer.get("/truc/lich-su?la=permitted&den=2025-10-31").text, []
+    while onward := re.search(r'href="(/truc/lich-su\?[^"]*truoc=\d+)"', page):
+        seen += re.findall(r'<li><a href="/truc/(\d+)"', page)
+        page = officer.get(onward[1].replace("&amp;", "&")).text
+    seen += re.findall(r'<li><a href="/truc/(\d+)"', page)
+    assert seen == [str(number) for number in range(92, 2, -1)], "each once, whatever the page"
+
+
+def test_what_was_just_closed_stands_on_the_board_however_many_came_after_it(burning: DutyWorld) -> None:
+    journal = burning.bench.alerts._journal
+    with journal.transaction():
+        for _ in range(9):
+            journal.save(msgspec.structs.replace(burning.head, id=0, exercise=True))
+    officer = burning.visitor("officer")
+    act(officer, "close", incident="1", closed_as="cooking")
+    assert "Mới đóng Khu vườn mẫu Suối Giàng – đồi trên · khói bếp" in plain(officer.get("/truc").text)
+
+
 def test_silences_are_made_shown_and_ended_here(burning: DutyWorld) -> None:
     officer = burning.visitor("officer")
     fields = {"incident": "1", "back": "1", "scope": "zone:z01", "minutes": "60"}
@@ -340,7 +404,13 @@ def test_a_permitted_burn_is_on_the_board_and_says_why_nobody_was_told(tmp_path:
     world.smoke()
     said = plain(world.visitor("officer").get("/truc").text)
     assert "NGHI CHÁY" in said
-    assert "Chưa báo ai: permit to burn b1" in said
+    assert "Chưa báo ai: giấy phép đốt b1" in said
+    officer = world.visitor("officer")
+    page = plain(officer.get("/truc/1").text)
+    assert "giấy phép hay nguồn đã biết) giấy phép đốt b1" in page
+    assert "permit" not in page
+    officer.post("/ngon-ngu", onward="/")
+    assert "Nobody was told: permit to burn b1" in plain(officer.get("/truc").text)
     assert "Chưa báo ai cho tới" in said
     assert post.mails == []
     world.close()
@@ -426,6 +496,24 @@ def test_a_link_that_is_over_cut_or_forged_says_so_and_guessing_is_slowed(burnin
     burning.clock.advance(8 * 86_400)
     over = burning.visitor("", "203.0.113.9").post(path, act="acknowledge", incident="1", token="", _from="/dang-nhap")
     assert over.status_code == 410
+
+
+def test_the_link_of_somebody_who_left_shows_nothing_and_answers_nothing(burning: DutyWorld) -> None:
+    path = burning.letter()
+    with reading(burning.folder / "alerts.db") as db:
+        [(mail,)] = db.execute("SELECT person FROM letter WHERE id = 1").fetchall()
+    code = next(one.code for one in burning.shelf.rows("person") if getattr(one, "email", "") == mail)
+    assert burning.visitor().get(path).status_code == 200
+    with burning.shelf.act("test", "left") as draft:
+        for duty in burning.shelf.rows("duty"):
+            if duty.person == code:
+                draft.remove("duty", key_of(duty))
+        draft.remove("person", (code,))
+    gone = burning.visitor().get(path)
+    assert (gone.status_code, "NGHI CHÁY" in gone.text) == (410, False)
+    answer = burning.visitor().post(path, act="acknowledge", incident="1", token="", _from="/dang-nhap")
+    assert answer.status_code == 410
+    assert burning.head.acked_ms is None
 
 
 def test_a_form_from_another_site_does_not_answer(burning: DutyWorld) -> None:

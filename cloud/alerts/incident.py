@@ -25,7 +25,8 @@ class Incident(msgspec.Struct, frozen=True):
     What its sensor shows is over at `ended_ms`; people are done with it at `closed_ms`, `closed_as` one of CLOSINGS
     with `closed_by` whom, or by itself. Only a person leads a `stage` beyond probable. Where several sensors see the
     same, one incident is the head, and the others are `part_of` it: a part has no stage of its own, and nobody is told
-    of it but through its head. `acked_by` has said "I have it"; `muted` says why nobody was told.
+    of it but through its head. `acked_by` has said "I have it"; `muted` says why nobody was told, in Vietnamese and on
+    a second line in English.
 
     `basis` says what it rests on: readings, unstored (values that the gateway told and could not keep), silence (of a
     way out), both, refuted (silence, but the modem had service), absence (of a gateway), dead or stuck (a sensor), or

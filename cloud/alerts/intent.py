@@ -20,6 +20,7 @@ Tell = Literal[
     "silent",
     "unanswered",
     "assigned",
+    "reopened",
     "controlled",
     "false",
     "closed",
@@ -38,12 +39,12 @@ class Intent(msgspec.Struct, frozen=True):
 
     `tell`: it began (onset), again after its end was told, its sensor fell silent while it lasted (silent), it ended
     (end), nobody will know when (end_unknown), it is known only after it was over (was), it is known from old readings
-    (late, late_end), which is not happening now. Of what is about life also: it became probable, a person confirmed it,
-    it is under control, it was none (false), it is closed, and that nobody has answered (unanswered), which `rung` of
-    the chain is told. A test is told once by each channel. `grade` is what is at stake: life (smoke), service (a hamlet
-    without signal), upkeep (something of ours). `due_s` after `at_ms` (UTC) it may be told, and `fresh_s` after `at_ms`
-    it is no news any more: then only what the incident has become is worth telling, as past. Both are seconds, so that
-    a server clock that is put right in between need not matter.
+    (late, late_end), which is not happening now. Of what is about life also: it became probable, a person confirmed it
+    or opened it again (reopened), it is under control, it was none (false), it is closed, and that nobody has answered
+    (unanswered), which `rung` of the chain is told. A test is told once by each channel. `grade` is what is at stake:
+    life (smoke), service (a hamlet without signal), upkeep (something of ours). `due_s` after `at_ms` (UTC) it may be
+    told, and `fresh_s` after `at_ms` it is no news any more: then only what the incident has become is worth telling,
+    as past. Both are seconds, so that a server clock that is put right in between need not matter.
     """
 
     id: int

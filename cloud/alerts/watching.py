@@ -99,13 +99,36 @@ class Watching:
         with self._journal() as db:
             return _step(db, number) if db else None
 
-    def past(self, before: int | None, limit: int, closed_as: str, places: Sequence[str]) -> list[Incident]:
-        """Return heads about life, newest first, below a number; with a closing or places only those."""
-        here = "(? OR place IN (SELECT value FROM json_each(?)))"
-        where = f"{_LIFE} AND id < ? AND ? IN ('', closed_as) AND {here} ORDER BY id DESC LIMIT ?"
-        listed = msgspec.json.encode(list(places)).decode()
+    def past(
+        self,
+        limit: int,
+        places: Sequence[str] = (),
+        *,
+        below: int | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        closed_ms: int | None = None,
+        closed_as: str = "",
+        exercise: bool | None = None,
+    ) -> list[Incident]:
+        """Return heads about life, newest first.
+
+        With numbers below one, that began in a time, closed since, as what ("open": not yet), at places, exercises or
+        not: whatever is not said is not asked for.
+        """
+        asked: dict[str, object] = {
+            "id < ?": below,
+            "since_ms >= ?": from_ms,
+            "since_ms < ?": to_ms,
+            "closed_ms >= ?": closed_ms,
+            "closed_as = ?": closed_as if closed_as != "open" else "",
+            "exercise = ?": exercise,
+            "place IN (SELECT value FROM json_each(?))": msgspec.json.encode(list(places)).decode() if places else None,
+        }
+        asked = {what: value for what, value in asked.items() if value not in (None, "")}
+        where = " AND ".join([_LIFE, *(["closed_ms IS NULL"] if closed_as == "open" else []), *asked])
         with self._journal() as db:
-            return selected(db, where, before or 1 << 62, closed_as, not places, listed, limit) if db else []
+            return selected(db, f"{where} ORDER BY id DESC LIMIT ?", *asked.values(), limit) if db else []
 
     def silences(self, now_ms: int) -> list[tuple[int, str, str, str, int, int]]:
         """Return (number, scope, author, reason, from, until) of what is silenced now."""

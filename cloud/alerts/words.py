@@ -32,6 +32,7 @@ TELLS = (
     "onset",
     "again",
     "assigned",
+    "reopened",
     "controlled",
     "false",
     "closed",
@@ -123,6 +124,12 @@ def refusal(why: str) -> dict[str, str]:
     """Return why an act could not be done, in both languages."""
     found: dict[str, str] = _table(_HERE / "words.toml")["refusal"][why]
     return found
+
+
+def muted(by: str, /, **facts: object) -> tuple[str, str]:
+    """Return why nobody is told of a suspicion, in Vietnamese and in English."""
+    told: dict[str, str] = _table(_HERE / "words.toml")["muted"][by]
+    return told["vi"].format(**facts), told["en"].format(**facts)
 
 
 def text(items: Sequence[Item], lang: str, late_s: float = 0.0, *, held: bool = False, ways: Ways | None = None) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.alerts.decide.acts import reopens
+from cloud.alerts.incident import Incident
 from cloud.alerts.rules.detect import reasons
 from cloud.alerts.tell import link
 from cloud.alerts.tell.sorting import named_in_letters
@@ -17,14 +19,13 @@ from cloud.alerts.wiring import JOURNAL
 from cloud.inbox import Asker
 from cloud.registry import Registry
 from cloud.registry.kinds import Tree
-from cloud.staff.duty.seen import Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Whole
+from cloud.staff.duty.seen import Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Wanted, Whole
 from cloud.store import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from cloud.alerts.incident import Incident
     from cloud.clock import Clock
     from cloud.staff.shelf import Shelf
 
@@ -89,15 +90,17 @@ class DutyDesk:
             for one in found.letters
         ]
         seen = self._seen(found.incident, tuple(one.id for one in found.parts), self._watching.step(number))
+        seen = msgspec.structs.replace(seen, goes_on=any(one.open for one in (found.incident, *found.parts)))
         return Whole(seen, tuple(self._seen(one) for one in found.parts), tuple(events), tuple(letters), found.older)
 
-    def past(self, before: int | None, limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:
+    def past(self, wanted: Wanted, limit: int) -> list[Seen]:
         """Return heads about life, newest first; those of a zone are those of its trees, too."""
-        kind, _, code = place.partition(":")
+        kind, _, code = wanted.place.partition(":")
         trees = self._shelf.rows("tree") if kind == "zone" else []
-        places = [place] if place else []
+        places = [wanted.place] if wanted.place else []
         places += [f"tree:{one.code}" for one in trees if isinstance(one, Tree) and one.zone == code]
-        return [self._seen(one) for one in self._watching.past(before, limit, closed_as, places)]
+        asked = {name: getattr(wanted, name) for name in wanted.__struct_fields__ if name != "place"}
+        return [self._seen(one) for one in self._watching.past(limit, places, **asked)]
 
     def act(self, body: Mapping[str, Any]) -> Outcome:
         """Ask for an act, and wait a moment for what becomes of it."""
@@ -127,7 +130,8 @@ class DutyDesk:
         if found is None:
             return None
         person, incidents = found
-        return Linked(tuple(incidents), self._codes().get(person, person))
+        code = self._codes().get(person)  # who is in the registry no more answers no more
+        return Linked(tuple(incidents), code) if code else None
 
     def close(self) -> None:
         """Close the inbox."""
@@ -142,14 +146,15 @@ class DutyDesk:
         own = {name: getattr(one, name) for name in _SAME}
         (rung, due_ms), claim = step or (0, None), _claim(one.claim)
         vi, en = (tuple(reasons(one.claim, lang)) if claim.get("reasons") else () for lang in LANGUAGES)
+        muted_vi, _, muted_en = one.muted.partition("\n")
         return Seen(
             number=one.id, parts=parts, claim=claim, limit=self._limits.get(one.rule), next_ms=due_ms,
-            next_rung=rung, reasons_vi=vi, reasons_en=en, **own,
+            next_rung=rung, reasons_vi=vi, reasons_en=en, muted_vi=muted_vi, muted_en=muted_en,
+            reopens=reopens(one, self._clock.utc_ms()), goes_on=one.open, **own,
         )  # fmt: skip
 
 
-_OWN = {"number", "parts", "claim", "limit", "next_ms", "next_rung", "reasons_vi", "reasons_en"}
-_SAME = tuple(name for name in Seen.__struct_fields__ if name not in _OWN)
+_SAME = tuple(name for name in Seen.__struct_fields__ if name in Incident.__struct_fields__ and name != "claim")
 
 
 def _inputs(text: str) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +142,14 @@ class Visit:
     def whole(text: str, digits: int = 15) -> int:
         """Return a whole number that came with a request; 0 for whatever else, and for one of more digits."""
         return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else 0
+
+    @staticmethod
+    def day(text: str) -> date | None:
+        """Return a day that came with a request; None for whatever else."""
+        with suppress(ValueError):
+            day = date.fromisoformat(text)
+            return day if 2000 <= day.year <= 2200 else None
+        return None
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """Return a page."""

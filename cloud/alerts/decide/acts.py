@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Words = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 OF_FIRES = ("escalate", "confirm", "control", "close", "merge", "split")  # what else there is ends when it is over
-REOPENS_MS = LONGEST_MS  # after its closing an incident may be confirmed for so long
+REOPENS_MS = LONGEST_MS  # after its closing an incident may be opened again for so long
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,6 +43,7 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         "confirm",
         "control",
         "close",
+        "reopen",
         "merge",
         "split",
         "relabel",
@@ -75,6 +76,12 @@ class Refused(Exception):
         self.why = why
 
 
+def reopens(head: Incident, now_ms: int) -> bool:
+    """Tell whether what was closed may be opened again: what may be a fire, and is not long over."""
+    closed_ms = head.closed_ms
+    return closed_ms is not None and head.lives and not head.exercise and abs(now_ms - closed_ms) <= REOPENS_MS
+
+
 class Acts:
     """Does what people ask, within the caller's transaction."""
 
@@ -95,6 +102,7 @@ class Acts:
             "confirm": self._confirm,
             "control": self._control,
             "close": self._close,
+            "reopen": self._reopen,
             "merge": self._merge,
             "split": self._split,
             "relabel": self._relabel,
@@ -108,7 +116,7 @@ class Acts:
             head = self._journal.incident(self._journal.incident(act.incident).head)
         except KeyError:
             raise Refused("no_incident") from None
-        if not head.going and act.act not in ("comment", "confirm"):
+        if not head.going and act.act not in ("comment", "confirm", "reopen"):
             raise Refused("is_closed")
         if not head.lives and act.act in OF_FIRES:
             raise Refused("no_fire")
@@ -140,16 +148,29 @@ class Acts:
     def _confirm(self, act: Act, head: Incident, now_ms: int) -> None:
         """It burns: who says so is believed also when another has just closed it, or it closed by itself."""
         if not head.going:
-            if not head.lives or head.exercise or abs(now_ms - (head.closed_ms or 0)) > REOPENS_MS:
-                raise Refused("is_closed")
-            open_ = replace(head, stage="suspected", closed_ms=None, closed_as="", closed_by="", touched_ms=now_ms)
-            head = self._journal.save(open_)
-            self._write(act, head.id, "reopened", now_ms)
-            self._journal.never_mind(head.id, "end")
+            head = self._opened(act, head, now_ms)
         elif head.stage == "under-control":
             head = replace(head, stage="suspected")  # it has flared up
         self._lead(act, head, "confirmed", now_ms)
         self._tell(head, "confirmed", now_ms)
+
+    def _reopen(self, act: Act, head: Incident, now_ms: int) -> None:
+        """It was closed by mistake while it goes on: it is suspected as before, and whoever opens it again has it."""
+        if head.going:
+            raise Refused("is_open")
+        if not any(one.open for one in (head, *self._journal.parts(head.id))):
+            raise Refused("is_calm")
+        head = self._opened(act, head, now_ms)
+        self._has_it(act, head, now_ms)
+        self._tell(head, "reopened", now_ms)
+
+    def _opened(self, act: Act, head: Incident, now_ms: int) -> Incident:
+        if not reopens(head, now_ms):
+            raise Refused("is_closed")
+        open_ = replace(head, stage="suspected", closed_ms=None, closed_as="", closed_by="", touched_ms=now_ms)
+        self._write(act, head.id, "reopened", now_ms)
+        self._journal.never_mind(head.id, "end")
+        return self._journal.save(open_)
 
     def _control(self, act: Act, head: Incident, now_ms: int) -> None:
         self._lead(act, head, "under-control", now_ms)

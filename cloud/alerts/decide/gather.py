@@ -70,8 +70,8 @@ class Gatherer:
         elif tell == "again":
             self._again(incident, now_ms)
         elif tell in _BEGINS and (mute := self._mutes.of(incident, now_ms)):
-            self._journal.save(replace(incident, muted=mute.words))
-            self._journal.event(now_ms, incident.id, "muted", mute.words, until_ms=mute.until_ms)
+            self._journal.save(replace(incident, muted=f"{mute.vi}\n{mute.en}"))
+            self._journal.event(now_ms, incident.id, "muted", mute.en, vi=mute.vi, until_ms=mute.until_ms)
             self._steps.begin(incident.id, now_ms, at_ms=mute.until_ms)
         else:
             self._intend(incident, tell, now_ms)

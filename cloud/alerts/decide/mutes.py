@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cloud.alerts import words
 from cloud.alerts.places import area_of
 from cloud.clock import DAY_MS, HANOI_MS, hanoi
 from cloud.registry.fire import DAY_MIN
@@ -31,7 +32,8 @@ EVERYWHERE = "*"
 class Mute(msgspec.Struct, frozen=True):
     """Why a suspicion is not told, and until when."""
 
-    words: str
+    vi: str
+    en: str
     until_ms: int
 
 
@@ -73,13 +75,15 @@ class Mutes:
         }
         for number, scope, author, reason, until_ms in self._journal.silences(now_ms):
             if scope in own and until_ms <= now_ms + LONGEST_MS:  # further away only by a clock that was put back
-                yield Mute(f"silence {number} by {author}: {reason}", until_ms)
+                who = next((one.name for one in registry.contacts if one.code == author), author)
+                why = " ".join(reason.split())
+                yield Mute(*words.muted("silence", n=number, who=who, why=why), until_ms)
 
     def _permits(self, incident: Incident, now_ms: int) -> Iterator[Mute]:
         for permit in self._registry.now.permits:
             start_ms, end_ms = (round(1000 * at.timestamp()) for at in (permit.starts, permit.ends))
             if start_ms <= now_ms < end_ms and _covers(permit.lat, permit.lon, permit.radius_m, incident):
-                yield Mute(f"permit to burn {permit.code}", min(end_ms, now_ms + LONGEST_MS))
+                yield Mute(*words.muted("permit", code=permit.code), min(end_ms, now_ms + LONGEST_MS))
 
     def _sources(self, incident: Incident, now_ms: int) -> Iterator[Mute]:
         today = hanoi(now_ms).date()
@@ -89,7 +93,7 @@ class Mutes:
                 continue
             if source.smokes(minute):
                 left = (source.clock_to - minute) % DAY_MIN
-                yield Mute(f"known source of smoke {source.code}", now_ms + left * MINUTE_MS)
+                yield Mute(*words.muted("source", code=source.code), now_ms + left * MINUTE_MS)
 
 
 def _covers(lat: float, lon: float, radius_m: float, incident: Incident) -> bool:

@@ -23,7 +23,8 @@ LEVELS: tuple[Grade, ...] = ("life", "service", "upkeep")  # in the order of lea
 LIFE = LEVELS.index("life")
 BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was", "false", "closed"), ("late", "late_end")
 TEST = "test"
-PROMPT = ("probable", "confirmed", "unanswered", "assigned", "controlled", "false", "closed")  # never gathered
+# Never gathered.
+PROMPT = ("probable", "confirmed", "reopened", "unanswered", "assigned", "controlled", "false", "closed")
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
 DAY_MIN = 1_440
 # Seconds until the next letter, after so many of the last day; the last figure goes on.

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MINUTES = (30, 60, 120, 240, 720, 1_430)  # of a silence; a day is the longest, and the way there takes a moment
-PLAIN = ("acknowledge", "comment", "assign", "escalate", "confirm", "control", "close", "merge", "split", "relabel")
+PLAIN = (
+    "acknowledge", "comment", "assign", "escalate", "confirm", "control", "close", "reopen", "merge", "split",
+    "relabel",
+)  # fmt: skip
 LONGEST_WORDS = 2_000
 
 

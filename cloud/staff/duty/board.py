@@ -15,7 +15,7 @@ from starlette.responses import Response
 from cloud.registry.kinds import Zone
 from cloud.staff.duty.map import drawn
 from cloud.staff.duty.nodes import nodes
-from cloud.staff.duty.seen import LIFE
+from cloud.staff.duty.seen import LIFE, Wanted
 from cloud.staff.duty.told import card, name
 from cloud.staff.visit import templates
 
@@ -65,11 +65,7 @@ def _found(visit: Visit) -> dict[str, Any]:
         "cards": [card(visit, one) for one in life[:MOST]],
         "open": len(life),
         "others": [card(visit, one) for one in going if not one.alive][:MOST],
-        "closed": [
-            card(visit, one)
-            for one in desk.past(None, JUST)
-            if one.closed_ms is not None and now_ms - one.closed_ms <= JUST_MS
-        ],
+        "closed": [card(visit, one) for one in desk.past(Wanted(closed_ms=now_ms - JUST_MS), JUST)],
         "silences": [(one, name(visit, one.author), scope(visit, one.scope)) for one in desk.silences()],
         "map": drawn(zones, watched, life[:MOST], now_ms),
         "quiet": desk.quiet() if not life else None,

@@ -1,11 +1,12 @@
-"""What was suspected before: the newest first, by how it was closed and where."""
+"""What was suspected before: the newest first, by how it was closed, where, when, and whether it was an exercise."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloud.clock import DAY_MS, midnight_ms
 from cloud.staff.book.bindings import named
-from cloud.staff.duty.seen import CLOSINGS
+from cloud.staff.duty.seen import CLOSINGS, OPEN, Wanted
 from cloud.staff.duty.told import card
 
 if TYPE_CHECKING:
@@ -14,20 +15,33 @@ if TYPE_CHECKING:
     from cloud.staff.visit import Visit
 
 A_PAGE = 40
+TRUE_ONES = {"no": False, "yes": True}
 
 
 def listed(visit: Visit) -> Response:
-    """The list."""
-    closed_as, place, s = visit.asked("la"), visit.asked("noi"), visit.s
-    before = visit.whole(visit.asked("truoc"), 9) or None
-    closed_as = closed_as if closed_as in CLOSINGS else ""
-    found = visit.staff.duty.past(before, A_PAGE + 1, closed_as=closed_as, place=place[:128])
+    """The list. What of an address cannot be read is left out of it, and the form shows what was understood."""
+    place, drill, s = visit.asked("noi")[:128], visit.asked("tap"), visit.s
+    first, last = visit.day(visit.asked("tu")), visit.day(visit.asked("den"))
+    closed_as = visit.asked("la") if visit.asked("la") in (OPEN, *CLOSINGS) else ""
+    wanted = Wanted(
+        below=visit.whole(visit.asked("truoc"), 9) or None,
+        from_ms=midnight_ms(first) if first else None,
+        to_ms=midnight_ms(last) + DAY_MS if last else None,
+        closed_as=closed_as,
+        place=place,
+        exercise=TRUE_ONES.get(drill),
+    )
+    found = visit.staff.duty.past(wanted, A_PAGE + 1)
     more = found[A_PAGE - 1].number if len(found) > A_PAGE else None
     return visit.page(
         "duty_history.html",
         cards=[card(visit, one) for one in found[:A_PAGE]],
-        closings=[(one, s.word("closed_as", one), one == closed_as) for one in CLOSINGS],
+        closings=[(OPEN, s.say("duty.still_open"), closed_as == OPEN)]
+        + [(one, s.word("closed_as", one), one == closed_as) for one in CLOSINGS],
         places=[(f"{kind}:{code}", called, f"{kind}:{code}" == place) for (kind, code), called in named(visit).items()],
-        onward={"la": closed_as, "noi": place, "truoc": str(more or "")},
+        drills=[(one, s.say(f"duty.drill_{one}"), one == drill) for one in TRUE_ONES],
+        first=first or "",
+        last=last or "",
+        onward={"la": closed_as, "noi": place, "tap": drill, "tu": first or "", "den": last or "", "truoc": more},
         more=more,
     )

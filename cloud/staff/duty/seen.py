@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LIFE = "life"
 STAGES = ("suspected", "probable", "confirmed", "under-control", "closed")
 CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
+OPEN = "open"  # where a closing is asked for: none yet
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +25,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     `parts` are the numbers of what other sensors see of the same; `next_rung` of the duty list is told at `next_ms`
     while nobody answers (-1: it is kept from being told until then). `limit` is the limit that was crossed, as its
     rule has it; `claim` what the detector says of it, {} without one, and `reasons_vi` why, in sentences. `exercise`
-    marks a drill.
+    marks a drill. What is closed may be opened again while it `reopens`; `goes_on` while a sensor shows it.
     """
 
     number: int
@@ -53,10 +54,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     acked_by: str = ""
     assignee: str = ""
     exercise: bool = False
-    muted: str = ""
+    muted_vi: str = ""
+    muted_en: str = ""
     closed_ms: int | None = None
     closed_as: str = ""
     closed_by: str = ""
+    reopens: bool = False
+    goes_on: bool = False
     part_of: int | None = None
     parts: tuple[int, ...] = ()
     claim: dict[str, Any] = {}
@@ -134,6 +138,22 @@ class Whole(msgspec.Struct, frozen=True):
     older: int = 0
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which incidents of before, "" and None for all.
+
+    Those with numbers below one, that began in a time (UTC ms), closed since one, of a closing (OPEN: of none yet), at
+    a place, true ones or exercises.
+    """
+
+    below: int | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    closed_ms: int | None = None
+    closed_as: str = ""
+    place: str = ""
+    exercise: bool | None = None
+
+
 class Quiet(msgspec.Struct, frozen=True):
     """What is worth knowing where nothing is open: None where it never was."""
 
@@ -177,8 +197,8 @@ class Desk(Protocol):
     def whole(self, number: int) -> Whole | None:
         """Return one incident; of a part's number the part itself, None where there is none."""
 
-    def past(self, before: int | None, limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:
-        """Return heads about life, newest first, below a number; only of a closing or a place where one is named."""
+    def past(self, wanted: Wanted, limit: int) -> list[Seen]:
+        """Return heads about life, newest first."""
 
     def act(self, body: Mapping[str, Any]) -> Outcome:
         """Ask for an act and wait a moment for what becomes of it. Raises cloud.store.Retry where it is not durable."""
@@ -211,7 +231,7 @@ class Nobody:
         """Return that there is none."""
         return None
 
-    def past(self, _before: int | None, _limit: int, *, closed_as: str = "", place: str = "") -> list[Seen]:  # noqa: ARG002
+    def past(self, _wanted: Wanted, _limit: int) -> list[Seen]:
         """Return nothing."""
         return []
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cloud.staff.visit import Visit
 
 _SHOWN = ("closed_as", "into", "part", "scope", "before", "channel", "why")  # of an event's inputs
+_BEGINS = ("opened", "late", "reopened")
 _SURE = {
     "suspected": "sure_one",
     "probable": "sure_several",
@@ -106,7 +107,7 @@ def following(visit: Visit, one: Seen) -> Markup | str:
 
 
 class Line(NamedTuple):
-    """A line of the timeline. `own` are the words that a person said, or the machine's own, which are English."""
+    """A line of the timeline. `own` are the words that a person said, or the machine's own in this language."""
 
     at_ms: int
     what: str
@@ -121,7 +122,7 @@ def line(visit: Visit, event: Event) -> Line:
     """Return an event as people read it."""
     s, hand = visit.s, bool(event.who)
     inputs = dict(event.inputs)
-    stage = event.event if event.event in STAGES else {"opened": "suspected", "late": "suspected"}.get(event.event, "")
+    stage = event.event if event.event in STAGES else "suspected" if event.event in _BEGINS else ""
     by = s.word("by", str(inputs["by"])) if inputs.get("by") else ""
     who = f"{name(visit, event.who)}{f' ({by})' if by else ''}" if hand else ""
     shown = ("to", *_SHOWN) if event.event == "assigned" else _SHOWN  # of a letter it is an address
@@ -131,8 +132,9 @@ def line(visit: Visit, event: Event) -> Line:
     value = inputs.get("value")
     if isinstance(value, (int, float)) and (quantity := str(inputs.get("quantity", ""))) in QUANTITIES:
         facts.append(amount(visit, float(value), quantity))
-    own = event.words if hand or s.lang == "en" else ""
-    return Line(event.at_ms, s.word("event", event.event), who, own, " · ".join(facts), stage, hand)
+    own = event.words if hand or s.lang == "en" else str(inputs.get("vi", ""))
+    what = "reopened_by" if hand and event.event == "reopened" else event.event
+    return Line(event.at_ms, s.word("event", what), who, own, " · ".join(facts), stage, hand)
 
 
 def _fact(visit: Visit, key: str, value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.clock import hanoi, midnight_ms
@@ -10,6 +10,7 @@ from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import date
 
     from cloud.registry.kinds import Binding
     from cloud.staff.visit import Visit
@@ -85,8 +86,8 @@ def asked(visit: Visit, places: Iterable[tuple[str, str]]) -> Question:
     return Question(
         tuple(place for place in places if ":".join(place) in wanted),
         tuple(name for name in QUANTITIES if name in texts.get("dl", ())),
-        _day(visit.asked("tu"), today - timedelta(FIRST_DAYS - 1)),
-        _day(visit.asked("den"), today),
+        visit.day(visit.asked("tu")) or today - timedelta(FIRST_DAYS - 1),
+        visit.day(visit.asked("den")) or today,
         step if step in STEPS else HOUR,
     )
 
@@ -112,11 +113,3 @@ def lines(question: Question, bindings: Sequence[Binding], newest: Sequence[Samp
 def shows(quantity: str, step: str) -> bool:
     """Tell whether a quantity has hours and days: codes and directions have no mean."""
     return step == RAW or (QUANTITIES[quantity].codes is None and quantity not in NO_MEAN)
-
-
-def _day(text: str, otherwise: date) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return otherwise
-    return day if 2000 <= day.year <= 2200 else otherwise
