@@ -39,7 +39,10 @@ def listed(visit: Visit) -> Response:
         closings=[(OPEN, s.say("duty.still_open"), closed_as == OPEN)]
         + [(one, s.word("closed_as", one), one == closed_as) for one in CLOSINGS],
         places=[(f"{kind}:{code}", called, f"{kind}:{code}" == place) for (kind, code), called in named(visit).items()],
-        drills=[(one, s.say(f"duty.drill_{one}"), one == drill) for one in TRUE_ONES],
+        drills=[
+            ("no", s.say("duty.drill_no"), drill == "no"),
+            ("yes", s.say("duty.drill_yes"), drill == "yes"),
+        ],
         first=first or "",
         last=last or "",
         onward={"la": closed_as, "noi": place, "tap": drill, "tu": first or "", "den": last or "", "truoc": more},
