@@ -16,7 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cloud.cap.course import AGAIN_MS, FALSE, LASTS_MS, MEANINGS, Course, Danger, Sender, Step, danger, messages, newest
+from cloud.cap.course import (
+    AGAIN_MS,
+    FALSE,
+    LASTS_MS,
+    MEANINGS,
+    Course,
+    Danger,
+    Said,
+    Sender,
+    Step,
+    danger_notice,
+    following,
+    notice,
+)
 from cloud.cap.feed import LARGEST, Frame, feed
 from cloud.cap.judge import NAMESPACE, check
 from cloud.cap.message import Alert, Area, Text, stamp, written
@@ -46,17 +59,26 @@ def test_each_case_of_the_reference_is_judged_rightly(case):
         assert kinds(case["xml"]) == ({"text"} if case["xsd_valid"] else {"shape"})
 
 
-def steps(*stages):
-    return tuple(Step(START_MS + minutes * 60_000, *stage) for minutes, *stage in stages)
+def course(stage="suspected", closed_as="", minutes=0, **more):
+    step = Step(START_MS + minutes * 60_000, stage, closed_as)
+    fields = {"number": 12, "opened_ms": START_MS, "since_ms": START_MS, "place": PLACE, "step": step}
+    return Course(**(fields | {"lat": 21.6389, "lon": 104.5386} | more))
 
 
-def course(*stages, **more):
-    return Course(**({"number": 12, "place": PLACE, "steps": steps(*stages), "lat": 21.6389, "lon": 104.5386} | more))
+def messages(*stages, until_min=None, **more):
+    """Return what is said by whoever looks each minute while an incident goes through stages: (minute, stage …)."""
+    said = []
+    for minute in range((stages[-1][0] if until_min is None else until_min) + 1):
+        now = [stage for stage in stages if stage[0] <= minute]
+        if now:
+            at, *stage = now[-1]
+            told = following(notice(course(*stage, minutes=at, **more), SENDER), said, START_MS + minute * 60_000)
+            said += [told] if told else []
+    return [one.alert for one in said]
 
 
 def test_an_incident_is_told_step_by_step_each_about_what_is_in_force():
-    one = course((0, "suspected"), (9, "probable"), (20, "confirmed"), (50, "under-control"), (55, "closed", "real"))
-    told = messages(one, SENDER, START_MS + 3_600_000)
+    told = messages((0, "suspected"), (9, "probable"), (20, "confirmed"), (50, "under-control"), (55, "closed", "real"))
     assert [alert.kind for alert in told] == ["Alert", "Update", "Update", "Update", "Update"]
     assert [(a.meaning.urgency, a.meaning.severity, a.meaning.certainty, a.meaning.response) for a in told] == [
         ("Immediate", "Severe", "Possible", "Assess"),
@@ -72,65 +94,76 @@ def test_an_incident_is_told_step_by_step_each_about_what_is_in_force():
 
 @pytest.mark.parametrize("closed_as", sorted(FALSE))
 def test_what_was_no_fire_is_called_off(closed_as):
-    told = messages(course((0, "suspected"), (9, "closed", closed_as)), SENDER, START_MS + 3_600_000)
+    told = messages((0, "suspected"), (9, "closed", closed_as), until_min=300)
     assert [alert.kind for alert in told] == ["Alert", "Cancel"]
     assert (told[1].meaning.certainty, told[1].meaning.response) == ("Unlikely", "AllClear")
     assert told[1].references == (told[0].reference,)
 
 
 def test_what_was_called_off_and_is_found_to_burn_is_a_new_alert():
-    told = messages(course((0, "suspected"), (9, "closed", "cooking"), (30, "confirmed")), SENDER, START_MS + 1_800_000)
+    told = messages((0, "suspected"), (9, "closed", "cooking"), (30, "confirmed"))
     assert [(alert.kind, len(alert.references)) for alert in told] == [("Alert", 0), ("Cancel", 1), ("Alert", 0)]
 
 
+def test_what_is_over_before_anybody_was_told_of_it_is_never_told():
+    assert messages((0, "closed", "cooking"), until_min=200) == []
+    assert messages((0, "closed", "real"), until_min=200) == []
+
+
 def test_what_nobody_knows_is_neither_called_off_nor_certain():
-    last = messages(course((0, "suspected"), (9, "closed", "unknown")), SENDER, START_MS + 3_600_000)[-1]
+    last = messages((0, "suspected"), (9, "closed", "unknown"))[-1]
     assert (last.kind, last.meaning.certainty) == ("Update", "Unknown")
 
 
+def test_a_place_of_another_name_is_an_update_and_what_was_said_stays():
+    (first,) = messages((0, "suspected"))
+    other = notice(course(place={"vi": "Đồi sau trường", "en": "Hill behind the school"}), SENDER)
+    before = [following(notice(course(), SENDER), [], START_MS)]
+    assert before[0].alert == first
+    second = following(other, before, START_MS + 1)
+    assert (second.alert.kind, second.alert.references) == ("Update", (first.reference,))
+    assert second.alert.sent_ms == first.sent_ms + 1_000, "later, in whole seconds"
+    assert second.alert.identifier != first.identifier
+    assert following(other, [*before, second], START_MS + 60_000) is None, "once"
+
+
 def test_a_fire_that_lasts_for_days_is_in_force_at_every_minute_and_each_message_names_few_others():
-    one = course((0, "suspected"), (30, "confirmed"))
-    for minute in range(0, 3 * 24 * 60, 7):
-        now_ms = START_MS + minute * 60_000
-        taken = replace(one, steps=tuple(step for step in one.steps if step.at_ms <= now_ms))
-        alert = newest(taken, SENDER, now_ms)
-        assert alert is not None
-        assert alert.sent_ms <= now_ms < alert.expires_ms
-    told = messages(one, SENDER, START_MS + 30 * 86_400_000)
-    assert len(told) == 720 + 1
+    told = messages((0, "suspected"), (30, "confirmed"), until_min=3 * 24 * 60)
+    assert len(told) == 3 * 24 + 1
     assert len({alert.identifier for alert in told}) == len(told)
     assert max(len(alert.references) for alert in told) <= 3
-    earlier = {}
+    earlier, until_ms = {}, START_MS
     for alert in told:
+        assert alert.sent_ms < until_ms or not earlier
+        until_ms = alert.expires_ms
+        assert alert.expires_ms == alert.sent_ms + LASTS_MS
         for reference in alert.references:
             assert earlier[reference.identifier] == reference.sent_ms
         earlier[alert.identifier] = alert.sent_ms
 
 
-def test_identifiers_stay_as_time_passes():
-    one = course((0, "suspected"), (200, "probable"))
-    early = messages(one, SENDER, START_MS + 190 * 60_000)
-    late = messages(
-        replace(one, steps=(*one.steps, Step(START_MS + 86_400_000, "closed", "real"))), SENDER, 2 * START_MS
-    )
-    assert late[: len(early)] == early
-
-
-def test_what_is_over_leaves_the_feed_when_it_expires():
-    one = course((0, "suspected"), (10, "closed", "cooking"))
-    closed_ms = START_MS + 600_000
-    assert newest(one, SENDER, closed_ms + LASTS_MS - 1).kind == "Cancel"
-    assert newest(one, SENDER, closed_ms + LASTS_MS) is None
-    assert newest(course((0, "closed", "drill")), SENDER, START_MS) is None
+def test_a_clock_that_is_put_back_makes_no_message_earlier_than_those_before_and_no_flood():
+    said = [following(notice(course(), SENDER), [], START_MS)]
+    hours = 5 * 3_600_000
+    for n in range(100):
+        assert following(notice(course(), SENDER), said, START_MS - hours + n * 60_000) is None
+    said.append(following(notice(course("confirmed"), SENDER), said, START_MS - hours))
+    assert said[1].alert.sent_ms > said[0].alert.sent_ms
+    assert said[1].alert.references == (said[0].alert.reference,)
 
 
 def test_an_exercise_is_marked_in_everything_that_is_read():
-    for alert in messages(course((0, "suspected"), (9, "closed", "drill"), exercise=True), SENDER, START_MS + 700_000):
+    for alert in messages((0, "suspected"), (9, "closed", "drill"), exercise=True):
         assert alert.status == "Exercise"
         for language, mark in (("vi-VN", "DIỄN TẬP"), ("en-US", "EXERCISE")):
             text = alert.texts[language]
             assert all(said.startswith(mark) for said in (text.event, text.headline, text.description))
         assert b"<note>" in written(alert)
+
+
+def said_of(day, before=(), now_ms=START_MS):
+    told = following(danger_notice(day, SENDER), before, now_ms)
+    return told and told.alert
 
 
 def test_danger_is_a_warning_for_the_day_with_its_table():
@@ -144,54 +177,72 @@ def test_danger_is_a_warning_for_the_day_with_its_table():
         "QĐ 1/2026/QĐ-UBND",
         Area(polygons=(((21.6, 104.5), (21.7, 104.5), (21.7, 104.6), (21.6, 104.5)),)),
     )
-    alert = danger(day, SENDER)
+    alert = said_of(day)
     xml = written(alert).decode()
     assert follows_the_schema(xml)
     assert (alert.meaning.severity, alert.meaning.urgency, alert.meaning.response) == ("Severe", "Expected", "Avoid")
-    assert danger(replace(day, level="IV"), SENDER).meaning.severity == "Moderate"
+    assert said_of(replace(day, level="IV")).meaning.severity == "Moderate"
     assert "P = 15.200; cấp V theo bảng của QĐ 1/2026/QĐ-UBND" in xml
     assert "P = 15,200" in xml
     assert "21.60000,104.50000 21.70000,104.50000" in xml
 
 
+def test_danger_that_is_computed_anew_is_an_update_and_one_that_is_none_any_more_a_cancel():
+    day = Danger("z01", PLACE, "V", START_MS, START_MS + 86_400_000, 15_200.4, "QĐ 1/2026/QĐ-UBND")
+    said = [following(danger_notice(day, SENDER), [], START_MS)]
+    assert said_of(replace(day, p=15_300.0), said, START_MS + 3_600_000) is None, "P alone is no news"
+    lower = following(danger_notice(replace(day, level="IV"), SENDER), said, START_MS + 3_600_000)
+    assert (lower.alert.kind, lower.alert.references) == ("Update", (said[0].alert.reference,))
+    said.append(lower)
+    over = following(danger_notice(replace(day, level=""), SENDER), said, START_MS + 7_200_000)
+    assert (over.alert.kind, len(over.alert.references)) == ("Cancel", 2)
+    assert follows_the_schema(written(over.alert))
+    said.append(over)
+    assert said_of(replace(day, level=""), said, START_MS + 7_300_000) is None
+    assert said_of(day, said, START_MS + 7_400_000).kind == "Alert"
+    assert said_of(replace(day, level=""), (), START_MS) is None
+
+
 def test_each_stage_and_each_closing_has_its_words_in_both_languages():
-    closings = ["real", "unknown", "rain", "merged", *sorted(FALSE)]
-    stages = [(0, stage) for stage in MEANINGS if " " not in stage and stage != "closed"]
-    for stage in stages:
-        for closed_as in closings:
-            for alert in messages(course(stage, (5, "closed", closed_as)), SENDER, START_MS + 600_000):
-                assert set(alert.texts) == {"vi-VN", "en-US"}
-                assert all(said for text in alert.texts.values() for said in (text.headline, text.instruction))
-                assert follows_the_schema(written(alert))
+    for rain in (False, True):
+        for stage in ("suspected", "probable", "confirmed", "under-control"):
+            for closed_as in ("real", "unknown", "merged", *sorted(FALSE)):
+                for alert in messages((0, stage), (5, "closed", closed_as), rain=rain):
+                    assert set(alert.texts) == {"vi-VN", "en-US"}
+                    assert all(said for text in alert.texts.values() for said in (text.headline, text.instruction))
+                    assert not rain or "cháy" not in written(alert).decode().casefold()
+                    assert follows_the_schema(written(alert))
 
 
 # Whatever stands in a registry or is said by a person: control characters, half pairs, markup.
 said = st.text(st.characters(codec=None), min_size=1, max_size=40)
-times = st.lists(st.integers(0, 10 * 3_600_000), min_size=1, max_size=5)
 
 
 @settings(max_examples=150, deadline=None)
-@given(said, said, times, st.data())
-def test_whatever_people_write_the_message_is_valid_for_the_schema_and_for_the_text(place, measured, at, data):
-    stages = ["suspected", "probable", "confirmed", "under-control", "rain", "closed"]
-    own = tuple(
-        Step(START_MS + ms, stage, data.draw(st.sampled_from([*sorted(FALSE), "real", "unknown"])), {"vi": measured})
-        for ms in at
-        if (stage := data.draw(st.sampled_from(stages)))
-    )
-    one = Course(
-        7, {"vi": f"N{place}", "en": f"N{place}"}, own, data.draw(st.floats(-90, 90)), data.draw(st.floats(-180, 180))
-    )
-    told = messages(one, SENDER, START_MS + 12 * 3_600_000)
-    for alert in (told[0], told[-1]) if told else ():
-        xml = written(alert)
+@given(said, said, said, st.data())
+def test_whatever_people_write_the_message_is_valid_for_the_schema_and_for_the_text(place, measured, contact, data):
+    stages, closings = ["suspected", "probable", "confirmed", "under-control", "closed"], [*sorted(FALSE), "real"]
+    before, now_ms = [], START_MS
+    for _ in range(4):
+        stage, closed_as = data.draw(st.sampled_from(stages)), data.draw(st.sampled_from(closings))
+        step = Step(START_MS, stage, closed_as if stage == "closed" else "", {"vi": measured})
+        one = course(step=step, place={"vi": place, "en": place}, lat=data.draw(st.floats(-90, 90)),
+                     lon=data.draw(st.floats(-180, 180)), rain=data.draw(st.booleans()))  # fmt: skip
+        now_ms += data.draw(st.integers(-3_600_000, 10 * 3_600_000))
+        told = following(notice(one, replace(SENDER, contact=contact)), before, now_ms)
+        if told is None:
+            continue
+        xml = written(told.alert)
         assert check(xml) == []
         assert follows_the_schema(xml)
-        assert ET.fromstring(xml).findtext(f"{CAP}identifier") == alert.identifier
+        assert ET.fromstring(xml).findtext(f"{CAP}identifier") == told.alert.identifier
+        assert all(told.alert.sent_ms > one.alert.sent_ms for one in before)
+        assert (told.alert.kind == "Alert") == (not told.alert.references)
+        before.append(told)
 
 
 def test_what_would_not_be_valid_is_not_written():
-    alert = messages(course((0, "suspected")), SENDER, START_MS)[0]
+    (alert,) = messages((0, "suspected"))
     for wrong in (
         {"identifier": "a b"},
         {"restriction": ""},
@@ -240,7 +291,13 @@ def mutated(xml, rng):
 def test_our_table_is_the_schema_on_thousands_of_damaged_messages():
     """What the XSD refuses is refused as shape, what it takes is at most against the text."""
     rng, refused, taken = random.Random(12), 0, 0
-    full = written(messages(course((0, "suspected"), (9, "probable")), SENDER, START_MS + 600_000)[-1]).decode()
+    sender = replace(SENDER, contact="0216 3 111 222")
+    (first,) = messages((0, "suspected"))
+    full = written(
+        following(
+            notice(course("probable", web="https://a.example/truc/12"), sender), [Said("", first)], START_MS + 600_000
+        ).alert
+    ).decode()
     for _ in range(4_000):
         xml = mutated(rng.choice([*VALID.values(), full]), rng)
         passed = follows_the_schema(xml)
@@ -319,13 +376,12 @@ def link(alert):
     return f"https://htx.example/cap/{alert.identifier}.xml?key=a&b"
 
 
-def test_the_feed_has_one_entry_a_message_that_is_in_force():
-    others = [course((0, "suspected"), number=number) for number in range(3)]
-    alerts = [messages(one, SENDER, START_MS)[0] for one in others]
-    old = replace(alerts[0], identifier="gocche:old", expires_ms=START_MS + 60_000)
-    root = ET.fromstring(feed([*alerts, old], FRAME, START_MS + 60_000, link))
+def test_the_feed_has_one_entry_a_message():
+    alerts = [messages((0, "suspected"), number=number)[0] for number in range(3)]
+    root = ET.fromstring(feed(alerts, FRAME, START_MS + 60_000, link))
     assert root.tag == f"{ATOM}feed"
-    assert all(root.findtext(f"{ATOM}{name}") for name in ("id", "title", "updated"))
+    assert all(root.findtext(f"{ATOM}{name}") for name in ("id", "title"))
+    assert root.findtext(f"{ATOM}updated") == stamp(START_MS + 60_000)
     assert root.findtext(f"{ATOM}author/{ATOM}name") == FRAME.author
     entries = root.findall(f"{ATOM}entry")
     assert {entry.findtext(f"{ATOM}id") for entry in entries} == {alert.identifier for alert in alerts}
@@ -335,21 +391,25 @@ def test_the_feed_has_one_entry_a_message_that_is_in_force():
         assert own.get("href") == f"https://htx.example/cap/{entry.findtext(f'{ATOM}id')}.xml?key=a&b"
         assert entry.findtext(f"{ATOM}updated") == stamp(START_MS)
         assert entry.findtext(f"{ATOM}title") == f"Nghi cháy rừng: {PLACE['vi']} / Suspected forest fire: {PLACE['en']}"
+        assert entry.findtext(f"{ATOM}summary")
 
 
 def test_the_feed_is_small_the_worst_stands_first_and_what_has_no_room_is_counted():
-    alerts = []
+    place, alerts = {"vi": "cây 7K3MQ2, Suối Giàng", "en": "tree 7K3MQ2, Suối Giàng"}, []
     for number in range(400):
-        stage = "confirmed" if number == 300 else "suspected"
-        one = course((0, stage), number=number, place={"vi": "Đồi chè " * 5, "en": "Tea hill " * 5})
-        alerts.append(messages(one, SENDER, START_MS)[0])
-    xml = feed(alerts, FRAME, START_MS, link)
-    assert len(xml) <= LARGEST
-    root = ET.fromstring(xml)
-    entries = root.findall(f"{ATOM}entry")
-    assert entries[0].findtext(f"{ATOM}id") == alerts[300].identifier
-    assert root.findtext(f"{ATOM}subtitle").startswith(f"+{400 - len(entries)}:")
-    assert len(entries) > 50
+        stage = "confirmed" if number == 150 else "suspected"
+        alerts += messages((0, stage), number=number, place=place)
+    for count in (150, 200, 400):
+        own = alerts[-count:] if count < 400 else alerts
+        own = [alerts[150], *(one for one in own if one is not alerts[150])][:count]
+        xml = feed(own, FRAME, START_MS, link)
+        assert len(xml) <= LARGEST
+        root = ET.fromstring(xml)
+        entries = root.findall(f"{ATOM}entry")
+        assert entries[0].findtext(f"{ATOM}id") == alerts[150].identifier
+        subtitle = root.findtext(f"{ATOM}subtitle")
+        assert (subtitle or "+0:").startswith(f"+{count - len(entries)}:")
+        assert (subtitle is None) == (count <= 200), "two hundred have room"
 
 
 def test_an_empty_feed_is_a_feed():

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,6 +16,9 @@ import httpx
 import pytest
 from capvalidator import check_schema
 
+from cloud.alerts.incident import CLOSINGS
+from cloud.cap.book import NAME as BOOK
+from cloud.cap.book import opened
 from cloud.cap.course import LASTS_MS
 from cloud.cap.judge import NAMESPACE, check
 from cloud.clock import hanoi, midnight_ms
@@ -28,9 +36,11 @@ from tests.test_alerts_rain import RAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from cloud.config import CloudConfig
 
 KEY = "a-key-that-nobody-guesses-0123456789"
+PAGES = "https://che.example"
 CAP, ATOM = f"{{{NAMESPACE}}}", "{http://www.w3.org/2005/Atom}"
 SAID = """
 [data]
@@ -40,6 +50,7 @@ key_file = "{folder}/cap-key"
 sender = "canhbao@htx.example"
 name_vi = "HTX chè"
 name_en = "Tea cooperative"
+contact = "0216 3 111 222"
 """
 
 
@@ -64,14 +75,20 @@ class World:
         self.staff = StaffWorld(folder)
         config = load(folder / "cloud.toml")
         self.law = registry
-        self.app, gate = build(self.staff.staff, warnings_of(config, URL, self.clock, lambda: self.law))
-        self._gates = [self.staff.gate, gate]
+        self._gates = [self.staff.gate]
+        self.given: dict[str, bytes] = {}  # every message that was ever read
+        self.restart(config)
 
-    def get(self, path: str, **headers: str) -> httpx.Response:
+    def restart(self, config: CloudConfig) -> None:
+        """Have the staff room begin anew, with a configuration."""
+        self.app, gate = build(self.staff.staff, warnings_of(config, URL, self.clock, lambda: self.law, PAGES))
+        self._gates.append(gate)
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url=URL, headers=headers) as client:
-                return await client.get(path)
+                return await client.request(method, path)
 
         return self.staff.loop.run_until_complete(ask())
 
@@ -89,10 +106,18 @@ class World:
             assert check(message.content) == []
             assert check_schema(message.content).passed
             found.append(ET.fromstring(message.content))
-            assert found[-1].findtext(f"{CAP}identifier") == entry.findtext(f"{ATOM}id")
+            name = found[-1].findtext(f"{CAP}identifier")
+            assert name == entry.findtext(f"{ATOM}id")
+            assert self.given.setdefault(name, message.content) == message.content
         return found
 
+    def same_bytes(self) -> None:
+        """Read every message again that was ever read."""
+        for name, xml in self.given.items():
+            assert self.get(f"/cap/{name}.xml?key={KEY}").content == xml
+
     def close(self) -> None:
+        self.same_bytes()
         self.desk.close()
         self.staff.close()
         for gate in self._gates:
@@ -121,7 +146,12 @@ def test_a_fire_is_told_from_suspicion_to_all_clear_each_message_about_those_bef
     (first,) = world.feed()
     assert said(first) == ("Alert", "Possible", "Assess")
     assert first.findtext(f"{CAP}scope") == "Restricted"
-    assert "80 " in first.find(f"{CAP}info").findtext(f"{CAP}description"), "what was measured"
+    vi, en = first.findall(f"{CAP}info")
+    assert "80 " in vi.findtext(f"{CAP}description"), "what was measured"
+    for info, who in ((vi, "HTX chè"), (en, "Tea cooperative")):
+        assert info.findtext(f"{CAP}senderName") == who
+        assert info.findtext(f"{CAP}web") == f"{URL}/truc/1"
+        assert info.findtext(f"{CAP}contact") == "0216 3 111 222"
     names = [first.findtext(f"{CAP}identifier")]
     for act, more, wanted in (
         ("confirm", {}, ("Update", "Observed", "Execute")),
@@ -134,9 +164,6 @@ def test_a_fire_is_told_from_suspicion_to_all_clear_each_message_about_those_bef
         assert said(message) == wanted
         assert references(message) == names
         names.append(message.findtext(f"{CAP}identifier"))
-    for name in names:  # every message stays at its address while anybody may refer to it
-        answer = world.get(f"/cap/{name}.xml?key={KEY}")
-        assert ET.fromstring(answer.content).findtext(f"{CAP}identifier") == name
     world.clock.advance(LASTS_MS / 1000 + 1)
     assert world.feed() == []
 
@@ -152,11 +179,230 @@ def test_what_was_no_fire_is_called_off(world):
 
 def test_a_suspicion_that_ends_by_itself_is_closed_as_unknown_and_lives_again_where_it_smokes_again(world):
     world.desk.live(FIRE)
+    world.feed()
     world.desk.live(CALM)
     (message,) = world.feed()
     assert said(message) == ("Update", "Unknown", "AllClear")
-    name = message.findtext(f"{CAP}identifier")
-    assert world.get(f"/cap/{name}.xml?key={KEY}").status_code == 200
+    world.desk.live([(900.0 + 60.0 * n, 90.0) for n in range(6)])
+    (again,) = world.feed()
+    assert said(again) == ("Update", "Possible", "Assess")
+    assert references(again)[-1] == message.findtext(f"{CAP}identifier")
+
+
+def test_what_was_read_stays_as_it_was_whatever_is_changed_and_a_change_is_an_update(world):
+    world.desk.live(FIRE)
+    (first,) = world.feed()
+    assert world.desk.ask("relabel", incident=1, place_vi="Đồi sau trường", place_en="Hill behind the school")["ok"]
+    world.same_bytes()
+    (second,) = world.feed()
+    assert said(second)[0] == "Update"
+    assert references(second) == [first.findtext(f"{CAP}identifier")]
+    assert second.find(f"{CAP}info/{CAP}area").findtext(f"{CAP}areaDesc") == "Đồi sau trường"
+    changed = SAID.format(folder=world.folder).replace("canhbao@htx", "moi@htx").replace("HTX chè", "Xã")
+    (world.folder / "cloud.toml").write_text(changed)
+    world.law = registry()
+    world.restart(load(world.folder / "cloud.toml"))
+    world.same_bytes()
+    assert len(world.feed()) == 1
+    world.same_bytes()
+    assert world.desk.ask("confirm", incident=1)["ok"]
+    (third,) = world.feed()
+    assert third.findtext(f"{CAP}sender") == "moi@htx.example"
+    stamped = [(one.findtext(f"{CAP}sender"), one.findtext(f"{CAP}identifier"), one.findtext(f"{CAP}sent"))
+               for one in (first, second)]  # fmt: skip
+    assert third.findtext(f"{CAP}references") == " ".join(map(",".join, stamped)), "each under who said it"
+    world.clock.advance(400 * 86_400)
+    world.same_bytes()
+
+
+def test_what_is_merged_is_cancelled_and_the_other_has_its_stage_and_what_is_split_off_is_a_new_alert(world):
+    world.desk.live(FIRE)
+    world.desk.send([(at_s, value) for at_s, value in FIRE], gateway="sg-02")
+    assert [one.part_of for one in world.desk.alerts.incidents()] == [1, None]
+    world.feed()
+    part, head = world.desk.alerts.incidents()
+    assert world.desk.ask("split", incident=head.id, parts=[part.id])["ok"]
+    own = {message.findtext(f"{CAP}incidents"): message for message in world.feed()}
+    assert said(own["2"]) == ("Alert", "Possible", "Assess")
+    assert world.desk.ask("confirm", incident=2)["ok"]
+    assert world.desk.ask("merge", incident=2, into=1)["ok"]
+    own = {message.findtext(f"{CAP}incidents"): message for message in world.feed()}
+    assert said(own["2"]) == ("Cancel", "Unknown", "None")
+    assert said(own["1"]) == ("Update", "Observed", "Execute"), "a person has seen it, whichever of them"
+    assert world.desk.ask("split", incident=1, parts=[2])["ok"]
+    own = {message.findtext(f"{CAP}incidents"): message for message in world.feed()}
+    assert said(own["2"]) == ("Alert", "Observed", "Execute")
+    assert references(own["2"]) == []
+
+
+def test_what_was_called_off_and_burns_after_all_is_a_new_alert(world):
+    world.desk.live(FIRE)
+    world.feed()
+    assert world.desk.ask("close", incident=1, closed_as="cooking")["ok"]
+    world.feed()
+    world.clock.advance(600)
+    assert world.desk.ask("confirm", incident=1)["ok"]
+    (message,) = world.feed()
+    assert said(message) == ("Alert", "Observed", "Execute")
+
+
+def test_a_sensor_that_fell_silent_is_no_fire(world):
+    world.desk.live(FIRE)
+    with world.desk.alerts._journal.transaction() as db:
+        db.execute("UPDATE incident SET basis = 'dead'")
+    assert world.feed() == []
+
+
+def test_who_has_read_the_same_is_not_sent_it_again_and_who_asks_for_the_head_gets_the_head(world):
+    world.desk.live(FIRE)
+    address = f"/cap/feed.atom?key={KEY}"
+    first = world.get(address)
+    for known in (first.headers["etag"], f'"x", W/{first.headers["etag"]}', "*"):
+        again = world.get(address, **{"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    head = world.get(address, "HEAD")
+    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", first.headers["etag"])
+    assert int(head.headers["content-length"]) == len(first.content)
+    world.clock.advance(1_800)
+    assert world.get(address).content == first.content, "nothing has changed"
+    assert world.desk.ask("confirm", incident=1)["ok"]
+    assert world.get(address, **{"If-None-Match": first.headers["etag"]}).status_code == 200
+    name = next(iter(world.given), "") or world.feed()[0].findtext(f"{CAP}identifier")
+    message = world.get(f"/cap/{name}.xml?key={KEY}")
+    assert "immutable" in message.headers["cache-control"]
+    tag = {"If-None-Match": message.headers["etag"]}
+    assert world.get(f"/cap/{name}.xml?key={KEY}", **tag).status_code == 304
+    assert world.get(f"/cap/{name}.xml", **tag).status_code == 404, "who has no key is told nothing"
+
+
+def test_the_time_of_the_feed_only_grows(world):
+    def updated() -> str:
+        return ET.fromstring(world.get(f"/cap/feed.atom?key={KEY}").content).findtext(f"{ATOM}updated")
+
+    times = [updated()]
+    world.clock.advance(300)
+    assert updated() == times[0], "an empty list stays what it was"
+    world.desk.live(FIRE)
+    times.append(updated())
+    assert world.desk.ask("close", incident=1, closed_as="cooking")["ok"]
+    times.append(updated())
+    world.clock.step(-86_400)
+    times.append(updated())
+    world.clock.step(86_400)
+    world.clock.advance(LASTS_MS / 1000 + 60)
+    times.append(updated())
+    assert times == sorted(times)
+    assert len(set(times)) == 4, "it left the list, which is a change too"
+
+
+def test_a_damaged_book_is_set_aside_and_what_burns_is_told_anew(world, caplog):
+    world.desk.live(FIRE)
+    (first,) = world.feed()
+    world.given.clear()
+    (world.folder / BOOK).write_bytes(b"no database at all, but long enough to look like one" * 100)
+    world.clock.advance(60)
+    (second,) = world.feed()
+    assert said(second)[0] == "Alert"
+    assert second.findtext(f"{CAP}identifier") != first.findtext(f"{CAP}identifier")
+    assert "cap-book-damaged" in caplog.text
+
+
+def test_without_a_disk_to_keep_them_on_nothing_is_given_out(world):
+    world.desk.live(FIRE)
+    (world.folder / BOOK).mkdir()
+    answer = world.get(f"/cap/feed.atom?key={KEY}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+
+
+PUBLISHES = """
+import hashlib, sys
+from pathlib import Path
+from cloud.cap.book import opened
+from cloud.cap.course import Course, Sender, Step, notice
+begin, n = int(sys.argv[2]), 0
+sender = Sender("a@b.example", {"vi": "a", "en": "a"}, "r")
+while True:
+    book, now_ms = opened(Path(sys.argv[1])), begin + n * 60_000
+    one = Course(1, 0, 0, {"vi": f"Đồi {n}", "en": f"Hill {n}"}, Step(begin, "confirmed"))
+    for alert in book.publish([notice(one, sender)], now_ms).alerts:
+        digest = hashlib.sha256(book.xml(alert.identifier)).hexdigest()
+        print(alert.identifier, digest, *(one.identifier for one in alert.references), flush=True)
+    book.close()
+    n += 1
+"""
+
+
+def test_whatever_is_killed_what_somebody_has_read_stays_and_is_what_is_referred_to(tmp_path):
+    path, read, begin = tmp_path / BOOK, {}, START_MS
+    for round_ in range(4):
+        child = subprocess.Popen([sys.executable, "-c", PUBLISHES, str(path), str(begin)], stdout=subprocess.PIPE,
+                                 text=True, cwd=Path(__file__).parents[1])  # fmt: skip
+        try:
+            for line, _ in zip(child.stdout, range(7 + 5 * round_), strict=False):
+                name, digest, *others = line.split()
+                assert name not in read
+                unknown = set(others) - set(read)
+                assert len(unknown) <= round_, "but for those that were kept, and their reader killed"
+                read[name] = digest
+        finally:
+            child.kill()
+            child.communicate()
+        begin += 3_600_000
+        book = opened(path)
+        for name, digest in read.items():
+            assert hashlib.sha256(book.xml(name)).hexdigest() == digest
+        book.close()
+
+
+ACTS = ("confirm", "control", "close", "relabel", "merge", "split", "drill")
+
+
+def test_a_whole_life_of_incidents_is_valid_and_each_message_refers_to_what_was_given_out(world):
+    """Smoke at two nodes, rain, people who do anything in any order, and a reader who comes when they like."""
+    chance, given, chains = random.Random(9), {}, {}
+
+    def read() -> None:
+        for message in world.feed():
+            name = message.findtext(f"{CAP}identifier")
+            if name in given:
+                continue
+            kind, about = message.findtext(f"{CAP}msgType"), references(message)
+            assert all(one in given for one in about), "it was given out"
+            for one in (message.findtext(f"{CAP}references") or "").split():
+                assert one.endswith(given[one.split(",")[1]])
+            chain = chains.setdefault(message.findtext(f"{CAP}incidents"), [])
+            assert (kind == "Alert") == (not chain or chain[-1][1] == "Cancel")
+            assert kind == "Alert" or chain[-1][0] in about
+            chain.append((name, kind))
+            given[name] = message.findtext(f"{CAP}sent")
+
+    at_s = 0.0
+    for _ in range(60):
+        what = chance.random()
+        if what < 0.5:
+            value, gateway = chance.choice((80.0, 5.0)), chance.choice(("sg-01", "sg-02"))
+            world.desk.live([(at_s + 60.0 * n, value) for n in range(8)], gateway=gateway)
+            at_s += 480.0
+        else:
+            known = [one.id for one in world.desk.alerts.incidents()] or [1]
+            act = chance.choice(ACTS)
+            more = {"incident": chance.choice(known)} if act != "drill" else {"place": "zone:suoi-giang"}
+            more |= {"close": {"closed_as": chance.choice(CLOSINGS)}, "merge": {"into": chance.choice(known)},
+                     "split": {"parts": [chance.choice(known)]},
+                     "relabel": {"place_vi": f"Đồi {chance.random()}"}}.get(act, {})  # fmt: skip
+            world.desk.ask(act, **more)
+        if chance.random() < 0.6:
+            read()
+        if chance.random() < 0.2:
+            pause_s = chance.choice((600, 4_000, 9_000))
+            world.desk.idle(pause_s, 300)
+            at_s += pause_s
+        if chance.random() < 0.1:
+            world.desk.restart()
+    read()
+    world.same_bytes()
+    assert len(given) > 15
+    assert {kind for chain in chains.values() for _, kind in chain} == {"Alert", "Update", "Cancel"}
 
 
 def test_several_sensors_of_one_fire_are_one_warning(world):
@@ -171,6 +417,9 @@ def test_a_drill_is_an_exercise_in_every_word(world):
     assert world.desk.ask("drill", place="zone:suoi-giang")["ok"]
     (message,) = world.feed()
     assert message.findtext(f"{CAP}status") == "Exercise"
+    assert world.desk.ask("confirm", incident=1)["ok"]
+    (message,) = world.feed()
+    assert (message.findtext(f"{CAP}status"), said(message)[0]) == ("Exercise", "Update")
     for info in message.findall(f"{CAP}info"):
         for name in ("event", "headline", "description"):
             assert info.findtext(f"{CAP}{name}").startswith(("DIỄN TẬP", "EXERCISE"))
@@ -231,7 +480,9 @@ def test_danger_is_a_warning_at_levels_four_and_five_by_the_provinces_table_alon
         danger_of(world, p, table)
         found = world.feed()
         assert [one.find(f"{CAP}info").findtext(f"{CAP}severity") for one in found] == wanted
-    assert said(found[0]) == ("Alert", "Likely", "Avoid")
+    assert said(found[0]) == ("Update", "Likely", "Avoid")
+    assert len(references(found[0])) == 1, "the level that it takes the place of"
+    assert found[0].find(f"{CAP}info").findtext(f"{CAP}web") == f"{PAGES}/nguy-co/suoi-giang"
     assert "QĐ 1/2026" in found[0].find(f"{CAP}info").findtext(f"{CAP}description")
     issued_ms = midnight_ms(hanoi(START_MS).date()) + 14 * 3_600_000
     world.clock.step((issued_ms + 24 * 3_600_000 - 60_000 - world.clock.utc_ms()) / 1000)
@@ -270,7 +521,7 @@ def test_the_key_may_stand_in_a_header_and_then_in_no_link(world):
     answer = world.get("/cap/feed.atom", Authorization=f"Bearer {KEY}")
     assert answer.status_code == 200
     assert KEY not in answer.text
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-cache"
 
 
 def test_a_key_that_was_changed_counts_at_once_and_one_that_is_gone_lets_nobody_in(world):

@@ -456,18 +456,17 @@ def read_open(path: Path, limit: int) -> list[Incident]:
         return [_incident(row) for row in db.execute(query, (limit,))]
 
 
-def read_life(path: Path, since_ms: int, limit: int, number: int = 0) -> list[Incident]:
-    """Return the incidents about life that people were not done with at a time, or the one that is named.
+def read_life(path: Path, since_ms: int, limit: int) -> list[Incident]:
+    """Return the incidents about life that people were not done with at a time.
 
     Newest first; none where there is no journal yet. What was merged into another is touched when that happens.
     """
     if not path.exists():
         return []
-    when = "(closed_ms IS NULL OR closed_ms >= ? OR touched_ms >= ?)" if not number else "id = ?"
-    values = (number,) if number else (since_ms, since_ms)
     with reading(path) as db:
+        when = "(closed_ms IS NULL OR closed_ms >= ? OR touched_ms >= ?)"
         query = f"{_ROW} WHERE grade = 'life' AND NOT late AND {when} ORDER BY id DESC LIMIT ?"
-        return [_incident(row) for row in db.execute(query, (*values, limit))]
+        return [_incident(row) for row in db.execute(query, (since_ms, since_ms, limit))]
 
 
 def read_between(path: Path, start_ms: int, end_ms: int, limit: int) -> list[Incident]:

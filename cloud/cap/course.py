@@ -1,9 +1,10 @@
-"""What becomes of an incident, or of a day's danger, as CAP messages. Pure: the same course gives the same messages.
+"""What is to be said now of an incident, or of a day's danger, as a CAP message; and what follows what was said. Pure.
 
-Each step of an incident is a message: the first an Alert, the next ones an Update of what is in force, a closing as no
-fire a Cancel, after a real one an Update that gives the all-clear. A message lasts two hours, so that a server that
-died leaves no fire burning in other people's systems for ever; while a step lasts, it is told again every hour. Nothing
-is kept of all that: the number and the time of every message follow from the steps, which the journal keeps.
+`notice` and `danger_notice` say what would be told now; `following` makes a message of it where that is news: of what
+nobody was told yet an Alert, then each other state an Update of what is in force, a closing as no fire a Cancel, after
+a real one an Update that gives the all-clear. A message lasts two hours, so that a server that died leaves no fire
+burning in other people's systems for ever; while nothing changes, it is told again every hour. What was said is kept
+(`book`) and never made anew: no word of a message changes once somebody may have read it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec.structs import replace
 
-from cloud.cap.message import Alert, Area, Meaning, Reference, Text
+from cloud.cap.message import Alert, Area, Meaning, Text
 from cloud.clock import hanoi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
 LASTS_MS = 2 * 3_600_000
 AGAIN_MS = 3_600_000
 LANGUAGES = {"vi-VN": "vi", "en-US": "en"}
-Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed", "rain"]
-ClosedAs = Literal["", "real", "permitted", "cooking", "sensor-fault", "drill", "unknown", "rain", "merged"]
+Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed"]
+ClosedAs = Literal["", "real", "permitted", "cooking", "sensor-fault", "drill", "unknown", "merged"]
 FALSE = frozenset({"permitted", "cooking", "sensor-fault", "drill"})
-WITHDRAWN = FALSE | {"merged"}  # nothing is said by it any more
+WITHDRAWN = FALSE | {"merged"}  # nothing of it is so, or another message tells it
 
 # evidence: CAP 1.2 §3.2.2; how sure is how sure, and only what a person has seen is Observed.
 MEANINGS = {
@@ -44,6 +46,7 @@ MEANINGS = {
     "closed rain": Meaning("Past", "Minor", "Observed", "AllClear"),
     "danger IV": Meaning("Expected", "Moderate", "Likely", "Avoid"),
     "danger V": Meaning("Expected", "Severe", "Likely", "Avoid"),
+    "danger": Meaning("Past", "Minor", "Unlikely", "None"),
 }
 
 
@@ -53,40 +56,43 @@ class Sender(msgspec.Struct, frozen=True):
     sender: str
     name: dict[str, str]
     restriction: str
+    contact: str = ""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """From when on an incident is in a stage; `measured` is what was known of it then, by language.
-
-    `id` names the step for ever, wherever it stands among others: the number of its row in the journal.
-    """
+    """From when on an incident is in a stage; `measured` is what is known of it, by language."""
 
     at_ms: int
     stage: Stage
     closed_as: ClosedAs = ""
     measured: dict[str, str] = {}
-    id: int = 0
 
 
 class Course(msgspec.Struct, frozen=True):
-    """An incident and all its steps, in the order in which they were taken: steps are added, never changed."""
+    """An incident as it is now. `opened_ms` is when its journal begins, which names it beside another journal's."""
 
     number: int
+    opened_ms: int
+    since_ms: int
     place: dict[str, str]
-    steps: tuple[Step, ...]
+    step: Step
     lat: float | None = None
     lon: float | None = None
     radius_km: float = 0.5
     exercise: bool = False
+    rain: bool = False
     web: str = ""
 
 
 class Danger(msgspec.Struct, frozen=True):
-    """The level of a zone's day: P, and the decision of the province by whose table it is that level."""
+    """The level of a zone's day: P, and the decision of the province by whose table it is that level.
+
+    Without a level it is one that needs no warning any more.
+    """
 
     zone: str
     place: dict[str, str]
-    level: Literal["IV", "V"]
+    level: Literal["IV", "V", ""]
     issued_ms: int
     until_ms: int
     p: float
@@ -96,26 +102,93 @@ class Danger(msgspec.Struct, frozen=True):
     web: str = ""
 
 
-class _Slot(msgspec.Struct, frozen=True):
-    """One message to be: which step, how often it was told before, and when it is sent."""
+class Notice(msgspec.Struct, frozen=True):
+    """What is to be said now of a subject, as a message without name, kind and references.
 
-    step: int
-    again: int
-    sent_ms: int
+    `state` is what makes it news. `ends`: nothing more is to be said of it; `withdrawn`: it is not so, or no more ours.
+    """
+
+    subject: str
+    state: str
+    alert: Alert
+    ends: bool = False
+    withdrawn: bool = False
+    again_ms: int | None = None  # so long after a message the same is said again
 
 
-def messages(course: Course, sender: Sender, now_ms: int) -> list[Alert]:
-    """Return the messages of an incident until now, oldest first."""
-    slots = _slots(course, now_ms)
-    return [_message(course, sender, slots, at) for at in range(len(slots))]
+class Said(msgspec.Struct, frozen=True):
+    """A message that was given out, and which state of its subject it told."""
+
+    state: str
+    alert: Alert
+    ends: bool = False
+    withdrawn: bool = False
 
 
-def newest(course: Course, sender: Sender, now_ms: int) -> Alert | None:
-    """Return the message that is in force now; None where none is any more."""
-    slots = _slots(course, now_ms)
-    if not slots or slots[-1].sent_ms + LASTS_MS <= now_ms:
+def following(told: Notice, before: Sequence[Said], now_ms: int) -> Said | None:
+    """Return what is said now, after what was said of the subject before, oldest first; None where it is no news.
+
+    What ends before anybody was told of it is never told. A message about nothing that is in force is an Alert: the
+    first, and one after all was called off. Sent is now, in whole seconds, and later than everything before.
+    """
+    last = before[-1] if before else None
+    over = last is None or last.withdrawn
+    if over and told.ends:
         return None
-    return _message(course, sender, slots, len(slots) - 1)
+    if last and last.state == told.state and not _is_due(told, last, now_ms):
+        return None
+    sent_ms = max(now_ms, last.alert.sent_ms + 1_000 if last else 0) // 1_000 * 1_000
+    lasts_ms = told.alert.expires_ms or sent_ms + LASTS_MS
+    alert = replace(
+        told.alert,
+        identifier=f"gocche:{told.subject}-{hanoi(sent_ms):%Y%m%dT%H%M%S}",
+        kind="Alert" if over else "Cancel" if told.withdrawn else "Update",
+        references=() if over else tuple(one.alert.reference for one in _in_force(before, sent_ms)),
+        sent_ms=sent_ms,
+        effective_ms=max(told.alert.effective_ms or 0, sent_ms),
+        expires_ms=max(lasts_ms, sent_ms + 60_000),
+    )
+    return Said(told.state, alert, told.ends, told.withdrawn)
+
+
+def _is_due(told: Notice, last: Said, now_ms: int) -> bool:
+    return not told.ends and told.again_ms is not None and now_ms - last.alert.sent_ms >= told.again_ms
+
+
+def _in_force(before: Sequence[Said], sent_ms: int) -> list[Said]:
+    """Return which earlier messages a message takes the place of: those that last, at least the one before it."""
+    found: list[Said] = []
+    for one in reversed(before):
+        lasts = (one.alert.expires_ms or 0) > sent_ms
+        if (found and not lasts) or one.withdrawn:
+            break
+        found.append(one)
+    return found[::-1]
+
+
+def notice(course: Course, sender: Sender) -> Notice:
+    """Return what is to be said of an incident."""
+    step = course.step
+    alert = Alert(
+        identifier="",
+        sender=sender.sender,
+        sent_ms=0,
+        meaning=_meaning(course),
+        texts=_texts(_section(course), _fields(course), sender, exercise=course.exercise),
+        status="Exercise" if course.exercise else "Actual",
+        restriction=sender.restriction,
+        categories=("Met",) if course.rain else ("Fire",),
+        incident=str(course.number),
+        onset_ms=course.since_ms,
+        area=_area(course),
+        web=course.web,
+        note=_words("vi", "exercise")["note"] if course.exercise else "",
+    )
+    ends = step.stage == "closed"
+    state = "|".join((step.stage, step.closed_as, *course.place.values(), str(alert.area)))
+    subject = f"{hanoi(course.opened_ms):%Y%m%dT%H%M%S}-{course.number}"
+    withdrawn = ends and step.closed_as in WITHDRAWN
+    return Notice(subject, state, alert, ends=ends, withdrawn=withdrawn, again_ms=AGAIN_MS)
 
 
 def measured(quantity: dict[str, str], value: float, unit: str, *, rain: bool = False) -> dict[str, str]:
@@ -128,8 +201,13 @@ def measured(quantity: dict[str, str], value: float, unit: str, *, rain: bool = 
     return told
 
 
-def danger(day: Danger, sender: Sender) -> Alert:
-    """Return the warning of a zone's danger. Its identifier tells zone, level and time."""
+def danger_subject(zone: str, day: date) -> str:
+    """Return the name of what is said of a zone's danger on a day."""
+    return f"danger-{day:%Y%m%d}-{zone}"
+
+
+def danger_notice(day: Danger, sender: Sender) -> Notice:
+    """Return what is to be said of a zone's danger; P alone is no news, another level or another law is."""
     fields = {
         lang: {
             "place": day.place[lang],
@@ -140,102 +218,39 @@ def danger(day: Danger, sender: Sender) -> Alert:
         }
         for lang in LANGUAGES.values()
     }
-    at = hanoi(day.issued_ms)
-    return Alert(
-        identifier=f"gocche:danger-{at:%Y%m%dT%H%M%S}-{day.zone}-{day.level}",
+    alert = Alert(
+        identifier="",
         sender=sender.sender,
-        sent_ms=day.issued_ms,
-        meaning=MEANINGS[f"danger {day.level}"],
-        texts=_texts("danger", fields, sender, exercise=day.exercise),
+        sent_ms=0,
+        meaning=MEANINGS[f"danger {day.level}".strip()],
+        texts=_texts("danger" if day.level else "danger-over", fields, sender, exercise=day.exercise),
         status="Exercise" if day.exercise else "Actual",
         restriction=sender.restriction,
         effective_ms=day.issued_ms,
-        expires_ms=day.until_ms,
+        expires_ms=day.until_ms if day.level else None,
         area=day.area,
         web=day.web,
         note=_words("vi", "exercise")["note"] if day.exercise else "",
     )
+    over = not day.level
+    subject = danger_subject(day.zone, hanoi(day.issued_ms).date())
+    return Notice(subject, f"{day.level}|{day.decision}" if day.level else "", alert, ends=over, withdrawn=over)
 
 
-def _slots(course: Course, now_ms: int) -> list[_Slot]:
-    """Return what was sent until now. What was closed before anybody was told of it was never told."""
-    slots: list[_Slot] = []
-    steps = course.steps
-    for at, step in enumerate(steps):
-        if step.stage == "closed" and not slots:
-            continue
-        until_ms = min(now_ms + 1, steps[at + 1].at_ms) if at + 1 < len(steps) else now_ms + 1
-        slots.append(_Slot(at, 0, step.at_ms))
-        if step.stage != "closed":
-            times = range(step.at_ms + AGAIN_MS, until_ms, AGAIN_MS)
-            slots += [_Slot(at, again, sent_ms) for again, sent_ms in enumerate(times, 1)]
-    return slots
-
-
-def _message(course: Course, sender: Sender, slots: Sequence[_Slot], at: int) -> Alert:
-    slot = slots[at]
-    step = course.steps[slot.step]
-    kind = _kind(course, slots, at)
-    earlier = [] if kind == "Alert" else _in_force(course, slots[:at], slot.sent_ms)
-    return Alert(
-        identifier=_identifier(course, slots, at),
-        sender=sender.sender,
-        sent_ms=slot.sent_ms,
-        meaning=_meaning(step),
-        texts=_texts(_section(step), _fields(course, step), sender, exercise=course.exercise),
-        status="Exercise" if course.exercise else "Actual",
-        kind=kind,
-        references=tuple(
-            Reference(sender.sender, _identifier(course, slots, one), slots[one].sent_ms) for one in earlier
-        ),
-        restriction=sender.restriction,
-        categories=("Met",) if "rain" in (step.stage, step.closed_as) else ("Fire",),
-        incident=str(course.number),
-        effective_ms=slot.sent_ms,
-        onset_ms=course.steps[0].at_ms,
-        expires_ms=slot.sent_ms + LASTS_MS,
-        area=_area(course),
-        web=course.web,
-        note=_words("vi", "exercise")["note"] if course.exercise else "",
-    )
-
-
-def _kind(course: Course, slots: Sequence[_Slot], at: int) -> Literal["Alert", "Update", "Cancel"]:
-    """A message about nothing that is in force is an Alert: the first, and one after all was called off."""
-    if at == 0 or _is_withdrawn(course.steps[slots[at - 1].step]):
-        return "Alert"
-    return "Cancel" if _is_withdrawn(course.steps[slots[at].step]) else "Update"
-
-
-def _in_force(course: Course, before: Sequence[_Slot], sent_ms: int) -> list[int]:
-    """Return which earlier messages a message takes the place of: those that last, at least the one before it."""
-    found: list[int] = []
-    for at in range(len(before) - 1, -1, -1):
-        lasts = before[at].sent_ms + LASTS_MS > sent_ms
-        if (found and not lasts) or _is_withdrawn(course.steps[before[at].step]):
-            break
-        found.append(at)
-    return found[::-1]
-
-
-def _is_withdrawn(step: Step) -> bool:
-    return step.stage == "closed" and step.closed_as in WITHDRAWN
-
-
-def _identifier(course: Course, slots: Sequence[_Slot], at: int) -> str:
-    """Return a name that stays: a URI, as Atom wants. The beginning is in it: a restored journal counts anew."""
-    slot = slots[at]
-    again = f".{slot.again}" if slot.again else ""
-    step = course.steps[slot.step].id or slot.step + 1
-    return f"gocche:{hanoi(course.steps[0].at_ms):%Y%m%dT%H%M%S}-{course.number}-{step}{again}"
-
-
-def _meaning(step: Step) -> Meaning:
+def _meaning(course: Course) -> Meaning:
+    step = course.step
+    if course.rain and step.closed_as not in WITHDRAWN:
+        return MEANINGS["rain" if step.stage != "closed" else "closed rain"]
     return MEANINGS.get(f"{step.stage} {step.closed_as}", MEANINGS[step.stage])
 
 
-def _section(step: Step) -> str:
-    return f"closed-{step.closed_as or 'unknown'}" if step.stage == "closed" else step.stage
+def _section(course: Course) -> str:
+    step = course.step
+    if step.stage != "closed":
+        return "rain" if course.rain else step.stage
+    if course.rain and step.closed_as != "merged":
+        return "closed-rain-false" if step.closed_as in FALSE else "closed-rain"
+    return f"closed-{step.closed_as or 'unknown'}"
 
 
 def _area(course: Course) -> Area:
@@ -244,13 +259,13 @@ def _area(course: Course) -> Area:
     return Area(circles=((course.lat, course.lon, course.radius_km),))
 
 
-def _fields(course: Course, step: Step) -> dict[str, dict[str, str]]:
+def _fields(course: Course) -> dict[str, dict[str, str]]:
     return {
         lang: {
-            "place": course.place[lang],
-            "since": _time(course.steps[0].at_ms, lang),
-            "at": _time(step.at_ms, lang),
-            "measured": step.measured.get(lang, ""),
+            "place": course.place[lang].strip() or _words(lang, "unknown")["place"],
+            "since": _time(course.since_ms, lang),
+            "at": _time(course.step.at_ms, lang),
+            "measured": course.step.measured.get(lang, ""),
             "number": str(course.number),
         }
         for lang in LANGUAGES.values()
@@ -268,6 +283,7 @@ def _texts(section: str, fields: Mapping[str, dict[str, str]], sender: Sender, *
             instruction=words["instruction"].format_map(given),
             area=given["place"],
             sender_name=sender.name.get(lang, ""),
+            contact=sender.contact,
         )
         texts[language] = _marked(text, _words(lang, "exercise")) if exercise else text
     return texts

@@ -1,12 +1,13 @@
 """The list of warnings that are true now, as an Atom feed (RFC 4287, OASIS CAP Feeds 1.0). Pure.
 
 One entry a message, named as the message is; its link leads to the message itself. What has expired is no more in it.
-The most severe stand first, then the newest, and no reader is given more than 100 KB: what finds no room is counted in
-the feed's subtitle, never left out in silence.
+The most severe stand first, then the newest, and no reader is given more than 100 KB: where they are many the summaries
+go first, which the messages have too; what finds no room even so is counted in the subtitle, never left out in silence.
 """
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,19 +32,19 @@ class Frame(msgspec.Struct, frozen=True):
     title: str = "gocche: cảnh báo / warnings"
 
 
-def feed(alerts: Iterable[Alert], frame: Frame, now_ms: int, link: Callable[[Alert], str]) -> bytes:
-    """Return the feed of the messages that have not expired; `link` gives the address of one."""
-    valid = [one for one in alerts if one.expires_ms is None or one.expires_ms > now_ms]
-    valid.sort(key=lambda one: (_SEVERITIES.index(one.meaning.severity), -one.sent_ms, one.identifier))
-    entries: list[str] = []
-    room = LARGEST - len(_whole(frame, now_ms, [], len(valid)))
-    for one in valid:
-        entry = _entry(one, link(one))
-        room -= len(entry.encode())
-        if room < 0:
-            break
-        entries.append(entry)
-    return _whole(frame, max([one.sent_ms for one in valid], default=now_ms), entries, len(valid) - len(entries))
+def feed(alerts: Iterable[Alert], frame: Frame, updated_ms: int, link: Callable[[Alert], str]) -> bytes:
+    """Return the feed of some messages, as it has been since a time; `link` gives the address of one."""
+    own = sorted(alerts, key=lambda one: (_SEVERITIES.index(one.meaning.severity), -one.sent_ms, one.identifier))
+    room = LARGEST - len(_whole(frame, updated_ms, [], len(own)))
+    entries = _fitting([_entry(one, link(one)) for one in own], room)
+    if len(entries) < len(own):
+        entries = _fitting([_entry(one, link(one), brief=True) for one in own], room)
+    return _whole(frame, updated_ms, entries, len(own) - len(entries))
+
+
+def _fitting(entries: list[str], room: int) -> list[str]:
+    sizes = accumulate(len(entry.encode()) for entry in entries)
+    return [entry for entry, size in zip(entries, sizes, strict=True) if size <= room]
 
 
 def _whole(frame: Frame, updated_ms: int, entries: list[str], left_out: int) -> bytes:
@@ -56,12 +57,13 @@ def _whole(frame: Frame, updated_ms: int, entries: list[str], left_out: int) -> 
     return xml.encode()
 
 
-def _entry(one: Alert, address: str) -> str:
+def _entry(one: Alert, address: str, *, brief: bool = False) -> str:
     texts = [*one.texts.values()]
     title = " / ".join(dict.fromkeys(text.headline for text in texts))
-    summary = " / ".join(dict.fromkeys(text.description for text in texts))
+    summary = "" if brief else " / ".join(dict.fromkeys(text.description for text in texts))
+    told = f"<summary>{plain(summary)}</summary>" if summary else ""
     return (
         f"<entry><id>{plain(one.identifier)}</id><title>{plain(title)}</title><updated>{stamp(one.sent_ms)}</updated>"
         f'<link rel="alternate" type="{TYPE}" href="{plain(address)}"/><category term="{plain(one.status)}"/>'
-        f"<summary>{plain(summary)}</summary></entry>"
+        f"{told}</entry>"
     )

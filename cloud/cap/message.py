@@ -58,6 +58,7 @@ class Text(msgspec.Struct, frozen=True):
     instruction: str
     area: str
     sender_name: str = ""
+    contact: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -131,6 +132,7 @@ def _info(alert: Alert, language: str, text: Text) -> Iterator[str]:
     yield _element("description", text.description)
     yield _element("instruction", text.instruction)
     yield _element("web", alert.web)
+    yield _element("contact", text.contact)
     yield _holding("area", _area(alert.area, text.area))
 
 

@@ -132,6 +132,9 @@ class Cap(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     name_vi: Annotated[str, msgspec.Meta(description="who warns, for people, in Vietnamese", max_length=100)] = ""
     name_en: Annotated[str, msgspec.Meta(description="the same in English", max_length=100)] = ""
+    contact: Annotated[
+        str, msgspec.Meta(description="whom readers may ask, as a telephone number of the duty", max_length=200)
+    ] = ""
     restriction: Annotated[
         str, msgspec.Meta(description="for whom these warnings are: they are Restricted", max_length=200)
     ] = "Tổ trực PCCCR / forest fire duty teams"

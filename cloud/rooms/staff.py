@@ -70,7 +70,9 @@ class StaffRoom:
             config.ways,
             self._duty,
         )
-        app, self._gate = build_app(staff, warnings_of(config, staff.url, clock, self._shelf.law))
+        app, self._gate = build_app(
+            staff, warnings_of(config, staff.url, clock, self._shelf.law, config.http.public_url.rstrip("/"))
+        )
         self._server = Server(app, self._socket, limit_concurrency=AT_ONCE)
 
     @property

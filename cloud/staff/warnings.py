@@ -2,11 +2,13 @@
 
 No session and no cookie: a program reads this. The key stands in `?key=` or in `Authorization: Bearer`; without the
 right one there is nothing here, as at any address that does not exist. Where it came in the address, the links of the
-feed carry it too: most readers of feeds know no other way.
+feed carry it too: most readers of feeds know no other way. Who has read the same already is told so (ETag), and has it
+sent no second time: readers ask each few minutes, over lines that are thin.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 import sqlite3
@@ -20,13 +22,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cloud.cap.feed import FEED_TYPE, Frame, feed
-from cloud.cap.message import TYPE, written
+from cloud.cap.message import TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
+    from cloud.cap.book import InForce
     from cloud.cap.message import Alert
 
 log = logging.getLogger(__name__)
@@ -35,12 +38,11 @@ FEED, MESSAGE = "/cap/feed.atom", "/cap/{identifier}.xml"
 
 @dataclass(frozen=True)
 class Warnings:
-    """What is given out. `key` may raise OSError; `in_force` and `find` ask the journal and raise sqlite3.Error."""
+    """What is given out. `key` may raise OSError; `in_force` and `xml` ask the journal and raise sqlite3.Error."""
 
     key: Callable[[], str]
-    in_force: Callable[[], list[Alert]]
-    find: Callable[[str], Alert | None]
-    now_ms: Callable[[], int]
+    in_force: Callable[[], InForce]
+    xml: Callable[[str], bytes | None]
     url: str
     author: str
 
@@ -73,16 +75,27 @@ class Warnings:
             return False
         return bool(key) and hmac.compare_digest(key.encode(), shown.encode("utf-8", "replace"))
 
-    def _feed(self, _request: Request, query: str) -> Response:
+    def _feed(self, request: Request, query: str) -> Response:
         frame = Frame("gocche:feed", f"{self.url}{FEED}{query}", self.author)
-        body = feed(self.in_force(), frame, self.now_ms(), lambda one: f"{self.url}{_path(one)}{query}")
-        return Response(body, media_type=FEED_TYPE)
+        given = self.in_force()
+        body = feed(given.alerts, frame, given.updated_ms, lambda one: f"{self.url}{_path(one)}{query}")
+        return _answer(request, body, FEED_TYPE, "private, no-cache")
 
     def _message(self, request: Request, _query: str) -> Response:
-        alert = self.find(request.path_params["identifier"])
-        if alert is None:
+        xml = self.xml(request.path_params["identifier"])
+        if xml is None:
             raise HTTPException(404)
-        return Response(written(alert), media_type=TYPE)
+        return _answer(request, xml, TYPE, "private, max-age=31536000, immutable")
+
+
+def _answer(request: Request, body: bytes, media_type: str, keep: str) -> Response:
+    """Return a body with its tag, or that it is what the reader has."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": keep}
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if known & {tag, "*"}:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)
 
 
 def _path(one: Alert) -> str:
