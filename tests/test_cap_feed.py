@@ -27,7 +27,8 @@ from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Book as Danger
 from cloud.danger.course import Carried, Day, Inputs
 from cloud.registry.kinds import DangerTable
-from cloud.rooms.cap import courses, warnings_of
+from cloud.rooms.cap import warnings_of
+from cloud.rooms.cap_course import courses
 from cloud.staff.app import build
 from tests.rules.garden import SMOKE, START_MS, HandClock, bound, registry
 from tests.staffroom import URL, StaffWorld
