@@ -16,7 +16,7 @@ import msgspec
 
 from cloud.alerts.incident import Incident
 from cloud.alerts.intent import Intent
-from cloud.alerts.site import Site
+from cloud.alerts.site import Site, as_far_as_it_reads
 from disk.form import bring_forward, form_of
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Journal:
         self._path, self._joins = path, site is not None
         self._site = site or Site(path, partial(bring_forward, path=path, steps=_MIGRATIONS))
         self._db: sqlite3.Connection | None = None
-        self._at = ""  # where that connection leads
+        self._at: int | None = None  # after which move of the journal that connection was opened
         self._keepers: list[Keeper] = []
         self.decided = False  # whether the transaction that is open writes history
 
@@ -223,9 +223,9 @@ class Journal:
         Raises Taken for a file that a newer gocche has written, or that another process writes now: two
         would tell everybody twice.
         """
-        if self._db is None or self._at != self._site.uri:
+        if self._db is None or self._at != self._site.moves:
             self._let_go()
-            self._at = self._site.uri
+            self._at = self._site.moves
             self._db = self._site.open(joins=self._joins)
         return self._db
 
@@ -258,10 +258,12 @@ class Journal:
 
     def leave_file(self, fault: Exception) -> bool:
         """Go on in memory where a fault shows that the file takes nothing; tell whether to try again what failed."""
-        return self._site.leave(fault, self._at or self._site.uri)
+        return self._site.leave(fault, self._site.moves if self._at is None else self._at)
 
     def come_back(self) -> bool:
         """Go on in the file if it takes what memory holds; tell whether it did."""
+        if self._at != self._site.moves:
+            self._let_go()  # of a file that may be set aside: whoever closes one last takes its log away, by name
         return self._site.come_back()
 
     @property
@@ -493,6 +495,7 @@ def newest(db: sqlite3.Connection, limit: int, rules: Sequence[str] | None = Non
 @contextlib.contextmanager
 def _opened(uri: str) -> Iterator[sqlite3.Connection]:
     db = sqlite3.connect(f"{uri}{'&' if '?' in uri else '?'}mode=ro", uri=True, timeout=5.0)
+    db.text_factory = as_far_as_it_reads
     try:
         yield db
     finally:

@@ -22,7 +22,7 @@ from disk.form import DAMAGED, is_damaged, last, set_aside
 from disk.lock import lock_of, take_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 LOG = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ _TAKES_NOTHING = DAMAGED | {
     sqlite3.SQLITE_LOCKED,
 }
 _NO_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-_TOLD = ("incident", "intent", "letter", "about", "sqlite_sequence")  # they name each other's rows
+# Rows that name each other's: what is known of sensors says which incidents go on, so without these all is seen anew.
+_GOES_ON = ("incident", "intent", "step", "series", "node")
+_TOLD = ("letter", "about")  # and these name incidents
 _episodes = itertools.count(1)
 
 
@@ -53,6 +55,7 @@ class Site:
         self._path, self._lay_out = path, lay_out
         self.lock = threading.RLock()
         self.uri = self._file = path.absolute().as_uri()
+        self.moves = 0  # how often it has moved: a file that is there again may be another one
         self.why = ""
         self._held: int | None = None
         self._memory: sqlite3.Connection | None = None
@@ -66,23 +69,29 @@ class Site:
         if not joins and self.uri == self._file:
             self._hold()
         db = sqlite3.connect(self.uri, timeout_s, isolation_level=None, check_same_thread=False, uri=True)
+        db.text_factory = as_far_as_it_reads
         try:
             last(db)
             db.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE cannot delete journal rows either
             if not joins:
                 self._lay_out(db)
+        except UnicodeDecodeError as fault:  # SQLite's own words quote what is damaged
+            db.close()
+            damaged = sqlite3.DatabaseError(f"the form of the file cannot be read: {fault}")
+            damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damaged from fault
         except BaseException:
             db.close()
             raise
         return db
 
-    def leave(self, fault: Exception, uri: str) -> bool:
+    def leave(self, fault: Exception, moves: int) -> bool:
         """Move into memory where `fault` shows that the file takes nothing; tell whether it is worth trying again.
 
-        `uri` is where it was met: the journal may have moved since.
+        It was met after so many `moves`: the journal may have moved since.
         """
         with self.lock:
-            if self.uri != uri:
+            if self.moves != moves:
                 return True
             if self.why or not _takes_nothing(fault):
                 return False
@@ -90,7 +99,7 @@ class Site:
             memory = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
             self._lay_out(memory)
             self._complete = self._fill(memory)
-            self._memory, self.uri = memory, name
+            self._memory, self.uri, self.moves = memory, name, self.moves + 1
             self._damaged = is_damaged(fault)
             self.why = str(fault)
             LOG.error("journal-in-memory file=%s complete=%s why=%r", self._path, self._complete, self.why)
@@ -114,7 +123,7 @@ class Site:
                 return False
             LOG.warning("journal-in-its-file-again file=%s was=%r", self._path, self.why)
             self._memory.close()
-            self._memory, self.why = None, ""
+            self._memory, self.why, self.moves = None, "", self.moves + 1
             return True
 
     def close(self) -> None:
@@ -135,23 +144,16 @@ class Site:
         try:
             memory.execute("ATTACH ? AS file", (f"{self._file}?mode=ro&vfs=unix",))  # not the memory's own
             version = _version(memory, "file")
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             return not self._path.exists()
         if version != _version(memory, "main"):
             return version == 0  # nothing was written yet
-        complete = True
-        for part in (_TOLD, *((table,) for table in _tables(memory) if table not in _TOLD)):
-            try:
-                memory.execute("BEGIN")
-                for table in part:
-                    memory.execute(f"DELETE FROM main.{table}")
-                    memory.execute(f"INSERT INTO main.{table} SELECT * FROM file.{table}")
-                memory.execute("COMMIT")
-            except sqlite3.Error as fault:
-                memory.execute("ROLLBACK")
-                LOG.error("journal-part-lost tables=%s why=%r", ",".join(part), str(fault))  # noqa: TRY400
-                complete = False
-        memory.execute("DELETE FROM main.step WHERE incident NOT IN (SELECT id FROM main.incident)")
+        found = _filled(memory, _GOES_ON)
+        complete = found and _filled(memory, _TOLD)
+        for table in _tables(memory):
+            if table not in (*_GOES_ON, *_TOLD):
+                complete &= _filled(memory, (table,))
+        complete &= _filled(memory, ("sqlite_sequence",))
         with suppress(sqlite3.Error):  # so that its numbers go on
             memory.execute("INSERT INTO main.journal SELECT * FROM file.journal ORDER BY id DESC LIMIT 1")
         memory.execute("DETACH file")
@@ -177,6 +179,27 @@ class Site:
         aside = set_aside(self._path)
         LOG.error("journal-set-aside file=%s as=%s: read it with sqlite3 .recover", self._path, aside)
         self._damaged, self._complete = False, True
+
+
+def as_far_as_it_reads(text: bytes) -> str:
+    """Return a text of the file; a damaged letter in it is shown as one, and costs nothing else."""
+    return text.decode("utf-8", "replace")
+
+
+def _filled(memory: sqlite3.Connection, tables: Sequence[str]) -> bool:
+    """Copy tables of the file whole, all of them or none; tell whether they could be read."""
+    try:
+        memory.execute("BEGIN")
+        for table in tables:
+            memory.execute(f"DELETE FROM main.{table}")
+            # LIMIT: or else SQLite copies a row as the bytes that it is, and damage with it
+            memory.execute(f"INSERT INTO main.{table} SELECT * FROM file.{table} LIMIT -1")
+        memory.execute("COMMIT")
+    except (sqlite3.Error, UnicodeDecodeError) as fault:
+        memory.execute("ROLLBACK")
+        LOG.error("journal-part-lost tables=%s why=%r", ",".join(tables), str(fault))  # noqa: TRY400
+        return False
+    return True
 
 
 def _takes_nothing(fault: Exception) -> bool:

@@ -93,4 +93,8 @@ def _failed(at_ms: int, state: str, words: str, receipt: str, now_ms: int) -> st
 
 
 def _noted(text: str) -> list[Way]:
-    return msgspec.json.decode(text, type=list[Way])
+    """Return what was noted; what cannot be read is forgotten, and noted anew."""
+    try:
+        return msgspec.json.decode(text, type=list[Way])
+    except msgspec.DecodeError:
+        return []
