@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from at.alphabet import septets
 from cloud.alerts import words
-from cloud.alerts.answers import understood
+from cloud.alerts.answers import codes, understood
 from cloud.alerts.decide.acts import Act
 from cloud.alerts.decide.selftest import last_due_ms
 from cloud.alerts.incident import CLOSINGS
@@ -348,11 +348,15 @@ def test_a_reply_counts_from_whom_it_was_written_to_with_the_code_of_the_letter(
         ("4821 khong chay", "4821", "comment"),
         ("toi dang di xem", "", "comment"),
         ("84821", "", "comment"),
+        ("４８２１　ＣＨÁＹ", "4821", "confirm"),
+        ("  4821\r\ncháy  ", "4821", "confirm"),
+        ("4821chay", "4821", "confirm"),
+        ("so 48215, ma 4821 bep", "4821", "comment"),
         ("", "", "acknowledge"),
     ],
 )
 def test_what_people_write_back_is_understood(text: str, code: str, does: str) -> None:
-    said = understood(text)
+    said = understood(text, *codes(text)[:1])
     assert (said.code, said.does) == (code, does)
 
 

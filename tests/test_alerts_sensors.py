@@ -157,6 +157,7 @@ def test_a_journal_of_an_earlier_gocche_refuses_no_rule_and_keeps_no_room_from_s
         )
         columns = [f"incident DROP COLUMN {name}" for name in OF_VERSION_9]
         columns += ["intent DROP COLUMN rung", "letter DROP COLUMN code", "letter DROP COLUMN receipt"]
+        columns += ["letter DROP COLUMN says"]
         gone = [f"DROP INDEX {name};" for name in indexes] + [f"ALTER TABLE {name};" for name in columns]
         db.executescript(tables + "".join(gone))
         db.executescript("ALTER TABLE sensor DROP COLUMN intervals; PRAGMA user_version = 6;")

@@ -61,7 +61,8 @@ class Answering:
         self.desk = Desk(journal, registry, rules, gatherer)
         self._self_test = SelfTest(config.self_test, journal, self.desk, clock)
         acts = Acts(journal, self.desk, gatherer, self._steps, mutes)
-        self._counter = Counter(folder, journal, acts, Outbox(journal), Readers(registry, channels), channels, clock)
+        readers = Readers(registry, channels)
+        self._counter = Counter(folder, journal, acts, Outbox(journal), readers, channels, clock)
         self.ears = ears(channels, Asker(folder, ROOM, clock), clock)
 
     def begin(self, now_ms: int) -> None:

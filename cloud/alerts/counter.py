@@ -16,11 +16,11 @@ import msgspec
 from msgspec.structs import replace
 
 from cloud.alerts import words
-from cloud.alerts.answers import understood
+from cloud.alerts.answers import codes, understood
 from cloud.alerts.channels import Hooked, Receipt, Refused, Reply
 from cloud.alerts.decide.acts import Act
 from cloud.alerts.decide.acts import Refused as CannotBe
-from cloud.alerts.incident import CLOSINGS
+from cloud.alerts.replied import Done, Replied
 from cloud.inbox import Inbox
 from cloud.store import Retry
 
@@ -60,6 +60,7 @@ class Counter:
     ) -> None:
         self._folder, self._journal, self._acts = folder, journal, acts
         self._outbox, self._readers, self._clock = outbox, readers, clock
+        self._replied = Replied(journal, readers)
         self._channels = {one.name: one for one in channels}
         self._inbox: Inbox | None = None
         self.why = ""  # what keeps acts from coming in
@@ -173,10 +174,13 @@ class Counter:
         reply: Reply = body["reply"]
         channel: str = body["channel"]
         kind = self._kind(channel)
-        people = {reader.person for reader in self._readers.at(channel, reply.sender)}
-        said = understood(reply.text)
-        letter = self._outbox.answered(said.code, people, code_needed=kind not in SURE) if people else None
+        people = {reader.person: reader for reader in self._readers.at(channel, reply.sender)}
+        found = codes(reply.text)
+        tried = ((code, self._replied.letters.to(code, people, code_needed=kind not in SURE)) for code in found or [""])
+        code, letter = next(((code, one) for code, one in tried if one), ("", None)) if people else ("", None)
         if letter is None:
+            if people and kind in BY:
+                self._replied.puzzled(people[min(people)], channel, found[0] if found else "", now_ms)
             self.counts["replies_refused"] += 1
             why = "no letter with that code was written to them" if people else "nobody has that address"
             who = self._readers.code_of(min(people)) if people else "?"
@@ -185,26 +189,29 @@ class Counter:
             return {"ok": False, "why": why}
         self.counts["replies"] += 1
         number, person = letter
-        who = self._readers.code_of(person)
-        outcomes = [
-            outcome
-            for incident in self._outbox.incidents(number)
-            for outcome in self._does(said, incident, who, channel, now_ms)
-        ]
-        return {"ok": any(one["ok"] for one in outcomes), "outcomes": outcomes}
+        said, who = understood(reply.text, code), self._readers.code_of(person)
+        heads = dict.fromkeys(self._journal.incident(one).head for one in self._outbox.incidents(number))
+        before = [self._journal.incident(head) for head in heads]
+        outcomes = [self._does(said, one.id, who, channel, now_ms) for one in before]
+        if kind in BY and before:
+            done = [Done(one, said.does, of[0]) for one, of in zip(before, outcomes, strict=True)]
+            self._replied.understood(people[person], channel, done, now_ms)
+        return {
+            "ok": any(one["ok"] for of in outcomes for one in of),
+            "outcomes": [one for of in outcomes for one in of],
+        }
 
     def _kind(self, channel: str) -> str:
         return self._channels[channel].kind if channel in self._channels else ""
 
     def _does(self, said: Answer, incident: int, who: str, channel: str, now_ms: int) -> list[Outcome]:
         """Do to an incident what an answer says; who writes anything at all has seen it, and is in its history."""
-        does = "close" if said.does in CLOSINGS else said.does
         told = {"act": "acknowledge", "who": who, "by": BY.get(self._kind(channel), "sms"), "incident": incident}
         seen = msgspec.convert(told, Act)
-        meaning = {"act": does, "words": said.words, "closed_as": said.does if does == "close" else ""}
+        meaning = {"act": said.act, "words": said.words, "closed_as": said.closed_as}
         meant = msgspec.convert(told | meaning, Act)
         outcomes = [self._do(meant, now_ms)]
-        if does == "comment":
+        if said.act == "comment":
             outcomes.append(self._do(seen, now_ms))
         elif not outcomes[0]["ok"]:
             outcomes.append(self._do(replace(seen, words=said.words), now_ms))

@@ -157,8 +157,11 @@ CREATE TABLE node (
   PRIMARY KEY (rule, gateway, node)) WITHOUT ROWID;
 CREATE INDEX node_smoke ON node (smoke_ms) WHERE smoke_ms > 0;
 """
+_V11 = """
+ALTER TABLE letter ADD COLUMN says TEXT NOT NULL DEFAULT '';
+"""
 # The n-th reaches version n; they are only added.
-_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10)
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11)
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608

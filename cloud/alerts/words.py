@@ -21,7 +21,7 @@ from cloud.clock import hanoi
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # Whatever can be told, the most pressing first: a letter with several begins with it.
 TELLS = (
@@ -118,6 +118,35 @@ def shown(event: str, number: int, place: tuple[str, str], *, exercise: bool) ->
         text_ = words["text"][lang].format(number=number, place=name, stage=words["stage"][event][lang])
         parts[lang] = words["exercise"][lang].format(text=text_) if exercise else text_
     return words["both"].format(**parts), stage
+
+
+def written_back(kind: str, lang: str, fields: Mapping[str, Fields], *, exercise: bool) -> tuple[str, str, str]:
+    """Return (first line, second, SMS) of what is said to somebody who has answered, their own language first.
+
+    `fields` are those of each language. The SMS is in their language alone, one part of letters of GSM-7.
+    """
+    table = _table(_HERE / "words.toml")["written_back"]
+    other = "vi" if lang == "en" else "en"
+
+    def said(language: str, place: str | None = None) -> str:
+        own = fields[language] if place is None else fields[language] | {"place": place}
+        line_ = table[language][kind].format_map(own)
+        return str(table[language]["exercise"].format(said=line_) if exercise else line_)
+
+    room = max(0, SMS - len(septets(fit(said(lang, "")))))
+    brief = fit(said(lang, fit(fields[lang].get("place", ""), room)))
+    return " ".join(said(lang).split()), " ".join(said(other).split()), " ".join(brief.split())
+
+
+def clock(at_ms: int, now_ms: int) -> str:
+    """Return a time of Vietnam in few letters, with its day where that is not today."""
+    at = hanoi(at_ms)
+    return at.strftime("%H:%M" if at.date() == hanoi(now_ms).date() else "%H:%M %d/%m")
+
+
+def closing(closed_as: str, lang: str) -> str:
+    """Return as what something was closed, in words."""
+    return _of(lang, "closed_as", closed_as)
 
 
 def refusal(why: str) -> dict[str, str]:

@@ -112,7 +112,7 @@ class Clerk:
 
     def _event(self, row: Row, event: str, what: str) -> int:
         """Write one line for each incident of a letter, or one for all where they are many; return the last number."""
-        incidents = [number for number, _ in self._outbox.about(row)]
+        incidents = [number for number, _ in self._outbox.about(row)] or [0]
         inputs = {"channel": row.channel, "to": row.address, "message_id": row.name, "attempts": row.attempts + 1}
         now_ms = self._clock.utc_ms()
         if len(incidents) > MANY:
@@ -126,7 +126,8 @@ def _ways(rows: Sequence[Row], known: Readers, outbox: Outbox) -> list[tuple[Row
     return [
         (row, way)
         for row in rows
-        if (reader := readers.get(row.person))
+        if not row.says
+        and (reader := readers.get(row.person))
         and any(name != row.channel for name, _ in reader.addresses)
         and (way := elsewhere(reader, outbox.tried(row), row.level))
     ]

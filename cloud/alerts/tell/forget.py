@@ -23,6 +23,7 @@ _NAMED = {  # where somebody stands as such, and where texts do
     "journal": (("who",), ("what", "inputs")),
     "incident": (("acked_by", "closed_by", "assignee"), ("place_vi", "place_en", "muted")),
     "silence": (("author", "ended_by"), ("reason",)),
+    "letter": ((), ("says",)),
 }
 
 

@@ -16,7 +16,7 @@ import msgspec
 from cloud.alerts.tell.route import DAY_MS, ENDS, LIFE, Past, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cloud.alerts.incident import Incident
     from cloud.alerts.journal import Journal
@@ -31,7 +31,7 @@ INSERT INTO letter (at_ms, grp, level, person, lang, channel, address, state, at
 _SERIES = """
 FROM incident JOIN about ON about.incident = incident.id JOIN letter ON letter.id = about.letter
 WHERE rule = ? AND gateway = ? AND incident.channel = ? AND (closed_ms IS NULL OR closed_ms >= ?) AND late = ?
-AND letter.at_ms BETWEEN ? AND ?"""
+AND letter.at_ms BETWEEN ? AND ? AND says = ''"""
 _GROUP = "FROM letter WHERE grp = ? AND at_ms BETWEEN ? AND ?"
 _ON = """
 SELECT count(*) FROM letter JOIN about ON about.letter = letter.id JOIN incident ON incident.id = about.incident
@@ -54,6 +54,7 @@ class Row(msgspec.Struct, frozen=True):
     words: str
     copy_of: int | None
     code: str  # what an answer to it begins with; empty where none is asked for
+    says: str = ""  # its words, where they are not put on paper when it leaves: see answered.py
 
     @property
     def root(self) -> int:
@@ -133,27 +134,6 @@ class Outbox:
             recent = "SELECT count(*) FROM letter WHERE code = ? AND id > ?"  # none that somebody may still answer
             code = "" if db.execute(recent, (drawn, number - CODES_KEPT)).fetchone()[0] else drawn
         db.execute("UPDATE letter SET name = ?, code = ? WHERE id = ?", (f"{uid}.{number}", code, number))
-
-    def answered(self, code: str, people: Collection[str], *, code_needed: bool) -> tuple[int, str] | None:
-        """Return (letter, person) that a code answers, if it was written to one of them.
-
-        Where no code is needed, and none given, it is the one incident about life that they were last told of, if
-        there is no other with which people are not done.
-        """
-        db, marks = self._journal.db, ", ".join("?" * len(people))
-        if code:
-            query = f"SELECT id, person FROM letter WHERE code = ? AND person IN ({marks}) ORDER BY id DESC LIMIT 1"
-            found = db.execute(query, (code, *people)).fetchone()
-            return (int(found[0]), str(found[1])) if found else None
-        if code_needed:
-            return None
-        query = (
-            "SELECT max(letter.id), min(person), count(DISTINCT incident) FROM letter"
-            " JOIN about ON about.letter = letter.id JOIN incident ON incident.id = about.incident"
-            f" WHERE code != '' AND person IN ({marks}) AND closed_ms IS NULL"
-        )
-        number, person, incidents = db.execute(query, tuple(people)).fetchone()
-        return (int(number), str(person)) if incidents == 1 else None
 
     def incidents(self, letter: int) -> list[int]:
         """Return the incidents that a letter is about."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from at.alphabet import fit
 from cloud.alerts import words
 from cloud.alerts.channels import Message
+from cloud.alerts.tell.answered import Said
 from cloud.alerts.tell.route import LEVELS, say
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Paper:
     def compose(self, row: Row, waited_s: float) -> Message | None:
         """Put a letter on paper and mark it as being sent; None where it says nothing new."""
         now_ms = self._clock.utc_ms()
+        if row.says:
+            return self._as_it_stands(row, waited_s, now_ms)
         with self._journal.transaction():
             found = self._items(row)
             if not found:
@@ -73,6 +77,15 @@ class Paper:
             lat=first.lat,
             lon=first.lon,
         )
+
+    def _as_it_stands(self, row: Row, waited_s: float, now_ms: int) -> Message:
+        """Mark a letter whose words stand already as being sent."""
+        with self._journal.transaction():
+            self._outbox.begin(row, {}, waited_s)
+        said = msgspec.json.decode(row.says, type=Said)
+        incident = min((number for number, _ in self._outbox.about(row)), default=0)
+        words_ = said.subject, said.text, LEVELS[row.level], said.short
+        return Message(row.name, now_ms, row.address, *words_, exercise=said.exercise, incident=incident)
 
     def _items(self, row: Row) -> dict[int, words.Item]:
         """Return what a letter says, by the incident that it was written about: of each one that is one now, once."""

@@ -81,7 +81,7 @@ class Resting:
         awake: list[Row] = []
         held: list[tuple[Row, str]] = []
         for row in rows:
-            quiet_ms = rests_until_ms(quiet.get(row.person), row.level, now_ms)
+            quiet_ms = None if row.says else rests_until_ms(quiet.get(row.person), row.level, now_ms)  # they are awake
             if quiet_ms is None and not self._is_too_much(row, told):
                 awake.append(row)
                 continue

@@ -23,6 +23,7 @@ LEVELS: tuple[Grade, ...] = ("life", "service", "upkeep")  # in the order of lea
 LIFE = LEVELS.index("life")
 BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was", "false", "closed"), ("late", "late_end")
 TEST = "test"
+ANSWER = "answer"  # what is written back to who has answered: a letter that no intent asks for
 # Never gathered.
 PROMPT = ("probable", "confirmed", "reopened", "unanswered", "assigned", "controlled", "false", "closed")
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
