@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MOST_OPEN = 1_000  # questions that wait: beyond it nobody takes them
-MAX_BYTES = 128 * 1024  # of a question: 64 KiB that a network posted, as base64, and its headers
+MAX_BYTES = 128 * 1024  # of a question: of 64 KiB that a network posted, escaped
 KEPT_MS = 86_400_000  # an answered one, for whoever asked
 BUSY_S = 5.0
 

@@ -7,7 +7,6 @@ has, with the code of a letter that was written to them.
 
 from __future__ import annotations
 
-import base64
 import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from msgspec.structs import replace
 
 from cloud.alerts import words
 from cloud.alerts.answers import codes, understood
-from cloud.alerts.channels import Hooked, Receipt, Refused, Reply
+from cloud.alerts.channels import Receipt, Reply
 from cloud.alerts.decide.acts import Act
 from cloud.alerts.decide.acts import Refused as CannotBe
 from cloud.alerts.replied import Done, Replied
@@ -106,8 +105,6 @@ class Counter:
                 return self._once(f"{question.id}.{question.asked_ms}", question.body, self._act)
             case "reply" | "receipt":
                 return self._heard(question.kind, question.body)
-            case "posted":
-                return self._posted(question.body)
         return {"ok": False, "words_en": f"a question of an unknown kind {question.kind!r}"}
 
     def _once(self, key: str, body: dict[str, Any], do: Any) -> Outcome:
@@ -143,27 +140,6 @@ class Counter:
         except (msgspec.ValidationError, KeyError) as error:
             return {"ok": False, "words_en": f"unreadable: {error}"}
         return self._once(f"reply.{channel}.{reply.key}", {"reply": reply, "channel": channel}, self._reply)
-
-    def _posted(self, body: dict[str, Any]) -> Outcome:
-        name = str(body.get("channel", ""))
-        named = self._channels.get(name)
-        if named is None or not isinstance(named.channel, Hooked):
-            return {"ok": False, "words_en": f"no channel {name!r} takes what is posted"}
-        try:
-            headers = {str(key).lower(): str(value) for key, value in dict(body.get("headers", {})).items()}
-            found = named.channel.posted(headers, base64.b64decode(str(body.get("body", ""))))
-        except (Refused, ValueError) as error:
-            self.counts["replies_refused"] += 1
-            LOG.warning("posted-refused channel=%s why=%r", name, str(error))
-            return {"ok": False, "words_en": str(error)}
-        for one in found:
-            self.take(name, one)
-        return {"ok": True}
-
-    def take(self, channel: str, one: Reply | Receipt) -> Outcome:
-        """Take what a channel heard."""
-        kind = "reply" if isinstance(one, Reply) else "receipt"
-        return self._heard(kind, {"channel": channel, kind: msgspec.to_builtins(one)})
 
     def _receipt(self, body: dict[str, Any], now_ms: int) -> Outcome:
         self.counts["receipts"] += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,17 @@ from cloud.alerts.wiring import JOURNAL
 from cloud.inbox import Asker
 from cloud.registry import Registry
 from cloud.registry.kinds import Tree
+from cloud.rooms.hooks import Hooks
 from cloud.staff.duty.seen import Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Wanted, Whole
 from cloud.store import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from cloud.alerts.channels import Named
     from cloud.clock import Clock
+    from cloud.staff.duty.seen import Judged
     from cloud.staff.shelf import Shelf
 
 MOST_OPEN, MOST_LINES = 200, 500
@@ -40,13 +42,20 @@ class DutyDesk:
     """`rules` are those of cloud.toml: what limit an incident crossed stands there. `tick_s` is that of `[alerts]`."""
 
     def __init__(
-        self, folder: Path, shelf: Shelf, rules: Iterable[Mapping[str, Any]], clock: Clock, tick_s: float = 5.0
+        self,
+        folder: Path,
+        shelf: Shelf,
+        rules: Iterable[Mapping[str, Any]],
+        clock: Clock,
+        tick_s: float = 5.0,
+        channels: Sequence[Named] = (),
     ) -> None:
         self._listened: tuple[int, float] | None = None  # for how long the room has listened in all, and since when
         self._deaf_s = max(DEAF_S, TICKS * tick_s)
         self._folder, self._shelf, self._clock = folder, shelf, clock
         self._watching = Watching(folder / JOURNAL)
         self._asker = Asker(folder, "alerts", clock)
+        self._hooks = Hooks(channels, self._asker)
         limits = {str(rule.get("name")): rule.get("over", rule.get("under")) for rule in rules}
         self._limits = {name: float(limit) for name, limit in limits.items() if isinstance(limit, (int, float))}
 
@@ -118,10 +127,9 @@ class DutyDesk:
             return self._asker.outcome(number)
         return None
 
-    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Lay down what a network posted."""
-        told = {"channel": channel, "headers": dict(headers), "body": base64.b64encode(body).decode()}
-        self._asker.ask("posted", told)
+    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> Judged:
+        """Judge what a network posted, and lay it down."""
+        return self._hooks.posted(channel, headers, body)
 
     def link(self, token: str) -> Linked | None:
         """Return what the link of a letter leads to. Raises OSError where its key cannot be read."""

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud.alerts.channels import open_channels
 from cloud.alerts.journal import read_between, read_open
 from cloud.alerts.wiring import JOURNAL
 from cloud.labels import BadLabel
@@ -53,7 +54,8 @@ class StaffRoom:
         self._accounts = Accounts(self._folder / NAME, clock, self._shelf.shut_out_ms)
         self._store = store_of(config, writer=False)
         self._gatherer = Gatherer(self._shelf, self._store, self._alarms, clock)
-        self._duty = DutyDesk(self._folder, self._shelf, config.rules, clock, _tick_s(config))
+        channels = open_channels(config.channels, config.file)
+        self._duty = DutyDesk(self._folder, self._shelf, config.rules, clock, _tick_s(config), channels)
         staff = Staff(
             self._accounts,
             self._shelf,

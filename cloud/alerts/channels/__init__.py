@@ -110,7 +110,10 @@ class Hooked(Protocol):
     """A channel whose network posts its answers to us."""
 
     def posted(self, headers: Mapping[str, str], body: bytes) -> list[Reply | Receipt]:
-        """Return what a POST brings. Raises Refused (wrong secret) or ValueError (not what is documented)."""
+        """Return what a POST brings.
+
+        Raises Refused (wrong secret), ValueError (not what is documented) or Retry (our own secret cannot be read).
+        """
 
 
 class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -22,7 +22,7 @@ import msgspec
 
 from at.number import e164
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Receipt, Refused, Reply
-from cloud.alerts.tell.http import Form, Peer, basic, held, judge, judge_check, known
+from cloud.alerts.tell.http import Form, Peer, basic, held, judge, judge_check
 from settings.finding import Unfit, shown
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class CHANNEL:
         judge_check(self._peer.ask(self._template.send.look, headers=headers, hide=(token, password)))
 
     def posted(self, headers: Mapping[str, str], body: bytes) -> list[Reply | Receipt]:
-        """Return what a POST brings; nothing where the template does not name it. Raises Refused or ValueError."""
+        """Return what a POST brings, which the template names. Raises Refused, ValueError or Retry."""
         low = {name.lower(): value for name, value in headers.items()}
         self._recognise(low, body)
         if "json" in low.get("content-type", "json"):
@@ -173,7 +173,7 @@ class CHANNEL:
         how = self._template.secret
         if not self._config.secret_file or not (how.header or how.signature):
             raise Refused("nothing is heard without secret_file")
-        secret = known(self._config.secret_file).encode()
+        secret = held(self._config.secret_file).encode()
         if how.signature:
             # How old it is does not matter: the app tries for two days, and the same twice is one.
             text = body + low.get(how.timestamp.lower(), "").encode()

@@ -30,7 +30,7 @@ from urllib.parse import quote
 import msgspec
 
 from cloud.alerts.channels import ChannelConfig, GiveUp, Message, Refused, Reply, Retry
-from cloud.alerts.tell.http import FOR_GOOD, Peer, held, known
+from cloud.alerts.tell.http import FOR_GOOD, Peer, held
 from cloud.clock import SystemClock
 from settings.finding import Unfit, shown
 
@@ -149,11 +149,11 @@ class CHANNEL:
                 stop.wait(PAUSE_S)
 
     def posted(self, headers: Mapping[str, str], body: bytes) -> list[Reply | Receipt]:
-        """Return what Zalo posts. Raises Refused or ValueError."""
+        """Return what Zalo posts. Raises Refused, ValueError or Retry."""
         shows = next((value for name, value in headers.items() if name.lower() == SECRET), "")
         if not self._config.secret_file:
             raise Refused("this channel fetches its answers: secret_file is empty")
-        if not hmac.compare_digest(shows.encode(), known(self._config.secret_file).encode()):
+        if not hmac.compare_digest(shows.encode(), held(self._config.secret_file).encode()):
             raise Refused(f"{SECRET} is missing or wrong")
         try:
             return [*self._replies(msgspec.json.decode(body, type=_Said).result)]

@@ -39,7 +39,7 @@ def _run(named: Named, channel: Listening, asker: Asker, clock: Clock, stop: thr
     while not stop.is_set():
         began_s = clock.monotonic()
         try:
-            channel.listen(partial(_hear, named.name, asker), stop)
+            channel.listen(partial(lay_down, named.name, asker), stop)
             why, fails, pause_s = "", 0, 0.0
         except Retry as fault:
             if clock.monotonic() - began_s > LONGEST_S:  # it heard well for long
@@ -55,7 +55,8 @@ def _run(named: Named, channel: Listening, asker: Asker, clock: Clock, stop: thr
             clock.wait(stop, pause_s)
 
 
-def _hear(channel: str, asker: Asker, one: Reply | Receipt) -> None:
+def lay_down(channel: str, asker: Asker, one: Reply | Receipt) -> None:
+    """Lay what a channel heard into the inbox, durably. Raises Retry."""
     kind = "reply" if isinstance(one, Reply) else "receipt"
     try:
         asker.ask(kind, {"channel": channel, kind: msgspec.to_builtins(one)})

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
-from cloud.alerts.channels import GiveUp, Message, Refused, Retry
+from cloud.alerts.channels import GiveUp, Message, Retry
 from cloud.alerts.tell.deadline import Deadline
 from cloud.clock import hanoi
 from settings.credentials import web_address
@@ -182,14 +182,6 @@ def held(name: str) -> str:
         return Path(name).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError) as error:
         raise Retry(f"{name}: {error}", everybody=True) from error
-
-
-def known(name: str) -> str:
-    """Return the secret that others are to show us, as it is now. Raises Refused."""
-    try:
-        return held(name)
-    except Retry as fault:
-        raise Refused(f"our own secret cannot be read: {fault}") from fault
 
 
 def basic(user: str, password: str) -> str:

@@ -1,8 +1,8 @@
 """Ways in without a sign-in: the link of a letter, and what networks post about letters.
 
 A link shows its incident to who has it, and a button answers. Opening it, or following everything on its page, does
-nothing: programs that guard mailboxes do just that. What is posted by a network is laid down durably before it is told
-"taken"; whether it shows the right secret is judged by the room that knows it. Nothing of it is written on a log.
+nothing: programs that guard mailboxes do just that. What is posted by a network is judged first, so that no flood of
+others costs it its place, and laid down durably before it is told "taken". Nothing of it is written on a log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 LONGEST, HEADERS_LONGEST = 64 * 1024, 8 * 1024
 TRIES = {"both": 20, "network": 30, "account": 600}  # a minute, of links that lead nowhere
 ANSWERS = {"both": 240, "network": 240, "account": 6_000}  # a minute: a whole office may answer at once
-POSTS = {"both": 600, "network": 600, "account": 1_200}  # a minute, of what networks post
+WRONG = {"both": 20, "network": 60, "account": 120}  # a minute, of posts that are not taken: they are on the log
+ANSWERED = {"refused": 403, "unfit": 400, "unknown": 404}
 NOT_OURS = frozenset({"cookie", "host", "content-length", "connection"})
 
 
@@ -60,17 +61,20 @@ def posted(visit: Visit) -> Response:
     channel = visit.parts["channel"]
     if channel not in dict(visit.staff.ways):
         return PlainTextResponse("", 404)
-    if wait_s := visit.staff.throttle.wait_s(f"hook {channel}", f"hook {visit.network}", POSTS):
-        return PlainTextResponse("", 429, {"Retry-After": str(wait_s)})
     headers = {key: value for key, value in visit.headers.items() if key not in NOT_OURS}
     if sum(len(key) + len(value) for key, value in headers.items()) > HEADERS_LONGEST:
         return PlainTextResponse("", 431)
     try:
-        visit.staff.duty.posted(channel, headers, visit.body)
-    except (Retry, ValueError) as fault:
+        judged = visit.staff.duty.posted(channel, headers, visit.body)
+    except Retry as fault:
         log.error("posted-not-taken channel=%s why=%r", channel, str(fault))  # noqa: TRY400 - the words say it all
         return PlainTextResponse("", 503, {"Retry-After": "10"})
-    return PlainTextResponse("ok")
+    if judged == "taken":
+        return PlainTextResponse("ok")
+    if wait_s := visit.staff.throttle.wait_s(f"hook {channel}", f"hook {visit.network}", WRONG):
+        return PlainTextResponse("", 429, {"Retry-After": str(wait_s)})
+    log.warning("posted-%s channel=%s: the secret there and that of secret_file, are they the same?", judged, channel)
+    return PlainTextResponse("", ANSWERED[judged])
 
 
 def _page(visit: Visit, linked: Linked, *, why: str = "", status: int = 200) -> Response:

@@ -6,13 +6,14 @@ asked, and done within a second while that room runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Judged = Literal["taken", "refused", "unfit", "unknown"]  # of what a network posts
 LIFE = "life"
 STAGES = ("suspected", "probable", "confirmed", "under-control", "closed")
 CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
@@ -203,8 +204,8 @@ class Desk(Protocol):
     def act(self, body: Mapping[str, Any]) -> Outcome:
         """Ask for an act and wait a moment for what becomes of it. Raises cloud.store.Retry where it is not durable."""
 
-    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Hand over what a network posted; return when it is durable. Raises cloud.store.Retry."""
+    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> Judged:
+        """Hand over what a network posted; it is durable where it was taken. Raises cloud.store.Retry."""
 
     def link(self, token: str) -> Linked | None:
         """Return what the link of a letter leads to; None for one that is over, cut or forged."""
@@ -239,8 +240,9 @@ class Nobody:
         """Refuse it."""
         return Outcome(done=False)
 
-    def posted(self, channel: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Let it go."""
+    def posted(self, _channel: str, _headers: Mapping[str, str], _body: bytes) -> Judged:
+        """Know no channel."""
+        return "unknown"
 
     def link(self, _token: str) -> Linked | None:
         """Return that it leads nowhere."""
