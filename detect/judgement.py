@@ -88,10 +88,14 @@ def judge(state: Node, near: Sequence[Neighbour], limits: Limits, silent_ms: int
 
 
 def _silent(state: Node, limits: Limits, last_ms: int) -> tuple[int, list[Reason]]:
-    """Silence is an alarm where smoke or heat went before: a fire burns what told of it."""
+    """Silence is an alarm where smoke or heat went before: a fire burns what told of it.
+
+    A thermometer alone must have been hot to the last: one whose supply fails says anything before it falls silent.
+    """
+    alone = not (state.pm.value_ms or state.co.value_ms)
     quiet = {"silent_min": float((state.now_ms - last_ms) // MINUTE_MS)}
     for key, ms in (("silent-after-heat", state.heat_ms), ("silent-after-smoke", state.smoke_ms)):
-        if ms and last_ms - ms <= limits.after_smoke_ms:
+        if ms and last_ms - ms <= (0 if alone else limits.after_smoke_ms):
             before = {"before_min": float((last_ms - ms) // MINUTE_MS), "of_min": limits.after_smoke_ms / MINUTE_MS}
             return PROBABLE, [Reason(key, {**quiet, **before})]
     return NONE, []

@@ -51,7 +51,7 @@ def silent(state: Node, now_ms: int, *, after_ms: int | None = None, danger: int
     or heat went before within an hour. Until then nothing changes. One that speaks rarely is given longer.
     """
     limits = at_danger(danger)
-    after_ms = max(after_ms or 0, limits.silent_ms, round(limits.patience * state.pause * MINUTE_MS))
+    after_ms = max(after_ms or 0, limits.silent_ms, round(limits.patience * state.pace_ms))
     last_ms = heard_ms(state)
     if now_ms <= state.now_ms or not last_ms or now_ms - last_ms <= after_ms:
         return state, state.claim
@@ -101,10 +101,11 @@ def _heard(state: Node, sample: Sample, near: Sequence[Neighbour], limits: Limit
     )  # fmt: skip
     power = has_power(state, limits)
     pm, co, t, hot, heat_ms, gap, pause = state.pm, state.co, state.t, state.hot, state.heat_ms, state.gap, state.pause
+    if (before_ms := _paced_by(state, sample)) is not None:
+        gap = (at_ms - before_ms) // MINUTE_MS if before_ms else 1
+        pause = max(1, min(gap, state.gap, _LONGEST_PAUSE))
     if sample.pm2_5 is not None:
         pm = told(state.pm, sample.pm2_5, at_ms)
-        gap = (at_ms - state.pm.value_ms) // MINUTE_MS if state.pm.value_ms else 1
-        pause = max(1, min(gap, state.gap, _LONGEST_PAUSE))
         well = power and (not pm.stuck(PM) or (sample.pm2_5 >= _END_OF_SCALE and co.up))
         least = max(limits.pm_excess, limits.pm_share * state.pm.ordinary(PM))
         least += limits.common * _least([one.pm for one in near])
@@ -122,6 +123,17 @@ def _heard(state: Node, sample: Sample, near: Sequence[Neighbour], limits: Limit
             if sample.temp >= limits.t_hot and not (hot.times and sample.temp == hot.value):
                 hot, heat_ms = hot.seen(at_ms, sample.temp, limits), at_ms
     return replace(state, pm=pm, co=co, t=t, hot=hot, heat_ms=heat_ms, gap=gap, pause=pause)
+
+
+def _paced_by(state: Node, sample: Sample) -> int | None:
+    """Return when what sets the pace spoke before: PM2.5, else CO, else the thermometer; None: it says nothing now."""
+    if sample.pm2_5 is not None:
+        return state.pm.value_ms
+    if sample.co is not None and not state.pm.value_ms:
+        return state.co.value_ms
+    if sample.temp is not None and not (state.pm.value_ms or state.co.value_ms):
+        return state.t.value_ms
+    return None
 
 
 def _least(excesses: list[float | None]) -> float:

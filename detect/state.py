@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from detect.channel import Channel
 from detect.claim import Claim
+from detect.limits import MINUTE_MS
 
 if TYPE_CHECKING:
     from detect.limits import Limits
@@ -107,6 +109,55 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     pause: int = 1  # its pace: a pause that comes once is none
     borne_ms: int = 0  # when the claim's level was last borne out
     claim: Claim = Claim()
+
+    @property
+    def pace_ms(self) -> int:
+        """How far apart its samples come."""
+        return self.pause * MINUTE_MS
+
+
+def moved(state: Node, by_ms: int) -> Node:
+    """Return a node as if all of it had come so much later (earlier: below 0): its clock was put right, or wrong.
+
+    What it has learned, counts and claims keeps its distances in time; what never was stays so.
+    """
+
+    def at(utc_ms: int) -> int:
+        return utc_ms + by_ms if utc_ms else 0
+
+    def channel(one: Channel) -> Channel:
+        times = (one.value_ms, one.same_ms, one.kept_ms, one.began_ms, one.well_ms)
+        value_ms, same_ms, kept_ms, began_ms, well_ms = map(at, times)
+        return replace(one, value_ms=value_ms, same_ms=same_ms, kept_ms=kept_ms, began_ms=began_ms, well_ms=well_ms)
+
+    def twice(one: Twice) -> Twice:
+        return replace(one, first_ms=at(one.first_ms), last_ms=at(one.last_ms))
+
+    claim = state.claim
+    return replace(
+        state,
+        now_ms=at(state.now_ms),
+        said_ms=at(state.said_ms),
+        pm=channel(state.pm),
+        co=channel(state.co),
+        t=channel(state.t),
+        rh_ms=at(state.rh_ms),
+        fog_ms=at(state.fog_ms),
+        supply_ms=at(state.supply_ms),
+        minutes=tuple(replace(one, utc_ms=at(one.utc_ms)) for one in state.minutes),
+        strong=twice(state.strong),
+        hot=twice(state.hot),
+        smoke_ms=at(state.smoke_ms),
+        heat_ms=at(state.heat_ms),
+        borne_ms=at(state.borne_ms),
+        claim=replace(
+            claim,
+            since_ms=at(claim.since_ms),
+            utc_ms=at(claim.utc_ms),
+            first_ms=None if claim.first_ms is None else at(claim.first_ms),
+            baseline_ms=None if claim.baseline_ms is None else at(claim.baseline_ms),
+        ),
+    )
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode

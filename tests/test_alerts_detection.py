@@ -55,6 +55,7 @@ class Scene:
         self.bench = Bench(folder, [RULE], port, registry=settings.pop("registry", None) or garden(), **settings)
         self.bench.alerts.listening(True)
         self.at_s, self._n = 0.0, 0
+        self.offset_ms, self.undated = START_MS - 900_000, False  # of the one boot of all gateways
 
     def readings(self, at_s: float, values: dict[str, float], gateway: str = "sg-01") -> list[Any]:
         """Return batches of one minute of a node, a channel each, trembling a little as real ones do."""
@@ -70,9 +71,9 @@ class Scene:
         return made
 
     def one(self, at_s: float, quantity: str, value: float, channel: str, gateway: str = "sg-01") -> Any:
-        made = batch(
-            self.bench.seq, [(self.bench.at(at_s), value)], quantity=quantity, channel=channel, gateway=gateway
-        )
+        said = [(self.bench.at(at_s) - self.offset_ms * self.undated, value)]
+        own = {"offset_ms": self.offset_ms, "undated": self.undated}
+        made = batch(self.bench.seq, said, quantity=quantity, channel=channel, gateway=gateway, **own)
         self.bench.seq += 1
         return made
 
@@ -387,3 +388,96 @@ def test_smoke_is_found_in_every_batch_of_a_backlog_that_comes_newest_first(
     for made in reversed(batches):
         scene.offer([made])
     assert [(stage, late) for stage, _, late in scene.told] == [("suspected", is_late)]
+
+
+HOUR_S = 3_600
+DATED = pytest.mark.parametrize("undated", [False, True])
+
+
+@pytest.mark.parametrize(("restarted", "undated"), [(False, False), (True, True)])
+@pytest.mark.parametrize("by_s", [-1 * HOUR_S, -300 * HOUR_S])
+def test_a_servers_clock_that_is_put_back_costs_a_node_nothing_that_it_has_learned(
+    tmp_path: Path, by_s: float, *, restarted: bool, undated: bool
+) -> None:
+    """Back by hours, or days, and right again: the gateway's own dates are right, or it has none, all the while."""
+    scene = Scene(tmp_path)
+    scene.undated = undated
+    scene.minutes(70, CLEAN)
+    scene.bench.clock.step(by_s)
+    if restarted:
+        scene.bench.restart()
+        scene.bench.alerts.listening(True)
+    scene.minutes(1, CLEAN)
+    scene.minutes(4, SMOKE)
+    assert scene.told == [("suspected", True, False)]
+    (incident,) = scene.bench.alerts.incidents()
+    assert abs(scene.bench.clock.utc_ms() - incident.since_ms - 3 * 60_000) <= 120_000
+    scene.bench.clock.step(-by_s)
+    scene.minutes(6, SMOKE)
+    (incident,) = scene.bench.alerts.incidents()
+    assert abs(scene.bench.clock.utc_ms() - incident.since_ms - 9 * 60_000) <= 240_000, "by the clock of now"
+    scene.minutes(130, CLEAN)
+    assert scene.told == [("closed", False, False)]
+    scene.minutes(4, SMOKE)
+    assert scene.told == [("closed", False, False), ("suspected", True, False)]
+    scene.bench.close()
+
+
+@DATED
+def test_what_a_clock_that_was_ahead_has_dated_is_no_later_than_what_comes(tmp_path: Path, *, undated: bool) -> None:
+    scene = Scene(tmp_path)
+    scene.undated = undated
+    scene.bench.alerts.lives("b0", 900_000)
+    scene.bench.clock.step(3 * HOUR_S)
+    scene.minutes(70, CLEAN)
+    scene.bench.clock.step(-3 * HOUR_S)
+    scene.minutes(1, CLEAN)
+    scene.minutes(4, SMOKE)
+    assert scene.told == [("suspected", True, False)]
+    scene.minutes(130, CLEAN)
+    assert scene.told == [("closed", False, False)]
+    scene.bench.close()
+
+
+def test_a_node_that_burns_while_the_clock_is_put_back_is_told(tmp_path: Path) -> None:
+    """It has smelled smoke for a minute only, so nothing is open whose silence would be told anyway."""
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.minutes(2, SMOKE)
+    assert scene.told == []
+    scene.bench.clock.step(-3 * HOUR_S)
+    scene.bench.idle(330)
+    assert scene.told == [("probable", True, False)]
+    scene.bench.close()
+
+
+def test_no_node_is_called_silent_because_a_clock_leapt(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    scene.minutes(4, SMOKE)
+    for by_s in (HOUR_S, -HOUR_S, 5 * HOUR_S, -5 * HOUR_S):
+        scene.bench.clock.step(by_s)
+        scene.bench.idle(5)
+        scene.minutes(1, SMOKE)
+    assert scene.told == [("suspected", True, False)]
+    scene.bench.close()
+
+
+def test_a_thermometer_alone_that_is_hot_to_the_last_is_probable_and_a_spike_before_its_supply_failed_is_not(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    scene.minutes(60, {"air_temperature": 31.0})
+    scene.minutes(1, {"air_temperature": 66.0})
+    scene.minutes(1, {"air_temperature": 30.0})
+    scene.bench.idle(600)
+    assert scene.told == []
+    scene.at_s += 600
+    scene.minutes(60, {"air_temperature": 31.0})
+    scene.minutes(1, {"air_temperature": 48.0})
+    scene.minutes(1, {"air_temperature": 66.0})
+    scene.bench.idle(360)
+    assert scene.told == [("probable", True, False)]
+    (incident,) = scene.bench.alerts.incidents()
+    assert "silent for" in " ".join(reasons(incident.claim, "en"))
+    scene.bench.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import asdict, replace
 
+from cloud.alerts.decide.back import Back
 from cloud.alerts.incident import Change, span_of
 from cloud.alerts.rules.detect import reasons
 from cloud.alerts.spans import Span
@@ -66,6 +67,13 @@ class Claims:
         head = self._journal.incident(incident.head)
         worse = claim.level == PROBABLE and not head.going
         return incident if incident.open and not worse else None
+
+    def redate(self, node: Watched, by_ms: int, now_ms: int) -> None:
+        """Have the node's incident that goes on say its times by the clock of now, which was put back, or right."""
+        incident = self._journal.incident(node.incident) if node.incident else None
+        if incident is not None and incident.open:
+            words = f"the server's clock was put {'back' if by_ms < 0 else 'right'}: its times are by the clock of now"
+            self._desk.note(Back(-by_ms, 0).incident(incident), "corrected", words, now_ms)
 
     def look_after(self, node: Watched, now_ms: int) -> Watched:
         """Write down that a node's incident lasts, or end it when nothing bears it out any more."""

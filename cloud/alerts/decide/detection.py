@@ -2,7 +2,8 @@
 
 What a node remembers is kept in the journal, in the transaction that notes which readings it rests on: a kill loses and
 doubles nothing. Readings that are older than a node's newest (a backlog is sent newest first) go to what the node was
-before the gap, by their own time: over 15 minutes old they open a *late* incident and wake nobody.
+before the gap, by their own time: over 15 minutes old they open a *late* incident and wake nobody. A clock that is put
+back takes the nodes with it, and back again when it is put right: they go on with what they have learned.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 CLAIM: Final = "smoke_claim"  # what an edge claims
 READ = FIELDS | {CLAIM: CLAIM}
-SMOKE = frozenset({"pm2_5", "co"})  # whose silence counts
+SMOKE = frozenset({"pm2_5", "co"})  # whose silence counts …
+HEAT: Final = "air_temperature"  # … and of what has neither of them
 OWNED_MS = 900_000  # after so long without its value another channel of the same place may stand in
 GAP_MS = 180_000  # what comes after is remembered apart from what was before
 
@@ -56,7 +58,7 @@ class Detection:
     `danger` is the level I-V (1-5) of an area, as zone:code; None where nobody knows it.
     """
 
-    reads, notes = frozenset(READ), SMOKE
+    reads, notes = frozenset(READ), SMOKE | {HEAT}
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Detection:
         late_ms: int,
         danger: Callable[[str], int | None],
     ) -> None:
-        self._rule, self._progress, self._desk = rule, progress, desk
+        self._rule, self._progress, self._desk, self._late_ms = rule, progress, desk, late_ms
         self._claims = Claims(rule, journal, desk, late_ms)
         self._danger = danger
         self._nodes = Nodes(rule, desk.registry)
@@ -79,8 +81,8 @@ class Detection:
         self._older.clear()
         for key, said in self._sorted(evidence, done, now_ms).items():
             said.sort(key=lambda one: (one.utc_ms, one.seq))
-            before = self._watched(key, said[0].channel, now_ms)
-            after = before
+            before = self._progress.node(self._rule.name, *key) or Watched(said[0].channel)
+            after = self._by_this_clock(key, before, said, evidence, now_ms)
             for one in said:
                 after = self._fed(key, after, one, evidence, now_ms)
             if after is not before:
@@ -91,13 +93,13 @@ class Detection:
         """Look for silence where smoke or heat went before."""
         for key in self._progress.smoking(self._rule.name, now_ms - self._rule.silence.forget_ms):
             before = self._progress.node(self._rule.name, *key)
-            if (
-                before is None
-                or "silent" in before.live.claim.faults
-                or not self._is_silent(key, before, at_ms, now_ms)
-            ):
+            if before is None or "silent" in before.live.claim.faults:
                 continue
-            live, _ = silent(before.live, now_ms, danger=self._danger(self._nodes.area(key)))
+            silence_ms = self._silence_ms(key, before, at_ms, now_ms)
+            if not silence_ms:
+                continue
+            until_ms = max(now_ms, before.live.said_ms + silence_ms)  # the clock may have been put back
+            live, _ = silent(before.live, until_ms, danger=self._danger(self._nodes.area(key)))
             if live.claim.level == PROBABLE > before.live.claim.level:
                 self._save(
                     key, self._claims.decided(key[0], replace(before, live=live), live.claim, now_ms, now_ms), before
@@ -118,13 +120,25 @@ class Detection:
             found[self._nodes.of(gateway, channel, now_ms)].append(Said(utc_ms, seq, channel, values))
         return found
 
-    def _watched(self, key: Key, channel: str, now_ms: int) -> Watched:
-        known = self._progress.node(self._rule.name, *key)
-        if known is None:
-            return Watched(channel)
-        if known.live.said_ms > now_ms + FUTURE_MS:  # dated by a clock that was ahead
-            return Watched(known.channel, sources=known.sources, incident=known.incident)
-        return known
+    def _by_this_clock(self, key: Key, node: Watched, said: list[Said], evidence: Evidence, now_ms: int) -> Watched:
+        """Return a node at times of this clock, whatever dated it: its newest came just before what comes now.
+
+        By how much a clock was put back nobody knows, but all of what was dated by it keeps its distances.
+        """
+        newest_ms, pace_ms = max(node.live.said_ms, node.edge_ms), node.live.pace_ms
+        young = next((one.utc_ms for one in said if one.utc_ms >= now_ms - self._late_ms), now_ms)
+        if newest_ms > now_ms + FUTURE_MS:
+            return self._moved(key, node, young - pace_ms - newest_ms, now_ms)
+        if not node.moved_ms:
+            return node
+        if 0 <= young - newest_ms - node.moved_ms <= self._late_ms:
+            return self._moved(key, node, node.moved_ms, now_ms)
+        return node if evidence.undated else replace(node, moved_ms=0)  # dates agree with the clock: it is right
+
+    def _moved(self, key: Key, node: Watched, by_ms: int, now_ms: int) -> Watched:
+        self._neighbours.pop(key, None)
+        self._claims.redate(node, by_ms, now_ms)
+        return node.moved(by_ms)
 
     def _fed(self, key: Key, node: Watched, said: Said, evidence: Evidence, now_ms: int) -> Watched:
         """Return a node after one reading, its incident begun or raised by it."""
@@ -190,17 +204,24 @@ class Detection:
         rises = claim.level > before.claim.level and claim.level >= SUSPECTED
         return self._claims.decided(key[0], node, claim, sample.utc_ms, now_ms) if rises else node
 
-    def _is_silent(self, key: Key, node: Watched, at_ms: int, now_ms: int) -> bool:
-        """Tell whether its smoke sensors bring nothing while alerts listen, longer than usual; without any, no."""
-        fitted = [(field, channel) for field in SMOKE if (channel := node.sources.get(field))]
-        for field, channel in fitted:
-            sensor = self._progress.sensor(key[0], channel, field)
+    def _silence_ms(self, key: Key, node: Watched, at_ms: int, now_ms: int) -> int:
+        """Return for how long its smoke sensors, or without any its thermometer, bring nothing while alerts listen.
+
+        0 where that is no longer than usual.
+        """
+        silences = []
+        fitted = [(quantity, channel) for quantity in SMOKE if (channel := node.sources.get(quantity))]
+        if not fitted and (channel := node.sources.get(READ[HEAT])):
+            fitted = [(HEAT, channel)]
+        for quantity, channel in fitted:
+            sensor = self._progress.sensor(key[0], channel, quantity)
             after_ms = self._rule.silence.after_ms
             if sensor is None or at_ms - sensor.heard_at < patient_ms(after_ms, sensor):
-                return False
+                return 0
             if self._desk.rests(key[0], channel, now_ms, after_ms):
-                return False
-        return bool(fitted)
+                return 0
+            silences.append(at_ms - sensor.heard_at)
+        return min(silences, default=0)
 
     def _neighbour(self, key: Key) -> Neighbour | None:
         if key not in self._neighbours:

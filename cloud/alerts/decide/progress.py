@@ -21,7 +21,7 @@ from cloud.alerts.decide.in_use import MOST, InUse
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
 from cloud.store.totals import Run
-from detect.state import VERSION, Node
+from detect.state import VERSION, Node, moved
 from wire.codec import MAX_SEQ
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
 
     `channel` is by which its incidents are known, `sources` which channel brings which value. `incident` is its own
     that goes on, 0 for none; `edge` what its edge claims, said at `edge_ms`. `base` is what it was before the last gap,
-    for batches of a backlog that are older than the first one of it; `back` is led on by that first one.
+    for batches of a backlog that are older than the first one of it; `back` is led on by that first one. By `moved_ms`
+    it was brought back for a clock that was put back and may be put right yet.
     """
 
     channel: str
@@ -108,6 +109,7 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
     edge: int = 0
     edge_ms: int = 0
     base: Node | None = None
+    moved_ms: int = 0
 
     @property
     def smoke_ms(self) -> int:
@@ -118,6 +120,17 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
     def level(self) -> int:
         """What is claimed of it: by us or by its edge."""
         return max(self.live.claim.level, self.edge)
+
+    def moved(self, by_ms: int) -> Watched:
+        """Return it as by a clock that shows so much more (below 0: less)."""
+        return replace(
+            self,
+            live=moved(self.live, by_ms),
+            back=self.back and moved(self.back, by_ms),
+            base=self.base and moved(self.base, by_ms),
+            edge_ms=self.edge_ms and self.edge_ms + by_ms,
+            moved_ms=self.moved_ms - by_ms,
+        )
 
 
 class _Range(msgspec.Struct, frozen=True):
