@@ -61,8 +61,11 @@ class StatusReport(msgspec.Struct, frozen=True):
 
     @property
     def arrived(self) -> bool | None:
-        """Whether the telephone has it; None while the network still tries (23.040 §9.2.3.15)."""
-        if self.status < 0x20:
+        """Whether the telephone has it; None where nobody knows (23.040 §9.2.3.15).
+
+        The network still tries, has passed it on without a confirmation, or has replaced it.
+        """
+        if self.status == 0:
             return True
         return None if self.status < 0x40 else False
 

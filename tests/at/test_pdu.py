@@ -103,7 +103,7 @@ def test_messages_as_networks_send_them():
 
 
 @pytest.mark.parametrize(
-    ("status", "arrived"), [(0, True), (1, True), (0x20, None), (0x30, None), (0x41, False), (0x60, False)]
+    ("status", "arrived"), [(0, True), (1, None), (0x20, None), (0x30, None), (0x41, False), (0x60, False)]
 )
 def test_a_report_says_whether_it_arrived(status, arrived):
     assert pdu.read(f"{REPORT[:-2]}{status:02X}").arrived is arrived

@@ -63,7 +63,7 @@ def judged(refused: Refused) -> Retry | GiveUp:
 
 
 def report(status: int) -> str:
-    """Return what the status of a report says."""
-    if status < 0x20:
-        return "the telephone has it" if status == 0 else f"the network has let go of it (status {status})"
+    """Return what the status of a report says, that of one which says what became of a message."""
+    if status == 0:
+        return "the telephone has it"
     return f"{_STATUS.get(status, 'it was not delivered')} (status {status})"

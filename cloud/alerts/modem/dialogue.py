@@ -113,6 +113,10 @@ class Dialogue:
             return True
         return False
 
+    def escape(self) -> None:
+        """Have it give up whatever text it waits for. Raises PortLost."""
+        self.line.write(_ESCAPE)
+
     def hush(self) -> None:
         """Let what comes late pass by: until nothing came for `QUIET_S`, or for `ANSWER_S` at most."""
         end_s = min(self._clock.monotonic() + ANSWER_S, self.until_s)
@@ -133,7 +137,7 @@ class Dialogue:
         try:
             self._prompt(command)
         except Silent:
-            self.line.write(_ESCAPE)  # whatever it waits for: not for the text of another message
+            self.escape()  # whatever it waits for: not for the text of another message
             raise
         self._in_air, self._in_air_s, self._accepted = accepted, self._clock.monotonic(), False
         self.line.write(message.hex.encode("ascii") + _END)

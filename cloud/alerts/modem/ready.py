@@ -114,11 +114,17 @@ def _state(fields: list[str]) -> str:
 
 
 def _awaken(modem: Dialogue) -> None:
-    """Ask until it answers, for `AWAKE` seconds at most."""
+    """Ask until it answers, for `AWAKE` seconds at most.
+
+    One that was left waiting for the text of a message, by a server that was killed, takes all that comes for it.
+    """
     for _ in range(AWAKE - 1):
         try:
             modem.ask("AT", within_s=1.0)
-        except (Silent, talk.Refused):
+        except Silent:
+            modem.escape()
+            continue
+        except talk.Refused:
             continue
         return modem.hush()  # the answer may be that to the first time, and the others come yet
     modem.ask("AT", within_s=1.0)
