@@ -42,6 +42,7 @@ class Answering:
         config: AlertsConfig,
         clock: Clock,
         door: Callable[[int], str],
+        pages: str,
     ) -> None:
         self.office = Office(
             journal.beside(),
@@ -53,6 +54,8 @@ class Answering:
             mail_late=config.mail_late,
             budget=config.budget,
             door=door,
+            folder=folder,
+            pages=pages,
         )
         self._journal, self._rules = journal, rules
         mutes = Mutes(journal, registry)

@@ -70,6 +70,7 @@ class Alerts:
         journal_path: Path,
         door: Callable[[int], str] = lambda _: "",
         danger: Callable[[str], int | None] = lambda _: None,
+        pages: str = "",
     ) -> None:
         tables = list(rules)
         opened = open_rules(tables)
@@ -79,7 +80,7 @@ class Alerts:
         self._journal = Journal(journal_path)
         self._progress = Progress(self._journal)
         folder = journal_path.parent
-        self._answering = Answering(folder, self._journal, registry, by_name, channels, config, clock, door)
+        self._answering = Answering(folder, self._journal, registry, by_name, channels, config, clock, door, pages)
         self._desk, self._office = self._answering.desk, self._answering.office
         self._late_ms, self._ear = round(config.late_s * 1000), Ear(clock, config.tick_s)
         self._sensors = Sensors(opened, self._journal, self._progress, self._desk, self._late_ms)

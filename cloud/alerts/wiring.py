@@ -51,6 +51,7 @@ def build(config: CloudConfig, folder: Path, store: Ledger, registry: Current, c
         journal_path=folder / JOURNAL,
         door=_door(config, folder, clock),
         danger=Now(folder / DANGER, registry, clock).level,
+        pages=config.http.public_url.rstrip("/"),
     )
 
 

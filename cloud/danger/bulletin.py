@@ -16,7 +16,7 @@ from settings.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from cloud.danger.course import Day
     from cloud.danger.levels import Verdict
@@ -47,20 +47,42 @@ class Bulletin(msgspec.Struct, frozen=True):
         return "\n".join([*lines, "", *self.foot]) + "\n"
 
 
-def bulletin(zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str) -> Bulletin:
-    """Return the bulletin of the newest of a zone's days, the oldest first. `verdict` is that day's."""
-    return _Writer(zone, days, verdict, told, lang, spoken=False).bulletin()
+def bulletin(
+    zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str, issued: datetime | None = None
+) -> Bulletin:
+    """Return the bulletin of the newest of a zone's days, the oldest first. `verdict` is that day's.
+
+    It was `issued` at 14:00 of that day, or at another time of Vietnam.
+    """
+    return _Writer(zone, days, verdict, told, lang, issued, spoken=False).bulletin()
 
 
-def loudspeaker(zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str) -> str:
+def loudspeaker(
+    zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str, issued: datetime | None = None
+) -> str:
     """Return the same to be read aloud: short sentences, the level said twice, in Vietnamese without a digit."""
-    return _Writer(zone, days, verdict, told, lang, spoken=True).aloud()
+    return _Writer(zone, days, verdict, told, lang, issued, spoken=True).aloud()
+
+
+def written(hour: int, minute: int, lang: str) -> str:
+    """Return a time of the day."""
+    return (f"{hour} giờ" + (f" {minute:02}" if minute else "")) if lang == "vi" else f"{hour}:{minute:02}"
 
 
 class _Writer:
     def __init__(
-        self, zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str, *, spoken: bool
+        self,
+        zone: Zone,
+        days: Sequence[Day],
+        verdict: Verdict,
+        told: Told,
+        lang: str,
+        issued: datetime | None,
+        *,
+        spoken: bool,
     ) -> None:
+        self._on = days[-1].day if issued is None else issued.date()
+        self._at = (14, 0) if issued is None else (issued.hour, issued.minute)
         self._days, self._day, self._verdict, self._told = days, days[-1], verdict, told
         self._lang, self._spoken = lang, spoken
         self._zone = zone
@@ -83,7 +105,7 @@ class _Writer:
         return Bulletin(
             self._lang,
             self._say("title"),
-            self._say("issued", place=self._place, day=self._date(self._day.day)),
+            self._say("issued", place=self._place, day=self._date(self._on), time=self._time()),
             large,
             beside,
             tuple(sections),
@@ -91,7 +113,7 @@ class _Writer:
         )
 
     def aloud(self) -> str:
-        issued = self._say("issued_aloud", place=self._place, day=self._date(self._day.day))
+        issued = self._say("issued", place=self._place, day=self._date(self._on), time=self._time())
         lines = [
             self._say("listen"),
             f"{self._say('title')}. {issued}.",
@@ -114,7 +136,7 @@ class _Writer:
         if day.after.p_since is not None:
             key = "since" if day.after.settled else "since_start"
             sentences.append(self._say(key, day=self._date(day.after.p_since)))
-        if day.has_p:
+        if day.has_p and day.day == self._on:
             facts = {
                 "temp": self._number(day.inputs.one_temp_c or 0.0, 1),
                 "rh": self._number(day.inputs.one_rh_pct or 0),
@@ -177,6 +199,12 @@ class _Writer:
         whole, _, part = text.partition(".")
         grouped = f"{int(whole):,}".replace(",", "." if self._lang == "vi" else ",")
         return grouped + (f"{',' if self._lang == 'vi' else '.'}{part}" if part else "")
+
+    def _time(self) -> str:
+        hour, minute = self._at
+        if self._lang == "vi" and self._spoken:
+            return f"{aloud.number(hour)} giờ" + (f" {aloud.number(minute)} phút" if minute else "")
+        return written(hour, minute, self._lang)
 
     def _date(self, on: date) -> str:
         if self._lang != "vi":

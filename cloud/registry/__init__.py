@@ -203,6 +203,15 @@ class Registry:
         ]
 
     @cached_property
+    def bulletin_readers(self) -> list[Contact]:
+        """Everybody who chose to be told the day's fire danger, whether or not they are told of anything else."""
+        return [
+            Contact(one.name, "", one.email, one.lang, one.addresses, one.quiet, one.code, one.ways)
+            for one in self._of("person", Person)
+            if one.ways.get("danger")
+        ]
+
+    @cached_property
     def duties(self) -> tuple[Duty, ...]:
         """Who is on duty where, of every time."""
         return tuple(self._of("duty", Duty))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import wiring
 from cloud.danger.book import NAME as DANGER
+from cloud.danger.daily import Daily
 from cloud.danger.watch import Watch
 from cloud.hotspots.book import NAME as HOTSPOTS
 from cloud.hotspots.lookout import Lookout
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from cloud.config import CloudConfig
 
 POINTS = 200_000  # stay for a quarter of an hour, are no rings, and were counted as what might be some
-LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached", "rules_slow", "self_test_failed")
+LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached", "rules_slow", "self_test_failed",
+           "bulletin_missed", "bulletin_unreached", "bulletin_fault")  # fmt: skip
 
 
 class AlertsRoom:
@@ -44,6 +46,7 @@ class AlertsRoom:
         self._store = store_of(config, writer=False)
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
         self._danger = Watch(folder / DANGER, self._store, self._registry, clock)
+        self._daily = Daily(folder, tables, self._registry, clock)
         self._boards = Showing(folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
         self._hotspots = _hotspots(config, self._registry, clock)
@@ -62,7 +65,7 @@ class AlertsRoom:
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads."""
         own = {"registry": self._registry.run, "follow": self._follower.run, "danger": self._danger.run}
-        own["boards"] = self._boards.run
+        own |= {"boards": self._boards.run, "bulletin": self._daily.run}
         if self._hotspots:
             own["hotspots"] = self._hotspots.run
         return own | self._alerts.loops
@@ -83,7 +86,7 @@ class AlertsRoom:
 
     def health(self) -> dict[str, Any]:
         """Return whether alerts hear and can tell."""
-        told = self._alerts.health()
+        told = self._alerts.health() | self._daily.health()
         why = (
             "" if self._stream.connected else f"broker: {self._stream.why}",
             self._registry.why,

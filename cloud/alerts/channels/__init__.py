@@ -27,6 +27,7 @@ class Message(msgspec.Struct, frozen=True):
     """One message to one address. `id` is stable over every try, so that a repeat can be recognised.
 
     `short` is what an SMS says: unaccented Vietnamese, at most 160 septets of GSM-7, with the code to answer by.
+    `more` is what only a mail has room for, below its text.
     `link` is the signed address of its incident; `exercise` marks a drill; `incident` is its number, 0 without one;
     `stage`, `place`, `lat` and `lon` are what is known of it, for programs that read the message.
     """
@@ -36,8 +37,9 @@ class Message(msgspec.Struct, frozen=True):
     to: str
     subject: str
     text: str
-    level: str = "comfort"  # life | comfort
+    level: str = "comfort"  # life | service | upkeep | danger
     short: str = ""
+    more: str = ""
     link: str = ""
     exercise: bool = False
     incident: int = 0

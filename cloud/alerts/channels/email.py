@@ -99,7 +99,8 @@ class CHANNEL:
             mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes in return
             if message.level == "life":
                 mail["Importance"] = "high"  # RFC 2156
-            mail.set_content(message.text, cte="quoted-printable")
+            text = f"{message.text}\n———\n\n{message.more}" if message.more else message.text
+            mail.set_content(text, cte="quoted-printable")
             return b"Subject: %s\r\n%s" % (_subject(message.subject), mail.as_bytes())
         except (ValueError, IndexError, UnicodeError) as error:  # the header parser's ways to refuse an address
             raise GiveUp(f"address or subject cannot be a mail header: {error}") from error

@@ -115,6 +115,8 @@ class Clerk:
         incidents = [number for number, _ in self._outbox.about(row)] or [0]
         inputs = {"channel": row.channel, "to": row.address, "message_id": row.name, "attempts": row.attempts + 1}
         now_ms = self._clock.utc_ms()
+        if not incidents:  # a bulletin is about none
+            return self._journal.event(now_ms, 0, event, what, **inputs, bulletin=row.grp)
         if len(incidents) > MANY:
             return self._journal.event(now_ms, 0, event, what, **inputs, incidents=incidents)
         return max(self._journal.event(now_ms, number, event, what, **inputs) for number in incidents)
@@ -122,7 +124,7 @@ class Clerk:
 
 def _ways(rows: Sequence[Row], known: Readers, outbox: Outbox) -> list[tuple[Row, tuple[str, str]]]:
     """Return by which channel that was not tried yet each letter can go as well, where there is one."""
-    readers = {reader.person: reader for reader, _ in known.now} if rows else {}
+    readers = {reader.person: reader for reader in known.everybody} if rows else {}
     return [
         (row, way)
         for row in rows

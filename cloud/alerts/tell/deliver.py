@@ -18,7 +18,7 @@ import msgspec
 
 from cloud.alerts.channels import GiveUp, Message, Named, Retry
 from cloud.alerts.tell.outbox import Row
-from cloud.alerts.tell.route import LIFE
+from cloud.alerts.tell.route import DANGER, LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,15 @@ class Courier:
         self._jobs = self._thread = None
         return Outcome(self, job, Retry(f"it has not come back for {took_s:.0f} s", everybody=True))
 
+    def give_way(self) -> Outcome | None:
+        """Leave a bulletin to the thread that carries it, for what is about life; it is heard of, or tried again."""
+        if self._job is None or self._job.row is None or self._job.row.level != DANGER or self._thread is None:
+            return None
+        job, self._left[self._job] = self._job, self._thread
+        self._jobs = self._thread = None
+        after_s = self._channel.deadline_s + GRACE_S
+        return Outcome(self, job, Retry("it gave way to what is about life", after_s))
+
     def take_back(self, outcome: Outcome) -> bool:
         """Note an outcome; tell whether it is news, and not what somebody left behind says of a failure."""
         behind = outcome.job in self._left and outcome.job is not self._job
@@ -120,7 +129,9 @@ class Courier:
             del self._left[outcome.job]
             return outcome.failure is None
         self._job = None
-        self._judge(outcome.failure)
+        gave_way = outcome.job in self._left and isinstance(outcome.failure, Retry) and not outcome.failure.everybody
+        if not gave_way:  # which says nothing of the channel
+            self._judge(outcome.failure)
         return True
 
     def close(self, within_s: float) -> None:

@@ -24,6 +24,7 @@ from cloud.alerts.tell.sorting import Readers, Sorter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
@@ -36,7 +37,7 @@ LOG = logging.getLogger(__name__)
 IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 END_S = 2.0  # for what is being carried when the server ends
-STAND_IN_S = {"life": 8.0, "service": 900.0, "upkeep": 900.0}  # then another channel is asked, too
+STAND_IN_S = {"life": 8.0, "service": 900.0, "upkeep": 900.0, "danger": 3_600.0}  # then another channel is asked, too
 PATIENCE_S = 5.0  # with a channel that tells somebody something, before another one tells them the same
 UNTOLD_S = 45.0  # from which an undelivered letter about life makes the alerts ill
 
@@ -56,6 +57,8 @@ class Office:
         mail_late: bool,
         budget: int,
         door: Callable[[int], str],
+        folder: Path,
+        pages: str,
     ) -> None:
         self._journal, self._outbox = journal, Outbox(journal)
         self._clock = clock
@@ -64,7 +67,6 @@ class Office:
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._retries = Retries(clock)
         self._readers = Readers(registry, channels)
-        self._paper = Paper(journal, self._outbox, rules, clock, door, self._readers.name_of)
         self._resting = Resting(journal, self._outbox, self._readers, self._retries, clock, budget)
         self._sorter = Sorter(
             journal,
@@ -76,7 +78,11 @@ class Office:
             reaches=bool(channels),
             lifetime_s=lifetime_s,
             mail_late=mail_late,
+            folder=folder,
+            pages=pages,
         )
+        bulletin = self._sorter.bulletins.compose
+        self._paper = Paper(journal, self._outbox, rules, clock, door, self._readers.name_of, bulletin)
         self._clerk = Clerk(
             journal, self._outbox, self._readers, lambda: self._sorter.others, self._retries, clock, self._wake.set
         )
@@ -151,6 +157,7 @@ class Office:
             "roles_unreached": self._sorter.roles_unreached,
             "contacts_unreached": self._sorter.contacts_unreached,
             "post_faults": self.faults,
+            "bulletin_unreached": self._sorter.bulletins.unreached,
         }
 
     def close(self) -> None:
@@ -199,6 +206,8 @@ class Office:
             courier = self._couriers.get(row.channel)
             if courier is None or lane in waits:
                 continue
+            if row.level == LIFE and (aside := courier.give_way()):
+                self._take_back(aside)
             if not courier.takes(row.level) or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
             elif message := self._paper.compose(row, self._retries.waited_s(row)):

@@ -55,6 +55,7 @@ class Row(msgspec.Struct, frozen=True):
     copy_of: int | None
     code: str  # what an answer to it begins with; empty where none is asked for
     says: str = ""  # its words, where they are not put on paper when it leaves: see answered.py
+    grp: str = ""  # what it shares letters by; of a bulletin which one it is
 
     @property
     def root(self) -> int:

@@ -74,7 +74,7 @@ class Resting:
 
     def awake(self, rows: list[Row]) -> list[Row]:
         """Return the letters that may leave now; for the others it is no delay, and nobody stands in for them."""
-        quiet = {reader.person: reader.quiet for reader, _ in self._readers.now if reader.quiet}
+        quiet = {reader.person: reader.quiet for reader in self._readers.everybody if reader.quiet}
         now_ms = self._clock.utc_ms()
         people = {row.person for row in rows if row.level == LIFE}
         told = {person: self._outbox.suspicions(person, now_ms) for person in people}

@@ -16,11 +16,11 @@ import msgspec
 
 from cloud.alerts.duty import RUNGS
 from cloud.alerts.incident import FALSE, TOLD_AS, Incident
-from cloud.alerts.intent import Grade, Intent
+from cloud.alerts.intent import Intent
 from cloud.clock import HANOI_MS
 
-LEVELS: tuple[Grade, ...] = ("life", "service", "upkeep")  # in the order of leaving
-LIFE = LEVELS.index("life")
+LEVELS = ("life", "service", "upkeep", "danger")  # in the order of leaving; danger are the bulletins of the day
+LIFE, UPKEEP, DANGER = LEVELS.index("life"), LEVELS.index("upkeep"), LEVELS.index("danger")
 BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was", "false", "closed"), ("late", "late_end")
 TEST = "test"
 ANSWER = "answer"  # what is written back to who has answered: a letter that no intent asks for
@@ -46,7 +46,7 @@ class Notice(msgspec.Struct, frozen=True):
     @property
     def level(self) -> int:
         """How urgent it is (0 first); history, known late, can wait."""
-        return len(LEVELS) - 1 if self.incident.late else LEVELS.index(self.intent.grade)
+        return UPKEEP if self.incident.late else LEVELS.index(self.intent.grade)
 
     @property
     def overtakes(self) -> tuple[Series, int, str, int]:
@@ -97,11 +97,13 @@ class Reader(msgspec.Struct, frozen=True):
     def by(self, level: int) -> tuple[tuple[str, str], ...]:
         """Return their addresses for what is so urgent: what they want first, and of what is about life then the rest.
 
-        Where they want nothing that there is, they are told by all of it.
+        Where they want nothing that there is, they are told by all of it; but of a bulletin only as they want.
         """
         wanted = dict(self.ways).get(LEVELS[level], ())
         chosen = tuple(way for name in wanted for way in self.addresses if way[0] == name)
         rest = tuple(way for way in self.addresses if way not in chosen)
+        if level == DANGER:
+            return chosen
         return (*chosen, *rest) if level == LIFE or not chosen else chosen
 
 

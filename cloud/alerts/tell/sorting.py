@@ -15,6 +15,7 @@ from at.number import e164
 from cloud.alerts import words
 from cloud.alerts.duty import RUNGS, on_duty
 from cloud.alerts.places import area_of
+from cloud.alerts.tell.bulletins import Bulletins
 from cloud.alerts.tell.route import PROMPT, TEST, Book, Notice, Reader, route
 from cloud.clock import hanoi
 from cloud.registry import address
@@ -22,6 +23,7 @@ from cloud.registry.periods import valid_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from cloud.alerts.channels import Named
     from cloud.alerts.journal import Journal
@@ -51,11 +53,14 @@ class Sorter:
         reaches: bool,
         lifetime_s: float,
         mail_late: bool,
+        folder: Path,
+        pages: str,
     ) -> None:
         self._journal, self._outbox, self._registry, self._rules = journal, outbox, registry, rules
         self._clock, self._readers = clock, readers
         self._reaches = reaches  # without any channel the log is all that was wanted
         self._lifetime_s, self._mail_late = lifetime_s, mail_late
+        self.bulletins = Bulletins(folder, journal, outbox, readers, registry, clock, pages)
         self._seen = 0  # the newest intent that was looked at
         self._look_ms: int | None = None  # when something that is held back may go
         self._last_ms = 0
@@ -80,7 +85,8 @@ class Sorter:
         return of_operator or list({reader.person: reader for reader, _ in self._readers.now}.values())
 
     def sort(self) -> None:
-        """Turn what is new, or was held back until now, into letters."""
+        """Turn what is new, or was held back until now, into letters, and the bulletin of the day."""
+        self.bulletins.post()
         now_ms = self._clock.utc_ms()
         back, self._last_ms = now_ms < self._last_ms, now_ms
         newest = self._journal.newest_intent()
@@ -166,6 +172,18 @@ class Readers:
     def now(self) -> list[tuple[Reader, str]]:
         """Return (reader, role), once for each role; the role is empty for who is only on duty."""
         return self._now()[1]
+
+    @property
+    def of_bulletins(self) -> dict[str, Reader]:
+        """Return who chose the bulletin of the day, by their codes, whether or not they are told anything else."""
+        known = self._registry.now.bulletin_readers
+        found = {reader.person: reader for reader, _ in people(known, self._channels)}
+        return {one.code: found[person] for one, person in named_in_letters(known) if person in found}
+
+    @property
+    def everybody(self) -> list[Reader]:
+        """Return all who are told anything, once for each role."""
+        return [*self.of_bulletins.values(), *(reader for reader, _ in self.now)]
 
     @property
     def by_code(self) -> dict[str, Reader]:

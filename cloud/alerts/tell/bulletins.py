@@ -1,0 +1,134 @@
+"""The day's bulletin of fire danger to those who chose it: one letter a person and day, after everything else.
+
+It is no incident: nothing is gathered, answered or escalated, and it goes by the channels that somebody named for it
+and no other. Its words are those that were kept when it was made (cloud/danger/issued.py). One that has not left when
+that of the next day is due is overtaken.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from at.alphabet import fit
+from cloud.alerts.channels import Message
+from cloud.alerts.tell.route import DANGER, LEVELS, Letter
+from cloud.clock import DAY_MS, hanoi, midnight_ms
+from cloud.danger.issued import DUE_H, NAME, of_day
+from cloud.danger.letter import letter
+from cloud.registry.periods import valid_on
+from settings.words import Taken
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.tell.outbox import Outbox, Row
+    from cloud.alerts.tell.sorting import Readers
+    from cloud.clock import Clock
+    from cloud.danger.issued import Issue
+    from cloud.registry import Current, Registry
+
+LOG = logging.getLogger(__name__)
+MEMORY = "bulletin"  # of the journal: the day whose letters were written last
+DUE_MS = DUE_H * 3_600_000
+LOOK_S = 10.0
+
+
+class Bulletins:
+    """Works in the post office's thread, within transactions of its own. `folder` is where bulletins are kept."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        outbox: Outbox,
+        readers: Readers,
+        registry: Current,
+        clock: Clock,
+        pages: str,
+    ) -> None:
+        self._path, self._journal, self._outbox = folder / NAME, journal, outbox
+        self._readers, self._registry, self._clock = readers, registry, clock
+        self._page = f"{pages}/nguy-co" if pages else ""
+        self._look_s = clock.monotonic()
+        self._kept: dict[date, Issue | None] = {}  # that of the letters which are on their way, and the day before's
+        self._why = ""
+
+    @property
+    def unreached(self) -> list[str]:
+        """Who chose bulletins by channels by which nobody can write to them: a name is mistyped, or has no address."""
+        reached = {code for code, reader in self._readers.of_bulletins.items() if reader.by(DANGER)}
+        return sorted(one.name for one in self._registry.now.bulletin_readers if one.code not in reached)
+
+    def post(self) -> None:
+        """Write the letters of today's bulletin, once it is there: all of them, and that they are, or none."""
+        if self._clock.monotonic() < self._look_s:
+            return
+        self._look_s = self._clock.monotonic() + LOOK_S
+        now_ms = self._clock.utc_ms()
+        today = hanoi(now_ms).date()
+        posted = self._journal.meta(MEMORY)
+        if posted > today.isoformat():  # by a clock that was ahead: that day is to come, and is told again
+            with self._journal.transaction():
+                self._journal.set_meta(MEMORY, "")
+        if posted == today.isoformat() or now_ms < midnight_ms(today) + DUE_MS:
+            return
+        if (issue := self._read(today)) is None:
+            return
+        with self._journal.transaction():
+            for code, reader in self._readers.of_bulletins.items():
+                if not reader.by(DANGER):
+                    continue
+                group = " ".join(["danger", today.isoformat(), *_zones(self._registry.now, code, today)])
+                number = Letter(group, DANGER, DAY_MS / 1000, reader, ())
+                self._outbox.put(number, *reader.by(DANGER)[0], now_ms)
+            self._journal.set_meta(MEMORY, today.isoformat())
+            self._kept = {today: issue}
+            self._outbox.prune(now_ms)
+
+    def compose(self, row: Row, waited_s: float) -> Message | None:
+        """Put a letter on paper and mark it as being sent; None where it is overtaken."""
+        _, day, *zones = row.grp.split(" ")
+        now_ms, on = self._clock.utc_ms(), date.fromisoformat(day)
+        fresh = on <= hanoi(now_ms).date() and now_ms < midnight_ms(on) + DUE_MS + DAY_MS
+        issue = self._known(on) if fresh else None
+        with self._journal.transaction():
+            if issue is None:
+                self._outbox.set(row, "overtaken", done_ms=now_ms)
+                return None
+            self._outbox.begin(row, {}, waited_s)
+        said = letter(issue, zones, self._known(on - timedelta(1)), row.lang, self._page)
+        words = said.subject, said.text, LEVELS[DANGER], fit(said.short), said.more
+        return Message(row.name, now_ms, row.address, *words, link=self._page)
+
+    def _known(self, day: date) -> Issue | None:
+        if self._kept.get(day) is None:
+            self._kept[day] = self._read(day)
+        return self._kept[day]
+
+    def _read(self, day: date) -> Issue | None:
+        """Return what was said of a day; what cannot be read holds up no other letter."""
+        try:
+            found, why = of_day(self._path, day), ""
+        except (sqlite3.Error, OSError, Taken) as error:
+            found, why = None, str(error)
+        if why and why != self._why:
+            LOG.error("bulletins-unread path=%s why=%r", self._path, why)
+        self._why = why
+        return found
+
+
+def _zones(registry: Registry, person: str, day: date) -> list[str]:
+    """Return the zones that lie where somebody is on duty; none where they are on duty nowhere, or there is none."""
+    rows = [row for row in registry.duties if row.person == person and valid_on(row, day)]
+    found = []
+    for zone in registry.zones.values():
+        for row in rows:
+            at = row.commune, registry.commune_of(row.hamlet, day) if row.hamlet else ""
+            if row.zone in ("", zone.code) and all(commune in ("", zone.commune) for commune in at):
+                found.append(zone.code)
+                break
+    return [] if len(found) == len(registry.zones) else found

@@ -1,0 +1,165 @@
+"""The loop that has each day's bulletin made at 14:00 in Vietnam: once, kept as it was said, for zones with weather.
+
+A server that was down then makes it when it is back, until evening. It waits a little for numbers of the day that are
+still being computed; where they do not come, the bulletin says so. Sending is not its business (cloud/alerts/tell).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cloud.clock import hanoi, midnight_ms
+from cloud.danger.book import NAME as DANGER
+from cloud.danger.book import days_of, newest, reading
+from cloud.danger.bulletin import bulletin, loudspeaker
+from cloud.danger.issued import DUE_H, NAME, Said, Shelf, bears
+from cloud.danger.levels import Verdict, verdict
+from cloud.danger.told import load
+from settings.words import Taken
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from cloud.clock import Clock
+    from cloud.danger.course import Day
+    from cloud.danger.told import Told
+    from cloud.registry import Current, Registry
+    from cloud.registry.kinds import Zone
+
+log = logging.getLogger(__name__)
+EVERY_S = 20.0
+HOUR_MS = 3_600_000
+DUE_MS, EVENING_MS = DUE_H * HOUR_MS, 20 * HOUR_MS  # of the day: later nobody acts on it before it is old
+PATIENCE_S = 600.0  # with numbers of the day that are still being computed
+PAST_DAYS = 30  # of which the past course is told
+LOOK_BACK = 7  # days in which one that was missed is told
+
+
+class Daily:
+    """Makes bulletins. `fault` is why it cannot, `last_ms` when it last did, `missed` the days without; for any thread.
+
+    `folder` is that of the data, `garden` where the garden's own words are: read when they are needed, for a mistake in
+    them must not keep the room from starting.
+    """
+
+    def __init__(self, folder: Path, garden: Path, current: Current, clock: Clock) -> None:
+        self._folder, self._garden, self._current, self._clock = folder, garden, current, clock
+        self._shelf: Shelf | None = None
+        self._due_s: float | None = None  # since when it is due and waits for numbers, by the monotonic clock
+        self._issued: list[tuple[date, int]] | None = None  # the newest days that were told, as the file has them
+        self.fault, self.missed = "", list[str]()
+        self.last_ms: int | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until stopped; whatever befalls bulletins, the room that they live in goes on."""
+        while not stop.is_set():
+            try:
+                self.look()
+                self.fault = ""
+            except Exception as fault:
+                told = f"{type(fault).__name__}: {fault}"
+                if told != self.fault:
+                    known = isinstance(fault, (sqlite3.Error, OSError, Taken))
+                    log.warning("bulletin-waits why=%r", str(fault), exc_info=None if known else fault)
+                self.fault = told
+                self.close()
+            self._clock.wait(stop, EVERY_S)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        if self._shelf is not None:
+            self._shelf.close()
+        self._shelf = self._issued = None
+
+    def health(self) -> dict[str, Any]:
+        """Return when the last bulletin was made, and on which of the last days there was none."""
+        return {"bulletin_ms": self.last_ms, "bulletin_missed": self.missed, "bulletin_fault": self.fault}
+
+    def look(self) -> bool:
+        """Make the day's bulletins if it is time; tell whether it did.
+
+        Raises sqlite3.Error, OSError, Taken, and ConfigError for a mistake in the garden's own words.
+        """
+        now_ms = self._clock.utc_ms()
+        today = hanoi(now_ms).date()
+        of_day_ms = now_ms - midnight_ms(today)
+        issued = self._known(today)
+        made = False
+        if (not issued or issued[0][0] < today) and DUE_MS <= of_day_ms < EVENING_MS:
+            made = self._make(today, now_ms)
+            issued = self._known(today)
+        else:
+            self._due_s = None
+        self.last_ms = issued[0][1] if issued else None
+        self.missed = _missed(issued, today - timedelta(of_day_ms < EVENING_MS))
+        return made
+
+    def _known(self, today: date) -> list[tuple[date, int]]:
+        if self._shelf is None:
+            self._shelf = Shelf(self._folder / NAME)
+        if self._issued is None:
+            self._issued = self._shelf.issued(LOOK_BACK)
+        if self._issued and self._issued[0][0] > today:
+            log.warning("bulletin-ahead day=%s today=%s", self._issued[0][0], today)
+            self._shelf.were_ahead(today)
+            self._issued = self._shelf.issued(LOOK_BACK)
+        return self._issued
+
+    def _make(self, today: date, now_ms: int) -> bool:
+        assert self._shelf is not None
+        registry = self._current.now
+        days = newest(self._folder / DANGER, list(registry.zones), today)
+        if not days:
+            return False  # no weather is measured here: there is nothing to tell
+        now_s = self._clock.monotonic()
+        self._due_s = now_s if self._due_s is None else self._due_s
+        if any(day.day != today for day in days.values()) and now_s < self._due_s + PATIENCE_S:
+            return False
+        self._shelf.put(today, now_ms, self._said(registry, days, now_ms))
+        self._due_s = self._issued = None
+        log.info("bulletin-made day=%s zones=%d", today, len(days))
+        return True
+
+    def _said(self, registry: Registry, days: dict[str, Day], now_ms: int) -> list[Said]:
+        issued, told = bears(now_ms), load(self._garden)
+        with reading(self._folder / DANGER) as db:
+            return [
+                self._of(registry, registry.zones[code], days_of(db, code, day.day - timedelta(PAST_DAYS), day.day),
+                         told, issued)
+                for code, day in days.items()
+            ]  # fmt: skip
+
+    def _of(self, registry: Registry, zone: Zone, days: Sequence[Day], told: Told, issued: datetime) -> Said:
+        day = days[-1]
+        found = verdict(day, registry.danger_tables.on(zone, day.day))
+        if found.level and day.day != issued.date():
+            found = Verdict(why="old")
+        measures = getattr(told.level, found.level.roman) if found.level else None
+        return Said(
+            zone.code,
+            zone.name_vi,
+            zone.name_en,
+            bulletin(zone, days, found, told, "vi", issued),
+            bulletin(zone, days, found, told, "en", issued),
+            loudspeaker(zone, days, found, told, "vi", issued),
+            found.level.number if found.level else None,
+            bool(found.level and found.level.at_least),
+            measures.vi if measures else (),
+            measures.en if measures else (),
+        )
+
+
+def _missed(issued: Sequence[tuple[date, int]], last: date) -> list[str]:
+    """Return the days without a bulletin since the first that had one, of the last week until a day."""
+    told = {day for day, _ in issued}
+    if not told:
+        return []
+    days = [last - timedelta(n) for n in reversed(range(LOOK_BACK))]
+    return [day.isoformat() for day in days if day not in told and day > min(told)]
