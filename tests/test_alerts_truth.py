@@ -72,8 +72,9 @@ class World:
         garden = registry(contacts=PEOPLE)
         beside = self.journal.beside()
         return Office(
-            beside, named, garden, rules, self.clock, lifetime_s=3_600.0, mail_late=False, budget=99, door=lambda _: ""
-        )
+            beside, named, garden, rules, self.clock, lifetime_s=3_600.0, mail_late=False, budget=99,
+            door=lambda _: "", folder=self.path.parent, pages=""
+        )  # fmt: skip
 
     def restart(self) -> None:
         self.office.close()
