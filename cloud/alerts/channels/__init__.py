@@ -39,7 +39,6 @@ class Message(msgspec.Struct, frozen=True):
     text: str
     level: str = "comfort"  # life | service | upkeep | danger
     short: str = ""
-    more: str = ""
     link: str = ""
     exercise: bool = False
     incident: int = 0
@@ -47,6 +46,7 @@ class Message(msgspec.Struct, frozen=True):
     place: str = ""
     lat: float | None = None
     lon: float | None = None
+    more: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True):

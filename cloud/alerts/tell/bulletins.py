@@ -101,8 +101,8 @@ class Bulletins:
                 return None
             self._outbox.begin(row, {}, waited_s)
         said = letter(issue, zones, self._known(on - timedelta(1)), row.lang, self._page)
-        words = said.subject, said.text, LEVELS[DANGER], fit(said.short), said.more
-        return Message(row.name, now_ms, row.address, *words, link=self._page)
+        words = said.subject, said.text, LEVELS[DANGER], fit(said.short), self._page
+        return Message(row.name, now_ms, row.address, *words, more=said.more)
 
     def _known(self, day: date) -> Issue | None:
         if self._kept.get(day) is None:
