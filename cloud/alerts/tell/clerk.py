@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from cloud.alerts.channels import GiveUp
-from cloud.alerts.tell.route import LEVELS, LIFE, elsewhere
+from cloud.alerts.tell.route import DANGER, LEVELS, LIFE, elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,8 +115,7 @@ class Clerk:
         incidents = [number for number, _ in self._outbox.about(row)] or [0]
         inputs = {"channel": row.channel, "to": row.address, "message_id": row.name, "attempts": row.attempts + 1}
         now_ms = self._clock.utc_ms()
-        if not incidents:  # a bulletin is about none
-            return self._journal.event(now_ms, 0, event, what, **inputs, bulletin=row.grp)
+        inputs |= {"bulletin": row.grp} if row.level == DANGER else {}
         if len(incidents) > MANY:
             return self._journal.event(now_ms, 0, event, what, **inputs, incidents=incidents)
         return max(self._journal.event(now_ms, number, event, what, **inputs) for number in incidents)
