@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
-from cloud.alerts import incident
+from cloud.alerts import incident, site
 from cloud.alerts.channels import open_channels
+from cloud.alerts.engine import BACK_S
 from cloud.alerts.journal import reading
 from cloud.inbox import Inbox, path_of
 from cloud.registry.fire import BurnPermit
@@ -603,3 +605,22 @@ def test_pages_know_the_stages_and_closings_that_alerts_know() -> None:
     """They may not import each other: here they are held together."""
     assert seen.STAGES == incident.STAGES
     assert seen.CLOSINGS == incident.CLOSINGS
+
+
+def test_a_journal_that_takes_nothing_is_no_calm(world: DutyWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "BUSY_S", 0.05)
+    monkeypatch.setattr(site, "AGAIN_S", 0.05)
+    world.look()
+    assert "Yên:" in plain(world.visitor("officer").get("/truc").text)
+    other = sqlite3.connect(world.folder / "alerts.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    world.smoke()
+    said = plain(world.visitor("officer").get("/truc").text)
+    assert "BẢNG NÀY KHÔNG CẬP NHẬT" in said
+    assert "Yên:" not in said
+    other.close()
+    world.clock.advance(BACK_S)
+    world.bench.step()
+    said = plain(world.visitor("officer").get("/truc").text)
+    assert "BẢNG NÀY KHÔNG CẬP NHẬT" not in said
+    assert "CHƯA AI NHẬN" in said

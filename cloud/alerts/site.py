@@ -10,6 +10,7 @@ the ledger brings the readings again, and people are told once more.
 from __future__ import annotations
 
 import errno
+import fcntl
 import itertools
 import logging
 import os
@@ -19,7 +20,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from disk.form import DAMAGED, is_damaged, last, set_aside
-from disk.lock import lock_of, take_lock
+from disk.lock import is_held, lock_of, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,7 @@ class Site:
         self.moves = 0  # how often it has moved: a file that is there again may be another one
         self.why = ""
         self._held: int | None = None
+        self._mark: int | None = None
         self._memory: sqlite3.Connection | None = None
         self._damaged = self._complete = False
 
@@ -100,6 +102,7 @@ class Site:
             self._lay_out(memory)
             self._complete = self._fill(memory)
             self._memory, self.uri, self.moves = memory, name, self.moves + 1
+            self._show(fcntl.LOCK_EX)
             self._damaged = is_damaged(fault)
             self.why = str(fault)
             LOG.error("journal-in-memory file=%s complete=%s why=%r", self._path, self._complete, self.why)
@@ -124,20 +127,30 @@ class Site:
             LOG.warning("journal-in-its-file-again file=%s was=%r", self._path, self.why)
             self._memory.close()
             self._memory, self.why, self.moves = None, "", self.moves + 1
+            self._show(fcntl.LOCK_UN)
             return True
 
     def close(self) -> None:
         """Let go of the file; what is in memory is written there if it can be. May be called twice."""
         if self.why and not self.come_back():
             LOG.error("journal-lost-what-was-in-memory file=%s why=%r", self._path, self.why)
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        for lock in (self._held, self._mark):
+            if lock is not None:
+                os.close(lock)
+        self._held = self._mark = None
 
     def _hold(self) -> None:
         if self._held is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._held = take_lock(lock_of(self._path), "cloud.config", "journal", path=self._path)
+            self._show(fcntl.LOCK_UN)
+
+    def _show(self, lock: int) -> None:
+        """Let other processes see whether the journal is in its file, by a lock: that needs no room on a full disk."""
+        with suppress(OSError):
+            if self._mark is None:
+                self._mark = os.open(_mark_of(self._path), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._mark, lock | fcntl.LOCK_NB)
 
     def _fill(self, memory: sqlite3.Connection) -> bool:
         """Copy what can be read of the file, and of its history the newest row; tell whether that was all."""
@@ -179,6 +192,15 @@ class Site:
         aside = set_aside(self._path)
         LOG.error("journal-set-aside file=%s as=%s: read it with sqlite3 .recover", self._path, aside)
         self._damaged, self._complete = False, True
+
+
+def is_elsewhere(path: Path) -> bool:
+    """Tell, from any process, whether what is decided now is not in this file: its room has moved into memory."""
+    return is_held(_mark_of(path))
+
+
+def _mark_of(path: Path) -> Path:
+    return lock_of(path.with_name(f"{path.name}.elsewhere"))
 
 
 def as_far_as_it_reads(text: bytes) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from cloud.alerts.decide.acts import reopens
 from cloud.alerts.incident import Incident
 from cloud.alerts.rules.detect import reasons
+from cloud.alerts.site import is_elsewhere
 from cloud.alerts.tell import link
 from cloud.alerts.tell.sorting import named_in_letters
 from cloud.alerts.watching import Watching
@@ -64,9 +65,12 @@ class DutyDesk:
         """What keeps fires from being seen, "" where nothing does.
 
         A room that hangs listens no longer, nor does one without a broker: known once it was looked at for a minute.
+        One whose journal takes nothing decides elsewhere, and nothing of that is seen here.
         """
         if not self._asker.attended():
             return "unattended"
+        if is_elsewhere(self._folder / JOURNAL):
+            return "elsewhere"
         listened_ms, now_s = self._watching.listened_ms(), self._clock.monotonic()
         if self._listened is None or self._listened[0] != listened_ms:
             self._listened = listened_ms, now_s

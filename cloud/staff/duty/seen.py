@@ -184,7 +184,10 @@ class Desk(Protocol):
 
     @property
     def ill(self) -> str:
-        """What keeps fires from being seen: unattended (the alerts' room does not run), deaf (it hears nobody), ""."""
+        """What keeps fires from being seen: "" where nothing does.
+
+        unattended: the alerts' room does not run; elsewhere: it cannot write its journal; deaf: it hears nobody.
+        """
 
     def going(self) -> list[Seen]:
         """Return the heads with which people are not done, those about life first."""
