@@ -341,7 +341,10 @@ def test_twenty_thousand_incidents_cost_a_step_nothing(bench: Bench) -> None:
     db = bench.alerts._journal.db
     columns = [row[1] for row in db.execute("PRAGMA table_info(incident)") if row[1] != "id"]
     with bench.alerts._journal.transaction():
-        times = {name: f"since_ms - 600000 * k - {n}" for n, name in enumerate(("ended_ms", "bad_ms", "since_ms"))}
+        times = {
+            name: f"since_ms - 600000 * k - {n}"
+            for n, name in enumerate(("closed_ms", "ended_ms", "bad_ms", "since_ms"))
+        }
         values = ", ".join(times.get(name, name) for name in columns)
         numbers = "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 20000)"
         db.execute(f"INSERT INTO incident ({', '.join(columns)}) {numbers} SELECT {values} FROM incident, n")

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FIRE = [(60.0 * n, 80.0) for n in range(6)]
 DAY_S = 86_400
 GUARD: dict[str, Any] = {"name": "guard", "kind": "sensor", "quantity": "pm2_5", "after_s": 1_800}
-OF_VERSION_9 = (
+LATER = (
+    "above",
     *("grade", "stage", "part_of", "closed_ms", "closed_as", "closed_by", "acked_ms", "acked_by"),
     *("assignee", "exercise", "muted", "claim"),
 )
@@ -155,7 +156,7 @@ def test_a_journal_of_an_earlier_gocche_refuses_no_rule_and_keeps_no_room_from_s
             "letter_undelivered",
             "letter_person",
         )
-        columns = [f"incident DROP COLUMN {name}" for name in OF_VERSION_9]
+        columns = [f"incident DROP COLUMN {name}" for name in LATER]
         columns += ["intent DROP COLUMN rung", "letter DROP COLUMN code", "letter DROP COLUMN receipt"]
         columns += ["letter DROP COLUMN says"]
         gone = [f"DROP INDEX {name};" for name in indexes] + [f"ALTER TABLE {name};" for name in columns]

@@ -73,7 +73,7 @@ class World:
         beside = self.journal.beside()
         return Office(
             beside, named, garden, rules, self.clock, lifetime_s=3_600.0, mail_late=False, budget=99,
-            door=lambda _: "", folder=self.path.parent, pages=""
+            door=lambda _: "", folder=self.path.parent, pages="", danger=lambda _: None
         )  # fmt: skip
 
     def restart(self) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from cloud.alerts.around import Around
     from cloud.alerts.channels import Named
+    from cloud.alerts.decide.alive import Alive
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.alerts.settings import AlertsConfig
@@ -36,12 +38,14 @@ class Answering:
         self,
         folder: Path,
         journal: Journal,
+        alive: Alive,
         registry: Current,
         rules: Mapping[str, Rule],
         channels: Sequence[Named],
         config: AlertsConfig,
         clock: Clock,
         door: Callable[[int], str],
+        around: Around,
         pages: str,
     ) -> None:
         self.office = Office(
@@ -56,11 +60,12 @@ class Answering:
             door=door,
             folder=folder,
             pages=pages,
+            danger=around.danger,
         )
         self._journal, self._rules = journal, rules
         mutes = Mutes(journal, registry)
         self._steps = Steps(config, journal, registry, mutes, clock)
-        gatherer = Gatherer(journal, registry, self._steps, mutes, config.quiet_s)
+        gatherer = self._gatherer = Gatherer(journal, registry, self._steps, mutes, alive, around.sky, config.quiet_s)
         self.desk = Desk(journal, registry, rules, gatherer)
         self._self_test = SelfTest(config.self_test, journal, self.desk, clock)
         acts = Acts(journal, self.desk, gatherer, self._steps, mutes)
@@ -79,6 +84,10 @@ class Answering:
         self._steps.tick()
         self._self_test.tick()
         return more
+
+    def look_again(self, at_ms: int, now_ms: int) -> None:
+        """Close what is over by now, and raise what was seen from above, too, within the caller's transaction."""
+        self._gatherer.look_again(at_ms, now_ms)
 
     def health(self) -> dict[str, Any]:
         """Return what keeps people's acts from coming in, how many came by reply, and what could not be told."""

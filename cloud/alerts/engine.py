@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import listing
 from cloud.alerts.answering import Answering
+from cloud.alerts.around import NOTHING, Around
 from cloud.alerts.decide import evidence, pace
+from cloud.alerts.decide.alive import Alive
 from cloud.alerts.decide.catchup import CatchUp
 from cloud.alerts.decide.detection import detections
 from cloud.alerts.decide.ear import Ear
@@ -69,7 +71,7 @@ class Alerts:
         clock: Clock,
         journal_path: Path,
         door: Callable[[int], str] = lambda _: "",
-        danger: Callable[[str], int | None] = lambda _: None,
+        around: Around = NOTHING,
         pages: str = "",
     ) -> None:
         tables = list(rules)
@@ -80,11 +82,12 @@ class Alerts:
         self._journal = Journal(journal_path)
         self._progress = Progress(self._journal)
         folder = journal_path.parent
-        self._answering = Answering(folder, self._journal, registry, by_name, channels, config, clock, door, pages)
+        alive, own = Alive(self._progress, by_name, registry), (folder, self._journal)
+        self._answering = Answering(*own, alive, registry, by_name, channels, config, clock, door, around, pages)
         self._desk, self._office = self._answering.desk, self._answering.office
         self._late_ms, self._ear = round(config.late_s * 1000), Ear(clock, config.tick_s)
         self._sensors = Sensors(opened, self._journal, self._progress, self._desk, self._late_ms)
-        nodes = detections(opened, self._journal, self._progress, self._desk, self._late_ms, danger)
+        nodes = detections(opened, self._journal, self._progress, self._desk, self._late_ms, around.danger)
         self._judge = Judge(opened, self._journal, self._progress, self._desk, self._sensors, self._late_ms, nodes)
         self._silence = Silence(opened, self._journal, self._progress, self._desk)
         self._dates = evidence.BootDates(clock, self._late_ms)
@@ -286,6 +289,7 @@ class Alerts:
         self._judge.listen(at_ms, now_ms)
         self._silence.tick(at_ms, now_ms)
         self._sensors.tick(at_ms, now_ms, self._silence.unbroken_ms)
+        self._answering.look_again(at_ms, now_ms)
 
     def _look_after(self) -> None:
         """Judge again what was held back, end what is over, and once a day forget what is old."""

@@ -73,6 +73,7 @@ class Incident(msgspec.Struct, frozen=True):
     exercise: bool = False
     muted: str = ""
     claim: str = ""  # what the detector saw last, as JSON
+    above: str = ""  # what a satellite saw beside it, as JSON
 
     @property
     def open(self) -> bool:

@@ -160,10 +160,14 @@ CREATE INDEX node_smoke ON node (smoke_ms) WHERE smoke_ms > 0;
 _V11 = """
 ALTER TABLE letter ADD COLUMN says TEXT NOT NULL DEFAULT '';
 """
+_V12 = """
+ALTER TABLE incident ADD COLUMN above TEXT NOT NULL DEFAULT '';
+"""
 # The n-th reaches version n; they are only added.
-_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11)
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11, _V12)
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
+_GOING = "grade = 'life' AND closed_ms IS NULL AND NOT late AND part_of IS NULL"  # heads people are not done with
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
 _INTEND = "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s, rung) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s, rung FROM intent WHERE id > ? ORDER BY id LIMIT ?"
@@ -384,8 +388,12 @@ class Journal:
 
     def going(self) -> list[Incident]:
         """Return the heads about life with which people are not done, oldest first."""
-        own = "grade = 'life' AND closed_ms IS NULL AND NOT late AND part_of IS NULL"
-        return [one for one in self._incidents(f"{_ROW} WHERE {own} ORDER BY id") if one.lives]
+        return [one for one in self._incidents(f"{_ROW} WHERE {_GOING} ORDER BY id") if one.lives]
+
+    def suspected(self, beyond: int = 0, *, over: bool = False) -> list[Incident]:
+        """Return those of them that are mere suspicions, beyond a number; only what shows nothing more itself."""
+        query = f"{_ROW} WHERE {_GOING} AND stage = 'suspected' AND id > ? AND (NOT ? OR ended_ms IS NOT NULL)"
+        return [one for one in self._incidents(f"{query} ORDER BY id", beyond, over) if one.lives]
 
     def silences(self, now_ms: int) -> list[tuple[int, str, str, str, int]]:
         """Return (number, scope, author, reason, until in UTC ms) of the silences in force, oldest first."""

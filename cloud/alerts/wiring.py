@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloud.alerts.around import around
 from cloud.alerts.channels import Named, open_channels
 from cloud.alerts.decide.pace import refuse
 from cloud.alerts.engine import Alerts
@@ -12,8 +13,6 @@ from cloud.alerts.rules import Rule, open_rules
 from cloud.alerts.settings import AlertsConfig
 from cloud.alerts.tell import link
 from cloud.clock import SystemClock
-from cloud.danger.book import NAME as DANGER
-from cloud.danger.now import Now
 from settings.expected import convert
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def build(config: CloudConfig, folder: Path, store: Ledger, registry: Current, c
         clock=clock,
         journal_path=folder / JOURNAL,
         door=_door(config, folder, clock),
-        danger=Now(folder / DANGER, registry, clock).level,
+        around=around(folder, registry, clock),
         pages=config.http.public_url.rstrip("/"),
     )
 

@@ -251,15 +251,26 @@ def _filled(item: Item, lang: str) -> Fields:
     fields["silent"] = "" if silent_ms is None else hanoi(silent_ms).strftime(words["time"])
     fields["flaps"] = words["flaps"].format(n=item.times) if item.times >= FLAPS else ""
     fields["parts"], fields["silences"] = ", ".join(item.parts), "; ".join(item.silences)
-    return fields | {"stage": "", "todo": "", "call": "", "acked": ""} | _of_life(incident, lang, words["time"])
+    return (
+        fields
+        | {"stage": "", "todo": "", "call": "", "acked": "", "above": ""}
+        | _of_life(incident, lang, words["time"])
+    )
 
 
 def _of_life(incident: Incident, lang: str, time_format: str) -> Fields:
     """Return what only somebody who may have to run needs to know."""
     if not incident.lives:
         return {}
+    above = ""
+    if incident.above:
+        seen = msgspec.json.decode(incident.above)
+        fields = {"satellite": seen["satellite"], "km": _number(round(seen["km"], 1), lang)}
+        fields["time"] = hanoi(seen["seen_ms"]).strftime(time_format)
+        above = _table(_HERE / "words.toml")[lang]["above"].format_map(fields)
     acked = incident.acked_ms is not None and f"{incident.acked_by}, {hanoi(incident.acked_ms).strftime(time_format)}"
-    told = {part: _of(lang, part, incident.stage) for part in ("stage", "todo", "call")} | {"acked": acked or ""}
+    told = {part: _of(lang, part, incident.stage) for part in ("stage", "todo", "call")}
+    told |= {"acked": acked or "", "above": above}
     return told if incident.going else told | {"todo": "", "call": ""}
 
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from aiosmtpd.controller import Controller
 
+from cloud.alerts.around import NOTHING
 from cloud.alerts.channels import open_channels
 from cloud.alerts.engine import Alerts
 from cloud.alerts.listing import events
@@ -291,6 +292,7 @@ class Bench:
         self.clock = settings.pop("clock", None) or HandClock()
         self.registry = settings.pop("registry", None) or registry()
         self._tells = settings.pop("tells", True)
+        self._around = settings.pop("around", NOTHING)
         table = settings.pop("store", None) or {"engine": "sqlite", "path": str(folder / "store.db")}
         self.store: Store = open_store(table, writer=True)
         self.store.setup()
@@ -389,6 +391,7 @@ class Bench:
             channels=self._channels(),
             clock=self.clock,
             journal_path=self.path,
+            around=self._around,
         )
 
 

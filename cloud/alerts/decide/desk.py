@@ -39,7 +39,7 @@ class Desk:
     def write(self, change: Change, incident: Incident, now_ms: int) -> Incident:
         """Return the incident as it is now kept: journalled, saved, and its telling intended."""
         incident = self._gatherer.placed(apply(change, incident, now_ms))
-        incident = self._journal.save(self._gatherer.settled(incident))
+        incident = self._journal.save(self._gatherer.settled(incident, now_ms))
         if change.event:
             self._journal.event(
                 now_ms,

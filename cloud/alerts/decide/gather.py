@@ -2,8 +2,10 @@
 
 A new suspicion about life that is near in place and time to one with which people are not done becomes a part of it:
 nobody is told of it on its own. What a sensor shows may end; people are done with an incident only when somebody says
-so, or when it was never more than suspected and all that its sensors show is over. That it is over by itself is told
-when it has been quiet for a while (`quiet_s`): what comes back before then is the same incident, and no news.
+so, or when it was never more than suspected and all that its sensors show is over. Then all of them must be heard: one
+that fell silent after it was calm keeps the incident open until it is heard again, or for a day. That it is over by
+itself is told when it has been quiet for a while (`quiet_s`): what comes back before then is the same incident, and no
+news.
 """
 
 from __future__ import annotations
@@ -12,17 +14,23 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cloud.alerts.decide.above import Above
 from cloud.alerts.incident import STAGES
 from cloud.alerts.intent import of_grade
 from cloud.alerts.places import area_of
+from cloud.clock import DAY_MS
 from cloud.registry.map import distance_m
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloud.alerts.decide.alive import Alive
     from cloud.alerts.decide.mutes import Mutes
     from cloud.alerts.decide.steps import Steps
     from cloud.alerts.incident import Incident, Stage
     from cloud.alerts.intent import Tell
     from cloud.alerts.journal import Journal
+    from cloud.hotspots.lookout import Sight
     from cloud.registry import Current
 
 NEAR_M, NEAR_MS = 1_500.0, 1_800_000  # evidence of one fire: so far apart in place and time (docs/detection.md)
@@ -33,9 +41,19 @@ _ENDS: tuple[Tell, ...] = ("end", "end_unknown")
 class Gatherer:
     """Says what is to be told, within the caller's transaction."""
 
-    def __init__(self, journal: Journal, registry: Current, steps: Steps, mutes: Mutes, quiet_s: float) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        registry: Current,
+        steps: Steps,
+        mutes: Mutes,
+        alive: Alive,
+        sky: Callable[[float, float, int], Sight | None],
+        quiet_s: float,
+    ) -> None:
         self._journal, self._registry, self._steps, self._mutes = journal, registry, steps, mutes
-        self._quiet_s = quiet_s
+        self._alive, self._quiet_s = alive, quiet_s
+        self._above = Above(journal, self.raise_to, sky)
 
     def placed(self, incident: Incident) -> Incident:
         """Return a new incident as a part of the one that it belongs to, if there is one."""
@@ -44,14 +62,14 @@ class Gatherer:
         near = [head for head in (*self._journal.going(), *self._journal.over()) if self._is_near(head, incident)]
         return replace(incident, part_of=near[0].id) if near else incident
 
-    def settled(self, incident: Incident) -> Incident:
+    def settled(self, incident: Incident, now_ms: int) -> Incident:
         """Return an incident after what its sensor shows: it may be over by that, or go on after all."""
         if not incident.lives:
             stage: Stage = "closed" if incident.ended_ms else "suspected"
             return replace(incident, closed_ms=incident.ended_ms, stage=stage)
         if incident.closed_by:
             return incident
-        over = incident.ended_ms is not None and (incident.part_of or self._is_over(incident))
+        over = incident.ended_ms is not None and (incident.part_of or self._is_over(incident, now_ms))
         if over:
             return replace(incident, closed_ms=incident.ended_ms, stage="closed", closed_as="unknown")
         reopened: Stage = "suspected" if incident.stage == "closed" else incident.stage
@@ -112,18 +130,36 @@ class Gatherer:
     def left(self, head: int, now_ms: int) -> None:
         """Close an incident by itself where nothing of it goes on, now that something was taken away from it."""
         one = self._journal.incident(head)
-        if one.going and self._is_over(one):
+        if one.going and self._is_over(one, now_ms):
             self._close(one, "end", now_ms)
+
+    def look_again(self, at_ms: int, now_ms: int) -> None:
+        """Close what only waits for a sensor that is heard again, or that nobody has heard for a day; look above.
+
+        `at_ms` is listening time.
+        """
+        self._above.look(at_ms, now_ms)
+        for head in self._journal.suspected(over=True):
+            if self._goes_on(head):
+                continue
+            last_ms = max(one.ended_ms or now_ms for one in (head, *self._journal.parts(head.id)))
+            if not self._unheard(head, now_ms):
+                self._close(head, "end", now_ms)
+            elif not 0 <= now_ms - last_ms < DAY_MS:
+                self._close(head, "end_unknown", now_ms)
 
     def _end(self, incident: Incident, tell: Tell, now_ms: int) -> None:
         """Close a head by itself where all of it is over; where people have to say so, it is written down alone."""
         head = self._journal.incident(incident.head)
         if head.closed_by:
             return
-        if not head.going or (incident.part_of and self._is_over(head)) or self._is_lost(head, tell):
+        if not head.going or (incident.part_of and self._is_over(head, now_ms)) or self._is_lost(head, tell):
             self._close(head, tell, now_ms)
-        else:
-            self._journal.event(now_ms, head.id, "quiet", "what this sensor shows is over", part=incident.id)
+            return
+        self._journal.event(now_ms, head.id, "quiet", "what this sensor shows is over", part=incident.id)
+        if head.stage == "suspected" and not self._goes_on(head):
+            silent = ", ".join(f"{one.gateway}/{one.channel}" for one in self._unheard(head, now_ms))
+            self._journal.event(now_ms, head.id, "blind", "nothing is heard of what had seen it", device=silent)
 
     def _close(self, head: Incident, tell: Tell, now_ms: int) -> None:
         if head.going:
@@ -136,11 +172,15 @@ class Gatherer:
 
     def _is_lost(self, head: Incident, tell: Tell) -> bool:
         """Tell whether nobody will ever know what became of it: no sensor has seen it for as long as is waited."""
-        return tell == "end_unknown" and head.stage == "probable" and not self._goes_on(head)
+        return tell == "end_unknown" and head.stage in ("suspected", "probable") and not self._goes_on(head)
 
-    def _is_over(self, head: Incident) -> bool:
-        """Tell whether an incident closes by itself: never more than suspected, and nothing of it goes on."""
-        return head.stage in ("suspected", "closed") and not self._goes_on(head)
+    def _is_over(self, head: Incident, now_ms: int) -> bool:
+        """Tell whether an incident closes by itself: never more than suspected, nothing goes on, all can be seen."""
+        return head.stage in ("suspected", "closed") and not self._goes_on(head) and not self._unheard(head, now_ms)
+
+    def _unheard(self, head: Incident, now_ms: int) -> list[Incident]:
+        """Return what of it nobody can see any more."""
+        return [one for one in (head, *self._journal.parts(head.id)) if not self._alive.heard(one, now_ms)]
 
     def _goes_on(self, head: Incident) -> bool:
         """Tell whether any sensor shows it still."""

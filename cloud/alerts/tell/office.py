@@ -18,7 +18,7 @@ from cloud.alerts.tell.clerk import Clerk
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
 from cloud.alerts.tell.paper import Paper
-from cloud.alerts.tell.retries import Resting, Retries
+from cloud.alerts.tell.resting import Resting
 from cloud.alerts.tell.route import LEVELS, LIFE
 from cloud.alerts.tell.sorting import Readers, Sorter
 
@@ -59,15 +59,16 @@ class Office:
         door: Callable[[int], str],
         folder: Path,
         pages: str,
+        danger: Callable[[str], int | None],
     ) -> None:
         self._journal, self._outbox = journal, Outbox(journal)
         self._clock = clock
         self._wake = threading.Event()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
-        self._retries = Retries(clock)
         self._readers = Readers(registry, channels)
-        self._resting = Resting(journal, self._outbox, self._readers, self._retries, clock, budget)
+        self._resting = Resting(journal, self._outbox, self._readers, registry, clock, budget, danger)
+        self._retries = self._resting.retries
         self._sorter = Sorter(
             journal,
             self._outbox,

@@ -71,7 +71,6 @@ _NEEDED = """
 SELECT letter FROM about JOIN incident AS one ON one.id = about.incident
 JOIN incident AS head ON head.id = coalesce(one.part_of, one.id)
 WHERE letter <= ? AND head.grade = 'life' AND (head.closed_ms IS NULL OR head.closed_ms > ?)"""
-HOUR_MS = 3_600_000
 UNDELIVERED = "undelivered"  # accepted, and then not delivered: until the office has looked at it
 _UNDELIVERED = f"SELECT {', '.join(_FIELDS)} FROM letter WHERE state = '{UNDELIVERED}' ORDER BY id"
 _WAITING = f"SELECT {', '.join(_FIELDS)} FROM letter WHERE {WAITS} ORDER BY level, id"
@@ -211,24 +210,6 @@ class Outbox:
             "UPDATE letter SET state = 'overtaken', done_ms = ? WHERE state = 'waiting' AND (id = ? OR copy_of = ?)"
         )
         self._journal.db.execute(overtaken, (now_ms, row.root, row.root))
-
-    def suspicions(self, person: str, now_ms: int) -> int:
-        """Return of how many suspicions somebody was told within an hour; exercises must not delay true smoke."""
-        query = (
-            "SELECT count(DISTINCT coalesce(copy_of, letter.id)) FROM letter JOIN about ON about.letter = letter.id"
-            " JOIN incident ON incident.id = about.incident AND NOT exercise"
-            f" WHERE person = ? AND level = {LIFE} AND state = 'told' AND done_ms BETWEEN ? AND ?"
-            " AND said IN ('onset', 'again')"
-        )
-        return int(self._journal.db.execute(query, (person, now_ms - HOUR_MS, now_ms)).fetchone()[0])
-
-    def is_mere_suspicion(self, row: Row) -> bool:
-        """Tell whether a letter says nothing but that something is suspected."""
-        more = (
-            "SELECT count(*) FROM about JOIN incident ON incident.id = about.incident"
-            " WHERE letter = ? AND (tell NOT IN ('onset', 'again') OR stage != 'suspected')"
-        )
-        return not self._journal.db.execute(more, (row.id,)).fetchone()[0]
 
     def told_elsewhere(self, row: Row) -> bool:
         """Tell whether the same letter has reached its reader by another channel."""

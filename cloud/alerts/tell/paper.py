@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
 
 LOG = logging.getLogger(__name__)
+UNSAID = "not said once more because of how much its reader was told in this hour"
 BUDGET = "held because of how much its reader was told in this hour"  # until less was
 MOST_SILENCES = 5  # that a letter names
 HELD = "held until the end of quiet hours"  # of a letter that waits, and is told when it leaves

@@ -1,24 +1,17 @@
-"""When a letter is tried again, and how long it has waited: by the monotonic clock, whatever becomes of the date.
-
-And when it is not even tried: in its reader's quiet hours what is not about life lies in the outbox, and so does one
-more suspicion for who was told of many within an hour. What is probable never waits.
-"""
+"""When a letter is tried again, and how long it has waited: by the monotonic clock, whatever becomes of the date."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING
 
-from cloud.alerts.tell.paper import BUDGET, HELD
-from cloud.alerts.tell.route import LIFE, rests_until_ms
+from cloud.alerts.tell.route import LIFE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cloud.alerts.channels import Retry
-    from cloud.alerts.journal import Journal
-    from cloud.alerts.tell.outbox import Outbox, Row
-    from cloud.alerts.tell.sorting import Readers
+    from cloud.alerts.tell.outbox import Row
     from cloud.clock import Clock
 
 FIRST_S = 2.0  # back-off: full jitter up to 2, 4, 8 … s
@@ -61,40 +54,3 @@ class Retries:
         )
         after_s = min(failure.after_s, longest_s) if life else failure.after_s  # whatever it asks for: it burns
         self._due_s[row.id] = self._clock.monotonic() + max(pause_s, after_s)
-
-
-class Resting:
-    """Holds letters back, within transactions of its own."""
-
-    def __init__(
-        self, journal: Journal, outbox: Outbox, readers: Readers, retries: Retries, clock: Clock, budget: int
-    ) -> None:
-        self._journal, self._outbox, self._readers = journal, outbox, readers
-        self._retries, self._clock, self._budget = retries, clock, budget
-
-    def awake(self, rows: list[Row]) -> list[Row]:
-        """Return the letters that may leave now; for the others it is no delay, and nobody stands in for them."""
-        quiet = {reader.person: reader.quiet for reader in self._readers.everybody if reader.quiet}
-        now_ms = self._clock.utc_ms()
-        people = {row.person for row in rows if row.level == LIFE}
-        told = {person: self._outbox.suspicions(person, now_ms) for person in people}
-        awake: list[Row] = []
-        held: list[tuple[Row, str]] = []
-        for row in rows:
-            quiet_ms = None if row.says else rests_until_ms(quiet.get(row.person), row.level, now_ms)  # they are awake
-            if quiet_ms is None and not self._is_too_much(row, told):
-                awake.append(row)
-                continue
-            self._retries.rest(row)
-            if row.words not in (HELD, BUDGET) and row.attempts == 0:
-                held.append((row, BUDGET if quiet_ms is None else HELD))
-        if held:
-            with self._journal.transaction():
-                for row, why in held:
-                    self._outbox.set(row, "waiting", words=why)
-        return awake
-
-    def _is_too_much(self, row: Row, told: Mapping[str, int]) -> bool:
-        """Tell whether its reader was told so much in the last hour that one more mere suspicion has to wait."""
-        much = row.level == LIFE and told.get(row.person, 0) >= self._budget
-        return much and self._outbox.is_mere_suspicion(row)

@@ -129,6 +129,9 @@ def line(visit: Visit, event: Event) -> Line:
     facts = [_fact(visit, key, inputs[key]) for key in shown if inputs.get(key) not in (None, "")]
     if isinstance(rung := inputs.get("rung"), int) and event.event == "escalated":
         facts.append(s.word("rung", RUNGS[rung] if 0 <= rung < len(RUNGS) else "everybody"))
+    if event.event == "hotspot":
+        seen = s.say("duty.above", satellite=inputs.get("satellite", ""), km=s.number(float(inputs.get("km") or 0.0)))
+        facts.append(f"{seen} {s.when(int(inputs.get('seen_ms') or 0))}")
     value = inputs.get("value")
     if isinstance(value, (int, float)) and (quantity := str(inputs.get("quantity", ""))) in QUANTITIES:
         facts.append(amount(visit, float(value), quantity))
