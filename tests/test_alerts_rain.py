@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,6 +74,10 @@ def test_commune_officers_are_told_once_with_the_least_that_fell_and_where_the_t
         assert "mưa ít nhất 75 mm trong 3 giờ" in text
         assert "at least 75 mm of rain in 3 h" in text
         assert "bản tin 18/5/2025" in text
+        assert re.search(r"^Trả lời bằng tin nhắn: \d{4} = tôi nhận\r?$", text, re.MULTILINE), (
+            "nobody asks whether it burns"
+        )
+        assert re.search(r"\b\d{4} = I have it\r?$", text, re.MULTILINE)
         item = words.Item(bench.alerts.incidents()[0], None, "onset")
         assert words.short([item], "").startswith("BAO TIN: mua lon. "), "an SMS about rain speaks of no fire"
         bench.close()
@@ -93,6 +98,57 @@ def test_it_ends_when_the_rain_has_left_the_window(bench):
     (one,) = bench.alerts.incidents()
     assert one.ended_ms is not None
     assert bench.events()[-1] == "ended"
+
+
+@pytest.mark.parametrize("damaged", [[175.0], [175.0, 175.0], [175.0, 175.2, 176.0]], ids=["once", "twice", "thrice"])
+def test_readings_that_leap_and_come_back_are_no_rain_and_wake_at_most_who_would_be_woken_by_two(bench, damaged):
+    """75 mm within five minutes is less than ever fell: one such reading is not told, and none stays a flood."""
+    rows = [100.0, 100.2, *damaged, 100.4, 100.4, 100.4, *[100.6] * 20]
+    for n, total in enumerate(rows):
+        bench.live([(n * 300.0, total)], quantity="rain_total", channel="rain-1")
+    assert [one.ended_ms is not None for one in bench.alerts.incidents()] == [True] * (len(damaged) > 1)
+
+
+def test_a_burst_that_leaps_is_told_with_the_next_reading_that_stands_by_it(bench):
+    pour(bench, 0, 5, 0.2, 100.0)
+    bench.live([(300.0, 175.0)], quantity="rain_total", channel="rain-1")
+    assert bench.alerts.incidents() == []
+    bench.live([(600.0, 175.4)], quantity="rain_total", channel="rain-1")
+    (one,) = bench.alerts.incidents()
+    assert one.since_ms == bench.at(300.0)
+    assert one.peak == pytest.approx(75.2)
+
+
+def test_a_gauge_with_another_total_after_a_night_without_any_is_no_flood(bench):
+    pour(bench, 0, 60, 0.2, 100.0)
+    bench.clock.advance(8 * 3_600)
+    pour(bench, 9 * 3_600, 60, 0.2, 2_100.0)
+    assert bench.alerts.incidents() == []
+
+
+@pytest.mark.parametrize("start", ["2025-11-30T22:30", "2025-12-31T23:10"], ids=["month", "year"])
+def test_midnight_is_no_edge_of_a_sum(bench, start):
+    from datetime import datetime
+
+    begin_s = datetime.fromisoformat(f"{start}:00+07:00").timestamp() - START_MS / 1000
+    bench.clock.step(begin_s)
+    pour(bench, begin_s, 120, 5.0, 800.0)
+    (one,) = bench.alerts.incidents()
+    assert one.peak == pytest.approx(115.0), "all of two hours"
+
+
+def test_two_gauges_of_a_zone_are_each_their_own_sum(tmp_path):
+    """What one of them counts is not added to the other: 40 mm at both are 40 mm."""
+    rows = garden(binding=[*garden().bindings, bound("sg-02", "rain-1", "zone", "suoi-giang")])
+    bench = Bench(tmp_path, [RAIN], None, registry=rows, tells=False)
+    bench.alerts.listening(True)
+    for n in range(9):
+        for gateway in ("sg-01", "sg-02"):
+            bench.send([(n * 300.0, 5.0 * n)], quantity="rain_total", channel="rain-1", gateway=gateway)
+        bench.clock.advance(300)
+        bench.step()
+    assert bench.alerts.incidents() == []
+    bench.close()
 
 
 def test_a_link_that_was_cut_loses_no_rain_and_a_gap_is_not_dry(bench):

@@ -3,8 +3,10 @@
 A gauge tells how much it has counted since it began; what fell is by how much that rose. It begins anew when it loses
 power or its counter is full, and a damaged reading is a number like any other, so:
 - a total that falls begins anew there: the fall is no rain, and takes none away;
-- one that dips, or jumps, and is back where it was is damage: rain does not come back, and nobody pours it out;
-- more than ever fell anywhere in such a time is no rain (31 mm in one minute, 305 mm in 42: WMO's records);
+- one that dips, or leaps, and is back where it was is damage: rain does not come back, and nobody pours it out;
+- one that leaps by more than the hardest rain (10 mm, and 3 mm a minute) counts once another reading stands by it;
+- more than ever fell anywhere in such a time is no rain (31 mm in one minute, 305 mm in 42, 1,825 mm in a day: WMO's
+  records);
 - what rose while somebody worked at the gauge is the water of that person.
 
 A sum is the least that fell: across the beginning of the window nothing is divided, and what a gauge did not count
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.store.totals import ANY_TIME_MM, Run, may_be, undamaged
+from cloud.store.totals import ANY_TIME_MM, Run, may_be, stood_by, undamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -94,7 +96,7 @@ def sums(runs: Sequence[Run], window_ms: int, gap_ms: int, rests: Periods, since
 
     While a total does not change, before each full minute.
     """
-    true = undamaged(runs)
+    true = stood_by(undamaged(runs))
     rises = [rise for rise in _rises(true, rests) if rise[2] > 0]
     begins, ends = [rise[0] for rise in rises], [rise[1] for rise in rises]
     total = [0.0, *accumulate(rise[2] for rise in rises)]

@@ -207,7 +207,7 @@ def line(incident: Incident, tell: str) -> str:
 
 
 def _one(item: Item, lang: str, ways: Ways | None) -> list[str]:
-    words, fields = _table(_HERE / "words.toml")[lang], _filled(item, lang) | _answering(lang, ways)
+    words, fields = _table(_HERE / "words.toml")[lang], _filled(item, lang) | _answering(lang, ways, [item])
     lines = [words[item.tell].format_map(fields)]
     return lines + [template.format_map(fields) for template in words["lines"] if _complete(template, fields)]
 
@@ -226,14 +226,16 @@ def _many(items: Sequence[Item], lang: str, ways: Ways | None) -> list[str]:
         if len(same) > LISTED:
             lines.append(words["rest"].format(n=len(same) - LISTED))
         lines.append("")
-    fields = _answering(lang, ways)
+    fields = _answering(lang, ways, items)
     answers = [template for template in words["lines"] if "{link}" in template or "{code}" in template]
     return lines[:-1] + [template.format_map(fields) for template in answers if _complete(template, fields)]
 
 
-def _answering(lang: str, ways: Ways | None) -> Fields:
+def _answering(lang: str, ways: Ways | None, items: Sequence[Item]) -> Fields:
+    """Return how to answer: of what is no fire nobody is asked whether it burns."""
     reply = _table(_HERE / "words.toml")[lang]["reply"]
-    code = reply["code"].format(code=ways.code) if ways and ways.code else ""
+    form = reply["code" if any(item.incident.lives for item in items) else "notice"]
+    code = form.format(code=ways.code) if ways and ways.code else ""
     return {"link": ways.link if ways else "", "code": code}
 
 

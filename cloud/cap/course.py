@@ -239,7 +239,7 @@ def danger_notice(day: Danger, sender: Sender) -> Notice:
 
 def _meaning(course: Course) -> Meaning:
     step = course.step
-    if course.rain and step.closed_as not in WITHDRAWN:
+    if course.rain:  # it ends when it is over: people can neither close nor merge it
         return MEANINGS["rain" if step.stage != "closed" else "closed rain"]
     return MEANINGS.get(f"{step.stage} {step.closed_as}", MEANINGS[step.stage])
 
@@ -248,9 +248,7 @@ def _section(course: Course) -> str:
     step = course.step
     if step.stage != "closed":
         return "rain" if course.rain else step.stage
-    if course.rain and step.closed_as != "merged":
-        return "closed-rain-false" if step.closed_as in FALSE else "closed-rain"
-    return f"closed-{step.closed_as or 'unknown'}"
+    return "closed-rain" if course.rain else f"closed-{step.closed_as or 'unknown'}"
 
 
 def _area(course: Course) -> Area:
