@@ -6,6 +6,7 @@ flood nor end a drought.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,7 +60,7 @@ def stood_by(true: list[Run]) -> list[Run]:
 def may_be(before: Run, after: Run) -> bool:
     """Tell whether so much may have fallen between two readings."""
     minutes = (after.first_ms - before.last_ms) / _MINUTE_MS
-    record = max(ANY_TIME_MM, RECORD_MM * max(0.0, minutes / 60) ** RECORD_POWER)
+    record = max(ANY_TIME_MM, RECORD_MM * math.pow(max(0.0, minutes / 60), RECORD_POWER))
     return after.total - before.total <= min(ANY_TIME_MM + A_MINUTE_MM * minutes, record)
 
 
