@@ -24,6 +24,7 @@ from bench import (
     pipeline,
     registry,
     report,
+    ring,
     size,
     start,
     thin,
@@ -50,10 +51,10 @@ PARTS: dict[str, ModuleType] = {
         pages,
         weight,
         thin,
-        told,
         agent,
         wear,
         detection,
+        ring,
         danger,
     )
 }

@@ -118,7 +118,7 @@ def _smoke(state: Node, near: Sequence[Neighbour], limits: Limits) -> tuple[int,
     reasons = []
     if state.strong.enough(now_ms, limits):
         reasons.append(_strong(state, limits))
-    if enough and whole:
+    if enough and whole and not (reasons and not _known(state, limits)):  # then its minutes are the same smoke
         reasons.append(Reason("smoke-co", figures))
     elif enough and several and fitted and not has_co:
         reasons.append(Reason("smoke-co-faulty", figures))
@@ -151,15 +151,19 @@ def _puffs(minutes: Sequence[Minute], limits: Limits) -> int:
 
 def _strong(state: Node, limits: Limits) -> Reason:
     """So much at once is smoke, whatever is ordinary here, and where that is not known yet."""
-    known = state.pm.ready(limits) and state.co.ready(limits)
     figures = {
         "pm": state.strong.value,
         "pm_limit": limits.pm_strong,
-        "co": state.co.value or 0.0,
+        "co": state.strong.beside,
         "co_limit": limits.co_strong,
         "times": float(state.strong.times),
     }
-    return Reason("strong" if known else "strong-at-start", figures)
+    return Reason("strong" if _known(state, limits) else "strong-at-start", figures)
+
+
+def _known(state: Node, limits: Limits) -> bool:
+    """Tell whether it is known what is ordinary."""
+    return state.pm.ready(limits) and state.co.ready(limits)
 
 
 def _figures(state: Node, near: Sequence[Neighbour], limits: Limits) -> dict[str, float]:

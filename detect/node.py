@@ -148,7 +148,7 @@ def _counted(state: Node, limits: Limits) -> Node:
     pm_well, co_well = (_well(one, now_ms, limits) for one in (pm, co))
     both, strong = pm_well and co_well and pm.up and co.up, state.strong
     if pm_well and co_well and (pm.value or 0.0) > limits.pm_strong and (co.value or 0.0) > limits.co_strong:
-        both, strong = True, strong.seen(now_ms, pm.value or 0.0, limits)
+        both, strong = True, strong.seen(now_ms, pm.value or 0.0, limits, co.value or 0.0)
     halves = WHOLE if both else HALF if pm_well and pm.up and clear_air(state, limits) else 0
     if not halves:
         return state

@@ -53,18 +53,19 @@ class Neighbour(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Twice(msgspec.Struct, frozen=True, array_like=True):
-    """Something that must be seen twice: first and last time, how often, and the first value."""
+    """Something that must be seen twice: first and last time, how often, the first value, and what was beside it."""
 
     first_ms: int = 0
     last_ms: int = 0
     times: int = 0
     value: float = 0.0
+    beside: float = 0.0
 
-    def seen(self, utc_ms: int, value: float, limits: Limits) -> Twice:
+    def seen(self, utc_ms: int, value: float, limits: Limits, beside: float = 0.0) -> Twice:
         """Return it after it was seen again."""
         if not self.times or utc_ms - self.first_ms > limits.few_ms:
-            return Twice(utc_ms, utc_ms, 1, value)
-        return Twice(self.first_ms, utc_ms, self.times + 1, self.value)
+            return Twice(utc_ms, utc_ms, 1, value, beside)
+        return replace(self, last_ms=utc_ms, times=self.times + 1)
 
     def enough(self, now_ms: int, limits: Limits) -> bool:
         """Tell whether it was seen twice, far enough apart, and of late."""
@@ -158,6 +159,13 @@ def moved(state: Node, by_ms: int) -> Node:
             baseline_ms=None if claim.baseline_ms is None else at(claim.baseline_ms),
         ),
     )
+
+
+def drilled(state: Node) -> Node:
+    """Return a node after an exercise: it knows what is ordinary, and of no smoke or heat, as none was true."""
+    return replace(
+        state, minutes=(), strong=Twice(), hot=Twice(), smoke_ms=0, heat_ms=0, peak=0.0, borne_ms=0, claim=Claim()
+    )  # fmt: skip
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,9 @@ import signal
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import asdict
 
 from cloud.alerts import drilled
 from cloud.clock import SystemClock
@@ -33,6 +35,13 @@ WHO = "gocche drill"
 GATEWAY = "sg-01"  # of the sample garden
 
 
+class Staged(NamedTuple):
+    """The newest incident before smoke was staged, and when that was: UTC in ms."""
+
+    newest: int
+    at_ms: int
+
+
 def drills() -> int:
     """List the drills that there are; return 0."""
     print(both("drill", "list"))
@@ -47,13 +56,14 @@ def fire(data: Path | None, place: str, stage: str, minutes: float) -> int:
         if not asker.attended():
             raise Refused("drill", "no_room", folder=folder)
         number = 0
-        with _ended_in_order(), _staged(folder, asker, stage) as before, suppress(KeyboardInterrupt):
-            number = _suspected(folder, before) if stage else _ask(asker, act="drill", place=place)
+        with _ended_in_order(), _staged(folder, asker, stage) as staged, suppress(KeyboardInterrupt):
+            number = _suspected(folder, staged.newest) if staged else _ask(asker, act="drill", place=place)
             print(both("drill", "begun", number=number, minutes=f"{minutes:g}"), flush=True)
             _follow(folder, number, minutes)
         if not number:
             raise KeyboardInterrupt  # before anything was begun
         found = drilled.report(folder, number, WHO)
+        took = drilled.course(folder, number, staged.at_ms) if staged else None
         with suppress(Refused):  # closed by whoever answered
             _ask(asker, act="close", incident=number, closed_as="drill", words=WHO)
     except Retry as fault:
@@ -61,6 +71,9 @@ def fire(data: Path | None, place: str, stage: str, minutes: float) -> int:
     finally:
         asker.close()
     _print(found)
+    if took:
+        steps = {name: "—" if took_s is None else f"{took_s:.1f}" for name, took_s in asdict(took).items()}
+        print(both("drill", "took", **steps))
     return 0 if found.answered_s is not None else 1
 
 
@@ -96,10 +109,10 @@ def _ended_in_order() -> Iterator[None]:
 
 
 @contextmanager
-def _staged(folder: Path, asker: Asker, stage: str) -> Iterator[int]:
-    """Stage it at the simulated devices meanwhile; give the number of the newest incident before."""
+def _staged(folder: Path, asker: Asker, stage: str) -> Iterator[Staged | None]:
+    """Stage it at the simulated devices meanwhile; None where nothing is to be staged."""
     if not stage:
-        yield 0
+        yield None
         return
     if not (folder / "ports").is_dir():
         raise Refused("drill", "no_stage", folder=folder)
@@ -110,7 +123,7 @@ def _staged(folder: Path, asker: Asker, stage: str) -> Iterator[int]:
     before.pop("air", None)  # what a drill that was killed has left there
     _write(control, before | {"air": stage})
     try:
-        yield newest
+        yield Staged(newest, SystemClock().utc_ms())
     finally:
         _write(control, before)
 

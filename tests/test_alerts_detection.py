@@ -10,6 +10,8 @@ import pytest
 
 from bench import scenes
 from cloud.alerts.rules.detect import reasons
+from cloud.clock import SystemClock
+from cloud.inbox import Asker
 from cloud.registry import Contact, Registry
 from cloud.registry.kinds import Tree
 from detect.claim import PROBABLE, SUSPECTED
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 RULE: dict[str, Any] = {"name": "fire", "kind": "detect", "what_vi": "Nghi có khói", "what_en": "Suspected smoke"}
 CLEAN = {"pm2_5": 20.0, "co": 0.3, "air_temperature": 20.0, "air_humidity": 70.0}
 SMOKE = CLEAN | {"pm2_5": 220.0, "co": 2.6}
+EXERCISE: dict[str, Any] = {"act": "exercise", "who": "chu", "by": "cli", "scope": "sg-01"}
+CLOSED: dict[str, Any] = {"act": "close", "who": "chu", "by": "page", "closed_as": "drill"}
 CHANNELS = {"pm2_5": "smoke-1", "co": "co-1", "air_temperature": "air-1", "air_humidity": "air-1"}
 
 
@@ -481,3 +485,21 @@ def test_a_thermometer_alone_that_is_hot_to_the_last_is_probable_and_a_spike_bef
     (incident,) = scene.bench.alerts.incidents()
     assert "silent for" in " ".join(reasons(incident.claim, "en"))
     scene.bench.close()
+
+
+def test_what_is_staged_again_is_another_exercise_and_smoke_after_an_exercise_is_told_as_true(tmp_path: Path) -> None:
+    scene, asker = Scene(tmp_path), Asker(tmp_path, "alerts", SystemClock())
+
+    def staged() -> None:
+        asker.ask("act", EXERCISE | {"until_ms": scene.bench.clock.utc_ms() + 600_000})
+        scene.minutes(4, SMOKE)
+        asker.ask("act", CLOSED | {"incident": scene.bench.alerts.incidents()[0].id})
+        scene.minutes(2, CLEAN)
+
+    scene.minutes(60, CLEAN)
+    staged()
+    staged()
+    scene.minutes(4, SMOKE)
+    told = [(one.exercise, one.stage, one.open) for one in reversed(scene.bench.alerts.incidents())]
+    assert told == [(True, "closed", False), (True, "closed", False), (False, "suspected", True)]
+    asker.close()

@@ -423,7 +423,7 @@ def test_smoke_raises_particles_and_carbon_monoxide_together(garden: Garden) -> 
 
 @pytest.mark.parametrize(
     ("air", "pm2_5", "co", "humidity"),
-    [("clear", (0, 0), (0, 0), 0), ("smoke", (800, 3_400), (7, 30), 0), ("cooking", (10, 200), (0.1, 4), 0),
+    [("clear", (0, 0), (0, 0), 0), ("smoke", (1_200, 4_800), (10, 43), 0), ("cooking", (10, 200), (0.1, 4), 0),
      ("haze", (15, 110), (0.05, 0.4), 0), ("fog", (50, 90), (0, 0), 97)],
 )  # fmt: skip
 def test_each_air_is_told_by_what_it_lifts(

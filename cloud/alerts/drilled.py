@@ -9,7 +9,7 @@ import msgspec
 
 from cloud.alerts import listing
 from cloud.alerts.counter import ROOM
-from cloud.alerts.journal import read_open
+from cloud.alerts.journal import read_open, reading
 from cloud.alerts.wiring import JOURNAL
 from cloud.inbox import Asker
 
@@ -42,6 +42,21 @@ class Report(msgspec.Struct, frozen=True):
     failed: list[str]
 
 
+class Course(msgspec.Struct, frozen=True):
+    """How long staged smoke took from step to step of its way, in seconds since it was staged; None: not yet."""
+
+    seen_s: float | None  # its first sample was measured
+    sure_s: float | None  # the sample was measured that completes the suspicion
+    opened_s: float | None  # the incident was opened: the duty page rings when it asks next
+    told_s: float | None  # the first letter was taken by its channel
+
+
+_COURSE = """
+SELECT since_ms, opened_ms, (SELECT min(at_ms) FROM journal WHERE journal.incident = incident.id),
+  (SELECT min(done_ms) FROM letter JOIN about ON letter = letter.id WHERE incident = incident.id AND state = 'told')
+FROM incident WHERE id = ?"""
+
+
 def asker_of(folder: Path, clock: Clock) -> Asker:
     """Return who asks the alerts room of a data folder."""
     return Asker(folder, ROOM, clock)
@@ -61,6 +76,15 @@ def happened(folder: Path, incident: int, past: int) -> list[tuple[str, str, str
     """Return (event, who, channel, words) of an incident's history without its first `past` events."""
     history = listing.events(folder / JOURNAL, incident)[past:]
     return [(event, who, json.loads(inputs).get("channel", ""), what) for _, event, who, what, inputs in history]
+
+
+def course(folder: Path, incident: int, staged_ms: int) -> Course:
+    """Return how long an incident's steps took since its smoke was staged. Raises LookupError where there is none."""
+    with reading(folder / JOURNAL) as db:
+        row = db.execute(_COURSE, (incident,)).fetchone()
+    if row is None:
+        raise LookupError(f"incident {incident} is not there")
+    return Course(*(None if at_ms is None else (at_ms - staged_ms) / 1000 for at_ms in row))
 
 
 def report(folder: Path, incident: int, drilled_by: str) -> Report:

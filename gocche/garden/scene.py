@@ -1,9 +1,9 @@
 """What is staged in the garden's air: smoke of a young fire, cooking, haze, fog. Physics for all sensors at once.
 
 Figures are those of a surface fire of 0.5 kg/m² that creeps at 0.3 m/min, ten minutes after ignition, 80 m away: some
-3,000 µg/m³ of PM2.5 and 28 ppm of CO on the axis of its plume, two thirds of that where a node stands. Both come from
-one fire (9.1 g of PM2.5 and 93 g of CO a kilogram), so they rise together and in puffs. What takes ten minutes in the
-forest takes seconds here: nobody waits ten minutes for a demonstration. Haze lifts PM2.5 and hardly CO, fog looks like
+3,150 µg/m³ of PM2.5 and 28 ppm of CO on the axis of its plume, where the garden's node stands. Both come from one fire
+(9.1 g of PM2.5 and 93 g of CO a kilogram), so they rise together and in puffs. What takes ten minutes in the forest
+takes seconds here: nobody waits ten minutes for a demonstration. Haze lifts PM2.5 and hardly CO, fog looks like
 PM2.5 and is water, a hearth is a fire that nobody need put out.
 """
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["clear", "smoke", "cooking", "haze", "fog"]
 KINDS: tuple[Kind, ...] = ("clear", "smoke", "cooking", "haze", "fog")
-GROWS_S, SMOKE_GROWS_S = 25.0, 6.0
+GROWS_S, SMOKE_GROWS_S = 25.0, 3.0
 _CO_OF_PM = 28 / 3_150  # ppm for each µg/m³ of wood smoke
-_SMOKE, _HEARTH, _HAZE, _FOG = 2_100.0, 140.0, 110.0, 85.0  # µg/m³ of PM2.5, once it has grown
+_SMOKE, _HEARTH, _HAZE, _FOG = 3_150.0, 140.0, 110.0, 85.0  # µg/m³ of PM2.5, once it has grown
 _HEARTH_CO = 2.6  # a hearth indoors burns badly
 _HAZE_CO = 0.35
 _FOG_RH = 99.2

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.decide.exercise import EXERCISE, LONGEST_EXERCISE_MS
+from cloud.alerts.decide.exercise import EXERCISE, LONGEST_EXERCISE_MS, is_exercise
 from cloud.alerts.decide.mutes import EVERYWHERE, LONGEST_MS
 from cloud.alerts.incident import CLOSINGS, FALSE, STAGES, TOLD_AS, Incident, Stage
 from cloud.alerts.intent import of_grade
@@ -190,6 +190,8 @@ class Acts:
         self._journal.save(closed)
         self._write(act, head.id, "closed", now_ms, closed_as=act.closed_as)
         self._steps.end(head.id)
+        if is_exercise(self._journal.meta(EXERCISE), head.gateway, now_ms):
+            self._journal.set_meta(EXERCISE, "")  # it was the one that smoke was staged for
         self._tell(head, "false" if act.closed_as in FALSE else "closed", now_ms)
 
     def _merge(self, act: Act, head: Incident, now_ms: int) -> None:

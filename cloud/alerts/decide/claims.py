@@ -12,6 +12,7 @@ from cloud.alerts.incident import Change, span_of
 from cloud.alerts.rules.detect import reasons
 from cloud.alerts.spans import Span
 from detect.claim import PROBABLE, SUSPECTED
+from detect.state import drilled
 
 if TYPE_CHECKING:
     from cloud.alerts.decide.desk import Desk
@@ -82,6 +83,8 @@ class Claims:
         incident = self._journal.incident(node.incident)
         if not incident.open:
             return replace(node, incident=0)
+        if incident.exercise and not self._journal.incident(incident.head).going:
+            return self._drilled(node, incident, now_ms)
         live, claim = node.live, node.live.claim
         edge_bad = node.edge >= SUSPECTED and live.said_ms - node.edge_ms < EDGE_MS
         if claim.level >= SUSPECTED or edge_bad:
@@ -96,6 +99,12 @@ class Claims:
         words = f"nothing has borne it out for {self._rule.clear_ms / 1000:g} s"
         self._desk.write(Change("ended", span, incident.id, words, "end", incident.basis), incident, now_ms)
         return replace(node, incident=0)
+
+    def _drilled(self, node: Watched, incident: Incident, now_ms: int) -> Watched:
+        """End what an exercise was: smoke that comes after it is told, as if there had been none before."""
+        span = replace(span_of(incident), until_ms=now_ms, ended_ms=now_ms)
+        self._desk.write(Change("ended", span, incident.id, "the exercise is over", "end"), incident, now_ms)
+        return replace(node, incident=0, live=drilled(node.live))
 
 
 def _span(state: Node, claim: Claim, at_ms: int) -> Span:

@@ -9,4 +9,4 @@ EXERCISE = "exercise"  # of the journal's memory: until when what is suspected i
 def is_exercise(memory: str, gateway: str, now_ms: int) -> bool:
     """Tell whether what is suspected now at a gateway is an exercise, by what the journal remembers of it."""
     until_ms, _, scope = memory.partition(" ")
-    return scope == gateway and now_ms < int(until_ms) <= now_ms + LONGEST_EXERCISE_MS
+    return scope == gateway != "" and now_ms < int(until_ms) <= now_ms + LONGEST_EXERCISE_MS
