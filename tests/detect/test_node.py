@@ -331,5 +331,5 @@ def test_every_reason_and_fault_has_its_words():
 
 def test_thick_smoke_is_said_with_the_gas_that_was_beside_it_and_once() -> None:
     state, _ = fed([(2, {**CLEAN, "pm2_5": 400.0, "co": 20.0}), (2, CLEAN)], every_s=5, puffs=False)
-    assert [one.key for one in state.claim.reasons] == ["strong-at-start", "danger"]
-    assert state.claim.reasons[0].figures["co"] == 20.0
+    assert [one.key for one in state.claim.reasons] == ["strong-at-start"]
+    assert state.claim.reasons[0].figures["co"] > 19
