@@ -52,6 +52,7 @@ class DutyWorld(StaffWorld):
         rows: list[Record] | None = None,
         clock: Any = None,
         rules: Sequence[dict[str, Any]] = (SMOKE,),
+        **settings: Any,
     ) -> None:
         self._rules = list(rules)
         self._more, clock = [SU, *(rows or [])], clock or Serving(START_MS)
@@ -60,7 +61,7 @@ class DutyWorld(StaffWorld):
         for one in self._more:
             read[KIND_OF[type(one)]].append(one)
         table = {"engine": "sqlite", "path": str(folder / "store.db")}
-        self.bench = Bench(folder, self._rules, port, registry=Registry(read), clock=clock, store=table)
+        self.bench = Bench(folder, self._rules, port, registry=Registry(read), clock=clock, store=table, **settings)
         self.bench.alerts.listening(True)
         self.bench.step()
         if isinstance(clock, Serving):

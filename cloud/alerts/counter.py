@@ -102,7 +102,9 @@ class Counter:
     def _answer(self, question: Question) -> Outcome:
         match question.kind:
             case "act":
-                return self._once(f"{question.id}.{question.asked_ms}", question.body, self._act)
+                body = dict(question.body)
+                key = str(body.pop("key", ""))  # of one tap: a page that never heard what became of it sends it again
+                return self._once(f"tap.{key}" if key else f"{question.id}.{question.asked_ms}", body, self._act)
             case "reply" | "receipt":
                 return self._heard(question.kind, question.body)
         return {"ok": False, "words_en": f"a question of an unknown kind {question.kind!r}"}
@@ -115,6 +117,8 @@ class Counter:
                 return dict(msgspec.json.decode(before[0]))
             now_ms = self._clock.utc_ms()
             outcome: Outcome = do(body, now_ms)
+            if key.startswith("tap.") and not outcome["ok"]:
+                return outcome  # nothing was done: what was refused may be sent again with better words
             db.execute("INSERT INTO act VALUES (?, ?, ?)", (key, now_ms, msgspec.json.encode(outcome).decode()))
             return outcome
 

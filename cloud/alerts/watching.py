@@ -31,8 +31,7 @@ _LETTERS = (
 )
 _QUIET = (
     "SELECT max(CASE WHEN grade = 'life' AND NOT exercise AND NOT late THEN closed_ms END),"
-    " max(CASE WHEN grade = 'life' AND exercise THEN opened_ms END),"
-    " max(CASE WHEN rule = 'self-test' THEN opened_ms END) FROM incident"
+    " max(CASE WHEN grade = 'life' AND exercise THEN opened_ms END) FROM incident"
 )
 
 
@@ -136,11 +135,11 @@ class Watching:
         with self._journal() as db:
             return db.execute(query, (now_ms, now_ms)).fetchall() if db else []
 
-    def quiet(self) -> tuple[int | None, int | None, int | None]:
-        """Return when the last incident about life was closed, the last exercise began, and channels were tested."""
+    def quiet(self) -> tuple[int | None, int | None]:
+        """Return when the last incident about life was closed, and the last exercise began."""
         with self._journal() as db:
-            found: Any = db.execute(_QUIET).fetchone() if db else (None, None, None)
-            return found[0], found[1], found[2]
+            found: Any = db.execute(_QUIET).fetchone() if db else (None, None)
+            return found[0], found[1]
 
     def channels(self, now_ms: int) -> list[ways.Way]:
         """Return how each channel of cloud.toml is, and how its last weekly test went."""

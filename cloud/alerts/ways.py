@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cloud.alerts.tell.deliver import Courier
 
 MEMORY = "channels"  # of the journal
+LATE_TEST = "it was not accepted within an hour"  # where nobody said why
 TEST_MS = 3_600_000  # for a test letter, before its channel has failed
 _TESTS = """
 SELECT letter.channel, letter.at_ms, state, words, receipt FROM incident
@@ -89,7 +90,7 @@ def _failed(at_ms: int, state: str, words: str, receipt: str, now_ms: int) -> st
         return ""
     if state in ("waiting", "sending") and (words == HELD or now_ms - at_ms < TEST_MS):
         return None
-    return "; ".join(filter(None, (words, receipt))) or "it was not accepted within an hour"
+    return "; ".join(filter(None, (words, receipt))) or LATE_TEST
 
 
 def _noted(text: str) -> list[Way]:

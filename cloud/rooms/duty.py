@@ -20,7 +20,7 @@ from cloud.inbox import Asker
 from cloud.registry import Registry
 from cloud.registry.kinds import Tree
 from cloud.rooms.hooks import Hooks
-from cloud.staff.duty.seen import Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Wanted, Whole
+from cloud.staff.duty.seen import Channel, Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Wanted, Whole
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ class DutyDesk:
     def silences(self) -> list[Silence]:
         """Return the silences in force."""
         return [Silence(*row) for row in self._watching.silences(self._clock.utc_ms())]
+
+    def channels(self) -> list[Channel]:
+        """Return how each channel is."""
+        return [Channel(*msgspec.structs.astuple(one)) for one in self._watching.channels(self._clock.utc_ms())]
 
     def quiet(self) -> Quiet:
         """Return when the last was closed, and the last exercise was."""
@@ -162,7 +166,7 @@ class DutyDesk:
         return Seen(
             number=one.id, parts=parts, claim=claim, limit=self._limits.get(one.rule), next_ms=due_ms,
             next_rung=rung, reasons_vi=vi, reasons_en=en, muted_vi=muted_vi, muted_en=muted_en,
-            reopens=reopens(one, self._clock.utc_ms()), goes_on=one.open, **own,
+            reopens=reopens(one, self._clock.utc_ms()), goes_on=one.open, fire=one.lives, **own,
         )  # fmt: skip
 
 

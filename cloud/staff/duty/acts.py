@@ -5,6 +5,7 @@ Who acts learns what became of it, or that it is not yet known: nothing is said 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -30,19 +31,22 @@ def act(visit: Visit) -> Response:
     """Do what a form of the board or of an incident's page asks for."""
     told = body(visit)
     if told is None:
-        return _answered(visit, "duty_unfit", 422)
+        return _answered(visit, "duty_unfit", 422, _back(visit))
     return done(visit, told | {"who": visit.somebody.code, "by": "page"}, _back(visit))
 
 
 def done(visit: Visit, told: dict[str, Any], back: str) -> Response:
-    """Ask for an act and return what became of it: on the page it came from, or why not."""
+    """Ask for an act and return what became of it: on the page it came from, or why not. A form sent twice is once."""
+    if visit.given("key"):
+        sent = sorted((name, values) for name, values in visit.form.items() if name not in ("token", "as", "back"))
+        told |= {"key": hashlib.sha256(msgspec.json.encode((told["who"], sent))).hexdigest()}
     try:
         outcome = visit.staff.duty.act(told)
     except (Retry, ValueError) as fault:
         log.error("act-not-taken act=%s why=%r", told.get("act"), str(fault))  # noqa: TRY400 - the words say it all
-        return _answered(visit, "duty_not_taken", 503)
+        return _answered(visit, "duty_not_taken", 503, back)
     if outcome.done is False:
-        return _answered(visit, "duty_refused", 409, why=visit.s.one(outcome.vi, outcome.en))
+        return _answered(visit, "duty_refused", 409, back, why=visit.s.one(outcome.vi, outcome.en))
     if visit.given("as") == "json":
         words = "" if outcome.done else visit.s.say("done.asked")
         return Response(msgspec.json.encode({"ok": True, "words": words}), media_type="application/json")
@@ -80,10 +84,11 @@ def _more(visit: Visit, name: str) -> dict[str, Any]:
     return {}
 
 
-def _answered(visit: Visit, what: str, status: int, **facts: object) -> Response:
+def _answered(visit: Visit, what: str, status: int, back: str, **facts: object) -> Response:
+    title, lead = visit.s.say(f"told.{what}_title"), visit.s.say(f"told.{what}", **facts)
     if visit.given("as") != "json":
-        return visit.told(what, status=status, **facts)
-    words = f"{visit.s.say(f'told.{what}_title')}. {visit.s.say(f'told.{what}', **facts)}"
+        return visit.page("told.html", status=status, title=title, lead=lead, back=back)
+    words = f"{title}. {lead}"
     return Response(msgspec.json.encode({"ok": False, "words": words}), status, media_type="application/json")
 
 

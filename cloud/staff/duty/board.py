@@ -15,6 +15,7 @@ from starlette.responses import Response
 from cloud.registry.kinds import Zone
 from cloud.staff.duty.map import drawn
 from cloud.staff.duty.nodes import nodes
+from cloud.staff.duty.packed import packed
 from cloud.staff.duty.seen import LIFE, Wanted
 from cloud.staff.duty.told import card, name
 from cloud.staff.visit import templates
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from cloud.staff.visit import Visit
 
 SAID = (
-    "armed", "not_armed", "blocked", "again", "fresh", "lost", "signed_out", "sending", "not_sent", "alarm", "awake",
+    "armed", "not_armed", "blocked", "again", "fresh", "lost", "signed_out", "sending", "not_sent", "unsure", "alarm",
+    "awake",
 )  # fmt: skip
 MOST = 60  # cards; what is more is in the history
 JUST, JUST_MS = 5, 3_600_000  # of what was just closed: who comes back to the board finds what became of it
@@ -34,7 +36,7 @@ def screen(visit: Visit) -> Response:
     """The board."""
     said = {word: visit.s.say(f"bell.{word}") for word in SAID}
     found = _found(visit)
-    return visit.page("duty.html", said=said, rings=_rings(found["cards"]), **found)
+    return packed(visit, visit.page("duty.html", said=said, rings=_rings(found["cards"]), **found))
 
 
 def state(visit: Visit) -> Response:
@@ -46,7 +48,7 @@ def state(visit: Visit) -> Response:
     headers = {"ETag": tag}
     if visit.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
+    return packed(visit, Response(body, headers=headers, media_type="application/json"))
 
 
 def _rings(cards: list[Any]) -> list[tuple[int, str]]:
@@ -67,6 +69,7 @@ def _found(visit: Visit) -> dict[str, Any]:
         "others": [card(visit, one) for one in going if not one.alive][:MOST],
         "closed": [card(visit, one) for one in desk.past(Wanted(closed_ms=now_ms - JUST_MS), JUST)],
         "silences": [(one, name(visit, one.author), scope(visit, one.scope)) for one in desk.silences()],
+        "channels": sorted(desk.channels(), key=lambda one: not one.fails(now_ms)),
         "map": drawn(zones, watched, life[:MOST], now_ms),
         "quiet": desk.quiet() if not life else None,
         "nodes": watched,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from cloud.staff.duty.acts import MINUTES
 from cloud.staff.duty.board import scope
 from cloud.staff.duty.claim import sentences
 from cloud.staff.duty.inputs import inputs
+from cloud.staff.duty.packed import packed
 from cloud.staff.duty.seen import CLOSINGS, STAGES
 from cloud.staff.duty.told import card, line, name
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def screen(visit: Visit) -> Response:
     """The page of one incident."""
     whole = visit.staff.duty.whole(visit.whole(visit.parts["number"], 9))
-    return _page(visit, whole, "incident.html") if whole else visit.told("missing", status=404)
+    return packed(visit, _page(visit, whole, "incident.html")) if whole else visit.told("missing", status=404)
 
 
 def replay(visit: Visit) -> Response:
@@ -47,6 +49,7 @@ def _page(visit: Visit, whole: Whole, template: str) -> Response:
     return visit.page(
         template,
         card=card(visit, one),
+        key=secrets.token_hex(8),
         one=one,
         lines=told,
         older=whole.older,
@@ -89,12 +92,14 @@ def _stages(told: list[Line]) -> list[str]:
 
 
 def _people(visit: Visit) -> list[Person]:
-    """Return whom an incident can be given to: who is on the duty list, or told of fires, or acts here."""
+    """Return whom an incident can be given to: who is told of things, and is on duty, told of fires, or acts here."""
     shelf = visit.staff.shelf
     on_duty = {getattr(one, "person", "") for one in shelf.rows("duty")}
     rows: list[Any] = shelf.rows("person")
     return [
-        one for one in rows if one.code in on_duty or "fire-watch" in one.roles or one.access in ("officer", "admin")
+        one
+        for one in rows
+        if one.code in on_duty or "fire-watch" in one.roles or (one.roles and one.access in ("officer", "admin"))
     ]
 
 

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from cloud.staff.duty.acts import LONGEST_WORDS, done
 from cloud.staff.duty.incident import lines
+from cloud.staff.duty.packed import packed
 from cloud.staff.duty.told import card, name
 from cloud.store import Retry
 
@@ -82,7 +83,8 @@ def _page(visit: Visit, linked: Linked, *, why: str = "", status: int = 200) -> 
     if not found:
         return visit.told("link_over", status=410)
     cards = [(card(visit, whole.one)._replace(forms=False), list(lines(visit, whole))[-8:]) for whole in found]
-    return visit.page("letter.html", status=status, cards=cards, reader=name(visit, linked.person), why=why)
+    page = visit.page("letter.html", status=status, cards=cards, reader=name(visit, linked.person), why=why)
+    return packed(visit, page)
 
 
 def _often(visit: Visit, what: str, limits: Mapping[str, int]) -> Response | None:

@@ -26,7 +26,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     `parts` are the numbers of what other sensors see of the same; `next_rung` of the duty list is told at `next_ms`
     while nobody answers (-1: it is kept from being told until then). `limit` is the limit that was crossed, as its
     rule has it; `claim` what the detector says of it, {} without one, and `reasons_vi` why, in sentences. `exercise`
-    marks a drill. What is closed may be opened again while it `reopens`; `goes_on` while a sensor shows it.
+    marks a drill. What is closed may be opened again while it `reopens`; `goes_on` while a sensor shows it. What is no
+    `fire` (heavy rain) ends by itself: nobody confirms or closes it.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     acked_by: str = ""
     assignee: str = ""
     exercise: bool = False
+    fire: bool = True
     muted_vi: str = ""
     muted_en: str = ""
     closed_ms: int | None = None
@@ -129,6 +131,32 @@ class Silence(msgspec.Struct, frozen=True):
     until_ms: int
 
 
+class Channel(msgspec.Struct, frozen=True):
+    """A channel by which people are told, as the alerts' room knows it; times are UTC in ms.
+
+    `why` is what keeps every letter from getting through since `since_ms`, "" when well; `reached` whether anybody has
+    an address for it. The last weekly test was at `tested_ms`; `test_why` is why it did not get through, and
+    `test_since_ms` when that began.
+    """
+
+    name: str
+    kind: str
+    reached: bool
+    why: str = ""
+    since_ms: int | None = None
+    tested_ms: int | None = None
+    test_why: str = ""
+    test_since_ms: int | None = None
+
+    def missed(self, now_ms: int) -> bool:
+        """Whether the test of this week is a day late."""
+        return self.tested_ms is not None and now_ms - self.tested_ms > 8 * 86_400_000
+
+    def fails(self, now_ms: int) -> bool:
+        """Whether somebody has to look after it."""
+        return bool(self.why or self.test_why) or not self.reached or self.missed(now_ms)
+
+
 class Whole(msgspec.Struct, frozen=True):
     """One incident with all that is known of it; `older` lines of its journal are not among the events."""
 
@@ -160,7 +188,6 @@ class Quiet(msgspec.Struct, frozen=True):
 
     closed_ms: int | None = None
     drill_ms: int | None = None
-    tested_ms: int | None = None
 
 
 class Linked(msgspec.Struct, frozen=True):
@@ -195,8 +222,11 @@ class Desk(Protocol):
     def silences(self) -> list[Silence]:
         """Return the silences in force."""
 
+    def channels(self) -> list[Channel]:
+        """Return by which channels people are told, and how each is."""
+
     def quiet(self) -> Quiet:
-        """Return when the last one was closed, the last drill was, and channels were last tried."""
+        """Return when the last one was closed, and the last drill was."""
 
     def whole(self, number: int) -> Whole | None:
         """Return one incident; of a part's number the part itself, None where there is none."""
@@ -224,6 +254,10 @@ class Nobody:
         return []
 
     def silences(self) -> list[Silence]:
+        """Return nothing."""
+        return []
+
+    def channels(self) -> list[Channel]:
         """Return nothing."""
         return []
 

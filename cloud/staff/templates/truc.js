@@ -1,13 +1,13 @@
 // The duty board: asked for again every few seconds, with a bell that says whether it can ring. What could not be asked
 // for, or was not sent, is said loudly: an old board that looks fresh, and a tap that nobody got, cost the most.
 "use strict";
-const EVERY = 3, LATE_MS = 12e3, PATIENCE_MS = 8e3, LOST_RINGS_MS = 60e3, TONE = 2; // beats are seconds
+const EVERY = 3, LATE_MS = 12e3, PATIENCE_MS = 8e3, LOST_RINGS_MS = 60e3, OLD_MS = 60e3, TONE = 2; // beats are seconds
 const now = () => ({ wall: Date.now(), steady: performance.now() });
 const within = ms => AbortSignal.timeout?.(ms); // an old browser waits as long as it likes
 const $ = id => document.getElementById(id);
 // In a tab that is not looked at browsers let a page's own timers beat once a minute, but not those of a worker.
 if (typeof document === "undefined") setInterval(() => postMessage(0), 1000);
-else { watch($("board")); replay($("film")); }
+else { watch($("board")); replay($("film")); ages($("as-of")); }
 
 function watch(board) {
   if (!board) return;
@@ -16,6 +16,7 @@ function watch(board) {
   const kept = name => { try { return JSON.parse(sessionStorage.getItem(name) ?? "null"); } catch { return memory[name] ?? null; } };
   const keep = (name, value) => { memory[name] = value; try { sessionStorage.setItem(name, JSON.stringify(value)); } catch {} };
   let rings = JSON.parse(bell.dataset.rings), tag = "", asOf = now(), why = "", sound = null, light = null, busy = false, beats = 0;
+  const notes = new Map(); // what became of a tap, by its button, for as long as there is that button
   const key = ([number, stage]) => `${number}:${stage}`;
   const loud = () => rings.filter(one => !(kept("muted") ?? []).includes(key(one)));
   // The older of two clocks: one that is put back makes nothing fresh, one that slept with the machine neither.
@@ -97,25 +98,39 @@ function watch(board) {
     const fresh = new DOMParser().parseFromString(news.html, "text/html");
     board.replaceChildren(...fresh.body.childNodes);
     rings = news.rings;
+    note();
     if (at) $(at)?.focus();
     return true;
+  }
+  function note() {
+    for (const [id, told] of notes) {
+      const says = $(id)?.form.querySelector(".why");
+      if (!says) { notes.delete(id); continue; }
+      if (says.textContent !== told) says.textContent = told;
+      says.hidden = false;
+    }
   }
   board.addEventListener("submit", async event => {
     const form = event.target.closest("form.tap");
     if (!form) return;
     event.preventDefault();
-    const button = form.querySelector("button"), says = form.querySelector(".why"), before = button.textContent;
-    button.disabled = true; button.textContent = words.sending; says.hidden = true;
+    const button = form.querySelector("button"), before = button.textContent, away = navigator.onLine === false;
+    button.disabled = true; button.textContent = words.sending; form.querySelector(".why").hidden = true;
+    notes.delete(button.id);
     let told = "";
     try {
       const body = new URLSearchParams(new FormData(form)); body.set("as", "json");
       const answer = await fetch(form.action, { method: "POST", body, signal: within(PATIENCE_MS), redirect: "manual" });
       if (answer.type === "opaqueredirect") told = words.signed_out;
-      else { const said = await answer.json(); if (!said.ok || said.words) told = said.words; }
-    } catch { told = words.not_sent; }
+      else {
+        const said = await answer.json().catch(() => null); // a proxy between us answers with a page of its own
+        told = !said ? answer.status < 500 ? words.not_sent : words.unsure : said.ok && !said.words ? "" : said.words;
+      }
+    } catch { told = away ? words.not_sent : words.unsure; } // it may have arrived: only its answer is missing
     button.disabled = false; button.textContent = before;
-    if (told) { says.textContent = told; says.hidden = false; navigator.vibrate?.(800); }
-    if (!told) { tag = ""; await look(); }
+    if (told) { notes.set(button.id, told); note(); navigator.vibrate?.(800); }
+    tag = "";
+    await look();
   });
   function beat() {
     beats++;
@@ -126,6 +141,20 @@ function watch(board) {
   const clock = new Worker("/truc.js"), alone = () => setInterval(beat, 1000);
   clock.onmessage = beat; clock.onerror = alone;
   look(); ring(); show();
+}
+
+// --- a page that is not asked for again says how old it is
+function ages(line) {
+  if (!line) return;
+  const from = now();
+  const show = () => {
+    const old = Math.max(Date.now() - from.wall, performance.now() - from.steady);
+    if (old < OLD_MS) return;
+    line.className = "lost";
+    $("as-of-says").textContent = line.dataset.old.replace("{n}", Math.floor(old / 60e3));
+  };
+  setInterval(show, 1000);
+  document.addEventListener("visibilitychange", show);
 }
 
 // --- replay

@@ -1,8 +1,8 @@
 // In the garden there is often no signal. The page that binds opens all the same, from the copy that it keeps itself
 // (gan.js); nothing else of the staff's pages is kept, and signing out takes the copy away. What waits stays. Who opens
-// another page without signal comes to that one.
+// another page without signal comes to that one; the duty's pages excepted: there it is said that there is no signal.
 importScripts("/queue.js");
-const SLOW_MS = 3000, PAGE = /^\/gan(\/[^/.]*)?$/, PARTS = ["/gan.js", "/queue.js", "/style.css", "/icon.svg"];
+const SLOW_MS = 3000, PAGE = /^\/gan(\/[^/.]*)?$/, DUTY = /^\/(truc|i)(\/|$)/, PARTS = ["/gan.js", "/queue.js", "/style.css", "/icon.svg"];
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", event => event.waitUntil(self.clients.claim()));
 self.addEventListener("sync", event => event.waitUntil(Queue.send()));
@@ -11,7 +11,7 @@ self.addEventListener("fetch", event => {
   if (method === "POST" && pathname === "/dang-xuat") event.waitUntil(caches.delete("gan"));
   const kept = mode === "navigate" && PAGE.test(pathname) ? "/gan" : PARTS.includes(pathname) ? pathname : null;
   if (method === "GET" && kept) event.respondWith(answer(event.request, kept));
-  else if (method === "GET" && mode === "navigate") event.respondWith(fetch(event.request).catch(field));
+  else if (method === "GET" && mode === "navigate" && !DUTY.test(pathname)) event.respondWith(fetch(event.request).catch(field));
 });
 
 async function answer(asked, name) {
