@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud.alerts.channels import Named, open_channels
+from cloud.alerts.channels import Named, open_channels, zalo
 from cloud.alerts.journal import reading
 from cloud.alerts.listing import events
 from cloud.clock import SystemClock
 from cloud.inbox import Asker
 from cloud.registry import Contact
+from tests.contracts.test_channels import dumb, strange
 from tests.dutyroom import DutyWorld
-from tests.rules.garden import SMOKE, Bench, Hook, Post, mail_table, registry, serving, until
+from tests.modem import TestModem
+from tests.rules.garden import SMOKE, Bench, Post, mail_table, registry, serving, until
 from tests.servers import free_port
 from tests.test_alerts_again import FAR, nodes
 from tests.test_alerts_chain import CHAIN, FIRE, PEOPLE, Desk
@@ -139,10 +142,14 @@ def _letters(world: DutyWorld) -> list[tuple[int, str, str]]:
         return list(db.execute(query))
 
 
-def test_a_channel_that_hangs_delays_no_other(tmp_path: Path, post: Post, capsys: pytest.CaptureFixture[str]) -> None:
-    with Hook() as hook:
-        hook.waits.clear()  # it takes what is posted and never answers
-        bench = Hanging(tmp_path, hook.url, post.port)
+def test_channels_that_hang_all_at_once_delay_no_other(
+    tmp_path: Path, post: Post, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each kind has a peer that takes the connection, or the commands, and says nothing: one of mail alone is well."""
+    monkeypatch.setattr(zalo, "GRACE_S", 0.5)
+    with strange(dumb) as dumb_port, TestModem(tmp_path) as modem:
+        modem.hung = True
+        bench = Hanging(tmp_path, dumb_port, str(modem.port), post.port)
         asker = Asker(tmp_path, "alerts", SystemClock())
         try:
             with bench.running():
@@ -152,27 +159,44 @@ def test_a_channel_that_hangs_delays_no_other(tmp_path: Path, post: Post, capsys
                     asker.ask("act", {"act": "drill", "place": "zone:suoi-giang", "who": "op", "by": "cli"})
                 until(lambda: len(post.mails) == 3)
                 took_s = time.monotonic() - began
-                assert hook.got == []
-                hook.waits.set()
+                carry = {name for name, one in bench.alerts._office._couriers.items() if one.busy or one.why}
         finally:
             asker.close()
             bench.close()
     with capsys.disabled():
-        print(f"\nbeside a channel that hangs, three letters leave by another within {took_s:.2f} s")
+        print(f"\nbeside {len(carry)} channels that hang, three letters leave by another within {took_s:.2f} s")
+    assert carry == {one["kind"] for one in bench.hung}
     assert took_s < 5.0
     assert {who for who, _ in post.mails} == {"b@example.vn"}
 
 
 class Hanging(Bench):
-    """Two people on watch: one is told by a channel that hangs, the other by mail."""
+    """Everybody is told by a channel of their own, which hangs; one is told by mail."""
 
-    def __init__(self, folder: Path, url: str, port: int) -> None:
-        self._url, self._mail = url, port
-        told = [
-            Contact("A", "fire-watch", addresses={"webhook": "a"}),
-            Contact("B", "fire-watch", "b@example.vn"),
+    def __init__(self, folder: Path, port: int, modem: str, mail: int) -> None:
+        for name, secret in (("secret", "x"), ("url", f"json://127.0.0.1:{port}/{{to}}")):
+            (folder / name).write_text(secret, encoding="ascii")
+        url, secret = f"http://127.0.0.1:{port}/", str(folder / "secret")
+        self.hung: list[dict[str, Any]] = [
+            {"kind": "webhook", "url": url, "deadline_s": 3.0},
+            {"kind": "zalo", "url": url, "token_file": secret, "poll_s": 1, "deadline_s": 3.0},
+            {"kind": "sms_http", "url": url, "deadline_s": 3.0},
+            {"kind": "sms_modem", "port": modem, "deadline_s": 3.0},
         ]
-        super().__init__(folder, [SMOKE], port, registry=registry(contacts=told), clock=SystemClock())
+        if importlib.util.find_spec("apprise"):
+            self.hung.append({"kind": "apprise", "url_file": str(folder / "url"), "deadline_s": 3.0})
+        self.hung.append(mail_table(port) | {"name": "email", "deadline_s": 3.0})
+        self._well = mail_table(mail) | {"name": "well"}
+        told = [
+            Contact(one["kind"], "fire-watch", addresses={one["kind"]: "+84912345678"})
+            for one in self.hung
+            if one["kind"] != "email"
+        ]
+        told += [
+            Contact("H", "fire-watch", "h@example.vn"),
+            Contact("B", "fire-watch", addresses={"well": "b@example.vn"}),
+        ]
+        super().__init__(folder, [SMOKE], None, registry=registry(contacts=told), clock=SystemClock())
 
     def _channels(self) -> list[Named]:
-        return open_channels([{"kind": "webhook", "url": self._url, "deadline_s": 20.0}, mail_table(self._mail)])
+        return open_channels([*self.hung, self._well])

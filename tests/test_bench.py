@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import __main__ as door
-from bench import decode, disk, drain, field, report, size, start, visits, weight
+from bench import decode, disk, drain, field, reach, report, size, start, visits, weight
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -42,6 +42,12 @@ def test_what_lies_on_disk_is_compared_with_the_same_values_under_whole_millisec
 def test_the_start_of_the_books_is_measured_and_adds_up() -> None:
     row = rows(start.run(quick=True))[0]
     assert (row[0], row[1], row[-1][-1]) == ("SQLite", "20,000", "×")
+
+
+def test_twenty_people_of_one_level_are_told_by_every_channel_within_its_limit() -> None:
+    printed = rows(reach.run(quick=True))
+    assert [row[0] for row in printed] == list(reach.LIMITS_S)
+    assert all(float(row[3]) < float(row[4]) for row in printed)
 
 
 def test_a_drain_tells_whose_cpu_bounds_it_and_how_much_that_would_carry() -> None:
