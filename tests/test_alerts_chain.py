@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -400,6 +401,15 @@ def test_staged_smoke_of_one_gateway_is_an_exercise_for_as_long(desk: Desk, post
     desk.live(FIRE)
     assert desk.head.exercise
     assert str(post.mails[0][1]["Subject"]).startswith("[DIỄN TẬP / EXERCISE]")
+
+
+def test_the_key_of_links_is_made_once_and_read_by_any_number_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(link.key_of, [tmp_path] * 400))) == 1
+    assert [one.name for one in tmp_path.iterdir()] == [link.NAME]
+    made_ns = tmp_path.stat().st_mtime_ns
+    link.key_of(tmp_path)
+    assert tmp_path.stat().st_mtime_ns == made_ns, "who opens a link writes nothing"
 
 
 def test_a_link_opens_its_letter_until_it_is_over_cut_or_forged(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import base64
 import hmac
 import os
 import secrets
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,10 @@ VALID_S = 7 * 86_400
 def key_of(folder: Path) -> bytes:
     """Return the key of a data folder, made at first use, which only its owner reads. Raises OSError."""
     path = folder / NAME
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
     with suppress(FileExistsError):
-        drawn = folder / f"{NAME}.{os.getpid()}"
+        drawn = folder / f"{NAME}.{os.getpid()}.{threading.get_ident()}"
         made = os.open(drawn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(made, "wb") as file:
             file.write(secrets.token_bytes(KEY_BYTES))
