@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import asdict
 
 from cloud.alerts import drilled
+from cloud.alerts.decide.exercise import DRILLED_BY
 from cloud.clock import SystemClock
 from cloud.store import Retry
 from gocche.up import running
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 LOOK_S = 0.3
 ANSWER_S, SEEN_S = 15.0, 90.0  # for the room to take an act, for staged smoke to be suspected
 STAGED_MS = 600_000
-WHO = "gocche drill"
 GATEWAY = "sg-01"  # of the sample garden
 
 
@@ -62,10 +62,10 @@ def fire(data: Path | None, place: str, stage: str, minutes: float) -> int:
             _follow(folder, number, minutes)
         if not number:
             raise KeyboardInterrupt  # before anything was begun
-        found = drilled.report(folder, number, WHO)
+        found = drilled.report(folder, number, DRILLED_BY)
         took = drilled.course(folder, number, staged.at_ms) if staged else None
         with suppress(Refused):  # closed by whoever answered
-            _ask(asker, act="close", incident=number, closed_as="drill", words=WHO)
+            _ask(asker, act="close", incident=number, closed_as="drill", words=DRILLED_BY)
     except Retry as fault:
         raise Refused("drill", "not_now", why=fault) from fault
     finally:
@@ -80,7 +80,7 @@ def fire(data: Path | None, place: str, stage: str, minutes: float) -> int:
 def show(data: Path | None, number: int) -> int:
     """Print the report of an incident; return 0. Raises Refused."""
     try:
-        _print(drilled.report(data or _garden(), number, WHO))
+        _print(drilled.report(data or _garden(), number, DRILLED_BY))
     except (LookupError, sqlite3.Error) as error:
         raise Refused("drill", "no_incident", number=number) from error
     return 0
@@ -136,7 +136,7 @@ def _write(control: Path, content: dict[str, Any]) -> None:
 
 def _ask(asker: Asker, **act: Any) -> int:
     """Have the room do something, and return the number of what it did it to. Raises Refused."""
-    number = asker.ask("act", {"who": WHO, "by": "cli"} | act)
+    number = asker.ask("act", {"who": DRILLED_BY, "by": "cli"} | act)
     outcome = _until(lambda: asker.outcome(number), ANSWER_S)
     if outcome is None:
         raise Refused("drill", "no_answer", seconds=f"{ANSWER_S:g}")
@@ -165,7 +165,7 @@ def _follow(folder: Path, number: int, minutes: float) -> None:
         for event, *rest in news:
             if event in drilled.SHOWN:
                 print("  " + "  ".join(filter(None, (event, *rest))), flush=True)
-        return drilled.report(folder, number, WHO).answered_s is not None or None
+        return drilled.report(folder, number, DRILLED_BY).answered_s is not None or None
 
     _until(look, 60.0 * minutes)
 

@@ -228,3 +228,36 @@ def test_an_incident_is_given_to_somebody_who_can_be_told_and_to_nobody_else(tmp
         assert desk.ask("assign", incident=1, to="of")["ok"]
         assert desk.told()[-1] == ("of@example.vn", "GIAO CHO BẠN")
         assert not desk.head.untold
+
+
+def test_an_exercise_that_nobody_closes_is_over_after_an_hour(tmp_path: Path) -> None:
+    with keeping(tmp_path) as desk:
+        number = desk.ask("drill", place="zone:suoi-giang")["number"]
+        desk.burn("sg-01")
+        desk.idle(5_000, 20)
+        drill, fire = reversed(desk.alerts.incidents())
+        assert (drill.id, drill.going, drill.closed_as, drill.open) == (number, False, "drill", False)
+        assert fire.going
+        drilled = [one.subject for one in desk.kept.got if one.incident == number]
+        assert all(subject.startswith("[DIỄN TẬP / EXERCISE]") for subject in drilled)
+        assert "ĐÃ ĐÓNG" in drilled[-1]
+        assert not any("EXERCISE" in one.subject for one in desk.kept.got if one.incident == fire.id)
+        before = len(desk.kept.got)
+        desk.idle(3_600, 60)
+        assert {one.incident for one in desk.kept.got[before:]} == {fire.id}
+
+
+@pytest.mark.parametrize(
+    "junk", ["A\r\nBcc: x@y.vn\r\n\r\nB", "A\x00\x1b[31mB", "A\u202e\u2028\ud7ff\ue000B"], ids=ascii
+)
+def test_what_people_write_leaves_nothing_in_letters_that_cannot_be_shown(tmp_path: Path, junk: str) -> None:
+    with keeping(tmp_path) as desk:
+        desk.live(FIRE)
+        assert desk.ask("relabel", incident=1, place_vi=junk)["ok"]
+        assert desk.ask("silence", scope="*", words=junk, until_ms=desk.clock.utc_ms() + 600_000)["ok"]
+        assert desk.ask("confirm", incident=1, words=junk)["ok"]
+        last = desk.kept.got[-1]
+        assert last.subject.isprintable()
+        assert last.place.isprintable()
+        assert all(char.isprintable() or char == "\n" for char in last.text)
+        assert desk.ask("relabel", incident=1, place_vi="\x00\u202e")["why"] == "no_words"

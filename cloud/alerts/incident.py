@@ -107,6 +107,12 @@ class Incident(msgspec.Struct, frozen=True):
         return "open" if self.going else "ended"
 
 
+def closed(incident: Incident, as_: str, by: str, now_ms: int) -> Incident:
+    """Return an incident with which a person is done; what nobody has measured is over by that."""
+    over = replace(incident, stage="closed", closed_ms=now_ms, closed_as=as_, closed_by=by, touched_ms=now_ms)
+    return replace(over, ended_ms=now_ms, until_ms=now_ms) if over.basis == "drill" else over
+
+
 class Change(msgspec.Struct, frozen=True):
     """One step in the life of an incident, `incident` = 0 for a new one; `tell` is the message that it causes."""
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cloud.alerts.decide.exercise import EXERCISE, LONGEST_EXERCISE_MS, is_exercise
 from cloud.alerts.decide.mutes import EVERYWHERE, LONGEST_MS
-from cloud.alerts.incident import CLOSINGS, FALSE, STAGES, TOLD_AS, Incident, Stage
+from cloud.alerts.incident import CLOSINGS, FALSE, STAGES, TOLD_AS, Incident, Stage, closed
 from cloud.alerts.intent import of_grade
 
 if TYPE_CHECKING:
@@ -82,6 +82,16 @@ def reopens(head: Incident, now_ms: int) -> bool:
     return closed_ms is not None and head.lives and not head.exercise and abs(now_ms - closed_ms) <= REOPENS_MS
 
 
+def readable(text: str) -> str:
+    """Return a text without what no letter and no page can show: whatever it is shown on stays whole."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def on_a_line(text: str) -> str:
+    """Return it in one line."""
+    return " ".join(readable(text).split())
+
+
 class Acts:
     """Does what people ask, within the caller's transaction."""
 
@@ -110,6 +120,9 @@ class Acts:
 
     def do(self, act: Act, now_ms: int) -> int:
         """Do it and return the number of the incident (or silence) that it was done to. Raises Refused."""
+        act = replace(
+            act, words=readable(act.words), place_vi=on_a_line(act.place_vi), place_en=on_a_line(act.place_en)
+        )
         if does := self._does.get(act.act):
             return does(act, now_ms)
         try:
@@ -182,12 +195,7 @@ class Acts:
             raise Refused("no_closing")
         if head.exercise and act.closed_as != "drill":
             raise Refused("is_exercise")
-        closed = replace(
-            head, stage="closed", closed_ms=now_ms, closed_as=act.closed_as, closed_by=act.who, touched_ms=now_ms
-        )
-        if closed.basis == "drill":
-            closed = replace(closed, ended_ms=now_ms, until_ms=now_ms)
-        self._journal.save(closed)
+        self._journal.save(closed(head, act.closed_as, act.who, now_ms))
         self._write(act, head.id, "closed", now_ms, closed_as=act.closed_as)
         self._steps.end(head.id)
         if is_exercise(self._journal.meta(EXERCISE), head.gateway, now_ms):

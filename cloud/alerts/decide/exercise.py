@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 LONGEST_EXERCISE_MS = 3_600_000
+DRILLED_BY = "gocche drill"  # as which the command acts
 EXERCISE = "exercise"  # of the journal's memory: until when what is suspected is one, and who has asked for it
 
 

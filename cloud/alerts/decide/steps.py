@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec.structs import replace
 
+from cloud.alerts.decide.exercise import DRILLED_BY, LONGEST_EXERCISE_MS
 from cloud.alerts.duty import RUNGS, on_duty
+from cloud.alerts.incident import closed
 from cloud.alerts.intent import of_grade
 from cloud.alerts.places import area_of
 from cloud.clock import DAY_MS, hanoi
@@ -135,6 +137,9 @@ class Steps:
         if not incident.going or incident.stage == "under-control":
             self.end(incident.id)
             return
+        if incident.exercise and abs(now_ms - incident.opened_ms) > LONGEST_EXERCISE_MS:
+            self._forgotten(incident, now_ms)
+            return
         if rung < 0:
             if mute := self._mutes.of(incident, now_ms):
                 self._put(incident.id, rung, mute.until_ms)
@@ -155,6 +160,14 @@ class Steps:
         self._journal.event(now_ms, incident.id, "escalated", words, rung=rung)
         self._journal.intend(of_grade(incident.grade, incident.id, "unanswered", now_ms, rung))
         self._put(incident.id, rung + 1, now_ms + self._config.pause_ms(rung))
+
+    def _forgotten(self, exercise: Incident, now_ms: int) -> None:
+        """Close an exercise that nobody has closed: its command was killed, and it would ask for ever."""
+        self._journal.save(closed(exercise, "drill", DRILLED_BY, now_ms))
+        words = "an exercise lasts an hour at most"
+        self._journal.event(now_ms, exercise.id, "closed", words, who=DRILLED_BY, closed_as="drill")
+        self.end(exercise.id)
+        self._journal.intend(of_grade(exercise.grade, exercise.id, "closed", now_ms))
 
     def _on_duty(self, incident: Incident, now_ms: int) -> dict[str, list[str]]:
         registry = self._registry.now
