@@ -261,3 +261,11 @@ def test_what_people_write_leaves_nothing_in_letters_that_cannot_be_shown(tmp_pa
         assert last.place.isprintable()
         assert all(char.isprintable() or char == "\n" for char in last.text)
         assert desk.ask("relabel", incident=1, place_vi="\x00\u202e")["why"] == "no_words"
+
+
+def test_by_a_clock_that_was_never_set_the_chain_has_its_people(tmp_path: Path) -> None:
+    with keeping(tmp_path) as desk:
+        desk.clock.step(-desk.clock.utc_ms() / 1000)
+        desk.burn("sg-01", minutes=5)
+        desk.idle(2_000, 10)
+        assert [to for to, _ in desk.told()] == [LU, LU, "xa@example.vn", "kl@example.vn", "t@example.vn"]

@@ -11,9 +11,21 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cloud.registry import Registry
+    from cloud.registry.people import Duty
 
 
-__all__ = ["RUNGS", "on_duty"]
+__all__ = ["RUNGS", "duties_on", "on_duty"]
+
+
+def duties_on(registry: Registry, day: date) -> list[Duty]:
+    """Return the rows of the duty list that are valid on a day.
+
+    A day before all of them is that of a clock which was never set: then the newest are, rather than nobody.
+    """
+    rows = registry.duties
+    if rows and day < min(row.valid_from for row in rows):
+        day = max(row.valid_from for row in rows)
+    return [row for row in rows if valid_on(row, day)]
 
 
 def on_duty(registry: Registry, place: str, area: str, day: date) -> dict[str, list[str]]:
@@ -23,9 +35,9 @@ def on_duty(registry: Registry, place: str, area: str, day: date) -> dict[str, l
     """
     within = _within(registry, {place, area}, day)
     found: dict[str, list[str]] = {}
-    for row in registry.duties:
+    for row in duties_on(registry, day):
         named = {f"{kind}:{code}" for kind in ("hamlet", "zone", "commune") if (code := getattr(row, kind))}
-        if valid_on(row, day) and named <= within:
+        if named <= within:
             found.setdefault(row.rung, []).append(row.person)
     return {rung: list(dict.fromkeys(found[rung])) for rung in RUNGS if rung in found}
 

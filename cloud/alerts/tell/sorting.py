@@ -13,13 +13,12 @@ from msgspec.structs import replace
 
 from at.number import e164
 from cloud.alerts import words
-from cloud.alerts.duty import RUNGS, on_duty
+from cloud.alerts.duty import RUNGS, duties_on, on_duty
 from cloud.alerts.places import area_of
 from cloud.alerts.tell.bulletins import Bulletins
 from cloud.alerts.tell.route import PROMPT, TEST, Book, Notice, Reader, route
 from cloud.clock import hanoi
 from cloud.registry import address
-from cloud.registry.periods import valid_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -131,7 +130,7 @@ class Sorter:
         registry, by_code = self._registry.now, self._readers.by_code
         day = hanoi(now_ms).date()
         duty = on_duty(registry, notice.incident.place, notice.area, day)
-        today = (row.person for row in registry.duties if valid_on(row, day))
+        today = (row.person for row in duties_on(registry, day))
         bound = {by_code[code].person for code in today if code in by_code}
         first = [reader for reader in by_role.get(notice.role, ()) if reader.person not in bound]
         found = {rung: [by_code[code] for code in duty.get(rung, ()) if code in by_code] for rung in RUNGS}
