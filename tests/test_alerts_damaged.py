@@ -64,3 +64,23 @@ def test_a_damaged_letter_of_a_name_costs_nothing_else(tmp_path: Path) -> None:
             db.commit()
         desk.alerts = desk._build()
         burn_on(desk)
+
+
+def test_what_burned_before_a_start_on_a_disk_that_is_read_only_is_asked_about(tmp_path: Path) -> None:
+    with keeping(tmp_path, registry=nodes(SPOTS)) as desk:
+        desk.burn("sg-T4")
+        desk.alerts.close()
+        shm = desk.path.with_name("alerts.db-shm")
+        shm.mkdir()  # as on a read-only disk SQLite can neither write the file nor open it to read
+        desk.alerts = desk._build()
+        before = len(desk.kept.got)
+        desk.burn("sg-T5")
+        assert desk.alerts._journal.in_memory
+        desk.idle(500, 20)
+        texts = [one.text for one in desk.kept.got[before:] if one.to == "xa@example.vn"]
+        assert any("cây T4" in text for text in texts), "nobody has answered the old one"
+        assert any("cây T5" in text for text in texts), "nor the new one"
+        shm.rmdir()
+        desk.idle(60, 10)
+        assert desk.alerts.health()["journal"] == "ok"
+        assert {one.gateway for one in read_incidents(desk.path, 9) if one.going} == {"sg-T4", "sg-T5"}

@@ -154,15 +154,15 @@ class Site:
 
     def _fill(self, memory: sqlite3.Connection) -> bool:
         """Copy what can be read of the file, and of its history the newest row; tell whether that was all."""
-        try:
-            memory.execute("ATTACH ? AS file", (f"{self._file}?mode=ro&vfs=unix",))  # not the memory's own
-            version = _version(memory, "file")
-        except (sqlite3.Error, UnicodeDecodeError):
+        newest = _attached(memory, f"{self._file}?mode=ro&vfs=unix")  # not the memory's own
+        # On a disk that is read-only nothing opens a file whose log is not folded in: then what stands without the log.
+        version = newest if newest is not None else _attached(memory, f"{self._file}?immutable=1&vfs=unix")
+        if version is None:
             return not self._path.exists()
         if version != _version(memory, "main"):
             return version == 0  # nothing was written yet
         found = _filled(memory, _GOES_ON)
-        complete = found and _filled(memory, _TOLD)
+        complete = found and _filled(memory, _TOLD) and (newest is not None or not _log_of(self._path))
         for table in _tables(memory):
             if table not in (*_GOES_ON, *_TOLD):
                 complete &= _filled(memory, (table,))
@@ -206,6 +206,25 @@ def _mark_of(path: Path) -> Path:
 def as_far_as_it_reads(text: bytes) -> str:
     """Return a text of the file; a damaged letter in it is shown as one, and costs nothing else."""
     return text.decode("utf-8", "replace")
+
+
+def _log_of(path: Path) -> int:
+    """Return how many bytes of a file stand in its log alone."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def _attached(memory: sqlite3.Connection, file: str) -> int | None:
+    """Have a file beside memory and return its version; None where it cannot be read so."""
+    try:
+        memory.execute("ATTACH ? AS file", (file,))
+        return _version(memory, "file")
+    except (sqlite3.Error, UnicodeDecodeError):
+        with suppress(sqlite3.Error):
+            memory.execute("DETACH file")
+        return None
 
 
 def _filled(memory: sqlite3.Connection, tables: Sequence[str]) -> bool:
