@@ -11,7 +11,7 @@ fall is no rain, and what is back where it was is damage (`cloud/store/totals.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
 from itertools import groupby
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,31 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from cloud.registry import Registry
+    from cloud.danger.gather import Read
     from cloud.registry.kinds import Binding, Zone
-    from cloud.store import History
     from cloud.store import Hour as Stored
 
 NOON_MS, ONE_MS = 12 * HOUR_MS, 13 * HOUR_MS
 HALF_MS = HOUR_MS // 2
 NEAR_HOURS = 3  # further from the hour than this, no weather stands in for it
 GAUGE_SILENT_MS = 3 * HOUR_MS  # a gauge that was not heard for so long at an end of a day
-BEFORE_MS = 7 * DAY_MS  # how far back a total is looked for that a gauge goes on from
+EVENING_MS = 18 * HOUR_MS  # the last hour of a day ends
+NIGHT_MS = 8 * HOUR_MS  # before it: the first of its hours begins
+RAIN_MS = 15 * HOUR_MS  # before it: its rain begins at noon, and what is damage shows in the hours around it
 MOST_MM = 320.0  # an hour: above the world's record (Holt, Missouri, 1947: 305 mm in 42 minutes)
 ASSUMED_M = 2.0
 _ALIKE_MM = 1e-6
 AIR, DAMP, WIND, RAIN = "air_temperature", "air_humidity", "wind_speed", "rain_total"
 WANTED = (AIR, DAMP, WIND, RAIN)
-
-Known = Mapping[tuple[str, str], frozenset[str]]
-
-
-def known_of(store: History) -> Known:
-    """Return what each (gateway, channel) tells that has told anything. Raises Retry."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for one in store.latest():
-        found.setdefault((one.gateway, one.channel), set()).add(one.quantity)
-    return {channel: frozenset(told) for channel, told in found.items()}
 
 
 class _Told(NamedTuple):
@@ -65,42 +56,28 @@ class _Rain(NamedTuple):
     source: str
 
 
-class _Series:
+class _Channel:
     """What one channel tells of one quantity over the days that are asked for."""
 
-    def __init__(
-        self, store: History, registry: Registry, bound: Binding, quantity: str, span: tuple[int, int]
-    ) -> None:
+    def __init__(self, read: Read, bound: Binding, quantity: str) -> None:
         self.bound, self.source = bound, f"{bound.gateway}/{bound.channel}"
-        self._store, self._quantity = store, quantity
-        self._rests = registry.maintenance(bound.gateway, bound.channel)
-        self._scale = registry.scale(bound.gateway, bound.channel, quantity)
-        hours = store.hourly(bound.gateway, bound.channel, quantity, *span)
-        if quantity == RAIN and not (hours and hours[0].start_ms == span[0]):  # which total does it go on from?
-            hours = store.hourly(bound.gateway, bound.channel, quantity, span[0] - BEFORE_MS, span[0]) + hours
+        self._store, self._quantity = read.store, quantity
+        self._rests = read.registry.maintenance(bound.gateway, bound.channel)
+        self.name = (bound.gateway, bound.channel, quantity)
+        self.near = read.near.get(self.name, {})  # means of single readings, by the time that they lie around
+        hours: Sequence[Stored] = read.hours.get(self.name, ())
         if self._rests:
             hours = [hour for hour in hours if not self._rests.touch(hour.start_ms, hour.start_ms + HOUR_MS)]
         if quantity != RAIN:
-            hours = list(self._scale.hours(hours))
+            hours = list(read.registry.scale(*self.name).hours(hours))
         self.hours: dict[int, Stored] = {hour.start_ms: hour for hour in hours}
         self.grown: dict[int, tuple[float, int]] = dict(self._growth(hours)) if quantity == RAIN else {}
 
-    def readings(self, start_ms: int, end_ms: int) -> list[tuple[int, float]]:
-        """Return (ms, value) of single readings, as they are meant."""
-        found = self._store.series(
-            self.bound.gateway, self.bound.channel, self._quantity, start_ms * 10**6, end_ms * 10**6
-        )
-        return [
-            (time // 10**6, self._scale.value(value, time // 10**6))
-            for time, value in found
-            if not self._rests.hold(time // 10**6)
-        ]
-
-    def at(self, at_ms: int, near: Sequence[tuple[int, float]]) -> _Told | None:
+    def at(self, at_ms: int) -> _Told | None:
         """Return the value of a time: of the readings near it, else of hours, None where nothing lies near enough."""
-        own = [value for time, value in near if abs(time - at_ms) <= HALF_MS]
-        if own:
-            return self._told(own, "")
+        near = self.near.get(at_ms)
+        if near is not None:
+            return self._told([near], "")
         beside = [hour for start in (at_ms - HOUR_MS, at_ms) if (hour := self.hours.get(start))]
         if beside:
             return self._told([hour.mean for hour in beside], "hours" if all(hour.n for hour in beside) else "invented")
@@ -160,9 +137,7 @@ class _Series:
                 is_back = at + 1 < len(hours) and hours[at + 1].low >= last - _ALIKE_MM
                 true[hour.start_ms] = [hour.high] if is_back else [hour.high, hour.low]
         for start_ms, end_ms in _spans(around):
-            found = self._store.series(
-                self.bound.gateway, self.bound.channel, self._quantity, start_ms * 10**6, end_ms * 10**6
-            )
+            found = self._store.series(*self.name, start_ms * 10**6, end_ms * 10**6)
             runs = [Run(at // 10**6, at // 10**6, total) for at, total in found if not self._rests.hold(at // 10**6)]
             if runs:
                 true |= {start: [] for start in range(start_ms, end_ms, HOUR_MS)}
@@ -185,50 +160,31 @@ def _spans(starts: Iterable[int]) -> Iterable[tuple[int, int]]:
         yield own[0], own[-1] + HOUR_MS
 
 
-def gather(
-    store: History, registry: Registry, known: Known, zone: Zone, days: Sequence[date], fine: frozenset[date]
-) -> dict[date, Inputs]:
-    """Return the inputs of days, which follow each other; single readings are read for those that are `fine`.
+class ZoneDays:
+    """One zone's days, each from the nearest sensor that told of it."""
 
-    A day of which no sensor told anything has inputs without a value. `known` spares asking a channel for what it does
-    not tell; one that is not in it may have told anything once. Raises Retry.
-    """
-    return _Zone(store, registry, known, zone, days).inputs(days, fine)
-
-
-class _Zone:
-    def __init__(self, store: History, registry: Registry, known: Known, zone: Zone, days: Sequence[date]) -> None:
+    def __init__(self, read: Read, zone: Zone) -> None:
         self._zone = zone
-        span = midnight_ms(days[0]) - DAY_MS, midnight_ms(days[-1]) + DAY_MS
-        hung = registry.bound_to("zone", zone.code, days[-1])
-        hung += [
-            one for one in registry.formerly("zone", zone.code, days[-1]) if one.valid_to and one.valid_to > days[0]
-        ]
         self._of = {
-            quantity: [
-                _Series(store, registry, one, quantity, span)
-                for one in hung
-                if quantity in known.get((one.gateway, one.channel), WANTED)
-            ]
-            for quantity in WANTED
+            quantity: [_Channel(read, one, quantity) for one in hung] for quantity, hung in read.hung[zone.code].items()
         }
+        self._heard = sorted({at for of in self._of.values() for one in of for at in (*one.hours, *one.near)})
 
-    def inputs(self, days: Sequence[date], fine: frozenset[date]) -> dict[date, Inputs]:
-        return {day: self._day(day, fine=day in fine) for day in days}
-
-    def _day(self, day: date, *, fine: bool) -> Inputs:
+    def day(self, day: date) -> Inputs:
+        """Return the inputs of a day."""
         midnight = midnight_ms(day)
         noon, one = midnight + NOON_MS, midnight + ONE_MS
+        if not self._is_heard(midnight):
+            return Inputs(lat=self._zone.lat, flags=("no_air", "no_damp", "no_rain", "no_wind"))
         flags: set[str] = set()
         sources: dict[str, None] = {}
         found: dict[str, Any] = {}
         wind_m = ASSUMED_M
         for quantity in (AIR, DAMP, WIND):
             for series in self._valid(quantity, day):
-                near = series.readings(noon - HALF_MS, one + HALF_MS) if fine else ()
-                told = {"noon": series.at(noon, near)}
+                told = {"noon": series.at(noon)}
                 if quantity != WIND:
-                    told["one"] = series.at(one, near)
+                    told["one"] = series.at(one)
                 if not any(told.values()):
                     continue
                 for when, value in told.items():
@@ -264,7 +220,7 @@ class _Zone:
     def _hours(self, day: date) -> tuple[Hour, ...]:
         """Return the hours from 16:00 of the day before until 18:00, those that all four are known of."""
         midnight = midnight_ms(day)
-        span = range(midnight - 8 * HOUR_MS, midnight + 18 * HOUR_MS, HOUR_MS)
+        span = range(midnight - NIGHT_MS, midnight + EVENING_MS, HOUR_MS)
         heard = [
             next((one for one in self._valid(quantity, day) if any(start in one.hours for start in span)), None)
             for quantity in WANTED
@@ -281,7 +237,12 @@ class _Zone:
             found.append(Hour(start, temp, rh, wind_ms, round(rain.grown[start][0], 2)))
         return tuple(found)
 
-    def _valid(self, quantity: str, day: date) -> list[_Series]:
+    def _is_heard(self, midnight: int) -> bool:
+        """Tell whether anything was heard that a day's inputs are made of: of a new zone's first year most days not."""
+        at = bisect_left(self._heard, midnight - RAIN_MS)
+        return at < len(self._heard) and self._heard[at] < midnight + EVENING_MS
+
+    def _valid(self, quantity: str, day: date) -> list[_Channel]:
         return [series for series in self._of[quantity] if valid_on(series.bound, day)]
 
 

@@ -16,7 +16,7 @@ from cloud.danger import course
 from cloud.danger.book import Book, Rotten, opened
 from cloud.danger.course import FIRST, HOUR_MS, Day, day_of
 from cloud.danger.drought import RAIN_MM
-from cloud.danger.noon import gather, known_of
+from cloud.danger.gather import Asked, gather, known_of
 from cloud.store import Retry
 from settings.words import Taken
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
-    from cloud.danger.noon import Known
     from cloud.registry import Current, Registry
     from cloud.registry.kinds import Zone
     from cloud.store import Store
@@ -102,18 +101,20 @@ class Watch:
         if not (due or touched or registry is not self._registry):
             self._book.put((), ledger_ms)
             return 0
-        known = known_of(self._store)
         again = {today} if DUE_MS <= of_day < LAST_MS + HOUR_MS and due else set()
+        wanted = (
+            self._asked(registry, zone, ends.get(zone.code), touched.get(zone.code, set()) | again, last)
+            for zone in registry.zones.values()
+        )
         written, changed, ill = 0, list[Day](), ""
-        for zone in registry.zones.values():
+        for asked, weather in gather(self._store, registry, known_of(self._store), filter(None, wanted), now_ms):
             if self._turn is not None and self._turn.is_set():
                 self._book.put(changed)
                 return written
-            touches = touched.get(zone.code, set()) | again
             try:
-                days = self._bring(registry, known, zone, ends.get(zone.code), touches, last)
+                days = self._bring(registry, asked.zone, ends.get(asked.zone.code), weather.inputs(), last)
             except (ArithmeticError, ValueError, Rotten) as error:  # it costs this zone alone
-                ill = f"zone {zone.code}: {type(error).__name__}: {error}"
+                ill = f"zone {asked.zone.code}: {type(error).__name__}: {error}"
                 continue
             changed += days
             written += len(days)
@@ -152,29 +153,31 @@ class Watch:
                 break
         return touched, min(since_ms, now_ms)
 
+    def _asked(self, registry: Registry, zone: Zone, end: date | None, again: set[date], last: date) -> Asked | None:
+        """Return the days of a zone whose inputs are to be gathered; None where nothing of it is due."""
+        first = (end or last - timedelta(BACK_DAYS)) + timedelta(1)
+        days = {first + timedelta(n) for n in range((last - first).days + 1)}
+        days |= {day for day in again if end is not None and day <= last}
+        fine = again | {last - timedelta(n) for n in range(FINE_DAYS)}
+        tables = registry.danger_tables.of(zone)
+        if not days and tables == self._limited.get(zone.code):
+            return None
+        return Asked(zone, sorted(days), frozenset(fine & days))
+
     def _bring(
-        self, registry: Registry, known: Known, zone: Zone, end: date | None, again: set[date], last: date
+        self, registry: Registry, zone: Zone, end: date | None, inputs: dict[date, course.Inputs], last: date
     ) -> list[Day]:
         """Return the days of a zone that are new or have changed, the oldest first."""
+        start = min(inputs, default=None)
+        if end is None:
+            start = next((day for day, told in inputs.items() if told.noon or told.one_temp_c is not None), None)
+            if start is None:
+                return []  # no sensor in this zone tells of the weather
         tables = registry.danger_tables.of(zone)
-        first = (end or last - timedelta(BACK_DAYS)) + timedelta(1)
-        gathered = {first + timedelta(n) for n in range((last - first).days + 1)}
-        gathered |= {day for day in again if end is not None and day <= last}
-        start = min(gathered, default=None)
         if tables != self._limited.get(zone.code):
             start = min(filter(None, (start, self._other_limit(registry, zone))), default=None)
             self._limited[zone.code] = tables
-        if start is None:
-            return []
-        fine = frozenset(again | {last - timedelta(n) for n in range(FINE_DAYS)})
-        inputs = gather(self._store, registry, known, zone, sorted(gathered), fine) if gathered else {}
-        if end is None:
-            start = next(
-                (day for day in sorted(inputs) if inputs[day].noon or inputs[day].one_temp_c is not None), None
-            )
-            if start is None:
-                return []  # no sensor in this zone tells of the weather
-        return self._follow(registry, zone, start, last, inputs)
+        return self._follow(registry, zone, start, last, inputs) if start else []
 
     def _other_limit(self, registry: Registry, zone: Zone) -> date | None:
         """Return the first day that was summed with another limit of rain than the table has that holds on it."""

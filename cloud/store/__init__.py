@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from cloud.store import engines as found
-from cloud.store.history import Absent, History, Hour, Past, Sample
+from cloud.store.history import Absent, History, Hour, Past, Sample, Series
 from cloud.store.ledger import (
     TWICE,
     VERDICTS,
@@ -60,6 +60,7 @@ __all__ = [
     "Refused",
     "Retry",
     "Sample",
+    "Series",
     "Shown",
     "StatusRow",
     "Statuses",

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+Series = tuple[str, str, str]  # gateway, channel, quantity
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -69,6 +71,14 @@ class History(Protocol):
     def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
         """Return (stored time, value) of one series within [start, end), in order of time."""
 
+    def each_series(
+        self, wanted: Sequence[Series], start_ns: int, end_ns: int
+    ) -> Iterator[tuple[Series, list[tuple[int, float]]]]:
+        """Yield each of many series once, in an order of its own, with what `series` says of it.
+
+        Together they take a tenth of the time, and some of them are in memory at a time, however many there are.
+        """
+
     def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
         """Return the absent values of a channel within [start, end), in order of time and quantity.
 
@@ -77,6 +87,9 @@ class History(Protocol):
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end), late data included."""
+
+    def each_hourly(self, wanted: Sequence[Series], start_ms: int, end_ms: int) -> Iterator[tuple[Series, list[Hour]]]:
+        """Yield each of many series once, with what `hourly` says of it, as `each_series` does."""
 
     def write_hours(self, past: Sequence[Past]) -> bool:
         """Write hours that no reading stands behind, all or none; one that is there stays as it is.

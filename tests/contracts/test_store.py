@@ -312,6 +312,33 @@ def test_hours_count_late_data(store: Store) -> None:
     assert len(store.hourly("sg-01", "soil-1", "soil_moisture", START_MS + 1, START_MS + HOUR_MS + 1)) == 1
 
 
+def test_many_series_are_read_together(store: Store) -> None:
+    """Two hours of nine channels, a gap in one, hours at rest and not, over a span that no slice holds at once."""
+    for number in range(9):
+        of = {"soil_moisture": 10.0 + number, "soil_temperature": 20.0 + number}
+        rows = [{"soil-1": of}, {"soil-1": of | {"soil_temperature": Reason.SILENCE}}, {"soil-1": of}]
+        made = batch(gateway=f"sg-{number}", rows=rows, step_ms=HOUR_MS // 2)
+        store.commit([made], START_MS + HOUR_MS + number * 300_000)
+    end_ms = START_MS + 200 * HOUR_MS
+    wanted = [(f"sg-{n}", "soil-1", of) for n in range(9) for of in ("soil_moisture", "soil_temperature")]
+    wanted += [("sg-3", "soil-1", "co2"), ("sg-9", "soil-1", "co2"), ("sg-1", "soil-2", "soil_moisture"), wanted[0]]
+    hours = list(store.each_hourly(wanted, START_MS - 200 * HOUR_MS, end_ms))
+    assert sorted(series for series, _ in hours) == sorted(set(wanted)), "each once"
+    of = {series: [(h.start_ms - START_MS, h.n, h.mean) for h in found] for series, found in hours}
+    told = {series: [(ns // 10**6 - START_MS, value) for ns, value in found]
+            for series, found in store.each_series(wanted, START_MS * 10**6, end_ms * 10**6)}  # fmt: skip
+    assert of.keys() == told.keys()
+    for n in range(9):
+        damp, warm = 10.0 + n, 20.0 + n
+        assert of[f"sg-{n}", "soil-1", "soil_moisture"] == [(0, 2, damp), (HOUR_MS, 1, damp)]
+        assert of[f"sg-{n}", "soil-1", "soil_temperature"] == [(0, 1, warm), (HOUR_MS, 1, warm)]
+        assert told[f"sg-{n}", "soil-1", "soil_moisture"] == [(0, damp), (HOUR_MS // 2, damp), (HOUR_MS, damp)]
+        assert told[f"sg-{n}", "soil-1", "soil_temperature"] == [(0, warm), (HOUR_MS, warm)]
+    assert [of[series] + told[series] for series in wanted[18:21]] == [[], [], []]
+    assert list(store.each_hourly([], START_MS, end_ms)) == []
+    assert dict(store.each_hourly(wanted[:1], end_ms, START_MS)) == {wanted[0]: []}
+
+
 def registrations(codes: list[int | None], channel: str, first: int, start_ms: int, step_ms: int = 60_000) -> Batch:
     rows = [{channel: {"registration": Reason.SILENCE if code is None else code}} for code in codes]
     return batch(first=first, start_ms=start_ms, step_ms=step_ms, rows=rows)
@@ -1097,8 +1124,7 @@ def test_a_server_in_trouble_is_asked_again_when_it_says(tmp_path: Path, when: s
 
 def test_an_hour_that_is_only_half_answered_is_passed_over():
     """As InfluxDB 2.7 replied once while points were being written: a mean, and no count yet."""
-    half = {"time": 0, "count": None, "mean": 1.0, "min": 1.0, "max": 1.0}
-    whole = {"time": 3_600_000_000_000, "count": 2, "mean": 1.5, "min": 1, "max": 2}
-    assert [
-        (hour.start_ms, hour.n, hour.mean, hour.low, hour.high) for hour in influx_history.hours([half, whole])
-    ] == [(3_600_000, 2, 1.5, 1.0, 2.0)]
+    half = {"time": 0, "count0": None, "mean0": 1.0, "min0": 1.0, "max0": 1.0}
+    whole = {"time": 3_600_000_000_000, "count0": 2, "mean0": 1.5, "min0": 1, "max0": 2}
+    assert influx_history.whole(half, 0) is None
+    assert influx_history.whole(whole, 0) == Hour(3_600_000, 2, 1.5, 1.0, 2.0)

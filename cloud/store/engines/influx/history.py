@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cloud.store.engines.influx.query import field_of, is_number, reasons, values, where_of
+from cloud.store.engines.influx.query import field_of, is_number, reasons, values, where_any, where_of
 from cloud.store.history import Absent, Hour, Sample
 from cloud.store.keys import HOUR_MS, MS_NS
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cloud.store.engines.influx.server import Server
+    from cloud.store.history import Series
+
+PARTS = ("count", "mean", "min", "max")  # of an hour
+READINGS, HOURS = 200, 1_500  # so many hours of channels in one question: what a reply and its time may have
+
+
+class Part(NamedTuple):
+    """Series that are asked for together."""
+
+    channels: list[tuple[str, str]]
+    quantities: tuple[str, ...]
+
+    def none(self) -> dict[Series, list[Any]]:
+        """Return each of them with nothing."""
+        return {(*channel, quantity): [] for channel in self.channels for quantity in self.quantities}
+
+
+def parts(wanted: Sequence[Series], span_ms: int, most: int) -> Iterator[Part]:
+    """Yield series, those of channels that are asked for the same together, as many at a time as a span lets."""
+    quantities: dict[tuple[str, str], dict[str, None]] = {}
+    for gateway, channel, quantity in wanted:
+        quantities.setdefault((gateway, channel), {})[quantity] = None
+    alike: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for channel_of, names in quantities.items():
+        alike.setdefault(tuple(names), []).append(channel_of)
+    many = max(1, most * HOUR_MS // max(1, span_ms))
+    for told, channels in alike.items():
+        for at in range(0, len(channels), many):
+            yield Part(channels[at : at + many], told)
 
 
 def latest(server: Server) -> list[Sample]:
@@ -36,13 +65,17 @@ def latest(server: Server) -> list[Sample]:
     )
 
 
-def series(
-    server: Server, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int
-) -> list[tuple[int, float]]:
-    """Return (stored time, value) of one series within [start, end), in order of time."""
-    where = where_of(gateway, channel, start_ns, end_ns)
-    (rows,) = server.rows(f"SELECT {field_of(quantity)} AS value FROM reading {where}")  # noqa: S608 - quoted
-    return [(row["time"], float(row["value"])) for _, row in rows if is_number(row["value"])]
+def series(server: Server, part: Part, start_ns: int, end_ns: int) -> dict[Series, list[tuple[int, float]]]:
+    """Return (stored time, value) of some series within [start, end), in order of time."""
+    fields = ", ".join(f"{field_of(quantity)} AS v{at}" for at, quantity in enumerate(part.quantities))
+    where = where_any(part.channels, start_ns, end_ns)
+    (rows,) = server.rows(f"SELECT {fields} FROM reading {where} GROUP BY gateway, channel")  # noqa: S608 - quoted
+    found = part.none()
+    for tags, row in rows:
+        for at, quantity in enumerate(part.quantities):
+            if is_number(value := row[f"v{at}"]):
+                found[tags["gateway"], tags["channel"], quantity].append((row["time"], float(value)))
+    return found
 
 
 def missing(server: Server, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
@@ -54,17 +87,27 @@ def missing(server: Server, gateway: str, channel: str, start_ns: int, end_ns: i
     return [Absent(time, q, code, raw.get((time, q))) for time, q, code in found]
 
 
-def hourly(
-    server: Server, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int, source: str = "reading"
-) -> list[Hour]:
-    """Return the hours of one series that begin within [start, end), counted by the database when asked."""
-    low, high = (-(-edge // HOUR_MS) * HOUR_MS for edge in (start_ms, end_ms))
-    field, where = field_of(quantity), where_of(gateway, channel, low * MS_NS, high * MS_NS)
-    (rows,) = server.rows(
-        f"SELECT count({field}), mean({field}), min({field}), max({field}) FROM {source} {where}"  # noqa: S608
-        " GROUP BY time(1h) fill(none)"
-    )
-    return hours(row for _, row in rows)
+def hourly(server: Server, part: Part, span_ms: tuple[int, int], source: str = "reading") -> dict[Series, list[Hour]]:
+    """Return the hours of some series that begin within [start, end), counted by the database when asked."""
+    low, high = (-(-edge // HOUR_MS) * HOUR_MS for edge in span_ms)
+    return hours(server, part, (low, high), source, lambda of, name: f"{of}({field_of(name)})", "time(1h), ")
+
+
+def hours(
+    server: Server, part: Part, span_ms: tuple[int, int], source: str, field: Callable[[str, str], str], by: str = ""
+) -> dict[Series, list[Hour]]:
+    """Return the hours of some series; `field` is where a source has a part of a quantity's hour."""
+    names = {(of, at): field(of, quantity) for at, quantity in enumerate(part.quantities) for of in PARTS}
+    fields = ", ".join(f"{name} AS {of}{at}" for (of, at), name in names.items())
+    where = where_any(part.channels, span_ms[0] * MS_NS, span_ms[1] * MS_NS)
+    fill = " fill(none)" if by else ""
+    (rows,) = server.rows(f"SELECT {fields} FROM {source} {where} GROUP BY {by}gateway, channel{fill}")  # noqa: S608
+    found = part.none()
+    for tags, row in rows:
+        for at, quantity in enumerate(part.quantities):
+            if hour := whole(row, at):
+                found[tags["gateway"], tags["channel"], quantity].append(hour)
+    return found
 
 
 def last_held(
@@ -83,11 +126,9 @@ def last_held(
     return {one: row["time"] for one, rows in replies for _, row in rows}
 
 
-def hours(rows: Iterable[dict[str, Any]]) -> list[Hour]:
-    """Return the hours of a reply. While points are written 2.7 may count an hour and not yet average it: pass over."""
-    keys = ("count", "mean", "min", "max")
-    return [
-        Hour(row["time"] // MS_NS, int(row["count"]), *(float(row[key]) for key in keys[1:]))
-        for row in rows
-        if all(row.get(key) is not None for key in keys)
-    ]
+def whole(row: dict[str, Any], at: int) -> Hour | None:
+    """Return the hour of a row; None for half of one: 2.7 may count it, and not yet average it, while it is written."""
+    n, *rest = (row[f"{of}{at}"] for of in PARTS)
+    if not is_number(n) or not all(map(is_number, rest)):
+        return None
+    return Hour(row["time"] // MS_NS, int(n), *map(float, rest))

@@ -14,9 +14,8 @@ from cloud.store import Retry
 from cloud.store.engines.influx import history, ledger
 from cloud.store.engines.influx.lines import escaped, tagged
 from cloud.store.engines.influx.places import HOURS
-from cloud.store.engines.influx.query import field_of, is_number, quote, where_of
+from cloud.store.engines.influx.query import field_of, is_number, quote
 from cloud.store.engines.influx.server import BodyRefused, Server
-from cloud.store.history import Hour
 from cloud.store.keys import HOUR_MS, HOUR_NS, MS_NS
 from cloud.store.ledger import PAGE
 from wire.codec import EARLIEST_MS
@@ -25,14 +24,13 @@ from wire.quantities import QUANTITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from cloud.store.history import Past
+    from cloud.store.history import Hour, Past, Series
 
 QUIET_MS = 180_000  # after an hour's end: what is on its way has come, and can be seen
 AT_ONCE = 24  # hours counted in one turn
 GATEWAYS = 200  # in one question
 LINES = 5_000  # in one request
 _FIRST_HOUR = EARLIEST_MS // HOUR_MS  # a ledger row that tells of earlier ones is none of ours
-_PARTS = ("count", "mean", "min", "max")
 
 
 class Hours:
@@ -77,20 +75,15 @@ class Hours:
         """Tell whether old readings are let go already."""
         return self._kept()[1]
 
-    def read(self, series: tuple[str, str], quantity: str, start_ms: int, end_ms: int) -> dict[int, Hour]:
-        """Return the hours of a series that are written down, by their start."""
-        fields = ", ".join(f"{field_of(f'{quantity}.{part}')} AS {part}" for part in _PARTS)
-        where = where_of(*series, start_ms * MS_NS, end_ms * MS_NS)
-        (rows,) = self._server.rows(f'SELECT {fields} FROM "{HOURS}".hour {where}')  # noqa: S608 - quoted
-        return {
-            row["time"] // MS_NS: Hour(row["time"] // MS_NS, int(row["count"]), row["mean"], row["min"], row["max"])
-            for _, row in rows
-            if all(is_number(row[part]) for part in _PARTS)
-        }
+    def read(self, part: history.Part, span_ms: tuple[int, int]) -> dict[Series, list[Hour]]:
+        """Return the hours of some series that are written down."""
+        return history.hours(
+            self._server, part, span_ms, f'"{HOURS}".hour', lambda of, quantity: field_of(f"{quantity}.{of}")
+        )
 
-    def late(self, series: tuple[str, str], quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
-        """Return what came for the hours of a series after they were counted for good."""
-        return history.hourly(self._server, *series, quantity, start_ms, end_ms, f'"{HOURS}".late')
+    def late(self, part: history.Part, span_ms: tuple[int, int]) -> dict[Series, list[Hour]]:
+        """Return what came for the hours of some series after they were counted for good."""
+        return history.hourly(self._server, part, span_ms, f'"{HOURS}".late')
 
     def put(self, past: Sequence[Past]) -> None:
         """Write hours that no reading stands behind, some thousand lines a request, oldest first."""
@@ -104,7 +97,7 @@ class Hours:
             self._write("\n".join(f"{line} {start_ms * MS_NS}" for start_ms, line in lines[at : at + LINES]))
 
     def _count(self, hour_ms: int, gateways: list[str]) -> None:
-        wanted = ", ".join(f"{part}(*)" for part in _PARTS)
+        wanted = ", ".join(f"{part}(*)" for part in history.PARTS)
         span = f"time >= {hour_ms * MS_NS} AND time < {(hour_ms + HOUR_MS) * MS_NS}"
         for at in range(0, len(gateways), GATEWAYS):
             any_of = " OR ".join(f"gateway = {quote(gateway)}" for gateway in gateways[at : at + GATEWAYS])
@@ -130,8 +123,19 @@ class Hours:
             raise Retry(f"InfluxDB refuses the hours: {error}", 60.0) from error
 
 
+def joined(written: Sequence[Hour], counted: Sequence[Hour], late: Sequence[Hour]) -> list[Hour]:
+    """Return the hours of a series: written down or counted now, and what came for them later."""
+    found = {hour.start_ms: hour for hour in written}
+    for hour in counted:
+        if hour.start_ms not in found or hour.n >= found[hour.start_ms].n:  # else some of it is gone already
+            found[hour.start_ms] = hour
+    for hour in late:
+        found[hour.start_ms] = found[hour.start_ms].plus(hour) if hour.start_ms in found else hour
+    return [found[start] for start in sorted(found)]
+
+
 def _fields(quantity: str, hour: Hour) -> str:
-    numbers = zip(_PARTS, (hour.n, hour.mean, hour.low, hour.high), strict=True)
+    numbers = zip(history.PARTS, (hour.n, hour.mean, hour.low, hour.high), strict=True)
     return ",".join(f"{escaped(quantity)}.{part}={float(number)}" for part, number in numbers)
 
 
@@ -139,7 +143,7 @@ def _counted(row: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
     """Yield (quantity, part, number) of what is ours in a row of `count(*), mean(*) …`."""
     for name, value in row.items():
         part, _, quantity = name.partition("_")
-        if part in _PARTS and quantity in QUANTITIES and is_number(value):
+        if part in history.PARTS and quantity in QUANTITIES and is_number(value):
             yield quantity, part, value
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wire.quantities import QUANTITIES
 from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _REASONS = frozenset(Reason)
 
@@ -31,8 +34,15 @@ def is_number(value: object) -> bool:
 
 def where_of(gateway: str, channel: str, start_ns: int, end_ns: int) -> str:
     """Return the WHERE of one channel within [start, end)."""
-    series = f"gateway = {quote(gateway)} AND channel = {quote(channel)}"
-    return f"WHERE {series} AND time >= {start_ns} AND time < {end_ns}"
+    return where_any([(gateway, channel)], start_ns, end_ns)
+
+
+def where_any(channels: Sequence[tuple[str, str]], start_ns: int, end_ns: int) -> str:
+    """Return the WHERE of any of some channels within [start, end)."""
+    any_of = " OR ".join(
+        f"(gateway = {quote(gateway)} AND channel = {quote(channel)})" for gateway, channel in channels
+    )
+    return f"WHERE ({any_of}) AND time >= {start_ns} AND time < {end_ns}"
 
 
 def quote(text: str) -> str:

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.store import Retry
 from cloud.store.engines.influx import create, history, ledger, shown, statuses, summary
-from cloud.store.engines.influx.hours import Hours
+from cloud.store.engines.influx.hours import Hours, joined
 from cloud.store.engines.influx.server import BodyRefused, Server
 from cloud.store.engines.influx.writing import Writing
+from cloud.store.keys import MS_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cloud.store import Shown
     from cloud.store.engines.influx.config import InfluxConfig
     from cloud.store.engines.influx.parcels import Parcel
     from cloud.store.engines.influx.writing import Begun
-    from cloud.store.history import Absent, Hour, Past, Sample
+    from cloud.store.history import Absent, Hour, Past, Sample, Series
     from cloud.store.ledger import Entry, LedgerRow, Refused
     from cloud.store.statuses import StatusRow
     from cloud.store.summary import Mark, Tallied
@@ -91,7 +92,14 @@ class InfluxStore:
 
     def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
         """Return (stored time, value) of one series within [start, end), in order of time."""
-        return history.series(self._server, gateway, channel, quantity, start_ns, end_ns)
+        return next(self.each_series([(gateway, channel, quantity)], start_ns, end_ns))[1]
+
+    def each_series(
+        self, wanted: Sequence[Series], start_ns: int, end_ns: int
+    ) -> Iterator[tuple[Series, list[tuple[int, float]]]]:
+        """Yield each of many series with its (stored time, value) within [start, end), some in one question."""
+        for part in history.parts(wanted, (end_ns - start_ns) // MS_NS, history.READINGS):
+            yield from history.series(self._server, part, start_ns, end_ns).items()
 
     def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
         """Return the absent values of a channel within [start, end), in order of time and quantity."""
@@ -99,16 +107,16 @@ class InfluxStore:
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end): counted when asked, or written down before."""
-        counted = history.hourly(self._server, gateway, channel, quantity, start_ms, end_ms)
-        if self._hours is None:
-            return counted
-        found = self._hours.read((gateway, channel), quantity, start_ms, end_ms)
-        for hour in counted:
-            if hour.start_ms not in found or hour.n >= found[hour.start_ms].n:  # else some of it is gone already
-                found[hour.start_ms] = hour
-        for hour in self._hours.late((gateway, channel), quantity, start_ms, end_ms):
-            found[hour.start_ms] = found[hour.start_ms].plus(hour) if hour.start_ms in found else hour
-        return [found[start] for start in sorted(found)]
+        return next(self.each_hourly([(gateway, channel, quantity)], start_ms, end_ms))[1]
+
+    def each_hourly(self, wanted: Sequence[Series], start_ms: int, end_ms: int) -> Iterator[tuple[Series, list[Hour]]]:
+        """Yield each of many series with its hours that begin within [start, end), some in one question."""
+        for part in history.parts(wanted, end_ms - start_ms, history.HOURS):
+            counted = history.hourly(self._server, part, (start_ms, end_ms))
+            if self._hours is not None:
+                written, late = (of(part, (start_ms, end_ms)) for of in (self._hours.read, self._hours.late))
+                counted = {series: joined(written[series], own, late[series]) for series, own in counted.items()}
+            yield from counted.items()
 
     def write_hours(self, past: Sequence[Past]) -> bool:
         """Write hours without readings, where hours are kept at all: with `keep_days`."""

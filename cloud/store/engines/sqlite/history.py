@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from cloud.store.engines.sqlite.retention import kept_since_hour
@@ -24,24 +25,25 @@ MANY_HOURS = 20 * SLICE_HOURS  # where hours are read and hardly any readings
 COUNTED = ("hourly", "dirty_hour")
 
 _SERIES = f"""{SPAN}
-    SELECT r.time, s.quantities, r.texts FROM span
+    SELECT r.time, r.shape, r.texts FROM span
     CROSS JOIN reading r ON r.hour = h AND r.channel = :channel AND r.time >= :start_ns AND r.time < :end_ns
-    JOIN shape s ON s.id = r.shape ORDER BY r.time
 """  # noqa: S608 - own constants
+_SHAPE = "SELECT quantities FROM shape WHERE id = ?"
 _MISSING = f"""{SPAN}
     SELECT m.time, m.quantity, m.reason, m.raw FROM span
     CROSS JOIN missing m ON m.hour = h AND m.channel = :channel AND m.time >= :start_ns AND m.time < :end_ns
     ORDER BY m.time, m.quantity
 """  # noqa: S608 - own constants
 _HOURLY = f"""{SPAN}
-    SELECT x.hour, x.n, x.mean, x.low, x.high FROM span
-    CROSS JOIN hourly x ON x.hour = h AND x.channel = :channel AND x.quantity = :quantity
+    SELECT x.hour, x.quantity, x.n, x.mean, x.low, x.high FROM span
+    CROSS JOIN hourly x ON x.hour = h AND x.channel = :channel
 """  # noqa: S608 - own constants
+_ONE_HOURLY = f"{_HOURLY} AND x.quantity = :quantity"
 _ROWS_BACKWARDS = """
     SELECT r.time, s.quantities, r.texts FROM reading r JOIN shape s ON s.id = r.shape
     WHERE r.hour = :hour AND r.channel = :channel AND r.time >= :start_ns AND r.time < :end_ns ORDER BY r.time DESC
 """
-_DIRTY = "SELECT hour FROM dirty_hour WHERE hour BETWEEN :low AND :high AND channel = :channel"
+_DIRTY = f"{SPAN} SELECT h FROM span CROSS JOIN dirty_hour d ON d.hour = h AND d.channel = :channel"  # noqa: S608
 _ENDS = "SELECT (SELECT min(hour) FROM {0}), (SELECT max(hour) FROM {0})"
 
 
@@ -63,25 +65,29 @@ def _latest(row: tuple[str, str, str, int, str]) -> tuple[str, str, int, list[tu
     return gateway, channel, time, present(quantities.split(","), texts)
 
 
-def series(db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantity: str) -> list[tuple[int, float]]:
-    """Return (stored time, value) of one series in a slice, in order of time."""
+def series(
+    db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantities: Sequence[str]
+) -> dict[str, list[tuple[int, float]]]:
+    """Return (stored time, value) of some series of a channel in a slice, in order of time."""
+    out: dict[str, list[tuple[int, float]]] = {quantity: [] for quantity in quantities}
+    shapes: dict[int, tuple[int, list[tuple[int, list[tuple[int, float]]]]]] = {}
     rows = db.execute(_SERIES, where).fetchall()
-    out: list[tuple[int, float]] = []
-    shapes: dict[str, tuple[int, int]] = {}  # of a shape: how many it has, and where the quantity stands
+    rows.sort(key=itemgetter(0))  # they are in order, but nobody promised it
     for row in rows:
-        time, quantities, texts = row
-        if quantities not in shapes:
-            names = quantities.split(",")
-            shapes[quantities] = len(names), names.index(quantity) if quantity in names else -1
-        many, place = shapes[quantities]
-        if place < 0:
-            continue
+        time, shape, texts = row
         try:
-            own = texts.split(",")
-            if len(own) != many:
-                raise ValueError(f"{len(own)} values for {many} quantities")
-            if own[place]:
-                out.append((time, float(own[place])))
+            if shape not in shapes:  # how many it has, and which of them are wanted
+                names = db.execute(_SHAPE, (shape,)).fetchone()[0].split(",")
+                shapes[shape] = len(names), [(names.index(of), into) for of, into in out.items() if of in names]
+            many, places = shapes[shape]
+            if not places:
+                continue
+            values = texts.split(",")
+            if len(values) != many:
+                raise ValueError(f"{len(values)} values for {many} quantities")
+            for place, into in places:
+                if text := values[place]:
+                    into.append((time, float(text)))
         except ROTTEN as error:
             unreadable.pass_over("reading", row, error)
     return out
@@ -92,17 +98,22 @@ def missing(db: sqlite3.Connection, where: Where) -> list[Absent]:
     return [Absent(*row) for row in db.execute(_MISSING, where)]
 
 
-def hourly(db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantity: str) -> list[Hour]:
-    """Return the hours of one series in a slice that begin within its range; those not yet at rest are counted now."""
-    where = where | {"low": max(where["low"], -(-where["start_ns"] // HOUR_NS)), "quantity": quantity}
-    rows = db.execute(_HOURLY, where).fetchall()
-    hours = {hour: Hour(hour * HOUR_MS, n, mean, low, high) for hour, n, mean, low, high in rows}
-    for (hour,) in db.execute(_DIRTY, where).fetchall():
-        found = count(db, unreadable, hour, where["channel"]).get(quantity)
-        hours.pop(hour, None)
-        if found is not None:
-            hours[hour] = Hour(hour * HOUR_MS, *found)
-    return [hours[hour] for hour in sorted(hours)]
+def hourly(
+    db: sqlite3.Connection, unreadable: Unreadable, where: Where, quantities: Sequence[str]
+) -> dict[str, list[Hour]]:
+    """Return the hours of some series of a channel in a slice that begin within its range; what is dirty is counted."""
+    where = where | {"low": max(where["low"], -(-where["start_ns"] // HOUR_NS)), "quantity": quantities[0]}
+    out: dict[str, list[Hour]] = {quantity: [] for quantity in quantities}
+    uncounted = {
+        hour: count(db, unreadable, hour, where["channel"]) for (hour,) in db.execute(_DIRTY, where).fetchall()
+    }
+    for hour, quantity, n, mean, low, high in db.execute(_HOURLY if len(out) > 1 else _ONE_HOURLY, where).fetchall():
+        if quantity in out and hour not in uncounted:
+            out[quantity].append(Hour(hour * HOUR_MS, n, mean, low, high))
+    for quantity, hours in out.items() if uncounted else ():
+        hours += [Hour(hour * HOUR_MS, *of[quantity]) for hour, of in uncounted.items() if quantity in of]
+        hours.sort(key=lambda hour: hour.start_ms)
+    return out
 
 
 def last_held(db: sqlite3.Connection, where: Where, quantity: str, values: Sequence[float]) -> int | None:
@@ -132,15 +143,13 @@ def _hours_that_may_hold(db: sqlite3.Connection, where: dict[str, Any], values: 
     yield from (hour for (hour,) in db.execute(query, where | {f"v{at}": value for at, value in enumerate(values)}))
 
 
-def whole(db: sqlite3.Connection, tables: Sequence[str], series: tuple[str, str], span: tuple[int, int]) -> Where:
+def whole(db: sqlite3.Connection, tables: Sequence[str], span: tuple[int, int]) -> Where:
     """Return the parameters of a read in time, its hours cut to those that the tables have and that are kept."""
-    found = db.execute("SELECT id FROM channel WHERE (gateway, name) = (?, ?)", series).fetchone()
     # each end of each table is one seek; of tables put together it would be a walk through all their rows
     ends = [edge for table in tables for edge in db.execute(_ENDS.format(table)).fetchone() if edge is not None]
-    if found is None or not ends:
-        return {"channel": -1, "start_ns": 0, "end_ns": 0, "low": 0, "high": -1}
+    if not ends:
+        return {"start_ns": 0, "end_ns": 0, "low": 0, "high": -1}
     return {
-        "channel": found[0],
         "start_ns": span[0],
         "end_ns": span[1],
         "low": max(min(ends), span[0] // HOUR_NS, 0 if tables == COUNTED else kept_since_hour(db)),
@@ -148,10 +157,16 @@ def whole(db: sqlite3.Connection, tables: Sequence[str], series: tuple[str, str]
     }
 
 
-def hours_at_once(db: sqlite3.Connection, where: Where) -> int:
-    """Return how many hours one slice of a read of hours may have: few where many are yet to be counted."""
-    (uncounted,) = db.execute(f"SELECT count(*) FROM ({_DIRTY})", where).fetchone()  # noqa: S608 - own constant
-    return MANY_HOURS if uncounted <= SLICE_HOURS else SLICE_HOURS
+def number_of(db: sqlite3.Connection, gateway: str, channel: str) -> int:
+    """Return the number that stands for a channel, -1 for one that was never heard."""
+    found = db.execute("SELECT id FROM channel WHERE (gateway, name) = (?, ?)", (gateway, channel)).fetchone()
+    return found[0] if found else -1
+
+
+def uncounted(db: sqlite3.Connection, where: Where) -> int:
+    """Return how many hours of a channel are yet to be counted: each of them takes as long as its readings."""
+    found: int = db.execute(f"SELECT count(*) FROM ({_DIRTY})", where).fetchone()[0]  # noqa: S608 - own constant
+    return found
 
 
 def sliced(where: Where, hours: int = SLICE_HOURS, *, newest_first: bool = False) -> Iterator[Where]:

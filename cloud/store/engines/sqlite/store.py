@@ -5,28 +5,27 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from cloud.store import Retry
 from cloud.store.engines.sqlite import history, ledger, retention, statuses, summary
 from cloud.store.engines.sqlite.file import Faults, Readers, size
+from cloud.store.engines.sqlite.many import each
 from cloud.store.engines.sqlite.writer import Writer
 from cloud.store.keys import HOUR_MS, MS_NS
 from cloud.store.ledger import Committed, each_row
 from cloud.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cloud.store import Shown
     from cloud.store.engines.sqlite.config import SqliteConfig
-    from cloud.store.history import Absent, Hour, Past, Sample
+    from cloud.store.history import Absent, Hour, Past, Sample, Series
     from cloud.store.ledger import Entry, LedgerRow, Refused
     from cloud.store.statuses import StatusRow
     from cloud.store.summary import Mark, Tallied
     from wire.batch import Batch, Dated, Status
-
-_T = TypeVar("_T")
 
 
 class SqliteStore:
@@ -126,26 +125,33 @@ class SqliteStore:
 
     def series(self, gateway: str, channel: str, quantity: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
         """Return (stored time, value) of one series within [start, end), in order of time."""
-        return self._read(
-            ("reading",),
-            (gateway, channel),
-            (start_ns, end_ns),
-            lambda db, at: history.series(db, self._unreadable, at, quantity),
-        )
+        return next(self.each_series([(gateway, channel, quantity)], start_ns, end_ns))[1]
 
-    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
-        """Return the absent values of a channel within [start, end), in order of time and quantity."""
-        return self._read(("missing",), (gateway, channel), (start_ns, end_ns), history.missing)
+    def each_series(
+        self, wanted: Sequence[Series], start_ns: int, end_ns: int
+    ) -> Iterator[tuple[Series, list[tuple[int, float]]]]:
+        """Yield each of many series with its (stored time, value) within [start, end), channel by channel."""
+        return each(self._readers, self._unreadable, wanted, ("reading",), (start_ns, end_ns), history.series)
 
     def hourly(self, gateway: str, channel: str, quantity: str, start_ms: int, end_ms: int) -> list[Hour]:
         """Return the hours of one series that begin within [start, end); hours not yet at rest are counted now."""
-        return self._read(
-            history.COUNTED,
-            (gateway, channel),
-            (start_ms * MS_NS, end_ms * MS_NS),
-            lambda db, at: history.hourly(db, self._unreadable, at, quantity),
-            history.hours_at_once,
-        )
+        return next(self.each_hourly([(gateway, channel, quantity)], start_ms, end_ms))[1]
+
+    def each_hourly(self, wanted: Sequence[Series], start_ms: int, end_ms: int) -> Iterator[tuple[Series, list[Hour]]]:
+        """Yield each of many series with its hours that begin within [start, end), channel by channel."""
+        span = start_ms * MS_NS, end_ms * MS_NS
+        return each(self._readers, self._unreadable, wanted, history.COUNTED, span, history.hourly)
+
+    def missing(self, gateway: str, channel: str, start_ns: int, end_ns: int) -> list[Absent]:
+        """Return the absent values of a channel within [start, end), in order of time and quantity."""
+        with self._readers.read() as db:
+            where = history.whole(db, ("missing",), (start_ns, end_ns))
+            where["channel"] = history.number_of(db, gateway, channel)
+        found: list[Absent] = []
+        for part in history.sliced(where):
+            with self._readers.read() as db:
+                found += history.missing(db, part)
+        return found
 
     def write_hours(self, past: Sequence[Past]) -> bool:
         """Write hours without readings, in one transaction."""
@@ -156,24 +162,6 @@ class SqliteStore:
         """Copy nothing: no board reads this file, and the pages read the books themselves."""
         return False
 
-    def _read(
-        self,
-        tables: Sequence[str],
-        series: tuple[str, str],
-        span: tuple[int, int],
-        of: Callable[[sqlite3.Connection, history.Where], list[_T]],
-        at_once: Callable[[sqlite3.Connection, history.Where], int] = lambda *_: history.SLICE_HOURS,
-    ) -> list[_T]:
-        """Return what a range holds, read in slices: no read transaction outlives a second, so the log stays short."""
-        with self._readers.read() as db:
-            where = history.whole(db, tables, series, span)
-            hours = at_once(db, where)
-        found: list[_T] = []
-        for part in history.sliced(where, hours):
-            with self._readers.read() as db:
-                found += of(db, part)
-        return found
-
     def last_held(
         self, series: Sequence[tuple[str, str]], quantity: str, values: Sequence[float], start_ns: int, end_ns: int
     ) -> dict[tuple[str, str], int]:
@@ -181,7 +169,8 @@ class SqliteStore:
         found = {}
         for one in series:  # a read transaction each: none outlives the reading of one series
             with self._readers.read() as db:
-                whole = history.whole(db, ("reading",), one, (start_ns, end_ns))
+                whole = history.whole(db, ("reading",), (start_ns, end_ns))
+                whole["channel"] = history.number_of(db, *one)
             for where in history.sliced(whole, history.MANY_HOURS, newest_first=True):
                 with self._readers.read() as db:
                     time_ns = history.last_held(db, where, quantity, values)
