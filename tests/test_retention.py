@@ -379,7 +379,7 @@ def test_a_whole_read_goes_in_slices(tmp_path, monkeypatch):
     seen = []
     store._readers.connection().set_trace_callback(seen.append)
     assert [value for _, value in store.series(*SERIES, *ALL)] == [30 + k for k in range(50)]
-    assert seen.count("BEGIN ") + seen.count("BEGIN") == 1 + 9
+    assert seen.count("BEGIN ") + seen.count("BEGIN") == 2 + 9
     (row,) = store.ledger()
     assert store.batch_readings(row) == list(made.readings())
     assert sum(hour.n for hour in store.hourly(*SERIES, 0, START_MS + DAY_MS)) == 50

@@ -457,14 +457,14 @@ def test_what_people_write_runs_nowhere(burning: DutyWorld) -> None:
 
 def test_a_store_that_hangs_costs_the_charts_and_not_the_page(burning: DutyWorld) -> None:
     """Its answer is waited for a moment by the machine's own clock; the thread that asked dies with the process."""
-    hangs, over = burning.bench.store.series, threading.Event()
-    burning.bench.store.series = lambda *_: over.wait(60) and []
+    hangs, over = burning.bench.store.each_series, threading.Event()
+    burning.bench.store.each_series = lambda *_: over.wait(60) and iter(())
     page = plain(burning.visitor("officer").get("/truc/1").text)
     assert "Kho số đo không trả lời" in page
     assert "Diễn biến" in page
     assert "TÔI NHẬN VIỆC NÀY" in page
     over.set()
-    burning.bench.store.series = hangs
+    burning.bench.store.each_series = hangs
 
 
 def test_the_history_of_a_zone_has_what_its_trees_saw(world: DutyWorld) -> None:

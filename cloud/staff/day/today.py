@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -133,33 +133,39 @@ class Gatherer:
         midnight = hanoi(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
         end_ms = round(midnight.timestamp() * 1000)
         sensors, rests = [], self._shelf.maintained()
-        for where, one in sorted(bound.items()):
+        series = [(*where, sample.quantity) for where in sorted(bound) for sample in newest.get(where, ())]
+        told: dict[tuple[str, str], dict[str, _Told]] = {}
+        for (gateway, channel, quantity), hours in self._store.each_hourly(series, end_ms - DAY_MS, end_ms):
             if turn():
                 return None
+            starts = frozenset(hour.start_ms for hour in hours)
+            told.setdefault((gateway, channel), {})[quantity] = _Told(starts, _still(hours))
+        for where, one in sorted(bound.items()):
             until_ms = rests.get(where, NEVER).until_ms(now_ms)
-            sensor = self._sensor(one, newest.get(where, []), end_ms)
+            sensor = _sensor(one, newest.get(where, []), told.get(where, {}))
             sensors.append(replace(sensor, new=where not in known, rests_until_ms=until_ms))
-        told = frozenset(one.quantity for samples in newest.values() for one in samples)
-        return Today(now_ms, self._alarms(), sensors, told, tuple(sorted(newest.keys() - bound.keys())))
+        quantities = frozenset(one.quantity for samples in newest.values() for one in samples)
+        return Today(now_ms, self._alarms(), sensors, quantities, tuple(sorted(newest.keys() - bound.keys())))
 
-    def _sensor(self, bound: Binding, newest: Sequence[Sample], end_ms: int) -> Sensor:
-        series = {
-            one.quantity: self._store.hourly(bound.gateway, bound.channel, one.quantity, end_ms - DAY_MS, end_ms)
-            for one in newest
-        }
-        there = {hour.start_ms for hours in series.values() for hour in hours}
-        last_ms = max((one.time_ns // 1_000_000 for one in newest), default=None)
-        stuck = next((name for name, hours in series.items() if name in NEVER_STILL and _still(hours)), "")
-        return Sensor(
-            bound.gateway,
-            bound.channel,
-            bound.place,
-            bound.code,
-            last_ms,
-            len(there),
-            stuck=stuck,
-            quantities=frozenset(series),
-        )
+
+class _Told(NamedTuple):
+    """What a series told yesterday: in which hours, and whether it never moved."""
+
+    hours: frozenset[int]
+    still: bool
+
+
+def _sensor(bound: Binding, newest: Sequence[Sample], told: dict[str, _Told]) -> Sensor:
+    return Sensor(
+        bound.gateway,
+        bound.channel,
+        bound.place,
+        bound.code,
+        max((one.time_ns // 1_000_000 for one in newest), default=None),
+        len(frozenset[int]().union(*(one.hours for one in told.values()))),
+        stuck=next((name for name, one in told.items() if name in NEVER_STILL and one.still), ""),
+        quantities=frozenset(one.quantity for one in newest),
+    )
 
 
 def _still(hours: Sequence[Hour]) -> bool:

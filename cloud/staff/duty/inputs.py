@@ -68,16 +68,12 @@ def inputs(visit: Visit, one: Seen) -> Inputs:
     store = visit.staff.store
 
     def work(job: Job) -> dict[str, Points]:
-        read = {}
-        for at, (quantity, channel) in enumerate(wanted.items()):
-            read[quantity] = [
-                (time_ns // 1_000_000, value)
-                for time_ns, value in store.series(
-                    one.gateway, channel, quantity, start_ms * 1_000_000, end_ms * 1_000_000
-                )
-            ]
-            job.step(at + 1, len(wanted))
-        return read
+        series = [(one.gateway, channel, quantity) for quantity, channel in wanted.items()]
+        read: dict[str, Points] = {}
+        for (_, _, quantity), found in store.each_series(series, start_ms * 1_000_000, end_ms * 1_000_000):
+            read[quantity] = [(time_ns // 1_000_000, value) for time_ns, value in found]
+            job.step(len(read), len(wanted))
+        return {quantity: read[quantity] for quantity in wanted}
 
     if not wanted or end_ms <= start_ms:
         return Inputs(start_ms, max(end_ms, start_ms + 1), [], silent=False)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cloud.registry.periods import Periods
     from cloud.registry.scale import Scale
     from cloud.staff.figures.question import Line, Question
-    from cloud.store.history import Absent, History, Hour
+    from cloud.store.history import Absent, History, Hour, Series
 
 PIECE_MS = 60 * DAY_MS  # asked of the store at once: a step of the progress
 MOST_ABSENT = 100_000  # absent values that are looked at for their reasons
@@ -93,19 +93,23 @@ class Source(NamedTuple):
     def _by_hours(self, question: Question, wanted: list[Line]) -> Table:
         unit_ms = HOUR_MS if question.step == HOUR else DAY_MS
         table = Table(question, self.now_ms, list(range(question.start_ms, question.end_ms, unit_ms)))
-        pieces = [
-            (line, at, min(at + PIECE_MS, end_ms))
-            for line in wanted
-            for start_ms, end_ms in line.periods
-            for at in range(start_ms, end_ms, PIECE_MS)
-        ]
+        pieces: dict[tuple[int, int], dict[Series, list[Line]]] = {}
+        for line in wanted:
+            for start_ms, end_ms in line.periods:
+                for at in range(start_ms, end_ms, PIECE_MS):
+                    series = line.gateway, line.channel, line.quantity
+                    pieces.setdefault((at, min(at + PIECE_MS, end_ms)), {}).setdefault(series, []).append(line)
         hours: dict[Line, list[Hour]] = {line: [] for line in wanted}
-        for number, (line, start_ms, end_ms) in enumerate(pieces):
-            self.step(number, len(pieces) + len(wanted))
-            hours[line] += self.store.hourly(line.gateway, line.channel, line.quantity, start_ms, end_ms)
+        done, of = 0, sum(map(len, pieces.values())) + len(wanted)
+        for span, own in sorted(pieces.items()):
+            for series, found in self.store.each_hourly(list(own), *span):
+                self.step(done, of)
+                done += 1
+                for line in own[series]:
+                    hours[line] += found
         why = _Why(self.store)
-        for number, line in enumerate(wanted, len(pieces)):
-            self.step(number, len(pieces) + len(wanted))
+        for number, line in enumerate(wanted, done):
+            self.step(number, of)
             column = Column.blank(line, len(table.times))
             _expect(column, table, unit_ms)
             told, (rests, scale) = hours.pop(line), self._means(line)

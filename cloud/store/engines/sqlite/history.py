@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from cloud.store.unreadable import ROTTEN
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cloud.store.unreadable import Unreadable
 
@@ -70,27 +72,51 @@ def series(
 ) -> dict[str, list[tuple[int, float]]]:
     """Return (stored time, value) of some series of a channel in a slice, in order of time."""
     out: dict[str, list[tuple[int, float]]] = {quantity: [] for quantity in quantities}
-    shapes: dict[int, tuple[int, list[tuple[int, list[tuple[int, float]]]]]] = {}
     rows = db.execute(_SERIES, where).fetchall()
     rows.sort(key=itemgetter(0))  # they are in order, but nobody promised it
-    for row in rows:
-        time, shape, texts = row
-        try:
-            if shape not in shapes:  # how many it has, and which of them are wanted
-                names = db.execute(_SHAPE, (shape,)).fetchone()[0].split(",")
-                shapes[shape] = len(names), [(names.index(of), into) for of, into in out.items() if of in names]
-            many, places = shapes[shape]
-            if not places:
-                continue
-            values = texts.split(",")
-            if len(values) != many:
-                raise ValueError(f"{len(values)} values for {many} quantities")
-            for place, into in places:
-                if text := values[place]:
-                    into.append((time, float(text)))
-        except ROTTEN as error:
-            unreadable.pass_over("reading", row, error)
+    shapes: dict[int, tuple[int, _Places]] = {}
+    for shape, own in groupby(rows, itemgetter(1)):
+        if shape not in shapes:  # how many it has, and which of them are wanted
+            names = (db.execute(_SHAPE, (shape,)).fetchone() or ("",))[0].split(",")
+            shapes[shape] = len(names), [(names.index(of), into) for of, into in out.items() if of in names]
+        many, places = shapes[shape]
+        alike = list(own)
+        if places and not _together(alike, many, places):
+            for row in alike:
+                _alone(unreadable, row, many, places)
     return out
+
+
+_Places = Sequence[tuple[int, list[tuple[int, float]]]]  # where in a row values stand, and where they are wanted
+_Row = tuple[int, int, str]
+
+
+def _together(rows: Sequence[_Row], many: int, places: _Places) -> bool:
+    """Take the values of rows of one shape at once; False, and none is taken, where one of the rows is not whole."""
+    times, _, texts = zip(*rows, strict=True)
+    try:
+        if {text.count(",") for text in texts} != {many - 1}:
+            return False
+        values = ",".join(texts).split(",")
+        columns = [list(map(float, values[place::many])) for place, _ in places]
+    except ROTTEN:
+        return False
+    for (_, into), column in zip(places, columns, strict=True):
+        into.extend(zip(times, column, strict=True))
+    return True
+
+
+def _alone(unreadable: Unreadable, row: _Row, many: int, places: _Places) -> None:
+    """Take what a row has: some of its values are absent, or it rotted and is passed over."""
+    try:
+        values = row[2].split(",")
+        if len(values) != many:
+            raise ValueError(f"{len(values)} values for {many} quantities")
+        for place, into in places:
+            if text := values[place]:
+                into.append((row[0], float(text)))
+    except ROTTEN as error:
+        unreadable.pass_over("reading", row, error)
 
 
 def missing(db: sqlite3.Connection, where: Where) -> list[Absent]:
