@@ -194,7 +194,7 @@ def test_an_act_that_cannot_be_is_refused_in_words_and_changes_nothing(burning: 
 def test_the_boards_state_is_sent_once_and_a_raised_stage_rings_again(burning: DutyWorld) -> None:
     officer = burning.visitor("officer")
     first = officer.get("/truc/bang.json")
-    assert first.json()["rings"] == [[1, "suspected"]]
+    assert first.json()["rings"] == [[1, "suspected", False]]
     assert "NGHI CHÁY" in first.json()["html"]
     tag = first.headers["etag"]
     again = officer.ask("GET", "/truc/bang.json", headers={"If-None-Match": tag})
@@ -206,7 +206,7 @@ def test_the_boards_state_is_sent_once_and_a_raised_stage_rings_again(burning: D
     assert (changed.status_code, changed.json()["rings"]) == (200, [])
     with burning.bench.alerts._journal.transaction():
         burning.bench.alerts._desk.raise_to(burning.head, "probable", "two nodes", burning.clock.utc_ms())
-    assert officer.get("/truc/bang.json").json()["rings"] == [[1, "probable"]]
+    assert officer.get("/truc/bang.json").json()["rings"] == [[1, "probable", False]]
 
 
 def test_a_quiet_board_says_since_when_and_what_watches(world: DutyWorld) -> None:
@@ -675,6 +675,9 @@ def test_an_exercise_is_marked_wherever_it_is_seen(world: DutyWorld) -> None:
     officer = world.visitor("officer")
     for path in ("/truc", "/truc/1", "/truc/1/phat-lai", "/truc/lich-su", world.letter(1)):
         assert "DIỄN TẬP" in plain(officer.get(path).text), path
+    page = plain(officer.get("/truc/1").text)
+    assert "Bắt đầu diễn tập · Tên officer (lệnh trên máy chủ)" in page
+    assert "Máy bắt đầu nghi" not in page
     assert act(officer, "close", incident="1", closed_as="real").status_code == 409
     assert act(officer, "close", incident="1", closed_as="drill").status_code == 303
     assert "Diễn tập gần nhất" in plain(officer.get("/truc").text)

@@ -14,7 +14,7 @@ from cloud.clock import SystemClock
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
 from tests.browser.test_staff import signed_in
-from tests.browser.test_visitor import DESK, PHONE, Seen, browser, readable
+from tests.browser.test_visitor import CONTRAST, DESK, PHONE, Seen, browser, readable
 from tests.dutyroom import DutyWorld
 from tests.rules.garden import Post, batch, serving, until
 from tests.servers import free_port
@@ -155,6 +155,16 @@ def test_muted_here_is_silent_here_and_a_raised_stage_rings_again(browser: Brows
         until(lambda: rung(page) > before, 10)
 
 
+def test_an_exercise_rings_as_one(browser: Browser, site: Watched) -> None:
+    site.desk.act({"act": "drill", "who": "officer", "by": "cli", "place": "zone:z02"})
+    with Seen(browser, site, PHONE) as seen:
+        page = signed_in(seen, site, "officer")
+        seen.go("/truc")
+        until(lambda: "1 DIỄN TẬP báo cháy" in page.title(), 10)
+        site.burn()
+        until(lambda: "2 BÁO CHÁY" in page.title(), 15)
+
+
 def test_where_sound_is_blocked_it_says_so_and_title_and_telephone_tell(browser: Browser, site: Watched) -> None:
     site.burn()
     with Seen(browser, site, PHONE) as seen:
@@ -273,6 +283,7 @@ def test_a_page_of_an_incident_that_is_left_open_says_that_it_is_old(browser: Br
         page.clock.fast_forward(9 * 3_600_000)
         until(lambda: "TRANG NÀY CŨ 540 phút" in page.inner_text("#as-of"), 10)
         assert page.get_attribute("#as-of", "class") == "lost"
+        assert page.evaluate(CONTRAST)[1] == []
         page.click("#as-of a")
         assert "TRANG NÀY CŨ" not in page.inner_text("#as-of")
 

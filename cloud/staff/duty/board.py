@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SAID = (
     "armed", "not_armed", "blocked", "again", "fresh", "lost", "signed_out", "sending", "not_sent", "unsure", "alarm",
-    "awake",
+    "drill", "awake",
 )  # fmt: skip
 MOST = 60  # cards; what is more is in the history
 JUST, JUST_MS = 5, 3_600_000  # of what was just closed: who comes back to the board finds what became of it
@@ -51,9 +51,9 @@ def state(visit: Visit) -> Response:
     return packed(visit, Response(body, headers=headers, media_type="application/json"))
 
 
-def _rings(cards: list[Any]) -> list[tuple[int, str]]:
-    """Return what nobody has answered: (number, stage). A raised stage is another ring."""
-    return [(one.one.number, one.one.stage) for one in cards if one.one.rings]
+def _rings(cards: list[Any]) -> list[tuple[int, str, bool]]:
+    """Return what nobody has answered: (number, stage, whether it is an exercise). A raised stage is another ring."""
+    return [(one.one.number, one.one.stage, one.one.exercise) for one in cards if one.one.rings]
 
 
 def _found(visit: Visit) -> dict[str, Any]:

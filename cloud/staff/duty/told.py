@@ -136,7 +136,7 @@ def line(visit: Visit, event: Event) -> Line:
     if isinstance(value, (int, float)) and (quantity := str(inputs.get("quantity", ""))) in QUANTITIES:
         facts.append(amount(visit, float(value), quantity))
     own = event.words if hand or s.lang == "en" else str(inputs.get("vi", ""))
-    what = "reopened_by" if hand and event.event == "reopened" else event.event
+    what = f"{event.event}_by" if hand and event.event in ("opened", "reopened") else event.event
     return Line(event.at_ms, s.word("event", what), who, own, " · ".join(facts), stage, hand)
 
 

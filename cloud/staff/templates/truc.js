@@ -48,8 +48,8 @@ function watch(board) {
     wave.start(from); wave.stop(from + long + 0.02);
   }
   function ring() {
-    const alarms = loud().length, lost = old() > LOST_RINGS_MS && kept("armed");
-    document.title = alarms && beats % (2 * TONE) < TONE ? `🔥 ${alarms} ${words.alarm}` : title;
+    const heard = loud(), alarms = heard.length, said = heard.every(one => one[2]) ? words.drill : words.alarm, lost = old() > LOST_RINGS_MS && kept("armed");
+    document.title = alarms && beats % (2 * TONE) < TONE ? `🔥 ${alarms} ${said}` : title;
     if (alarms) navigator.vibrate?.([500, 200, 500]);
     if (alarms && armed()) { for (const at of [0, 0.5, 1]) { tone(960, 0.22, at); tone(720, 0.22, at + 0.25); } }
     else if (lost && armed()) tone(300, 0.5);
@@ -150,8 +150,9 @@ function ages(line) {
   const show = () => {
     const old = Math.max(Date.now() - from.wall, performance.now() - from.steady);
     if (old < OLD_MS) return;
+    const says = $("as-of-says"), told = line.dataset.old.replace("{n}", Math.floor(old / 60e3));
     line.className = "lost";
-    $("as-of-says").textContent = line.dataset.old.replace("{n}", Math.floor(old / 60e3));
+    if (says.textContent !== told) says.textContent = told; // read aloud once a minute, not each second
   };
   setInterval(show, 1000);
   document.addEventListener("visibilitychange", show);
