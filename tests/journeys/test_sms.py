@@ -1,4 +1,4 @@
-"""Smoke, a server killed while the network takes its SMS, a modem pulled out: told, hardly twice, and answered.
+"""Smoke, a server killed while an SMS is in the air, a modem pulled out: told, hardly twice, answered, written back.
 
 Server and broker are processes of their own; the modem is one on a pseudo-terminal (tests/modem.py), and the gateway
 is the messages that it would send.
@@ -87,12 +87,20 @@ def test_smoke_is_told_by_sms_whatever_becomes_of_server_and_modem(tmp_path: Pat
         code = re.search(r"(?<![\d.])\d{4}(?![\d.])", modem.texts[2])
         assert code, modem.texts[2]
         modem.receive(deliver("+84987654321", f"{code[0]} 1"))  # a stranger, who knows the code
+        modem.take_s = 5.0
         modem.receive(deliver(NUMBER, f"{code[0]} 1"))
         journal = world.server / "alerts.db"
         until(lambda: any(one[1] == "acknowledged" for n in (1, 2) for one in events(journal, n)), BOUND_S, "answered")
+        until(lambda: len(modem.sent) == 4, BOUND_S, "what is written back is in the air")
+        world.parts["cloud"].kill()
+        modem.take_s = 0.0
+        world.start("cloud")
+        until(lambda: len(modem.sent) == 5, BOUND_S, "it is written back again, once")
+        assert [text[:6] for text in modem.texts[3:]] == ["Da ghi"] * 2
+        assert [one[1] for n in (1, 2) for one in events(journal, n)].count("acknowledged") == 1
         assert [one[1] for one in events(journal, 0)].count("reply-refused") == 1
         until(lambda: not modem.sim, BOUND_S, "the SIM is empty again")
         client.disconnect()
         client.loop_stop()
         assert NUMBER[4:] not in world.parts["cloud"].said(1_000_000), "no number stands on the log"
-        assert len(modem.sent) == 3
+        assert len(modem.sent) == 5
