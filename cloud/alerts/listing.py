@@ -128,10 +128,10 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 def letters(path: Path, incident: int) -> list[Sent]:
-    """Return the letters about an incident, oldest first."""
+    """Return the letters about an incident, oldest first; what was written back to who answered is none."""
     query = (
         "SELECT person, channel, at_ms, done_ms, state, receipt, words FROM letter"
-        " JOIN about ON about.letter = letter.id WHERE incident = ? ORDER BY letter.id"
+        " JOIN about ON about.letter = letter.id WHERE incident = ? AND says = '' ORDER BY letter.id"
     )
     with reading(path) as db:
         return [Sent(*row) for row in db.execute(query, (incident,))]

@@ -104,23 +104,29 @@ class Courier:
 
     def overdue(self) -> Outcome | None:
         """Leave behind a thread that did not come back in time, and say what became of its job."""
-        if self._job is None or self._thread is None:
-            return None
         took_s = self._clock.monotonic() - self._began_s
-        if took_s < self._channel.deadline_s + GRACE_S:
+        if self._job is None or took_s < self._channel.deadline_s + GRACE_S:
             return None
-        job, self._left[self._job] = self._job, self._thread
-        self._jobs = self._thread = None
-        return Outcome(self, job, Retry(f"it has not come back for {took_s:.0f} s", everybody=True))
+        return self._left_behind(self._job, Retry(f"it has not come back for {took_s:.0f} s", everybody=True))
 
     def give_way(self) -> Outcome | None:
-        """Leave a bulletin to the thread that carries it, for what is about life; it is heard of, or tried again."""
-        if self._job is None or self._job.row is None or self._job.row.level != DANGER or self._thread is None:
+        """Leave to the thread that carries it what is a bulletin, or is written back, for what is about life.
+
+        It is heard of, or tried again.
+        """
+        if self._job is None or self._job.row is None or not (self._job.row.level == DANGER or self._job.row.says):
             return None
-        job, self._left[self._job] = self._job, self._thread
-        self._jobs = self._thread = None
         after_s = self._channel.deadline_s + GRACE_S
-        return Outcome(self, job, Retry("it gave way to what is about life", after_s))
+        return self._left_behind(self._job, Retry("it gave way to what is about life", after_s))
+
+    def _left_behind(self, job: Job, failure: Retry) -> Outcome | None:
+        """Go on without a thread and what it carries; it ends when it comes back."""
+        if self._jobs is None or self._thread is None:
+            return None
+        self._left[job] = self._thread
+        self._jobs.put(None)
+        self._jobs = self._thread = None
+        return Outcome(self, job, failure)
 
     def take_back(self, outcome: Outcome) -> bool:
         """Note an outcome; tell whether it is news, and not what somebody left behind says of a failure."""

@@ -207,7 +207,7 @@ class Office:
             courier = self._couriers.get(row.channel)
             if courier is None or lane in waits:
                 continue
-            if row.level == LIFE and (aside := courier.give_way()):
+            if row.level == LIFE and self._retries.due(row) and (aside := courier.give_way()):
                 self._take_back(aside)
             if not courier.takes(row.level) or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
