@@ -90,9 +90,10 @@ def _written(config: CloudConfig, book: Path, registry: Registry, folder: Path) 
         if not days:
             continue
         found = verdict(days[-1], registry.danger_tables.on(zone, days[-1].day))
+        official = registry.official_levels.on(zone, _today())
         for language in LANGUAGES:
             stem = folder / f"{zone.code}-{days[-1].day}.{language}"
-            made = bulletin(zone, days, found, told, language)
+            made = bulletin(zone, days, found, told, language, official)
             try:
                 page = draw(made, found.level.number if found.level else None)
             except NoFont as error:
@@ -100,7 +101,7 @@ def _written(config: CloudConfig, book: Path, registry: Registry, folder: Path) 
                 return 1
             Path(f"{stem}.pdf").write_bytes(page)
             Path(f"{stem}.txt").write_text(made.text(), "utf-8")
-            Path(f"{stem}.loa.txt").write_text(loudspeaker(zone, days, found, told, language), "utf-8")
+            Path(f"{stem}.loa.txt").write_text(loudspeaker(zone, days, found, told, language, official), "utf-8")
             files += 3
     print(both("danger", "written", folder=folder, files=files))
     return 0

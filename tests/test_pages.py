@@ -30,6 +30,7 @@ from cloud.pages.readings import metres
 from cloud.pages.words import LANGS, Speaker, catalogue, choose, iso
 from cloud.registry import Registry, codes
 from cloud.registry.cells import Text
+from cloud.registry.fire import OfficialLevel
 from cloud.registry.kinds import (
     KINDS,
     Calibration,
@@ -1316,6 +1317,7 @@ def test_who_saves_data_is_shown_the_smallest_photo(world: World, tmp_path: Path
 SENTINEL = "hushhush"
 PUBLIC = {
     "danger_table": {"decision", "area"},
+    "official_level": {"source"},
     "province": {"name"},
     "commune": {"name"},
     "hamlet": {"name"},
@@ -1378,6 +1380,8 @@ def secretive() -> Registry:
     ]
     bounds = {"up_to_1": 1, "up_to_2": 2, "up_to_3": 3, "up_to_4": 4}
     kinds["danger_table"] = [DangerTable(decision="1", place="zone", code="z01", valid_from=on, **bounds)]
+    published = {"source": "1", "valid_from": on, "valid_to": on + timedelta(days=9)}
+    kinds["official_level"] = [OfficialLevel(place="zone", code="z01", level="IV", **published)]
     untold = Story(tree=BARE, lang="en", text=SENTINEL, consents=("c1",))
     kinds["story"] = [one for one in kinds["story"] if (one.tree, one.lang) != (BARE, "en")] + [untold]
     kinds["consent"] = [msgspec.structs.replace(one, withdrawn_on=on) for one in kinds["consent"]]

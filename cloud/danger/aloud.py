@@ -25,11 +25,11 @@ def number(value: float, decimals: int = 0) -> str:
     return f"âm {words}" if value < 0 and text.strip("0.") else words
 
 
-def day(on: date) -> str:
+def day(on: date, *, year: bool = True) -> str:
     """Return a day in words."""
     first = "mồng " if on.day <= 10 else ""
     month = "tư" if on.month == 4 else _whole(on.month)
-    return f"ngày {first}{_whole(on.day)} tháng {month} năm {_whole(on.year)}"
+    return f"ngày {first}{_whole(on.day)} tháng {month}" + (f" năm {_whole(on.year)}" if year else "")
 
 
 def _whole(n: int) -> str:

@@ -7,23 +7,29 @@ alone. How it is sent is not its business; it never goes by the channels that te
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cloud.danger import aloud
+from cloud.danger.levels import ROMAN
+from cloud.danger.told import Measures
 from settings.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from cloud.danger.course import Day
     from cloud.danger.levels import Verdict
     from cloud.danger.told import Told
+    from cloud.registry.fire import OfficialLevel
     from cloud.registry.kinds import Zone
 
 WEEK = 7
+LEAP = 2024  # a year that has every day
+_DAY = re.compile(r"(?:ngày )?\b(\d{1,2})/(\d{1,2})(?:/(\d{4}))?\b")
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
            "December")  # fmt: skip
 
@@ -48,20 +54,44 @@ class Bulletin(msgspec.Struct, frozen=True):
 
 
 def bulletin(
-    zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str, issued: datetime | None = None
+    zone: Zone,
+    days: Sequence[Day],
+    verdict: Verdict,
+    told: Told,
+    lang: str,
+    official: OfficialLevel | None = None,
+    issued: datetime | None = None,
 ) -> Bulletin:
     """Return the bulletin of the newest of a zone's days, the oldest first. `verdict` is that day's.
 
-    It was `issued` at 14:00 of that day, or at another time of Vietnam.
+    `official` is what the forest rangers published for it. It was `issued` at 14:00 of that day, or at another time of
+    Vietnam.
     """
-    return _Writer(zone, days, verdict, told, lang, issued, spoken=False).bulletin()
+    return _Writer(zone, days, verdict, told, lang, official, issued, spoken=False).bulletin()
 
 
 def loudspeaker(
-    zone: Zone, days: Sequence[Day], verdict: Verdict, told: Told, lang: str, issued: datetime | None = None
+    zone: Zone,
+    days: Sequence[Day],
+    verdict: Verdict,
+    told: Told,
+    lang: str,
+    official: OfficialLevel | None = None,
+    issued: datetime | None = None,
 ) -> str:
     """Return the same to be read aloud: short sentences, the level said twice, in Vietnamese without a digit."""
-    return _Writer(zone, days, verdict, told, lang, issued, spoken=True).aloud()
+    return _Writer(zone, days, verdict, told, lang, official, issued, spoken=True).aloud()
+
+
+def worst(verdict: Verdict, official: OfficialLevel | None) -> int:
+    """Return the higher of our level and the published one, 0 where there is none."""
+    return max(verdict.level.number if verdict.level else 0, official.number if official else 0)
+
+
+def todo(told: Told, level: int) -> Measures:
+    """Return the measures of a level; none for 0."""
+    found: Measures = getattr(told.level, ROMAN[level - 1]) if level else Measures()
+    return found
 
 
 def written(hour: int, minute: int, lang: str) -> str:
@@ -77,10 +107,12 @@ class _Writer:
         verdict: Verdict,
         told: Told,
         lang: str,
+        official: OfficialLevel | None,
         issued: datetime | None,
         *,
         spoken: bool,
     ) -> None:
+        self._official = official
         self._on = days[-1].day if issued is None else issued.date()
         self._at = (14, 0) if issued is None else (issued.hour, issued.minute)
         self._days, self._day, self._verdict, self._told = days, days[-1], verdict, told
@@ -98,6 +130,8 @@ class _Writer:
             beside = self._say("at_least_so", name=beside)
         sections = [(self._say("past"), self._past()), (self._say("area"), (self._area(),))]
         sections.append((self._say("level"), self._level()))
+        if self._official:
+            sections.append((self._say("official"), self._published()))
         sections.append((self._say("time"), (self._say("until", day=self._date(self._day.day)),)))
         if measures := self._measures():
             sections.append((self._say("measures"), measures))
@@ -118,6 +152,7 @@ class _Writer:
             self._say("listen"),
             f"{self._say('title')}. {issued}.",
             *self._level(),
+            *self._published(),
             *self._past(),
             *self._measures(),
             self._say("until_aloud", day=self._date(self._day.day)),
@@ -170,12 +205,22 @@ class _Writer:
         sentences.append(_read(law) if self._spoken and self._lang == "vi" else law)
         return tuple(sentences)
 
-    def _measures(self) -> tuple[str, ...]:
-        if self._verdict.level is None:
+    def _published(self) -> tuple[str, ...]:
+        """Return what the forest rangers published, with where it was read: beside ours, never instead of it."""
+        one = self._official
+        if one is None:
             return ()
-        measures = getattr(self._told.level, self._verdict.level.roman)
-        found: tuple[str, ...] = measures.vi if self._lang == "vi" else measures.en
-        return found
+        facts = {"name": self._of("level", one.level), "source": one.source, "roman": one.level}
+        dates = {"start": self._date(one.valid_from), "end": self._date(one.valid_to - timedelta(1))}
+        if not self._spoken:
+            return (self._say("is_official", **facts, **dates),)
+        said_ = self._say("is_official_aloud", spoken=self._of("aloud", one.level), **facts, **dates)
+        return (_read(said_) if self._lang == "vi" else said_,)
+
+    def _measures(self) -> tuple[str, ...]:
+        """Return what to do at the higher of both levels."""
+        found = todo(self._told, worst(self._verdict, self._official))
+        return found.vi if self._lang == "vi" else found.en
 
     def _responsible(self) -> str:
         who = self._told.bulletin
@@ -213,8 +258,18 @@ class _Writer:
 
 
 def _read(law: str) -> str:
-    """Return a sentence that names a decision (33/2022/QĐ-UBND) as it is read aloud."""
+    """Return a sentence that names a decision (33/2022/QĐ-UBND) or a day (26/11) as it is read aloud."""
     law = re.sub(r"(\d+)/(\d{4})/(?:QĐ-)?UBND\b", r"quyết định số \1 năm \2 của Ủy ban nhân dân", law)
     law = re.sub(r"(\d+)/(\d{4})/QĐ\b", r"quyết định số \1 năm \2", law)
+    law = _DAY.sub(_read_day, law)
     law = re.sub(r"\d{1,9}", lambda found: f" {aloud.number(int(found[0]))} ", law.replace("/", " "))
     return re.sub(r" +(?=[ ,.])", "", law).strip()
+
+
+def _read_day(found: re.Match[str]) -> str:
+    """Return a day as it is read aloud; what is no day stays."""
+    number, month, year = found.groups()
+    try:
+        return aloud.day(date(int(year or LEAP), int(month), int(number)), year=bool(year))
+    except ValueError:
+        return found[0]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from cloud.clock import hanoi, midnight_ms
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import days_of, newest, reading
-from cloud.danger.bulletin import bulletin, loudspeaker
-from cloud.danger.issued import DUE_H, NAME, Said, Shelf, bears
+from cloud.danger.bulletin import bulletin, loudspeaker, todo, worst
+from cloud.danger.issued import DUE_H, NAME, Published, Said, Shelf, bears
 from cloud.danger.levels import Verdict, verdict
 from cloud.danger.told import load
 from settings.words import Taken
@@ -141,18 +141,20 @@ class Daily:
         found = verdict(day, registry.danger_tables.on(zone, day.day))
         if found.level and day.day != issued.date():
             found = Verdict(why="old")
-        measures = getattr(told.level, found.level.roman) if found.level else None
+        official = registry.official_levels.on(zone, issued.date())
+        measures = todo(told, worst(found, official))
         return Said(
             zone.code,
             zone.name_vi,
             zone.name_en,
-            bulletin(zone, days, found, told, "vi", issued),
-            bulletin(zone, days, found, told, "en", issued),
-            loudspeaker(zone, days, found, told, "vi", issued),
+            bulletin(zone, days, found, told, "vi", official, issued),
+            bulletin(zone, days, found, told, "en", official, issued),
+            loudspeaker(zone, days, found, told, "vi", official, issued),
             found.level.number if found.level else None,
             bool(found.level and found.level.at_least),
-            measures.vi if measures else (),
-            measures.en if measures else (),
+            measures.vi,
+            measures.en,
+            Published(official.number, official.source) if official else None,
         )
 
 

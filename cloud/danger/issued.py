@@ -39,6 +39,13 @@ class Rotten(sqlite3.DatabaseError):
     """A row is no bulletin: it rotted, or somebody else wrote it."""
 
 
+class Published(msgspec.Struct, frozen=True):
+    """The level, 1 to 5, that the forest rangers had published, and where it was read."""
+
+    level: int
+    source: str
+
+
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was said of a zone: its bulletin in both languages, and the one to be read aloud.
 
@@ -55,6 +62,12 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     at_least: bool = False
     todo_vi: tuple[str, ...] = ()
     todo_en: tuple[str, ...] = ()
+    official: Published | None = None
+
+    @property
+    def worst(self) -> int:
+        """Return the higher of both levels, 0 where there is none: what to do is said for it."""
+        return max(self.level or 0, self.official.level if self.official else 0)
 
 
 _decoder = msgspec.json.Decoder(Said)

@@ -29,7 +29,7 @@ class Letter(NamedTuple):
 def letter(issue: Issue, zones: Sequence[str], before: Issue | None, lang: str, link: str) -> Letter:
     """Return the letter of a day about some of its zones, all where none is named. `before` is the day before's."""
     chosen = [issue.said[zone] for zone in zones if zone in issue.said] or list(issue.said.values())
-    ordered = sorted(chosen, key=lambda one: -(one.level or 0))
+    ordered = sorted(chosen, key=lambda one: -one.worst)
     known = before.said if before else {}
     written_ = _Writer(issue, ordered, known, lang)
     return Letter(
@@ -57,10 +57,12 @@ class _Writer:
             made = self.bulletin(one)
             facts = {"large": made.large, "beside": made.beside, "change": self._change(one)}
             lines.append(self._say("line", place=self._place(one), **facts))
+            if one.official:
+                lines.append(self._say("official", **self._named(one.official.level), source=one.official.source))
         if (rest := len(self._zones) - LISTED) > 0:
             lines.append(self._say("rest", n=rest))
         if todo := self._todo():
-            lines.append(self._say("todo", roman=ROMAN[(self._zones[0].level or 1) - 1], words=" ".join(todo)))
+            lines.append(self._say("todo", roman=ROMAN[self._zones[0].worst - 1], words=" ".join(todo)))
         return [*lines, *([self._say("link", link=link)] if link else []), self._say("weather")]
 
     def sms(self) -> str:
@@ -71,13 +73,18 @@ class _Writer:
 
     def _most(self) -> str:
         first = self._zones[0]
-        if first.level is None:
+        if not first.worst:
             return self._say("most_none")
-        roman = ROMAN[first.level - 1]
-        facts = {"roman": roman, "name": say("cloud.danger", "level", roman, self._lang)}
+        facts = self._named(first.worst)
+        if first.worst != first.level:
+            return self._say("most_official", **facts)
         if len(self._zones) > 1:
             return self._say("most_many", n=len(self._zones), **facts)
         return self._say("most", place=self._place(first), **facts)
+
+    def _named(self, level: int) -> dict[str, str]:
+        roman = ROMAN[level - 1]
+        return {"roman": roman, "name": say("cloud.danger", "level", roman, self._lang)}
 
     def _change(self, one: Said) -> str:
         if (was := self._before.get(one.zone)) is None:
@@ -98,4 +105,5 @@ class _Writer:
 
 def _brief(one: Said) -> str:
     least = "ít nhất " if one.at_least else ""
-    return f"{least}cấp {ROMAN[one.level - 1]}" if one.level else one.vi.large.replace(" = ", "=")
+    ours = f"{least}cấp {ROMAN[one.level - 1]}" if one.level else one.vi.large.replace(" = ", "=")
+    return f"{ours}, kiểm lâm: cấp {ROMAN[one.official.level - 1]}" if one.official else ours

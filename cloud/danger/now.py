@@ -1,4 +1,7 @@
-"""The level of a zone now, for who looks for smoke more closely where it is dry: unknown wherever it is doubtful."""
+"""The level of a zone now, for who looks for smoke more closely where it is dry: unknown wherever it is doubtful.
+
+It is the higher of ours and of that which the forest rangers published.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
-    from cloud.registry import Current
+    from cloud.danger.levels import Level
+    from cloud.registry import Current, Registry
+    from cloud.registry.kinds import Zone
 
 AGAIN_MS = 600_000
 FRESH = timedelta(days=1)  # a day is computed after its noon
@@ -32,7 +37,7 @@ class Now:
         """Return the level, 1 to 5, of an area as zone:code.
 
         None where nobody knows it: no table of the province, no weather, a day that is old, or a level below IV that
-        may be higher; and where the book cannot be read.
+        may be higher; or where the book cannot be read; and nothing was published for it.
         """
         now_ms = self._clock.utc_ms()
         known = self._known.get(area)
@@ -42,16 +47,21 @@ class Now:
 
     def _read(self, area: str, now_ms: int) -> int | None:
         kind, _, code = area.partition(":")
-        zone = self._current.now.zones.get(code) if kind == "zone" else None
+        registry = self._current.now
+        zone = registry.zones.get(code) if kind == "zone" else None
         if zone is None:
             return None
+        official = registry.official_levels.on(zone, hanoi(now_ms).date())
+        own = self._own(registry, zone, now_ms)
+        if own is None or (official and official.number >= own.number):
+            return official.number if official else None
+        return None if own.at_least and own.number < 4 else own.number
+
+    def _own(self, registry: Registry, zone: Zone, now_ms: int) -> Level | None:
         try:
-            day = newest(self._path, [code], hanoi(now_ms).date()).get(code)
+            day = newest(self._path, [zone.code], hanoi(now_ms).date()).get(zone.code)
         except (sqlite3.Error, OSError, Taken):
             return None
         if day is None or hanoi(now_ms).date() - day.day > FRESH:
             return None
-        level = verdict(day, self._current.now.danger_tables.on(zone, day.day)).level
-        if level is None or (level.at_least and level.number < 4):
-            return None
-        return level.number
+        return verdict(day, registry.danger_tables.on(zone, day.day)).level

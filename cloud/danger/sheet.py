@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cloud.danger.bulletin import Bulletin
 
-LARGE_PT = 64.0
+LARGE_PT, LARGE_LEAST_PT = 64.0, 50.0  # of the level, or P; 48 are promised
 LEAST_PT = 8.0
 PLAIN, BOLD = "danger", "danger-bold"
 _MARGIN = 18 * mm
@@ -47,10 +47,12 @@ def draw(bulletin: Bulletin, number: int | None) -> bytes:
     y = _lines(canvas, (bulletin.title.upper(),), (_MARGIN, y), BOLD, 20)
     y = _lines(canvas, (bulletin.issued,), (_MARGIN, y), PLAIN, 13) - 8
     sign = y - _RADIUS - 4 * mm
-    _sign(canvas, (width - _MARGIN - _RADIUS - 3 * mm, sign), number)
-    room = width - 2 * _MARGIN - 2 * _RADIUS - 12 * mm
-    size = min(LARGE_PT, LARGE_PT * room / pdfmetrics.stringWidth(bulletin.large, BOLD, LARGE_PT))
-    size = max(size, 48.0)  # a level is no smaller, whatever stands beside it
+    beside = width - 2 * _MARGIN - 12 * mm  # what large print and sign share
+    size = LARGE_PT * (beside - 2 * _RADIUS) / pdfmetrics.stringWidth(bulletin.large, BOLD, LARGE_PT)
+    size = min(max(size, LARGE_LEAST_PT), LARGE_PT)
+    room = max(beside - 2 * _RADIUS, pdfmetrics.stringWidth(bulletin.large, BOLD, size))
+    radius = (beside - room) / 2  # the sign is the one that gives way
+    _sign(canvas, (width - _MARGIN - radius - 3 * mm, sign), radius, number)
     canvas.setFont(BOLD, size)
     canvas.drawString(_MARGIN, sign + _RADIUS / 2, bulletin.large)
     _lines(canvas, (bulletin.beside,), (_MARGIN, sign + _RADIUS / 2 - 24), BOLD, 16, room)
@@ -91,24 +93,24 @@ def _lines(
     return y
 
 
-def _sign(canvas: Canvas, middle: tuple[float, float], number: int | None) -> None:
+def _sign(canvas: Canvas, middle: tuple[float, float], radius: float, number: int | None) -> None:
     x, y = middle
     canvas.setStrokeColor(HexColor(RED))
     canvas.setFillColor(white)
     canvas.setLineWidth(5)
-    canvas.wedge(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS, 0, 180, stroke=1, fill=1)
-    inner = _RADIUS * INNER
+    canvas.wedge(x - radius, y - radius, x + radius, y + radius, 0, 180, stroke=1, fill=1)
+    inner = radius * INNER
     canvas.setLineWidth(1.5)
     canvas.arc(x - inner, y - inner, x + inner, y + inner, 0, 180)
     for n in range(1, len(ROMAN)):
         ex, ey = edge(n)
-        canvas.line(x + ex * inner, y + ey * inner, x + ex * _RADIUS, y + ey * _RADIUS)
+        canvas.line(x + ex * inner, y + ey * inner, x + ex * radius, y + ey * radius)
     canvas.setFillColor(black)
-    canvas.setFont(BOLD, 15)
+    canvas.setFont(BOLD, 15 * radius / _RADIUS)
     for n, roman in enumerate(ROMAN, 1):
         sx, sy = spoke(n)
-        beside = _RADIUS * (1 + INNER) / 2
-        canvas.drawCentredString(x + sx * beside, y + sy * beside - 5, roman)
+        beside = radius * (1 + INNER) / 2
+        canvas.drawCentredString(x + sx * beside, y + sy * beside - 5 * radius / _RADIUS, roman)
     if number is not None:
         sx, sy = spoke(number)
         arrow = canvas.beginPath()

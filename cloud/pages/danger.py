@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from cloud.danger import book
 from cloud.danger.bulletin import bulletin, loudspeaker
-from cloud.danger.levels import Verdict, verdict
 from cloud.danger.sign import svg
 from cloud.pages.answers import VARY, json
-from cloud.pages.dial import Seen, as_json, courses, sign_words
+from cloud.pages.danger_map import chart
+from cloud.pages.dial import Seen, as_json, courses, seen_of, sign_words
 from cloud.pages.remembered import Remembered, Source, aside
 from cloud.store import Retry
 from settings.words import Taken
@@ -60,7 +60,9 @@ class Dangers:
         """All zones."""
         lines = await self.lines()
         status = 200 if lines or not self._garden.registry.zones else 503
-        return self._answers.page(request, "dangers.html", status=status, lines=lines.values())
+        seen = list(lines.values())
+        made = chart(seen, self._answers.speaker(request).lang)
+        return self._answers.page(request, "dangers.html", status=status, lines=seen, chart=made)
 
     async def page(self, request: Request) -> Response:
         """One zone, with why."""
@@ -86,7 +88,7 @@ class Dangers:
         if seen is None or away or seen.day is None:
             return json({"error": "there is no danger known here"}, 503 if away else 404)
         lang = self._answers.speaker(request).lang
-        text = loudspeaker(seen.zone, seen.days, seen.verdict, self._garden.danger_told, lang)
+        text = loudspeaker(seen.zone, seen.days, seen.verdict, self._garden.danger_told, lang, seen.official)
         return Response(text, 200, VARY, TEXT)
 
     async def sheet(self, request: Request) -> Response:
@@ -95,7 +97,7 @@ class Dangers:
         if seen is None or away or seen.day is None:
             return json({"error": "there is no danger known here"}, 503 if away else 404)
         lang = self._answers.speaker(request).lang
-        made = bulletin(seen.zone, seen.days, seen.verdict, self._garden.danger_told, lang)
+        made = bulletin(seen.zone, seen.days, seen.verdict, self._garden.danger_told, lang, seen.official)
         try:
             pdf = (await self._sheets.get((made, seen.level.number if seen.level else None))).value
         except Retry:
@@ -122,9 +124,7 @@ class Dangers:
         return self._seen(zone, days[-1] if days else None)._replace(days=tuple(days), rank=rank), False
 
     def _seen(self, zone: Zone, day: Day | None) -> Seen:
-        table = self._garden.registry.danger_tables.on(zone, day.day) if day else None
-        now_ms = self._garden.clock.utc_ms()
-        return Seen(zone, day, verdict(day, table) if day else Verdict(why="no_p"), now_ms=now_ms)
+        return seen_of(self._garden.registry, zone, day, self._garden.clock.utc_ms())
 
     def _ask_newest(self, _: str) -> dict[str, Day]:
         with self._asked() as path:

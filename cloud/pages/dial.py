@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloud.clock import hanoi
 from cloud.danger.drought import saturation_deficit
+from cloud.danger.levels import Verdict, verdict
 from cloud.pages.charts import danger_course
 from cloud.pages.words import iso
 from settings.words import said
@@ -13,8 +14,10 @@ from settings.words import said
 if TYPE_CHECKING:
     from cloud.danger.book import Rank
     from cloud.danger.course import Day
-    from cloud.danger.levels import Level, Verdict
+    from cloud.danger.levels import Level
     from cloud.pages.words import Speaker
+    from cloud.registry import Registry
+    from cloud.registry.fire import OfficialLevel
     from cloud.registry.kinds import Zone
 
 
@@ -27,6 +30,7 @@ class Seen(NamedTuple):
     days: tuple[Day, ...] = ()
     rank: Rank | None = None
     now_ms: int = 0
+    official: OfficialLevel | None = None  # what the forest rangers published for today
 
     @property
     def level(self) -> Level | None:
@@ -61,6 +65,12 @@ class Seen(NamedTuple):
         return saturation_deficit(inputs.one_temp_c or 0.0, inputs.one_rh_pct or 0.0) if inputs else 0.0
 
 
+def seen_of(registry: Registry, zone: Zone, day: Day | None, now_ms: int) -> Seen:
+    """Return what is shown of a zone, `day` its newest one, by the registry as it is now."""
+    found = verdict(day, registry.danger_tables.on(zone, day.day)) if day else Verdict(why="no_p")
+    return Seen(zone, day, found, now_ms=now_ms, official=registry.official_levels.on(zone, hanoi(now_ms).date()))
+
+
 def courses(seen: Seen) -> dict[str, Any]:
     """Return the pictures of P, of FWI and of the rain that set them back."""
     p = [day.after.p if day.has_p else None for day in seen.days]
@@ -80,7 +90,7 @@ def sign_words(seen: Seen, speaker: Speaker) -> str:
 
 def as_json(seen: Seen) -> dict[str, Any]:
     """Return a zone's days for machines; a level with all that it stands on."""
-    level, day = seen.level, seen.day
+    level, day, official = seen.level, seen.day, seen.official
     law = level and {
         "decision": level.table.decision,
         "area": level.table.area,
@@ -97,6 +107,15 @@ def as_json(seen: Seen) -> dict[str, Any]:
         "stale": seen.stale,
         "level": level and {"level": level.roman, "at_least": level.at_least, "table": law},
         "why_no_level": seen.verdict.why,
+        "official": official
+        and {
+            "level": official.level,
+            "source": official.source,
+            "place": official.place,
+            "code": official.code,
+            "valid_from": official.valid_from.isoformat(),
+            "valid_to": official.valid_to.isoformat(),
+        },
         "days": [_day_as_json(one) for one in seen.days],
     }
 

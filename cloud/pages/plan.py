@@ -25,6 +25,47 @@ _POINTS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
 _BARS_M = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 
+class Frame(NamedTuple):
+    """How places become points of a picture: `scale` units a metre around an origin, shifted."""
+
+    origin: Point
+    scale: float
+    shift_x: float
+    shift_y: float
+
+    def at(self, place: Point) -> tuple[float, float]:
+        """Return where a place is drawn."""
+        x, y = flat(place, self.origin)
+        return self.shift_x + self.scale * x, self.shift_y - self.scale * y
+
+    def area(self, outline: Sequence[Point]) -> str:
+        """Return the path around an outline."""
+        return f"M{'L'.join('{:.0f} {:.0f}'.format(*self.at(corner)) for corner in outline)}z"
+
+    @property
+    def bar_m(self) -> int:
+        """Return how many metres the scale bar stands for."""
+        return next((one for one in reversed(_BARS_M) if one * self.scale <= WIDTH / 3), _BARS_M[0])
+
+    @property
+    def ruler(self) -> str:
+        """Return the scale bar, and an arrow to the north."""
+        return (
+            f'<path class="ruler" d="M14 {HEIGHT - 18}v6h{self.bar_m * self.scale:.0f}v-6"/>'
+            f'<path class="ruler" d="M{WIDTH - 20} 34V14l-5 7m5-7l5 7"/>'
+        )
+
+
+def framed(places: Sequence[Point], origin: Point, least_m: tuple[float, float] = (60, 40)) -> Frame:
+    """Return the frame that shows all these places, and no less than so many metres in width and height."""
+    spots = [flat(place, origin) for place in places]
+    left, right = min(x for x, _ in spots), max(x for x, _ in spots)
+    low, high = min(y for _, y in spots), max(y for _, y in spots)
+    room = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN - 12
+    scale = min(room[0] / max(right - left, least_m[0]), room[1] / max(high - low, least_m[1]))
+    return Frame(origin, scale, WIDTH / 2 - scale * (left + right) / 2, HEIGHT / 2 - 4 + scale * (low + high) / 2)
+
+
 class Neighbour(NamedTuple):
     """Another tree nearby: how far in metres, and in which of eight directions; None where one of both is coarse."""
 
@@ -76,27 +117,17 @@ def plan(registry: Registry, tree: Tree) -> tuple[Markup, int]:
     """Return the map around a tree, and how many metres its scale bar stands for."""
     own = public(tree)
     trees = nearest(registry, own, SHOWN)
-    places = [flat(public(one), own) for one in trees]
-    left, right = min(x for x, _ in places), max(x for x, _ in places)
-    low, high = min(y for _, y in places), max(y for _, y in places)
-    scale = min((WIDTH - 2 * MARGIN) / max(right - left, 60), (HEIGHT - 2 * MARGIN - 12) / max(high - low, 40))
-    shift_x = WIDTH / 2 - scale * (left + right) / 2
-    shift_y = HEIGHT / 2 - 4 + scale * (low + high) / 2
-    at = [(shift_x + scale * x, shift_y - scale * y) for x, y in places]
+    frame = framed([public(one) for one in trees], own)
+    at = [frame.at(public(one)) for one in trees]
     outlines = "".join(
-        f'<path class="area" d="M{_joined([(shift_x + scale * x, shift_y - scale * y) for x, y in corners])}z"/>'
-        for zone in registry.zones.values()
-        if (corners := [flat(corner, own) for corner in zone.outline])
+        f'<path class="area" d="{frame.area(zone.outline)}"/>' for zone in registry.zones.values() if zone.outline
     )
-    bar_m = next((one for one in reversed(_BARS_M) if one * scale <= WIDTH / 3), _BARS_M[0])
     dots = "".join(
         _dot(one, x, y, here=one.code == tree.code) for one, (x, y) in reversed(list(zip(trees, at, strict=True)))
     )
-    body = (
-        f'{outlines}{dots}<path class="ruler" d="M14 {HEIGHT - 18}v6h{bar_m * scale:.0f}v-6"/>'
-        f'<path class="ruler" d="M{WIDTH - 20} 34V14l-5 7m5-7l5 7"/>'
-    )
-    return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{body}</svg>'), bar_m  # noqa: S704 - escaped
+    body = f"{outlines}{dots}{frame.ruler}"
+    drawn = Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{body}</svg>')  # noqa: S704 - escaped
+    return drawn, frame.bar_m
 
 
 def _dot(tree: Tree, x: float, y: float, *, here: bool) -> str:
@@ -105,10 +136,6 @@ def _dot(tree: Tree, x: float, y: float, *, here: bool) -> str:
     if not tree.label_no:
         return mark
     return f'{mark}<text x="{x:.0f}" y="{y - size - 4:.0f}">{escape(tree.label_no)}</text>'
-
-
-def _joined(points: Sequence[tuple[float, float]]) -> str:
-    return "L".join(f"{x:.0f} {y:.0f}" for x, y in points)
 
 
 def _towards(own: tuple[float, float], other: tuple[float, float]) -> str:

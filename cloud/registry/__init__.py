@@ -27,6 +27,7 @@ from cloud.registry.kinds import (
     Lot,
     LotInput,
     Maintenance,
+    OfficialLevel,
     Person,
     Photo,
     Province,
@@ -81,6 +82,10 @@ def address(one: Contact | Person, channel: str, kind: str) -> str:
     """Return where a channel of cloud.toml, of a name and a kind, reaches somebody; "" nowhere."""
     book = {"email": one.email} | one.addresses
     return book.get(channel) or book.get(kind, "")
+
+
+def _contact(one: Person, role: str) -> Contact:
+    return Contact(one.name, role, one.email, one.lang, one.addresses, one.quiet, one.code, one.ways)
 
 
 class _Dated(Timed, Protocol):
@@ -196,20 +201,13 @@ class Registry:
         def asked(one: Person) -> bool:  # an incident can be given to them
             return one.code in on_duty or (one.access in (OFFICER, ADMIN) and bool(one.email or one.addresses))
 
-        return [
-            Contact(one.name, role, one.email, one.lang, one.addresses, one.quiet, one.code, one.ways)
-            for one in self._of("person", Person)
-            for role in one.roles or ("",) * asked(one)
-        ]
+        people = self._of("person", Person)
+        return [_contact(one, role) for one in people for role in one.roles or ("",) * asked(one)]
 
     @cached_property
     def bulletin_readers(self) -> list[Contact]:
         """Everybody who chose to be told the day's fire danger, whether or not they are told of anything else."""
-        return [
-            Contact(one.name, "", one.email, one.lang, one.addresses, one.quiet, one.code, one.ways)
-            for one in self._of("person", Person)
-            if one.ways.get("danger")
-        ]
+        return [_contact(one, "") for one in self._of("person", Person) if one.ways.get("danger")]
 
     @cached_property
     def duties(self) -> tuple[Duty, ...]:
@@ -282,9 +280,14 @@ class Registry:
         return self.maintained.get((gateway, channel), NEVER)
 
     @cached_property
-    def danger_tables(self) -> Tables:
+    def danger_tables(self) -> Tables[DangerTable]:
         """The tables by which a day of a zone has a level of fire danger."""
         return Tables(self._of("danger_table", DangerTable), self._communes)
+
+    @cached_property
+    def official_levels(self) -> Tables[OfficialLevel]:
+        """The levels that forest rangers published."""
+        return Tables(self._of("official_level", OfficialLevel), self._communes)
 
     @cached_property
     def photos(self) -> dict[str, Photo]:

@@ -1,15 +1,20 @@
-"""Smoke that is expected: fires that are allowed, and what smokes every day. They mute a push, never the record."""
+"""What people say of fire, and no sensor: what is allowed, what smokes every day, the level that rangers published.
+
+What is expected mutes a push, never the record. A published level stands beside ours, and is never mixed with it.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, ClassVar
 
-from cloud.registry.cells import Bad, Clock, Moment, Whole
+from cloud.registry.cells import CODE, Bad, Choice, Clock, Day, Moment, Ref, Whole
 from cloud.registry.record import Code, Lat, Line, Lon, Record, Since, Till, ends_within
 
 LONGEST_PERMIT = timedelta(days=7)
+LONGEST_LEVEL = timedelta(days=31)
 DAY_MIN = 1440
+LEVELS = ("I", "II", "III", "IV", "V")
 
 
 class BurnPermit(Record, frozen=True, kw_only=True):
@@ -55,3 +60,30 @@ class KnownSource(Record, frozen=True, kw_only=True):
         super().check()
         if self.clock_from == self.clock_to:
             raise Bad("no_hours", column="clock_to", value=Clock().write(self.clock_to))
+
+
+class OfficialLevel(Record, frozen=True, kw_only=True):
+    """The level of fire danger that the forest rangers, FireWatch or a province published for a place and some days.
+
+    `source` says in words where it was read. It has an end from the beginning, a month away at most: what nobody renews
+    is no level of today any more.
+    """
+
+    key: ClassVar = ("place", "code", "valid_from")
+    place: Annotated[str, Choice(("zone", "commune", "province"))]
+    code: Annotated[str, Ref("place", CODE, of_column=True)]
+    level: Annotated[str, Choice(LEVELS)]
+    source: Line
+    valid_from: Since
+    valid_to: Annotated[date, Day()]
+
+    @property
+    def number(self) -> int:
+        """Return the level as 1 to 5."""
+        return LEVELS.index(self.level) + 1
+
+    def check(self) -> None:
+        """Raise Bad for an end that does not follow, or is further away than a month."""
+        super().check()
+        if self.valid_to - self.valid_from > LONGEST_LEVEL:
+            raise Bad("endless", column="valid_to", value=self.valid_to, days=LONGEST_LEVEL.days)

@@ -26,7 +26,7 @@ from cloud.registry.cells import (
     TreeCode,
     Whole,
 )
-from cloud.registry.fire import BurnPermit, KnownSource
+from cloud.registry.fire import BurnPermit, KnownSource, OfficialLevel
 from cloud.registry.people import LANGUAGES, Consent, Duty, Person
 from cloud.registry.record import (
     Code,
@@ -408,6 +408,7 @@ KINDS: dict[str, type[Record]] = {
     "calibration": Calibration,
     "maintenance": Maintenance,
     "danger_table": DangerTable,
+    "official_level": OfficialLevel,
     "lot": Lot,
     "lot_input": LotInput,
 }  # in this order a table comes after those that its rows refer to

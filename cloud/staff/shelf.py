@@ -112,7 +112,9 @@ class Shelf:
 
     def law(self) -> Registry:
         """Return zones, and what gives their danger a level."""
-        return Registry({kind: self.rows(kind) for kind in ("zone", "commune", "province", "danger_table")})
+        return Registry(
+            {kind: self.rows(kind) for kind in ("zone", "commune", "province", "danger_table", "official_level")}
+        )
 
     def may_be_named(self, person: Person) -> bool:
         """Tell whether somebody has consented to be named."""

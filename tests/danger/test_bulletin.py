@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pypdfium2
 import pytest
 
@@ -16,6 +17,7 @@ from cloud.danger.bulletin import bulletin, loudspeaker
 from cloud.danger.levels import Verdict, verdict
 from cloud.danger.sheet import draw
 from cloud.danger.told import load
+from cloud.registry.fire import OfficialLevel
 from gocche.__main__ import main
 from settings.finding import ConfigError
 from settings.words import words
@@ -115,6 +117,38 @@ def test_a_page_of_a4_has_its_level_in_large_print_and_all_its_words(days: list[
         assert right > left
 
 
+def test_large_print_and_sign_never_overlap(days: list[Day]) -> None:
+    after = msgspec.structs.replace(days[-1].after, p=123_456.0)
+    dry = [msgspec.structs.replace(days[-1], after=after)]
+    for lang in ("vi", "en"):
+        for found in (verdict(days[-1], table()), Verdict(why="no_table")):
+            made = bulletin(ZONE, dry, found, load(), lang)
+            page = pypdfium2.PdfDocument(draw(made, None))[0]
+            text = page.get_textpage()
+            large, length = text.search(made.large).get_next()
+            boxes = [text.get_charbox(large + n, loose=True) for n in range(length)]
+            assert min(top - bottom for _, bottom, _, top in boxes) >= 48
+            sign = [one.get_bounds() for one in page.get_objects() if one.type == pypdfium2.raw.FPDF_PAGEOBJ_PATH]
+            assert max(right for _, _, right, _ in boxes) < min(left for left, *_ in sign)
+
+
+def test_what_the_rangers_published_stands_beside_ours_with_its_source(days: list[Day]) -> None:
+    facts = {"source": "Hạt kiểm lâm Văn Chấn 26/11", "valid_from": FIRST, "valid_to": FIRST + timedelta(20)}
+    official = OfficialLevel(place="zone", code="z01", level="V", **facts)
+    found = verdict(days[-1], table())
+    text = bulletin(ZONE, days, found, load(), "vi", official).text()
+    assert "Cấp IV – nguy hiểm. P = " in text
+    assert "Cấp V – cực kỳ nguy hiểm, Hạt kiểm lâm Văn Chấn 26/11; từ ngày 02/02/2026 đến hết ngày 21/02/2026." in text
+    assert load().level.V.vi[0] in text, "what to do is said for the higher of both"
+    aloud_ = loudspeaker(ZONE, days, found, load(), "vi", official)
+    assert "Kiểm lâm công bố: cấp năm, cực kỳ nguy hiểm." in aloud_
+    assert "Văn Chấn ngày hai mươi sáu tháng mười một." in aloud_
+    assert not re.search(r"\d", aloud_)
+    without = bulletin(ZONE, days, Verdict(why="no_table"), load(), "vi", official)
+    assert without.large.startswith("P = "), "theirs is never shown as ours"
+    assert "Cấp V – cực kỳ" in without.text()
+
+
 def test_words_of_the_garden_stand_in_for_ours(days: list[Day], tmp_path: Path) -> None:
     (tmp_path / "danger.toml").write_text(
         '[bulletin]\nresponsible_vi = "Trạm kiểm lâm Suối Giàng"\n'
@@ -126,7 +160,7 @@ def test_words_of_the_garden_stand_in_for_ours(days: list[Day], tmp_path: Path) 
     assert "Trạm kiểm lâm Suối Giàng" in text
     assert "Khu một: rừng chè cổ thụ." in text
     assert "Chỉ việc này." in text
-    assert "mười hai giờ" not in text
+    assert load().level.IV.vi[0] not in text
     assert told.level.III.vi, "what is not named stays ours"
 
 

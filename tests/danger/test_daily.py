@@ -19,6 +19,7 @@ from cloud.danger.daily import PATIENCE_S, Daily
 from cloud.danger.issued import NAME, of_day
 from cloud.danger.letter import letter
 from cloud.registry import Registry
+from cloud.registry.fire import OfficialLevel
 from cloud.registry.kinds import Commune, DangerTable, Duty, Person, Province, Zone
 from tests.rules.garden import SMOKE, Bench, HandClock, Hook, Post, batch, mail_table, registry, serving, until
 from tests.servers import free_port
@@ -336,6 +337,27 @@ def test_what_changed_since_yesterday_stands_first_and_the_whole_bulletins_in_a_
     assert whole.count("Người chịu trách nhiệm") == 2
     assert "Importance" not in post.mails[1][1]
     room.close()
+    world.close()
+
+
+def test_what_the_rangers_published_is_in_the_letter_as_theirs(tmp_path: Path) -> None:
+    facts = {"source": "FireWatch 01/01", "valid_from": FIRST, "valid_to": FIRST + timedelta(1)}
+    rows = {"official_level": [OfficialLevel(place="commune", code="c02", level="V", **facts)]}
+    world = World(tmp_path, Registry({**garden()._records, **rows}))
+    world.book.put([day(6_000, FIRST), day(400, FIRST, "z02")])
+    world.look(FIRST, 14.0)
+    issue = of_day(tmp_path / NAME, FIRST)
+    assert issue is not None
+    said = letter(issue, [], None, "vi", "")
+    assert said.subject.endswith("kiểm lâm công bố cấp V – cực kỳ nguy hiểm")
+    lines = said.text.splitlines()
+    assert lines[1:4] == [
+        "- Chế Tạo: CẤP I – thấp",
+        "  Kiểm lâm công bố: cấp V – cực kỳ nguy hiểm (FireWatch 01/01)",
+        "- Suối Giàng: CẤP IV – nguy hiểm",
+    ]
+    assert "Việc cần làm ở cấp V: " in said.text
+    assert "Chế Tạo cấp I, kiểm lâm: cấp V" in said.short
     world.close()
 
 

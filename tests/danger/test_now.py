@@ -12,6 +12,7 @@ from cloud.danger.book import Book
 from cloud.danger.course import Carried, Day, Inputs
 from cloud.danger.now import AGAIN_MS, Now
 from cloud.registry import Registry
+from cloud.registry.fire import LEVELS, OfficialLevel
 from cloud.registry.kinds import DangerTable
 from tests.rules.garden import HandClock, registry
 
@@ -33,12 +34,18 @@ def day(p: float, *, ago: int = 0, settled: bool = True, missing: int = 0, limit
     return Day(ZONE, TODAY - timedelta(days=ago), Inputs(lat=21.6), limit_mm, Carried(), after, has_p=True)
 
 
-def level(folder: Path, told: Day | None, tables: list[DangerTable], area: str = f"zone:{ZONE}") -> int | None:
+def level(
+    folder: Path,
+    told: Day | None,
+    tables: list[DangerTable],
+    area: str = f"zone:{ZONE}",
+    official: tuple[OfficialLevel, ...] = (),
+) -> int | None:
     if told is not None:
         book = Book(folder / "danger.db")
         book.put([told])
         book.close()
-    garden = Registry({"zone": list(registry().zones.values()), "danger_table": tables})
+    garden = Registry({"zone": list(registry().zones.values()), "danger_table": tables, "official_level": official})
     return Now(folder / "danger.db", garden, HandClock()).level(area)
 
 
@@ -52,6 +59,29 @@ def level(folder: Path, told: Day | None, tables: list[DangerTable], area: str =
 )  # fmt: skip
 def test_a_level_that_is_doubtful_is_unknown(tmp_path: Path, told: Day | None, expected: int | None) -> None:
     assert level(tmp_path, told, [law()]) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "published", "expected"),
+    [
+        (day(500), 5, 5), (day(20_000), 2, 5), (None, 4, 4), (day(6_000, ago=2), 3, 3), (day(6_000, missing=9), 1, 1),
+        (day(1_500, settled=False), 3, 3), (day(1_500, settled=False), 1, None), (day(6_000, settled=False), 2, 4),
+    ],
+)  # fmt: skip
+def test_of_ours_and_the_published_level_the_higher_counts(
+    tmp_path: Path, told: Day | None, published: int, expected: int | None
+) -> None:
+    assert level(tmp_path, told, [law()], official=(official(LEVELS[published - 1]),)) == expected
+
+
+def test_a_published_level_counts_in_its_days_alone(tmp_path: Path) -> None:
+    over = official("V", since=TODAY - timedelta(3), until=TODAY)
+    to_come = official("V", since=TODAY + timedelta(1), until=TODAY + timedelta(2))
+    assert level(tmp_path, day(500), [law()], official=(over, to_come)) == 1
+
+
+def official(roman: str, since: date = TODAY, until: date = TODAY + timedelta(1)) -> OfficialLevel:
+    return OfficialLevel(place="zone", code=ZONE, level=roman, source="kiểm lâm", valid_from=since, valid_to=until)
 
 
 def test_without_law_or_place_there_is_none(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from cloud.danger.book import NAME
 from cloud.pages.app import build
+from cloud.pages.danger_map import FILLS, INKS
 from cloud.registry import Registry
-from tests.danger.garden import FIRST, Garden, at, table
+from cloud.registry.fire import OfficialLevel
+from tests.danger.garden import FIRST, ZONE, Garden, at, table
 from tests.visitors import Visitor, World
 
 if TYPE_CHECKING:
@@ -60,6 +63,61 @@ def test_without_a_table_a_zone_shows_p_says_why_and_no_level(place: Place) -> N
     assert "sg-01/weather-1, sg-01/rain-1" in page
     assert "Cộng từ khi bắt đầu đo, 03/02/2026" in page
     assert page.count('class="mean"') == 2, "P and FWI"
+
+
+def test_what_rangers_published_stands_beside_ours_and_on_the_map_as_a_square(place: Place) -> None:
+    place.garden.days_pass(4)
+    place.garden.change("danger_table", table(place="zone", code="z01"))
+    until = FIRST + timedelta(5)
+    row = OfficialLevel(place="zone", code="z01", level="V", source="FireWatch <1>", valid_from=FIRST, valid_to=until)
+    place.garden.change("official_level", row)
+    asked = place.visitor()
+    for path in ("/nguy-co", "/nguy-co/z01", "/"):
+        page = asked.get(path).text
+        assert "Kiểm lâm công bố" in page, path
+        assert "cấp V – cực kỳ nguy hiểm · FireWatch &lt;1&gt; · từ 02/02/2026 đến trước 07/02/2026" in page, path
+        assert "ấp II" in page, "ours stays"
+    told = asked.get("/nguy-co/z01.json").json()
+    assert (told["level"]["level"], told["official"]["level"]) == ("II", "V")
+    drawn = asked.get("/nguy-co").text.partition('<figure class="danger">')[2].partition("</svg>")[0]
+    assert re.findall(r"<(circle|rect).*?<text[^>]*>(\w+)</text>", drawn) == [("circle", "II"), ("rect", "V")]
+    place.garden.look(at(until, 14.0))
+    assert "FireWatch" not in place.visitor().get("/nguy-co").text, "its days are over"
+
+
+def test_the_map_has_colour_numeral_and_name_and_a_table_that_says_the_same(place: Place) -> None:
+    place.garden.days_pass(4)
+    place.garden.change("danger_table", table(place="zone", code="z01"))
+    outline = ((21.62, 104.57), (21.63, 104.58), (21.62, 104.59))
+    zones = [msgspec.structs.replace(ZONE, outline=outline, name_vi="Khu <một>")]
+    zones += [msgspec.structs.replace(ZONE, code=f"z{n}", lat=21.7 + n / 100) for n in range(20, 300)]
+    few = Registry({**place.garden.rows, "zone": zones[:3]})
+    page = place.visitor(current=few).get("/nguy-co").text
+    drawn = page.partition('<figure class="danger">')[2].partition("</svg>")[0]
+    assert FILLS[1] in drawn
+    assert drawn.count("fill-opacity") == 1, "one zone has an outline"
+    assert "Khu &lt;một&gt;</text>" in drawn
+    assert 'aria-hidden="true"' in drawn
+    assert "18/2021/QĐ-TTg" in page
+    assert page.count('<th scope="row">') == 3
+    many = place.visitor(current=Registry({**place.garden.rows, "zone": zones})).get("/nguy-co").text
+    assert "Còn 81 khu nữa" in many
+    assert many.count('<th scope="row">') == 281
+    assert 'font-size="9.5"' not in many, "no names"
+    assert "<script" not in many.partition("<main")[2].partition("</main>")[0]
+
+
+def test_numerals_can_be_read_on_their_colours_and_colours_told_apart() -> None:
+    def light(colour: str) -> float:
+        parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((light(one), light(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    assert all(contrast(fill, ink) >= 4.5 for fill, ink in zip(FILLS, INKS, strict=True))  # WCAG 1.4.3
 
 
 def test_a_level_stands_beside_its_decision_zone_and_validity_on_every_page(place: Place) -> None:

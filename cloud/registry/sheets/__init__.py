@@ -42,6 +42,7 @@ STEMS = {
     "calibration": "calibrations",
     "maintenance": "maintenance",
     "danger_table": "danger_tables",
+    "official_level": "official_levels",
     "lot": "lots",
     "lot_input": "lot_inputs",
 }  # what the table of a kind is called, as a file or as a sheet

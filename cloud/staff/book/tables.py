@@ -34,6 +34,7 @@ SHOWN = {  # what a list says of a row below its name; else its first columns
     "calibration": ("quantity", "valid_from", "valid_to"),
     "maintenance": ("starts", "ends", "why"),
     "danger_table": ("place", "code", "valid_from", "valid_to"),
+    "official_level": ("level", "source", "valid_from", "valid_to"),
     "lot": ("code", "picked_from", "picked_to"),
     "lot_input": ("place", "code", "weight_kg"),
     "person": ("code", "access", "roles"),

@@ -19,14 +19,15 @@ ADMIN = frozenset({"admin"})
 PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
 TABLES = (
     "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "maintenance", "person", "consent", "duty",
-    "burn_permit", "known_source", "photo", "voice", "lot", "lot_input", "danger_table", "hamlet", "commune",
-    "province",
+    "burn_permit", "known_source", "photo", "voice", "lot", "lot_input", "danger_table", "official_level", "hamlet",
+    "commune", "province",
 )  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
 WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS} | {
     "duty": WATCH,
     "burn_permit": WATCH,
     "known_source": EDIT | WATCH,
+    "official_level": EDIT | WATCH,
 }
 BRING = WRITE | {
     "story": ADMIN,
