@@ -89,7 +89,9 @@ def _into_sqlite(path: Path, rows: int, end_ms: int) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA cache_size = -400000")
         db.execute("PRAGMA synchronous = OFF")
-        db.executemany("INSERT INTO epoch (gateway, name) VALUES (?, '00')", [(f"g{k}",) for k in range(GATEWAYS)])
+        db.executemany(
+            "INSERT INTO epoch (gateway, name) VALUES (?, ?)", [(f"g{k}", f"{k:04x}") for k in range(GATEWAYS)]
+        )
         day = {"rows": rows, "gateways": GATEWAYS, "end": end_ms, "step": _step_ms(rows)}
         db.execute(_LEDGER, day)
         db.commit()
@@ -106,7 +108,8 @@ def _into_influx(table: dict[str, Any], rows: int, end_ms: int) -> None:
 def _lines(rows: int, end_ms: int) -> Iterator[str]:
     step_ms = _step_ms(rows)
     for n in range(rows):
-        gap = Gap(f"g{n % GATEWAYS}", "00", 1 + 60 * (n // GATEWAYS), 60, "dropped")
+        own = n % GATEWAYS
+        gap = Gap(f"g{own}", f"{own:04x}", 1 + 60 * (n // GATEWAYS), 60, "dropped")
         yield Posted(n, pack(gap), (end_ms - (rows - n) * step_ms) * MS_NS).told()
 
 
