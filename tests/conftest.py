@@ -23,6 +23,8 @@ gc.disable()
 # The files that take longest, longest first. Begun last, one of them would run alone while the other workers are idle.
 LONGEST = (
     "test_up_journey.py",
+    "test_alerts_life.py",
+    "test_places.py",
     "test_up.py",
     "test_siren.py",
     "test_store.py",
