@@ -26,7 +26,7 @@ HEAT_RADIUS_M = 30
 # Each has a sentence in cloud/alerts/rules/detect.toml; what is only watched is told to nobody.
 REASONS = (
     "smoke-co", "smoke-co-faulty", "strong", "strong-at-start", "two-nodes", "lasting", "heat", "silent-after-smoke",
-    "silent-after-heat", "danger",
+    "silent-after-heat", "danger", "danger-unknown",
 )  # fmt: skip
 WATCHED = ("pm-only", "fog", "co-only", "not-lasting", "heat-once")
 FAULTS = ("pm-stuck", "co-stuck", "t-stuck", "power", "silent", "pm-silent", "co-silent", "no-pm", "no-co")

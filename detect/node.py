@@ -183,7 +183,7 @@ def _claimed(state: Node, near: Sequence[Neighbour], danger: int | None, limits:
     else:
         said = tuple(reasons)
         if level >= SUSPECTED and limits is not LIMITS:
-            said = (*said, Reason("danger", {"level": float(danger or 0)}))
+            said = (*said, Reason("danger", {"level": float(danger)}) if danger else Reason("danger-unknown"))
     peak = state.peak if level > NONE else 0.0
     radius, source = _radius(said, peak) if level >= SUSPECTED else (None, "")
     ready = state.pm.ready(limits) or state.co.ready(limits)

@@ -20,7 +20,7 @@ from cloud.alerts.decide.exercise import DRILLED_BY
 from cloud.clock import SystemClock
 from cloud.store import Retry
 from gocche.up import running
-from gocche.words import Refused, both
+from gocche.words import LANGUAGES, Refused, both, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,8 @@ def _follow(folder: Path, number: int, minutes: float) -> None:
         seen += len(news)
         for event, *rest in news:
             if event in drilled.SHOWN:
-                print("  " + "  ".join(filter(None, (event, *rest))), flush=True)
+                told = " · ".join(said("drill", event, language) for language in LANGUAGES)
+                print("  " + "  ".join(filter(None, (told, *rest))), flush=True)
         return drilled.report(folder, number, DRILLED_BY).answered_s is not None or None
 
     _until(look, 60.0 * minutes)

@@ -114,5 +114,5 @@ def _scale(frame: _Frame) -> str:
         f'<path class="bar" d="M{x:.0f} {y:.0f}h{long:.1f}m0 -4v8m{-long:.1f} -8v8"/>'
         f'<text class="words" x="{x + long + 8:.1f}" y="{y + 5:.0f}">{words}</text>'
         f'<path class="bar" d="M{WIDTH - 20:.0f} 40v-26m-5 8l5 -8l5 8"/>'
-        f'<text class="words" x="{WIDTH - 25:.0f}" y="56">B/N</text>'
+        f'<text class="words north" x="{WIDTH - 6:.0f}" y="62">B/N</text>'
     )
