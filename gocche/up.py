@@ -78,7 +78,8 @@ def up(
                 if sample:
                     past.first_start(folder, load(config / "cloud.toml"), SystemClock().utc_ms())
                 children = commands(folder, config, broker, listeners, garden)
-                link = partial(_links, folder, url(listeners["staff"]))
+                where = f' ARGS="--data {folder}"' if data else ""  # a drill finds a temporary one by itself
+                link = partial(_links, folder, url(listeners["staff"]), where)
                 return supervise(children, folder, pages, link, out=out, log=log, desk=desk)
     except sentences.Refused as error:
         for language in LANGUAGES:
@@ -155,9 +156,12 @@ def commands(
     ]
 
 
-def _links(folder: Path, staff: str) -> list[str]:
+def _links(folder: Path, staff: str, where: str) -> list[str]:
     """Return what only who sits here is told: how to sign in, and how to see an alarm."""
-    return [*first_admin(folder, staff), *(said("up", "drill", language, staff=staff) for language in LANGUAGES)]
+    return [
+        *first_admin(folder, staff),
+        *(said("up", "drill", language, staff=staff, where=where) for language in LANGUAGES),
+    ]
 
 
 def running() -> Path | None:
