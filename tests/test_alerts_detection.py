@@ -394,6 +394,33 @@ def test_smoke_is_found_in_every_batch_of_a_backlog_that_comes_newest_first(
     assert [(stage, late) for stage, _, late in scene.told] == [("suspected", is_late)]
 
 
+def test_nodes_at_one_spot_neither_take_a_plume_for_haze_nor_a_stove_for_two_witnesses(tmp_path: Path) -> None:
+    """Two gateways at one tree, and a third at the next one, 15 m off: the same smoke is at all of them."""
+    known = garden()
+    first = next(iter(known.trees.values()))
+    next_to_it = _tree("4444444", (first.lat or 0.0) + 15 / 111_000, first.lon or 0.0)
+    where = {"sg-01": first.code, "sg-02": first.code, "sg-03": next_to_it.code}
+    scene = Scene(
+        tmp_path,
+        registry=Registry(
+            {
+                "zone": list(known.zones.values()),
+                "tree": [first, next_to_it],
+                "binding": [
+                    bound(one, name, "tree", code) for one, code in where.items() for name in set(CHANNELS.values())
+                ],
+            }
+        ),
+    )
+    for values, minutes in ((CLEAN, 60), (SMOKE, 12)):
+        for _ in range(minutes):
+            scene.offer([made for gateway in where for made in scene.readings(scene.at_s, values, gateway)])
+            scene.at_s += 60
+            scene.bench.clock.advance(60)
+    assert {stage for stage, *_ in scene.told} == {"suspected"}
+    scene.bench.close()
+
+
 HOUR_S = 3_600
 DATED = pytest.mark.parametrize("undated", [False, True])
 

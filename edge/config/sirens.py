@@ -50,7 +50,14 @@ def _trigger(file: File, place: str, when: When) -> Trigger:
 def _relay(table: SirenTable, place: str) -> Sensor:
     """Return the board as a sensor of its bus: it is looked at like one, and ill like one."""
     config = relay.Config(address=table.address, coil=table.coil, stop_input=table.stop_input)
-    shared = SensorTable(channel=table.name, bus=table.bus, driver="relay", every_s=table.check_s, retries=0)
+    shared = SensorTable(
+        channel=table.name,
+        bus=table.bus,
+        driver="relay",
+        every_s=table.check_s,
+        timeout_s=table.timeout_s,
+        retries=0,
+    )
     return Sensor(shared, drivers.load("relay"), config, relay.quantities(config), place)
 
 

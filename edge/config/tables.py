@@ -118,7 +118,13 @@ class SensorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class NodeTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sensors that watch one place for fire: `[[node]]`. The gateway itself says what they claim together."""
 
-    channel: Annotated[str, msgspec.Meta(description="the name of its claim in all data, 1 to 32 of a-z, 0-9 and -")]
+    channel: Annotated[
+        str,
+        msgspec.Meta(
+            description="the name of its claim in all data, 1 to 32 of a-z, 0-9 and -; two nodes of a gateway hang 50 m "
+            "and more apart, or the same smoke is two witnesses"
+        ),
+    ]
     pm: Annotated[str, msgspec.Meta(description="the channel that measures pm2_5")]
     co: Annotated[str, msgspec.Meta(description="the channel that measures co; without it no smoke is claimed")] = ""
     air: Annotated[str, msgspec.Meta(description="the channel that measures air_temperature and air_humidity")] = ""
@@ -189,6 +195,12 @@ class SirenTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         msgspec.Meta(ge=60, le=3_600, description="who stopped it hears it no more so long, unless it gets worse"),
     ] = 1_800.0
     check_s: Annotated[float, msgspec.Meta(ge=0.2, le=60, description="how often relay and button are looked at")] = 1.0
+    timeout_s: Annotated[
+        Annotated[float, msgspec.Meta(gt=0, le=5)] | None,
+        msgspec.Meta(
+            description="silence that ends the wait for its board, which may be slow behind a radio link; else 0.5"
+        ),
+    ] = None
 
 
 class Trigger(msgspec.Struct, frozen=True):

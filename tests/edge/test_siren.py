@@ -526,6 +526,24 @@ def test_a_board_that_obeys_and_answers_wrongly_is_believed_by_what_its_coil_say
 
 
 @pytest.mark.journey
+def test_a_board_behind_a_slow_link_is_believed_where_it_is_given_time(world, parts):
+    board, nose = parts
+
+    def slow(_: bytes, answer: bytes) -> bytes:
+        threading.Event().wait(0.7)
+        return answer
+
+    board.ill = slow
+    with world.running("timeout_s = 1.5"):
+        until(lambda: len(board.asked) > 3, BOUND_S, "it is looked at")
+        nose.ppm = 28.0
+        until(lambda: world.code == ON, BOUND_S, "it sounds, and says so")
+        until(lambda: "siren-1" not in whys(world), BOUND_S, "nothing is wrong, though it was late")
+        assert main(["siren", "stop", "--data", str(world.folder)]) == 0
+        until(lambda: world.code == STOPPED, BOUND_S, "and it is silent, and says so")
+
+
+@pytest.mark.journey
 def test_a_board_that_confirms_and_does_nothing_is_not_believed(world, parts):
     board, nose = parts
     board._switch = lambda request: request  # type: ignore[method-assign]

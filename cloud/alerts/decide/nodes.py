@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str]  # gateway, and the place as kind:code, or the first channel where the rule names it
 HOUR_MS = 3_600_000
 MOST_NEAR = 6  # the nearest: whether air is hazy is no surer by more
+APART_M = 50.0  # nearer than that the same plume, or the same stove, is at both: the other one is no second witness
 
 
 class Nodes:
@@ -28,6 +29,7 @@ class Nodes:
         self._read: tuple[Registry, int] | None = None
         self._keys: dict[tuple[str, str], Key] = {}
         self._at: dict[Key, tuple[float, float] | None] = {}
+        self._exact: set[Key] = set()  # a tree is where it is; of a zone or a hamlet a point is known, not the node's
         self._areas: dict[Key, str] = {}
         self._cells: dict[tuple[int, int], list[Key]] = defaultdict(list)
         self._near: dict[Key, list[Key]] = {}
@@ -37,7 +39,7 @@ class Nodes:
         registry, hour = self._registry.now, now_ms // HOUR_MS  # where a day begins, an hour does
         if self._read is None or self._read[0] is not registry or self._read[1] != hour:
             self._read = registry, hour
-            for known in (self._keys, self._at, self._areas, self._cells, self._near):
+            for known in (self._keys, self._at, self._exact, self._areas, self._cells, self._near):
                 known.clear()
         key = self._keys.get((gateway, channel))
         return key if key is not None else self._look_up(registry, gateway, channel, hanoi(now_ms).date())
@@ -47,7 +49,7 @@ class Nodes:
         return self._areas.get(key, "")
 
     def near(self, key: Key) -> list[Key]:
-        """Return the nearest other nodes that have spoken today, within the rule's distance."""
+        """Return the nearest other nodes that have spoken today, within the rule's distance and not at the same spot."""
         found = self._near.get(key)
         if found is None:
             found = self._near[key] = self._look_around(key)
@@ -59,6 +61,8 @@ class Nodes:
         if key not in self._at:
             at = None if place.lat is None or place.lon is None else (place.lat, place.lon)
             self._at[key], self._areas[key] = at, area_of(registry, place.key, gateway)
+            if place.key.startswith("tree:"):
+                self._exact.add(key)
             if at is not None:
                 self._cells[self._cell(at)].append(key)
                 for other in self._around(at):
@@ -70,7 +74,9 @@ class Nodes:
         if at is None:
             return []
         away = [(distance_m(at, self._at[one] or at), one) for one in self._around(at) if one != key]
-        return [one for metres, one in sorted(away) if metres <= self._rule.near_m][:MOST_NEAR]
+        exact = key in self._exact
+        apart = [one for one in sorted(away) if one[0] >= APART_M or not (exact and one[1] in self._exact)]
+        return [one for metres, one in apart if metres <= self._rule.near_m][:MOST_NEAR]
 
     def _around(self, at: tuple[float, float]) -> list[Key]:
         row, column = self._cell(at)
