@@ -121,8 +121,8 @@ class NodeTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channel: Annotated[
         str,
         msgspec.Meta(
-            description="the name of its claim in all data, 1 to 32 of a-z, 0-9 and -; two nodes of a gateway hang 50 m "
-            "and more apart, or the same smoke is two witnesses"
+            description="the name of its claim in all data, 1 to 32 of a-z, 0-9 and -; two nodes of a gateway hang 50 "
+            "m and more apart, or the same smoke is two witnesses"
         ),
     ]
     pm: Annotated[str, msgspec.Meta(description="the channel that measures pm2_5")]

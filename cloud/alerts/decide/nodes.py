@@ -49,7 +49,7 @@ class Nodes:
         return self._areas.get(key, "")
 
     def near(self, key: Key) -> list[Key]:
-        """Return the nearest other nodes that have spoken today, within the rule's distance and not at the same spot."""
+        """Return the nearest other nodes that have spoken today, within the rule's distance, not at one spot."""
         found = self._near.get(key)
         if found is None:
             found = self._near[key] = self._look_around(key)
