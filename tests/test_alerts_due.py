@@ -152,8 +152,8 @@ def test_channels_that_hang_all_at_once_delay_no_other(
         bench = Hanging(tmp_path, dumb_port, str(modem.port), post.port)
         asker = Asker(tmp_path, "alerts", SystemClock())
         try:
+            bench.alerts.step()
             with bench.running():
-                until(asker.attended)
                 began = time.monotonic()
                 for _ in range(3):
                     asker.ask("act", {"act": "drill", "place": "zone:suoi-giang", "who": "op", "by": "cli"})

@@ -74,6 +74,16 @@ def test_the_phones_answer_decides(
     assert "84912345678" not in str(caught.value)
 
 
+def test_another_machine_at_the_phones_address_is_no_phone(phone: told.Phone, table: dict[str, Any]) -> None:
+    """A router's portal answers 200 to whatever is posted."""
+    phone.answer = 200, b"<html>Welcome</html>"
+    with pytest.raises(Retry, match="Welcome"):
+        open_channel(table).send(MESSAGE)
+    phone.answer = None
+    open_channel(table).send(MESSAGE)
+    assert len(phone.got) == 1
+
+
 def test_a_wrong_password_is_found_by_the_check(table: dict[str, Any], tmp_path: Path) -> None:
     open_channel(table).check()
     (tmp_path / "password").write_text("wrong", encoding="utf-8")

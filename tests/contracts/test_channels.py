@@ -305,7 +305,8 @@ def test_of_a_huge_answer_little_is_read(kind: str) -> None:
     with strange(huge) as port:
         channel = open_channel(table_to(kind, port) | {"deadline_s": 20.0})
         began = time.monotonic()
-        channel.send(message(kind))
+        with pytest.raises(Retry, match="Welcome") if kind == "sms_http" else contextlib.nullcontext():
+            channel.send(message(kind))
         assert time.monotonic() - began < 10.0
 
 
