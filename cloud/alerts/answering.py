@@ -11,7 +11,7 @@ from cloud.alerts.decide.gather import Gatherer
 from cloud.alerts.decide.mutes import Mutes
 from cloud.alerts.decide.selftest import SelfTest
 from cloud.alerts.decide.steps import Steps
-from cloud.alerts.tell.hearing import ears
+from cloud.alerts.tell.hearing import Ears
 from cloud.alerts.tell.office import Office
 from cloud.alerts.tell.outbox import Outbox
 from cloud.alerts.tell.sorting import Readers
@@ -71,7 +71,7 @@ class Answering:
         acts = Acts(journal, self.desk, gatherer, self._steps, mutes)
         readers = Readers(registry, channels)
         self._counter = Counter(folder, journal, acts, Outbox(journal), readers, channels, clock)
-        self.ears = ears(channels, Asker(folder, ROOM, clock), clock)
+        self.ears = Ears(channels, Asker(folder, ROOM, clock), clock)
 
     def begin(self, now_ms: int) -> None:
         """Have asked about what goes on and was opened before there was a chain, within the caller's transaction."""
@@ -91,7 +91,8 @@ class Answering:
 
     def health(self) -> dict[str, Any]:
         """Return what keeps people's acts from coming in, how many came by reply, and what could not be told."""
-        return {"acts_fault": self._counter.why} | self._counter.counts | self.office.health()
+        own = {"acts_fault": self._counter.why, "channels_deaf": self.ears.deaf}
+        return own | self._counter.counts | self.office.health()
 
     def close(self) -> None:
         """Let go of the inbox. May be called twice."""

@@ -145,7 +145,7 @@ class Alerts:
     @property
     def loops(self) -> dict[str, Callable[[threading.Event], None]]:
         """Return what runs in threads, by name."""
-        return {"alerts": self.run, "post": self._office.run} | self._answering.ears
+        return {"alerts": self.run, "post": self._office.run} | self._answering.ears.loops
 
     def run(self, stop: threading.Event) -> None:
         """Work until stopped, in the caller's thread. A fault is logged and costs a pause, never the thread."""
