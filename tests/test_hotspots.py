@@ -347,15 +347,16 @@ def drips(head):
 
 
 OK = b"HTTP/1.0 200 OK\r\n"
+SLOW = "broke off|no answer within 0.5 s"  # where the deadline meets it: before the first line on a busy machine
 HALF = VIIRS[: VIIRS.index(b"\n", 1_200) + 1]  # whole rows, fewer of them
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (drips(OK + b"\r\n"), "broke off"),
-        (drips(OK + b"Content-Length: 4000\r\n\r\n"), "broke off"),
-        (drips(b"HTTP/1.0 200 OK\r\nX-Slow: "), "broke off"),
+        (drips(OK + b"\r\n"), SLOW),
+        (drips(OK + b"Content-Length: 4000\r\n\r\n"), SLOW),
+        (drips(b"HTTP/1.0 200 OK\r\nX-Slow: "), SLOW),
         (drips(b"HTTP/1.0 2"), "no answer within 0.5 s"),
         (says(OK, b"Content-Length: 4000\r\n\r\n", HALF), "broke off"),
         (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n", HALF), "IncompleteRead"),
