@@ -141,6 +141,7 @@ def _danger(add: _Add) -> None:
     _of_the_server(add)
     add("--recompute", action="store_true", dest="again")
     add("--bulletins", type=Path, metavar="DIR", dest="folder")
+    add("--said", metavar="YYYY-MM-DD")
 
 
 def _backup(add: _Add) -> None:

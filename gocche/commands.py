@@ -217,7 +217,7 @@ def danger(options: argparse.Namespace) -> int:
     """Print each zone's fire danger; 1 where a kept number does not come again."""
     from gocche.danger import danger
 
-    return danger(_cloud_config(options, running=False), again=options.again, folder=options.folder)
+    return danger(_cloud_config(options, running=False), again=options.again, folder=options.folder, on=options.said)
 
 
 def backup(options: argparse.Namespace) -> int:

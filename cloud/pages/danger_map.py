@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloud.pages.dial import Seen
+    from cloud.pages.plan import Frame
 
 MOST = 200  # zones: more are dots on dots; the highest levels are drawn
 LEAST_M = (1_200.0, 800.0)  # that a map shows
@@ -56,7 +57,7 @@ def chart(lines: Sequence[Seen], lang: str) -> Chart | None:
     )
     marks = "".join(_marks(seen, *frame.at(place)) for seen, place in zip(shown, places, strict=True))
     if len(shown) <= NAMED:
-        marks += "".join(_name(seen, lang, *frame.at(place)) for seen, place in zip(shown, places, strict=True))
+        marks += "".join(_name(seen, lang, frame) for seen in shown)
     body = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{areas}{marks}{frame.ruler}</svg>'
     return Chart(
         Markup(body),  # noqa: S704 - numbers, numerals and classes of our own, and names that are escaped
@@ -82,11 +83,14 @@ def _marks(seen: Seen, x: float, y: float) -> str:
     return ours + (_mark(seen.official.number, x + 2 * R + 2, y, square=True) if seen.official else "")
 
 
-def _name(seen: Seen, lang: str, x: float, y: float) -> str:
+def _name(seen: Seen, lang: str, frame: Frame) -> str:
+    """Return a zone's name below its mark and its outline: ours are readable on the map's own ground alone."""
+    x, y = frame.at((seen.zone.lat, seen.zone.lon))
+    y = max([y + R, *(frame.at(corner)[1] for corner in seen.zone.outline)])
     name = seen.zone.name_vi if lang == "vi" else seen.zone.name_en
     cut = name if len(name) <= LETTERS else f"{name[: LETTERS - 1].rstrip()}…"
     at = min(max(x, LETTERS * 2.8), WIDTH - LETTERS * 2.8)  # its middle, so that none of it is outside
-    return f'<text x="{at:.0f}" y="{y + R + 11:.0f}" {TEXT} font-size="9.5" fill="currentColor">{escape(cut)}</text>'
+    return f'<text x="{at:.0f}" y="{y + 11:.0f}" {TEXT} font-size="9.5" fill="currentColor">{escape(cut)}</text>'
 
 
 def _mark(level: int, x: float, y: float, *, square: bool, old: bool = False) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from cloud.danger import aloud
 from cloud.danger.bulletin import bulletin, loudspeaker
+from cloud.danger.daily import Daily
 from cloud.danger.levels import Verdict, verdict
 from cloud.danger.sheet import draw
 from cloud.danger.told import load
@@ -21,7 +22,7 @@ from cloud.registry.fire import OfficialLevel
 from gocche.__main__ import main
 from settings.finding import ConfigError
 from settings.words import words
-from tests.danger.garden import FIRST, ZONE, Garden, table
+from tests.danger.garden import FIRST, ZONE, Garden, at, table
 
 if TYPE_CHECKING:
     from cloud.danger.course import Day
@@ -222,6 +223,17 @@ def test_the_command_tells_each_zone_writes_bulletins_and_makes_numbers_again(
     assert written == sorted(
         f"z01-2026-02-04.{lang}.{kind}" for lang in ("vi", "en") for kind in ("pdf", "txt", "loa.txt")
     )
+    daily = Daily(tmp_path, tmp_path, garden, garden.clock)  # type: ignore[arg-type]
+    garden.clock.now_ms = at(date(2026, 2, 4), 14.0)
+    assert daily.look()
+    daily.close()
+    assert main([*asked, "--said", "2026-02-04"]) == 0
+    told = capsys.readouterr().out
+    assert "Khu một, ngày 04/02/2026, 14 giờ" in told
+    assert "Zone one, 4 February 2026, at 14:00" in told
+    for wrong, why in (("2026-02-05", "no bulletin of 2026-02-05"), ("4.2.", "4.2. is no day")):
+        assert main([*asked, "--said", wrong]) == 2
+        assert why in capsys.readouterr().err
     assert main([*asked, "--recompute"]) == 0
     assert "every number is the same" in capsys.readouterr().out
     assert main(["danger", "--config", str(config), "--data", str(tmp_path / "out")]) == 2
