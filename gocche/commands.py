@@ -216,8 +216,10 @@ def audit(options: argparse.Namespace) -> int:
 def danger(options: argparse.Namespace) -> int:
     """Print each zone's fire danger; 1 where a kept number does not come again."""
     from gocche.danger import danger
+    from gocche.said import said
 
-    return danger(_cloud_config(options, running=False), again=options.again, folder=options.folder, on=options.said)
+    config = _cloud_config(options, running=False)
+    return said(config, options.said) if options.said else danger(config, again=options.again, folder=options.folder)
 
 
 def backup(options: argparse.Namespace) -> int:

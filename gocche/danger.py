@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock, hanoi
 from cloud.danger.book import NAME, newest, past, recompute
 from cloud.danger.bulletin import bulletin, loudspeaker
-from cloud.danger.issued import NAME as ISSUED
-from cloud.danger.issued import of_day
 from cloud.danger.levels import verdict
 from cloud.danger.told import load
 from cloud.rooms import registry_of
@@ -20,6 +17,8 @@ from gocche.words import LANGUAGES, Refused, both
 from settings.words import because
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from cloud.config import CloudConfig
     from cloud.danger.levels import Verdict
     from cloud.registry import Registry
@@ -28,14 +27,11 @@ BULLETIN_DAYS = 30  # of which the past course is told
 TOLD = 20  # days that differ
 
 
-def danger(config: CloudConfig, *, again: bool, folder: Path | None, on: str | None = None) -> int:
+def danger(config: CloudConfig, *, again: bool, folder: Path | None) -> int:
     """Print a line for each zone; with a folder write its bulletins there; return 1 where a number does not come again.
 
-    With a day print what its bulletin of 14:00 said, and no more. Raises Refused where no danger was ever computed,
-    nothing was said on that day, and where the disk or the book refuses.
+    Raises Refused where no danger was ever computed, and where the disk or the book refuses.
     """
-    if on is not None:
-        return _said(Path(config.data.path) / ISSUED, on)
     book = Path(config.data.path) / NAME
     if not book.exists():
         raise Refused("danger", "nothing", file=book)
@@ -48,21 +44,6 @@ def danger(config: CloudConfig, *, again: bool, folder: Path | None, on: str | N
             return _written(config, book, registry, folder)
     except (sqlite3.Error, OSError) as error:
         raise Refused("danger", "refused", file=book, **because(error)) from error
-    return 0
-
-
-def _said(file: Path, on: str) -> int:
-    try:
-        issue = of_day(file, date.fromisoformat(on))
-    except ValueError as error:
-        raise Refused("danger", "no_day", day=on) from error
-    except (sqlite3.Error, OSError) as error:
-        raise Refused("danger", "refused", file=file, **because(error)) from error
-    if issue is None:
-        raise Refused("danger", "unsaid", day=on, file=file)
-    print(both("danger", "said", day=on, time=f"{hanoi(issue.at_ms):%H:%M}", n=len(issue.said)))
-    for one in issue.said.values():
-        print("", one.vi.text(), one.en.text(), sep="\n———\n\n", end="")
     return 0
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.clock import hanoi, midnight_ms
 from cloud.danger.book import NAME as DANGER
-from cloud.danger.book import days_of, newest, reading
+from cloud.danger.book import Rotten, days_of, reading
 from cloud.danger.bulletin import bulletin, loudspeaker, todo, worst
+from cloud.danger.course import Day
 from cloud.danger.issued import DUE_H, NAME, Published, Said, Shelf, bears
 from cloud.danger.levels import Verdict, verdict
 from cloud.danger.told import load
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
-    from cloud.danger.course import Day
     from cloud.danger.told import Told
     from cloud.registry import Current, Registry
     from cloud.registry.kinds import Zone
@@ -54,6 +54,7 @@ class Daily:
         self._due_s: float | None = None  # since when it is due and waits for numbers, by the monotonic clock
         self._issued: list[tuple[date, int]] | None = None  # the newest days that were told, as the file has them
         self.fault, self.missed = "", list[str]()
+        self._passed_over = ""  # the zones of which the last bulletin says nothing, and why
         self.last_ms: int | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -61,7 +62,7 @@ class Daily:
         while not stop.is_set():
             try:
                 self.look()
-                self.fault = ""
+                self.fault = self._passed_over
             except Exception as fault:
                 told = f"{type(fault).__name__}: {fault}"
                 if told != self.fault:
@@ -115,47 +116,60 @@ class Daily:
     def _make(self, today: date, now_ms: int) -> bool:
         assert self._shelf is not None
         registry = self._current.now
-        days = newest(self._folder / DANGER, list(registry.zones), today)
-        if not days:
+        courses, ill = self._courses(registry, today)
+        if not courses:
+            self._passed_over = ill
             return False  # no weather is measured here: there is nothing to tell
         now_s = self._clock.monotonic()
         self._due_s = now_s if self._due_s is None else self._due_s
-        if any(day.day != today for day in days.values()) and now_s < self._due_s + PATIENCE_S:
+        if any(days[-1].day != today for days in courses.values()) and now_s < self._due_s + PATIENCE_S:
             return False
-        self._shelf.put(today, now_ms, self._said(registry, days, now_ms))
+        issued, told = bears(now_ms), load(self._garden)
+        said = [_said(registry, registry.zones[code], days, told, issued) for code, days in courses.items()]
+        self._shelf.put(today, now_ms, said)
         self._due_s = self._issued = None
-        log.info("bulletin-made day=%s zones=%d", today, len(days))
+        log.info("bulletin-made day=%s zones=%d", today, len(said))
+        if ill:
+            log.error("bulletin-zone-passed-over why=%r", ill)
+        self._passed_over = ill
         return True
 
-    def _said(self, registry: Registry, days: dict[str, Day], now_ms: int) -> list[Said]:
-        issued, told = bears(now_ms), load(self._garden)
-        with reading(self._folder / DANGER) as db:
-            return [
-                self._of(registry, registry.zones[code], days_of(db, code, day.day - timedelta(PAST_DAYS), day.day),
-                         told, issued)
-                for code, day in days.items()
-            ]  # fmt: skip
+    def _courses(self, registry: Registry, today: date) -> tuple[dict[str, list[Day]], str]:
+        """Return the last days of each zone that has any, and what is wrong with others: that costs them alone."""
+        found, ill = dict[str, list[Day]](), ""
+        if not (path := self._folder / DANGER).exists():
+            return {}, ""
+        with reading(path) as db:
+            for code in registry.zones:
+                try:
+                    days = days_of(db, code, today - timedelta(PAST_DAYS), today)
+                except Rotten as error:
+                    ill = f"zone {code}: {error}"
+                else:
+                    found |= {code: days} if days else {}
+        return found, ill
 
-    def _of(self, registry: Registry, zone: Zone, days: Sequence[Day], told: Told, issued: datetime) -> Said:
-        day = days[-1]
-        found = verdict(day, registry.danger_tables.on(zone, day.day))
-        if found.level and day.day != issued.date():
-            found = Verdict(why="old")
-        official = registry.official_levels.on(zone, issued.date())
-        measures = todo(told, worst(found, official))
-        return Said(
-            zone.code,
-            zone.name_vi,
-            zone.name_en,
-            bulletin(zone, days, found, told, "vi", official, issued),
-            bulletin(zone, days, found, told, "en", official, issued),
-            loudspeaker(zone, days, found, told, "vi", official, issued),
-            found.level.number if found.level else None,
-            bool(found.level and found.level.at_least),
-            measures.vi,
-            measures.en,
-            Published(official.number, official.source) if official else None,
-        )
+
+def _said(registry: Registry, zone: Zone, days: Sequence[Day], told: Told, issued: datetime) -> Said:
+    day = days[-1]
+    found = verdict(day, registry.danger_tables.on(zone, day.day))
+    if found.level and day.day != issued.date():
+        found = Verdict(why="old")
+    official = registry.official_levels.on(zone, issued.date())
+    measures = todo(told, worst(found, official))
+    return Said(
+        zone.code,
+        zone.name_vi,
+        zone.name_en,
+        bulletin(zone, days, found, told, "vi", official, issued),
+        bulletin(zone, days, found, told, "en", official, issued),
+        loudspeaker(zone, days, found, told, "vi", official, issued),
+        found.level.number if found.level else None,
+        bool(found.level and found.level.at_least),
+        measures.vi,
+        measures.en,
+        Published(official.number, official.source) if official else None,
+    )
 
 
 def _missed(issued: Sequence[tuple[date, int]], last: date) -> list[str]:

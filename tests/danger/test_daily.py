@@ -179,6 +179,17 @@ def test_numbers_that_are_still_computed_are_waited_for_and_where_they_do_not_co
     assert "Lúc 13 giờ" not in text
 
 
+def test_a_rotten_row_costs_its_zone_alone_and_is_said(world: World) -> None:
+    world.book.put([day(6_000, FIRST), day(400, FIRST, "z02")])
+    world.book._db.execute("UPDATE day SET row = x'00' WHERE zone = 'z02'")
+    world.at(FIRST, 14.0)
+    stop = threading.Event()
+    world.clock.wait = lambda event, _: event.set() or True  # type: ignore[method-assign,func-returns-value]
+    world.daily.run(stop)
+    assert world.told(FIRST) == {"z01": 4}
+    assert "zone z02" in world.daily.health()["bulletin_fault"]
+
+
 def test_without_law_or_weather_no_level_is_named(tmp_path: Path) -> None:
     world = World(tmp_path, garden(law=False))
     assert not world.look(FIRST, 14.0), "nothing is measured"

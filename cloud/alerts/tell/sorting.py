@@ -166,6 +166,7 @@ class Readers:
     def __init__(self, registry: Current, channels: Sequence[Named]) -> None:
         self._registry, self._channels = registry, channels
         self._read: tuple[Registry | None, list[tuple[Reader, str]], dict[str, Reader]] = None, [], {}
+        self._chose: tuple[Registry | None, dict[str, Reader]] = None, {}
 
     @property
     def now(self) -> list[tuple[Reader, str]]:
@@ -175,9 +176,13 @@ class Readers:
     @property
     def of_bulletins(self) -> dict[str, Reader]:
         """Return who chose the bulletin of the day, by their codes, whether or not they are told anything else."""
-        known = self._registry.now.bulletin_readers
-        found = {reader.person: reader for reader, _ in people(known, self._channels)}
-        return {one.code: found[person] for one, person in named_in_letters(known) if person in found}
+        registry = self._registry.now
+        if registry is not self._chose[0]:
+            known = registry.bulletin_readers
+            found = {reader.person: reader for reader, _ in people(known, self._channels)}
+            chose = {one.code: found[person] for one, person in named_in_letters(known) if person in found}
+            self._chose = registry, chose
+        return self._chose[1]
 
     @property
     def everybody(self) -> list[Reader]:
