@@ -37,7 +37,7 @@ class Limits(msgspec.Struct, frozen=True):
     pm_floor: float = 0.12  # of its logarithm
     co_floor: float = 0.15
     # Persistence: minutes with evidence of the last so many, a minute without CO counts half.
-    few: int = 2
+    few: float = 1.5  # one whole and another at least
     few_ms: int = 10 * MINUTE_MS
     many: int = 22  # so that a stove or a barbecue of 20 minutes is never enough
     minute_ms: int = 57_000  # from one minute that counts to the next: samples each minute come a little early, too

@@ -530,3 +530,48 @@ def test_what_is_staged_again_is_another_exercise_and_smoke_after_an_exercise_is
     told = [(one.exercise, one.stage, one.open) for one in reversed(scene.bench.alerts.incidents())]
     assert told == [(True, "closed", False), (True, "closed", False), (False, "suspected", True)]
     asker.close()
+
+
+def days_without_link(scene: Scene, minutes: int, smoke: range, claims: dict[range, int]) -> None:
+    """What a gateway sends when its link comes back: the newest minute first, then the rest from the oldest on.
+
+    Where its sensors died in the smoke (`claims` goes on to the end) they say nothing after it.
+    """
+    made: list[list[Any]] = []
+    for minute in range(minutes):
+        at_s = scene.at_s + 60 * minute
+        burnt = minute >= smoke.stop and [*claims][-1].stop == minutes
+        batches = [] if burnt else scene.readings(at_s, SMOKE if minute in smoke else CLEAN)
+        level = next((level for times, level in claims.items() if minute in times), 0)
+        if minute % 10 == 3:
+            batches.append(scene.one(at_s, "smoke_claim", level, "node-1"))
+        made.append(batches)
+    scene.at_s += 60 * minutes
+    scene.bench.clock.advance(60 * minutes)
+    for batches in (made[-1], *made[:-1]):
+        scene.offer(batches)
+
+
+@pytest.mark.journey
+def test_smoke_of_three_days_without_link_is_known_late_and_rings_no_bell(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, tells=False)
+    scene.minutes(60, CLEAN)
+    days_without_link(scene, 3 * 1_440, range(60, 100), {range(63, 90): 2, range(90, 130): 3})
+    assert scene.told == [("suspected", True, True)]
+    assert {one.tell for one in scene.bench.alerts._journal.intents(0)} == {"late"}
+    scene.bench.close()
+
+
+def test_a_node_that_burnt_in_an_hour_without_link_rings_when_that_is_back(tmp_path: Path) -> None:
+    """What its gateway claimed long ago was only known late; that it still claims it is of now."""
+    scene = Scene(tmp_path)
+    scene.minutes(60, CLEAN)
+    days_without_link(scene, 120, range(60, 70), {range(63, 73): 2, range(73, 120): 3})
+    assert scene.told == [("suspected", True, True), ("probable", True, False)]
+    assert scene.bench.events(2).count("opened") == 1
+    for _ in range(2):
+        scene.offer([scene.one(scene.at_s, "smoke_claim", 3, "node-1")])
+        scene.at_s += 600
+        scene.bench.clock.advance(600)
+    assert len(scene.told) == 2
+    scene.bench.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -226,6 +227,18 @@ def test_rain_beside_smoke_leaves_smoke_as_it_was(tmp_path):
     bench.live([(3_600 + n * 60.0, 90.0) for n in range(6)])
     assert [one.rule for one in bench.alerts.incidents()] == ["smoke"]
     bench.close()
+
+
+def test_rain_in_a_journal_of_before_rules_said_what_may_be_a_fire_is_none(bench):
+    pour(bench, 0, 90, 5.0, 800.0)
+    bench.alerts.close()
+    db = sqlite3.connect(bench.path)
+    db.executescript("ALTER TABLE incident DROP COLUMN may_burn; PRAGMA user_version = 12")
+    db.close()
+    bench.restart()
+    bench.step()
+    (one,) = bench.alerts.incidents()
+    assert (one.grade, one.may_burn, one.lives) == ("life", False, False)
 
 
 def test_water_that_somebody_pours_into_a_gauge_is_no_rain(tmp_path):

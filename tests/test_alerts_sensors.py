@@ -24,6 +24,7 @@ DAY_S = 86_400
 GUARD: dict[str, Any] = {"name": "guard", "kind": "sensor", "quantity": "pm2_5", "after_s": 1_800}
 LATER = (
     "above",
+    "may_burn",
     *("grade", "stage", "part_of", "closed_ms", "closed_as", "closed_by", "acked_ms", "acked_by"),
     *("assignee", "exercise", "muted", "claim"),
 )

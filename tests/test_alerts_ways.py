@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloud.alerts.channels import open_channels
 from cloud.alerts.watching import Watching
 from cloud.alerts.ways import Way
 from cloud.registry import Contact
-from tests.rules.garden import Post, registry, serving
+from tests.rules.garden import Hook, Post, mail_table, registry, serving
 from tests.servers import free_port
 from tests.test_alerts_chain import FIRE, Desk, opened
 
@@ -118,3 +119,23 @@ def test_a_test_in_quiet_hours_is_late_and_has_not_failed(tmp_path: Path, post: 
         assert (way(desk).test_why, way(desk).tested_ms is not None) == ("", True)
         desk.idle(2 * HOUR_S, HOUR_S)
         assert len(post.mails) == 1
+
+
+@pytest.mark.parametrize("refused", ["", "email", "webhook"])
+def test_each_channel_carries_its_own_test_and_no_other_one_that_failed(
+    tmp_path: Path, post: Post, refused: str
+) -> None:
+    """One operator has an address for both."""
+    with Hook() as hook:
+        both = Contact("Op", "operator", "op@example.vn", addresses={"webhook": "op"})
+        with opened(tmp_path, post, self_test="mon 09:00", registry=registry(contacts=[both])) as desk:
+            tables = [mail_table(post.port), {"kind": "webhook", "url": hook.url}]
+            desk._channels = lambda: open_channels(tables)  # type: ignore[method-assign]
+            desk.restart()
+            post.refuse = {"op@example.vn": "450 greylisted, try later"} if refused == "email" else {}
+            hook.answer = 503 if refused == "webhook" else 200
+            desk.idle(DAY_S, HOUR_S)
+            ways = Watching(desk.path).channels(desk.clock.utc_ms())
+            assert [one.name for one in ways if one.test_why] == [refused] * bool(refused)
+            assert len(post.mails) == (refused != "email")
+            assert len(hook.got) == (refused != "webhook")

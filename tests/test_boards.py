@@ -47,7 +47,7 @@ def journal(garden: Garden) -> Journal:
     with made.transaction():
         head = made.save(Incident(0, **FIRE, since_ms=opened, opened_ms=opened, stage="confirmed"))
         part = made.save(Incident(0, **FIRE, since_ms=opened, opened_ms=opened, part_of=head.id))
-        rain = made.save(Incident(0, **FIRE | {"kind": "sum"}, since_ms=opened, opened_ms=opened))
+        rain = made.save(Incident(0, **FIRE | {"kind": "sum", "may_burn": False}, since_ms=opened, opened_ms=opened))
         for incident in (head, part, rain):
             made.event(opened, incident.id, "opened")
         made.event(opened, head.id, "told", who="ban-trực")

@@ -136,7 +136,9 @@ def test_who_is_refused_finds_the_way_back_to_the_incident(burning: DutyWorld) -
 def test_what_is_no_fire_offers_no_acts_of_fires(burning: DutyWorld) -> None:
     journal = burning.bench.alerts._journal
     with journal.transaction():
-        rain = journal.save(msgspec.structs.replace(burning.head, id=0, kind="sum", what_vi="Mưa rất to"))
+        rain = journal.save(
+            msgspec.structs.replace(burning.head, id=0, kind="sum", may_burn=False, what_vi="Mưa rất to")
+        )
     officer = burning.visitor("officer")
     page = officer.get(f"/truc/{rain.id}").text
     assert "Không phải cháy" in page

@@ -16,7 +16,6 @@ STAGES: tuple[Stage, ...] = ("suspected", "probable", "confirmed", "under-contro
 CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
 FALSE = ("permitted", "cooking", "sensor-fault")  # whoever was told of it is told that it was none
 TOLD_AS: dict[str, Tell] = {"probable": "probable", "confirmed": "confirmed", "under-control": "controlled"}
-RAIN = "sum"  # the kind of rule that sums what fell
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -74,6 +73,7 @@ class Incident(msgspec.Struct, frozen=True):
     muted: str = ""
     claim: str = ""  # what the detector saw last, as JSON
     above: str = ""  # what a satellite saw beside it, as JSON
+    may_burn: bool = True  # its rule says whether what it finds may be a fire
 
     @property
     def open(self) -> bool:
@@ -91,8 +91,9 @@ class Incident(msgspec.Struct, frozen=True):
 
         Heavy rain is about life as well, and is no fire: it is told to its role, and ends when it is over.
         """
-        fire = self.grade == "life" and self.kind != RAIN
-        return fire and not self.late and self.basis in ("readings", "unstored", "drill")
+        return (
+            self.may_burn and self.grade == "life" and not self.late and self.basis in ("readings", "unstored", "drill")
+        )
 
     @property
     def head(self) -> int:

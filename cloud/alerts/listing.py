@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cloud.alerts import ways
-from cloud.alerts.incident import RAIN
 from cloud.alerts.journal import reading
 from cloud.alerts.tell.outbox import WAITS
 from cloud.alerts.tell.route import DAY_MS
@@ -104,7 +103,7 @@ SELECT journal.id, at_ms, incident, event, gateway, place_vi, place_en, exercise
 JOIN incident ON incident.id = incident
 WHERE journal.id > ? AND at_ms >= ?
 AND event IN ('opened', 'reopened', 'probable', 'confirmed', 'under-control', 'closed')
-AND grade = 'life' AND part_of IS NULL AND NOT late AND kind != ? AND basis IN ('readings', 'unstored', 'drill')
+AND grade = 'life' AND part_of IS NULL AND NOT late AND may_burn AND basis IN ('readings', 'unstored', 'drill')
 ORDER BY journal.id LIMIT ?"""
 
 
@@ -113,7 +112,7 @@ def staged(path: Path, after: int, since_ms: int, at_most: int) -> list[Staged]:
     if not path.exists():
         return []
     with reading(path) as db:
-        return [Staged(*row) for row in db.execute(_STAGED, (after, since_ms, RAIN, at_most))]
+        return [Staged(*row) for row in db.execute(_STAGED, (after, since_ms, at_most))]
 
 
 class Sent(msgspec.Struct, frozen=True):

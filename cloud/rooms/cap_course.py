@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from cloud.alerts.incident import RAIN
 from cloud.alerts.journal import read_life
 from cloud.alerts.listing import history
 from cloud.alerts.words import units
@@ -32,7 +31,8 @@ def courses(journal: Path, now_ms: int) -> list[Course]:
 
 def _course(journal: Path, one: Incident) -> Course | None:
     """Return an incident as it is; None of one that another tells, or nobody: a part, a sensor that fell silent."""
-    if one.muted or not (one.lives or one.kind == RAIN):
+    rain = not one.may_burn and one.basis == "readings"
+    if one.muted or not (one.lives or rain):
         return None
     rows = history(journal, one.id)
     merged = any(event == "merged" for _, _, event, _ in rows)
@@ -46,11 +46,11 @@ def _course(journal: Path, one: Incident) -> Course | None:
         opened_ms=rows[0][1],
         since_ms=one.since_ms,
         place={"vi": one.place_vi, "en": one.place_en},
-        step=Step(max(entered, default=one.touched_ms), stage, closed_as, _measured(one)),
+        step=Step(max(entered, default=one.touched_ms), stage, closed_as, _measured(one, rain=rain)),
         lat=one.lat,
         lon=one.lon,
         exercise=one.exercise,
-        rain=one.kind == RAIN,
+        rain=rain,
     )
 
 
@@ -63,9 +63,9 @@ def _closed_as(one: Incident) -> ClosedAs:
     return one.closed_as if one.closed_as in get_args(ClosedAs) and one.closed_as else "unknown"  # type: ignore[return-value]
 
 
-def _measured(one: Incident) -> dict[str, str]:
+def _measured(one: Incident, *, rain: bool) -> dict[str, str]:
     """Return the worst that its sensor has shown; nothing where that is no number that people read."""
     row, value = QUANTITIES.get(one.quantity), one.value if one.peak is None else one.peak
     if row is None or row.codes is not None or value is None:
         return {}
-    return measured({"vi": row.vi, "en": row.en}, value, units().get(row.unit, row.unit), rain=one.kind == RAIN)
+    return measured({"vi": row.vi, "en": row.en}, value, units().get(row.unit, row.unit), rain=rain)

@@ -123,6 +123,20 @@ def test_a_new_process_goes_on_and_a_new_boot_begins_anew(tmp_path):
     assert gateway.claims[-1][1] == 0
 
 
+def test_an_agent_that_is_killed_each_minute_learns_and_finds_smoke_all_the_same(tmp_path):
+    gateway = Gateway(tmp_path)
+
+    def lives(count, values):
+        for _ in range(count):
+            gateway.minutes(55 / 60, values, each_s=5)
+            gateway.nodes = gateway.begun()  # kill -9: nobody wrote anything down
+
+    lives(60, CLEAN)
+    assert gateway.claims[-1][1] == 0
+    lives(4, SMOKE)
+    assert gateway.claims[-1][1] == SUSPECTED
+
+
 @pytest.mark.parametrize("bad", [b"", b"\x00", b"\xff" * 40, b"{}"])
 def test_a_damaged_file_costs_what_was_learned_and_nothing_else(tmp_path, bad):
     (tmp_path / FILE).write_bytes(bad)

@@ -9,6 +9,7 @@ from msgspec.structs import asdict, replace
 
 from cloud.alerts.decide.back import Back
 from cloud.alerts.incident import Change, span_of
+from cloud.alerts.rules import DAY_MS
 from cloud.alerts.rules.detect import reasons
 from cloud.alerts.spans import Span
 from detect.claim import PROBABLE, SUSPECTED
@@ -51,6 +52,13 @@ class Claims:
         if claim.level == PROBABLE:
             self._desk.raise_to(incident, "probable", words, now_ms, claim=told)
         return replace(node, incident=incident.id)
+
+    def answered(self, gateway: str, node: Watched, utc_ms: int) -> bool:
+        """Tell whether people have ended what was claimed of a node as it was, within a day."""
+        known = self._journal.known(self._rule.name, gateway, node.channel, utc_ms - DAY_MS)
+        return any(not one.late and not one.open for one in known) and not any(
+            one.open and not one.late for one in known
+        )
 
     def _known_late(self, gateway: str, node: Watched, claim: Claim, at_ms: int, now_ms: int, words: str) -> None:
         """Write down what was; what is known already, now or late, is the same."""

@@ -103,6 +103,7 @@ class Desk:
             what_vi=rule.what["vi"],
             what_en=rule.what["en"],
             grade=rule.grade,
+            may_burn=rule.may_burn,
             exercise=rule.grade == "life" and is_exercise(self._journal.meta(EXERCISE), gateway, now_ms),
         )
 

@@ -175,10 +175,12 @@ class Detection:
         """Take what the edge itself claims: it has the same detector, and heard its sensors when nobody else did."""
         if said.utc_ms < node.edge_ms:
             return node
-        level = int(said.values[CLAIM])
-        rises = level > node.level and level >= SUSPECTED
+        level, late_ms = int(said.values[CLAIM]), now_ms - self._late_ms
+        rises = level > node.level
+        if node.edge_ms < late_ms <= said.utc_ms:  # a backlog has come to now: what was known late goes on
+            rises |= not self._claims.answered(key[0], node, said.utc_ms)
         node = replace(node, edge=level, edge_ms=said.utc_ms)
-        if not rises:
+        if not rises or level < SUSPECTED:
             return node
         own = node.live.claim
         why = (Reason("edge", {"level": float(level)}), *own.reasons)

@@ -66,6 +66,10 @@ class Rule(Protocol):
         """What is at stake: life before comfort."""
 
     @property
+    def may_burn(self) -> bool:
+        """Whether what it finds may be a fire: about life, that has stages, gathers, and asks for an answer."""
+
+    @property
     def quantity(self) -> str:
         """The quantity that it is fed with; empty for a rule that only listens for silence."""
 

@@ -65,7 +65,7 @@ class RULE:
     def __init__(self, config: CONFIG) -> None:
         role, what_vi, what_en = _DEFAULTS[config.of]
         self.name, self.role, self.quantity = config.name, config.role or role, config.quantity
-        self.grade = STAKES[self.role]
+        self.grade, self.may_burn = STAKES[self.role], False
         self.what = {"vi": config.what_vi or what_vi, "en": config.what_en or what_en}
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         longer_than_a_beat(after_s=config.after_s)

@@ -67,7 +67,7 @@ class RULE:
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         longer_than_a_beat(silent_s=config.silent_s)
         self.name, self.role, self.near_m = config.name, config.role, config.near_m
-        self.grade = STAKES[self.role]
+        self.grade, self.may_burn = STAKES[self.role], True
         self.what = {"vi": config.what_vi, "en": config.what_en}
         self.nodes = _nodes(config.nodes)
         self.clear_ms = round(config.clear_s * 1000)

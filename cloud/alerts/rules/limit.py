@@ -72,7 +72,7 @@ class RULE:
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
-        self.grade = STAKES[self.role]
+        self.grade, self.may_burn = STAKES[self.role], True
         self.what = {"vi": config.what_vi, "en": config.what_en}
         self.patience = Patience(
             persist_ms=round(config.persist_s * 1000),

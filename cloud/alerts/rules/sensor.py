@@ -52,6 +52,7 @@ class RULE:
 
     kind = "sensor"
     window_ms, zones = 0, ()
+    may_burn = False
     grade = STAKES["operator"]  # whoever is told: nothing burns, somebody has to go and look
 
     def __init__(self, config: CONFIG) -> None:

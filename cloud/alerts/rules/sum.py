@@ -74,7 +74,7 @@ class RULE:
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         self._config = config
         self.name, self.role, self.quantity = config.name, config.role, config.quantity
-        self.grade = STAKES[self.role]
+        self.grade, self.may_burn = STAKES[self.role], False
         self.what = {"vi": config.what_vi, "en": config.what_en}
         self.window_ms, self.zones = round(config.hours * 3_600_000), config.zones
         self.patience = Patience(persist_ms=0, clear_ms=round(config.clear_s * 1000), gap_ms=round(config.gap_s * 1000))

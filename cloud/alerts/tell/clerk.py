@@ -127,7 +127,7 @@ def _ways(rows: Sequence[Row], known: Readers, outbox: Outbox) -> list[tuple[Row
     return [
         (row, way)
         for row in rows
-        if not row.says
+        if not row.alone
         and (reader := readers.get(row.person))
         and any(name != row.channel for name, _ in reader.addresses)
         and (way := elsewhere(reader, outbox.tried(row), row.level))

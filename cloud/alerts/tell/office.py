@@ -222,7 +222,7 @@ class Office:
     def _flies(self, row: Row) -> bool:
         """Tell whether its reader is just being told the same by another channel, which has not taken long yet."""
         near = [one.carries for one in self._couriers.values() if one.carries and one.carries_for_s < PATIENCE_S]
-        near = [other for other in near if not (other.says or row.says)]
+        near = [other for other in near if not (other.alone or row.alone)]
         incidents = {number for number, _ in self._outbox.about(row)} if near else set()
         return any(
             other.person == row.person and not incidents.isdisjoint(number for number, _ in self._outbox.about(other))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloud.alerts.journal import Journal
     from cloud.alerts.tell.route import Letter, Notice
 
+TESTS = "self-test"  # the group of the letters that test channels
 WAITS = "state IN ('waiting', 'sending')"
 CODES_KEPT = 4_000  # letters whose codes are not drawn again, of 9,000 that there are
 KEPT = 20_000  # finished letters; by number and not by age, so that a wrong clock forgets nobody
@@ -56,6 +57,11 @@ class Row(msgspec.Struct, frozen=True):
     code: str  # what an answer to it begins with; empty where none is asked for
     says: str = ""  # its words, where they are not put on paper when it leaves: see answered.py
     grp: str = ""  # what it shares letters by; of a bulletin which one it is
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other channel may carry it: it tests its own, or is written back by the way by which it came."""
+        return bool(self.says) or self.grp == TESTS
 
     @property
     def root(self) -> int:
@@ -204,7 +210,14 @@ class Outbox:
         )
 
     def told(self, row: Row, event: int, now_ms: int) -> None:
-        """Note that it was accepted; the same letter that still waits for another channel says nothing new."""
+        """Note that it was accepted; the same letter that still waits for another channel says nothing new.
+
+        What an earlier try accepted late, and could not deliver, is not accepted by being known there already.
+        """
+        failed = "SELECT count(*) FROM letter WHERE id = ? AND receipt LIKE 'failed%'"
+        if self._journal.db.execute(failed, (row.id,)).fetchone()[0]:
+            self.set(row, UNDELIVERED, words="")
+            return
         self.set(row, "told", told_event=event, done_ms=now_ms, words="")
         overtaken = (
             "UPDATE letter SET state = 'overtaken', done_ms = ? WHERE state = 'waiting' AND (id = ? OR copy_of = ?)"

@@ -178,9 +178,9 @@ def route(
 
 def say(tell: str, knows: str, incident: Incident) -> str:
     """Return what is to be said of an incident as it is now to somebody who `knows` this of it; "" when nothing."""
-    if tell == TEST:
-        news = TEST
-    elif tell in LATE and incident.late:
+    if tell == TEST:  # of each channel: who has several is told several times
+        return TEST
+    if tell in LATE and incident.late:
         news = "late" if incident.going else "late_end"
     elif not incident.going:
         if knows in (*ENDS, "late_end") or tell in ("unanswered", "assigned"):  # nobody has to answer; the end is told
