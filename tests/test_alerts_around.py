@@ -122,6 +122,21 @@ def test_a_hotspot_beside_a_suspicion_makes_it_probable_and_the_letter_says_so(
     assert desk.events().count("hotspot") == 1
 
 
+def test_a_book_that_cannot_be_read_raises_nothing_keeps_nobody_waiting_and_is_counted(
+    tmp_path: Path, post: Post
+) -> None:
+    (tmp_path / "hotspots.db").write_bytes(b"no database at all, but long enough to look like one" * 100)
+    lookout = Lookout(tmp_path / "hotspots.db")
+    with opened(tmp_path, post, around=Around(sky=lookout.near)) as desk:
+        desk.alerts.listening(True)
+        desk.live(FIRE)
+        desk.idle(130)
+        assert (desk.head.stage, desk.alerts.health()["fault"]) == ("suspected", "")
+        assert ("hamlet", "NGHI CÓ KHÓI") in told(post)
+        assert lookout.failed > 0
+        assert "not a database" in lookout.why
+
+
 @pytest.mark.parametrize(
     "other", [{"lat": TREE[0] + 0.04}, {"confidence": "low"}, {"seen_ms": 1_763_875_200_000 - 86_400_000}]
 )

@@ -31,6 +31,6 @@ class Around(NamedTuple):
 NOTHING = Around()  # where nobody keeps such books
 
 
-def around(folder: Path, registry: Current, clock: Clock) -> Around:
-    """Return what answers from the books of a data folder."""
-    return Around(Now(folder / DANGER, registry, clock).level, Lookout(folder / HOTSPOTS).near)
+def around(folder: Path, registry: Current, clock: Clock, lookout: Lookout | None = None) -> Around:
+    """Return what answers from the books of a data folder; a lookout may be given by who says how it is."""
+    return Around(Now(folder / DANGER, registry, clock).level, (lookout or Lookout(folder / HOTSPOTS)).near)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.config import CloudConfig
+    from cloud.hotspots.lookout import Lookout
     from cloud.registry import Current
     from cloud.store import Ledger
 
@@ -37,7 +38,9 @@ def check(config: CloudConfig, *, running: bool = True) -> tuple[AlertsConfig, l
     )
 
 
-def build(config: CloudConfig, folder: Path, store: Ledger, registry: Current, clock: Clock) -> Alerts:
+def build(
+    config: CloudConfig, folder: Path, store: Ledger, registry: Current, clock: Clock, lookout: Lookout | None = None
+) -> Alerts:
     """Return the alerts room with its journal in `folder`. Raises ConfigError naming table, key and rule."""
     alerts, _, channels = check(config)
     return Alerts(
@@ -49,7 +52,7 @@ def build(config: CloudConfig, folder: Path, store: Ledger, registry: Current, c
         clock=clock,
         journal_path=folder / JOURNAL,
         door=_door(config, folder, clock),
-        around=around(folder, registry, clock),
+        around=around(folder, registry, clock, lookout),
         pages=config.http.public_url.rstrip("/"),
     )
 

@@ -81,6 +81,7 @@ class Course(msgspec.Struct, frozen=True):
     radius_km: float = 0.5
     exercise: bool = False
     rain: bool = False
+    into: int = 0  # the incident that tells it now
     web: str = ""
 
 
@@ -178,7 +179,7 @@ def notice(course: Course, sender: Sender) -> Notice:
         status="Exercise" if course.exercise else "Actual",
         restriction=sender.restriction,
         categories=("Met",) if course.rain else ("Fire",),
-        incident=str(course.number),
+        incident=f"{course.number} {course.into}" if course.into else str(course.number),
         onset_ms=course.since_ms,
         area=_area(course),
         web=course.web,
@@ -265,6 +266,7 @@ def _fields(course: Course) -> dict[str, dict[str, str]]:
             "at": _time(course.step.at_ms, lang),
             "measured": course.step.measured.get(lang, ""),
             "number": str(course.number),
+            "into": str(course.into),
         }
         for lang in LANGUAGES.values()
     }

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cloud.clock import DAY_MS, midnight_ms
 from cloud.danger.course import HOUR_MS, Hour, Inputs
 from cloud.registry.periods import valid_on
-from cloud.store.totals import Run, undamaged
+from cloud.store.totals import LEAP_MM, Run, undamaged
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class _Channel:
     def _true(self, hours: Sequence[Stored]) -> dict[int, list[float]]:
         """Return what the total was in the hours around each fall, without damage: of readings, or of hours alone.
 
-        Of hours alone: what is back where it was in the next one dipped; else it began anew, at its begin or within.
+        Of hours alone: what is back where it was in the next one dipped, or leapt where that is no lower than where
+        the hour began; else it began anew, at its begin or within.
         """
         true: dict[int, list[float]] = {}
         around: dict[int, None] = {}
@@ -136,6 +137,8 @@ class _Channel:
             if hour.high >= last:
                 is_back = at + 1 < len(hours) and hours[at + 1].low >= last - _ALIKE_MM
                 true[hour.start_ms] = [hour.high] if is_back else [hour.high, hour.low]
+            elif _leapt(hours[max(at - 2, 0) : at + 1]):
+                true[hours[at - 1].start_ms] = [hours[at - 1].low]
         for start_ms, end_ms in _spans(around):
             found = self._store.series(*self.name, start_ms * 10**6, end_ms * 10**6)
             runs = [Run(at // 10**6, at // 10**6, total) for at, total in found if not self._rests.hold(at // 10**6)]
@@ -144,6 +147,13 @@ class _Channel:
             for run in undamaged(_joined(runs)):
                 true[run.first_ms // HOUR_MS * HOUR_MS].append(run.total)
         return true
+
+
+def _leapt(hours: Sequence[Stored]) -> bool:
+    """Tell whether the last hour but one leapt: a gauge that begins anew does not begin where it stood before."""
+    *earlier, leapt, back = hours
+    rose = all(leapt.low >= one.high - _ALIKE_MM for one in earlier)
+    return rose and LEAP_MM < leapt.low <= back.low + _ALIKE_MM
 
 
 def _joined(runs: Iterable[Run]) -> Iterable[Run]:

@@ -44,13 +44,13 @@ class AlertsRoom:
         tables = config.folder / config.garden.path
         self._registry = Live(folder / REGISTRY, tables, clock, private=True, makes=True)
         self._store = store_of(config, writer=False)
-        self._alerts = wiring.build(config, folder, self._store, self._registry, clock)
+        self._lookout = Lookout(folder / HOTSPOTS)
+        self._alerts = wiring.build(config, folder, self._store, self._registry, clock, self._lookout)
         self._danger = Watch(folder / DANGER, self._store, self._registry, clock)
         self._daily = Daily(folder, tables, self._registry, clock)
         self._boards = Showing(folder, self._store, self._registry, clock)
         self._follower = Follower(self._alerts)
         self._hotspots = _hotspots(config, self._registry, clock)
-        self._lookout = Lookout(folder / HOTSPOTS)
         self._stream = Stream(
             config.broker,
             "gocche-alerts",

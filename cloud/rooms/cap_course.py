@@ -51,6 +51,7 @@ def _course(journal: Path, one: Incident) -> Course | None:
         lon=one.lon,
         exercise=one.exercise,
         rain=rain,
+        into=one.part_of or 0,
     )
 
 
