@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from cloud.alerts.channels import Channel, Message, Retry, open_channel
 from cloud.alerts.channels.webhook import key, signature
 from tests import told
-from tests.rules.garden import START_MS
+from tests.rules.garden import START_MS, HandClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,33 @@ def test_each_try_is_signed_over_what_is_sent(taker: Taker, tmp_path: Path) -> N
         "lon": 104.59,
         "at": "2025-11-23T12:20:00+07:00",
     }
+
+
+@pytest.mark.parametrize("wrong", ["secret", "clock"])
+def test_a_signature_that_is_refused_costs_no_letter(taker: Taker, tmp_path: Path, wrong: str) -> None:
+    """A receiver as the examples of the libraries are: 400 to another secret, and to what is older than 5 minutes."""
+
+    def judged(asks: Any, body: bytes) -> tuple[int, bytes]:
+        said = asks.headers
+        signed = f"{said['webhook-id']}.{said['webhook-timestamp']}.".encode() + body
+        mark = "v1," + b64encode(hmac.new(b64decode(SECRETS[0][6:]), signed, hashlib.sha256).digest()).decode()
+        fresh = abs(int(said["webhook-timestamp"]) - time.time()) < 300
+        if said["webhook-signature"] != mark or not fresh:
+            return 400, b"Message timestamp too old or no matching signature found"
+        return take(asks, body)
+
+    take, taker.take = taker.take, judged  # type: ignore[method-assign]
+    (tmp_path / "secret").write_text(SECRETS[wrong == "secret"], encoding="ascii")
+    sender = channel(taker, tmp_path / "secret")
+    clock = sender._clock  # type: ignore[attr-defined]
+    sender._clock = HandClock(0) if wrong == "clock" else clock  # type: ignore[attr-defined]
+    with pytest.raises(Retry, match="clock of both") as caught:
+        sender.send(MESSAGE)
+    assert not caught.value.everybody
+    (tmp_path / "secret").write_text(SECRETS[0], encoding="ascii")
+    sender._clock = clock  # type: ignore[attr-defined]
+    sender.send(MESSAGE)
+    assert len(taker.got) == 1
 
 
 def test_numbers_stay_numbers_where_they_stand_alone(taker: Taker, tmp_path: Path) -> None:

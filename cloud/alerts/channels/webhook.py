@@ -7,7 +7,8 @@ refused credentials or a wrong address (401, 403, 404 …, a redirection), becau
 With `secret_file` each try is signed as Standard Webhooks 1.0.0 wants it (github.com/standard-webhooks, spec): headers
 webhook-id (the same over every try), webhook-timestamp (of this try), webhook-signature: `v1,` and the HMAC-SHA-256 of
 `id.timestamp.body` in Base64. The file holds `whsec_` and the Base64 of 24 to 64 bytes; while a secret is exchanged it
-holds both, with a space between them, and both sign.
+holds both, with a space between them, and both sign. A 400 to what is signed is tried again: it may be said of the
+signature, which somebody can mend.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cloud.alerts.tell.http import Form, Peer, held, judge, judge_check
 from cloud.clock import SystemClock
 
 PREFIX = "whsec_"
+UNSIGNED = 400  # what the examples of its libraries answer to a signature that is wrong, or too old
 
 
 class CONFIG(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,10 +75,10 @@ class CHANNEL:
         kind, body = self._form.post(message)
         token, headers = self._token()
         signed = signature(self._keys(), message.id, self._clock.utc_ms() // 1_000, body)
-        judge(
-            self._peer.ask("POST", "", body, {"Content-Type": kind} | headers | signed, hide=(token,)),
-            self._config.accepted,
-        )
+        answer = self._peer.ask("POST", "", body, {"Content-Type": kind} | headers | signed, hide=(token,))
+        if signed and answer.status == UNSIGNED:
+            raise Retry(f"{answer.words} (is secret_file that of the other side, and the clock of both right?)")
+        judge(answer, self._config.accepted)
 
     def check(self) -> None:
         """Connect and show the token with HEAD, which posts nothing; what does not know HEAD is well. Raises Retry."""
