@@ -11,10 +11,13 @@ from at.alphabet import plain, septets
 from cloud.alerts import words
 from cloud.alerts.answers import codes
 from cloud.alerts.channels import open_channels
+from cloud.alerts.journal import reading
 from cloud.alerts.replied import ANSWERS, ASKS
+from cloud.alerts.tell import forget
 from cloud.alerts.watching import Watching
 from cloud.inbox import Asker
 from cloud.registry import Contact
+from cloud.registry.forget import Known
 from tests.modem import TestModem, deliver
 from tests.rules.garden import SMOKE, Bench, registry, until
 from tests.told import TOKEN, Zalo
@@ -117,6 +120,20 @@ def test_who_answers_by_sms_is_told_that_it_was_taken_and_who_comes_later_that_s
     assert to(modem, MY)[-1] == (
         "This was closed at 12:27: a permitted burn. There is nothing left to do. tree 7K3MQ2, Suoi Giang"
     )
+
+
+def test_whoever_is_erased_stands_in_no_letter_that_another_was_written_back(room: Room, modem: TestModem) -> None:
+    room.reply(code(modem))
+    room.reply(code(modem, MY), MY)
+    room.alerts.close()
+    lu = Known("p0", frozenset({"Thào A Lử"}), frozenset({"sms:0912345678", "0912345678", LU}))
+    forget.forget(room.path, lu, ["Thào A Lử (fire-watch)", "0912345678"], "an-1", dry=False)
+    with reading(room.path) as db:
+        left = db.execute("SELECT person, says FROM letter WHERE says != ''").fetchall()
+    assert len(left) == 1, "their own are gone"
+    assert "Giàng Thị Mỷ" in left[0][1]
+    assert "Lử" not in left[0][1]
+    assert "an-1" in left[0][1]
 
 
 def code_of_last(modem: TestModem, number: str) -> str:
