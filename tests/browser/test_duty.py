@@ -113,6 +113,7 @@ def test_the_bell_is_armed_by_one_tap_rings_until_somebody_has_it_and_says_its_s
         box = page.locator(f"#ack-{number}").bounding_box()
         assert box is not None
         assert box["height"] >= 44
+        assert box["y"] + box["height"] <= page.viewport_size["height"], "one tap, without scrolling"
         pictured(page, tmp_path, "rings-phone")
         page.click(f"#ack-{number}")
         until(lambda: "Tên officer đã nhận việc" in page.inner_text("#board"), 15)
