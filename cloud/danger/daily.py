@@ -37,6 +37,7 @@ EVERY_S = 20.0
 HOUR_MS = 3_600_000
 DUE_MS, EVENING_MS = DUE_H * HOUR_MS, 20 * HOUR_MS  # of the day: later nobody acts on it before it is old
 PATIENCE_S = 600.0  # with numbers of the day that are still being computed
+SURE_S = 2 * 3_600.0  # that a clock which went back by days is right now
 PAST_DAYS = 30  # of which the past course is told
 LOOK_BACK = 7  # days in which one that was missed is told
 
@@ -52,7 +53,7 @@ class Daily:
         self._folder, self._garden, self._current, self._clock = folder, garden, current, clock
         self._shelf: Shelf | None = None
         self._due_s: float | None = None  # since when it is due and waits for numbers, by the monotonic clock
-        self._issued: list[tuple[date, int]] | None = None  # the newest days that were told, as the file has them
+        self._ahead_s: float | None = None  # since when there is a bulletin of a day to come
         self.fault, self.missed = "", list[str]()
         self._passed_over = ""  # the zones of which the last bulletin says nothing, and why
         self.last_ms: int | None = None
@@ -77,7 +78,7 @@ class Daily:
         """Close the file. May be called twice."""
         if self._shelf is not None:
             self._shelf.close()
-        self._shelf = self._issued = None
+        self._shelf = None
 
     def health(self) -> dict[str, Any]:
         """Return when the last bulletin was made, and on which of the last days there was none."""
@@ -91,30 +92,34 @@ class Daily:
         now_ms = self._clock.utc_ms()
         today = hanoi(now_ms).date()
         of_day_ms = now_ms - midnight_ms(today)
-        issued = self._known(today)
+        if self._shelf is None:
+            self._shelf = Shelf(self._folder / NAME)
         made = False
-        if (not issued or issued[0][0] < today) and DUE_MS <= of_day_ms < EVENING_MS:
-            made = self._make(today, now_ms)
-            issued = self._known(today)
+        if DUE_MS <= of_day_ms < EVENING_MS and not self._shelf.has(today):
+            made = self._make(self._shelf, today, now_ms)
         else:
             self._due_s = None
+        issued = self._shelf.issued(LOOK_BACK)
+        self._judge_clock(self._shelf, issued, today)
         self.last_ms = issued[0][1] if issued else None
         self.missed = _missed(issued, today - timedelta(of_day_ms < EVENING_MS))
         return made
 
-    def _known(self, today: date) -> list[tuple[date, int]]:
-        if self._shelf is None:
-            self._shelf = Shelf(self._folder / NAME)
-        if self._issued is None:
-            self._issued = self._shelf.issued(LOOK_BACK)
-        if self._issued and self._issued[0][0] > today:
-            log.warning("bulletin-ahead day=%s today=%s", self._issued[0][0], today)
-            self._shelf.were_ahead(today)
-            self._issued = self._shelf.issued(LOOK_BACK)
-        return self._issued
+    def _judge_clock(self, shelf: Shelf, issued: Sequence[tuple[date, int]], today: date) -> None:
+        """Find out whether what was told of a day to come was told by a clock that was ahead.
 
-    def _make(self, today: date, now_ms: int) -> bool:
-        assert self._shelf is not None
+        Or this one is behind, as that of a machine without battery until it has network: it does not stay so for long.
+        """
+        now_s = self._clock.monotonic()
+        if not issued or issued[0][0] <= today:
+            self._ahead_s = None
+        elif self._ahead_s is None:
+            self._ahead_s = now_s
+        elif now_s >= self._ahead_s + SURE_S:
+            log.warning("bulletin-was-ahead day=%s today=%s", issued[0][0], today)
+            shelf.was_ahead(today)
+
+    def _make(self, shelf: Shelf, today: date, now_ms: int) -> bool:
         registry = self._current.now
         courses, ill = self._courses(registry, today)
         if not courses:
@@ -126,8 +131,8 @@ class Daily:
             return False
         issued, told = bears(now_ms), load(self._garden)
         said = [_said(registry, registry.zones[code], days, told, issued) for code, days in courses.items()]
-        self._shelf.put(today, now_ms, said)
-        self._due_s = self._issued = None
+        shelf.put(today, now_ms, said)
+        self._due_s = None
         log.info("bulletin-made day=%s zones=%d", today, len(said))
         if ill:
             log.error("bulletin-zone-passed-over why=%r", ill)

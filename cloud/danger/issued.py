@@ -85,8 +85,9 @@ def _decode(row: bytes) -> Said:
 
 
 class Issue(NamedTuple):
-    """The bulletins of a day, by zone, and when they were made."""
+    """The bulletins of a day, by zone, and when they were made. Numbers only grow, as long as the file lasts."""
 
+    number: int
     day: date
     at_ms: int
     said: dict[str, Said]
@@ -118,17 +119,22 @@ class Shelf:
         query = "SELECT day, at_ms FROM issue WHERE NOT ahead ORDER BY day DESC LIMIT ?"
         return [(date.fromisoformat(day), at_ms) for day, at_ms in self._db.execute(query, (most,))]
 
+    def has(self, day: date) -> bool:
+        """Tell whether a day was told."""
+        return self._db.execute(_ISSUE, (day.isoformat(),)).fetchone() is not None
+
+    def was_ahead(self, today: date) -> None:
+        """Note that what was told of days to come was told by a clock that was ahead: when they come, they are told."""
+        self._db.execute("UPDATE issue SET ahead = 1 WHERE day > ? AND NOT ahead", (today.isoformat(),))
+
     def put(self, day: date, at_ms: int, said: Sequence[Said]) -> None:
-        """Keep the bulletins of a day: all or none. Raises sqlite3.IntegrityError for a day that was told."""
+        """Keep the bulletins of a day that was not told: all or none. What was told of later days `was_ahead`."""
         with whole(self._db):
+            self.was_ahead(day)
             new = "INSERT INTO issue (day, at_ms) VALUES (?, ?)"
             number = self._db.execute(new, (day.isoformat(), at_ms)).lastrowid
             rows = [(number, one.zone, _encode(one)) for one in said]
             self._db.executemany("INSERT INTO said VALUES (?, ?, ?)", rows)
-
-    def were_ahead(self, today: date) -> None:
-        """Note that what was told of days to come was told by a clock that was ahead: those days are told again."""
-        self._db.execute("UPDATE issue SET ahead = 1 WHERE day > ? AND NOT ahead", (today.isoformat(),))
 
 
 def of_day(path: Path, day: date) -> Issue | None:
@@ -142,4 +148,4 @@ def of_day(path: Path, day: date) -> Issue | None:
         if found is None:
             return None
         rows = db.execute("SELECT zone, row FROM said WHERE issue = ? ORDER BY zone", (found[0],))
-        return Issue(day, found[1], {zone: _decode(row) for zone, row in rows})
+        return Issue(found[0], day, found[1], {zone: _decode(row) for zone, row in rows})

@@ -28,7 +28,7 @@ INKS = ("#1b1b1b", "#1b1b1b", "#1b1b1b", "#ffffff", "#ffffff")  # on them
 R = 11.0
 NAMED, LETTERS = 12, 24  # zones that have their names on the map, and letters of one
 NONE, BLANK = "–", "#ffffff"
-RIM = 'stroke="#1b1b1b" stroke-width="1.5"'  # attributes: other pages need no style for it, and no style is inline
+RIM = 'stroke="currentColor" stroke-width="1.5"'  # attributes: other pages need no style for it, and no style is inline
 TEXT = 'text-anchor="middle" font-family="system-ui,sans-serif" font-weight="700"'
 
 

@@ -246,7 +246,7 @@ def test_a_year_has_one_each_day_whatever_becomes_of_server_and_clock(tmp_path: 
 
     for n in range(days):
         on = FIRST + timedelta(n)
-        kind = dice.choice(("calm", "calm", "calm", "restart", "back", "ahead", "late"))
+        kind = dice.choice(("calm", "calm", "calm", "restart", "back", "ahead", "behind", "late"))
         if kind == "ahead":  # a clock without battery wakes days ahead, tells of them, and is put right
             off_s = dice.choice((1, 2, 3)) * DAY_MS / 1000
             world.clock.step(off_s)
@@ -256,7 +256,8 @@ def test_a_year_has_one_each_day_whatever_becomes_of_server_and_clock(tmp_path: 
             tell()
             world.clock.step(-off_s)
             world.daily.look()
-            world.clock.advance(20.0)
+            tell()
+            world.look(on - timedelta(1), 23.9)
             tell()
         before = len(hook.got)
         world.book.put([day(30.0 * n, on), day(400, on, "z02")])
@@ -272,6 +273,14 @@ def test_a_year_has_one_each_day_whatever_becomes_of_server_and_clock(tmp_path: 
             elif kind == "back":
                 world.clock.step(-900.0)
                 world.daily.look()
+            elif kind == "behind":  # a machine without a battery clock wakes in the past, until it has network
+                off_s = dice.choice((1, 2, 9, 40, 300)) * DAY_MS / 1000
+                world.clock.step(-off_s)
+                for _ in range(2):
+                    assert not world.daily.look()
+                    world.clock.advance(PATIENCE_S)
+                tell()
+                world.clock.step(off_s)
         subjects = [message["subject"][:33] for _, message in hook.got[before:]]
         assert subjects == [f"[gocche] Nguy cơ cháy rừng {on:%d/%m}:"], (n, kind)
         assert world.told(on)
@@ -369,6 +378,25 @@ def test_what_the_rangers_published_is_in_the_letter_as_theirs(tmp_path: Path) -
     ]
     assert "Việc cần làm ở cấp V: " in said.text
     assert "Chế Tạo cấp I, kiểm lâm: cấp V" in said.short
+    world.close()
+
+
+def test_who_was_told_is_not_told_again_by_a_file_that_was_lost(tmp_path: Path, hook: Hook) -> None:
+    person = Person(code="lu", name="Lử", addresses={"zalo": "1"}, ways={"danger": ("zalo",)})
+    world = World(tmp_path, garden(person))
+    room = Room(world, hooked(hook, "zalo"))
+    for n in range(3):
+        on = FIRST + timedelta(n)
+        world.book.put([day(6_000, on), day(400, on, "z02")])
+        world.look(on, 14.0)
+        room.idle(60, 20)
+        if n == 1:
+            world.daily.close()
+            (tmp_path / NAME).unlink()
+            assert world.look(on, 15.0), "what was said is lost, and said anew"
+            room.idle(60, 20)
+    assert [message["subject"][27:32] for _, message in hook.got] == ["01/01", "02/01", "03/01"]
+    room.close()
     world.close()
 
 

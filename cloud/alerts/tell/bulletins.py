@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cloud.registry import Current, Registry
 
 LOG = logging.getLogger(__name__)
-MEMORY = "bulletin"  # of the journal: the day whose letters were written last
+MEMORY = "bulletin"  # of the journal: number, time and day of the one whose letters were written last
 DUE_MS = DUE_H * 3_600_000
 LOOK_S = 10.0
 
@@ -70,13 +70,7 @@ class Bulletins:
         self._look_s = self._clock.monotonic() + LOOK_S
         now_ms = self._clock.utc_ms()
         today = hanoi(now_ms).date()
-        posted = self._journal.meta(MEMORY)
-        if posted > today.isoformat():  # by a clock that was ahead: that day is to come, and is told again
-            with self._journal.transaction():
-                self._journal.set_meta(MEMORY, "")
-        if posted == today.isoformat() or now_ms < midnight_ms(today) + DUE_MS:
-            return
-        if (issue := self._read(today)) is None:
+        if now_ms < midnight_ms(today) + DUE_MS or (issue := self._read(today)) is None or not self._is_new(issue):
             return
         with self._journal.transaction():
             for code, reader in self._readers.of_bulletins.items():
@@ -85,7 +79,7 @@ class Bulletins:
                 group = " ".join(["danger", today.isoformat(), *_zones(self._registry.now, code, today)])
                 number = Letter(group, DANGER, DAY_MS / 1000, reader, ())
                 self._outbox.put(number, *reader.by(DANGER)[0], now_ms)
-            self._journal.set_meta(MEMORY, today.isoformat())
+            self._journal.set_meta(MEMORY, f"{issue.number} {issue.at_ms} {issue.day}")
             self._kept = {today: issue}
             self._outbox.prune(now_ms)
 
@@ -93,7 +87,7 @@ class Bulletins:
         """Put a letter on paper and mark it as being sent; None where it is overtaken."""
         _, day, *zones = row.grp.split(" ")
         now_ms, on = self._clock.utc_ms(), date.fromisoformat(day)
-        fresh = on <= hanoi(now_ms).date() and now_ms < midnight_ms(on) + DUE_MS + DAY_MS
+        fresh = now_ms < midnight_ms(on) + DUE_MS + DAY_MS
         issue = self._known(on) if fresh else None
         with self._journal.transaction():
             if issue is None:
@@ -103,6 +97,14 @@ class Bulletins:
         said = letter(issue, zones, self._known(on - timedelta(1)), row.lang, self._page)
         words = said.subject, said.text, LEVELS[DANGER], fit(said.short), self._page
         return Message(row.name, now_ms, row.address, *words, more=said.more)
+
+    def _is_new(self, issue: Issue) -> bool:
+        """Tell whether nobody was written to about it, whatever the clock or the file of bulletins went through.
+
+        A clock that goes back finds days again that were told; a file that was lost begins to count anew.
+        """
+        number, at_ms, day = (self._journal.meta(MEMORY) or "0 0 -").split()
+        return issue.number > int(number) or (issue.at_ms > int(at_ms) and issue.day.isoformat() != day)
 
     def _known(self, day: date) -> Issue | None:
         if self._kept.get(day) is None:
