@@ -16,7 +16,7 @@ from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Rotten, days_of, reading
 from cloud.danger.bulletin import bulletin, loudspeaker, todo, worst
 from cloud.danger.course import Day
-from cloud.danger.issued import DUE_H, NAME, Published, Said, Shelf, bears
+from cloud.danger.issued import DUE_H, NAME, Published, Said, bears, opened
 from cloud.danger.levels import Verdict, verdict
 from cloud.danger.told import load
 from settings.words import Taken
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
+    from cloud.danger.issued import Shelf
     from cloud.danger.told import Told
     from cloud.registry import Current, Registry
     from cloud.registry.kinds import Zone
@@ -93,7 +94,7 @@ class Daily:
         today = hanoi(now_ms).date()
         of_day_ms = now_ms - midnight_ms(today)
         if self._shelf is None:
-            self._shelf = Shelf(self._folder / NAME)
+            self._shelf = opened(self._folder / NAME)
         made = False
         if DUE_MS <= of_day_ms < EVENING_MS and not self._shelf.has(today):
             made = self._make(self._shelf, today, now_ms)

@@ -5,6 +5,7 @@ A day's numbers change when late data come; what people were told does not. One 
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import zlib
 from contextlib import closing
@@ -16,13 +17,14 @@ import msgspec
 from cloud.clock import hanoi
 from cloud.danger.bulletin import Bulletin
 from disk import form
-from disk.form import form_of, whole
+from disk.form import form_of, is_damaged, set_aside, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 NAME = "bulletins.db"
 _STEPS = (
     """CREATE TABLE issue (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL, at_ms INTEGER NOT NULL,
@@ -135,6 +137,17 @@ class Shelf:
             number = self._db.execute(new, (day.isoformat(), at_ms)).lastrowid
             rows = [(number, one.zone, _encode(one)) for one in said]
             self._db.executemany("INSERT INTO said VALUES (?, ?, ?)", rows)
+
+
+def opened(path: Path) -> Shelf:
+    """Return the file; one that is damaged is set aside for a person to read, and a new one begun."""
+    try:
+        return Shelf(path)
+    except sqlite3.Error as error:
+        if not is_damaged(error):
+            raise
+        log.error("bulletins-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
+        return Shelf(path)
 
 
 def of_day(path: Path, day: date) -> Issue | None:

@@ -381,7 +381,7 @@ def test_what_the_rangers_published_is_in_the_letter_as_theirs(tmp_path: Path) -
     world.close()
 
 
-def test_who_was_told_is_not_told_again_by_a_file_that_was_lost(tmp_path: Path, hook: Hook) -> None:
+def test_who_was_told_is_not_told_again_by_a_file_that_is_damaged(tmp_path: Path, hook: Hook) -> None:
     person = Person(code="lu", name="Lử", addresses={"zalo": "1"}, ways={"danger": ("zalo",)})
     world = World(tmp_path, garden(person))
     room = Room(world, hooked(hook, "zalo"))
@@ -392,8 +392,10 @@ def test_who_was_told_is_not_told_again_by_a_file_that_was_lost(tmp_path: Path, 
         room.idle(60, 20)
         if n == 1:
             world.daily.close()
-            (tmp_path / NAME).unlink()
+            (tmp_path / NAME).write_bytes(b"no database" * 1_000)
+            room.idle(60, 20)
             assert world.look(on, 15.0), "what was said is lost, and said anew"
+            assert (tmp_path / f"{NAME}.damaged-1").exists()
             room.idle(60, 20)
     assert [message["subject"][27:32] for _, message in hook.got] == ["01/01", "02/01", "03/01"]
     room.close()
