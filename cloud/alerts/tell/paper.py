@@ -97,7 +97,9 @@ class Paper:
         found: dict[int, words.Item] = {}
         heads, silences = set[int](), self._silences()
         for number, tell in self._outbox.about(row):
-            incident = self._journal.incident(self._journal.incident(number).head)
+            incident = self._journal.incident(number)
+            if incident.part_of is not None:
+                incident = self._journal.incident(incident.part_of)
             knows = self._outbox.knows(row.person, incident.id)
             if incident.closed_by and not knows:  # better twice told that it was none than never
                 knows = self._outbox.on_its_way(row, number)
