@@ -32,6 +32,7 @@ MOST_OPEN = 1_000  # questions that wait: beyond it nobody takes them
 MAX_BYTES = 128 * 1024  # of a question: of 64 KiB that a network posted, escaped
 KEPT_MS = 86_400_000  # an answered one, for whoever asked
 BUSY_S = 5.0
+ROOM_BUSY_S = 1.0  # the room comes again in a moment, and has other things to do meanwhile
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS question(
@@ -158,22 +159,22 @@ class Inbox:
 def _found(path: Path) -> _File:
     """Return the file with its tables; a damaged one is set aside: questions can be asked again, readings cannot."""
     try:
-        return _File(path, _SCHEMA)
+        return _File(path, _SCHEMA, ROOM_BUSY_S)
     except Retry as fault:
         if fault.__cause__ is None or not is_damaged(fault.__cause__):
             raise
         log.exception("inbox was damaged and is set aside: ask again file=%s", set_aside(path))
-        return _File(path, _SCHEMA)
+        return _File(path, _SCHEMA, ROOM_BUSY_S)
 
 
 class _File:
     """A connection whose commits survive a power cut, for any thread. Raises Retry for what SQLite says."""
 
-    def __init__(self, path: Path, schema: str = "") -> None:
+    def __init__(self, path: Path, schema: str = "", busy_s: float = BUSY_S) -> None:
         self._path, self._turn = path, threading.Lock()
         db = None
         try:
-            self._db = db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            self._db = db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
             last(db)
             db.executescript(schema)
             self._inode = path.stat().st_ino

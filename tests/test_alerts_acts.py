@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud import inbox
 from cloud.alerts.journal import _MIGRATIONS, reading
 from cloud.clock import SystemClock
 from cloud.inbox import Asker, path_of
@@ -125,6 +126,20 @@ def test_an_inbox_that_cannot_be_opened_stops_no_alarm(tmp_path: Path, post: Pos
         made.step()
         assert made.alerts.health()["acts_fault"] == ""
         assert made.ask("acknowledge", incident=1)["ok"]
+
+
+def test_an_inbox_that_somebody_holds_delays_no_alarm(desk: Desk, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "ROOM_BUSY_S", 0.05)
+    desk.restart()
+    with closing(sqlite3.connect(path_of(desk.path.parent, "alerts"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began_s = SystemClock().monotonic()
+        desk.live(FIRE)
+        desk.idle(190, 10)
+        assert told(post) == [("hamlet", "NGHI CÓ KHÓI"), ("hamlet", "CHƯA AI TRẢ LỜI")]
+        assert "locked" in desk.alerts.health()["acts_fault"]
+        assert SystemClock().monotonic() - began_s < 20.0, "no five seconds a round"
+    assert desk.ask("acknowledge", incident=1)["ok"]
 
 
 def test_an_inbox_damaged_while_the_room_runs_is_made_anew_for_all_who_ask(desk: Desk) -> None:
