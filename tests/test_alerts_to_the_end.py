@@ -44,13 +44,13 @@ class Keeping(Desk):
         subjects = [(one.to, one.subject.partition("] ")[2]) for one in self.kept.got[since:]]
         return [(to, subject.partition(" /")[0].partition(" (")[0].partition(":")[0]) for to, subject in subjects]
 
-    def burn(self, *gateways: str, minutes: int = 6) -> None:
+    def burn(self, *gateways: str, minutes: int = 6, value: float = 90.0) -> None:
         """Let it smoke at these from now on."""
         for _ in range(minutes):
             self.clock.advance(60)
             at_s = (self.clock.utc_ms() - self.at(0)) / 1000
             for gateway in gateways:
-                self.send([(at_s, 90.0)], gateway=gateway, step=False)
+                self.send([(at_s, value)], gateway=gateway, step=False)
             self.step()
 
 
@@ -269,3 +269,15 @@ def test_by_a_clock_that_was_never_set_the_chain_has_its_people(tmp_path: Path) 
         desk.burn("sg-01", minutes=5)
         desk.idle(2_000, 10)
         assert [to for to, _ in desk.told()] == [LU, LU, "xa@example.vn", "kl@example.vn", "t@example.vn"]
+
+
+def test_the_letters_of_a_long_chain_delay_no_new_suspicion_of_the_same_sensor(tmp_path: Path) -> None:
+    with keeping(tmp_path, registry=nodes({"T1": 0.0})) as desk:
+        desk.burn("sg-T1")
+        desk.idle(7_200, 60)
+        assert desk.ask("confirm", incident=1)["ok"]
+        assert desk.ask("control", incident=1)["ok"]
+        desk.burn("sg-T1", minutes=10, value=5.0)
+        before = len(desk.kept.got)
+        desk.burn("sg-T1", minutes=5)
+        assert desk.told(before) == [(LU, "NGHI CÓ KHÓI")]

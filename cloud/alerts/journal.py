@@ -322,8 +322,12 @@ class Journal:
         return self.db.execute(query, (incident, tell)).rowcount > 0
 
     def has_letters(self, incident: int) -> bool:
-        """Tell whether anybody was written to about an incident."""
-        return self.db.execute("SELECT 1 FROM about WHERE incident = ? LIMIT 1", (incident,)).fetchone() is not None
+        """Tell whether anybody was told of an incident, or is just being told."""
+        query = (
+            "SELECT 1 FROM about JOIN letter ON id = letter"
+            " WHERE incident = ? AND state NOT IN ('overtaken', 'given up') LIMIT 1"
+        )
+        return self.db.execute(query, (incident,)).fetchone() is not None
 
     def last_ms(self) -> int:
         """Return what the clock showed when it was last noted."""

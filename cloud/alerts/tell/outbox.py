@@ -29,10 +29,12 @@ KEPT = 20_000  # finished letters; by number and not by age, so that a wrong clo
 PRUNED_AT_ONCE = 200
 _NEW = """
 INSERT INTO letter (at_ms, grp, level, person, lang, channel, address, state, attempts, waited_s, lifetime_s, name)"""
+# What came or went, and was not overtaken before it was said: the letters of the chain and of stages are none of it.
 _SERIES = """
 FROM incident JOIN about ON about.incident = incident.id JOIN letter ON letter.id = about.letter
 WHERE rule = ? AND gateway = ? AND incident.channel = ? AND (closed_ms IS NULL OR closed_ms >= ?) AND late = ?
-AND letter.at_ms BETWEEN ? AND ? AND says = ''"""
+AND letter.at_ms BETWEEN ? AND ? AND says = '' AND state != 'overtaken'
+AND tell NOT IN ('unanswered', 'assigned', 'probable', 'confirmed', 'controlled', 'reopened')"""
 _GROUP = "FROM letter WHERE grp = ? AND at_ms BETWEEN ? AND ?"
 _ON = """
 SELECT count(*) FROM letter JOIN about ON about.letter = letter.id JOIN incident ON incident.id = about.incident
