@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from cloud.alerts.channels import Named
+from cloud.alerts.channels import Message, Named, Retry
 from cloud.alerts.journal import reading
 from cloud.alerts.tell import outbox
 from cloud.registry import Registry
@@ -281,3 +281,40 @@ def test_the_letters_of_a_long_chain_delay_no_new_suspicion_of_the_same_sensor(t
         before = len(desk.kept.got)
         desk.burn("sg-T1", minutes=5)
         assert desk.told(before) == [(LU, "NGHI CÓ KHÓI")]
+
+
+class Twice(Keeping):
+    """A desk with two channels that keep apart what they are given, of which the first may be away."""
+
+    def _channels(self) -> list[Named]:
+        self.sms = getattr(self, "sms", None) or Away()
+        return [Named("sms", "sms_modem", self.sms), Named("email", "email", self.kept)]
+
+
+class Away(Kept):
+    """A channel that takes nothing while it is away."""
+
+    away = True
+
+    def send(self, message: Message) -> None:
+        if self.away:
+            raise Retry("no network", everybody=True)
+        super().send(message)
+
+
+def test_who_was_told_by_what_stood_in_is_told_the_end_there(tmp_path: Path) -> None:
+    people = [Person(code="a", name="Giàng A Páo", email=LU, addresses={"sms": "+84911111111"})]
+    duty = [Duty(person="a", rung="hamlet", valid_from=DAY)]
+    desk = Twice(tmp_path, registry=village(person=people, duty=duty))
+    try:
+        desk.live(FIRE)
+        assert desk.told() == [(LU, "NGHI CÓ KHÓI")]
+        assert desk.ask("acknowledge", incident=1)["ok"]
+        desk.sms.away = False
+        desk.idle(60)
+        assert desk.ask("close", incident=1, closed_as="cooking")["ok"]
+        desk.idle(60)
+        assert desk.told() == [(LU, "NGHI CÓ KHÓI"), (LU, FALSE)]
+        assert desk.sms.got == []
+    finally:
+        desk.close()

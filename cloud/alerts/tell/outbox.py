@@ -267,10 +267,10 @@ class Outbox:
         return Past(letters, last[0] if last else None, on=bool(db.execute(_ON, key).fetchone()[0]))
 
     def readers(self, incident: int) -> list[Reader]:
-        """Return everybody who has a letter about an incident, by the addresses that it went to."""
+        """Return everybody who has a letter about an incident, by the addresses that it went to: what told first."""
         query = (
             "SELECT person, lang, channel, address FROM letter JOIN about ON about.letter = letter.id"
-            f" WHERE {_ALL_OF} ORDER BY letter.id"
+            f" WHERE {_ALL_OF} ORDER BY state != 'told', letter.id"
         )
         ways: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
         for person, lang, channel, address in self._journal.db.execute(query, (incident, incident)):

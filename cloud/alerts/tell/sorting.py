@@ -16,7 +16,7 @@ from cloud.alerts import words
 from cloud.alerts.duty import RUNGS, duties_on, on_duty
 from cloud.alerts.places import area_of
 from cloud.alerts.tell.bulletins import Bulletins
-from cloud.alerts.tell.route import PROMPT, TEST, Book, Notice, Reader, route
+from cloud.alerts.tell.route import LEVELS, LIFE, PROMPT, TEST, Book, Notice, Reader, route
 from cloud.clock import hanoi
 from cloud.registry import address
 
@@ -147,9 +147,10 @@ class Sorter:
         return list(found.values())
 
     def _before(self, notice: Notice) -> list[Reader]:
-        """Return who was told of an incident, by the addresses that they have today, if they have any."""
+        """Return who was told of an incident, by the channels that told them, at today's addresses if they have any."""
         today = {reader.person: reader for reader, _ in self._readers.now}
-        return [today.get(reader.person, reader) for reader in self._outbox.readers(notice.incident.id)]
+        told = self._outbox.readers(notice.incident.id)
+        return [_by_the_same(today[one.person], one) if one.person in today else one for one in told]
 
     def _nobody(self, notice: Notice, now_ms: int) -> None:
         words_ = (
@@ -217,6 +218,12 @@ class Readers:
             codes = {code: by_person[person] for code, person in called.items() if person in by_person}
             self._read = registry, found, codes
         return self._read
+
+
+def _by_the_same(today: Reader, told: Reader) -> Reader:
+    """Return a reader who is told first by what told them before: there they look for what becomes of it."""
+    life = (*(name for name, _ in told.addresses), *dict(today.ways).get(LEVELS[LIFE], ()))
+    return replace(today, ways=(*(way for way in today.ways if way[0] != LEVELS[LIFE]), (LEVELS[LIFE], life)))
 
 
 def _prompt(notice: Notice) -> bool:
