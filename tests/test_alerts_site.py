@@ -103,3 +103,23 @@ def test_a_disk_that_is_full_from_the_beginning_costs_no_smoke(
     bench.restart()
     bench.live(CALM)
     assert len(post.mails) == 2
+
+
+def test_what_another_process_takes_out_of_the_file_meanwhile_does_not_come_back(bench: Bench) -> None:
+    bench.live(FIRE)
+    other = sqlite3.connect(bench.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # somebody is erased, which takes longer than the room has patience
+    bench.live([(360.0, 90.0)])
+    assert bench.alerts.health()["journal"] != "ok"
+    other.execute("UPDATE letter SET person = 'an-x', address = 'an-x'")
+    other.execute("DELETE FROM meta WHERE key = 'uid'")
+    other.execute("COMMIT")
+    other.close()
+    bench.idle(2 * BACK_S, BACK_S)
+    assert bench.alerts.health()["journal"] == "ok"
+    with contextlib.closing(sqlite3.connect(bench.path)) as db:
+        assert db.execute("SELECT person, address FROM letter").fetchall() == [("an-x", "an-x")]
+        assert db.execute("SELECT count(*) FROM meta WHERE key = 'uid'").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM incident WHERE value = 90").fetchone() == (1,), (
+            "and what was decided is there"
+        )

@@ -172,6 +172,7 @@ _MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11, _V12, _V
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _GOING = "grade = 'life' AND closed_ms IS NULL AND NOT late AND part_of IS NULL"  # heads people are not done with
+_TOLD = "SELECT 1 FROM about JOIN letter ON id = letter WHERE incident = ? AND state NOT IN ('overtaken', 'given up')"
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
 _INTEND = "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s, rung) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INTENTS = "SELECT id, at_ms, incident, tell, grade, due_s, fresh_s, rung FROM intent WHERE id > ? ORDER BY id LIMIT ?"
@@ -323,11 +324,7 @@ class Journal:
 
     def has_letters(self, incident: int) -> bool:
         """Tell whether anybody was told of an incident, or is just being told."""
-        query = (
-            "SELECT 1 FROM about JOIN letter ON id = letter"
-            " WHERE incident = ? AND state NOT IN ('overtaken', 'given up') LIMIT 1"
-        )
-        return self.db.execute(query, (incident,)).fetchone() is not None
+        return self.db.execute(_TOLD, (incident,)).fetchone() is not None
 
     def last_ms(self) -> int:
         """Return what the clock showed when it was last noted."""

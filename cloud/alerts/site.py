@@ -61,6 +61,8 @@ class Site:
         self._held: int | None = None
         self._mark: int | None = None
         self._memory: sqlite3.Connection | None = None
+        self._was: sqlite3.Connection | None = None  # what memory began with: what others change in the file stays
+        self._was_named = ""
         self._damaged = self._complete = False
 
     def open(self, timeout_s: float = BUSY_S, *, joins: bool = False) -> sqlite3.Connection:
@@ -97,10 +99,13 @@ class Site:
                 return True
             if self.why or not _takes_nothing(fault):
                 return False
-            name = f"file:/gocche-alerts-{os.getpid()}-{next(_episodes)}?vfs=memdb"  # one for all threads, no file
-            memory = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
+            name = _memory_named()
+            memory = _connected(name)
             self._lay_out(memory)
             self._complete = self._fill(memory)
+            self._was_named = _memory_named()
+            self._was = _connected(self._was_named)
+            memory.backup(self._was)
             self._memory, self.uri, self.moves = memory, name, self.moves + 1
             self._show(fcntl.LOCK_EX)
             self._damaged = is_damaged(fault)
@@ -125,7 +130,9 @@ class Site:
                 self._damaged |= is_damaged(fault)
                 return False
             LOG.warning("journal-in-its-file-again file=%s was=%r", self._path, self.why)
-            self._memory.close()
+            for one in filter(None, (self._memory, self._was)):
+                one.close()
+            self._was = None
             self._memory, self.why, self.moves = None, "", self.moves + 1
             self._show(fcntl.LOCK_UN)
             return True
@@ -173,12 +180,16 @@ class Site:
         return complete
 
     def _write_back(self, db: sqlite3.Connection, memory: str) -> None:
+        """Write what memory has changed; all that it holds into a file that is new."""
         db.execute("ATTACH ? AS memory", (memory,))
+        since = "was" if self._was else "main"
+        if self._was:
+            db.execute("ATTACH ? AS was", (self._was_named,))
         db.execute("BEGIN IMMEDIATE")
         for table in _tables(db):
             keys = ", ".join(name for _, name, *_, key in db.execute(f"PRAGMA main.table_info({table})") if key)
-            gone = f"({keys}) IN (SELECT {keys} FROM main.{table} EXCEPT SELECT {keys} FROM memory.{table})"
-            news = f"SELECT * FROM memory.{table} EXCEPT SELECT * FROM main.{table}"
+            gone = f"({keys}) IN (SELECT {keys} FROM {since}.{table} EXCEPT SELECT {keys} FROM memory.{table})"
+            news = f"SELECT * FROM memory.{table} EXCEPT SELECT * FROM {since}.{table}"
             db.execute(f"DELETE FROM main.{table} WHERE {gone}")
             db.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM ({news})")
         db.execute("DELETE FROM main.sqlite_sequence")
@@ -191,7 +202,16 @@ class Site:
         """Give a damaged file another name: a new one takes its place, with what was read of it."""
         aside = set_aside(self._path)
         LOG.error("journal-set-aside file=%s as=%s: read it with sqlite3 .recover", self._path, aside)
-        self._damaged, self._complete = False, True
+        self._damaged, self._complete, self._was = False, True, None
+
+
+def _memory_named() -> str:
+    """Return the name of a new database in memory, one for all threads and no file."""
+    return f"file:/gocche-alerts-{os.getpid()}-{next(_episodes)}?vfs=memdb"
+
+
+def _connected(name: str) -> sqlite3.Connection:
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def is_elsewhere(path: Path) -> bool:
