@@ -138,7 +138,7 @@ def test_what_a_phone_posts_of_a_letter(tmp_path: Path) -> None:
         sms = {"kind": "sms_http", "name": "sms", "url": url, "user": told.USER} | files
         room = Room(tmp_path, [sms, {"kind": "webhook", "url": hook.url}])
         asker = Asker(tmp_path, "alerts", room.clock)
-        hooks = Hooks(room.named, asker)
+        hooks = Hooks(lambda: room.named, asker)
         try:
             room.live(FIRE)
             assert room.shown() == {"sms": ("told", "")}, "accepted: nobody knows more"

@@ -621,7 +621,7 @@ def hooked(burning: DutyWorld, tmp_path: Path) -> DutyWorld:
         (tmp_path / name).write_text(secret)
     files = {"token_file": str(tmp_path / "token"), "secret_file": str(tmp_path / "secret")}
     tables: list[dict[str, Any]] = [{"kind": "zalo", "name": "email", "url": "http://127.0.0.1:1"} | files]
-    burning.desk._hooks = Hooks(open_channels(tables), burning.desk._asker)
+    burning.desk._hooks = Hooks(lambda: open_channels(tables), burning.desk._asker)
     return burning
 
 
@@ -654,6 +654,15 @@ def test_no_flood_of_wrong_posts_costs_a_true_one_its_place(hooked: DutyWorld) -
     assert wrong.count(403) <= letters.WRONG["account"], "as many stand on the log"
     true = [posts(hooked, "4821", f"t{number}").status_code for number in range(900)]
     assert set(true) == {200}
+
+
+def test_a_channel_that_cannot_be_opened_costs_no_page_and_no_post(hooked: DutyWorld, tmp_path: Path) -> None:
+    """Its secret is gone when the pages' room starts anew: the network tries again, and is heard when it is back."""
+    (tmp_path / "secret").unlink()
+    assert posts(hooked, "4821", "k").status_code == 503
+    assert hooked.visitor("officer").get("/truc").status_code == 200
+    (tmp_path / "secret").write_text(told.SECRET)
+    assert posts(hooked, "4821", "k").status_code == 200
 
 
 def test_what_is_posted_has_its_limits(hooked: DutyWorld, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from cloud.staff.duty.seen import Channel, Event, Linked, Outcome, Quiet, Seen, 
 from cloud.store import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from cloud.alerts.channels import Named
@@ -49,7 +49,7 @@ class DutyDesk:
         rules: Iterable[Mapping[str, Any]],
         clock: Clock,
         tick_s: float = 5.0,
-        channels: Sequence[Named] = (),
+        channels: Callable[[], Sequence[Named]] = list,
     ) -> None:
         self._listened: tuple[int, float] | None = None  # for how long the room has listened in all, and since when
         self._deaf_s = max(DEAF_S, TICKS * tick_s)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from cloud.alerts.channels import Hooked, Refused
 from cloud.alerts.channels import Retry as NotNow
 from cloud.alerts.tell.hearing import lay_down
+from cloud.config import ConfigError
 from cloud.store import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cloud.alerts.channels import Named
     from cloud.inbox import Asker
@@ -25,15 +26,18 @@ AGAIN_S = 10.0
 
 
 class Hooks:
-    """The channels that are posted to. From any thread."""
+    """The channels that are posted to, opened at the first post: pages start also where a channel cannot.
 
-    def __init__(self, channels: Sequence[Named], asker: Asker) -> None:
-        self._hooked = {one.name: one.channel for one in channels if isinstance(one.channel, Hooked)}
-        self._asker = asker
+    From any thread.
+    """
+
+    def __init__(self, channels: Callable[[], Sequence[Named]], asker: Asker) -> None:
+        self._channels, self._asker = channels, asker
+        self._hooked: dict[str, Hooked] | None = None
 
     def posted(self, name: str, headers: Mapping[str, str], body: bytes) -> Judged:
         """Return what a post is; it is durable where it was taken. Raises Retry where that cannot be now."""
-        channel = self._hooked.get(name)
+        channel = self._opened().get(name)
         if channel is None:
             return "unknown"
         try:
@@ -48,3 +52,12 @@ class Hooks:
             LOG.warning("posted-unfit channel=%s why=%r", name, str(error))
             return "unfit"
         return "taken"
+
+    def _opened(self) -> dict[str, Hooked]:
+        if self._hooked is None:
+            try:
+                opened = self._channels()
+            except ConfigError as error:
+                raise Retry(str(error), AGAIN_S) from error
+            self._hooked = {one.name: one.channel for one in opened if isinstance(one.channel, Hooked)}
+        return self._hooked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class StaffRoom:
         self._accounts = Accounts(self._folder / NAME, clock, self._shelf.shut_out_ms)
         self._store = store_of(config, writer=False)
         self._gatherer = Gatherer(self._shelf, self._store, self._alarms, clock)
-        channels = open_channels(config.channels, config.file)
+        channels = partial(open_channels, config.channels, config.file)
         self._duty = DutyDesk(self._folder, self._shelf, config.rules, clock, _tick_s(config), channels)
         staff = Staff(
             self._accounts,
