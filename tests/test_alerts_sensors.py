@@ -218,6 +218,14 @@ def test_a_siren_that_is_not_tested_for_a_week_and_a_day_is_told_to_the_operator
     assert 'always "silent"' in said
     live(0.5, 4, 0)
     assert [one.state for one in bench.alerts.incidents()] == ["ended"]
+    live(7, 0)
+    now_s = (bench.clock.utc_ms() - bench.at(0)) / 1000
+    bench.live(
+        [(now_s + 7_200, 0.0)], quantity="siren", channel="siren-1"
+    )  # after two hours without link, the newest first
+    bench.send([(now_s + 60, 0.0), (now_s + 3_600, 4.0), (now_s + 3_602, 0.0)], quantity="siren", channel="siren-1")
+    live(7.5, 0)
+    assert [one.state for one in bench.alerts.incidents()] == ["ended"], "it was tested in them"
     bench.close()
 
 

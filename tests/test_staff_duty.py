@@ -515,6 +515,7 @@ def test_what_the_detector_claims_stands_on_the_board_and_on_its_page(tmp_path: 
     assert re.search(r"Nguồn khói trong vòng chừng \d+ m\.", board)
     page = plain(officer.get("/truc/1").text)
     assert "Máy chưa học xong không khí thường ngày ở đó." in page
+    assert "Ngưỡng của máy đặt theo dữ liệu mô phỏng, chưa đốt thử tại chỗ." in page
     assert "Khí CO · 12,0 ppm – 12,0 ppm · sg-01/co-1" in page
     assert 'class="reach"' in officer.get("/truc").text
     world.close()

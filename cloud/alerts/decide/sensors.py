@@ -68,6 +68,7 @@ class Sensors:
             if self._guards[quantity]:
                 self._progress.urge()  # which of them are dead is asked of what is written
         since_ms = max(now_ms - self._late_ms, before.value_ms + 1)
+        before = self._with_late(before, [point for point in points if point[0] < since_ms])
         if not points or points[-1][0] < since_ms:
             return
         fresh = points[bisect_left(points, (since_ms,)) :]
@@ -98,6 +99,20 @@ class Sensors:
                         self._open(rule, sensor, "dead", since_ms, words, now_ms)
         for incident in self._journal.open_measured():
             self._look_for(incident, at_ms, now_ms)
+
+    def _with_late(self, sensor: Sensor, points: list[Point]) -> Sensor:
+        """Return the sensor after what came late: that it said something else shows that it is not stuck.
+
+        A siren may have been tested while its gateway had no link.
+        """
+        if not any(rule.silence.stuck_ms for rule in self._guards[sensor.quantity]):
+            return sensor
+        others = [ms for ms, _, value in points if ms > sensor.changed_ms and value != sensor.value]
+        if sensor.value is None or not others:
+            return sensor
+        moved = replace(sensor, changed_ms=max(others))
+        self._progress.save_sensor(moved)
+        return moved
 
     def _with(self, sensor: Sensor, points: list[Point], at_ms: int) -> Sensor:
         """Return the sensor after new values in order of time."""

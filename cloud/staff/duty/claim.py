@@ -1,4 +1,4 @@
-"""What the detector says of a node, in sentences: why, within which radius, and how old its idea of ordinary is."""
+"""What the detector says of a node, in sentences: why, its radius, how old its ordinary is and whence its limits."""
 
 from __future__ import annotations
 
@@ -23,4 +23,5 @@ def sentences(visit: Visit, one: Seen) -> list[str]:
         told.append(s.say("duty.radius", n=one.radius_m))
     learned, at = claim.get("baseline_ms"), claim.get("utc_ms") or s.now_ms
     told.append(s.say("duty.learned", n=max(0, int(at - learned)) // 60_000) if learned else s.say("duty.unlearned"))
+    told.append(s.word("figures", str(claim.get("figures_from") or "")))
     return told + [f"{s.say('duty.cannot')} {s.word('fault', str(fault))}" for fault in claim.get("faults") or ()]
