@@ -13,8 +13,18 @@ from cloud.clock import HANOI
 from cloud.registry import Registry
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
+from cloud.registry.fire import OfficialLevel
 from cloud.registry.forget import dossier, forget, known
-from cloud.registry.kinds import BurnPermit, Duty, KnownSource, Person, Record, key_of
+from cloud.registry.kinds import (
+    BurnPermit,
+    Commune,
+    Duty,
+    KnownSource,
+    Person,
+    Record,
+    Zone,
+    key_of,
+)
 from cloud.registry.rows import read, write
 from cloud.registry.sheets import comma
 from cloud.registry.transfer import load
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SINCE = date(2026, 1, 1)
+PUBLIC = ("known_source", "official_level")
 LAN = Person(code="lan", name="Lan", email="lan@example.org", ways={"life": ("sms", "zalo"), "danger": ()})
 ON_DUTY = Duty(person="lan", rung="hamlet", hamlet="h01", valid_from=SINCE)
 PERMIT = {
@@ -35,6 +46,11 @@ PERMIT = {
 KILN = {
     "code": "s1", "name_vi": "Lò", "name_en": "Kiln", "lat": "21.7", "lon": "104.0", "clock_from": "21:00",
     "clock_to": "05:30", "valid_from": "2026-01-01",
+}  # fmt: skip
+
+PUBLISHED = {
+    "place": "province", "code": "v01", "level": "IV", "source": "FireWatch", "valid_from": "2026-03-10",
+    "valid_to": "2026-03-12",
 }  # fmt: skip
 
 
@@ -54,6 +70,11 @@ FAULTS = [
     (BurnPermit, PERMIT | {"lat": "48.1"}, "outside Vietnam"),
     (KnownSource, KILN | {"radius_m": "1001"}, "from 1 to 1000"),
     (KnownSource, KILN | {"clock_to": "21:00"}, "is when it begins, too"),
+    (OfficialLevel, PUBLISHED | {"level": "4"}, "'4' is none of: I, II, III, IV, V"),
+    (OfficialLevel, PUBLISHED | {"source": ""}, "source is blank"),
+    (OfficialLevel, PUBLISHED | {"valid_to": ""}, "valid_to is blank"),
+    (OfficialLevel, PUBLISHED | {"valid_to": "2026-04-11"}, "too far away: 31 days at most"),
+    (OfficialLevel, PUBLISHED | {"valid_to": "2026-03-10"}, "not after"),
     (Person, {"code": "lan", "name": "Lan", "ways": "life"}, "must be kind:channel"),
     (Person, {"code": "lan", "name": "Lan", "ways": "life:SMS"}, "must be kind:channel"),
     (Person, {"code": "lan", "name": "Lan", "ways": "life:sms; life:zalo"}, "each kind once"),
@@ -174,6 +195,7 @@ def test_somebody_on_the_duty_list_whom_no_channel_reaches_is_doubted_on_both_pa
         ("duties", "duty", {"person": "p04", "rung": "ranger", "valid_from": "2026-01-01"}),
         ("burn_permits", "burn_permit", PERMIT),
         ("known_sources", "known_source", KILN),
+        ("official_levels", "official_level", PUBLISHED | {"place": "zone", "code": "z01"}),
     ],
 )
 def test_an_officer_writes_what_a_fire_hangs_on_and_an_editor_only_what_is_no_secret(
@@ -184,7 +206,7 @@ def test_an_officer_writes_what_a_fire_hangs_on_and_an_editor_only_what_is_no_se
         allowed = role in WRITE[kind]
         assert (answer.status_code != 403) == allowed, role
     listed = {role: world.visitor(role).get(f"/bang/{stem}").status_code for role in ("viewer", "editor", "officer")}
-    assert listed == dict.fromkeys(listed, 200) if kind == "known_source" else listed["viewer"] == 403
+    assert listed == dict.fromkeys(listed, 200) if kind in PUBLIC else listed["viewer"] == 403
 
 
 def test_a_duty_row_is_in_the_dossier_and_goes_with_its_person_from_the_past_too(world: StaffWorld) -> None:
@@ -211,3 +233,18 @@ def test_a_duty_row_is_in_the_dossier_and_goes_with_its_person_from_the_past_too
     assert '"lan"' not in json.dumps(past, default=str)
     assert "duty lan" not in json.dumps(past, default=str)
     assert b"lan@example.org" not in path.read_bytes()
+
+
+def test_of_published_levels_the_nearest_place_counts_each_in_its_days() -> None:
+    zone = Zone(code="z01", name_vi="Khu", name_en="Zone", lat=21.6, lon=104.5, commune="x01")
+    rows = [PUBLISHED, PUBLISHED | {"place": "commune", "code": "x01", "level": "II", "valid_from": "2026-03-11"}]
+    rows.append(PUBLISHED | {"place": "zone", "code": "z01", "level": "V", "valid_from": "2026-03-09"})
+    rows[-1]["valid_to"] = "2026-03-10"
+    kinds: dict[str, list[Record]] = {
+        "zone": [zone],
+        "commune": [Commune(code="x01", name="Xã", province="v01", valid_from=SINCE)],
+        "official_level": [read(OfficialLevel, row) for row in rows],
+    }
+    levels = Registry(kinds).official_levels
+    found = [levels.on(zone, date(2026, 3, day)) for day in range(8, 13)]
+    assert [one and one.level for one in found] == [None, "V", "IV", "II", None]
