@@ -247,8 +247,12 @@ def test_who_does_not_wait_for_the_end_sees_what_passed_until_then(tmp_path, cap
         signal.pthread_kill(threading.main_thread().ident, end)
 
     who = threading.Thread(target=impatient)
+    before = signal.signal(end, signal.SIG_DFL)  # of tests that run in the background a shell has Ctrl-C ignored
     who.start()
-    main(["read", "--config", str(file), "--data", str(tmp_path), "soil-2"])
+    try:
+        main(["read", "--config", str(file), "--data", str(tmp_path), "soil-2"])
+    finally:
+        signal.signal(end, before)
     who.join()
     assert "> 02 03 00 00" in capsys.readouterr().out
     assert list(memory.iterdir()) == []

@@ -14,6 +14,7 @@ from cloud.pages.app import build
 from cloud.pages.still import paths
 from cloud.registry.book import Book
 from cloud.registry.cells import Day, Moment
+from cloud.registry.fire import OfficialLevel
 from cloud.registry.kinds import (
     KINDS,
     Calibration,
@@ -49,6 +50,7 @@ MORE = [
     Device(code="dev1", model="x", bought_on=DAY),
     Calibration(gateway="sg-01", channel="soil-1", quantity="soil_moisture", valid_from=DAY, offset=1),
     DangerTable(decision="1", place="zone", code="z01", valid_from=DAY, up_to_1=1, up_to_2=2, up_to_3=3, up_to_4=4),
+    OfficialLevel(place="zone", code="z01", level="IV", source="x", valid_from=DAY, valid_to=date(2025, 11, 2)),
     Maintenance(gateway="sg-01", channel="air-1", starts=THEN, ends=THEN.replace(day=2)),
 ]  # fmt: skip
 
