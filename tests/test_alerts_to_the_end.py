@@ -318,3 +318,16 @@ def test_who_was_told_by_what_stood_in_is_told_the_end_there(tmp_path: Path) -> 
         assert desk.sms.got == []
     finally:
         desk.close()
+
+
+def test_smoke_everywhere_at_once_is_compared_with_what_is_near_alone(tmp_path: Path) -> None:
+    spots = {f"N{n}": 0.02 * n for n in range(80)} | {"M1": 0.01}
+    with keeping(tmp_path, registry=nodes(spots)) as desk:
+        asked = list[str]()
+        desk.alerts._journal.db.set_trace_callback(asked.append)
+        desk.burn(*(f"sg-{name}" for name in spots))
+        desk.alerts._journal.db.set_trace_callback(None)
+        parts = [query for query in asked if "WHERE part_of = " in query and "incident IN" not in query]
+        heads = [one for one in desk.alerts.incidents() if one.part_of is None]
+        assert (len(heads), len(desk.alerts.incidents())) == (80, 81), "what is a kilometre away is the same fire"
+        assert len(parts) < 10 * len(spots), "not of each with each"

@@ -172,6 +172,13 @@ _MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11, _V12, _V
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _GOING = "grade = 'life' AND closed_ms IS NULL AND NOT late AND part_of IS NULL"  # heads people are not done with
+_OVER = (
+    "id IN (SELECT incident FROM intent WHERE tell = 'end')"
+    " AND grade = 'life' AND closed_ms IS NOT NULL AND closed_by = '' AND part_of IS NULL"
+)
+Spot = tuple[float, float] | None
+NEAR_DEG = 0.03  # of latitude and longitude: more than evidence of one fire is apart, in Vietnam and far beyond
+_NEAR = "AND (lat IS NULL OR lon IS NULL OR lat BETWEEN ? AND ? AND lon BETWEEN ? AND ?)"
 _TOLD = "SELECT 1 FROM about JOIN letter ON id = letter WHERE incident = ? AND state NOT IN ('overtaken', 'given up')"
 _SAVE = f"INSERT OR REPLACE INTO incident ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
 _INTEND = "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s, rung) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -311,11 +318,9 @@ class Journal:
         """Return the intents with a number above `after`, oldest first."""
         return [Intent(*row) for row in self.db.execute(_INTENTS, (after, at_most))]
 
-    def over(self) -> list[Incident]:
-        """Return the heads about life that are over and of which that is not told yet, oldest first."""
-        ends = "SELECT incident FROM intent WHERE tell = 'end'"
-        own = f"id IN ({ends}) AND grade = 'life' AND closed_ms IS NOT NULL AND closed_by = '' AND part_of IS NULL"
-        return [one for one in self._incidents(f"{_ROW} WHERE {own} ORDER BY id") if one.lives]
+    def over(self, at: Spot) -> list[Incident]:
+        """Return the heads about life that are over and of which that is not told yet, oldest first: near a spot."""
+        return _near(self.db, _OVER, at)
 
     def never_mind(self, incident: int, tell: str) -> bool:
         """Strike out that something is to be told of an incident; tell whether it was not told yet."""
@@ -391,9 +396,9 @@ class Journal:
         """Return late incidents without an end to which nothing was added for a while."""
         return self._incidents(f"{_ROW} WHERE ended_ms IS NULL AND late AND touched_ms < ?", touched_before_ms)
 
-    def going(self) -> list[Incident]:
-        """Return the heads about life with which people are not done, oldest first."""
-        return [one for one in self._incidents(f"{_ROW} WHERE {_GOING} ORDER BY id") if one.lives]
+    def going(self, at: Spot = None) -> list[Incident]:
+        """Return the heads about life with which people are not done, oldest first; with a spot those near it."""
+        return _near(self.db, _GOING, at)
 
     def suspected(self, beyond: int = 0, *, over: bool = False) -> list[Incident]:
         """Return those of them that are mere suspicions, beyond a number; only what shows nothing more itself."""
@@ -494,6 +499,12 @@ def read_between(path: Path, start_ms: int, end_ms: int, limit: int) -> list[Inc
     with reading(path) as db:
         query = f"{_ROW} WHERE since_ms < ? AND coalesce(ended_ms, ?) >= ? ORDER BY id DESC LIMIT ?"
         return [_incident(row) for row in db.execute(query, (end_ms, end_ms, start_ms, limit))]
+
+
+def _near(db: sqlite3.Connection, which: str, at: Spot) -> list[Incident]:
+    """Return what of these may be a fire, near a spot or at none that is known: a haze may have thousands."""
+    box = (at[0] - NEAR_DEG, at[0] + NEAR_DEG, at[1] - NEAR_DEG, at[1] + NEAR_DEG) if at else ()
+    return [one for one in selected(db, f"{which} {_NEAR if at else ''} ORDER BY id", *box) if one.lives]
 
 
 def selected(db: sqlite3.Connection, where: str, *values: object) -> list[Incident]:

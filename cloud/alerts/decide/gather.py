@@ -59,7 +59,9 @@ class Gatherer:
         """Return a new incident as a part of the one that it belongs to, if there is one."""
         if not incident.lives or incident.id or incident.part_of:
             return incident
-        near = [head for head in (*self._journal.going(), *self._journal.over()) if self._is_near(head, incident)]
+        at = None if incident.lat is None or incident.lon is None else (incident.lat, incident.lon)
+        heads = (*self._journal.going(at), *self._journal.over(at))
+        near = [head for head in heads if self._is_near(head, incident)]
         return replace(incident, part_of=near[0].id) if near else incident
 
     def settled(self, incident: Incident, now_ms: int) -> Incident:
@@ -189,10 +191,11 @@ class Gatherer:
     def _is_near(self, head: Incident, one: Incident) -> bool:
         if head.exercise != one.exercise or head.stage == "under-control":  # what is new there is not under control
             return False
+        if not self._is_at(head, one):
+            return False
         own = (head, *self._journal.parts(head.id))
         times = (at_ms for each in own for at_ms in (each.since_ms, each.opened_ms, each.bad_ms))
-        recent = any(each.open for each in own) or any(abs(one.since_ms - at_ms) <= NEAR_MS for at_ms in times)
-        return recent and self._is_at(head, one)
+        return any(each.open for each in own) or any(abs(one.since_ms - at_ms) <= NEAR_MS for at_ms in times)
 
     def _is_at(self, head: Incident, one: Incident) -> bool:
         if head.lat is not None and head.lon is not None and one.lat is not None and one.lon is not None:
