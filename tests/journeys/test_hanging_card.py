@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BUDGET_S = 180
+BUDGET_S = 120
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(400), pytest.mark.usefixtures("budget")]
 OFTEN = CONFIG.replace("every_s = 3600", "every_s = 1").replace("timeout_s = 20", "timeout_s = 0.3")
 OFTEN = OFTEN.replace("commit_s = 600", "commit_s = 1")
@@ -122,7 +122,7 @@ def polls(status: Status) -> int:
 def test_a_card_that_hangs_at_a_stop_costs_neither_seconds_nor_a_reading(gateway, card):
     process = gateway.start()
     try:
-        until(lambda: gateway.told().acquired > 2, 60, "readings are kept")
+        until(lambda: gateway.told().acquired, 60, "readings are kept")
         with card.frozen():
             before = polls(gateway.told())
             until(lambda: polls(gateway.told()) > before, 30, "it goes on measuring")
@@ -139,13 +139,13 @@ def test_a_card_that_hangs_at_a_stop_costs_neither_seconds_nor_a_reading(gateway
 def test_a_card_that_hangs_is_left_alone_and_costs_no_reading(gateway, card):
     process = gateway.start()
     try:
-        until(lambda: gateway.told().acquired > 2, 60, "readings are kept")
+        until(lambda: gateway.told().acquired, 60, "readings are kept")
         epoch = gateway.told().epoch
         with card.frozen():
             until(lambda: "it hangs" in gateway.told().why, 45, "it says so")
             assert epoch in gateway.told().earlier, "what lies there still waits"
             gateway.fed()
-            until(lambda: gateway.told().epoch != epoch and gateway.told().acquired > 2, 60, "it keeps in memory")
+            until(lambda: gateway.told().epoch != epoch and gateway.told().acquired, 60, "it keeps in memory")
             until(gateway.fed, 30, "and systemd hears that all is well")
         process.terminate()
         assert process.wait(30) == 0
