@@ -140,6 +140,7 @@ def _audit(add: _Add) -> None:
 def _danger(add: _Add) -> None:
     _of_the_server(add)
     add("--recompute", action="store_true", dest="again")
+    add("--changes", action="store_true", dest="changed")
     add("--bulletins", type=Path, metavar="DIR", dest="folder")
     add("--said", metavar="YYYY-MM-DD")
 

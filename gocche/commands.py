@@ -219,7 +219,9 @@ def danger(options: argparse.Namespace) -> int:
     from gocche.said import said
 
     config = _cloud_config(options, running=False)
-    return said(config, options.said) if options.said else danger(config, again=options.again, folder=options.folder)
+    if options.said:
+        return said(config, options.said)
+    return danger(config, again=options.again, changed=options.changed, folder=options.folder)
 
 
 def backup(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`gocche danger`: each zone's day, its bulletins as files, and every kept number made again from its inputs."""
+"""`gocche danger`: each zone's day, its bulletins, what past days said before, and every kept number made again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock, hanoi
-from cloud.danger.book import NAME, newest, past, recompute
+from cloud.danger.book import NAME, changes, newest, past, recompute
 from cloud.danger.bulletin import bulletin, loudspeaker
 from cloud.danger.levels import verdict
 from cloud.danger.told import load
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cloud.config import CloudConfig
+    from cloud.danger.course import Day
     from cloud.danger.levels import Verdict
     from cloud.registry import Registry
 
@@ -27,7 +28,7 @@ BULLETIN_DAYS = 30  # of which the past course is told
 TOLD = 20  # days that differ
 
 
-def danger(config: CloudConfig, *, again: bool, folder: Path | None) -> int:
+def danger(config: CloudConfig, *, again: bool, changed: bool, folder: Path | None) -> int:
     """Print a line for each zone; with a folder write its bulletins there; return 1 where a number does not come again.
 
     Raises Refused where no danger was ever computed, and where the disk or the book refuses.
@@ -38,6 +39,8 @@ def danger(config: CloudConfig, *, again: bool, folder: Path | None) -> int:
     try:
         if again:
             return _again(book)
+        if changed:
+            return _changed(book)
         registry = registry_of(config)
         _lines(book, registry)
         if folder is not None:
@@ -56,6 +59,24 @@ def _again(book: Path) -> int:
     return int(bool(checked.differ))
 
 
+def _changed(book: Path) -> int:
+    for was, now in changes(book):
+        told, until = was.day, f"{hanoi(was.until_ms):%Y-%m-%dT%H:%M}"
+        print(
+            f"zone={told.zone} day={told.day} until={until} why={was.why.replace(' ', ',')}"
+            f" p={_p(told)} now={_p(now)} fwi={_fwi(told)} now={_fwi(now)}"
+        )
+    return 0
+
+
+def _p(day: Day | None) -> str:
+    return "-" if day is None else f"{day.after.p:.0f}"
+
+
+def _fwi(day: Day | None) -> str:
+    return f"{day.indices.fwi:.1f}" if day is not None and day.indices else "-"
+
+
 def _today() -> date:
     return hanoi(SystemClock().utc_ms()).date()
 
@@ -67,9 +88,8 @@ def _lines(book: Path, registry: Registry) -> None:
             print(f"zone={zone.code} day=- why=unmeasured")
             continue
         found = verdict(day, registry.danger_tables.on(zone, day.day))
-        fwi = f"{day.indices.fwi:.1f}" if day.indices else "-"
         print(
-            f"zone={zone.code} day={day.day} p={day.after.p:.0f} {_level(found)} fwi={fwi}"
+            f"zone={zone.code} day={day.day} p={_p(day)} {_level(found)} fwi={_fwi(day)}"
             f" missing={day.after.p_missing} lacks={','.join(day.inputs.flags) or '-'}"
         )
 

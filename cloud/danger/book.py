@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,11 +16,12 @@ import msgspec
 
 from cloud.danger import course
 from cloud.danger.course import FIRST, Day
+from cloud.danger.ground import Ground
 from disk import form
 from disk.form import form_of, is_damaged, set_aside, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,16 @@ _STEPS = (
     """CREATE TABLE day (zone TEXT NOT NULL, day TEXT NOT NULL, limit_mm REAL NOT NULL, p REAL, fwi REAL,
     row BLOB NOT NULL, PRIMARY KEY (zone, day)) WITHOUT ROWID;
     CREATE TABLE seen (only INTEGER PRIMARY KEY CHECK (only = 1), ledger_ms INTEGER NOT NULL)""",
+    """CREATE TABLE before (zone TEXT NOT NULL, day TEXT NOT NULL, until_ms INTEGER NOT NULL, why TEXT NOT NULL,
+    row BLOB NOT NULL, PRIMARY KEY (zone, day, until_ms)) WITHOUT ROWID;
+    CREATE TABLE ground (zone TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID""",
 )
 _PUT = "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?)"
 _RANK = """SELECT count(fwi), sum(fwi <= :fwi) FROM day WHERE zone = :zone AND day <= :day"""
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Day)
+_ground = msgspec.json.Decoder(Ground)
+REASONS = ("late", "registry", "table")  # late readings, what the registry says of sensors, the limit of rain
 
 
 class Rotten(sqlite3.DatabaseError):
@@ -59,6 +65,14 @@ class Checked(NamedTuple):
     differ: list[tuple[str, date]]
 
 
+class Before(NamedTuple):
+    """What a day said of its zone until it was made anew, and why it was: of REASONS, apart by blanks."""
+
+    day: Day
+    until_ms: int
+    why: str
+
+
 class Book:
     """The file as its one writer has it, in one thread."""
 
@@ -75,10 +89,21 @@ class Book:
         row = self._db.execute("SELECT ledger_ms FROM seen").fetchone()
         return int(row[0]) if row else 0
 
-    def put(self, days: Iterable[Day], ledger_ms: int | None = None) -> None:
-        """Keep days, and how far the ledger has been looked at: all or nothing."""
+    def put(
+        self,
+        days: Iterable[Day],
+        ledger_ms: int | None = None,
+        *,
+        before: Iterable[Before] = (),
+        grounds: Mapping[str, Ground] | None = None,
+    ) -> None:
+        """Keep days, what they said before, what they stand on, and how far the ledger was read: all or nothing."""
         with whole(self._db):
             self._db.executemany(_PUT, map(_row, days))
+            told = ((one.day.zone, one.day.day.isoformat(), one.until_ms, one.why, _encode(one.day)) for one in before)
+            self._db.executemany("INSERT OR REPLACE INTO before VALUES (?, ?, ?, ?, ?)", told)
+            stand = ((zone, _encode(ground)) for zone, ground in (grounds or {}).items())
+            self._db.executemany("INSERT OR REPLACE INTO ground VALUES (?, ?)", stand)
             if ledger_ms is not None:
                 self._db.execute("INSERT OR REPLACE INTO seen VALUES (1, ?)", (ledger_ms,))
 
@@ -86,6 +111,19 @@ class Book:
         """Return the newest day of each zone that is not after another: those are of a clock that was ahead."""
         rows = self._db.execute("SELECT zone, max(day) FROM day WHERE day <= ? GROUP BY zone", (until.isoformat(),))
         return {zone: date.fromisoformat(day) for zone, day in rows}
+
+    def first(self, zone: str) -> date | None:
+        """Return the oldest day of a zone."""
+        (day,) = self._db.execute("SELECT min(day) FROM day WHERE zone = ?", (zone,)).fetchone()
+        return date.fromisoformat(day) if day else None
+
+    def grounds(self) -> dict[str, Ground]:
+        """Return what the days of each zone stand on; one that cannot be read is left out, as those of before were."""
+        found: dict[str, Ground] = {}
+        for zone, row in self._db.execute("SELECT zone, row FROM ground"):
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                found[zone] = _ground.decode(row)
+        return found
 
     def limits(self, zone: str) -> list[tuple[date, float]]:
         """Return the limit of rain that each day of a zone was summed with, the oldest first."""
@@ -151,14 +189,36 @@ def rank(db: sqlite3.Connection, day: Day) -> Rank:
     return Rank(count, at_most or 0)
 
 
+def changes(path: Path, zone: str = "") -> Iterator[tuple[Before, Day | None]]:
+    """Yield what days of a zone, or of all, said before, and what they say now, in order of time."""
+    if not path.exists():
+        return
+    query = "SELECT zone, day, until_ms, why, row FROM before WHERE :zone IN ('', zone) ORDER BY zone, day, until_ms"
+    with reading(path) as db:
+        for of, on, until_ms, why, row in db.execute(query, {"zone": zone}) if _has_before(db) else ():
+            now = db.execute("SELECT row FROM day WHERE zone = ? AND day = ?", (of, on)).fetchone()
+            yield Before(_decode(row), until_ms, why), _decode(now[0]) if now else None
+
+
+def _has_before(db: sqlite3.Connection) -> bool:
+    """Tell whether the file has that table: one of an older form that nobody has written to yet has not."""
+    return bool(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'before'").fetchone()[0])
+
+
 def recompute(path: Path) -> Checked:
     """Make every kept day again from its kept inputs, and its start from the day before; return which differ.
 
-    What differs was written by other formulas, or not by gocche: nothing is mended here.
+    What days said before is made again as well. What differs was written by other formulas, or not by gocche: nothing
+    is mended here.
     """
     differ: list[tuple[str, date]] = []
     count = 0
     with reading(path) as db:
+        if _has_before(db):
+            for zone, on, row in db.execute("SELECT zone, day, row FROM before"):
+                count += 1
+                if not _comes_again(row):
+                    differ.append((zone, date.fromisoformat(on)))
         before: Day | None = None
         for zone, on, row in db.execute("SELECT zone, day, row FROM day ORDER BY zone, day"):
             count += 1
@@ -174,6 +234,14 @@ def recompute(path: Path) -> Checked:
                 differ.append((kept.zone, kept.day))
             before = kept
     return Checked(count, differ)
+
+
+def _comes_again(row: bytes) -> bool:
+    try:
+        kept = _decode(row)
+    except Rotten:
+        return False
+    return kept == course.day(kept.zone, kept.day, kept.before, kept.inputs, kept.limit_mm)
 
 
 def _decode(row: bytes) -> Day:

@@ -98,6 +98,10 @@ class Day(msgspec.Struct, frozen=True, omit_defaults=True):
     peak: float | None = None
     peak_ms: int | None = None
 
+    def says(self, other: Day) -> bool:
+        """Tell whether the day's numbers are another's; the hours of an afternoon go on, and are none of them."""
+        return (self.indices, self.has_p, self.after) == (other.indices, other.has_p, other.after)
+
     @property
     def withheld(self) -> bool:
         """Whether weather has been missing for so long that no level may be read from P."""

@@ -96,6 +96,22 @@ class Weather:
             found |= {day: zone.day(day) for day in read.days}
         return found
 
+    def is_lost(self, day: date, sources: Sequence[str]) -> bool:
+        """Tell whether the store has nothing of a day, though a sensor hangs there still that told of it once."""
+        read = next((read for read in self._read if read.days[0] <= day <= read.days[-1]), None)
+        if read is None:
+            return False
+        hung = {
+            (one.gateway, one.channel): f"{one.gateway}/{one.channel}"
+            for own in read.hung[self._zone.code].values()
+            for one in own
+            if valid_on(one, day)
+        }
+        hours = (read.hours.get((*channel, quantity), ()) for channel in hung for quantity in WANTED)
+        low, high = midnight_ms(day) - RAIN_MS, midnight_ms(day) + EVENING_MS
+        there = any(low <= hour.start_ms < high for own in hours for hour in own)
+        return not there and not set(hung.values()).isdisjoint(sources)
+
 
 def _parts(asked: Iterable[Asked]) -> Iterator[list[Asked]]:
     """Yield as many at a time as may be read together."""

@@ -1,7 +1,9 @@
-"""The loop: each zone's day at 13:30, once more each hour of the afternoon, and at once where late data touch a day.
+"""The loop: each zone's day at 13:30, once more each hour of the afternoon, and at once where a past day changes.
 
-Nothing here is urgent and nothing pages anybody: a store that does not answer is asked again a minute later, and what
-could not be done is done then. A day that changes is followed by all after it, each made anew from its kept inputs.
+It does where late data touch it, where the registry says otherwise what hung there and what its numbers mean, and where
+the limit of rain is another. A day that changes is followed by all after it, each made anew from its kept inputs; what
+they said before is kept. Nothing here is urgent and nothing pages anybody: a store that does not answer is asked again
+a minute later, and what could not be done is done then.
 """
 
 from __future__ import annotations
@@ -11,20 +13,26 @@ import sqlite3
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from cloud.clock import hanoi, midnight_ms
 from cloud.danger import course
-from cloud.danger.book import Book, Rotten, opened
+from cloud.danger.book import Before, Book, Rotten, opened
 from cloud.danger.course import FIRST, HOUR_MS, Day, day_of
 from cloud.danger.drought import RAIN_MM
 from cloud.danger.gather import Asked, gather, known_of
+from cloud.danger.ground import ground_of, shaken
 from cloud.store import Retry
 from settings.words import Taken
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cloud.clock import Clock
+    from cloud.danger.gather import Weather
+    from cloud.danger.ground import Ground
     from cloud.registry import Current, Registry
     from cloud.registry.kinds import Zone
     from cloud.store import Store
@@ -101,27 +109,24 @@ class Watch:
         if not (due or touched or registry is not self._registry):
             self._book.put((), ledger_ms)
             return 0
-        again = {today} if DUE_MS <= of_day < LAST_MS + HOUR_MS and due else set()
-        wanted = (
-            self._asked(registry, zone, ends.get(zone.code), touched.get(zone.code, set()) | again, last)
-            for zone in registry.zones.values()
-        )
-        written, changed, ill = 0, list[Day](), ""
-        for asked, weather in gather(self._store, registry, known_of(self._store), filter(None, wanted), now_ms):
+        work = _Work(registry, last, now_ms, ends, touched)
+        if DUE_MS <= of_day < LAST_MS + HOUR_MS and due:
+            work.again.add(today)
+        if registry is not self._registry:
+            work.compare(self._book)
+        written, ill = 0, ""
+        for asked, weather in gather(self._store, registry, known_of(self._store), self._asked(work), now_ms):
             if self._turn is not None and self._turn.is_set():
-                self._book.put(changed)
+                work.keep(self._book)
                 return written
             try:
-                days = self._bring(registry, asked.zone, ends.get(asked.zone.code), weather.inputs(), last)
+                written += self._bring(work, asked.zone, weather)
             except (ArithmeticError, ValueError, Rotten) as error:  # it costs this zone alone
                 ill = f"zone {asked.zone.code}: {type(error).__name__}: {error}"
                 continue
-            changed += days
-            written += len(days)
-            if len(changed) >= AT_ONCE:
-                self._book.put(changed)
-                changed.clear()
-        self._book.put(changed, ledger_ms)
+            if len(work.changed) >= AT_ONCE:
+                work.keep(self._book)
+        work.keep(self._book, ledger_ms)
         if ill and ill != self._passed_over:
             log.error("danger-zone-passed-over why=%r", ill)
         self._passed_over = ill
@@ -153,31 +158,39 @@ class Watch:
                 break
         return touched, min(since_ms, now_ms)
 
-    def _asked(self, registry: Registry, zone: Zone, end: date | None, again: set[date], last: date) -> Asked | None:
-        """Return the days of a zone whose inputs are to be gathered; None where nothing of it is due."""
-        first = (end or last - timedelta(BACK_DAYS)) + timedelta(1)
-        days = {first + timedelta(n) for n in range((last - first).days + 1)}
-        days |= {day for day in again if end is not None and day <= last}
-        fine = again | {last - timedelta(n) for n in range(FINE_DAYS)}
-        tables = registry.danger_tables.of(zone)
-        if not days and tables == self._limited.get(zone.code):
-            return None
-        return Asked(zone, sorted(days), frozenset(fine & days))
+    def _asked(self, work: _Work) -> Iterator[Asked]:
+        """Yield the zones of which anything is due, with the days whose inputs are to be gathered."""
+        for zone in work.registry.zones.values():
+            end = work.ends.get(zone.code)
+            first = (end or work.last - timedelta(BACK_DAYS)) + timedelta(1)
+            days = {first + timedelta(n) for n in range((work.last - first).days + 1)}
+            again = work.again | work.touched.get(zone.code, set()) | work.shaken.get(zone.code, set())
+            days |= {day for day in again if end is not None and day <= work.last}
+            if days or zone.code in work.grounds or self._has_other_tables(work, zone):
+                fine = again | {work.last - timedelta(n) for n in range(FINE_DAYS)}
+                yield Asked(zone, sorted(days), frozenset(fine & days))
 
-    def _bring(
-        self, registry: Registry, zone: Zone, end: date | None, inputs: dict[date, course.Inputs], last: date
-    ) -> list[Day]:
-        """Return the days of a zone that are new or have changed, the oldest first."""
-        start = min(inputs, default=None)
-        if end is None:
-            start = next((day for day, told in inputs.items() if told.noon or told.one_temp_c is not None), None)
-            if start is None:
-                return []  # no sensor in this zone tells of the weather
-        tables = registry.danger_tables.of(zone)
-        if tables != self._limited.get(zone.code):
-            start = min(filter(None, (start, self._other_limit(registry, zone))), default=None)
-            self._limited[zone.code] = tables
-        return self._follow(registry, zone, start, last, inputs) if start else []
+    def _bring(self, work: _Work, zone: Zone, weather: Weather) -> int:
+        """Note the days of a zone that are new or have changed; return how many."""
+        assert self._book is not None
+        inputs, first = weather.inputs(), self._book.first(zone.code)
+        told = (day for day, of in inputs.items() if of.noon or of.one_temp_c is not None or (first and day >= first))
+        starts = [next(told, None)]  # none, where no sensor in this zone tells of the weather
+        why = ["late"] if zone.code in work.touched else []
+        if zone.code in work.shaken:
+            why.append("registry")
+            starts.append(first if zone.code in work.moved else None)
+        if self._has_other_tables(work, zone):
+            starts.append(self._other_limit(work.registry, zone))
+            why += ["table"] if starts[-1] else []
+            self._limited[zone.code] = work.registry.danger_tables.of(zone)
+        start = min(filter(None, starts), default=None)
+        return work.brought(
+            zone, self._follow(work, zone, start, weather, inputs) if start else [], " ".join(why or ["late"])
+        )
+
+    def _has_other_tables(self, work: _Work, zone: Zone) -> bool:
+        return work.registry.danger_tables.of(zone) != self._limited.get(zone.code)
 
     def _other_limit(self, registry: Registry, zone: Zone) -> date | None:
         """Return the first day that was summed with another limit of rain than the table has that holds on it."""
@@ -186,20 +199,69 @@ class Watch:
         return next((day for day, limit in limits if limit != limit_of(registry, zone, day)), None)
 
     def _follow(
-        self, registry: Registry, zone: Zone, start: date, last: date, inputs: dict[date, course.Inputs]
-    ) -> list[Day]:
+        self, work: _Work, zone: Zone, start: date, weather: Weather, inputs: dict[date, course.Inputs]
+    ) -> list[tuple[Day, Day | None]]:
+        """Return the days from one on that are not what was kept of them, each with that."""
         assert self._book is not None
-        kept = {day.day: day for day in self._book.days(zone.code, start - timedelta(1), last)}
+        kept = {day.day: day for day in self._book.days(zone.code, start - timedelta(1), work.last)}
         before = kept[start - timedelta(1)].after if start - timedelta(1) in kept else FIRST
-        changed: list[Day] = []
-        for n in range((last - start).days + 1):
+        changed: list[tuple[Day, Day | None]] = []
+        for n in range((work.last - start).days + 1):
             day = start + timedelta(n)
-            own = inputs.get(day) or (kept[day].inputs if day in kept else course.Inputs(zone.lat, flags=("no_air",)))
-            made = course.day(zone.code, day, before, own, limit_of(registry, zone, day))
-            if kept.get(day) != made:
-                changed.append(made)
+            own, was = inputs.get(day), kept.get(day)
+            if was is not None and (own is None or (not own.sources and weather.is_lost(day, was.inputs.sources))):
+                own = replace(was.inputs, lat=zone.lat)
+            own = own or course.Inputs(zone.lat, flags=("no_air",))
+            made = course.day(zone.code, day, before, own, limit_of(work.registry, zone, day))
+            if was != made:
+                changed.append((made, was))
             before = made.after
         return changed
+
+
+class _Work:
+    """What one look has to do, and what came of it that is yet to be written."""
+
+    def __init__(
+        self, registry: Registry, last: date, now_ms: int, ends: dict[str, date], touched: dict[str, set[date]]
+    ) -> None:
+        self.registry, self.last, self._now_ms = registry, last, now_ms
+        self.ends = ends  # the newest day of each zone
+        self.touched = touched  # by late data
+        self.again: set[date] = set()  # of every zone
+        self.grounds: dict[str, Ground] = {}  # those that are not what was kept of them
+        self.shaken: dict[str, set[date]] = {}  # days that stand on others
+        self.moved: set[str] = set()
+        self.changed: list[Day] = []
+        self._before: list[Before] = []
+        self._stand: dict[str, Ground] = {}
+
+    def compare(self, book: Book) -> None:
+        """Find the days that stand on other ground than the registry has for them now."""
+        kept = book.grounds()
+        for zone in self.registry.zones.values():
+            now, before = ground_of(self.registry, zone), kept.get(zone.code)
+            if now == before:
+                continue
+            self.grounds[zone.code] = now
+            if before is not None and zone.code in self.ends:
+                first = min(book.first(zone.code) or self.last, self.last - timedelta(BACK_DAYS))
+                self.shaken[zone.code] = shaken(before, now, first, self.last)
+                if now.lat != before.lat:
+                    self.moved.add(zone.code)
+
+    def brought(self, zone: Zone, days: Sequence[tuple[Day, Day | None]], why: str) -> int:
+        """Take the days of a zone that have changed, each with what it was; return how many."""
+        self.changed += [made for made, _ in days]
+        self._before += [Before(was, self._now_ms, why) for made, was in days if was and not was.says(made)]
+        if zone.code in self.grounds:
+            self._stand[zone.code] = self.grounds[zone.code]
+        return len(days)
+
+    def keep(self, book: Book, ledger_ms: int | None = None) -> None:
+        """Write it."""
+        book.put(self.changed, ledger_ms, before=self._before, grounds=self._stand)
+        self.changed, self._before, self._stand = [], [], {}
 
 
 def limit_of(registry: Registry, zone: Zone, day: date) -> float:
