@@ -6,6 +6,7 @@ A file of an older form is brought forward, step by step; one of a newer form is
 from __future__ import annotations
 
 import itertools
+import logging
 import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})  # primary codes of what a file may be ill with
 
 
@@ -80,6 +82,17 @@ def opened(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def opened_anew(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
+    """Return a connection as `opened` does; a file that is damaged is set aside, which is logged, and begun anew."""
+    try:
+        return opened(path, steps)
+    except sqlite3.Error as error:
+        if not is_damaged(error):
+            raise
+        log.error("book-damaged file=%s set_aside=%s why=%r", path, set_aside(path), str(error))  # noqa: TRY400
+        return opened(path, steps)
 
 
 def bring_forward(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:

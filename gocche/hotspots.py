@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock, hanoi
 from cloud.hotspots import NoHotspots
-from cloud.hotspots.book import NAME, opened
+from cloud.hotspots.book import NAME, Book
 from cloud.hotspots.fires import fires
 from cloud.hotspots.firms import LARGEST, read
 from gocche.registry import owned
@@ -30,7 +30,7 @@ def bring_in(config: CloudConfig, path: Path) -> int:
     listed = read(path.read_bytes(), now_ms)
     file = Path(config.data.path) / NAME
     owned(file)
-    book = opened(file)
+    book = Book(file)
     try:
         known_ms = max([one.seen_ms for one in listed.hotspots], default=written_ms)
         new = book.put(path.name, listed.hotspots, now_ms, known_ms)

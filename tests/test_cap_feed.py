@@ -19,7 +19,7 @@ from capvalidator import check_schema
 
 from cloud.alerts.incident import CLOSINGS
 from cloud.cap.book import NAME as BOOK
-from cloud.cap.book import opened
+from cloud.cap.book import Book
 from cloud.cap.course import LASTS_MS
 from cloud.cap.judge import NAMESPACE, check
 from cloud.clock import hanoi, midnight_ms
@@ -308,7 +308,7 @@ def test_a_damaged_book_is_set_aside_and_what_burns_is_told_anew(world, caplog):
     (second,) = world.feed()
     assert said(second)[0] == "Alert"
     assert second.findtext(f"{CAP}identifier") != first.findtext(f"{CAP}identifier")
-    assert "cap-book-damaged" in caplog.text
+    assert "book-damaged" in caplog.text
 
 
 def test_without_a_disk_to_keep_them_on_nothing_is_given_out(world):
@@ -321,12 +321,12 @@ def test_without_a_disk_to_keep_them_on_nothing_is_given_out(world):
 PUBLISHES = """
 import hashlib, sys
 from pathlib import Path
-from cloud.cap.book import opened
+from cloud.cap.book import Book
 from cloud.cap.course import Course, Sender, Step, notice
 begin, n = int(sys.argv[2]), 0
 sender = Sender("a@b.example", {"vi": "a", "en": "a"}, "r")
 while True:
-    book, now_ms = opened(Path(sys.argv[1])), begin + n * 60_000
+    book, now_ms = Book(Path(sys.argv[1])), begin + n * 60_000
     one = Course(1, 0, 0, {"vi": f"Đồi {n}", "en": f"Hill {n}"}, Step(begin, "confirmed"))
     for alert in book.publish([notice(one, sender)], now_ms).alerts:
         digest = hashlib.sha256(book.xml(alert.identifier)).hexdigest()
@@ -351,7 +351,7 @@ def test_whatever_is_killed_what_somebody_has_read_stays_and_is_what_is_referred
             assert read.setdefault(name, digest) == digest
             lost |= set(others) - set(read)
         assert len(lost) <= round_, "but for one a kill, which was kept and not given out any more"
-        book = opened(path)
+        book = Book(path)
         for name, digest in read.items():
             assert hashlib.sha256(book.xml(name)).hexdigest() == digest
         book.close()

@@ -287,7 +287,7 @@ def test_a_damaged_book_is_set_aside_and_begun_anew_by_who_asks(tmp_path, caplog
         watch.step()
     assert len(book.since(tmp_path / book.NAME, 0)) == 24
     assert (tmp_path / f"{book.NAME}.damaged-1").exists()
-    assert "hotspots-book-damaged" in caplog.text
+    assert "book-damaged" in caplog.text
 
 
 def test_a_refusal_is_said_without_the_key_and_asked_again_later_and_later(tmp_path, caplog):

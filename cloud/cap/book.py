@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -17,7 +16,7 @@ import msgspec
 from cloud.cap.course import Said, following
 from cloud.cap.message import Alert, written
 from disk import form
-from disk.form import is_damaged, set_aside, whole
+from disk.form import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +54,7 @@ class Book:
     """The file, in one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._db = form.opened(path, _STEPS)
+        self._db = form.opened_anew(path, _STEPS)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -108,17 +107,6 @@ class Book:
         updated_ms = max(now_ms // 1_000 * 1_000, int(row[1]) + 1_000 if row else 0)
         self._db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (digest, updated_ms))
         return updated_ms
-
-
-def opened(path: Path) -> Book:
-    """Return the book; one that is damaged is set aside: what goes on is told anew under other names."""
-    try:
-        return Book(path)
-    except sqlite3.Error as error:
-        if not is_damaged(error):
-            raise
-        log.error("cap-book-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
-        return Book(path)
 
 
 def _alert(kept: bytes) -> Alert:

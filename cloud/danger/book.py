@@ -1,16 +1,17 @@
 """danger.db: every day of every zone, with the inputs, the start and the flags that its numbers follow from.
 
-One room writes it, others read it while it does. A row is a `Day` as JSON: a person who doubts a number reads there
-what it was made of, and `gocche danger --recompute` makes each of them again.
+One room writes it, others read it while it does. A row is a `Day` as JSON, packed: a person who doubts a number
+reads there what it was made of, and `gocche danger --recompute` makes each of them again.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import zlib
 from contextlib import closing, contextmanager, suppress
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -34,11 +35,13 @@ _STEPS = (
     row BLOB NOT NULL, PRIMARY KEY (zone, day, until_ms)) WITHOUT ROWID;
     CREATE TABLE ground (zone TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID""",
 )
+_KEYS = {"day": ("zone", "day"), "before": ("zone", "day", "until_ms"), "ground": ("zone",)}
 _PUT = "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?)"
 _RANK = """SELECT count(fwi), sum(fwi <= :fwi) FROM day WHERE zone = :zone AND day <= :day"""
-_encode = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Day)
 _ground = msgspec.json.Decoder(Ground)
+_WHOLE = b"{"  # a row of before they were packed begins so
 REASONS = ("late", "registry", "table")  # late readings, what the registry says of sensors, the limit of rain
 
 
@@ -77,7 +80,7 @@ class Book:
     """The file as its one writer has it, in one thread."""
 
     def __init__(self, path: Path) -> None:
-        self._db = form.opened(path, _STEPS)
+        self._db = form.opened_anew(path, _STEPS)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -102,15 +105,35 @@ class Book:
             self._db.executemany(_PUT, map(_row, days))
             told = ((one.day.zone, one.day.day.isoformat(), one.until_ms, one.why, _encode(one.day)) for one in before)
             self._db.executemany("INSERT OR REPLACE INTO before VALUES (?, ?, ?, ?, ?)", told)
-            stand = ((zone, _encode(ground)) for zone, ground in (grounds or {}).items())
+            stand = ((zone, _json(ground)) for zone, ground in (grounds or {}).items())
             self._db.executemany("INSERT OR REPLACE INTO ground VALUES (?, ?)", stand)
             if ledger_ms is not None:
                 self._db.execute("INSERT OR REPLACE INTO seen VALUES (1, ?)", (ledger_ms,))
 
-    def last(self, until: date) -> dict[str, date]:
-        """Return the newest day of each zone that is not after another: those are of a clock that was ahead."""
-        rows = self._db.execute("SELECT zone, max(day) FROM day WHERE day <= ? GROUP BY zone", (until.isoformat(),))
-        return {zone: date.fromisoformat(day) for zone, day in rows}
+    def is_empty(self, until: date) -> bool:
+        """Tell whether there is no day that is not after another."""
+        found = self._db.execute("SELECT 1 FROM day WHERE day <= ? LIMIT 1", (until.isoformat(),)).fetchone()
+        return found is None
+
+    def end(self, zone: str, until: date) -> date | None:
+        """Return the newest day of a zone that is not after another: those are of a clock that was ahead."""
+        query = "SELECT max(day) FROM day WHERE zone = ? AND day <= ?"
+        (day,) = self._db.execute(query, (zone, until.isoformat())).fetchone()
+        return date.fromisoformat(day) if day else None
+
+    def forget_ahead(self, zone: str, last: date) -> None:
+        """Forget the days of a zone after another that are without any number: a clock that was ahead made them."""
+        ahead = "FROM day WHERE zone = ? AND day > ? AND p IS NULL AND fwi IS NULL"
+        if self._db.execute(f"SELECT 1 {ahead} LIMIT 1", (zone, last.isoformat())).fetchone():
+            self._db.execute(f"DELETE {ahead}", (zone, last.isoformat()))
+
+    def unknown(self, zone: str, first: date, last: date) -> set[date]:
+        """Return the days of a zone between two, both included, that there are not, or are without any number."""
+        query = "SELECT day FROM day WHERE zone = ? AND day BETWEEN ? AND ? AND (p IS NOT NULL OR fwi IS NOT NULL)"
+        known = {
+            date.fromisoformat(day) for (day,) in self._db.execute(query, (zone, first.isoformat(), last.isoformat()))
+        }
+        return {first + timedelta(n) for n in range((last - first).days + 1)} - known
 
     def first(self, zone: str) -> date | None:
         """Return the oldest day of a zone."""
@@ -135,15 +158,31 @@ class Book:
         return days_of(self._db, zone, first, last)
 
 
-def opened(path: Path) -> Book:
-    """Return the book; one that is damaged is set aside, and its course made anew of what the store has."""
-    try:
-        return Book(path)
-    except sqlite3.Error as error:
-        if not is_damaged(error):
-            raise
-        log.error("danger-book-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
-        return Book(path)
+def rescue(path: Path, error: sqlite3.Error) -> bool:
+    """Set a file aside that turned out to be damaged, and begin a new one with what can be read of it.
+
+    A damaged page ends a read: what lies before it is read forwards, what lies behind it backwards. False, and nothing
+    is done, where an error says no such thing. Raises OSError, sqlite3.Error.
+    """
+    if not is_damaged(error):
+        return False
+    aside = set_aside(path)
+    kept = 0
+    new, old = form.opened(path, _STEPS), sqlite3.connect(f"file:{aside}?mode=ro", uri=True)
+    with closing(new), closing(old), whole(new):
+        for row, into in _readable(old):
+            kept += new.execute(into, row).rowcount
+    log.error("danger-book-damaged set_aside=%s rows_kept=%d why=%r", aside, kept, str(error))
+    return True
+
+
+def _readable(db: sqlite3.Connection) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield rows of a damaged file, each with the statement that puts it into another."""
+    for table, key in _KEYS.items():
+        for order in ("", " DESC"):
+            with suppress(sqlite3.Error):
+                for row in db.execute(f"SELECT * FROM {table} ORDER BY {', '.join(of + order for of in key)}"):  # noqa: S608
+                    yield row, f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})"  # noqa: S608
 
 
 @contextmanager
@@ -244,10 +283,15 @@ def _comes_again(row: bytes) -> bool:
     return kept == course.day(kept.zone, kept.day, kept.before, kept.inputs, kept.limit_mm)
 
 
+def _encode(day: Day) -> bytes:
+    """Return a day as it is kept: below a thousand bytes, from which on SQLite gives each row a page of its own."""
+    return zlib.compress(_json(day), 1)
+
+
 def _decode(row: bytes) -> Day:
     try:
-        return _decoder.decode(row)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _decoder.decode(row if row[:1] == _WHOLE else zlib.decompress(row))
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
         raise Rotten(f"a row of {NAME} cannot be read: {error}") from error
 
 

@@ -31,13 +31,13 @@ from cloud.danger.noon import (
 from cloud.registry.periods import valid_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date
 
     from cloud.danger.course import Inputs
     from cloud.registry import Registry
     from cloud.registry.kinds import Binding, Zone
-    from cloud.store import History, Hour, Series
+    from cloud.store import History, Hour, Sample, Series
 
 AT_ONCE = 400  # days of zones that are read together: some 10 MB
 BEFORE_MS = 7 * DAY_MS  # how far back a total is looked for that a gauge goes on from
@@ -45,10 +45,10 @@ BEFORE_MS = 7 * DAY_MS  # how far back a total is looked for that a gauge goes o
 Known = Mapping[tuple[str, str], frozenset[str]]
 
 
-def known_of(store: History) -> Known:
-    """Return what each (gateway, channel) tells that has told anything. Raises Retry."""
+def known_of(newest: Iterable[Sample]) -> Known:
+    """Return what each (gateway, channel) tells that has told anything."""
     found: dict[tuple[str, str], set[str]] = {}
-    for one in store.latest():
+    for one in newest:
         found.setdefault((one.gateway, one.channel), set()).add(one.quantity)
     return {channel: frozenset(told) for channel, told in found.items()}
 
@@ -62,24 +62,25 @@ class Asked(NamedTuple):
 
 
 def gather(
-    store: History, registry: Registry, known: Known, asked: Iterable[Asked], until_ms: int
-) -> Iterator[tuple[Asked, Weather]]:
-    """Yield what was asked for, in its order, with what the store tells of it; some zones are read at a time.
+    store: History, registry: Registry, known: Known, asked: Iterable[Asked], until_ms: int, turn: Callable[[], None]
+) -> Iterator[tuple[Zone, Weather]]:
+    """Yield the zones that were asked for, in their order, with what the store tells of them; some read at a time.
 
     `known` spares asking a channel for what it does not tell; one that is not in it may have told anything once. An
-    hour that is not over by `until_ms` is none yet. Raises Retry.
+    hour that is not over by `until_ms` is none yet. `turn` is called at each step: a store may be slow. Raises Retry.
     """
     for some in _parts(asked):
         runs: dict[tuple[date, date], list[Zone]] = {}
         for one in some:
             for run in _runs(one.days):
                 runs.setdefault(run, []).append(one.zone)
-        read = {run: Read(store, registry, known, zones, run, until_ms) for run, zones in runs.items()}
+        read = {run: Read(store, registry, known, zones, run, until_ms, turn) for run, zones in runs.items()}
         for (first, last), own in read.items():
             for day in sorted({day for one in some for day in one.fine if first <= day <= last}):
                 own.read_near(day, [one.zone for one in some if day in one.fine and (first, last) in _runs(one.days)])
         for one in some:
-            yield one, Weather(one.zone, [read[run] for run in _runs(one.days)])
+            turn()
+            yield one.zone, Weather(one.zone, [read[run] for run in _runs(one.days)])
 
 
 class Weather:
@@ -143,26 +144,32 @@ class Read:
 
     def __init__(
         self, store: History, registry: Registry, known: Known, zones: Sequence[Zone], run: tuple[date, date],
-        until_ms: int,
+        until_ms: int, turn: Callable[[], None],
     ) -> None:  # fmt: skip
-        self.store, self.registry = store, registry
+        self.store, self.registry, self._turn = store, registry, turn
         self.days = [run[0] + timedelta(n) for n in range((run[1] - run[0]).days + 1)]
         self.hung = {zone.code: _hung(registry, known, zone, run) for zone in zones}
         self.hours: dict[Series, list[Hour]] = {}
         self.near: dict[Series, dict[int, float]] = {}
         first_ms, end_ms = midnight_ms(run[0]), min(midnight_ms(run[1]) + EVENING_MS, until_ms // HOUR_MS * HOUR_MS)
-        self.hours |= store.each_hourly(self._names(AIR, DAMP, WIND), first_ms - NIGHT_MS, end_ms)
+        self._read_hours(self._names(AIR, DAMP, WIND), first_ms - NIGHT_MS, end_ms)
         gauges, since_ms = self._names(RAIN), first_ms - RAIN_MS
-        self.hours |= store.each_hourly(gauges, since_ms, end_ms)
+        self._read_hours(gauges, since_ms, end_ms)
         begin = [name for name in gauges if not (of := self.hours[name]) or of[0].start_ms != since_ms]
-        for name, before in store.each_hourly(begin, since_ms - BEFORE_MS, since_ms):
-            self.hours[name] = before + self.hours[name]  # which total does it go on from?
+        self._read_hours(begin, since_ms - BEFORE_MS, since_ms)  # which total does it go on from?
+
+    def _read_hours(self, names: Sequence[Series], start_ms: int, end_ms: int) -> None:
+        """Read hours that lie before those that were read already, if any were."""
+        for name, found in self.store.each_hourly(names, start_ms, end_ms):
+            self._turn()
+            self.hours[name] = found + self.hours.get(name, [])
 
     def read_near(self, day: date, zones: Sequence[Zone]) -> None:
         """Read single readings around noon and 13:00, of which only their means are kept."""
         noon, one = midnight_ms(day) + NOON_MS, midnight_ms(day) + ONE_MS
         names = self._names(AIR, DAMP, WIND, zones=zones, day=day)
         for name, found in self.store.each_series(names, (noon - HALF_MS) * 10**6, (one + HALF_MS + 1) * 10**6):
+            self._turn()
             rests, scale = self.registry.maintenance(*name[:2]), self.registry.scale(*name)
             for at_ms in (noon, one):
                 low, high = (bisect_left(found, (edge * 10**6,)) for edge in (at_ms - HALF_MS, at_ms + HALF_MS + 1))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.danger.course import day_of
+from cloud.danger.drought import RAIN_MM
 from cloud.danger.noon import RAIN, WANTED
 
 if TYPE_CHECKING:
@@ -30,17 +31,33 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, order=True):
     what: str
 
 
+class Limit(msgspec.Struct, frozen=True, array_like=True):
+    """The limit of rain that P is summed with from a day until another, that one not included."""
+
+    first: date
+    end: date
+    mm: float
+
+
 class Ground(msgspec.Struct, frozen=True, array_like=True):
-    """All of a zone."""
+    """All of a zone. Of several limits the first that holds is the one."""
 
     lat: float
     facts: tuple[Fact, ...]
+    limits: tuple[Limit, ...]
+
+    def limit_mm(self, day: date) -> float:
+        """Return the limit of rain that P of a day is summed with."""
+        return next((one.mm for one in self.limits if one.first <= day < one.end), RAIN_MM)
 
 
 def ground_of(registry: Registry, zone: Zone) -> Ground:
     """Return what a zone's days stand on now."""
     hung = registry.formerly("zone", zone.code, date.max) + registry.bound_to("zone", zone.code, date.max)
-    return Ground(zone.lat, tuple(sorted({fact for bound in hung for fact in _facts(registry, bound)})))
+    facts = sorted({fact for bound in hung for fact in _facts(registry, bound)})
+    tables = registry.danger_tables.of(zone)
+    limits = tuple(Limit(one.valid_from, one.valid_to or date.max, one.rain_mm) for one in tables)
+    return Ground(zone.lat, tuple(facts), limits)
 
 
 def shaken(before: Ground, now: Ground, first: date, last: date) -> set[date]:

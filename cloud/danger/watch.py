@@ -11,28 +11,24 @@ from __future__ import annotations
 import logging
 import sqlite3
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING
 
 from cloud.clock import hanoi, midnight_ms
-from cloud.danger import course
-from cloud.danger.book import Before, Book, Rotten, opened
-from cloud.danger.course import FIRST, HOUR_MS, Day, day_of
-from cloud.danger.drought import RAIN_MM
+from cloud.danger.book import Book, Rotten, rescue
+from cloud.danger.course import HOUR_MS, day_of
 from cloud.danger.gather import Asked, gather, known_of
-from cloud.danger.ground import ground_of, shaken
+from cloud.danger.work import BACK_DAYS, Work
 from cloud.store import Retry
 from settings.words import Taken
+from wire.codec import EARLIEST_MS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cloud.clock import Clock
     from cloud.danger.gather import Weather
-    from cloud.danger.ground import Ground
     from cloud.registry import Current, Registry
     from cloud.registry.kinds import Zone
     from cloud.store import Store
@@ -44,10 +40,14 @@ DUE_MS = 13 * HOUR_MS + HOUR_MS // 2  # of the day: noon and 13:00 lie behind, w
 LAST_MS = 18 * HOUR_MS + HOUR_MS // 2  # the afternoon's peak is known
 LATE_MS = HOUR_MS // 2  # what arrives so long after it was measured is late
 OVERLAP_MS = 5 * 60_000  # rows of the ledger may become visible in another order than they arrived
-BACK_DAYS = 400  # how much of the past a new zone's course is made of
+SILENT_DAYS = 31  # after the newest reading of all no day is made any more: the clock is ahead, or all is over
 FINE_DAYS = 3  # of which single readings are read; of older days hours, unless they are late
 AT_ONCE = 5_000  # days in one transaction
 PAGE = 5_000  # rows of the ledger at once
+
+
+class _Stopped(Exception):
+    """The room is to stop."""
 
 
 class Watch:
@@ -57,7 +57,6 @@ class Watch:
         self._path, self._store, self._current, self._clock = path, store, current, clock
         self._book: Book | None = None
         self._registry: Registry | None = None
-        self._limited: dict[str, tuple[Any, ...]] = {}  # the tables of each zone that its days were summed by
         self._hour = -1  # the last one that all zones were looked at in
         self._turn: threading.Event | None = None
         self.fault = self._passed_over = ""
@@ -87,51 +86,65 @@ class Watch:
             self._book = None
 
     def look(self) -> int:
-        """Do what is due now; return how many days were written. Raises Retry, sqlite3.Error, Taken."""
+        """Do what is due now; return how many days were written. Raises Retry, sqlite3.Error, OSError, Taken."""
+        now_ms = self._clock.utc_ms()
+        if now_ms < EARLIEST_MS:
+            raise Retry(f"the clock of this machine says {hanoi(now_ms):%Y-%m-%d}: it is waited for until it is right")
         try:
-            return self._look()
-        except BaseException:
-            self._limited.clear()  # what was noted of tables may not have been written
+            if self._book is None:
+                self._book = Book(self._path)
+            return self._look(self._book, now_ms)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            if rescue(self._path, error):
+                self._hour = -1  # what was lost is made anew
             raise
 
-    def _look(self) -> int:
-        if self._book is None:
-            self._book = opened(self._path)
-        now_ms = self._clock.utc_ms()
+    def _look(self, book: Book, now_ms: int) -> int:
         today = hanoi(now_ms).date()
         of_day = now_ms - midnight_ms(today)
         last = today if of_day >= DUE_MS else today - timedelta(1)
         registry = self._current.now
         touched, ledger_ms = self._late(registry, last, now_ms)
         hour = (now_ms - HOUR_MS // 2) // HOUR_MS  # a new one begins when a day is due
-        ends = self._book.last(last)
-        due = hour != self._hour or not ends
+        due = hour != self._hour or book.is_empty(last)
         if not (due or touched or registry is not self._registry):
-            self._book.put((), ledger_ms)
+            book.put((), ledger_ms)
             return 0
-        work = _Work(registry, last, now_ms, ends, touched)
+        newest = self._store.latest()
+        heard = max((hanoi(one.time_ns // 10**6).date() for one in newest), default=last)
+        work = Work(registry, min(last, heard + timedelta(SILENT_DAYS)), now_ms, touched)
         if DUE_MS <= of_day < LAST_MS + HOUR_MS and due:
             work.again.add(today)
-        if registry is not self._registry:
-            work.compare(self._book)
         written, ill = 0, ""
-        for asked, weather in gather(self._store, registry, known_of(self._store), self._asked(work), now_ms):
-            if self._turn is not None and self._turn.is_set():
-                work.keep(self._book)
-                return written
-            try:
-                written += self._bring(work, asked.zone, weather)
-            except (ArithmeticError, ValueError, Rotten) as error:  # it costs this zone alone
-                ill = f"zone {asked.zone.code}: {type(error).__name__}: {error}"
-                continue
-            if len(work.changed) >= AT_ONCE:
-                work.keep(self._book)
-        work.keep(self._book, ledger_ms)
+        try:
+            if registry is not self._registry:
+                work.compare(book, self._go_on)
+            jumped = not self._hour <= hour <= self._hour + 1  # the clock did, or it is the first look
+            back = BACK_DAYS if jumped else FINE_DAYS if due else 0
+            asked = self._asked(work, book, back)
+            for zone, weather in gather(self._store, registry, known_of(newest), asked, now_ms, self._go_on):
+                try:
+                    written += self._bring(work, book, zone, weather)
+                except (ArithmeticError, ValueError, Rotten) as error:  # it costs this zone alone
+                    ill = f"zone {zone.code}: {type(error).__name__}: {error}"
+                    continue
+                if len(work.changed) >= AT_ONCE:
+                    work.keep(book)
+        except _Stopped:
+            work.keep(book)
+            return written
+        work.keep(book, ledger_ms)
         if ill and ill != self._passed_over:
             log.error("danger-zone-passed-over why=%r", ill)
         self._passed_over = ill
         self._hour, self._registry = hour, registry
         return written
+
+    def _go_on(self) -> None:
+        """Raise where the room is to stop. To be asked again and again: by that it is known that the loop lives."""
+        if self._turn is not None and self._turn.is_set():
+            raise _Stopped
 
     def _late(self, registry: Registry, last: date, now_ms: int) -> tuple[dict[str, set[date]], int]:
         """Return the days of zones that late data touched, and how far the ledger was looked at."""
@@ -158,116 +171,37 @@ class Watch:
                 break
         return touched, min(since_ms, now_ms)
 
-    def _asked(self, work: _Work) -> Iterator[Asked]:
-        """Yield the zones of which anything is due, with the days whose inputs are to be gathered."""
+    def _asked(self, work: Work, book: Book, back: int) -> Iterator[Asked]:
+        """Yield the zones of which anything is due, with the days whose inputs are to be gathered.
+
+        Those of the last `back` days of which nothing is known are asked for again: a store was away, a clock wrong, or
+        they went with a damaged page.
+        """
         for zone in work.registry.zones.values():
-            end = work.ends.get(zone.code)
-            first = (end or work.last - timedelta(BACK_DAYS)) + timedelta(1)
-            days = {first + timedelta(n) for n in range((work.last - first).days + 1)}
+            self._go_on()
+            book.forget_ahead(zone.code, work.last)
+            end = book.end(zone.code, work.last)
+            since = (end or work.last - timedelta(BACK_DAYS)) + timedelta(1)
+            days = {since + timedelta(n) for n in range((work.last - since).days + 1)}
             again = work.again | work.touched.get(zone.code, set()) | work.shaken.get(zone.code, set())
-            days |= {day for day in again if end is not None and day <= work.last}
-            if days or zone.code in work.grounds or self._has_other_tables(work, zone):
+            first = book.first(zone.code) if end is not None else None
+            if first is not None:
+                oldest = min(first, work.last - timedelta(BACK_DAYS))
+                days |= {day for day in again if oldest <= day <= work.last}
+                unknown = book.unknown(zone.code, max(first, work.last - timedelta(back - 1)), work.last)
+                days |= unknown
+                again = again | {day for day in unknown if work.last - day < timedelta(SILENT_DAYS)}
+            if days or zone.code in work.grounds:
                 fine = again | {work.last - timedelta(n) for n in range(FINE_DAYS)}
                 yield Asked(zone, sorted(days), frozenset(fine & days))
 
-    def _bring(self, work: _Work, zone: Zone, weather: Weather) -> int:
+    def _bring(self, work: Work, book: Book, zone: Zone, weather: Weather) -> int:
         """Note the days of a zone that are new or have changed; return how many."""
-        assert self._book is not None
-        inputs, first = weather.inputs(), self._book.first(zone.code)
+        inputs, first = weather.inputs(), book.first(zone.code)
         told = (day for day, of in inputs.items() if of.noon or of.one_temp_c is not None or (first and day >= first))
-        starts = [next(told, None)]  # none, where no sensor in this zone tells of the weather
-        why = ["late"] if zone.code in work.touched else []
-        if zone.code in work.shaken:
-            why.append("registry")
-            starts.append(first if zone.code in work.moved else None)
-        if self._has_other_tables(work, zone):
-            starts.append(self._other_limit(work.registry, zone))
-            why += ["table"] if starts[-1] else []
-            self._limited[zone.code] = work.registry.danger_tables.of(zone)
+        starts = [next(told, None), work.since.get(zone.code)]  # none, where no sensor here tells of the weather
         start = min(filter(None, starts), default=None)
-        return work.brought(
-            zone, self._follow(work, zone, start, weather, inputs) if start else [], " ".join(why or ["late"])
-        )
-
-    def _has_other_tables(self, work: _Work, zone: Zone) -> bool:
-        return work.registry.danger_tables.of(zone) != self._limited.get(zone.code)
-
-    def _other_limit(self, registry: Registry, zone: Zone) -> date | None:
-        """Return the first day that was summed with another limit of rain than the table has that holds on it."""
-        assert self._book is not None
-        limits = self._book.limits(zone.code)
-        return next((day for day, limit in limits if limit != limit_of(registry, zone, day)), None)
-
-    def _follow(
-        self, work: _Work, zone: Zone, start: date, weather: Weather, inputs: dict[date, course.Inputs]
-    ) -> list[tuple[Day, Day | None]]:
-        """Return the days from one on that are not what was kept of them, each with that."""
-        assert self._book is not None
-        kept = {day.day: day for day in self._book.days(zone.code, start - timedelta(1), work.last)}
-        before = kept[start - timedelta(1)].after if start - timedelta(1) in kept else FIRST
-        changed: list[tuple[Day, Day | None]] = []
-        for n in range((work.last - start).days + 1):
-            day = start + timedelta(n)
-            own, was = inputs.get(day), kept.get(day)
-            if was is not None and (own is None or (not own.sources and weather.is_lost(day, was.inputs.sources))):
-                own = replace(was.inputs, lat=zone.lat)
-            own = own or course.Inputs(zone.lat, flags=("no_air",))
-            made = course.day(zone.code, day, before, own, limit_of(work.registry, zone, day))
-            if was != made:
-                changed.append((made, was))
-            before = made.after
-        return changed
-
-
-class _Work:
-    """What one look has to do, and what came of it that is yet to be written."""
-
-    def __init__(
-        self, registry: Registry, last: date, now_ms: int, ends: dict[str, date], touched: dict[str, set[date]]
-    ) -> None:
-        self.registry, self.last, self._now_ms = registry, last, now_ms
-        self.ends = ends  # the newest day of each zone
-        self.touched = touched  # by late data
-        self.again: set[date] = set()  # of every zone
-        self.grounds: dict[str, Ground] = {}  # those that are not what was kept of them
-        self.shaken: dict[str, set[date]] = {}  # days that stand on others
-        self.moved: set[str] = set()
-        self.changed: list[Day] = []
-        self._before: list[Before] = []
-        self._stand: dict[str, Ground] = {}
-
-    def compare(self, book: Book) -> None:
-        """Find the days that stand on other ground than the registry has for them now."""
-        kept = book.grounds()
-        for zone in self.registry.zones.values():
-            now, before = ground_of(self.registry, zone), kept.get(zone.code)
-            if now == before:
-                continue
-            self.grounds[zone.code] = now
-            if before is not None and zone.code in self.ends:
-                first = min(book.first(zone.code) or self.last, self.last - timedelta(BACK_DAYS))
-                self.shaken[zone.code] = shaken(before, now, first, self.last)
-                if now.lat != before.lat:
-                    self.moved.add(zone.code)
-
-    def brought(self, zone: Zone, days: Sequence[tuple[Day, Day | None]], why: str) -> int:
-        """Take the days of a zone that have changed, each with what it was; return how many."""
-        self.changed += [made for made, _ in days]
-        self._before += [Before(was, self._now_ms, why) for made, was in days if was and not was.says(made)]
-        if zone.code in self.grounds:
-            self._stand[zone.code] = self.grounds[zone.code]
-        return len(days)
-
-    def keep(self, book: Book, ledger_ms: int | None = None) -> None:
-        """Write it."""
-        book.put(self.changed, ledger_ms, before=self._before, grounds=self._stand)
-        self.changed, self._before, self._stand = [], [], {}
-
-
-def limit_of(registry: Registry, zone: Zone, day: date) -> float:
-    """Return the limit of rain that P of a zone's day is summed with."""
-    table = registry.danger_tables.on(zone, day)
-    return RAIN_MM if table is None else table.rain_mm
+        return work.brought(zone, work.follow(book, zone, start, weather, inputs) if start else [])
 
 
 def _days(start_ms: int, end_ms: int, last: date) -> set[date]:

@@ -5,7 +5,6 @@ The alerts room writes it, and `gocche hotspots import` beside it; others read i
 
 from __future__ import annotations
 
-import logging
 import math
 import sqlite3
 from contextlib import closing
@@ -14,13 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from cloud.hotspots.fires import distance_km
 from cloud.hotspots.firms import Hotspot
 from disk import form
-from disk.form import form_of, is_damaged, set_aside, whole
+from disk.form import form_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-log = logging.getLogger(__name__)
 NAME = "hotspots.db"
 KEPT_MS = 400 * 86_400_000
 _STEPS = (
@@ -51,7 +49,7 @@ class Book:
     """The file as a writer has it, in one thread."""
 
     def __init__(self, path: Path) -> None:
-        self._db = form.opened(path, _STEPS)
+        self._db = form.opened_anew(path, _STEPS)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -78,17 +76,6 @@ class Book:
         """Keep that a source could not be asked, and why."""
         with whole(self._db):
             self._db.execute(_ASKED, {"source": source, "ok_ms": 0, "tried_ms": now_ms, "why": why})
-
-
-def opened(path: Path) -> Book:
-    """Return the book; one that is damaged is set aside, and begun anew with what is listed next."""
-    try:
-        return Book(path)
-    except sqlite3.Error as error:
-        if not is_damaged(error):
-            raise
-        log.error("hotspots-book-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
-        return Book(path)
 
 
 class Box(NamedTuple):

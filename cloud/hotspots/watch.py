@@ -11,7 +11,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from cloud.hotspots import NoHotspots
-from cloud.hotspots.book import opened
+from cloud.hotspots.book import Book
 from cloud.hotspots.firms import read
 from settings.words import Refused
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from cloud.clock import Clock
     from cloud.config import Hotspots
-    from cloud.hotspots.book import Book
 
 log = logging.getLogger(__name__)
 AGAIN_S, LONGEST_S = 300.0, 6 * 3_600.0  # after one that failed, and at most
@@ -68,7 +67,7 @@ class Asking:
         if not area:
             self.fault = "no zone has a place: write area in [hotspots]"
             return AGAIN_S
-        book = opened(self._path)
+        book = Book(self._path)
         try:
             for source in self._config.sources:
                 if self._clock.monotonic() >= self._due[source]:

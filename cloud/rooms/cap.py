@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.alerts.wiring import JOURNAL
-from cloud.cap.book import NAME, opened
+from cloud.cap.book import NAME, Book
 from cloud.cap.course import Sender, notice
 from cloud.rooms.cap_course import courses
 from cloud.rooms.cap_levels import DANGER, levels
@@ -41,7 +41,7 @@ class Given:
     def in_force(self) -> InForce:
         """Return the messages that are in force; what is news is published by that. Raises sqlite3.Error."""
         with self._lock:
-            book = opened(self._folder / NAME)
+            book = Book(self._folder / NAME)
             try:
                 now_ms = self._clock.utc_ms()
                 return book.publish(self._notices(now_ms, book.going(now_ms)), now_ms)
@@ -52,7 +52,7 @@ class Given:
         """Return a message as it was given out, None where none was. Raises sqlite3.Error."""
         if not (self._folder / NAME).exists():
             return None
-        book = opened(self._folder / NAME)
+        book = Book(self._folder / NAME)
         try:
             return book.xml(identifier)
         finally:

@@ -6,6 +6,7 @@ import csv
 import json
 import sqlite3
 import threading
+import zlib
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -316,7 +317,7 @@ def test_ten_thousand_numbers_are_made_again_alike_and_one_that_was_touched_is_f
     db = sqlite3.connect(garden.folder / NAME)
     day = (FIRST + timedelta(700)).isoformat()
     (row,) = db.execute("SELECT row FROM day WHERE day = ?", (day,)).fetchone()
-    told = json.loads(row)
+    told = json.loads(zlib.decompress(row))
     told["inputs"]["one_temp_c"] += 0.01
     db.execute("UPDATE day SET row = ? WHERE day = ?", (json.dumps(told).encode(), day))
     db.commit()
