@@ -27,6 +27,7 @@ from cloud.danger.noon import (
     WANTED,
     WIND,
     ZoneDays,
+    is_believed,
 )
 from cloud.registry.periods import valid_on
 
@@ -176,8 +177,9 @@ class Read:
                 near = found[low:high]
                 if rests or scale:
                     near = [(ns, scale.value(of, ns // 10**6)) for ns, of in near if not rests.hold(ns // 10**6)]
-                if own := [value for _, value in near]:
-                    self.near.setdefault(name, {})[at_ms] = sum(own) / len(own)
+                own = [value for _, value in near]
+                if own and is_believed(name[2], mean := sum(own) / len(own)):
+                    self.near.setdefault(name, {})[at_ms] = mean
 
     def _names(self, *quantities: str, zones: Sequence[Zone] | None = None, day: date | None = None) -> list[Series]:
         """Return the series of quantities that hang in zones, or in all, on a day, or ever."""

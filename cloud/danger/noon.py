@@ -42,6 +42,17 @@ ASSUMED_M = 2.0
 _ALIKE_MM = 1e-6
 AIR, DAMP, WIND, RAIN = "air_temperature", "air_humidity", "wind_speed", "rain_total"
 WANTED = (AIR, DAMP, WIND, RAIN)
+BELIEVED = {  # means of an hour: what lies beyond is the sensor's fault, though its quantity may have that number
+    AIR: (-40.0, 56.7),  # the world's record: Furnace Creek, 1913
+    DAMP: (1.0, 100.0),  # no air at any station was without water
+    WIND: (0.0, 60.0),  # the strongest typhoons at sea
+}
+
+
+def is_believed(quantity: str, mean: float) -> bool:
+    """Tell whether a mean over an hour may be the weather's."""
+    low, high = BELIEVED[quantity]
+    return low <= mean <= high
 
 
 class _Told(NamedTuple):
@@ -64,12 +75,16 @@ class _Channel:
         self._store, self._quantity = read.store, quantity
         self._rests = read.registry.maintenance(bound.gateway, bound.channel)
         self.name = (bound.gateway, bound.channel, quantity)
+        self.beyond: set[int] = set()  # when it told what cannot be
         self.near = read.near.get(self.name, {})  # means of single readings, by the time that they lie around
         hours: Sequence[Stored] = read.hours.get(self.name, ())
         if self._rests:
             hours = [hour for hour in hours if not self._rests.touch(hour.start_ms, hour.start_ms + HOUR_MS)]
         if quantity != RAIN:
-            hours = list(read.registry.scale(*self.name).hours(hours))
+            told = list(read.registry.scale(*self.name).hours(hours))
+            hours = [hour for hour in told if is_believed(quantity, hour.mean)]
+            if len(hours) < len(told):
+                self.beyond = {hour.start_ms for hour in told} - {hour.start_ms for hour in hours}
         self.hours: dict[int, Stored] = {hour.start_ms: hour for hour in hours}
         self.grown: dict[int, tuple[float, int]] = dict(self._growth(hours)) if quantity == RAIN else {}
 
@@ -192,6 +207,8 @@ class ZoneDays:
         wind_m = ASSUMED_M
         for quantity in (AIR, DAMP, WIND):
             for series in self._valid(quantity, day):
+                if series.beyond.intersection(range(noon - HOUR_MS, one + HOUR_MS, HOUR_MS)):
+                    flags.add("beyond")
                 told = {"noon": series.at(noon)}
                 if quantity != WIND:
                     told["one"] = series.at(one)

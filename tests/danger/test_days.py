@@ -158,6 +158,23 @@ def test_a_reading_that_is_wrong_or_another_gauge_ends_no_drought(
     assert day.after.p > 0
 
 
+@pytest.mark.parametrize(
+    ("quantity", "value"), [("wind_speed", 75.0), ("air_humidity", 0.0), ("air_temperature", 79.0)]
+)
+def test_what_cannot_be_is_no_weather_though_the_sensor_may_tell_it(
+    garden: Garden, quantity: str, value: float
+) -> None:
+    """A wind of 75 m/s gave an FWI of 8,500, dry air of 0 % one three times too high."""
+    garden.days_pass(1)
+    day = FIRST + timedelta(1)
+    garden.tell(at(day), 13.6, rain=100.0, **{quantity: value})
+    garden.look(at(day, 13.6))
+    today = garden.days()[-1]
+    assert (today.day, today.indices) == (day, None)
+    assert "beyond" in today.inputs.flags
+    assert today.has_p == (quantity == "wind_speed")
+
+
 def test_a_total_that_leaps_is_no_rain(garden: Garden) -> None:
     garden.tell(at(FIRST, -24), 30, rain=100.0)
     garden.tell(at(FIRST, 6), 9, rain=6_553.5)
