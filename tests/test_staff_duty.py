@@ -428,6 +428,27 @@ def test_two_of_one_fire_are_merged_and_a_part_is_split_off_again(burning: DutyW
     assert "escalate" in burning.events(into)
 
 
+def test_no_page_of_duty_names_an_address_that_a_network_refused(world: DutyWorld, post: Post) -> None:
+    """A mail server that refuses a reader names them, and not everybody who looks on may read addresses."""
+    readers = ("su@example.vn", "fire-watch@example.org", "hamlet-team@example.org")
+    post.refuse = {one: f"550 5.1.1 <{one}>: no such user" for one in readers}
+    world.smoke()
+    for role in ("viewer", "officer"):
+        browser = world.visitor(role)
+        for _ in ("vi", "en"):
+            said = "".join(browser.get(path).text for path in ("/truc", "/truc/1", "/truc/1/phat-lai", "/truc/lich-su"))
+            assert "no such user" in said
+            assert "@example" not in said
+            browser.post("/ngon-ngu", onward="/")
+    assert "@example" not in world.visitor().get(world.letter()).text
+
+
+def test_the_journal_of_one_incident_is_found_without_reading_all_others(burning: DutyWorld) -> None:
+    with reading(burning.folder / "alerts.db") as db:
+        plan = db.execute("EXPLAIN QUERY PLAN SELECT at_ms FROM journal WHERE incident = 1 ORDER BY id").fetchall()
+    assert "USING INDEX journal_incident" in str(plan)
+
+
 def test_a_journal_that_is_too_long_says_how_many_lines_are_not_shown(burning: DutyWorld) -> None:
     journal = burning.bench.alerts._journal
     with journal.transaction():
