@@ -17,6 +17,7 @@ from cloud.alerts.engine import BACK_S
 from cloud.alerts.journal import reading
 from cloud.alerts.tell.paper import BUDGET, HELD
 from cloud.alerts.ways import LATE_TEST
+from cloud.clock import SystemClock
 from cloud.inbox import Inbox, path_of
 from cloud.registry.fire import BurnPermit
 from cloud.registry.kinds import key_of
@@ -25,6 +26,7 @@ from cloud.rooms.duty import MOST_LINES, MOST_OPEN
 from cloud.rooms.hooks import Hooks
 from cloud.staff.duty import letters, seen
 from cloud.staff.duty.board import MOST
+from cloud.staff.duty.inputs import PATIENCE_S
 from cloud.staff.words import Speaker
 from tests import told
 from tests.dutyroom import FIRE, DutyWorld, plain
@@ -486,6 +488,10 @@ def test_a_store_that_hangs_costs_the_charts_and_not_the_page(burning: DutyWorld
     assert "Kho số đo không trả lời" in page
     assert "Diễn biến" in page
     assert "TÔI NHẬN VIỆC NÀY" in page
+    burning.clock.advance(3)
+    began_s = SystemClock().monotonic()
+    assert "Kho số đo không trả lời" in plain(burning.visitor("viewer").get("/truc/1").text)
+    assert SystemClock().monotonic() - began_s < PATIENCE_S / 2, "who comes later does not wait for it anew"
     over.set()
     burning.bench.store.each_series = hangs
 

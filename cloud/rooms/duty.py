@@ -121,7 +121,8 @@ class DutyDesk:
 
     def act(self, body: Mapping[str, Any]) -> Outcome:
         """Ask for an act, and wait a moment for what becomes of it."""
-        number, until_s = self._asker.ask("act", dict(body)), self._clock.monotonic() + PATIENCE_S
+        number = self._asker.ask("act", dict(body))
+        until_s = self._clock.monotonic() + (PATIENCE_S if self._asker.attended() else 0.0)
         while self._clock.monotonic() < until_s:
             if (told := self._outcome(number)) is not None:
                 vi, en = (str(told.get(f"words_{lang}", "")) for lang in ("vi", "en"))

@@ -81,7 +81,8 @@ def inputs(visit: Visit, one: Seen) -> Inputs:
         job = visit.staff.jobs.get(("duty", one.number, end_ms // 15_000), 0, work)
     except Busy:
         return Inputs(start_ms, end_ms, [], silent=True)
-    if not job.over.wait(PATIENCE_S) or job.error is not None:
+    left_s = job.begun + PATIENCE_S - visit.staff.clock.monotonic()  # of what all who look wait for it together
+    if not job.over.wait(max(0.0, left_s)) or job.error is not None:
         return Inputs(start_ms, end_ms, [], silent=True)
     read: dict[str, Points] = job.answer
     charts = [
