@@ -259,7 +259,8 @@ def test_too_long_a_form_and_one_that_is_none_are_told_so(world: StaffWorld) -> 
 
 def test_another_host_name_is_told_the_right_one_and_nothing_else(world: StaffWorld) -> None:
     answer = world.visitor("admin").ask("GET", "/", headers={"Host": "rebound.example"})
-    assert (answer.status_code, answer.text) == (421, "these pages are at 127.0.0.1:8082\n")
+    told = "Trang nhân viên ở địa chỉ 127.0.0.1:8082\nthese pages are at 127.0.0.1:8082\n"
+    assert (answer.status_code, answer.text) == (421, told)
 
 
 # --- links

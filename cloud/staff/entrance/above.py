@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
 
+from cloud.staff.words import Speaker
+from settings.words import LANGUAGES
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,7 +65,7 @@ class Above:
 
         host = dict(scope["headers"]).get(b"host")
         if host != self._host and scope["path"] != "/healthz":
-            words = f"these pages are at {self._host.decode()}\n"
+            words = "".join(f"{Speaker(one, 0).say('site.host', host=self._host.decode())}\n" for one in LANGUAGES)
             await PlainTextResponse(words, 421)(scope, receive, above)
             return
         try:

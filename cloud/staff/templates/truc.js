@@ -68,7 +68,7 @@ function watch(board) {
     $("fresh").textContent = words.fresh.replace("{n}", age);
     document.body.classList.toggle("stale", late);
     const lost = $("lost");
-    const told = !late ? "" : words[why || "lost"].replace("{time}", new Date(asOf.wall).toLocaleTimeString("vi-VN"));
+    const told = !late ? "" : words[why || "lost"].replace("{time}", new Date(asOf.wall).toLocaleTimeString("vi-VN", { timeZone: "Asia/Ho_Chi_Minh" }));
     if (lost.textContent !== told) lost.textContent = told;
     lost.hidden = !late;
   }
