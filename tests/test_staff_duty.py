@@ -6,7 +6,8 @@ import json
 import re
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from cloud.alerts import incident, site
 from cloud.alerts.channels import open_channels
 from cloud.alerts.engine import BACK_S
+from cloud.alerts.intent import Tell
 from cloud.alerts.journal import reading
 from cloud.alerts.tell.paper import BUDGET, HELD
 from cloud.alerts.ways import LATE_TEST
@@ -35,7 +37,6 @@ from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.staffroom import Browser
 
@@ -720,6 +721,19 @@ def test_an_exercise_is_marked_wherever_it_is_seen(world: DutyWorld) -> None:
     assert "Diễn tập gần nhất" in plain(officer.get("/truc").text)
     with reading(world.folder / "alerts.db") as db:
         assert db.execute("SELECT closed_as FROM incident").fetchall() == [("drill",)]
+
+
+def test_every_event_of_an_incident_and_every_letter_has_vietnamese_words() -> None:
+    """What has none would stand on the page as the code calls it. An event of no incident is on no page."""
+    source = "".join(one.read_text(encoding="utf-8") for one in Path("cloud/alerts").rglob("*.py"))
+    calls = (
+        r"(?:\.event\((?!now_ms, 0,)[^\"()\n]*|_write\([^\"\n]*|\bChange\(|\.note\([^\"\n]*|_event\(row, )\"([a-z-]+)\""
+    )
+    events = set(re.findall(calls, source.replace('basis="readings"', "basis=readings")))
+    assert {"opened", "joined", "closed", "seen", "told", "ended"} <= events
+    speaker, tells = Speaker("vi", 0), get_args(Tell)
+    assert [one for one in sorted(events) if speaker.word("event", one) == one] == []
+    assert [one for one in tells if speaker.word("tell", one) == one] == []
 
 
 def test_pages_know_the_stages_and_closings_that_alerts_know() -> None:
