@@ -448,6 +448,30 @@ def test_smoke_does_not_wait_behind_bulletins_that_hang(tmp_path: Path, hook: Ho
     world.close()
 
 
+def test_bulletins_leave_a_channel_that_hangs_to_what_is_about_life(tmp_path: Path, hook: Hook) -> None:
+    people = [Person(code=f"p{n}", name=f"P{n}", addresses={"zalo": f"p{n}"}, ways={"danger": ("zalo",)})
+              for n in range(9)]  # fmt: skip
+    world = World(tmp_path, garden(*people))
+    room = Room(world, hooked(hook, "zalo"))
+    world.book.put([day(6_000, FIRST), day(400, FIRST, "z02")])
+    world.look(FIRST, 14.0)
+    hook.waits.clear()
+    office = room.alerts._office
+    room.alerts.step()
+    (courier,) = office._couriers.values()
+    gave_way = 0
+    for _ in range(9):
+        office.step()
+        if outcome := courier.give_way():
+            gave_way += 1
+            courier.take_back(outcome)
+    assert gave_way == 1
+    assert courier.carries is None, "what hangs holds one thread, and no other bulletin the next one"
+    hook.waits.set()
+    room.close()
+    world.close()
+
+
 def _worked(room: Room, office: Any) -> bool:
     office.step()
     return not room.alerts.health()["untold"]
