@@ -16,6 +16,7 @@ from cloud.staff.book import acts, bring_in, maintenance, tables, tags
 from cloud.staff.day import morning
 from cloud.staff.duty import acts as duty_acts
 from cloud.staff.duty import board, history, incident, letters
+from cloud.staff.duty.packed import packed
 from cloud.staff.entrance import door
 from cloud.staff.entrance.above import Above
 from cloud.staff.entrance.access import TABLES
@@ -120,7 +121,7 @@ def _of_duty() -> list[Way]:
     return [
         Way("duty", "/truc", board.screen, "truc", script=True),
         Way("duty state", "/truc/bang.json", board.state, "truc"),
-        Way("duty script", "/truc.js", field.script("truc.js"), "truc", script=True),
+        Way("duty script", "/truc.js", _duty_script, "truc", script=True),
         Way("duty history", "/truc/lich-su", history.listed, "truc"),
         Way("duty act", "/truc/viec", duty_acts.act, "truc", post=True),
         Way("incident", "/truc/{number}", incident.screen, "truc", script=True),
@@ -157,8 +158,12 @@ def site(gate: Gate, warnings: Warnings | None = None) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: gate.refused, Exception: gate.broken})
 
 
-def _style(_visit: Visit) -> Response:
-    return Response((TEMPLATES / "style.css").read_bytes(), headers=A_DAY, media_type="text/css")
+def _style(visit: Visit) -> Response:
+    return packed(visit, Response((TEMPLATES / "style.css").read_bytes(), headers=A_DAY, media_type="text/css"))
+
+
+def _duty_script(visit: Visit) -> Response:
+    return packed(visit, field.script("truc.js")(visit))
 
 
 def _icon(_visit: Visit) -> Response:
