@@ -46,18 +46,23 @@ class Ground(msgspec.Struct, frozen=True, array_like=True):
     facts: tuple[Fact, ...]
     limits: tuple[Limit, ...]
 
-    def limit_mm(self, day: date) -> float:
-        """Return the limit of rain that P of a day is summed with."""
-        return next((one.mm for one in self.limits if one.first <= day < one.end), RAIN_MM)
-
 
 def ground_of(registry: Registry, zone: Zone) -> Ground:
     """Return what a zone's days stand on now."""
     hung = registry.formerly("zone", zone.code, date.max) + registry.bound_to("zone", zone.code, date.max)
     facts = sorted({fact for bound in hung for fact in _facts(registry, bound)})
+    return Ground(zone.lat, tuple(facts), limits_of(registry, zone))
+
+
+def limits_of(registry: Registry, zone: Zone) -> tuple[Limit, ...]:
+    """Return the limits of rain of every time that a zone's tables have."""
     tables = registry.danger_tables.of(zone)
-    limits = tuple(Limit(one.valid_from, one.valid_to or date.max, one.rain_mm) for one in tables)
-    return Ground(zone.lat, tuple(facts), limits)
+    return tuple(Limit(one.valid_from, one.valid_to or date.max, one.rain_mm) for one in tables)
+
+
+def limit_on(limits: tuple[Limit, ...], day: date) -> float:
+    """Return the limit of rain that P of a day is summed with."""
+    return next((one.mm for one in limits if one.first <= day < one.end), RAIN_MM)
 
 
 def shaken(before: Ground, now: Ground, first: date, last: date) -> set[date]:

@@ -188,7 +188,8 @@ class Watch:
             if first is not None:
                 oldest = min(first, work.last - timedelta(BACK_DAYS))
                 days |= {day for day in again if oldest <= day <= work.last}
-                unknown = book.unknown(zone.code, max(first, work.last - timedelta(back - 1)), work.last)
+                begun = first + timedelta(1)  # of the first day nobody knows the rain
+                unknown = book.unknown(zone.code, max(begun, work.last - timedelta(back - 1)), work.last)
                 days |= unknown
                 again = again | {day for day in unknown if work.last - day < timedelta(SILENT_DAYS)}
             if days or zone.code in work.grounds:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cloud.danger import course
 from cloud.danger.book import Before
 from cloud.danger.course import FIRST, Day
-from cloud.danger.ground import ground_of, shaken
+from cloud.danger.ground import ground_of, limit_on, limits_of, shaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +39,6 @@ class Work:
         self._before: list[Before] = []
         self._stand: dict[str, Ground] = {}
 
-    def ground(self, zone: Zone) -> Ground:
-        """Return what a zone's days stand on now."""
-        return self.grounds.get(zone.code) or ground_of(self.registry, zone)
-
     def compare(self, book: Book, turn: Callable[[], None]) -> None:
         """Find the days that stand on other ground than the registry has for them now."""
         kept = book.grounds()
@@ -55,7 +51,7 @@ class Work:
             if first is None:
                 continue
             if before is None:  # of a book that kept none yet nobody knows more than its limits
-                self._limit(zone, (day for day, mm in book.limits(zone.code) if mm != now.limit_mm(day)))
+                self._limit(zone, (day for day, mm in book.limits(zone.code) if mm != limit_on(now.limits, day)))
                 continue
             since = min(first, self.last - timedelta(BACK_DAYS))
             if days := shaken(before, now, since, self.last):
@@ -63,7 +59,7 @@ class Work:
                 self._why.setdefault(zone.code, set()).add("registry")
             if before.limits != now.limits:
                 every = (first + timedelta(n) for n in range((self.last - first).days + 1))
-                self._limit(zone, (day for day in every if before.limit_mm(day) != now.limit_mm(day)))
+                self._limit(zone, (day for day in every if limit_on(before.limits, day) != limit_on(now.limits, day)))
             if before.lat != now.lat:
                 self.since[zone.code] = first
                 self._why.setdefault(zone.code, set()).add("registry")
@@ -80,7 +76,7 @@ class Work:
         """Return the days from one on that are not what was kept of them, each with that."""
         kept = {day.day: day for day in book.days(zone.code, start - timedelta(1), self.last)}
         before = kept[start - timedelta(1)].after if start - timedelta(1) in kept else FIRST
-        limit_mm = self.ground(zone).limit_mm
+        limits = limits_of(self.registry, zone)
         changed: list[tuple[Day, Day | None]] = []
         for n in range((self.last - start).days + 1):
             day = start + timedelta(n)
@@ -88,7 +84,7 @@ class Work:
             if was is not None and (own is None or (not own.sources and weather.is_lost(day, was.inputs.sources))):
                 own = replace(was.inputs, lat=zone.lat)
             own = own or course.Inputs(zone.lat, flags=("no_air",))
-            made = course.day(zone.code, day, before, own, limit_mm(day))
+            made = course.day(zone.code, day, before, own, limit_on(limits, day))
             if was != made:
                 changed.append((made, was))
             before = made.after
