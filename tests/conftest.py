@@ -15,6 +15,8 @@ from tests import servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.rules.garden import Hook, Post
+
 # An example that a busy machine takes long for is no fault; what must be quick has a figure of its own.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -100,3 +102,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     absent = [words for name in servers.NAMES if (words := servers.missing(name))]
     said = "; ".join(words.replace(" absent: ", " (") + ")" for words in absent)
     terminalreporter.write_line(f"real servers absent: {said}" if absent else "real servers: all present")
+
+
+@pytest.fixture
+def post() -> Iterator[Post]:
+    """Return a real mail server."""
+    from tests.rules.garden import Post, serving
+
+    with serving(Post(servers.free_port())) as server:
+        yield server
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """Return a real HTTP server that takes messages."""
+    from tests.rules.garden import Hook
+
+    with Hook() as server:
+        yield server

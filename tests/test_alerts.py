@@ -32,10 +32,8 @@ from tests.rules.garden import (
     Post,
     batch,
     registry,
-    serving,
     until,
 )
-from tests.servers import free_port
 from tests.test_alerts_route import incident
 from wire.batch import Gap
 
@@ -46,12 +44,6 @@ if TYPE_CHECKING:
 
 FIRE = [(60.0 * n, 80.0 + n) for n in range(6)]  # over from 0 s; certain at 180 s
 CALM = [(360.0 + 60.0 * n, 10.0) for n in range(6)]  # good from 360 s; over at 660 s
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

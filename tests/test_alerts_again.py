@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from cloud.alerts.journal import reading
 from cloud.registry import Registry
-from tests.rules.garden import UNASKED, Post, bound, serving
-from tests.servers import free_port
+from tests.rules.garden import UNASKED, Post, bound
 from tests.test_alerts_chain import CALM, FIRE, Desk, opened, roster, told
 
 if TYPE_CHECKING:
@@ -30,12 +29,6 @@ def nodes(north: Mapping[str, float]) -> Registry:
     kinds["tree"] = [first, *(replace(first, code=code, lat=first.lat + far) for code, far in north.items())]
     kinds["binding"] = [bound(f"sg-{code}", "smoke-1", "tree", code) for code in north]
     return Registry(kinds)
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

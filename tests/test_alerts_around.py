@@ -14,8 +14,7 @@ from cloud.hotspots.book import Book
 from cloud.hotspots.firms import Hotspot
 from cloud.hotspots.lookout import Lookout
 from cloud.registry.kinds import Zone
-from tests.rules.garden import Post, bound, serving
-from tests.servers import free_port
+from tests.rules.garden import Post, bound
 from tests.test_alerts_chain import CALM, FIRE, Desk, opened, roster, told
 
 if TYPE_CHECKING:
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 
 TREE = (21.61234, 104.61234)
 SILENT_S = 900  # of a limit rule
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

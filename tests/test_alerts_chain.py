@@ -29,8 +29,7 @@ from cloud.registry import Contact, Registry
 from cloud.registry.fire import BurnPermit, KnownSource
 from cloud.registry.kinds import Zone
 from cloud.registry.people import Duty, Person
-from tests.rules.garden import DAY, SMOKE, Bench, Post, bound, registry, serving
-from tests.servers import free_port
+from tests.rules.garden import DAY, SMOKE, Bench, Post, bound, registry
 from tests.test_alerts_route import incident
 
 if TYPE_CHECKING:
@@ -84,12 +83,6 @@ class Desk(Bench):
     @property
     def head(self) -> Any:
         return self.alerts.incidents()[-1]
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

@@ -18,14 +18,12 @@ from cloud.registry import Contact
 from tests.contracts.test_channels import dumb, strange
 from tests.dutyroom import DutyWorld
 from tests.modem import TestModem
-from tests.rules.garden import SMOKE, Bench, Post, mail_table, registry, serving, until
-from tests.servers import free_port
+from tests.rules.garden import SMOKE, Bench, Post, mail_table, registry, until
 from tests.test_alerts_again import FAR, nodes
 from tests.test_alerts_chain import CHAIN, FIRE, PEOPLE, Desk
 from tests.test_alerts_life import Kept, unhurried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CHAINS, LATE_S = 24, 5.0
@@ -94,12 +92,6 @@ def test_no_step_is_late_whatever_happens_to_server_and_clock(
     assert len(late_s) == CHAINS * len(DUE_S)
     assert max(late_s) <= LATE_S
     assert min(late_s) >= -1
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.mark.parametrize("way", ["page", "link", "reply"])

@@ -60,18 +60,6 @@ class Room(Bench):
 
 
 @pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    with Hook() as server:
-        yield server
-
-
-@pytest.fixture
 def room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
     made: list[Room] = []
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.rules.garden import SIGNAL, SILENT, SMOKE, Bench, Post, registry, serving
-from tests.servers import free_port
+from tests.rules.garden import SIGNAL, SILENT, SMOKE, Bench, Post, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,12 +14,6 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400
 MODEM: dict[str, Any] = {"quantity": "registration", "channel": "modem-1"}
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import pytest
 from cloud.alerts import site
 from cloud.alerts.engine import BACK_S
 from cloud.alerts.journal import read_incidents
-from tests.rules.garden import SILENT, SMOKE, Bench, Post, serving
-from tests.servers import free_port
+from tests.rules.garden import SILENT, SMOKE, Bench, Post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +20,6 @@ if TYPE_CHECKING:
 
 FIRE = [(60.0 * n, 80.0) for n in range(6)]
 CALM = [(360.0 + 60.0 * n, 10.0) for n in range(6)]
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

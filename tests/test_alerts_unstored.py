@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rules.garden import EPOCH, SIGNAL, SMOKE, Bench, Post, serving
-from tests.servers import free_port
+from tests.rules.garden import EPOCH, SIGNAL, SMOKE, Bench, Post
 from wire.batch import Status, Unstored
 
 if TYPE_CHECKING:
@@ -18,12 +17,6 @@ FIRE = [(60.0 * n, 80.0 + n) for n in range(6)]  # over from 0 s; certain at 180
 CALM = [(360.0 + 60.0 * n, 10.0) for n in range(6)]
 ONSET = "[gocche] NGHI CÓ KHÓI / Suspected smoke: cây 7K3MQ2, Suối Giàng"
 END = "[gocche] ĐÃ HẾT: nghi có khói / Ended: suspected smoke: cây 7K3MQ2, Suối Giàng"
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

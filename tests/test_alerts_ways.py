@@ -10,21 +10,13 @@ from cloud.alerts.channels import open_channels
 from cloud.alerts.watching import Watching
 from cloud.alerts.ways import Way
 from cloud.registry import Contact
-from tests.rules.garden import Hook, Post, mail_table, registry, serving
-from tests.servers import free_port
+from tests.rules.garden import Hook, Post, mail_table, registry
 from tests.test_alerts_chain import FIRE, Desk, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 WEEK_S, DAY_S, HOUR_S = 7 * 86_400, 86_400, 3_600
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 def way(desk: Desk) -> Way:

@@ -12,22 +12,16 @@ import pytest
 
 from cloud.alerts.channels import GiveUp, Message, Retry, apprise, open_channel
 from cloud.config import ConfigError
-from tests.rules.garden import Hook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.rules.garden import Hook
 
 MESSAGE = Message("ab12.1", 0, "lu 1/x", "[gocche] NGHI CÓ KHÓI", "Nghi có khói.\nỞ đâu: <b>cây</b> 7K3MQ2", "life")
 absent = pytest.mark.skipif(
     importlib.util.find_spec("apprise") is None, reason="apprise absent: pip install -r requirements/dev.lock"
 )
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    with Hook() as server:
-        yield server
 
 
 def table(folder: Path, url: str, **more: Any) -> dict[str, Any]:

@@ -32,19 +32,12 @@ from cloud.staff.duty.inputs import PATIENCE_S
 from cloud.staff.words import Speaker
 from tests import told
 from tests.dutyroom import FIRE, DutyWorld, plain
-from tests.rules.garden import Post, serving
-from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.rules.garden import Post
     from tests.staffroom import Browser
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
 
 
 @pytest.fixture

@@ -93,12 +93,6 @@ def post() -> Post:
 
 
 @pytest.fixture
-def hook() -> Iterator[Hook]:
-    with Hook() as server:
-        yield server
-
-
-@pytest.fixture
 def zalo() -> Iterator[told.Zalo]:
     with told.Zalo() as server:
         yield server

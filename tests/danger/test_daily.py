@@ -21,8 +21,7 @@ from cloud.danger.letter import letter
 from cloud.registry import Registry
 from cloud.registry.fire import OfficialLevel
 from cloud.registry.kinds import Commune, DangerTable, Duty, Person, Province, Zone
-from tests.rules.garden import SMOKE, Bench, HandClock, Hook, Post, batch, mail_table, registry, serving, until
-from tests.servers import free_port
+from tests.rules.garden import SMOKE, Bench, HandClock, Hook, Post, batch, mail_table, registry, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,18 +102,6 @@ class Room(Bench):
 
     def _channels(self) -> list[Named]:
         return self.named
-
-
-@pytest.fixture
-def post() -> Iterator[Post]:
-    with serving(Post(free_port())) as server:
-        yield server
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    with Hook() as server:
-        yield server
 
 
 def mail(port: int) -> list[Named]:
