@@ -24,6 +24,7 @@ from cloud.registry.kinds import Binding, Zone
 from cloud.rooms.alerts import POINTS
 from cloud.rooms.life import collect_rarely
 from cloud.store import Hour, Past, open_store
+from cloud.store.engines.sqlite.rollup import FOLD_AT_MOST, QUIET_MS
 from tests import servers
 from tests.build import batch
 
@@ -175,8 +176,8 @@ def _fill(store: Any, zones: int, midnight: int, *, counted: bool) -> None:
     else:
         _commit(store, zones, midnight - 16 * HOUR_MS, midnight + NOON_MS, 10 * MINUTE_MS, first=1)
     _commit(store, zones, midnight + NOON_MS, midnight + DUE_MS, MINUTE_MS, first=10_001)
-    for turn in range(zones * 6 // 30 + 1 if counted else 0):  # hours that are over come to rest
-        store.commit([], midnight + DUE_MS + turn * 1_001)
+    for turn in range(zones * 6 // FOLD_AT_MOST + 1 if counted else 0):  # as hours that are over for long are
+        store.commit([], midnight + DUE_MS + QUIET_MS + turn * 1_001)
 
 
 def _commit(store: Any, zones: int, start_ms: int, end_ms: int, step_ms: int, first: int) -> None:
