@@ -16,7 +16,7 @@ from cloud.inbox import Asker, path_of
 from cloud.registry import Registry
 from cloud.registry.people import Duty, Person
 from tests.rules.garden import DAY, START_MS, until
-from tests.test_alerts_chain import FIRE, PEOPLE, Desk, opened, post, roster, told
+from tests.test_alerts_chain import FIRE, PEOPLE, Desk, opened, roster, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
