@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +16,7 @@ from cloud.alerts.wiring import build
 from cloud.clock import SystemClock
 from cloud.config import ConfigError, load
 from cloud.registry import Contact
-from cloud.registry.transfer import load as load_tables
-from cloud.rooms.pages import garden_of
-from cloud.store import Refusal, open_store
-from cloud.stream.latest import Latest
+from cloud.store import Refusal
 from tests.rules.garden import (
     EPOCH,
     SIGNAL,
@@ -34,11 +30,11 @@ from tests.rules.garden import (
     registry,
     until,
 )
-from tests.test_alerts_route import incident
 from wire.batch import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cloud.config import CloudConfig
 
@@ -468,22 +464,3 @@ def test_it_runs_in_threads_of_its_own(tmp_path: Path, post: Post) -> None:
     assert len({who for who, _ in post.mails}) == 20
     assert len({mail["Message-ID"] for _, mail in post.mails}) == 20
     bench.close()
-
-
-def test_the_world_sees_lost_signal_and_no_suspicion_nor_which_gateway_is_silent(tmp_path: Path) -> None:
-    garden = Path(__file__).parents[1] / "config" / "garden"
-    more = f'[garden]\npath = "{garden}"\n[[rule]]\nname = "silent"\nkind = "absence"\nof = "gateway"\n' + "".join(
-        f'[[rule]]\nname = "{name}"\nkind = "limit"\nquantity = "{quantity}"\nrole = "{role}"\n'
-        "over = 30.0\nclear_below = 20.0\n"
-        for name, quantity, role in (("smoke", "pm2_5", "fire-watch"), ("heat", "air_temperature", "operator"))
-    )
-    more += '[[rule]]\nname = "no-signal"\nkind = "absence"\nof = "service"\nquantity = "registration"\n'
-    journal = Journal(tmp_path / "alerts.db")
-    with journal.transaction():
-        for rule in ("smoke", "silent", "heat", "no-signal", "a rule that is gone"):
-            journal.save(incident(0, rule=rule))
-    journal.close()
-    store = open_store({"path": str(tmp_path / "store.db")}, writer=True)
-    world = garden_of(_config(tmp_path, more), load_tables(garden), Latest(), store, HandClock())
-    assert [one.rule for one in world.incidents()] == ["no-signal"]
-    store.close()

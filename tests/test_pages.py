@@ -246,7 +246,16 @@ def test_a_sensor_that_never_gave_a_value_shows_none(world: World) -> None:
     assert (reading["value"], reading["time"], reading["quality"]) == (None, None, "none")
     page = client(world).get(f"/T/{TREE}").text
     assert "cảm biến không trả lời" in page
-    assert "Chưa nhận được số đo nào từ sg-01/air-1." in page
+    assert "Có cảm biến ở đây chưa có số đo nào." in page
+
+
+def test_which_gateway_was_never_heard_is_not_for_the_world(world: World) -> None:
+    asked = client(world)
+    told = asked.get(f"/T/{TREE}.json")
+    assert told.json()["silent"]
+    for answer in (told, asked.get(f"/T/{TREE}"), asked.get(f"/T/{TREE}?lang=en")):
+        assert not re.search(r"\bsg-\d", answer.text), answer.text
+    assert "A sensor here has not measured anything yet." in answer.text
 
 
 def test_an_uncertain_time_is_said(world: World) -> None:
@@ -545,12 +554,12 @@ def test_a_list_that_can_not_be_read_anew_is_shown_with_its_age(world: World) ->
     world.incidents = [Incident()]
     away = threading.Event()
     asked = client(world, incidents=lambda: out() if away.is_set() else world.incidents)
-    assert "Nghi có khói" in asked.get("/canh-bao").text
+    assert "Mưa lớn" in asked.get("/canh-bao").text
     away.set()
     world.clock.now_ms += 120_000
     late = asked.get("/canh-bao")
     assert late.status_code == 200
-    assert "Nghi có khói" in late.text
+    assert "Mưa lớn" in late.text
     assert "Danh sách này đọc 2 phút trước" in re.sub("<[^>]+>", "", late.text)
 
 
@@ -584,14 +593,14 @@ def test_before_the_store_was_read_pages_say_that_more_may_come(world: World) ->
     asked = client(world)
     for path in (f"/T/{TREE}", "/phu-song"):
         assert catalogue("vi")["reading.filling"] in asked.get(path).text
-    assert "Chưa nhận được số đo nào" not in asked.get(f"/T/{TREE}").text
+    assert "chưa có số đo nào" not in asked.get(f"/T/{TREE}").text
     world.latest.fill(world.store)
     world.clock.now_ms += 5_000
     assert catalogue("vi")["reading.filling"] not in asked.get(f"/T/{TREE}").text
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_incidents_are_suspected_never_confirmed(world: World, lang: str) -> None:
+def test_incidents_are_shown_with_their_state_and_never_called_confirmed(world: World, lang: str) -> None:
     asked = client(world)
     assert catalogue(lang)["alerts.none"] in asked.get(f"/canh-bao?lang={lang}").text
     world.incidents = [Incident(state="open"), Incident(state="ended", until_ms=NOW_MS), Incident(state="late")]
@@ -599,7 +608,7 @@ def test_incidents_are_suspected_never_confirmed(world: World, lang: str) -> Non
     page = asked.get(f"/canh-bao?lang={lang}").text
     for state in ("open", "ended", "late"):
         assert catalogue(lang)[f"state.{state}"] in page
-    assert ("Nghi có khói" if lang == "vi" else "Suspected smoke") in page
+    assert ("Mưa lớn" if lang == "vi" else "Heavy rain") in page
     assert "confirmed" not in page
 
 
@@ -1006,7 +1015,7 @@ def test_a_garden_that_was_just_started_shows_the_year_before_anything_was_heard
     page = client(world).get(f"/T/{TREE}").text
     assert catalogue("vi")["past.invented"] in page
     assert "Một năm: thấp nhất 10,0" in page
-    assert "Chưa nhận được số đo nào từ sg-01/air-1." in page
+    assert "Có cảm biến ở đây chưa có số đo nào." in page
 
 
 def test_a_probe_that_was_replaced_leaves_its_past_to_the_place_and_takes_none_along(world: World) -> None:

@@ -65,9 +65,9 @@ class StandingClock:
 
 class Incident(msgspec.Struct, frozen=True):
     id: str = "i1"
-    rule: str = "smoke"
-    what_vi: str = "Nghi có khói: PM2,5 156 µg/m³"
-    what_en: str = "Suspected smoke: PM2.5 156 µg/m³"
+    rule: str = "rain-day"
+    what_vi: str = "Mưa lớn"
+    what_en: str = "Heavy rain"
     place_vi: str = "Khu vườn mẫu Suối Giàng – đồi trên"
     place_en: str = "Sample garden Suối Giàng, upper hill"
     state: str = "open"

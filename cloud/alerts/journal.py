@@ -465,12 +465,25 @@ def is_of_today(db: sqlite3.Connection) -> bool:
     return int(db.execute("PRAGMA user_version").fetchone()[0]) == len(_MIGRATIONS)
 
 
-def read_incidents(path: Path, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
+def read_incidents(path: Path, limit: int) -> list[Incident]:
     """Return the newest incidents of a journal file; none where there is no journal yet."""
     if not path.exists():
         return []
     with reading(path) as db:
-        return newest(db, limit, rules)
+        return newest(db, limit)
+
+
+def read_public(path: Path, limit: int) -> list[Incident]:
+    """Return the newest incidents that the world may see; none where there is no journal yet.
+
+    Readings must say so, and it may not be a fire: what is suspected is for those who go and look, and which of our own
+    machines is silent or broken is for the operator.
+    """
+    if not path.exists():
+        return []
+    with reading(path) as db:
+        seen = "NOT may_burn AND grade != 'upkeep' AND basis IN ('readings', 'unstored', 'both')"
+        return [_incident(row) for row in db.execute(f"{_ROW} WHERE {seen} ORDER BY id DESC LIMIT ?", (limit,))]
 
 
 def read_open(path: Path, limit: int) -> list[Incident]:
@@ -515,11 +528,9 @@ def selected(db: sqlite3.Connection, where: str, *values: object) -> list[Incide
     return [_incident(row) for row in db.execute(f"{_ROW} WHERE {where}", values)]
 
 
-def newest(db: sqlite3.Connection, limit: int, rules: Sequence[str] | None = None) -> list[Incident]:
-    """Return the newest incidents, newest first; with `rules` only theirs."""
-    of_rules = "" if rules is None else f"WHERE +rule IN ({', '.join('?' * len(rules))})"
-    query = f"{_ROW} {of_rules} ORDER BY id DESC LIMIT ?"
-    return [_incident(row) for row in db.execute(query, (*(rules or ()), limit))]
+def newest(db: sqlite3.Connection, limit: int) -> list[Incident]:
+    """Return the newest incidents, newest first."""
+    return [_incident(row) for row in db.execute(f"{_ROW} ORDER BY id DESC LIMIT ?", (limit,))]
 
 
 @contextlib.contextmanager

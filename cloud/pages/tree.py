@@ -109,7 +109,8 @@ def as_json(view: TreeView, speaker: Speaker) -> dict[str, Any]:
         "story": view.stories.get(speaker.lang) or view.stories.get(speaker.other),
         "stories": {TONGUES[lang]["tag"]: told for lang, told in view.tongues.items()},
         "readings": [_reading(figure, speaker) for figure in view.figures],
-        "silent": [{"source": it.source, "distance_m": it.distance_m, "measured": it.place} for it in view.silent],
+        # not whose: which gateway brings nothing is for the operator
+        "silent": [{"distance_m": it.distance_m, "measured": it.place} for it in view.silent],
     }
 
 

@@ -6,8 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud.alerts.journal import read_incidents
-from cloud.alerts.rules import open_rules
+from cloud.alerts.journal import read_public
 from cloud.alerts.wiring import JOURNAL
 from cloud.coverage.hamlets import Coverage
 from cloud.danger.book import NAME as DANGER
@@ -107,8 +106,6 @@ def garden_of(
 ) -> Garden:
     """Return what pages show, of a configuration; `near` is their address where the world's is not known."""
     journal = Path(config.data.path) / JOURNAL
-    # what is suspected is for those who go and look, which of our own machines is silent or broken for the operator
-    of_people = [rule.name for rule in open_rules(config.rules) if rule.grade == "service" or rule.kind == "sum"]
     return Garden(
         current=current,
         latest=latest,
@@ -121,7 +118,7 @@ def garden_of(
         danger_told=danger_words(config.folder / config.garden.path),
         staff_url=config.staff.public_url.rstrip("/") or f"http://{config.staff.host}:{config.staff.port}",
         licence=config.garden.licence,
-        incidents=lambda: read_incidents(journal, SHOWN, of_people),
+        incidents=lambda: read_public(journal, SHOWN),
         hotspots=lambda: seen(Path(config.data.path) / HOTSPOTS, current.now.zones.values(), clock.utc_ms()),
         **how,
     )
