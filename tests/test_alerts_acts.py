@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from tests.rules.garden import Post
 
-__all__ = ["post"]
 XA = "xa@example.vn"
 
 
