@@ -156,6 +156,7 @@ def test_a_journal_of_an_earlier_gocche_refuses_no_rule_and_keeps_no_room_from_s
             "letter_name",
             "letter_undelivered",
             "letter_person",
+            "journal_incident",
         )
         columns = [f"incident DROP COLUMN {name}" for name in LATER]
         columns += ["intent DROP COLUMN rung", "letter DROP COLUMN code", "letter DROP COLUMN receipt"]

@@ -219,10 +219,27 @@ def test_a_quiet_board_says_since_when_and_what_watches(world: DutyWorld) -> Non
     world.smoke([(60.0, 0.4)], quantity="co", channel="co-1")
     world.look()
     assert "1 trên 1 trạm đang canh." in plain(world.visitor("viewer").get("/truc").text)
-    world.clock.advance(11 * 60)
+    world.clock.advance(7 * 60)
     said = plain(world.visitor("viewer").get("/truc").text)
     assert "0 trên 1 trạm đang canh." in said
     assert "không thấy gì" in said
+
+
+def test_a_sensor_that_is_stuck_brings_values_and_sees_nothing_and_the_board_says_so(tmp_path: Path) -> None:
+    rule = {"name": "fire", "kind": "detect", "what_vi": "Nghi có khói", "what_en": "Suspected smoke"}
+    world = DutyWorld(tmp_path, rules=[rule])
+    try:
+        for n in range(20):
+            world.smoke([(60.0 * n, 20.0)])  # to the last digit
+            world.smoke([(60.0 * n + 1, 0.3 + n % 3 / 10)], quantity="co", channel="co-1")
+        world.clock.advance(21)
+        world.bench.step()
+        world.look()
+        said = plain(world.visitor("viewer").get("/truc").text)
+        assert "0 trên 1 trạm đang canh." in said
+        assert "số PM2,5 đứng yên" in said
+    finally:
+        world.close()
 
 
 def test_no_number_of_other_incidents_pushes_a_fire_off_the_board(burning: DutyWorld) -> None:

@@ -170,8 +170,13 @@ UPDATE incident SET may_burn = 0 WHERE kind IN ('sum', 'absence', 'sensor');
 _V14 = """
 CREATE INDEX journal_incident ON journal (incident);
 """
+_V15 = """
+ALTER TABLE node ADD COLUMN faults TEXT NOT NULL DEFAULT '';
+ALTER TABLE node ADD COLUMN patient_ms INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX node_ill ON node (gateway, node, faults, patient_ms) WHERE faults != '' OR patient_ms > 300000;
+"""
 # The n-th reaches version n; they are only added.
-_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11, _V12, _V13, _V14)
+_MIGRATIONS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11, _V12, _V13, _V14, _V15)
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Incident))
 _ROW = f"SELECT {', '.join(_FIELDS)} FROM incident"  # noqa: S608 - own constants
 _GOING = "grade = 'life' AND closed_ms IS NULL AND NOT late AND part_of IS NULL"  # heads people are not done with

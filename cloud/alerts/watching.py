@@ -146,6 +146,12 @@ class Watching:
         with self._journal() as db:
             return ways.read(db, now_ms) if db else []
 
+    def nodes(self) -> list[tuple[str, str, str, int]]:
+        """Return (gateway, place or channel, faults, patience in ms) of the detector's nodes that are not as usual."""
+        query = "SELECT gateway, node, faults, patient_ms FROM node WHERE faults != '' OR patient_ms > 300000"
+        with self._journal() as db:
+            return db.execute(query).fetchall() if db else []
+
     def listened_ms(self) -> int:
         """Return for how long alerts have listened in all, as it was last written down: each tick while they do."""
         with self._journal() as db:

@@ -20,7 +20,7 @@ from cloud.inbox import Asker
 from cloud.registry import Registry
 from cloud.registry.kinds import Tree
 from cloud.rooms.hooks import Hooks
-from cloud.staff.duty.seen import Channel, Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Wanted, Whole
+from cloud.staff.duty.seen import Channel, Event, Linked, Outcome, Quiet, Seen, Sent, Silence, Wanted, Watch, Whole
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -87,6 +87,10 @@ class DutyDesk:
     def channels(self) -> list[Channel]:
         """Return how each channel is."""
         return [Channel(*msgspec.structs.astuple(one)) for one in self._watching.channels(self._clock.utc_ms())]
+
+    def nodes(self) -> dict[tuple[str, str], Watch]:
+        """Return what ails nodes."""
+        return {(at, node): Watch(tuple(told.split()), ms) for at, node, told, ms in self._watching.nodes()}
 
     def quiet(self) -> Quiet:
         """Return when the last was closed, and the last exercise was."""

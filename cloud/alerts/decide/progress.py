@@ -21,6 +21,7 @@ from cloud.alerts.decide.in_use import MOST, InUse
 from cloud.alerts.spans import Lane
 from cloud.store.intervals import Intervals
 from cloud.store.totals import Run
+from detect.limits import LIMITS
 from detect.state import VERSION, Node, moved
 from wire.codec import MAX_SEQ
 
@@ -121,6 +122,16 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
         """What is claimed of it: by us or by its edge."""
         return max(self.live.claim.level, self.edge)
 
+    @property
+    def faults(self) -> str:
+        """What keeps it from seeing, of detect.claim.FAULTS; what it was never fitted with is no fault."""
+        return " ".join(one for one in self.live.claim.faults if one not in ("no-pm", "no-co"))
+
+    @property
+    def patient_ms(self) -> int:
+        """How long it may say nothing before nobody sees what burns there."""
+        return max(LIMITS.silent_ms, round(LIMITS.patience * self.live.pace_ms))
+
     def moved(self, by_ms: int) -> Watched:
         """Return it as by a clock that shows so much more (below 0: less)."""
         return replace(
@@ -181,8 +192,8 @@ INSERT INTO series VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET look_ms = excluded.look_ms, state = excluded.state"""
 
 _NODES = """
-INSERT INTO node VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET smoke_ms = excluded.smoke_ms, state = excluded.state"""
+INSERT INTO node VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET smoke_ms = excluded.smoke_ms,
+state = excluded.state, faults = excluded.faults, patient_ms = excluded.patient_ms"""
 
 _PROCESSED = """
 INSERT INTO processed VALUES (?, ?, ?, ?, ?)
@@ -406,7 +417,8 @@ class Progress:
         return read_node(row[0]) if row else None
 
     def _write_nodes(self, changed: Iterable[tuple[_Key, Watched]]) -> None:
-        rows = [(*key, state.smoke_ms, msgspec.msgpack.encode(state)) for key, state in changed]
+        told = [(key, one, msgspec.msgpack.encode(one)) for key, one in changed]
+        rows = [(*key, one.smoke_ms, state, one.faults, one.patient_ms) for key, one, state in told]
         self._journal.db.executemany(_NODES, rows)
 
     def _read_newest(self, key: tuple[str, str]) -> _Range | None:

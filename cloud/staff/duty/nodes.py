@@ -1,4 +1,7 @@
-"""What watches for smoke, and where: only where PM2.5 and CO are both measured now can anything be suspected early."""
+"""What watches for smoke, and where: only where PM2.5 and CO are both measured now can anything be suspected early.
+
+A sensor that is stuck, or without power, brings values and sees nothing: what the detector says of it counts.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.registry.kinds import PLACES, Hamlet, Tree, Zone
 from cloud.staff.book.bindings import named
+from cloud.staff.duty.seen import Watch
 
 if TYPE_CHECKING:
     from cloud.staff.visit import Visit
 
 WATCH = frozenset({"pm2_5", "co"})
-ALIVE_MS = 10 * 60_000  # older than that, nobody sees what burns there now
+GATHER_MS = 60_000  # until what was heard is gathered
+SEES = frozenset({"t-stuck"})  # what ails a node that sees smoke all the same
 INPUTS = ("pm2_5", "co", "air_temperature", "air_humidity")  # what is drawn of a node
 
 
@@ -26,10 +31,12 @@ class Node(NamedTuple):
     last_ms: int | None
     lacks: tuple[str, ...]
     channels: dict[str, str]  # by quantity
+    ails: Watch = Watch()
 
     def watches(self, now_ms: int) -> bool:
-        """Tell whether fire is seen there: all that is needed is measured, and was just heard."""
-        return not self.lacks and self.last_ms is not None and now_ms - self.last_ms <= ALIVE_MS
+        """Tell whether fire is seen there: all that is needed is measured, is well, and was just heard."""
+        well = not self.lacks and not set(self.ails.faults) - SEES
+        return well and self.last_ms is not None and now_ms - self.last_ms <= self.ails.patient_ms + GATHER_MS
 
 
 def nodes(visit: Visit) -> list[Node]:
@@ -43,13 +50,16 @@ def nodes(visit: Visit) -> list[Node]:
         measured.setdefault(at, {}).update({name: one.channel for name in one.quantities if name in INPUTS})
         if one.quantities & WATCH:
             found.setdefault(at, []).append((one.channel, one.last_ms))
-    made, where = [], _positions(visit, {(kind, code) for _, kind, code in found})
+    ill, made, where = visit.staff.duty.nodes(), [], _positions(visit, {(kind, code) for _, kind, code in found})
     for (gateway, kind, code), heard in found.items():
         lat, lon = where.get((kind, code), (None, None))
         own = measured[gateway, kind, code]
         lacks = tuple(sorted(WATCH - own.keys()))
         last_ms = min((last or 0 for _, last in heard), default=0) or None
-        made.append(Node(gateway, f"{kind}:{code}", names.get((kind, code), code), lat, lon, last_ms, lacks, own))
+        keys = [(gateway, f"{kind}:{code}"), *((gateway, channel) for channel in own.values())]
+        ails = next((ill[key] for key in keys if key in ill), Watch())
+        name = names.get((kind, code), code)
+        made.append(Node(gateway, f"{kind}:{code}", name, lat, lon, last_ms, lacks, own, ails))
     return sorted(made, key=lambda one: (one.watches(visit.s.now_ms), one.name, one.gateway))
 
 

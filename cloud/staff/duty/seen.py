@@ -157,6 +157,13 @@ class Channel(msgspec.Struct, frozen=True):
         return bool(self.why or self.test_why) or not self.reached or self.missed(now_ms)
 
 
+class Watch(msgspec.Struct, frozen=True):
+    """What ails a node of the detector, of detect.claim.FAULTS, and how long it may say nothing, in ms."""
+
+    faults: tuple[str, ...] = ()
+    patient_ms: int = 300_000
+
+
 class Whole(msgspec.Struct, frozen=True):
     """One incident with all that is known of it; `older` lines of its journal are not among the events."""
 
@@ -225,6 +232,9 @@ class Desk(Protocol):
     def channels(self) -> list[Channel]:
         """Return by which channels people are told, and how each is."""
 
+    def nodes(self) -> Mapping[tuple[str, str], Watch]:
+        """Return what ails nodes of the detector, by gateway and place (or channel, where a rule names it)."""
+
     def quiet(self) -> Quiet:
         """Return when the last one was closed, and the last drill was."""
 
@@ -260,6 +270,10 @@ class Nobody:
     def channels(self) -> list[Channel]:
         """Return nothing."""
         return []
+
+    def nodes(self) -> dict[tuple[str, str], Watch]:
+        """Return nothing."""
+        return {}
 
     def quiet(self) -> Quiet:
         """Return that nothing ever was."""
