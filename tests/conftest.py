@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -59,6 +60,15 @@ def budget(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     module = request.module
     print(f"\n{module.__name__}: {time.monotonic() - began:.0f} s of a budget of {module.BUDGET_S} s")
+
+
+@pytest.fixture(scope="module")
+def judged(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
+    """Count what tests of a module found right; how much that was is printed at its end, in a plain run as well."""
+    found = Counter[str]()
+    yield found
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{request.module.__name__}: judged rightly:", ", ".join(f"{n} {what}" for what, n in found.items()))
 
 
 def need(name: str) -> None:

@@ -41,7 +41,9 @@ def now_s(desk: Desk) -> float:
     return (desk.clock.utc_ms() - desk.at(0)) / 1000
 
 
-def test_a_node_that_comes_and_goes_a_hundred_times_is_one_incident_and_two_letters(tmp_path: Path, post: Post) -> None:
+def test_a_node_that_comes_and_goes_a_hundred_times_is_one_incident_and_two_letters(
+    tmp_path: Path, post: Post, capsys: pytest.CaptureFixture[str]
+) -> None:
     with opened(tmp_path, post, **(UNASKED | {"quiet_s": QUIET_S})) as desk:
         for _ in range(100):
             began_s = now_s(desk) + 60
@@ -56,6 +58,7 @@ def test_a_node_that_comes_and_goes_a_hundred_times_is_one_incident_and_two_lett
         desk.idle(6 * 3_600, 60)
         assert len(post.mails) == 2
         assert [one.head for one in desk.alerts.incidents()] == [1] * 100
+    with capsys.disabled():
         print(f"\na node that flaps 100 times: {len(post.mails)} letters (limit 3)")
 
 
@@ -204,7 +207,9 @@ def test_two_stages_of_one_incident_at_one_time_are_two_letters(desk: Desk, post
     assert told(post)[1:] == [("hamlet", UNANSWERED)]
 
 
-def test_fifty_nodes_within_ten_minutes_are_one_incident_and_a_letter_a_level(tmp_path: Path, post: Post) -> None:
+def test_fifty_nodes_within_ten_minutes_are_one_incident_and_a_letter_a_level(
+    tmp_path: Path, post: Post, capsys: pytest.CaptureFixture[str]
+) -> None:
     village = {f"n{number:02}": 0.0002 * number for number in range(50)}  # a kilometre from end to end
     with opened(tmp_path, post, registry=nodes(village), **UNASKED) as desk:
         for code in village:
@@ -216,6 +221,7 @@ def test_fifty_nodes_within_ten_minutes_are_one_incident_and_a_letter_a_level(tm
         desk.step()
         assert {one.head for one in desk.alerts.incidents()} == {1}
         assert told(post) == [("hamlet", SEEN), ("hamlet", "RẤT CÓ THỂ LÀ CHÁY")]
+    with capsys.disabled():
         print(f"\n{len(village)} nodes in ten minutes: 1 incident, a letter a person and level")
 
 

@@ -26,17 +26,18 @@ REPORT = "07914889200009F106B00B914819325476F8621172412300826211724133008200"
 
 
 @pytest.mark.parametrize("case", CASES["cases"], ids=lambda case: case["text"][:12])
-def test_an_independent_encoder_writes_the_same(case):
+def test_an_independent_encoder_writes_the_same(case, judged):
     made = pdu.submit(case["to"], case["text"], reference=5, report=True)
     if case["n_parts"] is None:  # that encoder gave up
         text = case["text"].encode("utf-16-be").hex().upper()
         assert [one.hex for one in made] == [f"0021000B914819325476F800080E{text}"]
-        return
-    assert len(made) == case["n_parts"]
-    for part, one in zip(case["parts"], made, strict=True):
-        theirs = bytearray.fromhex(part["pdu"])
-        theirs[2] = 0  # its message reference: the modem gives one of its own
-        assert (one.length, one.hex) == (part["cmgs_length"], theirs.hex().upper())
+    else:
+        assert len(made) == case["n_parts"]
+        for part, one in zip(case["parts"], made, strict=True):
+            theirs = bytearray.fromhex(part["pdu"])
+            theirs[2] = 0  # its message reference: the modem gives one of its own
+            assert (one.length, one.hex) == (part["cmgs_length"], theirs.hex().upper())
+    judged[f"of {len(CASES['cases'])} reference cases of SMS"] += 1
 
 
 def arrived(parts):

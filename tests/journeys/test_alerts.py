@@ -126,7 +126,9 @@ def post() -> Iterator[Post]:
 
 
 @pytest.mark.parametrize("broker", ["embedded", "mosquitto"])
-def test_smoke_and_a_lost_signal_are_told_once(broker: str, tmp_path: Path, post: Post) -> None:
+def test_smoke_and_a_lost_signal_are_told_once(
+    broker: str, tmp_path: Path, post: Post, capsys: pytest.CaptureFixture[str]
+) -> None:
     if broker == "mosquitto":
         need(servers.MOSQUITTO)
     with World(tmp_path, broker=broker) as world, serving(post):
@@ -157,7 +159,8 @@ def test_smoke_and_a_lost_signal_are_told_once(broker: str, tmp_path: Path, post
         assert sorted(told) == [("no-signal", "ended"), ("smoke", "ended"), ("smoke", "late")]
         assert [len(watch.mails(who)) for who in (FIRE, HAMLET, TELECOM)] == [2, 2, 2]
         assert len({str(mail["Message-ID"]) for _, mail in post.mails}) == len(post.mails) == 6
-        print(f"\n{broker}: smoke told after {took_s:.1f} s (persistence {watch.persist_s} s)", end="")
+        with capsys.disabled():
+            print(f"\n{broker}: smoke told after {took_s:.1f} s (persistence {watch.persist_s} s)", end="")
 
 
 def deliver_late(world: World) -> None:
