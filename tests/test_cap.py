@@ -93,6 +93,15 @@ def test_an_incident_is_told_step_by_step_each_about_what_is_in_force():
         assert written(alert)
 
 
+def test_another_radius_alone_is_no_news_and_the_next_message_has_it():
+    first = following(notice(course(), SENDER), [], START_MS)
+    wider = notice(course(radius_km=0.8), SENDER)
+    assert following(wider, [first], START_MS + 60_000) is None
+    again = following(wider, [first], START_MS + 3_600_000)
+    assert (again.alert.kind, again.alert.area.circles) == ("Update", ((21.6389, 104.5386, 0.8),))
+    assert "<circle>21.63890,104.53860 0.800</circle>" in written(again.alert).decode()
+
+
 @pytest.mark.parametrize("closed_as", sorted(FALSE))
 def test_what_was_no_fire_is_called_off(closed_as):
     told = messages((0, "suspected"), (9, "closed", closed_as), until_min=300)

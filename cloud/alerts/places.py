@@ -65,6 +65,19 @@ def named_place(registry: Registry, place: str, on: date) -> Place:
     return _place(registry, kind, code, on) or Place("", place or "mọi nơi", place or "everywhere")
 
 
+def named_scope(registry: Registry, scope: str, on: date) -> tuple[str, str]:
+    """Return what a silence is about as people call it, in Vietnamese and English: a place, a gateway, a sensor."""
+    kind, _, code = scope.partition(":")
+    if scope == "*":
+        return "mọi nơi", "everywhere"
+    if kind == "gateway":
+        return f"trạm {code}", f"gateway {code}"
+    if kind == "channel":
+        return f"thiết bị {code}", f"device {code}"
+    place = named_place(registry, scope, on)
+    return place.vi, place.en
+
+
 def _place(registry: Registry, kind: str, code: str, on: date) -> Place | None:
     key = f"{kind}:{code}"
     if kind == "tree" and (tree := registry.trees.get(code)):

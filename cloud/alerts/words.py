@@ -6,6 +6,7 @@ who reads English.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ import msgspec
 from at.alphabet import fit, septets
 from cloud.alerts.incident import Incident
 from cloud.alerts.rules import Rule
-from cloud.alerts.rules.detect import reasons
+from cloud.alerts.rules.detect import grounds, reasons
 from cloud.clock import hanoi
 from wire.quantities import QUANTITIES
 
@@ -45,11 +46,26 @@ TELLS = (
 )
 LISTED = 50  # incidents of one kind in one letter
 FLAPS = 3  # times in a day from which a letter says how often it came
+SILENCES = 5  # that a letter names
 SMS_WHAT = 40  # of it for what is suspected: place, time, coordinates and code must find room behind
 SMS = 160  # septets of one part (3GPP TS 23.040)
 TOLD_LATE_S = 300.0  # from which a letter says that it could not be told earlier
 _HERE = Path(__file__).parent
 Fields = dict[str, str]
+
+
+# What there is advice about, the most pressing first: a letter with several gives that of the first.
+PRESSING = ("confirmed", "probable", "suspected", "under-control", "rain", "life", "service", "upkeep")
+
+
+class Hush(msgspec.Struct, frozen=True):
+    """A silence in force: what it is about in both languages, until when, and whose it is and why."""
+
+    vi: str
+    en: str
+    until: str
+    who: str
+    why: str
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -63,7 +79,7 @@ class Item(msgspec.Struct, frozen=True):
     tell: str
     times: int = 1
     parts: tuple[str, ...] = ()
-    silences: tuple[str, ...] = ()
+    silences: tuple[Hush, ...] = ()
 
 
 class Ways(msgspec.Struct, frozen=True):
@@ -226,17 +242,18 @@ def _many(items: Sequence[Item], lang: str, ways: Ways | None) -> list[str]:
         if len(same) > LISTED:
             lines.append(words["rest"].format(n=len(same) - LISTED))
         lines.append("")
-    fields = _answering(lang, ways, items)
-    answers = [template for template in words["lines"] if "{link}" in template or "{code}" in template]
-    return lines[:-1] + [template.format_map(fields) for template in answers if _complete(template, fields)]
+    fields = _answering(lang, ways, items) | _advice(items, lang) | {"silences": _silences(items[0].silences, lang)}
+    for_all = [template for template in words["lines"] if set(re.findall(r"{(\w+)}", template)) <= fields.keys()]
+    return lines[:-1] + [template.format_map(fields) for template in for_all if _complete(template, fields)]
 
 
 def _answering(lang: str, ways: Ways | None, items: Sequence[Item]) -> Fields:
-    """Return how to answer: of what is no fire nobody is asked whether it burns."""
+    """Return how to answer, or where to look: of what is no fire nobody is asked whether it burns."""
     reply = _table(_HERE / "words.toml")[lang]["reply"]
     form = reply["code" if any(item.incident.lives for item in items) else "notice"]
     code = form.format(code=ways.code) if ways and ways.code else ""
-    return {"link": ways.link if ways else "", "code": code}
+    link = ways.link if ways else ""
+    return {"link": link if code else "", "page": "" if code else link, "code": code}
 
 
 def _filled(item: Item, lang: str) -> Fields:
@@ -252,12 +269,40 @@ def _filled(item: Item, lang: str) -> Fields:
     silent_ms = incident.silent_ms if item.tell in ("silent", "end_unknown") else None
     fields["silent"] = "" if silent_ms is None else hanoi(silent_ms).strftime(words["time"])
     fields["flaps"] = words["flaps"].format(n=item.times) if item.times >= FLAPS else ""
-    fields["parts"], fields["silences"] = ", ".join(item.parts), "; ".join(item.silences)
+    fields["parts"], fields["silences"] = ", ".join(item.parts), _silences(item.silences, lang)
     return (
         fields
-        | {"stage": "", "todo": "", "call": "", "acked": "", "above": ""}
+        | {"stage": "", "acked": "", "above": ""}
         | _of_life(incident, lang, words["time"])
+        | _advice([item], lang)
     )
+
+
+def _advice(items: Sequence[Item], lang: str) -> Fields:
+    """Return what to do first and whom to call, by the most pressing of what goes on; nothing of what is over."""
+    about = min(filter(None, (_pressing(item.incident) for item in items)), key=PRESSING.index, default="")
+    return {part: _of(lang, part, about) for part in ("todo", "call")}
+
+
+def _pressing(incident: Incident) -> str:
+    """Return by what an incident is pressing, one of PRESSING; "" of what is over."""
+    if not incident.going or incident.late:
+        return ""
+    if incident.lives:
+        return incident.stage
+    if incident.basis in ("absence", "dead", "stuck"):  # a device of ours, whoever is told
+        return "service" if incident.grade == "service" else "upkeep"
+    return "rain" if incident.kind == "sum" else incident.grade
+
+
+def _silences(silences: Sequence[Hush], lang: str) -> str:
+    words = _table(_HERE / "words.toml")[lang]["silence"]
+    named = [
+        words["one"].format(place=one.vi if lang == "vi" else one.en, until=one.until, who=one.who, why=one.why)
+        for one in silences[:SILENCES]
+    ]
+    more = [words["more"].format(n=len(silences) - SILENCES)] if len(silences) > SILENCES else []
+    return "; ".join(named + more)
 
 
 def _of_life(incident: Incident, lang: str, time_format: str) -> Fields:
@@ -271,9 +316,7 @@ def _of_life(incident: Incident, lang: str, time_format: str) -> Fields:
         fields["time"] = hanoi(seen["seen_ms"]).strftime(time_format)
         above = _table(_HERE / "words.toml")[lang]["above"].format_map(fields)
     acked = incident.acked_ms is not None and f"{incident.acked_by}, {hanoi(incident.acked_ms).strftime(time_format)}"
-    told = {part: _of(lang, part, incident.stage) for part in ("stage", "todo", "call")}
-    told |= {"acked": acked or "", "above": above}
-    return told if incident.going else told | {"todo": "", "call": ""}
+    return {"stage": _of(lang, "stage", incident.stage), "acked": acked or "", "above": above}
 
 
 def _of(lang: str, part: str, key: str) -> str:
@@ -304,6 +347,7 @@ def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
         "condition": "",
         "sure": "",
         "clears": "",
+        "grounds": "",
     }
 
 
@@ -316,6 +360,7 @@ def _rule_fields(incident: Incident, rule: Rule, lang: str, known: Fields) -> Fi
     row = QUANTITIES.get(incident.quantity)
     fields["quantity"] = "" if row is None else (row.vi if lang == "vi" else row.en)
     fields["code"], fields["reasons"] = "", "; ".join(reasons(incident.claim, lang))
+    fields["grounds"] = grounds(incident.claim, lang)
     if row is not None and row.codes is not None and incident.value is not None:
         vi, en = row.codes.get(int(incident.value), (fields["value"], fields["value"]))
         fields["code"] = vi if lang == "vi" else en

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LASTS_MS = 2 * 3_600_000
 AGAIN_MS = 3_600_000
+LEAST_KM = 0.5  # of the circle: a sensor's place is known better than that of what it smells
 LANGUAGES = {"vi-VN": "vi", "en-US": "en"}
 Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed"]
 ClosedAs = Literal["", "real", "permitted", "cooking", "sensor-fault", "drill", "unknown", "merged"]
@@ -78,7 +79,7 @@ class Course(msgspec.Struct, frozen=True):
     step: Step
     lat: float | None = None
     lon: float | None = None
-    radius_km: float = 0.5
+    radius_km: float = LEAST_KM
     exercise: bool = False
     rain: bool = False
     into: int = 0  # the incident that tells it now
@@ -186,7 +187,8 @@ def notice(course: Course, sender: Sender) -> Notice:
         note=_words("vi", "exercise")["note"] if course.exercise else "",
     )
     ends = step.stage == "closed"
-    state = "|".join((step.stage, step.closed_as, *course.place.values(), str(alert.area)))
+    spot = str((course.lat, course.lon))  # how far around it changes with each minute's smoke, and is no news
+    state = "|".join((step.stage, step.closed_as, *course.place.values(), spot))
     subject = f"{hanoi(course.opened_ms):%Y%m%dT%H%M%S}-{course.number}"
     withdrawn = ends and step.closed_as in WITHDRAWN
     return Notice(subject, state, alert, ends=ends, withdrawn=withdrawn, again_ms=AGAIN_MS)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
+import msgspec
+
 from cloud.alerts.journal import read_life
 from cloud.alerts.listing import history
 from cloud.alerts.words import units
-from cloud.cap.course import LASTS_MS, ClosedAs, Course, Step, measured
+from cloud.cap.course import LASTS_MS, LEAST_KM, ClosedAs, Course, Step, measured
 from wire.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def _course(journal: Path, one: Incident) -> Course | None:
         step=Step(max(entered, default=one.touched_ms), stage, closed_as, _measured(one, rain=rain)),
         lat=one.lat,
         lon=one.lon,
+        radius_km=_radius_km(one),
         exercise=one.exercise,
         rain=rain,
         into=one.part_of or 0,
@@ -62,6 +65,12 @@ def _closed_as(one: Incident) -> ClosedAs:
     if one.going:
         return ""
     return one.closed_as if one.closed_as in get_args(ClosedAs) and one.closed_as else "unknown"  # type: ignore[return-value]
+
+
+def _radius_km(one: Incident) -> float:
+    """Return within how far its source may be: as the detector says, and never less than is told of any incident."""
+    radius_m = msgspec.json.decode(one.claim).get("radius_m") if one.claim else None
+    return max(LEAST_KM, (radius_m or 0) / 1000)
 
 
 def _measured(one: Incident, *, rain: bool) -> dict[str, str]:

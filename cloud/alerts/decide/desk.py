@@ -56,6 +56,7 @@ class Desk:
             )
         if change.tell:
             self._gatherer.tell(incident, change.tell, now_ms)
+        self._gatherer.heated(incident, now_ms)
         return incident
 
     def raise_to(self, incident: Incident, stage: Stage, words: str, now_ms: int, claim: str = "") -> None:

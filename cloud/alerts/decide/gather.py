@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cloud.alerts.decide.above import Above
+from cloud.alerts.decide.mutes import is_hot
 from cloud.alerts.incident import STAGES
 from cloud.alerts.intent import of_grade
 from cloud.alerts.places import area_of
@@ -107,6 +108,12 @@ class Gatherer:
         self._journal.event(now_ms, head.id, stage, words, part=incident.id)
         self._intend(head, tell, now_ms)
         self._steps.raised(head.id, now_ms, answered=head.acked_ms is not None)
+
+    def heated(self, incident: Incident, now_ms: int) -> None:
+        """Have what is muted told now where one of its thermometers shows heat that nothing mutes."""
+        head = self._journal.incident(incident.head)
+        if head.muted and head.going and is_hot(incident):
+            self._steps.begin(head.id, now_ms, at_ms=now_ms)
 
     def _of_part(self, part: Incident, tell: Tell, now_ms: int) -> None:
         head = self._journal.incident(part.head)

@@ -1,7 +1,7 @@
 """What keeps a suspicion from being told: a silence, a permit to burn, smoke that is known. Never the record.
 
-Nothing of it keeps from being told what became probable, and what a person confirmed: those are told whatever was
-silenced. A silence has an author, a reason and an end, a day away at most.
+Nothing of it keeps from being told what became probable, what a person confirmed, and air of 60 °C and more: those are
+told whatever was silenced. A silence has an author, a reason and an end, a day away at most.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cloud.clock import DAY_MS, HANOI_MS, hanoi
 from cloud.registry.fire import DAY_MIN
 from cloud.registry.map import distance_m
 from cloud.registry.periods import valid_on
+from detect.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 LONGEST_MS = DAY_MS
 MINUTE_MS = 60_000
 EVERYWHERE = "*"
+HOT_C = Limits().t_hot
 
 
 class Mute(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class Mutes:
     def of(self, incident: Incident, now_ms: int) -> Mute | None:
         """Return what keeps a new suspicion from being told, the one that lasts longest; exercises are never kept."""
         if incident.exercise or incident.stage != "suspected":
+            return None
+        if any(map(is_hot, (incident, *self._journal.parts(incident.id)))):
             return None
         found = [*self._silences(incident, now_ms), *self._permits(incident, now_ms), *self._sources(incident, now_ms)]
         return max(found, key=lambda mute: mute.until_ms, default=None)
@@ -94,6 +98,12 @@ class Mutes:
             if source.smokes(minute):
                 left = (source.clock_to - minute) % DAY_MIN
                 yield Mute(*words.muted("source", code=source.code), now_ms + left * MINUTE_MS)
+
+
+def is_hot(incident: Incident) -> bool:
+    """Tell whether a thermometer shows, or has shown, what neither a kitchen nor the sun does: 60 °C and more."""
+    measured = (incident.value, incident.peak) if incident.quantity == "air_temperature" else ()
+    return any(value is not None and value >= HOT_C for value in measured)
 
 
 def _covers(lat: float, lon: float, radius_m: float, incident: Incident) -> bool:

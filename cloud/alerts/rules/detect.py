@@ -105,9 +105,32 @@ def reasons(claim: str, lang: str) -> list[str]:
     """Return why something is claimed, a sentence each; `claim` is that of an incident, as JSON."""
     if not claim:
         return []
-    words = _words()[lang]["reason"]
-    told: dict[str, Any] = msgspec.json.decode(claim)
-    return [words[key].format_map(_figures(figures, lang)) for key, figures in told["reasons"] if key in words]
+    words, told = _words()[lang], msgspec.json.decode(claim)
+    sentences = words["reason"]
+    return [
+        sentences[key].format_map(_figures(figures, lang) | {"claimed": _claimed(figures, words["claimed"])})
+        for key, figures in told["reasons"]
+        if key in sentences
+    ]
+
+
+def grounds(claim: str, lang: str) -> str:
+    """Return within how many metres a claim's source is, how old its ordinary is and whence its limits; "" of none."""
+    if not claim:
+        return ""
+    words, told = _words()[lang]["grounds"], msgspec.json.decode(claim)
+    radius_m, learned_ms = told.get("radius_m"), told.get("baseline_ms")
+    said = [] if radius_m is None else [words["within"].format(n=radius_m)]
+    if learned_ms:
+        said.append(words["learned"].format(n=max(0, told["utc_ms"] - learned_ms) // 60_000))
+    else:
+        said.append(words["unlearned"])
+    return "; ".join([*said, words.get(told.get("figures_from"), "")]).removesuffix("; ")
+
+
+def _claimed(figures: dict[str, float], words: dict[str, str]) -> str:
+    level = f"{figures.get('level', 0.0):g}"
+    return words.get(level, level)
 
 
 def _figures(figures: dict[str, float], lang: str) -> dict[str, str]:

@@ -83,7 +83,9 @@ class Office:
             pages=pages,
         )
         bulletin = self._sorter.bulletins.compose
-        self._paper = Paper(journal, self._outbox, rules, clock, door, self._readers.name_of, bulletin)
+        self._paper = Paper(
+            journal, self._outbox, rules, clock, door, self._readers.name_of, self._readers.scope_of, bulletin
+        )
         self._clerk = Clerk(
             journal, self._outbox, self._readers, lambda: self._sorter.others, self._retries, clock, self._wake.set
         )

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 UNSAID = "not said once more because of how much its reader was told in this hour"
 BUDGET = "held because of how much its reader was told in this hour"  # until less was
-MOST_SILENCES = 5  # that a letter names
 HELD = "held until the end of quiet hours"  # of a letter that waits, and is told when it leaves
 
 
@@ -41,11 +40,13 @@ class Paper:
         clock: Clock,
         door: Callable[[int], str],
         named: Callable[[str], str],
+        about: Callable[[str, int], tuple[str, str]],
         bulletin: Callable[[Row, float], Message | None],
     ) -> None:
         self._journal, self._outbox, self._rules, self._clock = journal, outbox, rules, clock
         self._door = door  # where a letter's reader opens its incident; empty where there is no page
         self._bulletin = bulletin  # puts one on paper, which is about no incident
+        self._about = about  # what a silence is about, as people call it at a time
         self._named = named  # how people call somebody of whom the journal has the code
 
     def compose(self, row: Row, waited_s: float) -> Message | None:
@@ -63,7 +64,7 @@ class Paper:
             self._outbox.begin(row, {number: item.tell for number, item in found.items()}, waited_s)
         items = sorted(found.values(), key=lambda item: (words.TELLS.index(item.tell), item.incident.since_ms))
         asks = any(item.incident.going for item in items)
-        ways = words.Ways(self._door(row.id) if row.code else "", row.code if asks else "")
+        ways = words.Ways(self._door(row.id), row.code if asks else "")
         subject, text, short = _words(row, items, waited_s, ways)
         first = items[0].incident
         return Message(
@@ -95,7 +96,7 @@ class Paper:
     def _items(self, row: Row) -> dict[int, words.Item]:
         """Return what a letter says, by the incident that it was written about: of each one that is one now, once."""
         found: dict[int, words.Item] = {}
-        heads, silences = set[int](), self._silences()
+        heads, silences = set[int](), self._silences(self._clock.utc_ms())
         for number, tell in self._outbox.about(row):
             incident = self._journal.incident(number)
             if incident.part_of is not None:
@@ -116,9 +117,11 @@ class Paper:
         parts = self._journal.parts(incident.id) if incident.lives else ()
         return tuple(f"{one.gateway}/{one.channel}" for one in parts)
 
-    def _silences(self) -> tuple[str, ...]:
-        silences = self._journal.silences(self._clock.utc_ms())[:MOST_SILENCES]
-        return tuple(f"{scope} ({self._named(author)}: {reason})" for _, scope, author, reason, _ in silences)
+    def _silences(self, now_ms: int) -> tuple[words.Hush, ...]:
+        return tuple(
+            words.Hush(*self._about(scope, now_ms), words.clock(until_ms, now_ms), self._named(author), reason)
+            for _, scope, author, reason, until_ms in self._journal.silences(now_ms)
+        )
 
 
 def _words(row: Row, items: list[words.Item], waited_s: float, ways: words.Ways) -> tuple[str, str, str]:

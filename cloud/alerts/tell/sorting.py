@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from at.number import e164
 from cloud.alerts import words
 from cloud.alerts.duty import RUNGS, duties_on, on_duty
-from cloud.alerts.places import area_of
+from cloud.alerts.places import area_of, named_scope
 from cloud.alerts.tell.bulletins import Bulletins
 from cloud.alerts.tell.route import LEVELS, LIFE, PROMPT, TEST, Book, Notice, Reader, route
 from cloud.clock import hanoi
@@ -202,6 +202,10 @@ class Readers:
     def name_of(self, code: str) -> str:
         """Return how people call somebody by their code; the code where nobody has it."""
         return next((one.name for one in self._registry.now.contacts if one.code == code), code)
+
+    def scope_of(self, scope: str, at_ms: int) -> tuple[str, str]:
+        """Return what a silence is about as people call it, in Vietnamese and English."""
+        return named_scope(self._registry.now, scope, hanoi(at_ms).date())
 
     def at(self, channel: str, address_: str) -> list[Reader]:
         """Return whom a channel reaches at an address, however the registry spells a telephone number."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cloud.staff.visit import Visit
 
 log = logging.getLogger(__name__)
+MOST = 50  # incidents of a letter that its page shows, as many as the letter names
 LONGEST, HEADERS_LONGEST = 64 * 1024, 8 * 1024
 TRIES = {"both": 20, "network": 30, "account": 600}  # a minute, of links that lead nowhere
 ANSWERS = {"both": 240, "network": 240, "account": 6_000}  # a minute: a whole office may answer at once
@@ -79,11 +80,14 @@ def posted(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, linked: Linked, *, why: str = "", status: int = 200) -> Response:
-    found = [whole for number in linked.incidents if (whole := visit.staff.duty.whole(number))]
+    found = [whole for number in linked.incidents[:MOST] if (whole := visit.staff.duty.whole(number))]
     if not found:
         return visit.told("link_over", status=410)
     cards = [(card(visit, whole.one)._replace(forms=False), list(lines(visit, whole))[-8:]) for whole in found]
-    page = visit.page("letter.html", status=status, cards=cards, reader=name(visit, linked.person), why=why)
+    asks = any(whole.one.alive for whole in found)
+    more = max(0, len(linked.incidents) - MOST)
+    reader = name(visit, linked.person)
+    page = visit.page("letter.html", status=status, cards=cards, reader=reader, why=why, asks=asks, more=more)
     return packed(visit, page)
 
 
