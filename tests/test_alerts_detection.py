@@ -208,7 +208,8 @@ def test_what_the_edge_claims_opens_and_raises_the_same_incident(tmp_path: Path)
     assert scene.told == [("suspected", True, False)]
     (incident,) = scene.bench.alerts.incidents()
     assert incident.channel == "smoke-1"
-    assert "level 2" in reasons(incident.claim, "en")[0]
+    assert reasons(incident.claim, "en")[0] == "the gateway itself claims: a fire is suspected"
+    assert reasons(incident.claim, "vi")[0] == "trạm tại chỗ tự báo: nghi có cháy"
     scene.minutes(5, SMOKE)
     assert scene.told == [("suspected", True, False)]
     scene.offer([scene.one(scene.at_s, "smoke_claim", 3.0, "node-1")])

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.alerts import words
-from cloud.alerts.rules.detect import reasons
+from cloud.alerts.rules.detect import grounds, reasons
 from cloud.rooms.cap_course import courses
 from tests.dutyroom import DutyWorld, plain
 from tests.rules.garden import SILENT, Post
@@ -221,6 +221,8 @@ def test_the_circle_of_a_warning_is_as_wide_as_its_claim_says_and_half_a_kilomet
 
 def test_what_an_edge_claims_is_said_in_words() -> None:
     for level, vi, en in ((2, "nghi có cháy", "a fire is suspected"), (3, "rất có thể là cháy", "a fire is probable")):
-        claim = json.dumps({"reasons": [["edge", {"level": float(level)}]]})
+        claim = json.dumps({"reasons": [["edge", {"level": float(level)}]], "radius_m": None, "baseline_ms": None})
         assert reasons(claim, "vi") == [f"trạm tại chỗ tự báo: {vi}"]
         assert reasons(claim, "en") == [f"the gateway itself claims: {en}"]
+        assert grounds(claim, "vi").startswith("chưa rõ nguồn khói cách bao xa; máy chưa học xong")
+        assert grounds(claim, "en").startswith("it is not known how far off its source is; the node does not know yet")

@@ -120,7 +120,7 @@ def grounds(claim: str, lang: str) -> str:
         return ""
     words, told = _words()[lang]["grounds"], msgspec.json.decode(claim)
     radius_m, learned_ms = told.get("radius_m"), told.get("baseline_ms")
-    said = [] if radius_m is None else [words["within"].format(n=radius_m)]
+    said = [words["anywhere"] if radius_m is None else words["within"].format(n=radius_m)]
     if learned_ms:
         said.append(words["learned"].format(n=max(0, told["utc_ms"] - learned_ms) // 60_000))
     else:
