@@ -157,6 +157,19 @@ class Book:
         """Return the days of a zone from one to another, those that there are."""
         return days_of(self._db, zone, first, last)
 
+    def forget_rotten(self, zone: str) -> set[date]:
+        """Forget the days of a zone that cannot be read, which is logged; return them: they are to be made anew."""
+        lost = set[date]()
+        for day, row in self._db.execute("SELECT day, row FROM day WHERE zone = ?", (zone,)):
+            try:
+                _decode(row)
+            except Rotten:
+                lost.add(date.fromisoformat(day))
+        for day in sorted(lost):
+            log.error("danger-day-rotten zone=%s day=%s: it is made anew", zone, day)
+            self._db.execute("DELETE FROM day WHERE zone = ? AND day = ?", (zone, day.isoformat()))
+        return lost
+
 
 def rescue(path: Path, error: sqlite3.Error) -> bool:
     """Set a file aside that turned out to be damaged, and begin a new one with what can be read of it.
@@ -200,13 +213,20 @@ def days_of(db: sqlite3.Connection, zone: str, first: date, last: date) -> list[
 
 
 def newest(path: Path, zones: Sequence[str], until: date) -> dict[str, Day]:
-    """Return the newest day of each zone that has one until a day; none where there is no book yet."""
+    """Return the newest day of each zone that has one until a day; none where there is no book yet.
+
+    A zone whose newest day cannot be read is left out, until that day is made anew: it costs no other zone anything.
+    """
     if not path.exists():
         return {}
     query = "SELECT row FROM day WHERE zone = ? AND day <= ? ORDER BY day DESC LIMIT 1"
+    found: dict[str, Day] = {}
     with reading(path) as db:
-        found = {zone: db.execute(query, (zone, until.isoformat())).fetchone() for zone in zones}
-    return {zone: _decode(row[0]) for zone, row in found.items() if row}
+        for zone in zones:
+            row = db.execute(query, (zone, until.isoformat())).fetchone()
+            with suppress(Rotten):
+                found |= {zone: _decode(row[0])} if row else {}
+    return found
 
 
 def past(path: Path, zone: str, days: int, until: date) -> tuple[list[Day], Rank | None]:

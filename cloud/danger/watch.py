@@ -58,6 +58,8 @@ class Watch:
         self._book: Book | None = None
         self._registry: Registry | None = None
         self._hour = -1  # the last one that all zones were looked at in
+        self._seen_ms = 0  # until when the ledger has been looked at; the book says until when nothing of it is owed
+        self._owed: dict[str, set[date]] = {}  # days of zones that were passed over: touched, and yet to be made
         self._turn: threading.Event | None = None
         self.fault = self._passed_over = ""
 
@@ -109,16 +111,19 @@ class Watch:
         hour = (now_ms - HOUR_MS // 2) // HOUR_MS  # a new one begins when a day is due
         due = hour != self._hour or book.is_empty(last)
         if not (due or touched or registry is not self._registry):
-            book.put((), ledger_ms)
+            book.put((), None if self._owed else ledger_ms)
+            self._seen_ms = ledger_ms
             return 0
+        for code in self._owed.keys() if due else self._owed.keys() & touched.keys():
+            touched.setdefault(code, set()).update(self._owed[code])
         newest = self._store.latest()
         heard = max((hanoi(one.time_ns // 10**6).date() for one in newest), default=last)
         work = Work(registry, min(last, heard + timedelta(SILENT_DAYS)), now_ms, touched)
         if DUE_MS <= of_day < LAST_MS + HOUR_MS and due:
             work.again.add(today)
-        written, ill = 0, ""
+        written, ill = 0, dict[str, str]()
         try:
-            if registry is not self._registry:
+            if registry is not self._registry or (due and self._passed_over):
                 work.compare(book, self._go_on)
             jumped = not self._hour <= hour <= self._hour + 1  # the clock did, or it is the first look
             back = BACK_DAYS if jumped else FINE_DAYS if due else 0
@@ -127,17 +132,21 @@ class Watch:
                 try:
                     written += self._bring(work, book, zone, weather)
                 except (ArithmeticError, ValueError, Rotten) as error:  # it costs this zone alone
-                    ill = f"zone {zone.code}: {type(error).__name__}: {error}"
+                    ill[zone.code] = f"zone {zone.code}: {type(error).__name__}: {error}"
                     continue
                 if len(work.changed) >= AT_ONCE:
                     work.keep(book)
         except _Stopped:
             work.keep(book)
             return written
-        work.keep(book, ledger_ms)
-        if ill and ill != self._passed_over:
-            log.error("danger-zone-passed-over why=%r", ill)
-        self._passed_over = ill
+        owed = {code: days for code, days in self._owed.items() if code not in touched}
+        owed |= {code: touched[code] for code in ill.keys() & touched.keys()}
+        work.keep(book, None if owed else ledger_ms)  # whoever begins anew reads of them in the ledger again
+        self._owed, self._seen_ms = owed, ledger_ms
+        why = "; ".join(ill.values())
+        if why and why != self._passed_over:
+            log.error("danger-zone-passed-over why=%r", why)
+        self._passed_over = why
         self._hour, self._registry = hour, registry
         return written
 
@@ -149,7 +158,7 @@ class Watch:
     def _late(self, registry: Registry, last: date, now_ms: int) -> tuple[dict[str, set[date]], int]:
         """Return the days of zones that late data touched, and how far the ledger was looked at."""
         assert self._book is not None
-        since_ms = self._book.ledger_ms
+        since_ms = self._seen_ms or self._book.ledger_ms
         if not since_ms:
             return {}, now_ms - OVERLAP_MS
         touched: dict[str, set[date]] = {}
@@ -175,15 +184,19 @@ class Watch:
         """Yield the zones of which anything is due, with the days whose inputs are to be gathered.
 
         Those of the last `back` days of which nothing is known are asked for again: a store was away, a clock wrong, or
-        they went with a damaged page.
+        they went with a damaged page. Once a day it is looked whether all can still be read.
         """
         for zone in work.registry.zones.values():
             self._go_on()
             book.forget_ahead(zone.code, work.last)
-            end = book.end(zone.code, work.last)
+            end, rotten = book.end(zone.code, work.last), set[date]()
+            if back == BACK_DAYS or (back and (end != work.last or self._passed_over)):
+                if rotten := book.forget_rotten(zone.code):
+                    self._hour = -1  # where the store does not answer now, all that is unknown is asked for then
+                end = book.end(zone.code, work.last)
             since = (end or work.last - timedelta(BACK_DAYS)) + timedelta(1)
             days = {since + timedelta(n) for n in range((work.last - since).days + 1)}
-            again = work.again | work.touched.get(zone.code, set()) | work.shaken.get(zone.code, set())
+            again = work.again | work.touched.get(zone.code, set()) | work.shaken.get(zone.code, set()) | rotten
             first = book.first(zone.code) if end is not None else None
             if first is not None:
                 oldest = min(first, work.last - timedelta(BACK_DAYS))

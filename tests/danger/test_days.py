@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from cloud.clock import HANOI
 from cloud.danger import course, fwi
-from cloud.danger.book import NAME, newest, past, recompute
+from cloud.danger.book import NAME, newest, recompute
 from cloud.danger.course import wind_factor
 from cloud.danger.levels import number, verdict
 from cloud.danger.now import Now
+from cloud.danger.work import Work
 from cloud.registry.kinds import Maintenance
 from cloud.store import Retry
 from settings.words import Taken
@@ -384,27 +385,56 @@ def test_a_damaged_book_is_set_aside_and_made_anew_of_the_store(garden: Garden) 
     assert (garden.folder / f"{NAME}.damaged-1").exists()
 
 
-def test_a_row_that_cannot_be_read_costs_its_zone_alone_and_never_the_room(garden: Garden) -> None:
+def test_a_row_that_cannot_be_read_costs_its_zone_alone_until_it_is_made_anew(garden: Garden) -> None:
+    """It keeps no other zone's list away, nor those who look for smoke; the next day at the latest it is whole."""
     garden.change("zone", ZONE, replace(ZONE, code="z02"))
     rows = garden.rows["binding"]
     garden.change("binding", *rows, *(replace(one, code="z02") for one in rows))
-    garden.days_pass(2)
+    garden.days_pass(9)
+    was, on = garden.days(), FIRST + timedelta(8)
     assert garden.watch._book is not None
-    garden.watch._book._db.execute("UPDATE day SET row = '{' WHERE zone = 'z01'")
-    garden.tell(at(FIRST + timedelta(2)), 13.5, rain=100.0)
-    garden.clock.now_ms = at(FIRST + timedelta(2), 13.6)
-    stop = threading.Event()
-    garden.clock.wait = lambda event, _: stop.set() or event.is_set()  # type: ignore[method-assign, func-returns-value]
-    watch = garden.watch
-    watch.run(stop)
-    assert "zone z01" in watch.fault
-    assert past(garden.folder / NAME, "z02", 1, FIRST + timedelta(2))[0][0].day == FIRST + timedelta(2)
-    with pytest.raises(sqlite3.Error, match="cannot be read"):
-        newest(garden.folder / NAME, ["z01"], FIRST + timedelta(2))
+    for day in (FIRST + timedelta(2), on):
+        garden.watch._book._db.execute("UPDATE day SET row = x'7b' WHERE zone = 'z01' AND day = ?", (day.isoformat(),))
+    assert set(newest(garden.folder / NAME, ["z01", "z02"], on)) == {"z02"}
     assert Now(garden.folder / NAME, garden, garden.clock).level("zone:z01") is None, "who looks for smoke goes on"
-    found = recompute(garden.folder / NAME)
-    assert {zone for zone, _ in found.differ} == {"z01"}
-    garden.clock.__dict__.pop("wait")
+    assert {zone for zone, _ in recompute(garden.folder / NAME).differ} == {"z01"}
+    garden.days_pass(1, on + timedelta(1))
+    assert [(one.day, one.after) for one in garden.days()[:9]] == [(one.day, one.after) for one in was]
+    assert recompute(garden.folder / NAME).differ == []
+    assert garden.watch._passed_over == ""
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_came_while_a_zone_was_passed_over_is_not_forgotten(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch, *, anew: bool
+) -> None:
+    """Late data and another limit of rain, while a fault of our own keeps the zone from being computed."""
+    gap, on = FIRST + timedelta(2), FIRST + timedelta(5)
+    garden.days_pass(2)
+    garden.days_pass(2, gap + timedelta(1))
+
+    def fault(*_: object) -> None:
+        raise ValueError("a number that cannot be")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Work, "follow", fault)
+        garden.tell(at(gap), 24, at(on, 9), rain=100.0)
+        garden.change("danger_table", table(rain_mm=7.0))
+        for minute in range(3):
+            garden.look(at(on, 9.1) + minute * 60_000)
+        assert "a number that cannot be" in garden.watch._passed_over
+        assert garden.watch._book is not None
+        assert garden.watch._book.ledger_ms < at(on, 9), "whoever begins anew reads of it again"
+    if anew:
+        garden.watch.close()
+        garden.watch = garden.started()
+    garden.look(at(on, 9.6))
+    found = {day.day: day for day in garden.days()}
+    assert found[gap].has_p
+    assert {day.limit_mm for day in found.values()} == {7.0}
+    assert garden.watch._passed_over == ""
+    assert garden.watch._book is not None
+    assert garden.watch._book.ledger_ms == at(on, 9)
 
 
 def test_what_is_no_fault_of_the_store_ends_no_loop(garden: Garden) -> None:
