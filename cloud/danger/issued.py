@@ -82,7 +82,7 @@ def _encode(said: Said) -> bytes:
 def _decode(row: bytes) -> Said:
     try:
         return _decoder.decode(zlib.decompress(row))
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
         raise Rotten(f"a row of {NAME} cannot be read: {error}") from error
 
 
@@ -151,7 +151,10 @@ def opened(path: Path) -> Shelf:
 
 
 def of_day(path: Path, day: date) -> Issue | None:
-    """Return what was said of a day, None where nothing was. Raises sqlite3.Error, Taken, Rotten."""
+    """Return what was said of a day, None where nothing was. Raises sqlite3.Error, Taken.
+
+    A zone whose row cannot be read is left out, which is logged; Rotten where that is all of them.
+    """
     if not path.exists():
         return None
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as db:
@@ -160,5 +163,14 @@ def of_day(path: Path, day: date) -> Issue | None:
         found = db.execute(_ISSUE, (day.isoformat(),)).fetchone()
         if found is None:
             return None
-        rows = db.execute("SELECT zone, row FROM said WHERE issue = ? ORDER BY zone", (found[0],))
-        return Issue(found[0], day, found[1], {zone: _decode(row) for zone, row in rows})
+        rows = db.execute("SELECT zone, row FROM said WHERE issue = ? ORDER BY zone", (found[0],)).fetchall()
+    said, rotten = dict[str, Said](), dict[str, Rotten]()
+    for zone, row in rows:
+        try:
+            said[zone] = _decode(row)
+        except Rotten as error:
+            rotten[zone] = error
+            log.error("bulletin-rotten day=%s zone=%s why=%r", day, zone, str(error))  # noqa: TRY400 - it is named
+    if rotten and not said:
+        raise next(iter(rotten.values()))
+    return Issue(found[0], day, found[1], said)

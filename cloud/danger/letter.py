@@ -58,7 +58,8 @@ class _Writer:
             facts = {"large": made.large, "beside": made.beside, "change": self._change(one)}
             lines.append(self._say("line", place=self._place(one), **facts))
             if one.official:
-                lines.append(self._say("official", **self._named(one.official.level), source=one.official.source))
+                facts = {**self._named(one.official.level), "source": one.official.source}
+                lines.append(self._say("official", **facts) + self._published(one))
         if (rest := len(self._zones) - LISTED) > 0:
             lines.append(self._say("rest", n=rest))
         if todo := self._todo():
@@ -67,7 +68,7 @@ class _Writer:
 
     def sms(self) -> str:
         """Return the zones at the highest level first, then what to do."""
-        told = [f"{self._place(one)} {_brief(one)}{self._change(one)}" for one in self._zones]
+        told = [f"{self._place(one)} {self._brief(one)}" for one in self._zones]
         words = self._say("sms", day=f"{self._issue.day:%d/%m}", time=self._time, zones="; ".join(told))
         return " ".join([words, *self._todo()[:1]])
 
@@ -76,6 +77,7 @@ class _Writer:
         if not first.worst:
             return self._say("most_none")
         facts = self._named(first.worst)
+        facts["least"] = self._say("least") if first.at_least and first.worst == first.level else ""
         if first.worst != first.level:
             return self._say("most_official", **facts)
         if len(self._zones) > 1:
@@ -93,6 +95,21 @@ class _Writer:
             return self._say("same") if one.level else ""
         return self._say("was", before=ROMAN[was.level - 1]) if was.level else self._say("was_none")
 
+    def _brief(self, one: Said) -> str:
+        """Return both levels of a zone as an SMS says them, which is Vietnamese: each with its own change."""
+        ours = f"cấp {ROMAN[one.level - 1]}" if one.level else one.vi.large.replace(" = ", "=")
+        ours = (self._say("least") if one.at_least else "") + ours + self._change(one)
+        if one.official is None:
+            return ours
+        return ours + self._say("brief", roman=ROMAN[one.official.level - 1]) + self._published(one)
+
+    def _published(self, one: Said) -> str:
+        """Return how what the rangers published changed, where it did."""
+        was = self._before.get(one.zone)
+        if was is None or one.official is None or (was.official and was.official.level == one.official.level):
+            return ""
+        return self._say("was", before=ROMAN[was.official.level - 1]) if was.official else self._say("was_unpublished")
+
     def _todo(self) -> tuple[str, ...]:
         return self._zones[0].todo_vi if self._lang == "vi" else self._zones[0].todo_en
 
@@ -101,9 +118,3 @@ class _Writer:
 
     def _say(self, name: str, /, **facts: Any) -> str:
         return say("cloud.danger", "letter", name, self._lang, **facts)
-
-
-def _brief(one: Said) -> str:
-    least = "ít nhất " if one.at_least else ""
-    ours = f"{least}cấp {ROMAN[one.level - 1]}" if one.level else one.vi.large.replace(" = ", "=")
-    return f"{ours}, kiểm lâm: cấp {ROMAN[one.official.level - 1]}" if one.official else ours

@@ -78,9 +78,13 @@ def _rank(seen: Seen) -> int:
 
 
 def _marks(seen: Seen, x: float, y: float) -> str:
-    """Return our level as a disc, and the rangers' as a square at its right: neither covers the other."""
-    ours = _mark(_ours(seen), x, y, square=False, old=seen.stale)
-    return ours + (_mark(seen.official.number, x + 2 * R + 2, y, square=True) if seen.official else "")
+    """Return our level as a disc, and the rangers' as a square beside it: of one zone neither covers the other.
+
+    It stands at the right, or where the picture ends there, at the left.
+    """
+    ours, beside = _mark(_ours(seen), x, y, square=False, old=seen.stale), 2 * R + 2
+    at = x + beside if x + beside + R <= WIDTH else x - beside
+    return ours + (_mark(seen.official.number, at, y, square=True) if seen.official else "")
 
 
 def _name(seen: Seen, lang: str, frame: Frame) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from at.alphabet import septets
 from cloud.alerts.channels import open_channels
@@ -333,8 +335,8 @@ def test_what_changed_since_yesterday_stands_first_and_the_whole_bulletins_in_a_
         world.look(on, 14.0)
         room.idle(60, 20)
     assert post.subjects("lu@example.vn") == [
-        "[gocche] Nguy cơ cháy rừng 01/01: cao nhất cấp I – thấp, 2 khu",
-        "[gocche] Nguy cơ cháy rừng 02/01: cao nhất cấp IV – nguy hiểm, 2 khu",
+        "[gocche] Nguy cơ cháy rừng 01/01: cao nhất cấp I – thấp, trong 2 khu",
+        "[gocche] Nguy cơ cháy rừng 02/01: cao nhất cấp IV – nguy hiểm, trong 2 khu",
     ]
     text = post.mails[1][1].get_content().replace("\r\n", "\n")
     first, _, whole = text.partition("\n———\n")
@@ -365,6 +367,59 @@ def test_what_the_rangers_published_is_in_the_letter_as_theirs(tmp_path: Path) -
     ]
     assert "Việc cần làm ở cấp V: " in said.text
     assert "Chế Tạo cấp I, kiểm lâm: cấp V" in said.short
+    world.close()
+
+
+def test_the_rangers_level_has_its_own_change_and_at_least_is_said_in_the_subject(tmp_path: Path) -> None:
+    facts = {"source": "FireWatch", "valid_from": FIRST + timedelta(1), "valid_to": FIRST + timedelta(9)}
+    rows = {"official_level": [OfficialLevel(place="commune", code="c01", level="V", **facts)]}
+    world = World(tmp_path, Registry({**garden()._records, **rows}))
+    for n in range(3):
+        on = FIRST + timedelta(n)
+        unsettled = replace(day(6_000, on, "z02"), after=replace(day(6_000, on).after, settled=False))
+        world.book.put([day(4_000, on), unsettled])
+        world.look(on, 14.0)
+    first, second, third = (of_day(tmp_path / NAME, FIRST + timedelta(n)) for n in range(3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    said = letter(second, [], first, "vi", "")
+    assert "Suối Giàng cấp III (như hôm qua), kiểm lâm: cấp V (hôm qua chưa công bố)" in said.short
+    assert "  Kiểm lâm công bố: cấp V – cực kỳ nguy hiểm (FireWatch) (hôm qua chưa công bố)" in said.text.splitlines()
+    assert "Suối Giàng cấp III (như hôm qua), kiểm lâm: cấp V;" in letter(third, [], second, "vi", "").short
+    assert "Chế Tạo ít nhất cấp IV" in said.short
+    assert letter(first, [], None, "vi", "").subject.endswith(": cao nhất ít nhất cấp IV – nguy hiểm, trong 2 khu")
+    assert letter(first, ["z02"], None, "en", "").subject.endswith(": at least level IV, dangerous, Chế Tạo")
+    world.close()
+
+
+def test_a_bulletin_that_cannot_be_read_waits_and_a_rotten_zone_costs_itself(tmp_path: Path, hook: Hook) -> None:
+    person = Person(code="lu", name="Lử", addresses={"zalo": "1"}, ways={"danger": ("zalo",)})
+    world = World(tmp_path, garden(person))
+    world.book.put([day(6_000, FIRST), day(400, FIRST, "z02")])
+    world.look(FIRST, 14.0)
+    room = Room(world, hooked(hook, "zalo"), tells=False)
+    room.step()
+    room.clock.advance(60.0)
+    room.alerts._office._sorter.sort()  # it is written, and has not left when the server ends
+    room.restart()
+    room._tells = True
+    path = tmp_path / NAME
+    path.rename(tmp_path / "away")
+    path.mkdir()  # what cannot be opened
+    room.idle(600, 20)
+    assert hook.got == []
+    assert room.alerts.health()["bulletin_unread"]
+    path.rmdir()
+    (tmp_path / "away").rename(path)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE said SET row = x'00' WHERE zone = 'z02'")
+    db.close()
+    room.idle(120, 20)
+    (message,) = (message for _, message in hook.got)
+    assert ("Suối Giàng" in message["text"], "Chế Tạo" in message["text"]) == (True, False)
+    assert room.alerts.health()["bulletin_unread"] == ""
+    room.close()
     world.close()
 
 

@@ -107,6 +107,23 @@ def test_the_map_has_colour_numeral_and_name_and_a_table_that_says_the_same(plac
     assert "<script" not in many.partition("<main")[2].partition("</main>")[0]
 
 
+def test_no_square_of_the_rangers_is_cut_off_where_the_map_ends(place: Place) -> None:
+    place.garden.days_pass(1)
+    until = FIRST + timedelta(5)
+    zones = [msgspec.structs.replace(ZONE, code=f"z{n}", lon=104.5 + n / 10) for n in range(2)]
+    published = [OfficialLevel(place="zone", code=one.code, level="V", source="FireWatch", valid_from=FIRST,
+                               valid_to=until) for one in zones]  # fmt: skip
+    known = Registry({**place.garden.rows, "zone": zones, "official_level": published})
+    page = place.visitor(current=known).get("/nguy-co").text
+    drawn = page.partition('<figure class="danger">')[2].partition("</svg>")[0]
+    width = float(re.findall(r'viewBox="0 0 (\d+)', drawn)[0])
+    squares = [
+        (float(x), float(wide)) for x, wide in re.findall(r'<rect[^>]* x="([\d.]+)"[^>]* width="([\d.]+)"', drawn)
+    ]
+    assert len(squares) == 2
+    assert all(x >= 0 and x + wide <= width for x, wide in squares)
+
+
 def test_numerals_can_be_read_on_their_colours_and_colours_told_apart() -> None:
     def light(colour: str) -> float:
         parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]

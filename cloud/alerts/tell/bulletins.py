@@ -2,7 +2,7 @@
 
 It is no incident: nothing is gathered, answered or escalated, and it goes by the channels that somebody named for it
 and no other. Its words are those that were kept when it was made (cloud/danger/issued.py). One that has not left when
-that of the next day is due is overtaken.
+that of the next day is due is overtaken; where these words cannot be read, it waits until then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from at.alphabet import fit
-from cloud.alerts.channels import Message
+from cloud.alerts.channels import Message, Retry
 from cloud.alerts.tell.route import DANGER, LEVELS, Letter
 from cloud.clock import DAY_MS, hanoi, midnight_ms
 from cloud.danger.issued import DUE_H, NAME, of_day
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 MEMORY = "bulletin"  # of the journal: number, time and day of the one whose letters were written last
 DUE_MS = DUE_H * 3_600_000
-LOOK_S = 10.0
+LOOK_S, AGAIN_S = 10.0, 60.0  # how often it is looked for, and tried to be read
 
 
 class Bulletins:
@@ -55,7 +55,7 @@ class Bulletins:
         self._page = f"{pages}/nguy-co" if pages else ""
         self._look_s = clock.monotonic()
         self._kept: dict[date, Issue | None] = {}  # that of the letters which are on their way, and the day before's
-        self._why = ""
+        self.unread = ""  # why bulletins cannot be read
 
     @property
     def unreached(self) -> list[str]:
@@ -84,11 +84,16 @@ class Bulletins:
             self._outbox.prune(now_ms)
 
     def compose(self, row: Row, waited_s: float) -> Message | None:
-        """Put a letter on paper and mark it as being sent; None where it is overtaken."""
+        """Put a letter on paper and mark it as being sent; None where it is overtaken.
+
+        Raises Retry where its words cannot be read now.
+        """
         _, day, *zones = row.grp.split(" ")
         now_ms, on = self._clock.utc_ms(), date.fromisoformat(day)
         fresh = now_ms < midnight_ms(on) + DUE_MS + DAY_MS
         issue = self._known(on) if fresh else None
+        if fresh and issue is None and self.unread:
+            raise Retry(self.unread, AGAIN_S)
         with self._journal.transaction():
             if issue is None:
                 self._outbox.set(row, "overtaken", done_ms=now_ms)
@@ -117,9 +122,9 @@ class Bulletins:
             found, why = of_day(self._path, day), ""
         except (sqlite3.Error, OSError, Taken) as error:
             found, why = None, str(error)
-        if why and why != self._why:
+        if why and why != self.unread:
             LOG.error("bulletins-unread path=%s why=%r", self._path, why)
-        self._why = why
+        self.unread = why
         return found
 
 

@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import ways
+from cloud.alerts.channels import Retry
 from cloud.alerts.tell.clerk import Clerk
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
@@ -161,6 +162,7 @@ class Office:
             "contacts_unreached": self._sorter.contacts_unreached,
             "post_faults": self.faults,
             "bulletin_unreached": self._sorter.bulletins.unreached,
+            "bulletin_unread": self._sorter.bulletins.unread,
         }
 
     def close(self) -> None:
@@ -213,13 +215,23 @@ class Office:
                 self._take_back(aside)
             if not courier.takes(row.level) or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
-            elif message := self._paper.compose(row, self._retries.waited_s(row)):
-                courier.give(Job(row, message))
             else:
-                self._wake.set()  # the next one may have something to say
+                self._give(courier, row)
         for courier in self._couriers.values():
             if courier.wants_check:
                 courier.give(Job(None, None))
+
+    def _give(self, courier: Courier, row: Row) -> None:
+        """Put a letter on paper and have it carried."""
+        try:
+            message = self._paper.compose(row, self._retries.waited_s(row))
+        except Retry as fault:
+            self._retries.later(row, fault)
+            return
+        if message:
+            courier.give(Job(row, message))
+        else:
+            self._wake.set()  # the next one may have something to say
 
     def _flies(self, row: Row) -> bool:
         """Tell whether its reader is just being told the same by another channel, which has not taken long yet."""

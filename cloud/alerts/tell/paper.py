@@ -50,7 +50,7 @@ class Paper:
         self._named = named  # how people call somebody of whom the journal has the code
 
     def compose(self, row: Row, waited_s: float) -> Message | None:
-        """Put a letter on paper and mark it as being sent; None where it says nothing new."""
+        """Put a letter on paper and mark it as being sent; None where it says nothing new. Raises Retry."""
         if row.level == DANGER:
             return self._bulletin(row, waited_s)
         now_ms = self._clock.utc_ms()
