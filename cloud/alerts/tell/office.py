@@ -14,7 +14,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import ways
-from cloud.alerts.channels import Retry
 from cloud.alerts.tell.clerk import Clerk
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
@@ -216,22 +215,14 @@ class Office:
             if not courier.takes(row.level) or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
             else:
-                self._give(courier, row)
+                with self._retries.put_off(row):
+                    if message := self._paper.compose(row, self._retries.waited_s(row)):
+                        courier.give(Job(row, message))
+                    else:
+                        self._wake.set()  # the next one may have something to say
         for courier in self._couriers.values():
             if courier.wants_check:
                 courier.give(Job(None, None))
-
-    def _give(self, courier: Courier, row: Row) -> None:
-        """Put a letter on paper and have it carried."""
-        try:
-            message = self._paper.compose(row, self._retries.waited_s(row))
-        except Retry as fault:
-            self._retries.later(row, fault)
-            return
-        if message:
-            courier.give(Job(row, message))
-        else:
-            self._wake.set()  # the next one may have something to say
 
     def _flies(self, row: Row) -> bool:
         """Tell whether its reader is just being told the same by another channel, which has not taken long yet."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from cloud.alerts.channels import Retry
 from cloud.alerts.tell.route import LIFE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from cloud.alerts.channels import Retry
     from cloud.alerts.tell.outbox import Row
     from cloud.clock import Clock
 
@@ -44,6 +45,14 @@ class Retries:
     def due(self, row: Row) -> bool:
         """Tell whether it may be tried now."""
         return self._clock.monotonic() >= self._due_s.get(row.id, 0.0)
+
+    @contextmanager
+    def put_off(self, row: Row) -> Iterator[None]:
+        """Put a letter off whose words the body cannot have now."""
+        try:
+            yield
+        except Retry as fault:
+            self.later(row, fault)
 
     def later(self, row: Row, failure: Retry) -> None:
         """Put the next try off; one that nobody gets through with is held by its channel instead."""
