@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cloud.alerts.channels import GiveUp
+from cloud.alerts.tell.apart import Apart
 from cloud.alerts.tell.route import DANGER, LEVELS, LIFE, elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cloud.alerts.channels import Retry
     from cloud.alerts.journal import Journal
@@ -40,6 +42,7 @@ class Clerk:
     ) -> None:
         self._journal, self._outbox, self._readers, self._others = journal, outbox, readers, others
         self._retries, self._clock, self._wake = retries, clock, wake
+        self.apart = Apart()  # of the whole office
         self._returned: deque[tuple[Row, Retry | GiveUp | None]] = deque()  # and not written down yet
 
     def take_back(self, row: Row, failure: Retry | GiveUp | None) -> None:
@@ -51,10 +54,23 @@ class Clerk:
         while self._returned:
             row, failure = self._returned.popleft()
             try:
-                self._settle(row, failure)
+                with self.alone(row):
+                    self._settle(row, failure)
             except (sqlite3.Error, OSError):
                 self._returned.appendleft((row, failure))
                 raise
+
+    @contextmanager
+    def alone(self, row: Row) -> Iterator[None]:
+        """Give a letter up for which something fails within, so that it fails no more, and no other waits for it."""
+        with self.apart(f"letter {row.id}", lambda why: self._set_aside(row, f"it was set aside: {why}")):
+            yield
+
+    def _set_aside(self, row: Row, why: str) -> None:
+        with self._journal.transaction():  # whatever fails after that
+            self._outbox.set(row, "given up", words=why, done_ms=self._clock.utc_ms())
+        with self.apart(f"setting letter {row.id} aside"):
+            self.give_up(row, why)
 
     def ask_another(self, rows: Sequence[Row]) -> bool:
         """Have the next channel of the same person carry each of them; tell whether there was one."""

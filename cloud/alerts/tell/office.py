@@ -69,6 +69,10 @@ class Office:
         self._readers = Readers(registry, channels)
         self._resting = Resting(journal, self._outbox, self._readers, registry, clock, budget, danger)
         self._retries = self._resting.retries
+        self._clerk = Clerk(
+            journal, self._outbox, self._readers, lambda: self._sorter.others, self._retries, clock, self._wake.set
+        )
+        self._apart = self._clerk.apart
         self._sorter = Sorter(
             journal,
             self._outbox,
@@ -81,13 +85,11 @@ class Office:
             mail_late=mail_late,
             folder=folder,
             pages=pages,
+            apart=self._apart,
         )
         bulletin = self._sorter.bulletins.compose
         self._paper = Paper(
             journal, self._outbox, rules, clock, door, self._readers.name_of, self._readers.scope_of, bulletin
-        )
-        self._clerk = Clerk(
-            journal, self._outbox, self._readers, lambda: self._sorter.others, self._retries, clock, self._wake.set
         )
         self._untold: set[int] = set()  # letters about life that wait too long
         self.faults = 0
@@ -123,16 +125,18 @@ class Office:
         """Write down what came back; route, stand in, hand out."""
         self._settle_all()
         for row in self._outbox.undelivered():
-            self._clerk.give_up(row, "it was accepted, and then not delivered")
+            with self._clerk.alone(row):
+                self._clerk.give_up(row, "it was accepted, and then not delivered")
         self._sorter.sort()
         rows = self._outbox.waiting()
         self._retries.meet(rows)
-        rows = self._resting.awake(rows)
+        rows = self._awake(rows)
         self._stand_in(rows)
         self._hand_out(rows)
         self._complain(rows)
-        reached = {name for reader, _ in self._readers.now for name, _ in reader.addresses}
-        ways.note(self._journal, self._couriers.values(), reached, self._clock.utc_ms())
+        with self._apart("channels"):
+            reached = {name for reader, _ in self._readers.now for name, _ in reader.addresses}
+            ways.note(self._journal, self._couriers.values(), reached, self._clock.utc_ms())
 
     def wake(self) -> None:
         """Say that there may be something to do."""
@@ -159,7 +163,7 @@ class Office:
             "untold": len(self._untold),
             "roles_unreached": self._sorter.roles_unreached,
             "contacts_unreached": self._sorter.contacts_unreached,
-            "post_faults": self.faults,
+            "post_faults": self.faults + self._apart.faults,
             "bulletin_unreached": self._sorter.bulletins.unreached,
             "bulletin_unread": self._sorter.bulletins.unread,
         }
@@ -189,18 +193,27 @@ class Office:
         if outcome.courier.take_back(outcome) and outcome.job.row is not None:
             self._clerk.take_back(outcome.job.row, outcome.failure)
 
+    def _awake(self, rows: list[Row]) -> list[Row]:
+        """Return what may leave now; one of which that cannot be found out leaves, and the others as they should."""
+        awake: list[Row] = []
+        self._apart.each(
+            "resting", lambda some: awake.extend(self._resting.awake(some)), rows, lambda row, _: awake.append(row)
+        )
+        return awake
+
     def _stand_in(self, rows: Sequence[Row]) -> None:
         """Give what is not delivered to the next channel of the same person as well."""
         slow = []
         for row in rows:
             courier = self._couriers.get(row.channel)
-            if courier is None:
-                self._clerk.give_up(row, f"there is no channel {row.channel!r} in cloud.toml any more")
-            elif self._retries.waited_s(row) >= STAND_IN_S[LEVELS[row.level]] or (
-                row.level == LIFE and (courier.why or row.words)
-            ):
-                slow.append(row)
-        self._clerk.ask_another(slow)
+            with self._clerk.alone(row):
+                if courier is None:
+                    self._clerk.give_up(row, f"there is no channel {row.channel!r} in cloud.toml any more")
+                elif self._retries.waited_s(row) >= STAND_IN_S[LEVELS[row.level]] or (
+                    row.level == LIFE and (courier.why or row.words)
+                ):
+                    slow.append(row)
+        self._apart.each("standing in", self._clerk.ask_another, slow)
 
     def _hand_out(self, rows: Sequence[Row]) -> None:
         """Give each free courier its most urgent letter; letters of one level reach a person in their order."""
@@ -214,12 +227,14 @@ class Office:
                 self._take_back(aside)
             if not courier.takes(row.level) or not self._retries.due(row) or self._flies(row):
                 waits.add(lane)
-            else:
-                with self._retries.put_off(row):
-                    if message := self._paper.compose(row, self._retries.waited_s(row)):
-                        courier.give(Job(row, message))
-                    else:
-                        self._wake.set()  # the next one may have something to say
+                continue
+            message = None
+            with self._clerk.alone(row), self._retries.put_off(row):
+                message = self._paper.compose(row, self._retries.waited_s(row))
+                if not message:
+                    self._wake.set()  # the next one may have something to say
+            if message:
+                courier.give(Job(row, message))
         for courier in self._couriers.values():
             if courier.wants_check:
                 courier.give(Job(None, None))
@@ -240,5 +255,5 @@ class Office:
         new = [row for number, row in late.items() if number not in self._untold]
         for row in new:
             LOG.error("untold letter=%d for_s=%g why=%r", row.id, UNTOLD_S, row.words)
-        self._clerk.ask_others(new)
+        self._apart.each("asking others", self._clerk.ask_others, new)
         self._untold = set(late)

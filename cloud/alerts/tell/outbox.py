@@ -8,6 +8,7 @@ Everything here happens within the caller's transaction, on the post office's ow
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cloud.alerts.journal import Journal
     from cloud.alerts.tell.route import Letter, Notice
 
+LOG = logging.getLogger(__name__)
 TESTS = "self-test"  # the group of the letters that test channels
 WAITS = "state IN ('waiting', 'sending')"
 CODES_KEPT = 4_000  # letters whose codes are not drawn again, of 9,000 that there are
@@ -104,7 +106,7 @@ class Outbox:
 
     def copy(self, row: Row, channel: str, address: str, now_ms: int) -> None:
         """Write the same letter down for another channel of the same person."""
-        number = self._again(row, Reader(row.person, row.lang, ((channel, address),)), now_ms)
+        number = self._again(row, row.person, row.lang, (channel, address), now_ms)
         self._journal.db.execute("UPDATE letter SET copy_of = ? WHERE id = ?", (row.root, number))
 
     def forward(self, row: Row, others: Sequence[Reader], now_ms: int) -> int:
@@ -121,14 +123,14 @@ class Outbox:
         have = {one.person for number, _ in self.about(row) for one in self.readers(number)}
         missing = [other for other in others if other.person not in have]
         for other in missing:
-            self._again(row, other, now_ms)
+            self._again(row, other.person, other.lang, other.by(row.level)[0], now_ms)
         return len(missing)
 
-    def _again(self, row: Row, reader: Reader, now_ms: int) -> int:
+    def _again(self, row: Row, person: str, lang: str, way: tuple[str, str], now_ms: int) -> int:
         """Write the same letter down for another address, and return its number."""
         db, uid = self._journal.db, self._journal.meta("uid")
         fields = "grp, level, ?, ?, ?, ?, 'waiting', 0, 0, lifetime_s, ''"
-        values = (now_ms, reader.person, reader.lang, *reader.by(row.level)[0], row.id)
+        values = (now_ms, person, lang, *way, row.id)
         number = int(db.execute(f"{_NEW} SELECT ?, {fields} FROM letter WHERE id = ?", values).lastrowid or 0)
         self._name(number, uid, row.level)
         db.execute("INSERT INTO about SELECT ?, incident, tell, '' FROM about WHERE letter = ?", (number, row.id))
@@ -167,9 +169,7 @@ class Outbox:
 
     def undelivered(self) -> list[Row]:
         """Return what a channel had accepted and then could not deliver."""
-        return [
-            msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Row) for row in self._journal.db.execute(_UNDELIVERED)
-        ]
+        return self._rows(_UNDELIVERED)
 
     def tried(self, row: Row) -> list[str]:
         """Return the channels that have this letter, or have given it up."""
@@ -178,9 +178,19 @@ class Outbox:
 
     def waiting(self) -> list[Row]:
         """Return what waits or was being sent when the server ended, the most urgent and oldest first."""
-        return [
-            msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Row) for row in self._journal.db.execute(_WAITING)
-        ]
+        return self._rows(_WAITING)
+
+    def _rows(self, query: str) -> list[Row]:
+        """Return letters; a damaged one, which nobody can read, is given up and holds up no other."""
+        db, rows = self._journal.db, []
+        for values in db.execute(query).fetchall():
+            try:
+                rows.append(msgspec.convert(dict(zip(_FIELDS, values, strict=True)), Row))
+            except msgspec.ValidationError as why:
+                LOG.error("letter-damaged letter=%d why=%r", values[0], str(why))  # noqa: TRY400 - no trace tells more
+                words = f"it is damaged: {why}"
+                db.execute("UPDATE letter SET state = 'given up', words = ? WHERE id = ?", (words, values[0]))
+        return rows
 
     def about(self, row: Row) -> list[tuple[int, str]]:
         """Return (incident, tell) of a letter."""

@@ -7,6 +7,7 @@ forgets nobody.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.alerts.channels import Named
+    from cloud.alerts.intent import Intent
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
+    from cloud.alerts.tell.apart import Apart
     from cloud.alerts.tell.outbox import Outbox
     from cloud.clock import Clock
     from cloud.registry import Contact, Current, Registry
@@ -54,12 +57,15 @@ class Sorter:
         mail_late: bool,
         folder: Path,
         pages: str,
+        apart: Apart,
     ) -> None:
         self._journal, self._outbox, self._registry, self._rules = journal, outbox, registry, rules
         self._clock, self._readers = clock, readers
         self._reaches = reaches  # without any channel the log is all that was wanted
         self._lifetime_s, self._mail_late = lifetime_s, mail_late
         self.bulletins = Bulletins(folder, journal, outbox, readers, registry, clock, pages)
+        self._apart = apart
+        self._faulty: set[int] = set()  # intents that fail alone: looked at again at the next start
         self._seen = 0  # the newest intent that was looked at
         self._look_ms: int | None = None  # when something that is held back may go
         self._last_ms = 0
@@ -85,14 +91,35 @@ class Sorter:
 
     def sort(self) -> None:
         """Turn what is new, or was held back until now, into letters, and the bulletin of the day."""
-        self.bulletins.post()
+        with self._apart("the bulletin of the day"):
+            self.bulletins.post()
         now_ms = self._clock.utc_ms()
         back, self._last_ms = now_ms < self._last_ms, now_ms
         newest = self._journal.newest_intent()
         if newest == self._seen and not back and (self._look_ms is None or now_ms < self._look_ms):
             return
+        intents = [one for one in self._journal.intents(0, AT_MOST) if one.id not in self._faulty]
+        looks_ms: list[int | None] = []
+        with self._apart("sorting", lambda _: looks_ms.extend(self._one_by_one(intents, newest, now_ms))):
+            looks_ms.append(self._write(intents, newest, now_ms))
+        self._seen, self._look_ms = newest, min((one for one in looks_ms if one is not None), default=None)
+
+    def _one_by_one(self, intents: Sequence[Intent], newest: int, now_ms: int) -> Iterator[int | None]:
+        """Do for each alone what fails for all, and pass over those for which it fails."""
+        for intent in intents:
+            with self._apart(f"sorting intent {intent.id}", partial(self._pass_over, intent, now_ms)):
+                yield self._write([intent], newest, now_ms)
+
+    def _pass_over(self, intent: Intent, now_ms: int, why: str) -> None:
+        self._faulty.add(intent.id)
         with self._journal.transaction():
-            notices = self._notices()
+            words_ = f"no letter can be written of it ({intent.tell}): {why}"
+            self._journal.event(now_ms, intent.incident, "tell-failed", words_)
+
+    def _write(self, intents: Sequence[Intent], newest: int, now_ms: int) -> int | None:
+        """Write the letters of what is to be told; return when something that is held back may go."""
+        with self._journal.transaction():
+            notices = self._notices(intents)
             told = {one.incident.id: self._before(one) for one in notices if not one.incident.going or _prompt(one)}
             readers = self._readers.now
             by_role = {role: [reader for reader, of in readers if of == role] for _, role in readers}
@@ -110,19 +137,20 @@ class Sorter:
             self._journal.dealt_with(routed.done)
             self._journal.set_meta("posted", str(newest))
             self._outbox.prune(now_ms)
-        self._seen, self._look_ms = newest, routed.look_ms
+        return routed.look_ms
 
-    def _notices(self) -> list[Notice]:
+    def _notices(self, intents: Sequence[Intent]) -> list[Notice]:
         """Return what waits to be told; what is new is said on the log, whatever becomes of it."""
         notices, logged = [], int(self._journal.meta("posted", "0"))
-        for intent in self._journal.intents(0, AT_MOST):
+        for intent in intents:
             incident = self._journal.incident(intent.incident)
             rule = self._rules.get(incident.rule)
             area = area_of(self._registry.now, incident.place, incident.gateway)
             role = rule.role if rule else FIRE_WATCH if incident.grade == "life" else ""
             notices.append(Notice(intent, incident, role, area))
             if intent.id > logged:
-                CONSOLE.warning("%s", words.line(incident, intent.tell))
+                with self._apart(f"a line of the log on intent {intent.id}"):
+                    CONSOLE.warning("%s", words.line(incident, intent.tell))
         return notices
 
     def _rungs(self, notice: Notice, by_role: Mapping[str, Sequence[Reader]], now_ms: int) -> dict[str, list[Reader]]:
