@@ -89,10 +89,27 @@ def opened_anew(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
     try:
         return opened(path, steps)
     except sqlite3.Error as error:
-        if not is_damaged(error):
+        if not gone(path, error):
             raise
-        log.error("book-damaged file=%s set_aside=%s why=%r", path, set_aside(path), str(error))  # noqa: TRY400
         return opened(path, steps)
+
+
+def gone(path: Path, error: sqlite3.Error) -> bool:
+    """Set a file aside that an error says is damaged, which is logged; tell whether it is. Let go of it before.
+
+    What is noted of another file says nothing of this one. Raises OSError.
+    """
+    if not is_damaged(error) or str(path) not in getattr(error, "__notes__", [str(path)]):
+        return False
+    log.error("book-damaged file=%s set_aside=%s why=%r", path, set_aside(path), str(error))
+    return True
+
+
+def rotten(words: str) -> sqlite3.DatabaseError:
+    """Return the error that a row is none of ours: it rotted, or somebody else wrote it; its file is damaged."""
+    error = sqlite3.DatabaseError(words)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def bring_forward(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:

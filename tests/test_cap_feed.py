@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -28,7 +30,7 @@ from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Book as Danger
 from cloud.danger.course import Carried, Day, Inputs
 from cloud.registry.kinds import DangerTable
-from cloud.rooms.cap import warnings_of
+from cloud.rooms.cap import Given, warnings_of
 from cloud.rooms.cap_course import courses
 from cloud.staff.app import build
 from tests.rules.garden import SMOKE, START_MS, HandClock, bound, registry
@@ -54,6 +56,8 @@ name_vi = "HTX chè"
 name_en = "Tea cooperative"
 contact = "0216 3 111 222"
 """
+TABLE = DangerTable(decision="QĐ 1/2026", place="zone", code="suoi-giang", valid_from=hanoi(START_MS).date(),
+                    up_to_1=1_000, up_to_2=2_500, up_to_3=5_000, up_to_4=10_000)  # fmt: skip
 
 
 class World:
@@ -311,6 +315,82 @@ def test_a_damaged_book_is_set_aside_and_what_burns_is_told_anew(world, caplog):
     assert "book-damaged" in caplog.text
 
 
+def torn(path: Path) -> None:
+    """Damage every page but the first: the file can be opened, and its rows cannot be read."""
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+
+
+def a_row(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE message SET alert = x'00'")
+    db.close()
+
+
+@pytest.mark.parametrize("damage", [torn, a_row])
+def test_a_damaged_page_is_mended_by_who_reads_and_one_file_is_set_aside(world, damage):
+    world.desk.live(FIRE)
+    world.feed()
+    world.given.clear()
+    damage(world.folder / BOOK)
+    (second,) = world.feed()
+    assert said(second)[0] == "Alert"
+    world.given.clear()
+    torn(world.folder / BOOK)
+    given = Given(load(world.folder / "cloud.toml"), URL, PAGES, world.clock, lambda: world.law)
+    with ThreadPoolExecutor(8) as readers:
+        asked = [readers.submit(given.xml, "gocche:1") for _ in range(8)] + [readers.submit(given.in_force)]
+        assert len(asked[-1].result(20).alerts) == 1
+        assert [one.result(20) for one in asked[:-1]] == [None] * 8
+    assert len(list(world.folder.glob(f"{BOOK}.damaged-?"))) == 2
+
+
+@pytest.mark.parametrize("ill", ["torn", "newer"])
+def test_where_the_book_of_danger_cannot_be_read_fires_are_told_and_danger_stays(world, ill, caplog):
+    danger_of(world, 12_000, TABLE)
+    world.clock.advance(2 * 3_600)
+    world.desk.live([(at_s + 2 * 3_600, value) for at_s, value in FIRE])
+    assert len(world.feed()) == 2
+    path = world.folder / DANGER
+    if ill == "torn":
+        path.write_bytes(b"no database at all, but long enough to look like one" * 100)
+    else:
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version = 99")
+        db.close()
+    for _ in range(3):
+        world.clock.advance(60)
+        assert len(world.feed()) == 2
+    assert caplog.text.count("cap-danger-unread") == 1
+    assert not list(world.folder.glob("*.damaged-?"))
+
+
+def test_a_book_of_a_newer_gocche_is_no_fault_of_ours(world):
+    world.desk.live(FIRE)
+    with sqlite3.connect(world.folder / BOOK) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    for path in ("feed.atom", "gocche:1.xml"):
+        answer = world.get(f"/cap/{path}?key={KEY}")
+        assert (answer.status_code, answer.text) == (503, "warnings cannot be read now\n")
+
+
+def test_danger_whose_table_is_over_is_withdrawn_and_not_called_lower(world):
+    danger_of(world, 12_000, TABLE)
+    world.clock.advance(2 * 3_600)
+    assert said(world.feed()[0])[0] == "Alert"
+    danger_of(world, 12_000)
+    (over,) = world.feed()
+    assert said(over) == ("Cancel", "Unknown", "Monitor")
+    words = ET.tostring(over, encoding="unicode")
+    assert "chưa có bảng cấp của tỉnh; nguy cơ có thể vẫn cao" in words
+    assert "xuống dưới cấp IV" not in words
+    danger_of(world, 12_000, TABLE)
+    assert said(world.feed()[0])[0] == "Alert"
+    danger_of(world, 400, TABLE)
+    assert said(world.feed()[0]) == ("Cancel", "Unlikely", "None")
+
+
 def test_without_a_disk_to_keep_them_on_nothing_is_given_out(world):
     world.desk.live(FIRE)
     (world.folder / BOOK).mkdir()
@@ -475,8 +555,7 @@ def danger_of(world, p, table=None, on=None):
 
 
 def test_danger_is_a_warning_at_levels_four_and_five_by_the_provinces_table_alone(world):
-    table = DangerTable(decision="QĐ 1/2026", place="zone", code="suoi-giang", valid_from=hanoi(START_MS).date(),
-                        up_to_1=1_000, up_to_2=2_500, up_to_3=5_000, up_to_4=10_000)  # fmt: skip
+    table = TABLE
     danger_of(world, 12_000)
     world.clock.advance(2 * 3_600)
     assert world.feed() == [], "no level without law"

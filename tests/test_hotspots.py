@@ -290,6 +290,20 @@ def test_a_damaged_book_is_set_aside_and_begun_anew_by_who_asks(tmp_path, caplog
     assert "book-damaged" in caplog.text
 
 
+def test_a_damaged_page_of_the_book_is_mended_by_who_asks(tmp_path):
+    path = tmp_path / book.NAME
+    own = Book(path)
+    own.put("a", [ONE], NOW_MS)
+    own.close()
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+    with firms() as server:
+        watch = watching(tmp_path, server, HandClock(LATER_MS))
+        watch.step()
+    assert len(book.since(path, 0)) == 24
+    assert (tmp_path / f"{book.NAME}.damaged-1").exists()
+
+
 def test_a_refusal_is_said_without_the_key_and_asked_again_later_and_later(tmp_path, caplog):
     clock = HandClock(LATER_MS)
     with firms() as server:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,15 +19,18 @@ from cloud.cap.course import Said, following
 from cloud.cap.message import Alert, written
 from disk import form
 from disk.form import whole
+from settings.words import Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from cloud.cap.course import Notice
 
 log = logging.getLogger(__name__)
 NAME = "cap.db"
+UNREADABLE = (sqlite3.Error, OSError, Taken)  # what a reader meets whose file is not to be read now
+T = TypeVar("T")
 KEPT_MS = 400 * 86_400_000  # after it has expired
 _STEPS = (
     """CREATE TABLE message (identifier TEXT PRIMARY KEY, subject TEXT NOT NULL, state TEXT NOT NULL,
@@ -109,5 +114,26 @@ class Book:
         return updated_ms
 
 
+def asked(path: Path, ask: Callable[[Book], T]) -> T:
+    """Return what the file answers; one with a damaged page is begun anew, as one that cannot be opened is.
+
+    Raises what is UNREADABLE.
+    """
+    try:
+        return _asked(path, ask)
+    except sqlite3.Error as error:
+        if not form.gone(path, error):
+            raise
+        return _asked(path, ask)
+
+
+def _asked(path: Path, ask: Callable[[Book], T]) -> T:
+    with closing(Book(path)) as book:
+        return ask(book)
+
+
 def _alert(kept: bytes) -> Alert:
-    return msgspec.json.decode(kept, type=Alert)
+    try:
+        return msgspec.json.decode(kept, type=Alert)
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+        raise form.rotten(f"a message of {NAME} cannot be read: {error}") from error

@@ -48,6 +48,7 @@ MEANINGS = {
     "danger IV": Meaning("Expected", "Moderate", "Likely", "Avoid"),
     "danger V": Meaning("Expected", "Severe", "Likely", "Avoid"),
     "danger": Meaning("Past", "Minor", "Unlikely", "None"),
+    "danger lapsed": Meaning("Unknown", "Unknown", "Unknown", "Monitor"),
 }
 
 
@@ -89,7 +90,8 @@ class Course(msgspec.Struct, frozen=True):
 class Danger(msgspec.Struct, frozen=True):
     """The level of a zone's day: P, and the decision of the province by whose table it is that level.
 
-    Without a level it is one that needs no warning any more.
+    Without a level it is one that needs no warning any more or, where it `lapsed`, one that nobody may name: no table
+    of the province is in force, and the danger may still be as high.
     """
 
     zone: str
@@ -102,6 +104,7 @@ class Danger(msgspec.Struct, frozen=True):
     area: Area = Area()
     exercise: bool = False
     web: str = ""
+    lapsed: bool = False
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -221,12 +224,13 @@ def danger_notice(day: Danger, sender: Sender) -> Notice:
         }
         for lang in LANGUAGES.values()
     }
+    section = "danger" if day.level else "danger-withdrawn" if day.lapsed else "danger-over"
     alert = Alert(
         identifier="",
         sender=sender.sender,
         sent_ms=0,
-        meaning=MEANINGS[f"danger {day.level}".strip()],
-        texts=_texts("danger" if day.level else "danger-over", fields, sender, exercise=day.exercise),
+        meaning=MEANINGS[f"danger {day.level or 'lapsed' * day.lapsed}".strip()],
+        texts=_texts(section, fields, sender, exercise=day.exercise),
         status="Exercise" if day.exercise else "Actual",
         restriction=sender.restriction,
         effective_ms=day.issued_ms,

@@ -203,7 +203,11 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Yield the file for reading. Raises sqlite3.Error, Taken for one of a newer gocche."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as db:
         form_of(db, path, len(_STEPS))
-        yield db
+        try:
+            yield db
+        except sqlite3.Error as error:
+            error.add_note(str(path))
+            raise
 
 
 def days_of(db: sqlite3.Connection, zone: str, first: date, last: date) -> list[Day]:

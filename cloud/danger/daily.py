@@ -16,9 +16,10 @@ from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Rotten, days_of, reading
 from cloud.danger.bulletin import bulletin, loudspeaker, todo, worst
 from cloud.danger.course import Day
-from cloud.danger.issued import DUE_H, NAME, Published, Said, bears, opened
+from cloud.danger.issued import DUE_H, NAME, Published, Said, Shelf, bears
 from cloud.danger.levels import Verdict, verdict
 from cloud.danger.told import load
+from disk.form import gone
 from settings.words import Taken
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
-    from cloud.danger.issued import Shelf
     from cloud.danger.told import Told
     from cloud.registry import Current, Registry
     from cloud.registry.kinds import Zone
@@ -86,15 +86,24 @@ class Daily:
         return {"bulletin_ms": self.last_ms, "bulletin_missed": self.missed, "bulletin_fault": self.fault}
 
     def look(self) -> bool:
-        """Make the day's bulletins if it is time; tell whether it did.
+        """Make the day's bulletins if it is time; tell whether it did. A file with a damaged page is begun anew.
 
         Raises sqlite3.Error, OSError, Taken, and ConfigError for a mistake in the garden's own words.
         """
+        try:
+            return self._look()
+        except sqlite3.Error as error:
+            self.close()
+            if not gone(self._folder / NAME, error):
+                raise
+            return self._look()
+
+    def _look(self) -> bool:
         now_ms = self._clock.utc_ms()
         today = hanoi(now_ms).date()
         of_day_ms = now_ms - midnight_ms(today)
         if self._shelf is None:
-            self._shelf = opened(self._folder / NAME)
+            self._shelf = Shelf(self._folder / NAME)
         made = False
         if DUE_MS <= of_day_ms < EVENING_MS and not self._shelf.has(today):
             made = self._make(self._shelf, today, now_ms)

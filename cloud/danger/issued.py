@@ -17,7 +17,7 @@ import msgspec
 from cloud.clock import hanoi
 from cloud.danger.bulletin import Bulletin
 from disk import form
-from disk.form import form_of, is_damaged, set_aside, whole
+from disk.form import form_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,10 +107,13 @@ def bears(at_ms: int) -> datetime:
 
 
 class Shelf:
-    """The file as its one writer has it. Raises Taken, sqlite3.Error."""
+    """The file as its one writer has it; one that is damaged is set aside, and a new one begun.
+
+    Raises Taken, sqlite3.Error.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._db = form.opened(path, _STEPS)
+        self._db = form.opened_anew(path, _STEPS)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -137,17 +140,6 @@ class Shelf:
             number = self._db.execute(new, (day.isoformat(), at_ms)).lastrowid
             rows = [(number, one.zone, _encode(one)) for one in said]
             self._db.executemany("INSERT INTO said VALUES (?, ?, ?)", rows)
-
-
-def opened(path: Path) -> Shelf:
-    """Return the file; one that is damaged is set aside for a person to read, and a new one begun."""
-    try:
-        return Shelf(path)
-    except sqlite3.Error as error:
-        if not is_damaged(error):
-            raise
-        log.error("bulletins-damaged set_aside=%s why=%r", set_aside(path), str(error))  # noqa: TRY400
-        return Shelf(path)
 
 
 def of_day(path: Path, day: date) -> Issue | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cloud.hotspots import NoHotspots
 from cloud.hotspots.book import Book
 from cloud.hotspots.firms import read
+from disk.form import gone
 from settings.words import Refused
 
 if TYPE_CHECKING:
@@ -62,11 +63,23 @@ class Asking:
             self._clock.wait(stop, wait_s)
 
     def step(self) -> float:
-        """Ask the sources that are due; return how long nothing is. Raises sqlite3.Error, OSError, Taken."""
+        """Ask the sources that are due; return how long nothing is. Raises sqlite3.Error, OSError, Taken.
+
+        A book with a damaged page is begun anew, as one that cannot be opened is.
+        """
         area = self._area()
         if not area:
             self.fault = "no zone has a place: write area in [hotspots]"
             return AGAIN_S
+        try:
+            self._ask_due(area)
+        except sqlite3.Error as error:
+            if not gone(self._path, error):
+                raise
+            self._ask_due(area)
+        return max(1.0, min(self._due.values()) - self._clock.monotonic())
+
+    def _ask_due(self, area: str) -> None:
         book = Book(self._path)
         try:
             for source in self._config.sources:
@@ -74,7 +87,6 @@ class Asking:
                     self._ask(book, source, area)
         finally:
             book.close()
-        return max(1.0, min(self._due.values()) - self._clock.monotonic())
 
     @property
     def why(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,20 +10,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.alerts.wiring import JOURNAL
-from cloud.cap.book import NAME, Book
+from cloud.cap.book import NAME, UNREADABLE, asked
 from cloud.cap.course import Sender, notice
 from cloud.rooms.cap_course import courses
 from cloud.rooms.cap_levels import DANGER, levels
 from cloud.staff.warnings import Warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from cloud.cap.book import InForce
+    from cloud.cap.book import Book, InForce
     from cloud.cap.course import Notice
     from cloud.clock import Clock
     from cloud.config import Cap, CloudConfig
     from cloud.registry import Registry
+
+log = logging.getLogger(__name__)
 
 
 class Given:
@@ -37,31 +40,40 @@ class Given:
         self._folder, self._sender = Path(config.data.path), sender_of(config.cap)
         self._url, self._pages, self._clock, self._registry = url, pages, clock, registry
         self._lock = threading.Lock()  # what is read first is said first
+        self._no_danger = ""  # why nothing new is said of danger
 
     def in_force(self) -> InForce:
-        """Return the messages that are in force; what is news is published by that. Raises sqlite3.Error."""
+        """Return the messages that are in force; what is news is published by that. Raises sqlite3.Error, Taken."""
+
+        def published(book: Book) -> InForce:
+            return book.publish([*fires, *self._dangers(now_ms, book.going(now_ms))], now_ms)
+
         with self._lock:
-            book = Book(self._folder / NAME)
-            try:
-                now_ms = self._clock.utc_ms()
-                return book.publish(self._notices(now_ms, book.going(now_ms)), now_ms)
-            finally:
-                book.close()
+            now_ms = self._clock.utc_ms()
+            fires = [
+                notice(msgspec.structs.replace(one, web=f"{self._url}/truc/{one.number}"), self._sender)
+                for one in courses(self._folder / JOURNAL, now_ms)
+            ]
+            return asked(self._folder / NAME, published)
 
     def xml(self, identifier: str) -> bytes | None:
-        """Return a message as it was given out, None where none was. Raises sqlite3.Error."""
-        if not (self._folder / NAME).exists():
-            return None
-        book = Book(self._folder / NAME)
-        try:
-            return book.xml(identifier)
-        finally:
-            book.close()
+        """Return a message as it was given out, None where none was. Raises sqlite3.Error, Taken."""
+        with self._lock:
+            path = self._folder / NAME
+            return asked(path, lambda book: book.xml(identifier)) if path.exists() else None
 
-    def _notices(self, now_ms: int, going: set[str]) -> Iterator[Notice]:
-        for one in courses(self._folder / JOURNAL, now_ms):
-            yield notice(msgspec.structs.replace(one, web=f"{self._url}/truc/{one.number}"), self._sender)
-        yield from levels(self._folder / DANGER, self._registry(), self._sender, now_ms, going, self._pages)
+    def _dangers(self, now_ms: int, going: set[str]) -> list[Notice]:
+        """Return what is to be said of danger; nothing where its book cannot be read: what was said stays."""
+        why = ""
+        try:
+            return list(levels(self._folder / DANGER, self._registry(), self._sender, now_ms, going, self._pages))
+        except UNREADABLE as error:
+            why = str(error)
+            return []
+        finally:
+            if why != self._no_danger:
+                log.warning("cap-danger-unread why=%r", why) if why else log.info("cap-danger-readable")
+            self._no_danger = why
 
 
 def warnings_of(

@@ -31,7 +31,7 @@ def levels(
     """Yield what is to be said of danger: zones at level IV or V, from 14:00 until that of the next day.
 
     Also of zones that are so no more, where that is one of the subjects that are `going`; of a day that is not known
-    any more nothing is said. `pages` is where the world reads of it. Raises sqlite3.Error.
+    any more nothing is said. `pages` is where the world reads of it. Raises sqlite3.Error, Taken.
     """
     for code, day in newest(book, list(registry.zones), hanoi(now_ms - ISSUED_MS).date()).items():
         zone = registry.zones[code]
@@ -52,6 +52,7 @@ def levels(
             found.level.table.decision if found.level else "",
             _zone_area(zone),
             web=f"{pages}/nguy-co/{code}" if pages else "",
+            lapsed=found.why == "no_table",
         )
         yield danger_notice(told, sender)
 

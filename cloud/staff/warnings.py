@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
@@ -21,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from cloud.cap.book import UNREADABLE
 from cloud.cap.feed import FEED_TYPE, Frame, feed
 from cloud.cap.message import TYPE
 
@@ -38,7 +38,7 @@ FEED, MESSAGE = "/cap/feed.atom", "/cap/{identifier}.xml"
 
 @dataclass(frozen=True)
 class Warnings:
-    """What is given out. `key` may raise OSError; `in_force` and `xml` ask the journal and raise sqlite3.Error."""
+    """What is given out. `key` may raise OSError; `in_force` and `xml` raise what is UNREADABLE."""
 
     key: Callable[[], str]
     in_force: Callable[[], InForce]
@@ -63,9 +63,10 @@ class Warnings:
             raise HTTPException(404)
         try:
             return made(request, f"?{urlencode({'key': shown})}" if shown else "")
-        except sqlite3.Error as error:
-            log.warning("cap-journal-unreadable why=%r", str(error))
-            return PlainTextResponse("the journal cannot be read\n", 503, {"Retry-After": "30"})
+        except UNREADABLE as error:
+            notes = getattr(error, "__notes__", [])
+            log.warning("cap-unreadable why=%r", " ".join([str(error), *notes]))
+            return PlainTextResponse("warnings cannot be read now\n", 503, {"Retry-After": "30"})
 
     def _is_known(self, shown: str) -> bool:
         try:

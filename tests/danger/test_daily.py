@@ -444,6 +444,25 @@ def test_who_was_told_is_not_told_again_by_a_file_that_is_damaged(tmp_path: Path
     world.close()
 
 
+def test_a_damaged_page_of_bulletins_is_mended_at_once_and_that_of_danger_costs_none(world: World) -> None:
+    for n in range(2):
+        on = FIRST + timedelta(n)
+        world.book.put([day(6_000, on), day(400, on, "z02")])
+        world.look(on, 14.0)
+    world.daily.close()
+    path = world.folder / NAME
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+    assert world.daily.look(), "it is told anew"
+    assert (world.folder / f"{NAME}.damaged-1").exists()
+    world.book.close()
+    (world.folder / DANGER).write_bytes(b"no database" * 1_000)
+    world.at(FIRST + timedelta(2), 14.0)
+    with pytest.raises(sqlite3.DatabaseError):
+        world.daily.look()
+    assert not (world.folder / f"{NAME}.damaged-2").exists()
+
+
 def test_a_letter_that_did_not_leave_is_overtaken_by_that_of_the_next_day(tmp_path: Path, post: Post) -> None:
     world = World(tmp_path, garden(MAIL))
     room = Room(world, mail(post.port))
