@@ -55,8 +55,9 @@ def test_a_letter_about_several_fires_says_where_each_is_and_once_for_all_what_t
         assert f"geo:{one.lat:.5f},{one.lon:.5f}" in its
         assert stage in its
     assert said.count("Làm gì trước:") == said.count("Gọi ai:") == said.count("https://") == 1
-    assert "Làm gì trước: gọi tổ trực đến ngay" in said, "of the highest stage"
-    assert "Gọi ai: 114" in said
+    todo, call = said.splitlines()[1:3]
+    assert todo.startswith("Làm gì trước: gọi tổ trực đến ngay"), "of the highest stage, before a list that may be cut"
+    assert call.startswith("Gọi ai: 114")
     assert "Đang có lệnh tắt báo: Suối Giàng đến 18:00 (Trực xã: đốt nương)" in said
     assert "Làm gì trước" not in text(*(replace(one, closed_ms=1, stage="closed") for one in some)), "nothing is left"
 

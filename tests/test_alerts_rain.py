@@ -233,7 +233,9 @@ def test_rain_in_a_journal_of_before_rules_said_what_may_be_a_fire_is_none(bench
     pour(bench, 0, 90, 5.0, 800.0)
     bench.alerts.close()
     db = sqlite3.connect(bench.path)
-    db.executescript("ALTER TABLE incident DROP COLUMN may_burn; PRAGMA user_version = 12")
+    later = "DROP INDEX node_ill; ALTER TABLE node DROP COLUMN faults; ALTER TABLE node DROP COLUMN patient_ms"
+    later += "; DROP INDEX journal_incident; ALTER TABLE incident DROP COLUMN may_burn"
+    db.executescript(f"{later}; PRAGMA user_version = 12")
     db.close()
     bench.restart()
     bench.step()

@@ -244,7 +244,11 @@ def _many(items: Sequence[Item], lang: str, ways: Ways | None) -> list[str]:
         lines.append("")
     fields = _answering(lang, ways, items) | _advice(items, lang) | {"silences": _silences(items[0].silences, lang)}
     for_all = [template for template in words["lines"] if set(re.findall(r"{(\w+)}", template)) <= fields.keys()]
-    return lines[:-1] + [template.format_map(fields) for template in for_all if _complete(template, fields)]
+    told = [(template, template.format_map(fields)) for template in for_all if _complete(template, fields)]
+    first = [
+        line_ for template, line_ in told if "{todo}" in template or "{call}" in template
+    ]  # a long list may be cut
+    return [lines[0], *first, *lines[1:-1], *(line_ for _, line_ in told if line_ not in first)]
 
 
 def _answering(lang: str, ways: Ways | None, items: Sequence[Item]) -> Fields:
