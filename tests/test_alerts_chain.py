@@ -396,6 +396,17 @@ def test_staged_smoke_of_one_gateway_is_an_exercise_for_as_long(desk: Desk, post
     assert str(post.mails[0][1]["Subject"]).startswith("[DIỄN TẬP / EXERCISE]")
 
 
+def test_smoke_that_is_going_to_be_staged_is_an_exercise_also_when_something_true_is_closed_there_before(
+    desk: Desk,
+) -> None:
+    desk.live(FIRE)
+    assert desk.ask("exercise", scope="sg-01", until_ms=desk.clock.utc_ms() + 3_600_000)["ok"]
+    assert desk.ask("close", incident=1, closed_as="cooking")["ok"]
+    desk.live(CALM)
+    desk.live([(900.0 + at_s, value) for at_s, value in FIRE])
+    assert [(one.exercise, one.going) for one in desk.alerts.incidents()] == [(True, True), (False, False)]
+
+
 def test_the_key_of_links_is_made_once_and_read_by_any_number_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(link.key_of, [tmp_path] * 400))) == 1

@@ -576,3 +576,33 @@ def test_a_node_that_burnt_in_an_hour_without_link_rings_when_that_is_back(tmp_p
         scene.bench.clock.advance(600)
     assert len(scene.told) == 2
     scene.bench.close()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_was_cooked_in_the_morning_does_not_mute_a_node_that_burns_without_link(
+    tmp_path: Path, *, closed: bool
+) -> None:
+    scene, asker = Scene(tmp_path), Asker(tmp_path, "alerts", SystemClock())
+    scene.minutes(60, CLEAN)
+    scene.minutes(6, SMOKE)
+    if closed:
+        asker.ask("act", CLOSED | {"incident": 1, "closed_as": "cooking"})
+    scene.minutes(120, CLEAN)
+    assert [one.open for one in scene.bench.alerts.incidents()] == [False]
+    days_without_link(scene, 120, range(60, 70), {range(63, 73): 2, range(73, 120): 3})
+    assert scene.told == [("closed", False, False), ("suspected", True, True), ("probable", True, False)]
+    asker.close()
+    scene.bench.close()
+
+
+def test_what_an_officer_has_closed_while_it_is_seen_rings_no_second_time_after_a_cut_link(tmp_path: Path) -> None:
+    scene, asker = Scene(tmp_path), Asker(tmp_path, "alerts", SystemClock())
+    scene.minutes(60, CLEAN)
+    scene.offer([scene.one(scene.at_s, "smoke_claim", 3.0, "node-1")])
+    assert scene.told == [("probable", True, False)]
+    asker.ask("act", CLOSED | {"incident": 1, "closed_as": "permitted"})
+    scene.minutes(1, CLEAN)
+    days_without_link(scene, 25, range(0), {range(26): 3})
+    assert scene.told == [("closed", True, False)]
+    asker.close()
+    scene.bench.close()

@@ -198,7 +198,7 @@ class Acts:
         self._journal.save(closed(head, act.closed_as, act.who, now_ms))
         self._write(act, head.id, "closed", now_ms, closed_as=act.closed_as)
         self._steps.end(head.id)
-        if is_exercise(self._journal.meta(EXERCISE), head.gateway, now_ms):
+        if head.exercise and is_exercise(self._journal.meta(EXERCISE), head.gateway, now_ms):
             self._journal.set_meta(EXERCISE, "")  # it was the one that smoke was staged for
         self._tell(head, "false" if act.closed_as in FALSE else "closed", now_ms)
 

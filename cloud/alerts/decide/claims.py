@@ -54,11 +54,14 @@ class Claims:
         return replace(node, incident=incident.id)
 
     def answered(self, gateway: str, node: Watched, utc_ms: int) -> bool:
-        """Tell whether people have ended what was claimed of a node as it was, within a day."""
+        """Tell whether people are done with what its edge claims of a node: since it does, one has closed it.
+
+        What is over by itself, or was closed before, says nothing of what is claimed now.
+        """
         known = self._journal.known(self._rule.name, gateway, node.channel, utc_ms - DAY_MS)
-        return any(not one.late and not one.open for one in known) and not any(
-            one.open and not one.late for one in known
-        )
+        heads = [self._journal.incident(one.head) for one in known if not one.late]
+        closed = any(head.closed_by and (head.closed_ms or 0) >= node.edge_since_ms for head in heads)
+        return closed and not any(head.going for head in heads)
 
     def _known_late(self, gateway: str, node: Watched, claim: Claim, at_ms: int, now_ms: int, words: str) -> None:
         """Write down what was; what is known already, now or late, is the same."""

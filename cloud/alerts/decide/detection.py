@@ -176,10 +176,11 @@ class Detection:
         if said.utc_ms < node.edge_ms:
             return node
         level, late_ms = int(said.values[CLAIM]), now_ms - self._late_ms
-        rises = level > node.level
+        rises, goes_on = level > node.level, min(level, node.edge) >= SUSPECTED
+        since_ms = node.edge_since_ms if goes_on else said.utc_ms
         if node.edge_ms < late_ms <= said.utc_ms:  # a backlog has come to now: what was known late goes on
-            rises |= not self._claims.answered(key[0], node, said.utc_ms)
-        node = replace(node, edge=level, edge_ms=said.utc_ms)
+            rises |= not self._claims.answered(key[0], replace(node, edge_since_ms=since_ms), said.utc_ms)
+        node = replace(node, edge=level, edge_ms=said.utc_ms, edge_since_ms=since_ms)
         if not rises or level < SUSPECTED:
             return node
         own = node.live.claim

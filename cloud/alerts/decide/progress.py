@@ -97,9 +97,9 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
     """One node of the detector: its state, the one before the last gap, and whose incidents it has.
 
     `channel` is by which its incidents are known, `sources` which channel brings which value. `incident` is its own
-    that goes on, 0 for none; `edge` what its edge claims, said at `edge_ms`. `base` is what it was before the last gap,
-    for batches of a backlog that are older than the first one of it; `back` is led on by that first one. By `moved_ms`
-    it was brought back for a clock that was put back and may be put right yet.
+    that goes on, 0 for none; `edge` what its edge claims, said at `edge_ms`, and suspects since `edge_since_ms`. `base`
+    is what it was before the last gap, for batches of a backlog that are older than the first one of it; `back` is led
+    on by that first one. By `moved_ms` it was brought back for a clock that was put back and may be put right yet.
     """
 
     channel: str
@@ -111,6 +111,7 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
     edge_ms: int = 0
     base: Node | None = None
     moved_ms: int = 0
+    edge_since_ms: int = 0
 
     @property
     def smoke_ms(self) -> int:
@@ -140,6 +141,7 @@ class Watched(msgspec.Struct, frozen=True, array_like=True):
             back=self.back and moved(self.back, by_ms),
             base=self.base and moved(self.base, by_ms),
             edge_ms=self.edge_ms and self.edge_ms + by_ms,
+            edge_since_ms=self.edge_since_ms and self.edge_since_ms + by_ms,
             moved_ms=self.moved_ms - by_ms,
         )
 
