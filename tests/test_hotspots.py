@@ -482,7 +482,12 @@ def test_a_book_that_is_held_damaged_or_newer_raises_nothing_waits_for_nothing_a
     newer.execute("PRAGMA user_version = 99")
     newer.close()
     assert lookout.near(21.6, 104.5, NOW_MS) is None
-    assert "99" in lookout.why
+    assert "99" in lookout.still()
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version = 1")
+    newer.close()
+    assert lookout.still() == "", "no suspicion is waited for until it is said that it can be read"
+    assert lookout.failed == 51, "nobody asked it in vain"
     for name in ("", "-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)
     path.write_bytes(b"no database at all, but long enough to look like one" * 100)

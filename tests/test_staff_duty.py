@@ -6,6 +6,8 @@ import json
 import re
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -36,6 +38,7 @@ from tests.dutyroom import FIRE, DutyWorld, plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cloud.alerts.channels import Named
     from tests.rules.garden import Post
     from tests.staffroom import Browser
 
@@ -684,6 +687,44 @@ def test_what_a_network_posts_is_judged_and_durable_before_it_is_told_taken(
     assert question.body["channel"] == "email"
     assert question.body["reply"] == {"sender": "su@example.vn", "text": "bí mật 4711", "key": "k1"}
     assert "4711" not in caplog.text
+
+
+def test_a_post_that_is_unfit_is_logged_once_and_asks_nobody_about_a_secret_that_was_right(
+    hooked: DutyWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"X-Bot-Api-Secret-Token": told.SECRET, "Content-Type": "application/json"}
+    asked = hooked.visitor("", "203.0.113.5")
+    assert asked.ask("POST", "/hook/email", content=b"[[", headers=headers).status_code == 400
+    assert caplog.text.count("posted-unfit") == 1
+    assert "the secret there" not in caplog.text
+    assert posts(hooked, "x", "k", "wrong").status_code == 403
+    assert "the secret there" in caplog.text
+
+
+def test_two_first_posts_open_the_channels_once(hooked: DutyWorld) -> None:
+    opened, both = list[int](), threading.Barrier(2, timeout=1.0)
+
+    def channels() -> list[Named]:
+        opened.append(1)
+        with suppress(threading.BrokenBarrierError):
+            both.wait()  # until the other one opens them, too: which it should not
+        return []
+
+    hooks = Hooks(channels, hooked.desk._asker)
+    with ThreadPoolExecutor(2) as pool:
+        assert {one.result(20) for one in [pool.submit(hooks.posted, "x", {}, b"") for _ in range(2)]} == {"unknown"}
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("accepts", "packed"),
+    [("gzip, br", True), ("br;q=1, GZIP;q=0.5", True), ("gzip;q=0", False), ("br, gzip; q=0.000", False), ("", False)],
+)
+def test_what_is_packed_is_asked_for_and_keepers_are_told(burning: DutyWorld, accepts: str, *, packed: bool) -> None:
+    for path in ("/style.css", burning.letter()):
+        answer = burning.visitor().ask("GET", path, headers={"Accept-Encoding": accepts})
+        assert (answer.status_code, answer.headers["vary"]) == (200, "Accept-Encoding"), path
+        assert ("content-encoding" in answer.headers) == packed, path
 
 
 def test_no_flood_of_wrong_posts_costs_a_true_one_its_place(hooked: DutyWorld) -> None:

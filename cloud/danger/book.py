@@ -110,11 +110,6 @@ class Book:
             if ledger_ms is not None:
                 self._db.execute("INSERT OR REPLACE INTO seen VALUES (1, ?)", (ledger_ms,))
 
-    def is_empty(self, until: date) -> bool:
-        """Tell whether there is no day that is not after another."""
-        found = self._db.execute("SELECT 1 FROM day WHERE day <= ? LIMIT 1", (until.isoformat(),)).fetchone()
-        return found is None
-
     def end(self, zone: str, until: date) -> date | None:
         """Return the newest day of a zone that is not after another: those are of a clock that was ahead."""
         query = "SELECT max(day) FROM day WHERE zone = ? AND day <= ?"

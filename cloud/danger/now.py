@@ -37,7 +37,8 @@ class Now:
         """Return the level, 1 to 5, of an area as zone:code.
 
         None where nobody knows it: no table of the province, no weather, a day that is old, or a level below IV that
-        may be higher; or where the book cannot be read; and nothing was published for it.
+        may be higher, unless the published level is as high; or where the book cannot be read; and nothing was
+        published for it.
         """
         now_ms = self._clock.utc_ms()
         known = self._known.get(area)

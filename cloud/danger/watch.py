@@ -109,7 +109,7 @@ class Watch:
         registry = self._current.now
         touched, ledger_ms = self._late(registry, last, now_ms)
         hour = (now_ms - HOUR_MS // 2) // HOUR_MS  # a new one begins when a day is due
-        due = hour != self._hour or book.is_empty(last)
+        due = hour != self._hour
         if not (due or touched or registry is not self._registry):
             book.put((), None if self._owed else ledger_ms)
             self._seen_ms = ledger_ms

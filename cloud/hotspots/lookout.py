@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloud.hotspots.book import near
+from cloud.hotspots.book import near, since
 from cloud.hotspots.fires import TOGETHER_MS
 from settings.words import Refused
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 RADIUS_KM = 3.0
 RECENT_MS = TOGETHER_MS
+FAR_MS = 2**60  # no satellite has seen anything since
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -56,14 +58,25 @@ class Lookout:
         except (sqlite3.Error, OSError, Refused) as error:
             self._lost(f"{self._path.name}: {error}")
             return None
-        if self.why:
-            log.info("hotspots-readable failed=%d", self.failed)
-            self.why = ""
+        self._readable()
         sure = [(km, one) for km, one in found if one.confidence != "low"]
         if not sure:
             return None
         km, one = sure[0]
         return Sight(round(km, 2), one.satellite, one.instrument, one.seen_ms, one.confidence, one.lat, one.lon)
+
+    def still(self) -> str:
+        """Return what keeps the book from being read, tried anew: the next suspicion may be months away."""
+        if self.why:
+            with suppress(sqlite3.Error, OSError, Refused):
+                since(self._path, FAR_MS, wait_s=0.0)
+                self._readable()
+        return self.why
+
+    def _readable(self) -> None:
+        if self.why:
+            log.info("hotspots-readable failed=%d", self.failed)
+            self.why = ""
 
     def _lost(self, why: str) -> None:
         self.failed += 1

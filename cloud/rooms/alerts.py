@@ -102,7 +102,7 @@ class AlertsRoom:
             told["roles_unreached"] and f"no contact that a channel reaches: {', '.join(told['roles_unreached'])}",
             told["untold"] and f"letters about life that nobody has got: {told['untold']}",
         )
-        late = (self._hotspots.why if self._hotspots else "") or self._lookout.why
+        late = (self._hotspots.why if self._hotspots else "") or self._lookout.still()
         return told | {
             "why": "; ".join(filter(None, why)),
             "hotspots_fault": late,

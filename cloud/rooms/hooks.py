@@ -6,6 +6,7 @@ What shows no right secret takes no place there, so that no flood of it pushes o
 from __future__ import annotations
 
 import logging
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from cloud.alerts.channels import Hooked, Refused
@@ -34,6 +35,7 @@ class Hooks:
     def __init__(self, channels: Callable[[], Sequence[Named]], asker: Asker) -> None:
         self._channels, self._asker = channels, asker
         self._hooked: dict[str, Hooked] | None = None
+        self._opening = Lock()  # of two first posts at once one opens them
 
     def posted(self, name: str, headers: Mapping[str, str], body: bytes) -> Judged:
         """Return what a post is; it is durable where it was taken. Raises Retry where that cannot be now."""
@@ -54,10 +56,11 @@ class Hooks:
         return "taken"
 
     def _opened(self) -> dict[str, Hooked]:
-        if self._hooked is None:
-            try:
-                opened = self._channels()
-            except ConfigError as error:
-                raise Retry(str(error), AGAIN_S) from error
-            self._hooked = {one.name: one.channel for one in opened if isinstance(one.channel, Hooked)}
-        return self._hooked
+        with self._opening:
+            if self._hooked is None:
+                try:
+                    opened = self._channels()
+                except ConfigError as error:
+                    raise Retry(str(error), AGAIN_S) from error
+                self._hooked = {one.name: one.channel for one in opened if isinstance(one.channel, Hooked)}
+            return self._hooked

@@ -464,6 +464,18 @@ def test_a_day_is_not_asked_for_again_each_minute(garden: Garden) -> None:
     assert len(asked) == 2, "once an hour, which may begin in between"
 
 
+def test_a_garden_without_weather_is_not_looked_through_each_minute(garden: Garden) -> None:
+    asked: list[str] = []
+    whole = garden.store.latest
+    garden.store.latest = lambda: asked.append("latest") or whole()  # type: ignore[method-assign, func-returns-value]
+    for minute in range(60):
+        garden.look(at(FIRST, 9) + minute * 60_000)
+    assert len(asked) == 2
+    garden.tell(at(FIRST, 10), 3.6, rain=100.0)
+    garden.look(at(FIRST, 13.6))
+    assert [day.day for day in garden.days()] == [FIRST], "what is heard then is a day as soon as one is due"
+
+
 def test_days_of_a_clock_that_was_ahead_are_not_shown_and_are_made_when_they_come(garden: Garden) -> None:
     garden.days_pass(3)
     third = FIRST + timedelta(2)

@@ -75,7 +75,8 @@ def posted(visit: Visit) -> Response:
         return PlainTextResponse("ok")
     if wait_s := visit.staff.throttle.wait_s(f"hook {channel}", f"hook {visit.network}", WRONG):
         return PlainTextResponse("", 429, {"Retry-After": str(wait_s)})
-    log.warning("posted-%s channel=%s: the secret there and that of secret_file, are they the same?", judged, channel)
+    if judged == "refused":
+        log.warning("posted-refused channel=%s: the secret there and that of secret_file, are they the same?", channel)
     return PlainTextResponse("", ANSWERED[judged])
 
 
