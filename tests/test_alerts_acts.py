@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloud import inbox
-from cloud.alerts.journal import _MIGRATIONS, reading
+from cloud.alerts.journal import reading
+from cloud.alerts.schema import STEPS
 from cloud.clock import SystemClock
 from cloud.inbox import Asker, path_of
 from cloud.registry import Registry
@@ -165,7 +166,7 @@ def test_what_burned_before_there_was_a_chain_is_asked_about_after_the_upgrade(t
     times = dict.fromkeys(("since_ms", "opened_ms", "bad_ms", "touched_ms"), START_MS - 600_000)
     whole = row | times | {"late": 0, "basis": "readings", "undated": 0, "untold": 0}
     with closing(sqlite3.connect(tmp_path / "alerts.db")) as db:
-        for step in _MIGRATIONS[:8]:
+        for step in STEPS[:8]:
             db.executescript(step)
         new = f"INSERT INTO incident ({', '.join(whole)}) VALUES ({', '.join('?' * len(whole))})"
         db.execute(new, [*whole.values()])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud.alerts.decide.progress import Progress
-from cloud.alerts.journal import _V1, Journal
+from cloud.alerts.journal import Journal
+from cloud.alerts.schema import STEPS
 from cloud.alerts.tell.outbox import Outbox
 from tests.rules.garden import SMOKE, Bench
 
@@ -45,7 +46,7 @@ def test_a_write_that_fails_takes_all_of_the_decision_back(tmp_path: Path, table
 
 def test_a_journal_of_the_version_before_goes_on(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "alerts.db")
-    db.executescript(_V1)
+    db.executescript(STEPS[0])
     db.execute("INSERT INTO processed VALUES ('sg-01', 'aa', '[[1,5],[7,9]]')")
     db.execute("PRAGMA user_version = 1")
     db.commit()
@@ -59,7 +60,7 @@ def test_a_journal_of_the_version_before_goes_on(tmp_path: Path) -> None:
 def test_a_journal_of_the_first_version_keeps_what_it_knows_and_what_waits(tmp_path: Path) -> None:
     """What waited in its outbox is told, under the id that it had, and nothing that was told is told again."""
     db = sqlite3.connect(tmp_path / "alerts.db")
-    db.executescript(f"{_V1} PRAGMA user_version = 1;")
+    db.executescript(f"{STEPS[0]} PRAGMA user_version = 1;")
     message = '{"id": "ab12.1.onset.%d", "at_ms": 0, "to": "", "subject": "", "text": "", "line": ""}'
     for number, state in enumerate(("sent", "sending", "waiting", "replaced", "given up"), 1):
         row = (number, 1, "onset", "email", f"n{number}@example.vn", message % number, state, 0, 0, 5, 0, "")

@@ -9,7 +9,7 @@ import pytest
 
 from at import alphabet
 from cloud.alerts.channels import Listening, Named, Receipt, Reply, open_channels
-from cloud.alerts.tell.sorting import Readers
+from cloud.alerts.tell.readers import Readers
 from cloud.registry import Contact
 from tests.modem import TestModem, deliver
 from tests.rules.garden import SMOKE, Bench, registry, until

@@ -15,6 +15,7 @@ from cloud.alerts.intent import of_grade
 from cloud.alerts.journal import Journal, reading
 from cloud.alerts.rules import open_rules
 from cloud.alerts.tell.office import Office
+from cloud.alerts.tell.readers import Readers
 from cloud.alerts.tell.route import ENDS
 from cloud.registry import Contact
 from tests.rules.garden import SILENT, SMOKE, HandClock, registry
@@ -72,8 +73,8 @@ class World:
         garden = registry(contacts=PEOPLE)
         beside = self.journal.beside()
         return Office(
-            beside, named, garden, rules, self.clock, lifetime_s=3_600.0, mail_late=False, budget=99,
-            door=lambda _: "", folder=self.path.parent, pages="", danger=lambda _: None
+            beside, named, Readers(garden, named), garden, rules, self.clock, lifetime_s=3_600.0, mail_late=False,
+            budget=99, door=lambda _: "", folder=self.path.parent, pages="", danger=lambda _: None
         )  # fmt: skip
 
     def restart(self) -> None:

@@ -14,7 +14,7 @@ from cloud.alerts.decide.steps import Steps
 from cloud.alerts.tell.hearing import Ears
 from cloud.alerts.tell.office import Office
 from cloud.alerts.tell.outbox import Outbox
-from cloud.alerts.tell.sorting import Readers
+from cloud.alerts.tell.readers import Readers
 from cloud.inbox import Asker
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Answering:
         self.office = Office(
             journal.beside(),
             channels,
+            Readers(registry, channels),
             registry,
             rules,
             clock,

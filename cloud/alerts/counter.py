@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cloud.alerts.decide.acts import Acts
     from cloud.alerts.journal import Journal
     from cloud.alerts.tell.outbox import Outbox
-    from cloud.alerts.tell.sorting import Readers
+    from cloud.alerts.tell.readers import Readers
     from cloud.clock import Clock
     from cloud.inbox import Question
 

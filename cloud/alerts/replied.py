@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloud.alerts.journal import Journal
+    from cloud.alerts.tell.readers import Readers
     from cloud.alerts.tell.route import Reader
-    from cloud.alerts.tell.sorting import Readers
 
 ANSWERS, ASKS = 12, 3  # within an hour, to one person
 NAME = 24  # letters of a person's name in an SMS

@@ -13,7 +13,7 @@ from cloud.alerts.incident import Incident
 from cloud.alerts.rules.detect import reasons
 from cloud.alerts.site import is_elsewhere
 from cloud.alerts.tell import link
-from cloud.alerts.tell.sorting import named_in_letters
+from cloud.alerts.tell.readers import named_in_letters
 from cloud.alerts.watching import Watching
 from cloud.alerts.wiring import JOURNAL
 from cloud.inbox import Asker

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cloud.alerts.journal import Journal
     from cloud.alerts.tell.outbox import Outbox, Row
-    from cloud.alerts.tell.sorting import Readers
+    from cloud.alerts.tell.readers import Readers
     from cloud.clock import Clock
     from cloud.danger.issued import Issue
     from cloud.registry import Current, Registry

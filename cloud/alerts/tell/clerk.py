@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from cloud.alerts.channels import Retry
     from cloud.alerts.journal import Journal
     from cloud.alerts.tell.outbox import Outbox, Row
+    from cloud.alerts.tell.readers import Readers
     from cloud.alerts.tell.retries import Retries
     from cloud.alerts.tell.route import Reader
-    from cloud.alerts.tell.sorting import Readers
     from cloud.clock import Clock
 
 LOG = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from cloud.alerts.tell.outbox import Outbox
 from cloud.alerts.tell.paper import Paper
 from cloud.alerts.tell.resting import Resting
 from cloud.alerts.tell.route import LEVELS, LIFE
-from cloud.alerts.tell.sorting import Readers, Sorter
+from cloud.alerts.tell.sorting import Sorter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.alerts.tell.outbox import Row
+    from cloud.alerts.tell.readers import Readers
     from cloud.clock import Clock
     from cloud.registry import Current
 
@@ -49,6 +50,7 @@ class Office:
         self,
         journal: Journal,
         channels: Sequence[Named],
+        readers: Readers,
         registry: Current,
         rules: Mapping[str, Rule],
         clock: Clock,
@@ -66,7 +68,7 @@ class Office:
         self._wake = threading.Event()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
-        self._readers = Readers(registry, channels)
+        self._readers = readers
         self._resting = Resting(journal, self._outbox, self._readers, registry, clock, budget, danger)
         self._retries = self._resting.retries
         self._clerk = Clerk(
