@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 HANOI = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # no daylight saving since 1975
 HANOI_MS = 7 * 3_600_000
-DAY_MS = 86_400_000
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 _BEGAN = datetime(1970, 1, 1, tzinfo=UTC).astimezone(HANOI)
 _EPOCH = _BEGAN.date()
 

@@ -106,7 +106,7 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     smoke_ms: int = 0  # the last minute with smoke, and with heat
     heat_ms: int = 0
     peak: float = 0.0  # of PM2.5's excess in this run
-    gap: int = 1  # minutes between the last two values of PM2.5
+    gap: int = 1  # minutes between the last two values of what sets its pace (node.py)
     pause: int = 1  # its pace: a pause that comes once is none
     borne_ms: int = 0  # when the claim's level was last borne out
     claim: Claim = Claim()

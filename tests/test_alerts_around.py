@@ -73,8 +73,18 @@ def test_what_nobody_hears_for_a_day_is_closed_as_no_longer_known(two: Desk) -> 
         listen(two, 60, "sg-01")
     head = two.alerts.incidents()[-1]
     assert (head.stage, head.closed_as) == ("closed", "unknown")
+    assert "closed: nobody knows any more what became of it" in two.words(head.id)
     two.idle(14_400, 60)
     assert "end_unknown" in [tell for _, tell in told_tells(two)]
+
+
+def test_a_clock_that_is_put_back_closes_nothing_that_waits_for_a_sensor(two: Desk) -> None:
+    listen(two, SILENT_S + 60, "sg-01", value=80.0)
+    listen(two, 1_200, "sg-01")
+    two.clock.step(-3_600)
+    listen(two, 60, "sg-01")
+    assert two.alerts.incidents()[-1].going
+    assert "end_unknown" not in [tell for _, tell in told_tells(two)]
 
 
 def told_tells(desk: Desk) -> list[tuple[str, str]]:

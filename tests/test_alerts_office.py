@@ -17,7 +17,8 @@ from cloud.alerts.rules import open_rules
 from cloud.alerts.tell import deliver, office
 from cloud.clock import SystemClock
 from cloud.config import load as load_config
-from cloud.registry import Contact
+from cloud.registry import Contact, Registry
+from cloud.registry.kinds import Person
 from cloud.registry.transfer import load
 from cloud.rooms import open_room
 from tests.rules.garden import (
@@ -35,6 +36,7 @@ from tests.rules.garden import (
     until,
 )
 from tests.servers import free_port
+from tests.test_alerts_again import nodes
 from tests.test_alerts_route import incident
 
 if TYPE_CHECKING:
@@ -467,3 +469,22 @@ def test_who_has_quiet_hours_is_woken_by_smoke_alone_and_told_the_rest_when_they
     assert "đã chờ đến hết giờ yên tĩnh" in told
     assert "chậm" not in told, "it is no delay"
     assert hook.got == [], "no other channel stands in for what is meant to wait"
+
+
+def test_what_waited_because_its_reader_was_told_much_leaves_by_one_channel(tmp_path: Path, hook: Hook) -> None:
+    """Two fires, far from each other, for somebody who is told of one suspicion in an hour."""
+    both = Person(code="lu", name="Lử", addresses={"zalo": "1", "sms": "+84900"}, roles=("fire-watch",))
+    garden = Registry({**nodes({"T1": 0.0, "T4": 0.1})._records, "person": [both], "duty": []})
+    with Hook() as mails:
+        named = open_channels([sms(mails) | {"name": "zalo"}, sms(hook)])
+        bench = Room(tmp_path, [SMOKE], named, registry=garden, budget=1)
+        for at_s, value in FIRE:
+            bench.clock.advance(60)
+            for gateway in ("sg-T1", "sg-T4"):
+                bench.send([(at_s + 60, value)], gateway=gateway)
+        assert len(mails.got) == 1
+        bench.idle(3_700, 5)
+        assert len(mails.got) == 2
+        with bench.alerts._journal.reading() as db:
+            assert db.execute("SELECT channel FROM letter").fetchall() == [("zalo",), ("zalo",)]
+        bench.close()

@@ -11,15 +11,17 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.alerts import words
+from cloud.alerts.channels import Named, open_channels
 from cloud.alerts.decide.progress import Series
 from cloud.alerts.rainfall import joined, kept, sums
 from cloud.clock import hanoi
+from cloud.inbox import Asker
 from cloud.registry import Contact, Registry
 from cloud.registry.book import Book
 from cloud.registry.kinds import KINDS, Maintenance, Zone
 from cloud.registry.live import Live
 from cloud.registry.periods import NEVER, Periods
-from tests.rules.garden import SMOKE, START_MS, Bench, HandClock, Post, bound, registry, serving
+from tests.rules.garden import SMOKE, START_MS, Bench, HandClock, Hook, Post, bound, registry, serving
 from tests.servers import free_port
 
 if TYPE_CHECKING:
@@ -46,6 +48,16 @@ def garden(**more: Any) -> Registry:
     rows = {kind: own._of(kind, KINDS[kind]) for kind in KINDS}
     rows["binding"] = [*rows["binding"], bound("sg-01", "rain-1", "zone", "suoi-giang")]
     return Registry(rows | more)
+
+
+class Answering(Bench):
+    """A bench whose people answer by SMS."""
+
+    hook: Hook | None = None
+
+    def _channels(self) -> list[Named]:
+        tables = [{"kind": "webhook", "url": self.hook.url, "deadline_s": 5.0}] if self.hook else []
+        return [Named("sms", "sms_http", one.channel) for one in open_channels(tables)]
 
 
 def pour(bench: Bench, begin_s: float, minutes: int, mm_each: float, total: float, *, each_s: float = 300.0) -> float:
@@ -342,3 +354,26 @@ def test_work_at_a_gauge_touches_only_its_own_rise():
 
 def test_a_state_of_before_has_no_runs():
     assert Series().runs == []
+
+
+def test_who_answers_after_the_rain_is_told_that_it_is_over(tmp_path):
+    officer = Contact("Trực ban xã", "commune", "", addresses={"sms": "+84912345678"})
+    with Hook() as hook:
+        own = registry(contacts=[officer])
+        rows = {kind: own._of(kind, KINDS[kind]) for kind in KINDS}
+        rows["binding"] = [*rows["binding"], bound("sg-01", "rain-1", "zone", "suoi-giang")]
+        bench = Answering(tmp_path, [RAIN], None, registry=Registry(rows))
+        bench.hook = hook
+        bench.restart()
+        bench.alerts.listening(True)
+        total = pour(bench, 0, 120, 5.0, 800.0)
+        code = re.search(r"(\d{4}) = tôi nhận", hook.got[0][1]["text"])[1]
+        pour(bench, 7_200, 300, 0.0, total)
+        assert not bench.alerts.incidents()[0].going
+        asker = Asker(tmp_path, "alerts", bench.clock)
+        asker.ask("reply", {"channel": "sms", "reply": {"sender": "+84912345678", "text": code, "key": "1"}})
+        bench.step()
+        asker.close()
+        said = hook.got[-1][1]["short"]
+        assert re.match(r"Da nhan tin cua Truc ban xa\. Viec duoc bao da het luc \d\d:\d\d\. ", said), said
+        bench.close()

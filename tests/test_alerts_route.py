@@ -268,3 +268,12 @@ def test_quiet_hours_hold_back_all_but_what_is_about_life(
     quiet: tuple[int, int] | None, level: str, now_ms: int, until_ms: int | None
 ) -> None:
     assert rests_until_ms(quiet, LEVELS.index(level), now_ms) == until_ms  # type: ignore[arg-type]
+
+
+def test_who_was_told_by_one_channel_is_told_first_by_it_what_becomes_of_that_also_on_the_first_rung() -> None:
+    ways = (("sms", "1"), ("zalo", "2"))
+    plain, before = Reader("lu", "vi", ways), Reader("lu", "vi", ways, ways=(("life", ("zalo", "sms")),))
+    book = Book({}, {1: [before]}, 86_400.0, rungs={1: {"hamlet": [plain, MY]}})
+    for tell in ("probable", "confirmed", "reopened", "controlled", "silent"):
+        routed = route([smoke(1, tell)], book, {}, {}, NOW)
+        assert [letter.reader for letter in routed.letters] == [before, MY], tell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import sqlite3
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -116,3 +117,20 @@ def test_what_another_process_takes_out_of_the_file_meanwhile_does_not_come_back
         assert db.execute("SELECT count(*) FROM incident WHERE value = 90").fetchone() == (1,), (
             "and what was decided is there"
         )
+
+
+def test_that_the_journal_is_elsewhere_is_shown_although_somebody_looked_just_when_it_moved(bench: Bench) -> None:
+    mark = site._mark_of(bench.path)
+    bench.live(FIRE[:2])
+    with contextlib.closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with mark.open("rb") as looking:
+            fcntl.flock(looking, fcntl.LOCK_SH)
+            bench.live(FIRE[2:])
+            assert bench.alerts.health()["journal"] != "ok"
+            assert not site.is_elsewhere(bench.path)
+        bench.idle(2 * BACK_S, BACK_S)
+        assert bench.alerts.health()["journal"] != "ok"
+        assert site.is_elsewhere(bench.path)
+    bench.idle(2 * BACK_S, BACK_S)
+    assert not site.is_elsewhere(bench.path)

@@ -221,9 +221,13 @@ def test_what_is_no_fire_asks_nobody_and_is_not_led_through_the_stages(tmp_path:
 def test_an_incident_is_given_to_somebody_who_can_be_told_and_to_nobody_else(tmp_path: Path) -> None:
     officer = Person(code="of", name="Trực ban", email="of@example.vn", access="officer")
     mute = Person(code="mu", name="Không số", access="officer")
-    with keeping(tmp_path, registry=village(person=[*_kinds(roster())["person"], officer, mute])) as desk:
+    watch = Person(code="mute", name="Trực không máy")
+    known = _kinds(roster())
+    rows = {"person": [*known["person"], officer, mute, watch]}
+    rows["duty"] = [*known["duty"], Duty(person="mute", rung="province", valid_from=DAY)]
+    with keeping(tmp_path, registry=village(**rows)) as desk:
         desk.live(FIRE)
-        for nobody in ("", "mu", "who-left"):
+        for nobody in ("", "mu", "who-left", "mute"):
             assert desk.ask("assign", incident=1, to=nobody)["why"] == "no_person"
         assert desk.ask("assign", incident=1, to="of")["ok"]
         assert desk.told()[-1] == ("of@example.vn", "GIAO CHO BẠN")
@@ -245,6 +249,18 @@ def test_an_exercise_that_nobody_closes_is_over_after_an_hour(tmp_path: Path) ->
         before = len(desk.kept.got)
         desk.idle(3_600, 60)
         assert {one.incident for one in desk.kept.got[before:]} == {fire.id}
+
+
+def test_an_exercise_that_is_under_control_is_over_after_an_hour_and_asks_nobody_until_then(tmp_path: Path) -> None:
+    with keeping(tmp_path) as desk:
+        number = desk.ask("drill", place="zone:suoi-giang")["number"]
+        assert desk.ask("control", incident=number)["ok"]
+        before = len(desk.kept.got)
+        desk.idle(3_500, 50)
+        assert (desk.head.stage, len(desk.kept.got)) == ("under-control", before)
+        desk.idle(200, 20)
+        assert (desk.head.stage, desk.head.closed_as, desk.head.open) == ("closed", "drill", False)
+        assert {words for _, words in desk.told(before)} == {"[gocche] ĐÃ ĐÓNG"}
 
 
 @pytest.mark.parametrize(

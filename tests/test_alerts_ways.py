@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cloud.alerts import site
 from cloud.alerts.channels import open_channels
 from cloud.alerts.watching import Watching
 from cloud.alerts.ways import Way
@@ -131,3 +134,19 @@ def test_each_channel_carries_its_own_test_and_no_other_one_that_failed(
             assert [one.name for one in ways if one.test_why] == [refused] * bool(refused)
             assert len(post.mails) == (refused != "email")
             assert len(hook.got) == (refused != "webhook")
+
+
+def test_a_test_that_the_journal_does_not_take_when_it_is_due_is_not_lost_for_a_week(
+    tmp_path: Path, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "BUSY_S", 0.05)
+    with opened(tmp_path, post, self_test="mon 09:00") as desk:
+        desk.idle(HOUR_S, HOUR_S)
+        desk.clock.advance(DAY_S)
+        due = desk.alerts._answering._self_test
+        with closing(sqlite3.connect(desk.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(sqlite3.OperationalError):
+                due.tick()
+        desk.idle(60, 5)
+        assert len(post.mails) == 1

@@ -91,7 +91,7 @@ def _told(done: Done, who: str) -> tuple[str, int | None, str, str]:
     """Return (which words fit, since when it was so, as what it was closed, why it cannot be)."""
     before, does, outcome = done.before, done.does, done.outcome
     if not before.going and not (does == "confirm" and outcome["ok"]):
-        return "over", before.closed_ms, before.closed_as, ""
+        return "over" if before.closed_as else "past", before.closed_ms, before.closed_as, ""
     if not outcome["ok"]:
         return "refused", None, "", outcome["why"]
     if does in ("confirm", "control"):

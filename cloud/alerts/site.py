@@ -128,6 +128,7 @@ class Site:
             except (sqlite3.Error, OSError) as fault:
                 self.uri, self.why = memory, str(fault)
                 self._damaged |= is_damaged(fault)
+                self._show(fcntl.LOCK_EX)  # again: whoever was just looking kept it from being shown
                 return False
             LOG.warning("journal-in-its-file-again file=%s was=%r", self._path, self.why)
             for one in filter(None, (self._memory, self._was)):

@@ -505,6 +505,8 @@ def test_smoke_does_not_wait_behind_bulletins_that_hang(tmp_path: Path, hook: Ho
     assert hanoi(began).hour == 14
     told = [message["to"] for _, message in hook.got]
     assert sorted(told) == sorted({"lu", *(one.code for one in people)}), "each once, the one that hung, too"
+    with room.alerts._journal.reading() as db:
+        assert db.execute("SELECT what FROM journal WHERE event = 'tell-failed'").fetchall() == [], "giving way"
     room.close()
     world.close()
 

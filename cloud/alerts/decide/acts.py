@@ -146,7 +146,7 @@ class Acts:
         self._write(act, head.id, "comment", now_ms)
 
     def _assign(self, act: Act, head: Incident, now_ms: int) -> None:
-        if act.to not in {one.code for one in self._desk.registry.now.contacts}:
+        if act.to not in {one.code for one in self._desk.registry.now.contacts if one.email or one.addresses}:
             raise Refused("no_person")
         self._journal.save(replace(head, assignee=act.to, touched_ms=now_ms))
         self._write(act, head.id, "assigned", now_ms, to=act.to)
@@ -187,7 +187,8 @@ class Acts:
 
     def _control(self, act: Act, head: Incident, now_ms: int) -> None:
         self._lead(act, head, "under-control", now_ms)
-        self._steps.end(head.id)
+        if not head.exercise:  # which still ends after its hour
+            self._steps.end(head.id)
         self._tell(head, "controlled", now_ms)
 
     def _close(self, act: Act, head: Incident, now_ms: int) -> None:

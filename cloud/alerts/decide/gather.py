@@ -154,7 +154,7 @@ class Gatherer:
             last_ms = max(one.ended_ms or now_ms for one in (head, *self._journal.parts(head.id)))
             if not self._unheard(head, now_ms):
                 self._close(head, "end", now_ms)
-            elif not 0 <= now_ms - last_ms < DAY_MS:
+            elif abs(now_ms - last_ms) >= DAY_MS:  # a clock that was put back a little closes nothing
                 self._close(head, "end_unknown", now_ms)
 
     def _end(self, incident: Incident, tell: Tell, now_ms: int) -> None:
@@ -174,7 +174,8 @@ class Gatherer:
         if head.going:
             closed = replace(head, closed_ms=now_ms, stage="closed", closed_as="unknown", touched_ms=now_ms)
             head = self._journal.save(closed)
-            self._journal.event(now_ms, head.id, "closed", "all that was suspected is over", closed_as="unknown")
+            words = "all that was suspected is over" if tell == "end" else "nobody knows any more what became of it"
+            self._journal.event(now_ms, head.id, "closed", words, closed_as="unknown")
         quiet_s = self._quiet_s if tell == "end" else 0.0
         self._steps.rest(head.id, quiet_s)
         self._intend(head, tell, now_ms, quiet_s)

@@ -39,13 +39,13 @@ class SelfTest:
         if not self._when or now_ms < EARLIEST_MS or self._next_ms - WEEK_MS <= now_ms < self._next_ms:
             return
         due_ms = last_due_ms(self._when, now_ms)
-        self._next_ms = due_ms + WEEK_MS
         with self._journal.transaction():
             last_ms = int(self._journal.meta(MEMORY, "0"))
             if last_ms and last_ms < due_ms:
                 self._test(now_ms)
             if not last_ms or last_ms < due_ms or last_ms > now_ms + WEEK_MS:
                 self._journal.set_meta(MEMORY, str(now_ms))
+        self._next_ms = due_ms + WEEK_MS
 
     def _test(self, now_ms: int) -> None:
         drill = self._desk.exercise("", now_ms)

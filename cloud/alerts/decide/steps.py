@@ -74,7 +74,7 @@ class Steps:
         """Begin the chain of what goes on without one: a journal of an earlier gocche knew none."""
         asked = {number for (number,) in self._journal.db.execute("SELECT incident FROM step")}
         for head in self._journal.going():
-            if head.id not in asked and head.stage != "under-control":
+            if head.id not in asked and (head.stage != "under-control" or head.exercise):
                 self.begin(head.id, now_ms)
 
     def answered(self, incident: int, now_ms: int) -> None:
@@ -134,11 +134,14 @@ class Steps:
         self._seen = now_ms, now_s
 
     def _take(self, incident: Incident, rung: int, now_ms: int) -> None:
-        if not incident.going or incident.stage == "under-control":
+        if incident.going and incident.exercise and abs(now_ms - incident.opened_ms) > LONGEST_EXERCISE_MS:
+            self._forgotten(incident, now_ms)
+            return
+        if not incident.going or (incident.stage == "under-control" and not incident.exercise):
             self.end(incident.id)
             return
-        if incident.exercise and abs(now_ms - incident.opened_ms) > LONGEST_EXERCISE_MS:
-            self._forgotten(incident, now_ms)
+        if incident.stage == "under-control":  # an exercise: nobody has to answer, and it ends after its hour
+            self._put(incident.id, rung, incident.opened_ms + LONGEST_EXERCISE_MS + 1)
             return
         if rung < 0:
             if mute := self._mutes.of(incident, now_ms):

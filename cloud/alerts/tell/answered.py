@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.alerts.tell.route import ANSWER, LEVELS
+from cloud.clock import HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from cloud.alerts.tell.route import Reader
 
 BACK_S = 600.0  # later nobody wonders any more whether they were heard
-HOUR_MS = 3_600_000
 SERVICE = LEVELS.index("service")
 _NEW = """
 INSERT INTO letter

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cloud.alerts.channels import GiveUp
 from cloud.alerts.tell.apart import Apart
+from cloud.alerts.tell.deliver import GaveWay
 from cloud.alerts.tell.route import DANGER, LEVELS, LIFE, elsewhere
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ class Clerk:
         else:
             self._retries.later(row, failure)
             with self._journal.transaction():
+                if isinstance(failure, GaveWay):
+                    self._outbox.set(row, "waiting", attempts=row.attempts)
+                    return
                 self._outbox.set(row, "waiting", words=str(failure))
                 if row.attempts == 0:
                     self._failed(row, f"will be tried again: {failure}")

@@ -49,6 +49,10 @@ class Outcome(msgspec.Struct, frozen=True):
     failure: Retry | GiveUp | None
 
 
+class GaveWay(Retry):
+    """It was laid aside for what is about life: nothing has failed, and it was no try."""
+
+
 class Courier:
     """Carries for one channel. Its methods are called by the post office's thread alone."""
 
@@ -121,7 +125,7 @@ class Courier:
         if len(self._left) >= LEFT_BEHIND or self._clock.monotonic() < self._life_s:
             return None  # what is about life could not be given to it all the same
         after_s = self._channel.deadline_s + GRACE_S
-        return self._left_behind(self._job, Retry("it gave way to what is about life", after_s))
+        return self._left_behind(self._job, GaveWay("it gave way to what is about life", after_s))
 
     def _left_behind(self, job: Job, failure: Retry) -> Outcome | None:
         """Go on without a thread and what it carries; it ends when it comes back."""
@@ -139,8 +143,7 @@ class Courier:
             del self._left[outcome.job]
             return outcome.failure is None
         self._job = None
-        gave_way = outcome.job in self._left and isinstance(outcome.failure, Retry) and not outcome.failure.everybody
-        if not gave_way:  # which says nothing of the channel
+        if not isinstance(outcome.failure, GaveWay):  # which says nothing of the channel
             self._judge(outcome.failure)
         return True
 

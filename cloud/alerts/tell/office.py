@@ -17,7 +17,7 @@ from cloud.alerts import ways
 from cloud.alerts.tell.clerk import Clerk
 from cloud.alerts.tell.deliver import Courier, Job, Outcome
 from cloud.alerts.tell.outbox import Outbox
-from cloud.alerts.tell.paper import Paper
+from cloud.alerts.tell.paper import BUDGET, Paper
 from cloud.alerts.tell.resting import Resting
 from cloud.alerts.tell.route import LEVELS, LIFE
 from cloud.alerts.tell.sorting import Sorter
@@ -212,7 +212,7 @@ class Office:
                 if courier is None:
                     self._clerk.give_up(row, f"there is no channel {row.channel!r} in cloud.toml any more")
                 elif self._retries.waited_s(row) >= STAND_IN_S[LEVELS[row.level]] or (
-                    row.level == LIFE and (courier.why or row.words)
+                    row.level == LIFE and (courier.why or row.words not in ("", BUDGET))
                 ):
                     slow.append(row)
         self._apart.each("standing in", self._clerk.ask_another, slow)

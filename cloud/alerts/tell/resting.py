@@ -13,6 +13,7 @@ from cloud.alerts.places import area_of
 from cloud.alerts.tell.paper import BUDGET, HELD, UNSAID
 from cloud.alerts.tell.retries import Retries
 from cloud.alerts.tell.route import LIFE, rests_until_ms
+from cloud.clock import HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from cloud.registry import Current
 
 EXTREME = 5  # of the levels of danger
-HOUR_MS = 3_600_000
 
 
 class Resting:

@@ -250,7 +250,7 @@ def _readers(notice: Notice, book: Book) -> Sequence[Reader]:
         return _rung(notice, rungs, book)
     first = next(iter(rungs.values()), ()) or book.readers.get(notice.role) or ()
     if tell in PROMPT or tell == "silent":
-        first = list({reader.person: reader for reader in (*before, *first)}.values())
+        first = list({reader.person: reader for reader in (*first, *before)}.values())  # by what has told them
     return first or (book.others if notice.level == LIFE else ())
 
 
