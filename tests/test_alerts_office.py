@@ -437,6 +437,13 @@ def test_the_room_is_ill_while_a_channel_cannot_tell(tmp_path: Path) -> None:
     assert alerts._office.wait(10)
     alerts._office.step()
     assert "channels that cannot tell: email" in room.health()["why"]
+    assert "post_faults" not in room.health()["look_at"]
+    with alerts._journal.transaction() as db:
+        db.execute(
+            "INSERT INTO intent (at_ms, incident, tell, grade, due_s, fresh_s) VALUES (0, 99, 'end', 'life', 0, 0)"
+        )
+    alerts._office.step()
+    assert "post_faults" in room.health()["look_at"]
     room.close()
 
 
