@@ -300,6 +300,7 @@ def mutated(xml, rng):
     return ET.tostring(root, encoding="unicode")
 
 
+@pytest.mark.journey
 def test_our_table_is_the_schema_on_thousands_of_damaged_messages():
     """What the XSD refuses is refused as shape, what it takes is at most against the text."""
     rng, refused, taken = random.Random(12), 0, 0

@@ -220,6 +220,7 @@ def test_danger_shares_no_page_with_smoke(place: Place) -> None:
             assert word not in text, (path, word)
 
 
+@pytest.mark.journey
 def test_pages_of_danger_are_light_and_need_no_script(place: Place) -> None:
     place.garden.days_pass(130)
     for path, most in (("/nguy-co/z01", 14_000), ("/nguy-co", 8_000)):
