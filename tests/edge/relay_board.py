@@ -60,6 +60,11 @@ class Board:
         """Tell whether coil 0 is set."""
         return bool(self._done(rtu.request(ADDRESS, 1, 0, 1))[3] & 1)
 
+    @property
+    def is_off(self) -> bool:
+        """Tell whether it was told to be silent, or asked whether it is: an order that broke off is asked about."""
+        return not self.on and any(one[0] == ADDRESS for one in self.asked)
+
     def set(self, on: bool) -> None:
         """Switch coil 0 by hand."""
         self._done(rtu.write_coil(ADDRESS, 0, on=on))

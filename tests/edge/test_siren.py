@@ -333,7 +333,7 @@ def test_smoke_closes_the_relay_within_two_seconds_without_any_cloud(world, part
     """There is no broker at all. Printed: from the sample that completes it to the coil."""
     board, nose = parts
     with world.running():
-        until(lambda: len(nose.told) > 5 and rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: len(nose.told) > 5 and board.is_off, BOUND_S, "it is off")
         assert not board.on
         nose.ppm = 28.0
         until(lambda: board.on, BOUND_S, "it sounds")
@@ -350,7 +350,7 @@ def test_smoke_closes_the_relay_within_two_seconds_without_any_cloud(world, part
 def test_a_stop_just_as_the_order_is_on_its_way_leaves_no_siren_on(world, parts):
     board, nose = parts
     with world.running():
-        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         nose.ppm = 28.0
         until(lambda: rtu.write_coil(ADDRESS, 0, on=True) in board.asked, BOUND_S, "it is told")
     assert not board.on
@@ -400,7 +400,7 @@ def test_what_the_gateways_own_detector_claims_sounds_the_siren(world, parts, ca
     text = world.config().replace('when = [{ channel = "co-1", quantity = "co", at_least = 20, samples = 2 }]', CLAIMED)
     assert CLAIMED in text
     with world.running(text=text + NODE):
-        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         heat.append(time.monotonic())
         until(lambda: board.on, 60, "it sounds")
         at = next(moment for moment, on in board.switched if on)
@@ -418,7 +418,7 @@ def test_a_shared_bus_with_dead_probes_is_in_time_too(world, parts, capsys):
     board, nose = parts
     with world.running(probes=(1, 2, 11, 12)):
         until(lambda: sum(one[0] == 11 for one in board.asked) > 2, BOUND_S, "the dead are asked")
-        until(lambda: not board.on and rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         nose.ppm = 28.0
         until(lambda: board.on, BOUND_S, "it sounds")
         at, _ = next(one for one in board.switched if one[1])
@@ -466,7 +466,7 @@ def test_it_is_stopped_and_tested_by_a_person_at_the_gateway(world, parts, capsy
     assert main(["siren", "stop", *words]) == 1, "no agent runs"
     assert "ngắt nguồn" in capsys.readouterr().err
     with world.running():
-        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         assert main(["siren", "stop", *words]) == 0
         assert "siren-1: đang im lặng" in capsys.readouterr().out
         assert main(["siren", "test", "siren-1", *words]) == 0
@@ -559,7 +559,7 @@ def test_a_siren_that_did_not_sound_when_it_was_tested_has_failed_until_it_does(
     board, _ = parts
     words, well = ["siren", "test", "--data", str(world.folder)], board._switch
     with world.running():
-        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         board._switch = lambda request: request  # type: ignore[method-assign]
         assert main(words) == 1
         until(lambda: world.code == FAILED, BOUND_S, "it is told")
@@ -586,7 +586,7 @@ def test_a_relay_that_stays_on_is_told(world, parts):
 def test_what_somebody_switched_on_by_hand_is_switched_off(world, parts):
     board, _ = parts
     with world.running():
-        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         board.set(True)
         until(lambda: not board.on, BOUND_S, "it is off again")
 
@@ -662,7 +662,7 @@ def test_killed_with_9_it_is_off_at_the_next_start_and_a_signal_stops_it(world, 
     (world.folder / "devices.toml").write_text(world.config())
     process = agent_process(world.folder)
     try:
-        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         nose.ppm = 28.0
         until(lambda: board.on, BOUND_S, "it sounds")
         process.kill()
@@ -690,7 +690,7 @@ def test_killed_with_9_a_board_that_lets_go_by_itself_is_silent_soon(world, part
     (world.folder / "devices.toml").write_text(world.config("timed = true"))
     process = agent_process(world.folder)
     try:
-        until(lambda: rtu.write_coil(ADDRESS, 0, on=False) in board.asked, BOUND_S, "it is off")
+        until(lambda: board.is_off, BOUND_S, "it is off")
         nose.ppm = 28.0
         until(lambda: board.on, BOUND_S, "it sounds")
         process.kill()
