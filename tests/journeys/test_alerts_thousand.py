@@ -237,6 +237,7 @@ def test_a_thousand_fires_are_told_whatever_dies(tmp_path: Path, seed: int, caps
         found = told(world, [sms, hook])
         with reading(world.server / "alerts.db") as db:
             heads = db.execute("SELECT count(*) FROM incident WHERE part_of IS NULL AND grade = 'life'").fetchone()[0]
+        until(lambda: "faults" in world.health()["alerts"], TOLD_S, "the room that was killed last says how it is")
         said: dict[str, Any] = world.health()["alerts"]
     twice = {person: sum(n - 1 for (who, _), n in found.items() if who == person) for person, _ in found}
     crashes = kills["alerts"] + kills["cloud"]
