@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from cloud.alerts.around import Around
+from cloud.alerts.decide.above import Above
 from cloud.alerts.tell.paper import UNSAID
 from cloud.hotspots.book import Book
 from cloud.hotspots.firms import Hotspot
@@ -93,6 +95,13 @@ def told_tells(desk: Desk) -> list[tuple[str, str]]:
     return list(desk.alerts._journal.db.execute(query))
 
 
+@pytest.fixture
+def desk_of_fire(tmp_path: Path, post: Post) -> Iterator[Desk]:
+    with opened(tmp_path, post) as desk:
+        desk.live(FIRE)
+        yield desk
+
+
 def hotspot(desk: Desk, **more: object) -> Hotspot:
     own = {"lat": TREE[0] + 0.01, "lon": TREE[1], "seen_ms": desk.clock.utc_ms() - 7_200_000, "satellite": "N20"}
     return msgspec.convert(own | {"instrument": "VIIRS", "confidence": "nominal"} | more, Hotspot)
@@ -161,6 +170,19 @@ def test_a_satellite_raises_neither_what_is_muted_nor_an_exercise(seen: tuple[De
     assert (desk.head.stage, bool(desk.head.muted)) == ("suspected", True), "it sees a permitted burn as well"
 
 
+def test_a_journal_that_began_anew_is_asked_about_from_its_first_suspicion(desk_of_fire: Desk) -> None:
+    asked: list[int] = []
+
+    def sky(_lat: float, _lon: float, now_ms: int) -> None:
+        asked.append(now_ms)
+
+    above = Above(desk_of_fire.alerts._journal, desk_of_fire.alerts._answering._gatherer.raise_to, sky)
+    for at_ms, now_ms in ((10_000_000, 1), (10_000_005, 2), (5_000, 3), (10_000, 4), (70_000, 5)):
+        above.look(at_ms, now_ms)
+    assert asked == [1, 3, 5], "once a minute of listening, which begins anew with a journal"
+
+
+@contextmanager
 def many(folder: Path, post: Post, level: int | None) -> Iterator[Desk]:
     """Six suspicions that nobody answers, in six places, where two an hour are told."""
     whole = roster()
@@ -182,14 +204,14 @@ def many(folder: Path, post: Post, level: int | None) -> Iterator[Desk]:
 def test_where_the_danger_of_the_day_is_extreme_no_suspicion_waits(
     tmp_path: Path, post: Post, level: int | None, at_once: int
 ) -> None:
-    for _ in many(tmp_path, post, level):
+    with many(tmp_path, post, level):
         assert [words for _, words in told(post)].count("NGHI CÓ KHÓI") == at_once
 
 
 def test_each_step_is_told_but_who_was_told_of_many_is_not_told_the_same_again_and_again(
     tmp_path: Path, post: Post
 ) -> None:
-    for desk in many(tmp_path, post, None):
+    with many(tmp_path, post, None) as desk:
         desk.idle(1_800, 10)
         first = [one for one in told(post) if one[1] == "CHƯA AI TRẢ LỜI"]
         assert {who: first.count((who, "CHƯA AI TRẢ LỜI")) for who, _ in first} == {

@@ -38,7 +38,7 @@ class Above:
 
     def look(self, at_ms: int, now_ms: int) -> None:
         """Raise what is suspected where a satellite saw heat, too; `at_ms` is listening time."""
-        if at_ms >= self._again_ms:
+        if not self._again_ms - EVERY_MS <= at_ms < self._again_ms:  # of a journal that began anew it is less
             self._asked, self._again_ms = 0, at_ms + EVERY_MS
         for head in self._journal.suspected(self._asked)[:AT_ONCE]:
             self._ask(head, now_ms)

@@ -151,7 +151,7 @@ class Gatherer:
         for head in self._journal.suspected(over=True):
             if self._goes_on(head):
                 continue
-            last_ms = max(one.ended_ms or now_ms for one in (head, *self._journal.parts(head.id)))
+            last_ms = max(one.ended_ms or now_ms for one in self._own(head))
             if not self._unheard(head, now_ms):
                 self._close(head, "end", now_ms)
             elif abs(now_ms - last_ms) >= DAY_MS:  # a clock that was put back a little closes nothing
@@ -190,18 +190,22 @@ class Gatherer:
 
     def _unheard(self, head: Incident, now_ms: int) -> list[Incident]:
         """Return what of it nobody can see any more."""
-        return [one for one in (head, *self._journal.parts(head.id)) if not self._alive.heard(one, now_ms)]
+        return [one for one in self._own(head) if not self._alive.heard(one, now_ms)]
 
     def _goes_on(self, head: Incident) -> bool:
         """Tell whether any sensor shows it still."""
-        return any(one.open for one in (head, *self._journal.parts(head.id)))
+        return any(one.open for one in self._own(head))
+
+    def _own(self, head: Incident) -> tuple[Incident, ...]:
+        """Return all that is one with it."""
+        return (head, *self._journal.parts(head.id))
 
     def _is_near(self, head: Incident, one: Incident) -> bool:
         if head.exercise != one.exercise or head.stage == "under-control":  # what is new there is not under control
             return False
         if not self._is_at(head, one):
             return False
-        own = (head, *self._journal.parts(head.id))
+        own = self._own(head)
         times = (at_ms for each in own for at_ms in (each.since_ms, each.opened_ms, each.bad_ms))
         return any(each.open for each in own) or any(abs(one.since_ms - at_ms) <= NEAR_MS for at_ms in times)
 
