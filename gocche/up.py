@@ -23,6 +23,9 @@ from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import known
 from cloud.rooms.listener import listen, url
 from disk.lock import take_lock
+from edge.sense import nodes
+from edge.siren import kept as sirens
+from edge.status import status_file
 from gocche.address import Address, address
 from gocche.child import Child, Log
 from gocche.garden import PORTS, past
@@ -239,6 +242,9 @@ def _folder(data: Path | None) -> Iterator[Path]:
     try:
         with _held(folder):
             shutil.rmtree(folder / "ports", ignore_errors=True)  # what a killed run left behind
+            if not (folder / REGISTRY).exists():  # a new garden, maybe at an old path: its nodes never smelt smoke
+                for memory in (nodes.FILE, sirens.FILE):
+                    (status_file(folder).parent / memory).unlink(missing_ok=True)
             yield folder
             (folder / "up.json").unlink(missing_ok=True)
     finally:

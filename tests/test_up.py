@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloud.registry.book import NAME as REGISTRY
+from edge.sense import nodes
+from edge.siren import kept
+from edge.status import status_file
 from gocche import up
 from gocche.child import Child, Log
 from gocche.supervisor import GRACE_S
@@ -369,6 +374,23 @@ def test_folder_belongs_to_one_run_and_a_temporary_one_is_removed(tmp_path: Path
         (temporary / "spool.db").touch()
     assert tmp_path.is_dir()
     assert not temporary.exists()
+
+
+def test_a_new_garden_at_an_old_path_has_smelt_no_smoke_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    remembered = [status_file(tmp_path).with_name(name) for name in (nodes.FILE, kept.FILE)]
+    remembered[0].parent.mkdir()
+    try:
+        for known in (True, False):
+            for file in remembered:
+                file.write_bytes(b"smoke")
+            (tmp_path / REGISTRY).touch() if known else (tmp_path / REGISTRY).unlink()
+            with up._folder(tmp_path):
+                assert [file.exists() for file in remembered] == [known, known]
+    finally:
+        shutil.rmtree(remembered[0].parent)
 
 
 def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 log = logging.getLogger(__name__)
+FILE = "sirens.json"
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ class KeptFile:
     """The file of one boot. Belongs to the thread of the sirens."""
 
     def __init__(self, folder: Path, boot: str) -> None:
-        self._path, self._boot = folder / "sirens.json", boot
+        self._path, self._boot = folder / FILE, boot
         self._known: dict[str, Kept] = {}
 
     def read(self) -> dict[str, Kept]:
