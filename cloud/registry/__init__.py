@@ -34,6 +34,7 @@ from cloud.registry.kinds import (
     Record,
     Story,
     Tag,
+    Team,
     Tree,
     Voice,
     Zone,
@@ -192,6 +193,10 @@ class Registry:
     def hamlets(self) -> list[str]:
         """The codes of all hamlets, each once."""
         return list(self._hamlets)
+
+    def teams(self, on: date) -> dict[str, Team]:
+        """Return the teams that there are on a day, by code."""
+        return {one.code: one for one in self._of("team", Team) if valid_on(one, on)}
 
     @cached_property
     def contacts(self) -> list[Contact]:

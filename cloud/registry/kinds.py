@@ -86,6 +86,20 @@ class Hamlet(Record, frozen=True, kw_only=True):
     valid_to: Till = None
 
 
+class Team(Record, frozen=True, kw_only=True):
+    """People of a hamlet who measure coverage, check tags and answer reports together. It has a name, they have none.
+
+    Whatever a team did is kept under its code, so nobody's own doings can be read from it.
+    """
+
+    key: ClassVar = ("code", "valid_from")
+    code: Code
+    name: Line
+    hamlet: Annotated[str, Ref("hamlet", CODE)]
+    valid_from: Since
+    valid_to: Till = None
+
+
 class Zone(Record, frozen=True, kw_only=True):
     """A part of the garden with its own weather. `outline` is where its trees must stand."""
 
@@ -391,6 +405,7 @@ KINDS: dict[str, type[Record]] = {
     "province": Province,
     "commune": Commune,
     "hamlet": Hamlet,
+    "team": Team,
     "zone": Zone,
     "tree": Tree,
     "tag": Tag,

@@ -25,6 +25,7 @@ STEMS = {
     "province": "provinces",
     "commune": "communes",
     "hamlet": "hamlets",
+    "team": "teams",
     "zone": "zones",
     "tree": "trees",
     "tag": "tags",

@@ -45,6 +45,7 @@ SHOWN = {  # what a list says of a row below its name; else its first columns
     "known_source": ("code", "clock_from", "clock_to", "valid_to"),
     "consent": ("person", "what", "valid_to"),
     "hamlet": ("code", "commune", "valid_from"),
+    "team": ("code", "hamlet", "valid_from", "valid_to"),
 }
 
 

@@ -19,8 +19,8 @@ ADMIN = frozenset({"admin"})
 PRIVATE = {kind for kind, struct in KINDS.items() if struct.private}
 TABLES = (
     "tree", "zone", "tag", "gateway", "device", "binding", "calibration", "maintenance", "person", "consent", "duty",
-    "burn_permit", "known_source", "photo", "voice", "lot", "lot_input", "danger_table", "official_level", "hamlet",
-    "commune", "province",
+    "burn_permit", "known_source", "photo", "voice", "lot", "lot_input", "danger_table", "official_level", "team",
+    "hamlet", "commune", "province",
 )  # fmt: skip
 READ = {kind: CONTACTS if kind in PRIVATE else SEE for kind in KINDS}
 WRITE = {kind: ADMIN if kind in PRIVATE else EDIT for kind in KINDS} | {
