@@ -45,7 +45,7 @@ from cloud.registry.periods import NEVER, Periods, Timed, valid_on
 from cloud.registry.scale import AS_TOLD, Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cloud.registry.sheets import Problem
 
@@ -357,20 +357,23 @@ class Registry:
 
     @cached_property
     def _at(self) -> dict[tuple[str, str], list[Binding]]:
-        found: dict[tuple[str, str], list[Binding]] = {}
-        for bound in self.bindings:
-            found.setdefault((bound.place, bound.code), []).append(bound)
-        return found
+        return _grouped(self.bindings, lambda bound: (bound.place, bound.code))
 
     @cached_property
     def _hung(self) -> dict[tuple[str, str], list[Binding]]:
-        found: dict[tuple[str, str], list[Binding]] = {}
-        for bound in self.bindings:
-            found.setdefault((bound.gateway, bound.channel), []).append(bound)
-        return found
+        return _grouped(self.bindings, lambda bound: (bound.gateway, bound.channel))
 
     def _of(self, kind: str, _struct: type[_Kind]) -> list[_Kind]:
         return cast("list[_Kind]", list(self._records.get(kind, ())))
+
+
+def _grouped(
+    bindings: Iterable[Binding], by: Callable[[Binding], tuple[str, str]]
+) -> dict[tuple[str, str], list[Binding]]:
+    found: dict[tuple[str, str], list[Binding]] = {}
+    for bound in bindings:
+        found.setdefault(by(bound), []).append(bound)
+    return found
 
 
 _Kind = TypeVar("_Kind", bound=Record)
