@@ -207,6 +207,14 @@ _ROWS = (
     _Q("nr_pci", "1", "", 1.0, 0, 0, 1_007, "5G PCI", "5G physical cell"),
     _Q("earfcn", "1", "", 1.0, 0, 0, 262_143, "4G EARFCN", "LTE channel number"),
     _Q("nr_arfcn", "1", "", 1.0, 0, 0, 3_279_165, "5G ARFCN", "5G channel number"),
+    _Q("lte_band", "1", "", 1.0, 0, 1, 255, "4G, số băng tần", "LTE band number"),
+    _Q("nr_band", "1", "", 1.0, 0, 1, 1_024, "5G, số băng tần n", "5G band number n"),
+    _Q("rtt", "ms", "s", 0.001, 1, 0, 60_000, "Thời gian đi về đến máy chủ", "Round trip to the server"),
+    _Q("loss", "%", "/", 0.01, 0, 0, 100, "Tỉ lệ không tới máy chủ", "Share that did not reach the server"),
+    # the SIM, as its operator tells
+    _Q("sim_balance", "VND", "", 1.0, 0, 0, 1_000_000_000, "Tiền trong SIM", "Money on the SIM"),
+    _Q("sim_data_left", "MB", "B", 1e6, 0, 0, 100_000_000, "Dữ liệu còn lại của SIM", "Data left on the SIM"),
+    _Q("sim_days_left", "d", "s", 86_400.0, 0, -36_500, 36_500, "SIM còn hạn, ngày", "Days until the SIM expires"),
     # place
     _Q("lat", "deg", "lat", 1.0, 7, -90, 90, "Vĩ độ", "Latitude"),
     _Q("lon", "deg", "lon", 1.0, 7, -180, 180, "Kinh độ", "Longitude"),

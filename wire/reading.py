@@ -24,6 +24,8 @@ class Reason(IntEnum):
     GARBLED = 12  # the answer breaks the device's own grammar
     FAULTY = 13  # the driver itself stumbled: a defect of gocche, not of the sensor
     AMBIGUOUS = 14  # a number whose unit this model does not tell: a setting of the sensor can
+    PORT_BUSY = 15  # the device is there, and another program holds its port
+    NO_BUDGET = 16  # not asked, as that would cost more data than it may
 
 
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -31,12 +31,13 @@ _POSITION = frozenset({"lat", "lon", "alt", "accuracy", "fix_quality", "satellit
 _IDENTITY = frozenset({"plmn", "tac", "cell", "pci", "nr_pci", "earfcn", "nr_arfcn"})
 # A suspicion is for those on watch: the public would take it for a fire.
 _SUSPICION = frozenset({"smoke_claim", "siren", "siren_button"})
-_NOT_PUBLIC = _POSITION | _IDENTITY | _SUSPICION | {"supply_voltage", "mains", "clock_uncertainty"}
+_SIM = frozenset({"sim_balance", "sim_data_left", "sim_days_left"})
+_NOT_PUBLIC = _POSITION | _IDENTITY | _SUSPICION | _SIM | {"supply_voltage", "mains", "clock_uncertainty"}
 # Public, but only for those who open the technical table.
 _TECHNICAL_KINDS = ("particles_", "lte_", "nr_")
 _TECHNICAL = frozenset(
     {"pm1", "pm1_cf1", "pm2_5_cf1", "pm10", "pm10_cf1", "wind_direction", "wind_direction_relative", "dew_point"}
-    | {"air_pressure", "soil_ec", "soil_ph", "registration", "radio", "rssi"}
+    | {"air_pressure", "soil_ec", "soil_ph", "registration", "radio", "rssi", "rtt", "loss"}
 )
 
 

@@ -24,7 +24,7 @@ SECTIONS = {  # of the garden's board: how the names of its quantities begin; th
     "soil": "soil_",
     "air": "air_temperature|air_humidity|pm|particles_|formaldehyde|tvoc|co2?$",
     "weather": "dew_point|air_pressure|wind_|rain_|illuminance|noise|water_level",
-    "signal": "registration|radio|rssi|lte_|nr_|plmn|tac|cell|pci|earfcn",
+    "signal": "registration|radio|rssi|lte_|nr_|plmn|tac|cell|pci|earfcn|rtt|loss",
     "gateways": "",
 }
 NUMBERS = {name: number for number, name in enumerate(QUANTITIES)}  # InfluxQL selects numbers, not words

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from at import talk
 from edge.driver import Value
+from edge.framing.bands import banded
 from edge.framing.cells import (
     CELL,
     Answer,
@@ -39,10 +40,10 @@ _EUTRA = "_ duplex mcc mnc cell_id pci earfcn lte_band width width tac lte_rsrp 
 _LTE = Layout(_EUTRA, (16, 18))  # srxlev behind it, or CQI, power and srxlev
 _IOT = Layout(_EUTRA, (15, 16))
 _NSA = Layout(
-    "_ mcc mnc nr_pci nr_ss_rsrp nr_ss_sinr nr_ss_rsrq nr_arfcn nr_band", (7, 10, 11)
+    "_ mcc mnc nr_pci nr_ss_rsrp nr_ss_sinr nr_ss_rsrq nr_arfcn nr_band nr_width", (7, 10, 11)
 )  # SINR before RSRQ here
 _SA = Layout(
-    "_ duplex mcc mnc cell_id nr_pci tac nr_arfcn nr_band _ nr_ss_rsrp nr_ss_rsrq nr_ss_sinr spacing", (15, 16)
+    "_ duplex mcc mnc cell_id nr_pci tac nr_arfcn nr_band nr_width nr_ss_rsrp nr_ss_rsrq nr_ss_sinr spacing", (15, 16)
 )
 _WCDMA = Layout("_ mcc mnc tac cell_id _ _ _ rscp", (5, 9, 10, 15), short=3)
 _GSM = Layout("_ mcc mnc tac cell_id", (5,), short=3)
@@ -94,7 +95,7 @@ def _cell(word: str, cell: list[str], units: Units) -> list[Value]:
     if known is None:
         return unread(word, "a radio word that is not known here")
     try:
-        values = known.layout.read(cell, _READERS)
+        values = banded(known.layout.read(cell, _READERS))
     except ValueError as error:
         return unread(word, str(error), known.layout)
     if "lte_sinr" in values:
@@ -113,6 +114,7 @@ def _qcainfo(found: list[list[str]], _units: Units) -> list[Value]:
 _READERS: dict[str, Read] = {
     "duplex": checked("[A-Z-]+"),
     "width": checked("[0-9]"),
+    "nr_width": checked("[0-9]|1[0-9]"),  # an index: what is larger is the band, behind a column too many
     "spacing": checked("[0-4]"),
     "mcc": matching(r"\d{1,3}"),
     "mnc": matching(r"\d{2,3}"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from at import talk
 from edge.driver import Value
+from edge.framing.bands import banded
 from edge.framing.cells import (
     CELL,
     LTE_RSRP,
@@ -41,9 +42,9 @@ from wire.reading import Reason
 if TYPE_CHECKING:
     from edge.framing.cells import Read
 
-_LTE = Layout("_ _ network tac cell_id pci band earfcn _ _ lte_rsrq lte_rsrp rssi lte_sinr", (14,), short=3)
-_SA = Layout("_ _ network tac cell_id nr_pci band nr_arfcn nr_ss_rsrp nr_ss_rsrq nr_ss_sinr", (11, 13), short=3)
-_NSA = Layout("_ nr_pci band nr_arfcn nr_ss_rsrp nr_ss_rsrq nr_ss_sinr", (7, 9), short=1)  # manual v1.01
+_LTE = Layout("_ _ network tac cell_id pci lte_band earfcn _ _ lte_rsrq lte_rsrp rssi lte_sinr", (14,), short=3)
+_SA = Layout("_ _ network tac cell_id nr_pci nr_band nr_arfcn nr_ss_rsrp nr_ss_rsrq nr_ss_sinr", (11, 13), short=3)
+_NSA = Layout("_ nr_pci nr_band nr_arfcn nr_ss_rsrp nr_ss_rsrq nr_ss_sinr", (7, 9), short=1)  # manual v1.01
 _NSA_OLD = Layout("_ nr_pci nr_arfcn nr_ss_rsrq nr_ss_rsrp nr_ss_sinr", (6,), short=1)  # v1.00.01: no band, RSRQ first
 _OLD = Layout("_ _ network tac cell_id band", (6, 9, 14, 15), short=3)
 
@@ -92,7 +93,7 @@ def _cell(cell: list[str], units: Units) -> list[Value]:
     layout = _NSA_OLD if word.layout is _NSA and re.fullmatch(r"\d+", "".join(cell[2:3])) else word.layout
     try:
         scale = _scale(layout, cell)
-        values = layout.read(cell, _READERS | dict.fromkeys(_LEVELS, partial(_level, scale)))
+        values = banded(layout.read(cell, _READERS | dict.fromkeys(_LEVELS, partial(_level, scale))))
     except ValueError as error:
         return unread(cell[0], str(error), layout)
     return [*_network(values), *_sinr(word, scale, values, units).values()]
@@ -125,6 +126,13 @@ def _level(scale: _Scale | None, name: str, field: str) -> Value:
     return absent(name, Reason.SENTINEL if talk.bare(field) == "255" else Reason.AMBIGUOUS)
 
 
+def _band(name: str, field: str) -> Value:
+    """Return the number of `EUTRAN-BAND3`, `NR5G_BAND78`."""
+    checked(".*[A-Z].*")(name, field)
+    number = re.search(r"BAND_?(\d{1,4})$", talk.bare(field))
+    return absent(name) if number is None else Value(name, "1", int(number[1]))
+
+
 def _network(values: dict[str, Value]) -> list[Value]:
     said = values.pop("network", None)
     if said is None or said.value is None:
@@ -151,6 +159,8 @@ _READERS: dict[str, Read] = {
     "network": matching(r"\d{3}-\d{2,3}"),
     "tac": hexadecimal,
     "band": checked(".*[A-Z].*"),
+    "lte_band": _band,
+    "nr_band": _band,
 }
 VENDOR = Vendor(
     commands=("AT+CPSI?",),

@@ -25,7 +25,7 @@ from wire.reading import Reason
 _UNITS = {"rssi": "dBm", "rscp": "dBm", "lte_rsrp": "dBm", "nr_ss_rsrp": "dBm"} | dict.fromkeys(
     ("ecio", "lte_rsrq", "lte_sinr", "nr_ss_rsrq", "nr_ss_sinr"), "dB"
 )
-_IDENTITY = ("plmn", "tac", "cell_id", "pci", "nr_pci", "earfcn", "nr_arfcn")
+_IDENTITY = ("plmn", "tac", "cell_id", "pci", "nr_pci", "earfcn", "nr_arfcn", "lte_band", "nr_band")
 _LEVELS = ("rssi", "lte_rsrp", "lte_rsrq", "lte_sinr", "nr_ss_rsrp", "nr_ss_rsrq", "nr_ss_sinr")
 CELL = (*_IDENTITY, *_LEVELS)  # what the answer about a serving cell can bring
 _CAN_BE = {  # what 3GPP 36.133 and 38.133 let be reported, with a margin for makers who go beyond
