@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud.coverage.hamlets import Coverage, HamletRow, Limits, hamlets
+from cloud.coverage.hamlets import Coverage, HamletRow, hamlets
+from cloud.coverage.scale import Scale
 from tests.rules.garden import bound
 from tests.visitors import MODEM, NOW_MS, World
 from wire.reading import Reason
@@ -33,7 +34,7 @@ def coverage(world: World) -> Coverage:
 
 
 def row(world: World, past: Any = None) -> HamletRow:
-    rows = hamlets(world.registry, world.latest, world.clock.now_ms, Limits(), past or {})
+    rows = hamlets(world.registry, world.latest, world.clock.now_ms, Scale(), past or {})
     assert [one.name for one in rows] == ["Háng Tày", "Kể Cả", "Pú Vá"]
     assert {one.state for one in rows[1:]} == {"unmeasured"}
     return rows[0]
@@ -138,6 +139,6 @@ def test_of_two_modems_the_better_fresh_one_speaks(world: World) -> None:
 def test_limits_are_configured_and_checked() -> None:
     import msgspec
 
-    assert msgspec.convert({"lte_good_dbm": -90}, Limits).lte_good_dbm == -90
+    assert msgspec.convert({"lte_good_dbm": -90}, Scale).lte_good_dbm == -90
     with pytest.raises(msgspec.ValidationError, match="lte_great"):
-        msgspec.convert({"lte_great": -80}, Limits)
+        msgspec.convert({"lte_great": -80}, Scale)

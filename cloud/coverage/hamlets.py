@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.clock import hanoi
+from cloud.coverage.scale import Scale
 from cloud.registry.alphabet import order
 from wire.quantities import IN_SERVICE
 
@@ -31,21 +32,6 @@ AHEAD_MS = 600_000  # readings may be dated up to 10 min ahead (docs/protocol.md
 _DAY_MS = 86_400_000
 
 Past = dict[tuple[str, str], int | None]  # (gateway, channel) → UTC ms of its last service, None without any
-
-
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From which RSRP (dBm) on a level holds. Public scales disagree, so these are configured, not truths.
-
-    LTE: operator practice, -95 good and -105 the limit for data outdoors; NR: between AOSP's default and its common
-    override. Below 0 dB SINR no level is better than weak.
-    """
-
-    lte_good_dbm: float = -95
-    lte_fair_dbm: float = -105
-    nr_good_dbm: float = -100
-    nr_fair_dbm: float = -110
-    poor_sinr_db: float = 0
-    stale_s: float = 900
 
 
 class HamletRow(msgspec.Struct, frozen=True):
@@ -75,7 +61,7 @@ def hamlets(
     registry: Registry,
     latest: Latest,
     now_ms: int,
-    limits: Limits,
+    scale: Scale,
     past: Mapping[tuple[str, str], int | None],
 ) -> list[HamletRow]:
     """Return a row for every hamlet, by name. Of several modems in a hamlet the best fresh one speaks.
@@ -90,7 +76,7 @@ def hamlets(
             continue
         unmeasured = _unmeasured(hamlet)
         heard = [
-            _aged(_judge(unmeasured, binding, now, limits, past), now_ms, limits)
+            _aged(_judge(unmeasured, binding, now, scale, past), now_ms, scale)
             for binding in registry.bound_to("hamlet", code, today)
             if (now := latest.channel(binding.gateway, binding.channel)) and "registration" in now.values
             if not registry.maintenance(binding.gateway, binding.channel).hold(now.values["registration"].time_ms)
@@ -99,34 +85,24 @@ def hamlets(
     return sorted(rows, key=lambda row: (order(row.name), row.code))
 
 
-def level(now: ChannelNow, limits: Limits) -> tuple[str, float | None]:
+def level(now: ChannelNow, scale: Scale) -> tuple[str, float | None]:
     """Return (good, fair, weak or served; its RSRP in dBm) from the sample that carried the registration."""
     time_ms = now.values["registration"].time_ms
     sample = {name: value.value for name, value in now.values.items() if value.time_ms == time_ms}
     radio = sample.get("radio")
     found = []
-    if radio in {RADIO_5G_SA, RADIO_5G_NSA, None} and "nr_ss_rsrp" in sample:
-        found.append(_level(sample, "nr_ss_rsrp", "nr_ss_sinr", (limits.nr_good_dbm, limits.nr_fair_dbm), limits))
-    if radio in {RADIO_LTE, RADIO_5G_NSA, None} and "lte_rsrp" in sample:
-        found.append(_level(sample, "lte_rsrp", "lte_sinr", (limits.lte_good_dbm, limits.lte_fair_dbm), limits))
+    if radio in {RADIO_5G_SA, RADIO_5G_NSA, None} and (nr := sample.get("nr_ss_rsrp")) is not None:
+        found.append((scale.level("nr", nr, sample.get("nr_ss_sinr")), nr))
+    if radio in {RADIO_LTE, RADIO_5G_NSA, None} and (lte := sample.get("lte_rsrp")) is not None:
+        found.append((scale.level("lte", lte, sample.get("lte_sinr")), lte))
     return min(found, key=lambda pair: RANK.index(pair[0]), default=("served", None))
-
-
-def _level(
-    sample: dict[str, float], rsrp: str, sinr: str, from_dbm: tuple[float, float], limits: Limits
-) -> tuple[str, float]:
-    strength = sample[rsrp]
-    good, fair = from_dbm
-    if sample.get(sinr, limits.poor_sinr_db) < limits.poor_sinr_db or strength < fair:
-        return "weak", strength
-    return ("good" if strength >= good else "fair"), strength
 
 
 def _judge(
     row: HamletRow,
     binding: Binding,
     now: ChannelNow,
-    limits: Limits,
+    scale: Scale,
     past: Mapping[tuple[str, str], int | None],
 ) -> HamletRow:
     """Return the row as the modem's newest registration has it, however old that is."""
@@ -143,12 +119,12 @@ def _judge(
     if registration.value not in IN_SERVICE:
         modem = binding.gateway, binding.channel
         return msgspec.structs.replace(row, last_service_ms=past.get(modem), searched=modem in past)
-    state, rsrp = level(now, limits)
+    state, rsrp = level(now, scale)
     return msgspec.structs.replace(row, state=state, rsrp_dbm=rsrp, last_service_ms=registration.time_ms)
 
 
-def _aged(row: HamletRow, now_ms: int, limits: Limits) -> HamletRow:
-    stale = row.time_ms is not None and now_ms - row.time_ms > limits.stale_s * 1000
+def _aged(row: HamletRow, now_ms: int, scale: Scale) -> HamletRow:
+    stale = row.time_ms is not None and now_ms - row.time_ms > scale.stale_s * 1000
     return msgspec.structs.replace(row, state="stale") if stale else row
 
 
@@ -167,10 +143,10 @@ class Coverage:
     """The table of now. What it needs of the past is searched apart, so that who asks the store may do it seldom."""
 
     def __init__(
-        self, registry: Current, latest: Latest, store: History, clock: Clock, limits: Limits | None = None
+        self, registry: Current, latest: Latest, store: History, clock: Clock, scale: Scale | None = None
     ) -> None:
         self._registry, self._latest, self._store, self._clock = registry, latest, store, clock
-        self._limits = limits or Limits()
+        self._scale = scale or Scale()
 
     def search(self) -> Past:
         """Return when the modem of each hamlet was in service last, by one question to the store. Raises Retry."""
@@ -188,4 +164,4 @@ class Coverage:
 
     def rows(self, past: Past | None) -> list[HamletRow]:
         """Return a row for every hamlet from what modems said last, and from a `search`; None where that failed."""
-        return hamlets(self._registry.now, self._latest, self._clock.utc_ms(), self._limits, past or {})
+        return hamlets(self._registry.now, self._latest, self._clock.utc_ms(), self._scale, past or {})
