@@ -1,0 +1,1 @@
+"""Ways in: what others say of the network, clean of every identity before it is anything of ours."""
