@@ -81,7 +81,7 @@ class Samples(Protocol):
         """Return what the months from `since` to `until` (both included) have, of every network, by cell."""
 
     def samples(self, since_ms: int, until_ms: int) -> Iterable[Sample]:
-        """Return those that are still kept one by one, by time: for exports."""
+        """Return those of [since, until) that are still kept one by one, by time: for exports."""
 
     def compact(self, now_ms: int) -> int:
-        """Turn months that are over for long into their spots; return how many samples were let go."""
+        """Let samples of months go that are over for long; return how many, to be called again until it is none."""
