@@ -1,4 +1,4 @@
-"""coverage.db as its one writer has it: opened when first needed, whole transactions, begun anew where it is damaged."""
+"""coverage.db as its one writer has it: opened when needed, whole transactions, begun anew where it is damaged."""
 
 from __future__ import annotations
 
