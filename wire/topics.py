@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-PREFIX = "gocche/v1"
+ROOT = "gocche"
+PREFIX = f"{ROOT}/v1"
 GATEWAY = re.compile(r"[a-z0-9-]{3,32}")  # also keeps MQTT's + # / out of topics (CVE-2017-7650)
 CHANNEL = re.compile(r"[a-z0-9-]{1,32}")
 KINDS = ("up", "ack", "status", "beat")
@@ -12,6 +13,10 @@ ALL_UP = f"{PREFIX}/+/up"
 ALL_STATUS = f"{PREFIX}/+/status"
 ALL_BEATS = f"{PREFIX}/+/beat"
 FROM_GATEWAYS = (ALL_UP, ALL_STATUS, ALL_BEATS)
+SURVEY = "survey/v1"
+USER = GATEWAY  # the account of a telephone
+STREAMS = tuple(f"{one}_message" for one in ("gsm", "umts", "lte", "nr", "gnss", "device_status"))
+FROM_PHONES = f"{SURVEY}/+/+"
 
 
 def shared(group: str) -> tuple[str, ...]:
@@ -48,3 +53,21 @@ def parse(topic: str) -> tuple[str, str]:
         case ["gocche", "v1", gateway, kind] if GATEWAY.fullmatch(gateway) and kind in KINDS:
             return gateway, kind
     raise ValueError(f"topic {topic[:120]!r} is not {PREFIX}/<gateway>/({'|'.join(KINDS)})")
+
+
+def phones_prefix(user: str) -> str:
+    """What the app of a telephone puts before the names of its streams."""
+    return f"{SURVEY}/{user}/"
+
+
+def phone(user: str, stream: str) -> str:
+    """What a telephone tells on one of its `STREAMS`; QoS 1, JSON."""
+    return phones_prefix(user) + stream
+
+
+def parse_phone(topic: str) -> tuple[str, str]:
+    """Return (user, stream), be it one that we do not take. Raises ValueError for a topic that no telephone has."""
+    match topic.split("/"):
+        case ["survey", "v1", user, stream] if USER.fullmatch(user):
+            return user, stream
+    raise ValueError(f"topic {topic[:120]!r} is not {SURVEY}/<user>/<stream>")
