@@ -275,6 +275,24 @@ def _report(add: _Add) -> None:
     _of_the_server(add)
 
 
+def _invite(add: _Add) -> None:
+    add("--team", required=True, metavar="CODE|NAME")
+    add("--phones", type=int, default=1, metavar="N")
+    add("--days", type=int, default=90, metavar="N")
+    add("--file", type=Path, default=None, metavar="FILE.pdf|FILE.svg", dest="path")
+    _of_the_server(add)
+
+
+def _revoke(add: _Add) -> None:
+    add("users", nargs="+", metavar="ACCOUNT")
+    _of_the_server(add)
+
+
+def _write_access(add: _Add) -> None:
+    add("folder", type=Path, metavar="DIR")
+    _of_the_server(add)
+
+
 def _broker(add: _Add) -> None:
     add("--listen", required=True, metavar="HOST:PORT")
 
@@ -304,6 +322,10 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "registry log": (_log, commands.registry_log),
     "registry undo": (_undo, commands.registry_undo),
     "hotspots import": (_hotspots, commands.hotspots_import),
+    "coverage invite": (_invite, commands.coverage_invite),
+    "coverage teams": (_of_the_server, commands.coverage_teams),
+    "coverage revoke": (_revoke, commands.coverage_revoke),
+    "access write": (_write_access, commands.access_write),
     "labels mint": (_mint, commands.labels_mint),
     "labels sheet": (_sheet, commands.labels_sheet),
     "labels plates": (_plates, commands.labels_plates),

@@ -338,6 +338,35 @@ def _of_the_registry(options: argparse.Namespace, run: Callable[..., int], *aske
         return failed(error, config.data.path)
 
 
+def coverage_invite(options: argparse.Namespace) -> int:
+    """Invite telephones of a team."""
+    from gocche.access import invite
+
+    how = {"phones": options.phones, "days": options.days, "path": options.path}
+    return _of_the_registry(options, invite, options.team, **how)
+
+
+def coverage_teams(options: argparse.Namespace) -> int:
+    """Say which telephones were invited."""
+    from gocche.access import teams
+
+    return _of_the_registry(options, teams)
+
+
+def coverage_revoke(options: argparse.Namespace) -> int:
+    """Let telephones in no more."""
+    from gocche.access import revoke
+
+    return _of_the_registry(options, revoke, options.users)
+
+
+def access_write(options: argparse.Namespace) -> int:
+    """Write what Mosquitto reads."""
+    from gocche.access import write
+
+    return _of_the_registry(options, write, options.folder)
+
+
 def export_site(options: argparse.Namespace) -> int:
     """Write the public pages as files."""
     from gocche.site import site

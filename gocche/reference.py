@@ -219,6 +219,7 @@ def _config() -> Iterator[str]:
         server.Garden,
         server.Hotspots,
         server.Cap,
+        server.Coverage,
     ):
         yield from _struct(table_of)
     for name in store.engines():

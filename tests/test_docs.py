@@ -10,10 +10,12 @@ import unicodedata
 import zlib
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from cloud.access import mosquitto
 from cloud.clock import SystemClock
 from cloud.config import Broker as CloudBroker
 from cloud.config import load as load_cloud
@@ -33,6 +35,11 @@ from wire import codec, topics
 from wire.batch import Source, Status, Verdict
 from wire.quantities import QUANTITIES
 from wire.reading import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cloud.access.book import Account
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -295,18 +302,24 @@ def issued(folder: Path, more: str = "") -> None:
 
 
 class Guarded(servers.Mosquitto):
-    """Mosquitto with the configuration of docs/install.md; only paths and port are those of the test."""
+    """Mosquitto with the configuration of docs/install.md; only paths and ports are those of the test."""
+
+    def __init__(self, folder: Path, accounts: Sequence[Account] = ()) -> None:
+        super().__init__(folder)
+        self.phones, self.accounts = servers.free_port(), accounts
 
     def command(self) -> list[str]:
         page = DOCS / "install.md"
-        own = fenced(page, "/etc/mosquitto/conf.d/gocche.conf").replace(
-            "listener 8883", f"listener {self.port} 127.0.0.1"
-        )
+        own = fenced(page, "/etc/mosquitto/conf.d/gocche.conf")
+        for listener, port in (("listener 8883", self.port), ("listener 8884", self.phones)):
+            own = own.replace(listener, f"listener {port} 127.0.0.1")
         own = own.replace("/etc/mosquitto/certs", str(self.folder)).replace("/etc/mosquitto/", f"{self.folder}/")
         (self.folder / "gocche.conf").write_text(own + "user root\n")
-        (self.folder / "gocche.acl").write_text(fenced(page, "/etc/mosquitto/gocche.acl"))
-        (self.folder / "gocche.acl").chmod(0o700)
-        issued(self.folder, "issue sg-02 DNS:sg-02\n")
+        mosquitto.write(self.folder, self.accounts)
+        if not (self.folder / "ca.pem").exists():
+            issued(self.folder, "issue sg-02 DNS:sg-02\n")
+            for end in ("pem", "key"):
+                shutil.copy(self.folder / f"mqtt.example.org.{end}", self.folder / f"phones.{end}")
         return [str(servers.binary(self.name)), "-c", str(self.folder / "gocche.conf")]
 
 

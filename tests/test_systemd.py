@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from cloud.access.book import CHANGED
+from gocche.command_line import parser
+
 FOLDER = Path(__file__).parent.parent / "systemd"
 RULES = FOLDER / "99-gocche-serial.rules"
 EXPOSURE = {"gocche-agent.service": 2.0, "gocche-cloud.service": 1.5}  # highest that systemd-analyze may say
@@ -206,3 +209,21 @@ def test_rooms_may_give_way_to_each_other(analyze: str) -> None:
     denied = heard([analyze, "syscall-filter", "@resources"]).stdout.split()
     assert "setpriority" in denied, "else the last line of the filter would be for nothing"
     assert filters.index("setpriority") > filters.index("~@privileged @resources"), "what is said later counts"
+
+
+def test_who_is_revoked_is_told_to_the_broker_by_units_without_a_word_of_complaint(
+    analyze: str, tmp_path: Path
+) -> None:
+    program = Path(sys.executable).parent / "gocche"
+    for name in ("gocche-access.path", "gocche-access.service"):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("/opt/gocche/bin/gocche ", f"{program} "), encoding="utf-8")
+    said = heard(
+        [analyze, "verify", "--man=no", *(str(tmp_path / f"gocche-access.{end}") for end in ("path", "service"))]
+    )
+    assert (said.returncode, said.stderr, said.stdout) == (0, "", "")
+    (command,) = re.findall(r"^ExecStart=(.*)$", (FOLDER / "gocche-access.service").read_text("utf-8"), re.MULTILINE)
+    options = parser().parse_args(shlex.split(command)[1:])
+    assert (options.command, str(options.folder)) == ("access write", "/etc/mosquitto")
+    (watched,) = re.findall(r"^PathChanged=(.*)$", (FOLDER / "gocche-access.path").read_text("utf-8"), re.MULTILINE)
+    assert watched == f"/var/lib/gocche-cloud/{CHANGED}"

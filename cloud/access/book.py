@@ -10,7 +10,8 @@ import itertools
 import secrets
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 
@@ -54,11 +55,12 @@ class Account(msgspec.Struct, frozen=True):
         return self.revoked_ms is None and now_ms < self.until_ms
 
 
-class Secret(NamedTuple):
-    """An account that has just been made, and its password: shown once, kept nowhere."""
+@dataclass(frozen=True)
+class Secret:
+    """An account that has just been made, and its password: shown once, kept nowhere, printed by no accident."""
 
     account: Account
-    password: str
+    password: str = field(repr=False)
 
 
 class Book:
@@ -83,7 +85,7 @@ class Book:
         """Return all that ever were, by name."""
         return [_account(row) for row in self._db.execute(_ALL)]
 
-    def invite(  # noqa: PLR0913 - one account is so many facts
+    def invite(
         self, team: str, count: int, *, until_ms: int, who: str, now_ms: int, taken: Callable[[str], bool]
     ) -> list[Secret]:
         """Make accounts of a team, one for each telephone, all or none. `taken` names are somebody else's already."""
@@ -158,7 +160,7 @@ class Known:
             if self._db is None:
                 if not self._path.exists():
                     return
-                self._db = _reading(self._path)
+                self._db = reading(self._path)
             version = self._db.execute("PRAGMA data_version").fetchone()[0]
             if version != self._version:
                 self._by_user = {row[0]: _account(row) for row in self._db.execute(_ALL)}
@@ -173,7 +175,7 @@ def accounts(path: Path) -> list[Account]:
     """Return all accounts that ever were, by name; none where there is no book. Raises Taken, sqlite3.Error."""
     if not path.exists():
         return []
-    with closing(_reading(path)) as db:
+    with closing(reading(path)) as db:
         return [_account(row) for row in db.execute(_ALL)] if form.form_of(db, path, len(_STEPS)) else []
 
 
@@ -192,7 +194,8 @@ def named(team: str, number: int) -> str:
     return name
 
 
-def _reading(path: Path) -> sqlite3.Connection:
+def reading(path: Path) -> sqlite3.Connection:
+    """Return a connection to a book that is there, for who only reads. Raises sqlite3.Error."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, check_same_thread=False)
 
 

@@ -6,12 +6,14 @@ The tables that a room, an engine or a rule reads are handed on as they are: eac
 
 from __future__ import annotations
 
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.config.tables import ROOMS, SHOWN, Broker, Cap, Data, Garden, Health, Hotspots, Http, Staff
+from cloud.config.tables import ROOMS, SHOWN, Broker, Cap, Coverage, Data, Garden, Health, Hotspots, Http, Staff
 from settings import credentials, text
 from settings.expected import convert
 from settings.finding import ConfigError, File, Finding, shown, suggestion
@@ -27,6 +29,7 @@ __all__ = [
     "Cap",
     "CloudConfig",
     "ConfigError",
+    "Coverage",
     "Data",
     "Finding",
     "Garden",
@@ -49,6 +52,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
     garden: Garden
     hotspots: Hotspots
     cap: Cap
+    coverage: Coverage
     store: dict[str, Any]
     alerts: dict[str, Any]
     rules: list[dict[str, Any]]
@@ -85,7 +89,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
 
 def cloud_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
-    single = ("data", "broker", "http", "staff", "health", "garden", "hotspots", "cap", "store", "alerts")
+    single = ("data", "broker", "http", "staff", "health", "garden", "hotspots", "cap", "coverage", "store", "alerts")
     return File(path, ("settings", "cloud.config"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
 
 
@@ -125,6 +129,7 @@ def load(path: Path, *, running: bool = True, room: str = "") -> CloudConfig:
         convert(file, "[garden]", text.one(file, tables, "garden"), Garden),
         _hotspots(file, text.one(file, tables, "hotspots"), running=running, asked=room not in ("", "alerts")),
         _cap(file, text.one(file, tables, "cap"), running=running, asked=room not in ("", "staff")),
+        _coverage(file, text.one(file, tables, "coverage")),
         store,
         _table(file, "alerts", text.one(file, tables, "alerts")),
         _tables(file, tables, "rule"),
@@ -215,6 +220,22 @@ def _cap(file: File, table: object, *, running: bool, asked: bool) -> Cap:
     if 0 < len(key) < SHORTEST_KEY:
         raise ConfigError(file, "[cap] key_file", "short_key", value=shown(cap.key_file), length=f"{len(key)}")
     return cap
+
+
+def _coverage(file: File, table: object) -> Coverage:
+    """Refuse a way in by which passwords of telephones would cross the net in the clear."""
+    coverage = convert(file, "[coverage]", table, Coverage)
+    credentials.check_host(file, "[coverage] phone_host", coverage.phone_host)
+    if coverage.phone_host and not coverage.phone_tls and not _at_home(coverage.phone_host):
+        raise ConfigError(file, "[coverage] phone_tls", "phones_open", value=shown(coverage.phone_host))
+    return coverage
+
+
+def _at_home(host: str) -> bool:
+    """Tell whether an address is within this machine or this house."""
+    with suppress(ValueError):
+        return ip_address(host).is_private
+    return host in LOOPBACK
 
 
 def _ports(file: File, **listening: Http | Staff | Health) -> None:

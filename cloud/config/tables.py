@@ -138,3 +138,18 @@ class Cap(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     restriction: Annotated[
         str, msgspec.Meta(description="for whom these warnings are: they are Restricted", max_length=200)
     ] = "Tổ trực PCCCR / forest fire duty teams"
+
+
+class Coverage(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Coverage of the mobile network: `[coverage]`. Without `phone_host` no team's telephone can be invited."""
+
+    phone_host: Annotated[
+        str, msgspec.Meta(description="name under which telephones of teams reach the MQTT broker, from anywhere")
+    ] = ""
+    phone_port: Annotated[
+        int, msgspec.Meta(ge=1, le=65_535, description="port of the broker's listener for telephones")
+    ] = 8884
+    phone_tls: Annotated[
+        bool,
+        msgspec.Meta(description="whether that listener speaks TLS; false is refused but within this machine or house"),
+    ] = True
