@@ -46,7 +46,7 @@ GRANT_S = 20.0  # patience for the answer to our subscription: a connection that
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One message as it came."""
+    """One message as it came. What telephones say has their account for a gateway, and their stream for a kind."""
 
     gateway: str
     kind: str  # up | status | beat
@@ -62,7 +62,8 @@ class Stream:
     granted every subscription; `why` says what keeps us from that. Messages on topics that are none of ours are counted
     in `strangers`, those beyond the contract's limit in `too_long`, and go no further: what is queued is bounded in
     bytes. Who `only_follows` hears a moment later, and at QoS 0: that costs room and broker less, and at either QoS a
-    broker drops what a slow client leaves with it; others bring that.
+    broker drops what a slow client leaves with it; others bring that. `parse` tells who says what kind of thing by its
+    topic, and raises ValueError for one that is none of ours.
 
     Raises OSError for a password or certificate file that cannot be read any more: the
     configuration was checked before.
@@ -78,9 +79,11 @@ class Stream:
         on_link: Callable[[bool], None] = lambda _up: None,
         *,
         only_follows: bool = False,
+        parse: Callable[[str], tuple[str, str]] = topics.parse,
     ) -> None:
         self._broker, self._name, self._subscriptions, self._clock = broker, name, subscriptions, clock
         self._on_arrival, self._on_link, self._only_follows = on_arrival, on_link, only_follows
+        self._parsed = lru_cache(8_192)(lambda topic: parse(topic.decode()))  # four of a gateway
         self._failures = 0
         self._asked_s = 0.0  # when the subscriptions were asked for, by the monotonic clock
         self._answered = False  # whether this connection was taken or refused in words
@@ -238,7 +241,7 @@ class Stream:
 
     def _message(self, topic: bytes, payload: bytes | None, size: int, retained: bool) -> None:
         try:
-            gateway, kind = _parsed(topic)
+            gateway, kind = self._parsed(topic)
         except ValueError as error:
             self.strangers += 1
             self._warn("message on a foreign topic", self.strangers, str(error))
@@ -254,9 +257,3 @@ class Stream:
         """Say the first, second, fourth, eighth …: anybody who may publish could fill the log otherwise."""
         if n & (n - 1) == 0:
             log.warning("%s stream=%s n=%s why=%r", what, self._name, n, why)
-
-
-@lru_cache(8_192)  # four of a gateway
-def _parsed(topic: bytes) -> tuple[str, str]:
-    """Return gateway and kind. Raises ValueError for what is none of our topics, be it no text."""
-    return topics.parse(topic.decode())
