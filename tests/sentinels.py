@@ -10,11 +10,18 @@ spelling of JSON, as the integers that they could have become.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sqlite3
 import unicodedata
+import zipfile
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 SERIAL = "R58N90SENTINEL7"
 DEVICE = "Điện thoại của Vàng A Sính"
@@ -57,6 +64,30 @@ NR: dict[str, Any] = {
     "groupNumber": 7, "mcc": 452, "mnc": 4, "tac": 12101, "nci": "6871947673", "narfcn": 630000, "pci": 500,
     "ssRsrp": -99.0, "ssRsrq": -12.0, "ssSinr": 5.0, "servingCell": True,
 }  # fmt: skip
+COLUMNS = {  # of the app's files
+    "LteRecord": (
+        "deviceTime,latitude,longitude,altitude,speed,accuracy,missionId,recordNumber,groupNumber,mcc,mnc,tac,eci,earfcn,"
+        "pci,rsrp,rsrq,ta,servingCell,lteBandwidth,provider,signalStrength,cqi,slot,snr,deviceSerialNumber,locationAge"
+    ),
+    "NrRecord": (
+        "deviceTime,latitude,longitude,altitude,speed,accuracy,missionId,recordNumber,groupNumber,mcc,mnc,tac,nci,narfcn,"
+        "pci,ssRsrp,ssRsrq,ssSinr,csiRsrp,csiRsrq,csiSinr,ta,servingCell,provider,slot,deviceSerialNumber"
+    ),
+    "GsmRecord": (
+        "deviceTime,latitude,longitude,altitude,speed,accuracy,missionId,recordNumber,groupNumber,mcc,mnc,lac,ci,arfcn,"
+        "bsic,signalStrength,ta,servingCell,provider,slot,deviceSerialNumber"
+    ),
+    "GnssRecord": (
+        "deviceTime,latitude,longitude,altitude,speed,accuracy,missionId,recordNumber,groupNumber,constellation,"
+        "spaceVehicleId,carrierFreqHz,cn0DbHz,deviceModel,deviceSerialNumber"
+    ),
+    "PhoneState": (
+        "deviceTime,latitude,longitude,altitude,speed,accuracy,missionId,recordNumber,simState,simOperator,"
+        "networkRegistrationInfo,deviceSerialNumber,slot,nonTerrestrialNetwork,locationAge"
+    ),
+    "DeviceStatus": "deviceTime,latitude,longitude,altitude,accuracy,batteryLevelPercent,deviceSerialNumber,missionId",
+    "WifiBeaconRecord": "deviceTime,latitude,longitude,altitude,bssid,ssid,deviceSerialNumber,missionId",
+}
 STREAM = {
     "NrRecord": "nr_message",
     "LteRecord": "lte_message",
@@ -73,6 +104,39 @@ def message(kind: str, **fields: Any) -> bytes:
     data = {**IDS, "deviceTime": TIME, "recordNumber": 1, **PLACE, **fields}
     told = {"version": "1.1.0", "messageType": kind, "data": {key: data[key] for key in data if data[key] is not None}}
     return json.dumps(told, ensure_ascii=False).encode()
+
+
+def table(kind: str, rows: Iterable[Mapping[str, Any]], *, comma: bool = False, version: str = "0.2.0") -> bytes:
+    """Return a file of the app with these records; with `comma`, as a telephone whose language is Vietnamese writes."""
+    columns = COLUMNS[kind].split(",")
+    out = io.StringIO(newline="")
+    out.write(f"# CSV Version={version}\r\n")
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    for row in rows:
+        data = {**IDS, "deviceTime": TIME, "recordNumber": 1, **PLACE, **row}
+        writer.writerow([_column(column, data.get(column), comma=comma) for column in columns])
+    return out.getvalue().encode()
+
+
+def _column(column: str, value: Any, *, comma: bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return json.dumps(value, separators=(",", ":"))
+    if column in {"latitude", "longitude"}:
+        value = Decimal(repr(value or 0)).quantize(Decimal("0.000001"), ROUND_HALF_UP)
+    text = "" if value is None else str(value)
+    return text.replace(".", ",") if comma and isinstance(value, float | Decimal) else text
+
+
+def zipped(**files: bytes) -> bytes:
+    """Return a ZIP of files, each `name.csv`."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(f"{name}.csv", content)
+    return out.getvalue()
 
 
 def leaks(*where: Path | str | bytes) -> list[str]:

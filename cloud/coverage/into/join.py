@@ -87,14 +87,14 @@ class Joiner:
 
     def _collect(self, by: str, record: Record, at_ms: int) -> Iterator[Sample | BadSample]:
         key = by, record.origin, -record.time_ms if record.group is None else record.group
-        moment = self._open.get(key)
-        if moment is not None and abs(moment[0].time_ms - record.time_ms) > JOIN_MS:
+        records = self._open.get(key)
+        if records is not None and abs(records[0].time_ms - record.time_ms) > JOIN_MS:
             yield self._close(key)
-            moment = None
-        if moment is None:
+            records = None
+        if records is None:
             self._open[key], self._opened[key] = [record], at_ms
-        elif record not in moment:  # said twice
-            moment.append(record)
+        elif record not in records:  # said twice
+            records.append(record)
 
     def _close(self, key: tuple[str, bytes, int]) -> Sample | BadSample:
         records = self._open.pop(key)
@@ -102,7 +102,7 @@ class Joiner:
         by, origin, _ = key
         recording = self._recordings.get((by, origin))
         try:
-            return _sample(by, records, nr_looked=recording is not None and recording.nr)
+            return moment(by, records, nr_looked=recording is not None and recording.nr)
         except BadSample as bad:
             return bad
 
@@ -133,8 +133,11 @@ def out_of_service(by: str, time_ms: int, place: Place, service: int, plmn: int,
     )
 
 
-def _sample(by: str, records: list[Record], *, nr_looked: bool) -> Sample:
-    """Return the sample of one moment. Of several cells of one radio the strongest that serves speaks."""
+def moment(by: str, records: list[Record], *, nr_looked: bool) -> Sample:
+    """Return the sample of records of one moment. Raises BadSample where no cell serves, or nobody knows where.
+
+    Of several cells of one radio the strongest that serves speaks.
+    """
     if not any(record.serving for record in records):
         raise BadSample("no serving cell")
     best: dict[str, Record] = {}
@@ -142,7 +145,7 @@ def _sample(by: str, records: list[Record], *, nr_looked: bool) -> Sample:
         if record.serving or record.kind == "nr":  # a second 4G cell adds speed, not coverage
             other = best.get(record.kind)
             best[record.kind] = record if other is None else max(other, record, key=_strength)
-    first = min(best.values(), key=lambda record: (record.time_ms, record.place or ()))
+    first = min(best.values(), key=lambda record: (record.time_ms, record.place[:2] if record.place else ()))
     place = next((record.place for record in (first, *best.values()) if record.place), None)
     if place is None:
         raise BadSample("no fix")

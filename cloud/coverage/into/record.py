@@ -29,7 +29,7 @@ Kind = Literal["nr", "lte", "umts", "gsm", "gnss", "state", "status"]
 CELLULAR: Final = frozenset({"nr", "lte", "umts", "gsm"})
 OLD_PLACE_MS = 30_000  # a fix older than this is of another spot: 40 m on foot, 300 m on a motorbike
 
-_NUMBER = re.compile(r"-?[0-9]{1,19}(?:[.,][0-9]{1,17})?(?:[eE][+-]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"(-?[0-9]{1,19})((?:[.,][0-9]{1,17})?(?:[eE][+-]?[0-9]{1,2})?)")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _UNKNOWN = frozenset({2_147_483_647, 9_223_372_036_854_775_807})  # what Android says for "not available"
 _SIX = Decimal("0.000001")
@@ -133,10 +133,13 @@ def number(value: object, field: str) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
+        written = _NUMBER.fullmatch(value)
+        if written is None:
             raise BadSample("number", field)
-        value = float(value.replace(",", ".")) if re.search("[.,eE]", value) else int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e19:
+        value = float(value.replace(",", ".")) if written[2] else int(value)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadSample("number", field)
+    if not -1e19 < value < 1e19:
         raise BadSample("number", field)
     return None if value in _UNKNOWN else value
 
