@@ -28,6 +28,7 @@ from bench import (
     ring,
     size,
     start,
+    survey,
     thin,
     told,
     wear,
@@ -58,6 +59,7 @@ PARTS: dict[str, ModuleType] = {
         detection,
         ring,
         danger,
+        survey,
     )
 }
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"

@@ -1,0 +1,320 @@
+"""A survey on invented ground whose truth is known: how often the map is right, beside a mean and the best possible.
+
+The ground, its masts, paths, walks and telephones are those of `gocche/garden/radio.py` and `walkers.py`, whose heads
+list every figure; this file adds the worlds, what is true, and who is compared. It was fixed before the judge was
+tuned, and the judge reads nothing of it.
+
+- *A world*: a square of 10 km, seven villages at least 1,200 m apart, one network with masts near two of them, another
+  near one. Three teams with three telephones each, six months with fifteen walks each; no walker goes where no path
+  leads. A file of a month is brought in nine of ten cases; else what was heard without service is lost.
+- *True* of a cell is the median over its *walked ground*: points 50 m apart within 75 m of a path or 150 m of a
+  village, walked in this survey or not. Without fading, for an antenna that is not off. Below the limit at which the
+  network is lost it is a dead zone: most of that ground has no service. The same over all ground of the cell, mountain
+  sides included, is *all ground*: a survey along paths cannot know that, and the table says how far it is off.
+- *Classes* are those of the map: measured (good or fair), weak, none. A cell counts where at least three moments came
+  from it (it is *visited*); *decided* is what is not uncertain and not of unknown strength.
+- *A plain mean*: most moments without service make none, else the mean of all strengths heard makes the class.
+- *The best possible* on the same samples: Bayes' rule, learned from other worlds of the same generator. Of each
+  visited cell it knows what the samples say (shares of places above a limit and without service, mean and spread of
+  strengths, how many places, how far apart, how many days); its answer is what was true of most of the 40 cells of
+  other worlds that are most alike. It leaves as many cells open as the judge does, those that it is least sure of.
+- *The ceiling* hears the true strength at every place walked, even where the telephone lost it, and takes the median.
+  Nobody who listens at these places alone can be expected to do better.
+
+Right is counted over decided cells, found over dead zones among them, falsely claimed over claims of *none*.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import tempfile
+from collections import Counter, defaultdict
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+import h3.api.basic_int as h3
+
+from bench import report
+from cloud.clock import midnight_ms
+from cloud.coverage.book import NAME as BOOK
+from cloud.coverage.book import Book
+from cloud.coverage.judge import sheet_of
+from cloud.coverage.sample import SERVED, SPOT
+from cloud.coverage.scale import Scale
+from cloud.coverage.seam import MONTH_NOW
+from gocche.garden.radio import Ground, Network, Point
+from gocche.garden.walkers import paths, phones, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cloud.coverage.sample import Sample
+    from cloud.coverage.seam import Spot
+
+NAME, TITLE = "survey", "A survey on invented ground: what the map says, beside what is true"
+SIZE_M, APART_M, PATH_STEP_M = 10_000.0, 1_200.0, 25.0
+CORNER = 21.62, 103.95
+VILLAGES, TEAMS, EACH, WALKS = 7, 3, 3, 15
+A, B = 452_004, 452_001
+MONTHS = [(2026, month) for month in range(5, 11)]
+BROUGHT = 0.9
+SEEDS, LEARNED = 10, 14
+ALIKE = 40
+ENOUGH = 3
+CLASSES = "measured", "weak", "none"
+SCALE = Scale()
+
+
+class Seen(NamedTuple):
+    """One visited cell of one network: what is true, what each says, and what the samples say."""
+
+    true: str
+    true_all: str
+    says: dict[str, str]
+    features: tuple[float, ...]
+
+
+class World:
+    """Ground with paths, of one seed, and the samples of its survey."""
+
+    def __init__(self, seed: str) -> None:
+        self.seed = seed
+        random = Random(seed)
+        villages: list[Point] = []
+        while len(villages) < VILLAGES:
+            point = random.uniform(800, SIZE_M - 800), random.uniform(800, SIZE_M - 800)
+            if all(math.dist(point, other) >= APART_M for other in villages):
+                villages.append(point)
+        masts = {A: (villages[:2], -122.0), B: (villages[2:3], -118.0)}
+        self.ground = Ground(seed, CORNER, SIZE_M, villages, masts)
+        self.ways = paths(random, self.ground)
+        self.random = random
+        self.walked = self._walked_ground()
+        self._strengths: dict[tuple[int, int, bool], float] = {}
+
+    def samples(self) -> Iterable[Sample]:
+        """Return what comes of six months, by month; once."""
+        random, ground = self.random, self.ground
+        teams = phones(random, [f"team-{number}" for number in range(TEAMS)], ground.networks, EACH)
+        for year, month in MONTHS:
+            brought = [random.random() < BROUGHT for _ in teams]
+            for _ in range(WALKS):
+                number = random.randrange(len(teams))
+                ways = self.ways[random.randrange(VILLAGES)]
+                start_ms = midnight_ms(date(year, month, random.randint(1, 28))) + random.randint(6, 15) * 3_600_000
+                for sample in walk(random, ground, ways, teams[number], start_ms):
+                    if sample.service == SERVED or brought[number]:
+                        yield sample
+
+    def strength(self, network: Network, spot: int, *, nr: bool) -> float:
+        """Return the true strength in the middle of a spot."""
+        key = network.plmn, spot, nr
+        if key not in self._strengths:
+            point = self.ground.point(h3.cell_to_latlng(spot))
+            self._strengths[key] = self.ground.rsrp(network, point, nr=nr)
+        return self._strengths[key]
+
+    def true(self, network: Network, spots: Sequence[int], *, nr: bool) -> str:
+        """Return the class of the median over spots."""
+        median = sorted(self.strength(network, spot, nr=nr) for spot in spots)[len(spots) // 2]
+        _, fair, none = SCALE.limits("nr" if nr else "lte")
+        if median < (max(none, network.lost_dbm) if nr else network.lost_dbm):
+            return "none"
+        return "weak" if median < fair else "measured"
+
+    def inside(self, cell: int) -> bool:
+        """Tell whether the whole cell lies on the ground."""
+        return all(self.ground.inside(self.ground.point(corner)) for corner in h3.cell_to_boundary(cell))
+
+    def _walked_ground(self) -> set[int]:
+        found: set[int] = set()
+        for ways in self.ways.values():
+            for way in ways:
+                for begin, end in pairwise(way):
+                    steps = int(math.dist(begin, end) / PATH_STEP_M) + 1
+                    for step in range(steps):
+                        share = step / steps
+                        at = begin[0] + (end[0] - begin[0]) * share, begin[1] + (end[1] - begin[1]) * share
+                        found.update(h3.grid_disk(h3.latlng_to_cell(*self.ground.place(at), SPOT), 1))
+        for village in self.ground.villages:
+            found.update(h3.grid_disk(h3.latlng_to_cell(*self.ground.place(village), SPOT), 3))
+        return found
+
+
+def surveyed(seed: str, folder: Path) -> tuple[World, list[Spot], int]:
+    """Return a world, the spots of its survey by way of coverage.db, and how many samples came."""
+    world = World(seed)
+    book = Book(folder / f"{seed}-{BOOK}")
+    samples = list(world.samples())
+    try:
+        for at in range(0, len(samples), 5_000):
+            book.put(samples[at : at + 5_000], samples[-1].time_ms + 86_400_000)
+        return world, list(book.spots(0, 999_999)), len(samples)
+    finally:
+        book.close()
+
+
+def seen(world: World, spots: list[Spot], layer: str, res: int) -> list[Seen]:
+    """Return every visited cell of every network."""
+    nr = layer == "5g"
+    by_cell: dict[int, list[int]] = defaultdict(list)
+    for spot in sorted(world.walked):
+        by_cell[h3.cell_to_parent(spot, res)].append(spot)
+    found = []
+    for network in world.ground.networks:
+        own: dict[int, list[Spot]] = defaultdict(list)
+        for spot in spots:
+            if spot.plmn == network.plmn:
+                own[h3.cell_to_parent(spot.cell, res)].append(spot)
+        judged = {one.cell: one for one in sheet_of(spots, layer, network.plmn, MONTH_NOW, res, SCALE)}
+        for cell, heard in sorted(own.items()):
+            if judged[cell].moments < ENOUGH or not world.inside(cell) or not by_cell[cell]:
+                continue
+            visited = sorted({spot.cell for spot in heard if spot.nr_looked or not nr})
+            says = {
+                "gocche": _class(judged[cell].state),
+                "plain mean": _plain(heard, nr=nr),
+                "ceiling": world.true(network, visited, nr=nr),
+            }
+            true = world.true(network, by_cell[cell], nr=nr)
+            true_all = world.true(network, sorted(h3.cell_to_children(cell, SPOT)), nr=nr)
+            found.append(Seen(true, true_all, says, _features(heard, judged[cell].days, nr=nr)))
+    return found
+
+
+def _class(state: str) -> str:
+    return {"good": "measured", "fair": "measured", "served": "uncertain"}.get(state, state)
+
+
+def _plain(heard: list[Spot], *, nr: bool) -> str:
+    moments = sum(spot.nr_looked if nr else spot.moments for spot in heard)
+    strengths = [spot.nr if nr else spot.lte for spot in heard]
+    n = sum(one.n for one in strengths)
+    if 2 * n < moments:
+        return "none"
+    _, fair, _ = SCALE.limits("nr" if nr else "lte")
+    return "weak" if sum(one.sum for one in strengths) / n < fair else "measured"
+
+
+def _features(heard: list[Spot], days: int, *, nr: bool) -> tuple[float, ...]:
+    """Return what the samples of a cell say, each as far as it counts beside the others."""
+    places: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for spot in heard:
+        strength = spot.nr if nr else spot.lte
+        of = places[spot.cell]
+        of[0] += spot.nr_looked if nr else spot.moments
+        of[1] += strength.n
+        of[2] += strength.sum
+    looked = [of for of in places.values() if of[0]]
+    means = [of[2] / of[1] for of in looked if of[1]]
+    dead = sum(1 - of[1] / of[0] for of in looked) / len(looked)
+    _, fair, none = SCALE.limits("nr" if nr else "lte")
+    mean = sum(means) / len(means) if means else none - 10
+    spread = math.sqrt(sum((one - mean) ** 2 for one in means) / len(means)) if means else 0.0
+    around = len({h3.cell_to_parent(cell, 10) for cell, of in places.items() if of[0]})
+    return (
+        mean / 4,
+        spread / 6,
+        dead * 8,
+        4 * sum(one >= fair for one in means) / len(looked),
+        math.log(len(looked)),
+        math.log(around),
+        math.log(max(days, 1)) / 2,
+        4 * sum(not of[1] for of in looked) / len(looked),
+    )
+
+
+def learned(cells: list[Seen], library: list[Seen], *, all_ground: bool) -> list[tuple[str, float]]:
+    """Return for each cell the class that most of the cells alike had, and how many of them."""
+    answers = []
+    for cell in cells:
+        near = heapq.nsmallest(
+            ALIKE,
+            library,
+            key=lambda other, own=cell.features: math.dist(own, other.features),  # type: ignore[misc]
+        )
+        ((best, n),) = Counter(one.true_all if all_ground else one.true for one in near).most_common(1)
+        answers.append((best, n / len(near)))
+    return answers
+
+
+def run(*, quick: bool = False) -> str:
+    """Return the tables."""
+    seeds, others = (2, 2) if quick else (SEEDS, LEARNED)
+    kinds = [("phone", 8), ("phone", 9), ("5g", 8)]
+    cells: dict[tuple[str, int], list[Seen]] = defaultdict(list)
+    library: dict[tuple[str, int], list[Seen]] = defaultdict(list)
+    came = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(seeds + others):
+            seed = f"survey-{number}" if number < seeds else f"library-{number}"
+            world, spots, n = surveyed(seed, Path(folder))
+            came += n if number < seeds else 0
+            for kind in kinds:
+                (cells if number < seeds else library)[kind] += seen(world, spots, *kind)
+    lines = [f"{seeds} worlds, {came:,} samples; 95 % intervals (Wilson) in brackets.", ""]
+    for kind in kinds:
+        lines += [*_table(kind, cells[kind], library[kind]), ""]
+    return "\n".join(lines[:-1])
+
+
+def _table(kind: tuple[str, int], cells: list[Seen], library: list[Seen]) -> list[str]:
+    rows = []
+    for ground in ("walked ground", "all ground"):
+        whole = ground == "all ground"
+        truth = [cell.true_all if whole else cell.true for cell in cells]
+        ours = [cell.says["gocche"] for cell in cells]
+        open_ = sum(said == "uncertain" for said in ours)
+        best = learned(cells, library, all_ground=whole)
+        by = {
+            "gocche": ours,
+            "plain mean": [cell.says["plain mean"] for cell in cells],
+            "best possible": _left_open(best, open_),
+            "ceiling": [cell.says["ceiling"] for cell in cells],
+        }
+        rows += [[f"{ground}: {who}", *_figures(truth, said)] for who, said in by.items()]
+    of = Counter(cell.true for cell in cells)
+    head = ["", "uncertain", "right", "dead zones found", "of all dead zones", "falsely claimed", "of those not dead"]
+    layer, res = kind
+    return [
+        f"Layer *{layer}*, resolution {res}: {len(cells):,} cells visited ("
+        + ", ".join(f"{of[name]} {name}" for name in CLASSES)
+        + ").",
+        "",
+        report.table(head, rows),
+    ]
+
+
+def _left_open(best: list[tuple[str, float]], n: int) -> list[str]:
+    last = sorted(range(len(best)), key=lambda at: best[at][1])[:n]
+    return ["uncertain" if at in set(last) else said for at, (said, _) in enumerate(best)]
+
+
+def _figures(truth: list[str], said: list[str]) -> list[str]:
+    pairs = list(zip(truth, said, strict=True))
+    decided = [(true, says) for true, says in pairs if says != "uncertain"]
+    dead = [says for true, says in decided if true == "none"]
+    claims = [true for true, says in decided if says == "none"]
+    alive = [says for true, says in decided if true != "none"]
+    return [
+        share(len(pairs) - len(decided), len(pairs)),
+        share(sum(true == says for true, says in decided), len(decided)),
+        share(dead.count("none"), len(dead)),
+        share(dead.count("none"), sum(true == "none" for true, _ in pairs)),
+        share(sum(true != "none" for true in claims), len(claims)),
+        share(alive.count("none"), len(alive)),
+    ]
+
+
+def share(k: int, n: int) -> str:
+    """Return k of n in percent with its 95 % interval (Wilson)."""
+    if not n:
+        return "–"
+    z, p = 1.96, k / n
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n))
+    return f"{100 * p:.1f} % ({100 * max(low, 0):.1f}–{100 * min(high, 1):.1f})"
