@@ -35,7 +35,7 @@ def _minutes(bench: Bench, n: int, value: float, dated: str, wrong_s: float) -> 
     for _ in range(n):
         bench.clock.advance(60)
         mono_ms = round(1000 * (bench.clock.monotonic() - 100))
-        bench.alerts.lives("b0", mono_ms)
+        bench.alerts.lives("sg-01", "b0", mono_ms)
         reading = (mono_ms if undated else offset_ms + mono_ms, value)
         made = batch(bench.seq, [reading], offset_ms=offset_ms, undated=undated)
         bench.seq += 1

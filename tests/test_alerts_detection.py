@@ -459,7 +459,7 @@ def test_a_servers_clock_that_is_put_back_costs_a_node_nothing_that_it_has_learn
 def test_what_a_clock_that_was_ahead_has_dated_is_no_later_than_what_comes(tmp_path: Path, *, undated: bool) -> None:
     scene = Scene(tmp_path)
     scene.undated = undated
-    scene.bench.alerts.lives("b0", 900_000)
+    scene.bench.alerts.lives("sg-01", "b0", 900_000)
     scene.bench.clock.step(3 * HOUR_S)
     scene.minutes(70, CLEAN)
     scene.bench.clock.step(-3 * HOUR_S)

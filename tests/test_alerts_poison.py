@@ -206,7 +206,7 @@ def _boot(bench: Bench, wrong_s: float, n: int, *, says: bool = True) -> None:
         bench.clock.advance(60)
         mono_ms = round(1000 * (bench.clock.monotonic() - 100))
         if says:
-            bench.alerts.lives("b0", mono_ms)
+            bench.alerts.lives("sg-01", "b0", mono_ms)
         offset_ms = START_MS + round(1000 * wrong_s)
         made = batch(bench.seq, [(offset_ms + mono_ms, 300.0)], offset_ms=offset_ms)
         bench.seq += 1
@@ -233,7 +233,7 @@ def test_smoke_of_a_boot_that_a_slow_server_dated_is_not_late(bench: Bench) -> N
 def test_a_backlog_of_a_boot_that_lives_stays_late(bench: Bench) -> None:
     """Its beat and its date agree: what is old is old."""
     bench.clock.advance(7_200)
-    bench.alerts.lives("b0", round(1000 * bench.clock.monotonic()))
+    bench.alerts.lives("sg-01", "b0", round(1000 * bench.clock.monotonic()))
     offset_ms = bench.clock.utc_ms() - round(1000 * bench.clock.monotonic())
     made = batch(1, [(bench.at(60.0 * n), 300.0) for n in range(6)], offset_ms=offset_ms)
     bench.alerts.offer(made, bench.clock.utc_ms())

@@ -247,6 +247,7 @@ def test_rain_in_a_journal_of_before_rules_said_what_may_be_a_fire_is_none(bench
     db = sqlite3.connect(bench.path)
     later = "DROP INDEX node_ill; ALTER TABLE node DROP COLUMN faults; ALTER TABLE node DROP COLUMN patient_ms"
     later += "; DROP INDEX journal_incident; ALTER TABLE incident DROP COLUMN may_burn"
+    later += "; ALTER TABLE incident DROP COLUMN cause; DROP TABLE report"
     db.executescript(f"{later}; PRAGMA user_version = 12")
     db.close()
     bench.restart()

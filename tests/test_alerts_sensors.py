@@ -25,6 +25,7 @@ GUARD: dict[str, Any] = {"name": "guard", "kind": "sensor", "quantity": "pm2_5",
 LATER = (
     "above",
     "may_burn",
+    "cause",
     *("grade", "stage", "part_of", "closed_ms", "closed_as", "closed_by", "acked_ms", "acked_by"),
     *("assignee", "exercise", "muted", "claim"),
 )
@@ -148,7 +149,7 @@ def test_a_journal_of_an_earlier_gocche_refuses_no_rule_and_keeps_no_room_from_s
     bench.live(FIRE)
     bench.close()
     with closing(sqlite3.connect(bench.path)) as db:  # as it was before sensors had a pace
-        tables = "DROP TABLE node; DROP TABLE step; DROP TABLE silence; DROP TABLE act;"
+        tables = "DROP TABLE node; DROP TABLE step; DROP TABLE silence; DROP TABLE act; DROP TABLE report;"
         indexes = (
             "incident_going",
             "incident_parts",

@@ -132,7 +132,7 @@ def test_later_evidence_agrees_without_a_second_alert(lone: Bench, post: Post) -
     lone.idle(10)
     (incident,) = lone.alerts.incidents()
     assert (incident.basis, incident.state, incident.since_ms) == ("both", "ended", lone.at(60))
-    assert [event for event in lone.events() if event != "told"] == ["opened", "ended", "evidence"]
+    assert [event for event in lone.events() if event != "told"] == ["opened", "ended", "evidence", "cause"]
     assert len(post.mails) == 2  # lost, back
 
 

@@ -31,6 +31,7 @@ class Told:
         self.who: list[tuple[str, int]] = []
         self.boots: list[tuple[str, int]] = []
         self.values: list[Unstored] = []
+        self.ended: list[str] = []
 
     def follows(self, quantity: str) -> bool:
         return quantity != "soil_ec"
@@ -42,8 +43,11 @@ class Told:
     def heard(self, gateway: str, arrival_ms: int) -> None:
         self.who.append((gateway, arrival_ms))
 
-    def lives(self, boot: str, mono_ms: int) -> None:
+    def lives(self, gateway: str, boot: str, mono_ms: int) -> None:
         self.boots.append((boot, mono_ms))
+
+    def stopped(self, gateway: str, arrival_ms: int) -> None:
+        self.ended.append(gateway)
 
     def unstored(self, gateway: str, status: Status, arrival_ms: int) -> None:
         self.values += status.urgent
@@ -66,6 +70,14 @@ def test_a_gateway_is_heard_when_it_says_itself_that_it_lives(payload: bytes, *,
     follower = Follower(told)
     follower.step(Arrival("sg-01", "status", payload, START_MS, retained))
     assert told.who == [("sg-01", START_MS)] * heard
+
+
+def test_an_order_to_stop_is_passed_on_and_is_no_sign_of_life() -> None:
+    told = Told()
+    stopped = msgspec.json.encode(Status(v=1, state="stopped", epoch=EPOCH))
+    for retained in (False, True):
+        Follower(told).step(Arrival("sg-01", "status", stopped, START_MS, retained))
+    assert (told.ended, told.who) == (["sg-01"], [])
 
 
 def test_a_batch_is_passed_on_and_damaged_bytes_are_not() -> None:

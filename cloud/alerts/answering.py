@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloud.alerts.around import Around
     from cloud.alerts.channels import Named
     from cloud.alerts.decide.alive import Alive
+    from cloud.alerts.decide.hamlets import Modems
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.alerts.settings import AlertsConfig
@@ -39,6 +40,7 @@ class Answering:
         folder: Path,
         journal: Journal,
         alive: Alive,
+        modems: Modems,
         registry: Current,
         rules: Mapping[str, Rule],
         channels: Sequence[Named],
@@ -62,12 +64,13 @@ class Answering:
             folder=folder,
             pages=pages,
             danger=around.danger,
+            night=config.night,
         )
         self._journal, self._rules = journal, rules
         mutes = Mutes(journal, registry)
         self._steps = Steps(config, journal, registry, mutes, clock)
         gatherer = self._gatherer = Gatherer(journal, registry, self._steps, mutes, alive, around.sky, config.quiet_s)
-        self.desk = Desk(journal, registry, rules, gatherer)
+        self.desk = Desk(journal, registry, rules, gatherer, modems)
         self._self_test = SelfTest(config.self_test, journal, self.desk, clock)
         acts = Acts(journal, self.desk, gatherer, self._steps, mutes)
         readers = Readers(registry, channels)

@@ -20,14 +20,12 @@ from cloud.alerts.around import NOTHING, Around
 from cloud.alerts.decide import evidence, pace
 from cloud.alerts.decide.alive import Alive
 from cloud.alerts.decide.catchup import CatchUp
-from cloud.alerts.decide.detection import detections
 from cloud.alerts.decide.ear import Ear
 from cloud.alerts.decide.evidence import Evidence
+from cloud.alerts.decide.hamlets import Modems
 from cloud.alerts.decide.intake import Arrived, Heard, Intake, Item, Passed, ReadTo, Unreadable
-from cloud.alerts.decide.judge import Judge
+from cloud.alerts.decide.judging import Judging
 from cloud.alerts.decide.progress import Progress
-from cloud.alerts.decide.sensors import Sensors
-from cloud.alerts.decide.silence import Silence
 from cloud.alerts.journal import Journal, newest
 from cloud.alerts.rules import open_rules
 from wire.excerpt import Excerpt, excerpt_of
@@ -83,25 +81,20 @@ class Alerts:
         self._progress = Progress(self._journal)
         folder = journal_path.parent
         alive, own = Alive(self._progress, by_name, registry), (folder, self._journal)
-        self._answering = Answering(*own, alive, registry, by_name, channels, config, clock, door, around, pages)
+        modems = Modems(self._progress, registry)
+        self._answering = Answering(
+            *own, alive, modems, registry, by_name, channels, config, clock, door, around, pages
+        )
         self._desk, self._office = self._answering.desk, self._answering.office
         self._late_ms, self._ear = round(config.late_s * 1000), Ear(clock, config.tick_s)
-        self._sensors = Sensors(opened, self._journal, self._progress, self._desk, self._late_ms)
-        nodes = detections(opened, self._journal, self._progress, self._desk, self._late_ms, around.danger)
-        self._judge = Judge(opened, self._journal, self._progress, self._desk, self._sensors, self._late_ms, nodes)
-        self._silence = Silence(opened, self._journal, self._progress, self._desk)
+        known = (self._journal, self._progress, self._desk, modems)
+        self._judging = Judging(opened, *known, self._late_ms, around.danger)
+        self._judge, self._silence = self._judging.judge, self._judging.silence
         self._dates = evidence.BootDates(clock, self._late_ms)
         self._intake, self._wake = Intake(config.queue), threading.Event()
-        self._ledger = CatchUp(
-            store,
-            self._journal,
-            self._judge.follows,
-            self._progress.has_seen,
-            self._intake,
-            clock,
-            every_s=config.ledger_s,
-            overlap_ms=round(1000 * (config.overlap_s + store.settle_s)),
-        )
+        overlap_ms = round(1000 * (config.overlap_s + store.settle_s))
+        reads = (store, self._journal, self._judge.follows, self._progress.has_seen, self._intake, clock)
+        self._ledger = CatchUp(*reads, every_s=config.ledger_s, overlap_ms=overlap_ms)
         self._keep_ms = round(config.keep_days * 86_400_000)
         self._prune_s = self._back_s = self._calm_s = clock.monotonic()
         self._faults, self._fault = 0, ""
@@ -134,9 +127,14 @@ class Alerts:
         """Tell whether any rule needs this quantity."""
         return self._judge.follows(quantity)
 
-    def lives(self, boot: str, mono_ms: int) -> None:
+    def lives(self, gateway: str, boot: str, mono_ms: int) -> None:
         """Note how old a boot is, as its beat or status just said: that dates it where its own date cannot be."""
         self._dates.lives(boot, mono_ms)
+        self._judging.witness.lives(gateway, boot, mono_ms, self._clock.utc_ms())
+
+    def stopped(self, gateway: str, arrival_ms: int) -> None:
+        """Note that a gateway said that it was told to stop: its silence is no fault."""
+        self._judging.witness.stopped(gateway, arrival_ms)
 
     def listening(self, connected: bool) -> None:
         """Note that the stream is joined or lost; silence counts only in between."""
@@ -233,7 +231,7 @@ class Alerts:
             "faults": self._faults,
             "fault": self._fault,
             "rules_failed": dict(self._judge.failed),
-            "rules_slow": self._judge.slow | self._sensors.slow,
+            "rules_slow": self._judging.slow,
             "ledger_fault": self._ledger.fault,
         }
         return own | self._answering.health() | listing.health(self._journal, self._clock.utc_ms())
@@ -286,9 +284,7 @@ class Alerts:
 
     def _judge_silence(self, now_ms: int) -> None:
         at_ms = self._progress.listened_ms()
-        self._judge.listen(at_ms, now_ms)
-        self._silence.tick(at_ms, now_ms)
-        self._sensors.tick(at_ms, now_ms, self._silence.unbroken_ms)
+        self._judging.listen(at_ms, now_ms)
         self._answering.look_again(at_ms, now_ms)
 
     def _look_after(self) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cloud.alerts.intent import Grade, Tell
 from cloud.alerts.spans import Span
 
-Basis = Literal["readings", "unstored", "silence", "both", "refuted", "absence", "dead", "stuck", "drill"]
+Basis = Literal["readings", "unstored", "silence", "both", "refuted", "absence", "modems", "dead", "stuck", "drill"]
 Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed"]
 STAGES: tuple[Stage, ...] = ("suspected", "probable", "confirmed", "under-control", "closed")
 CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
@@ -28,8 +28,9 @@ class Incident(msgspec.Struct, frozen=True):
     a second line in English.
 
     `basis` says what it rests on: readings, unstored (values that the gateway told and could not keep), silence (of a
-    way out), both, refuted (silence, but the modem had service), absence (of a gateway), dead or stuck (a sensor), or
-    nothing but a drill.
+    way out), both, refuted (silence, but the modem had service), absence (of a gateway), modems (all that a hamlet has
+    are without service), dead or stuck (a sensor), or nothing but a drill. `cause` is why something is silent, as far
+    as there is evidence (see causes.py).
     `late` means that it was over 15 min old when its readings arrived, and nobody was woken. From `silent_ms` on its
     sensor brings nothing any more: nobody sees whether it lasts. `peak` is the worst value, the lowest where that is.
     """
@@ -74,6 +75,7 @@ class Incident(msgspec.Struct, frozen=True):
     claim: str = ""  # what the detector saw last, as JSON
     above: str = ""  # what a satellite saw beside it, as JSON
     may_burn: bool = True  # its rule says whether what it finds may be a fire
+    cause: str = ""  # why something is silent or worse than before, as JSON
 
     @property
     def open(self) -> bool:

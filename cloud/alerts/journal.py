@@ -329,12 +329,14 @@ def read_public(path: Path, limit: int) -> list[Incident]:
     """Return the newest incidents that the world may see; none where there is no journal yet.
 
     Readings must say so, and it may not be a fire: what is suspected is for those who go and look, and which of our own
-    machines is silent or broken is for the operator.
+    machines is silent or broken is for the operator. A modem without service, where another one has it, is no news.
     """
     if not path.exists():
         return []
     with reading(path) as db:
-        seen = "NOT may_burn AND grade != 'upkeep' AND basis IN ('readings', 'unstored', 'both')"
+        seen = (
+            "NOT may_burn AND grade != 'upkeep' AND muted = '' AND basis IN ('readings', 'unstored', 'both', 'modems')"
+        )
         return [_incident(row) for row in db.execute(f"{_ROW} WHERE {seen} ORDER BY id DESC LIMIT ?", (limit,))]
 
 

@@ -154,5 +154,11 @@ ALTER TABLE node ADD COLUMN faults TEXT NOT NULL DEFAULT '';
 ALTER TABLE node ADD COLUMN patient_ms INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX node_ill ON node (gateway, node, faults, patient_ms) WHERE faults != '' OR patient_ms > 300000;
 """
+_V16 = """
+ALTER TABLE incident ADD COLUMN cause TEXT NOT NULL DEFAULT '';
+CREATE TABLE report (
+  week TEXT NOT NULL, commune TEXT NOT NULL, at_ms INTEGER NOT NULL, told INTEGER NOT NULL, said BLOB NOT NULL,
+  PRIMARY KEY (week, commune)) WITHOUT ROWID;
+"""
 # The n-th reaches version n; they are only added.
-STEPS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11, _V12, _V13, _V14, _V15)
+STEPS = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11, _V12, _V13, _V14, _V15, _V16)

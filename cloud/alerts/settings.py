@@ -33,6 +33,14 @@ class AlertsConfig(Escalation, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = 1_800.0
     tick_s: Annotated[_Seconds, msgspec.Meta(description="how often silence is counted")] = 5.0
+    signal_night: Annotated[
+        str,
+        msgspec.Meta(
+            description="hours (Vietnam) in which lost or worse service and silent gateways are told to nobody who has"
+            " no quiet hours of their own; empty to tell them by night, too",
+            pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?$",
+        ),
+    ] = "22:00-06:00"
     give_up_s: Annotated[
         _Seconds, msgspec.Meta(description="how long a message is tried before it is given up and said so")
     ] = 86_400.0
@@ -61,3 +69,11 @@ class AlertsConfig(Escalation, frozen=True, forbid_unknown_fields=True, kw_only=
             description="batches that may wait to be judged; beyond, the ledger brings them", ge=1, le=100_000
         ),
     ] = 2_000
+
+    @property
+    def night(self) -> tuple[int, int] | None:
+        """Return `signal_night` in minutes since midnight."""
+        if not self.signal_night:
+            return None
+        start, end = (int(at[:2]) * 60 + int(at[3:]) for at in self.signal_night.split("-"))
+        return start, end

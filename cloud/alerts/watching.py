@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _LIFE = "grade = 'life' AND part_of IS NULL"
+_HEADS = "part_of IS NULL"
 # What is about life now comes first, so that no number of sensors that want mending pushes a fire off the board.
 _GOING = "closed_ms IS NULL AND part_of IS NULL ORDER BY (grade = 'life' AND NOT late) DESC, id DESC LIMIT ?"
 _LETTERS = (
@@ -109,8 +110,9 @@ class Watching:
         closed_ms: int | None = None,
         closed_as: str = "",
         exercise: bool | None = None,
+        grade: str = "life",
     ) -> list[Incident]:
-        """Return heads about life, newest first.
+        """Return heads of a grade, newest first.
 
         With numbers below one, that began in a time, closed since, as what ("open": not yet), at places, exercises or
         not: whatever is not said is not asked for.
@@ -122,10 +124,11 @@ class Watching:
             "closed_ms >= ?": closed_ms,
             "closed_as = ?": closed_as if closed_as != "open" else "",
             "exercise = ?": exercise,
+            "grade = ?": grade,
             "place IN (SELECT value FROM json_each(?))": msgspec.json.encode(list(places)).decode() if places else None,
         }
         asked = {what: value for what, value in asked.items() if value not in (None, "")}
-        where = " AND ".join([_LIFE, *(["closed_ms IS NULL"] if closed_as == "open" else []), *asked])
+        where = " AND ".join([_HEADS, *(["closed_ms IS NULL"] if closed_as == "open" else []), *asked])
         with self._journal() as db:
             return selected(db, f"{where} ORDER BY id DESC LIMIT ?", *asked.values(), limit) if db else []
 

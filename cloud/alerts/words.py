@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from at.alphabet import fit, septets
+from cloud.alerts import causes
 from cloud.alerts.incident import Incident
 from cloud.alerts.rules import Rule
 from cloud.alerts.rules.detect import grounds, reasons
@@ -352,6 +353,7 @@ def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
         "sure": "",
         "clears": "",
         "grounds": "",
+        "cause": causes.told(incident.cause, lang),
     }
 
 
@@ -383,6 +385,8 @@ def _number(value: float, lang: str) -> str:
 
 
 def _source(incident: Incident) -> str:
+    if incident.gateway == incident.place:  # of a hamlet: its modems are its parts
+        return ""
     return f"{incident.gateway}/{incident.channel}" if incident.channel else incident.gateway
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cloud.alerts import causes
 from cloud.alerts.decide.acts import reopens
 from cloud.alerts.incident import Incident
 from cloud.alerts.rules.detect import reasons
@@ -115,7 +116,7 @@ class DutyDesk:
         return Whole(seen, tuple(self._seen(one) for one in found.parts), tuple(events), tuple(letters), found.older)
 
     def past(self, wanted: Wanted, limit: int) -> list[Seen]:
-        """Return heads about life, newest first; those of a zone are those of its trees, too."""
+        """Return heads of a grade, newest first; those of a zone are those of its trees, too."""
         kind, _, code = wanted.place.partition(":")
         trees = self._shelf.rows("tree") if kind == "zone" else []
         places = [wanted.place] if wanted.place else []
@@ -168,10 +169,12 @@ class DutyDesk:
         (rung, due_ms), claim = step or (0, None), _claim(one.claim)
         vi, en = (tuple(reasons(one.claim, lang)) if claim.get("reasons") else () for lang in LANGUAGES)
         muted_vi, _, muted_en = one.muted.partition("\n")
+        cause_vi, cause_en = (causes.told(one.cause, lang) for lang in LANGUAGES)
         return Seen(
             number=one.id, parts=parts, claim=claim, limit=self._limits.get(one.rule), next_ms=due_ms,
             next_rung=rung, reasons_vi=vi, reasons_en=en, muted_vi=muted_vi, muted_en=muted_en,
-            reopens=reopens(one, self._clock.utc_ms()), goes_on=one.open, fire=one.lives, **own,
+            cause_vi=cause_vi, cause_en=cause_en, reopens=reopens(one, self._clock.utc_ms()), goes_on=one.open,
+            fire=one.lives, **own,
         )  # fmt: skip
 
 

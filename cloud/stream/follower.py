@@ -37,8 +37,11 @@ class Listener(Protocol):
     def heard(self, gateway: str, arrival_ms: int) -> None:
         """Note that a gateway lives."""
 
-    def lives(self, boot: str, mono_ms: int) -> None:
-        """Note how old a boot says that it is, now."""
+    def lives(self, gateway: str, boot: str, mono_ms: int) -> None:
+        """Note how old a gateway's boot says that it is, now."""
+
+    def stopped(self, gateway: str, arrival_ms: int) -> None:
+        """Note that a gateway says that it was told to stop."""
 
     def unstored(self, gateway: str, status: Status, arrival_ms: int) -> None:
         """Take the values that a gateway could not make safe."""
@@ -82,7 +85,7 @@ class Follower:
         if arrival.kind == "beat":
             with suppress(ValueError):
                 told = beat.decode(arrival.payload)
-                self._listener.lives(told.boot.hex(), 1000 * told.mono_s)
+                self._listener.lives(arrival.gateway, told.boot.hex(), 1000 * told.mono_s)
                 self._listener.heard(arrival.gateway, arrival.arrival_ms)
             return
         try:
@@ -100,9 +103,11 @@ class Follower:
             said = status.decode(arrival.payload)
         except ValueError:
             return
-        if said.state == "online":
+        if said.state == "stopped":
+            self._listener.stopped(arrival.gateway, arrival.arrival_ms)
+        elif said.state == "online":
             if said.mono_ms:
-                self._listener.lives(said.boot, said.mono_ms)
+                self._listener.lives(arrival.gateway, said.boot, said.mono_ms)
             self._listener.heard(arrival.gateway, arrival.arrival_ms)
             if said.urgent:
                 self._listener.unstored(arrival.gateway, said, arrival.arrival_ms)

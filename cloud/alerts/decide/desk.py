@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from cloud.alerts.decide.exercise import EXERCISE, is_exercise
+from cloud.alerts.decide.hamlets import muted
 from cloud.alerts.incident import Change, Incident, apply, span_of
 from cloud.alerts.places import named_place, place_of
 from cloud.clock import hanoi
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cloud.alerts.decide.gather import Gatherer
+    from cloud.alerts.decide.hamlets import Modems
     from cloud.alerts.incident import Stage
     from cloud.alerts.journal import Journal
     from cloud.alerts.places import Place
@@ -31,13 +33,17 @@ DRILL, SELF_TEST = "drill", "self-test"  # rule and kind of what nobody measured
 class Desk:
     """Writes changes down."""
 
-    def __init__(self, journal: Journal, registry: Current, rules: Mapping[str, Rule], gatherer: Gatherer) -> None:
-        self._journal, self._gatherer = journal, gatherer
+    def __init__(
+        self, journal: Journal, registry: Current, rules: Mapping[str, Rule], gatherer: Gatherer, modems: Modems
+    ) -> None:
+        self._journal, self._gatherer, self._modems = journal, gatherer, modems
         self._rules = rules
         self.registry = registry
 
     def write(self, change: Change, incident: Incident, now_ms: int) -> Incident:
         """Return the incident as it is now kept: journalled, saved, and its telling intended."""
+        if not incident.id and self._modems.shared(incident, now_ms):
+            incident = replace(incident, muted=muted())
         incident = self._gatherer.placed(apply(change, incident, now_ms))
         incident = self._journal.save(self._gatherer.settled(incident, now_ms))
         if change.event:
@@ -65,10 +71,10 @@ class Desk:
             incident = self._journal.save(replace(incident, claim=claim, touched_ms=now_ms))
         self._gatherer.raise_to(incident, stage, words, now_ms)
 
-    def note(self, incident: Incident, event: str, text: str, now_ms: int) -> None:
+    def note(self, incident: Incident, event: str, text: str, now_ms: int, **inputs: Any) -> None:
         """Write one event that tells nobody."""
         self._journal.save(replace(incident, touched_ms=now_ms))
-        self._journal.event(now_ms, incident.id, event, text, basis=incident.basis)
+        self._journal.event(now_ms, incident.id, event, text, basis=incident.basis, **inputs)
 
     def fell_silent(self, incident: Incident, since_ms: int, now_ms: int) -> None:
         """Write that nothing is heard of an open incident's sensor any more, and have it told."""

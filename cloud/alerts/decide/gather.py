@@ -81,7 +81,8 @@ class Gatherer:
     def tell(self, incident: Incident, tell: Tell, now_ms: int) -> None:
         """Have a change told: of a part through its head, and an end only where people are done by it."""
         if not incident.lives:
-            self._intend(incident, tell, now_ms)
+            if not incident.muted:  # a modem of several in a hamlet
+                self._intend(incident, tell, now_ms)
         elif tell in _ENDS:
             self._end(incident, tell, now_ms)
         elif incident.part_of:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cloud.alerts.decide.evidence import Evidence
     from cloud.alerts.decide.progress import Progress, Series
     from cloud.alerts.decide.sensors import Sensors
+    from cloud.alerts.decide.witness import Witness
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Patience, Point
@@ -68,6 +69,7 @@ class Judge:
         desk: Desk,
         sensors: Sensors,
         late_ms: int,
+        witness: Witness,
         detections: Sequence[Detection] = (),
     ) -> None:
         self._followers: dict[str, list[Rule]] = defaultdict(list)
@@ -75,8 +77,10 @@ class Judge:
             if rule.quantity and rule.silence.of != "sensor" and rule.kind != "detect":  # to these no value is bad
                 self._followers[rule.quantity].append(rule)
         self._mark = {rule.name: lru_cache(_VALUES)(rule.mark) for rule in rules}
-        self._detections = detections
+        self._detections, self._witness = detections, witness
         self._noted = {rule.quantity for rule in rules}.union(*(one.notes for one in detections))
+        self._waits = any(rule.silence.of in ("gateway", "way_out") for rule in rules)  # for gateways that fall silent
+        self._noted |= witness.notes if self._waits else frozenset()
         self.followed = frozenset(self._noted.union(*(one.reads for one in detections)))
         self._calm = {quantity: _Calm(self._followers.get(quantity, ())) for quantity in self.followed}
         self._rules = {rule.name: rule for rule in rules}
@@ -136,6 +140,8 @@ class Judge:
                 self._sensors.note(evidence.gateway, channel, quantity, heard, now_ms)
         for detection in self._detections:
             detection.take(evidence, done, now_ms)
+        if self._waits:
+            self._witness.weigh(evidence, now_ms)
         self._progress.add_processed(*key, now_ms)
 
     def listen(self, at_ms: int, now_ms: int) -> None:

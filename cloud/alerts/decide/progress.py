@@ -377,6 +377,11 @@ class Progress:
         """Return what is known of a sensor; None for one that never answered."""
         return self._sensors.get((gateway, channel, quantity))
 
+    def sensors_of(self, gateway: str) -> list[tuple[str, str]]:
+        """Return (channel, quantity) of what a gateway has told, as far as it is written: within seconds."""
+        query = "SELECT channel, quantity FROM sensor WHERE gateway = ? ORDER BY channel, quantity"
+        return [(str(channel), str(quantity)) for channel, quantity in self._journal.db.execute(query, (gateway,))]
+
     def dead(self, quantity: str, at_ms: int, after_ms: int, unbroken_ms: int) -> list[Sensor]:
         """Return the sensors without a value for so long in which their gateway was there all the time."""
         since = at_ms - after_ms

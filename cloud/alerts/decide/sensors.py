@@ -22,7 +22,7 @@ from cloud.alerts.spans import VALUE, Span
 from wire.codec import FUTURE_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cloud.alerts.decide.desk import Desk
     from cloud.alerts.decide.progress import Progress
@@ -38,7 +38,15 @@ UNBROKEN_MS = 1_800_000  # pauses below this do not interrupt a sensor, where no
 class Sensors:
     """Judges sensors, within the caller's transaction. `at_ms` is listening time, `now_ms` UTC."""
 
-    def __init__(self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk, late_ms: int) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        journal: Journal,
+        progress: Progress,
+        desk: Desk,
+        late_ms: int,
+        noted: Callable[[str, str, str, list[Point]], None],
+    ) -> None:
         self._guards: dict[str, list[Rule]] = defaultdict(list)
         for rule in rules:
             if rule.silence.of == "sensor":
@@ -47,7 +55,7 @@ class Sensors:
         of_incidents = [rule.silence.after_ms for rule in rules if rule.silence.of == "incident"]
         self._shortest_ms = min(of_incidents, default=0)  # nothing is told as unseen before
         self._journal, self._progress, self._desk = journal, progress, desk
-        self._late_ms = late_ms
+        self._late_ms, self._noted = late_ms, noted
         self.slow: dict[str, float] = {}  # sensors that come less often than their rule allows, in seconds
 
     def pass_by(self, gateway: str, channel: str, quantity: str, stretches: list[Stretch], now_ms: int) -> None:
@@ -78,6 +86,7 @@ class Sensors:
             return
         after = self._with(before, fresh, at_ms)
         self._progress.save_sensor(after)
+        self._noted(gateway, channel, quantity, fresh)
         for rule in self._guards[quantity] if not self._desk.rests(gateway, channel, now_ms) else ():
             self._judge(rule, after, now_ms)
         if at_ms - before.heard_at >= self._shortest_ms:

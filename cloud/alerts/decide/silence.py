@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cloud.alerts.causes import told, written
 from cloud.alerts.decide.progress import Presence
 from cloud.alerts.incident import Basis, Change, span_of
 from cloud.alerts.places import way_outs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from cloud.alerts.decide.desk import Desk
     from cloud.alerts.decide.progress import Progress
+    from cloud.alerts.decide.witness import Witness
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
 
@@ -32,13 +34,16 @@ UNBROKEN_MS = 300_000  # pauses below this do not interrupt a gateway's presence
 class Silence:
     """Judges gateways, within the caller's transaction. `at_ms` is listening time, `now_ms` UTC."""
 
-    def __init__(self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk, witness: Witness
+    ) -> None:
         self._rules = [rule for rule in rules if rule.silence.of in ("gateway", "way_out")]
         self._by_name = {rule.name: rule for rule in self._rules}
         self._serves_way_out = any(rule.silence.of == "way_out" for rule in self._rules)
         self.unbroken_ms = min([rule.silence.after_ms for rule in self._rules], default=UNBROKEN_MS)
         self._forget_ms = max([rule.silence.forget_ms for rule in self._rules], default=30 * DAY_MS)
         self._journal, self._progress, self._desk = journal, progress, desk
+        self._witness = witness
 
     def heard(self, gateway: str, arrival_ms: int, at_ms: int, now_ms: int) -> None:
         """Note that something of a gateway arrived, perhaps known only some time later; end what is over by that."""
@@ -80,6 +85,8 @@ class Silence:
 
     def _open(self, rule: Rule, presence: Presence, channel: str, basis: Basis, at_ms: int, now_ms: int) -> None:
         incident = self._desk.draft(rule, presence.gateway, channel, presence.heard_ms, now_ms)
+        cause = self._witness.before(presence, at_ms, now_ms)
+        incident = replace(incident, cause=written(cause))
         span = Span(
             since_ms=presence.heard_ms,
             opened_ms=now_ms,
@@ -99,4 +106,7 @@ class Silence:
                 continue
             span = replace(span_of(incident), until_ms=incident.until_ms or presence.back_ms, ended_ms=now_ms)
             change = Change("ended", span, incident.id, "the gateway was heard again", "end", incident.basis)
-            self._desk.write(change, incident, now_ms)
+            known = self._witness.after(incident, presence)
+            if known.cause != incident.cause:
+                self._desk.note(known, "cause", told(known.cause, "en"), now_ms, vi=told(known.cause, "vi"))
+            self._desk.write(change, known, now_ms)

@@ -143,6 +143,14 @@ STAKES: dict[str, Grade] = {
 }  # by role
 
 
+SIGNAL = frozenset({"absence", "baseline"})  # kinds that are about mobile service and links, whoever is told
+
+
+def signal_grade(role: str) -> Grade:
+    """Return what is at stake where telephones may not work: whoever is told, that is no danger, and wakes nobody."""
+    return "upkeep" if role == "operator" else "service"
+
+
 def check_what(**texts: str) -> None:
     """Raise Unfit for words that claim more than a rule can know: only a person confirms."""
     for key, text in texts.items():

@@ -6,7 +6,9 @@ gateway was heard again for `clear_s` without such a silence: one that is heard 
 `of = "service"`: the code of `quantity` left its in-service set (3GPP TS 27.007 <stat>: 1 registered, 5 roaming) for
 `persist_s`, having been inside before. Where that modem is the gateway's own way out (`way_out` of its binding), no
 reading can arrive while it lasts: then `after_s` of silence opens the same incident, worded as what it is, and the
-gateway rule stays quiet. Evidence that arrives later is written into that incident's journal.
+gateway rule stays quiet. Evidence that arrives later is written into that incident's journal. Where a hamlet has more
+modems than one, each loss is written down, and the hamlet's is told once all of them are without service
+(cloud/alerts/decide/hamlets.py).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cloud.alerts.rules import DAY_MS, STAKES, Name, Silence, What, check_what, longer_than_a_beat, quantity_for
+from cloud.alerts.rules import DAY_MS, Name, Silence, What, check_what, longer_than_a_beat, quantity_for, signal_grade
 from cloud.alerts.spans import BAD, GOOD, Patience
 from settings.finding import Unfit, shown
 from wire.quantities import Groups
@@ -65,7 +67,7 @@ class RULE:
     def __init__(self, config: CONFIG) -> None:
         role, what_vi, what_en = _DEFAULTS[config.of]
         self.name, self.role, self.quantity = config.name, config.role or role, config.quantity
-        self.grade, self.may_burn = STAKES[self.role], False
+        self.grade, self.may_burn = signal_grade(self.role), False
         self.what = {"vi": config.what_vi or what_vi, "en": config.what_en or what_en}
         check_what(what_vi=config.what_vi, what_en=config.what_en)
         longer_than_a_beat(after_s=config.after_s)
@@ -91,6 +93,8 @@ class RULE:
         """Silence of a way out is worded differently from readings that say "no service"."""
         if self._config.of == "gateway":
             return "gateway"
+        if basis == "modems":
+            return "hamlet"
         return "service" if basis in ("readings", "unstored") else "way_out"
 
     def facts(self) -> dict[str, float | str]:

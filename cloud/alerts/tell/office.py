@@ -62,6 +62,7 @@ class Office:
         folder: Path,
         pages: str,
         danger: Callable[[str], int | None],
+        night: tuple[int, int] | None = None,
     ) -> None:
         self._journal, self._outbox = journal, Outbox(journal)
         self._clock = clock
@@ -69,7 +70,7 @@ class Office:
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._couriers = {one.name: Courier(one, clock, self._told) for one in channels}
         self._readers = readers
-        self._resting = Resting(journal, self._outbox, self._readers, registry, clock, budget, danger)
+        self._resting = Resting(journal, self._outbox, self._readers, registry, clock, budget, danger, night, rules)
         self._retries = self._resting.retries
         self._clerk = Clerk(
             journal, self._outbox, self._readers, lambda: self._sorter.others, self._retries, clock, self._wake.set

@@ -114,7 +114,7 @@ class Paper:
         return found
 
     def _parts(self, incident: Incident) -> tuple[str, ...]:
-        parts = self._journal.parts(incident.id) if incident.lives else ()
+        parts = self._journal.parts(incident.id) if incident.lives or incident.basis == "modems" else ()
         return tuple(f"{one.gateway}/{one.channel}" for one in parts)
 
     def _silences(self, now_ms: int) -> tuple[words.Hush, ...]:

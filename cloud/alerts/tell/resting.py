@@ -1,7 +1,8 @@
 """When a letter is not even tried: in its reader's quiet hours, and when its reader was told of much within the hour.
 
-What is not about life lies in the outbox in quiet hours, and so does one more suspicion for who was told of many; that
-nobody has answered one that they know of is not said once more then. What is probable never waits, and nothing does
+What is not about life lies in the outbox in quiet hours; what is about mobile service also in the night of who has
+none (`signal_night`). One more suspicion for who was told of many lies there, too, and that nobody has answered one
+that they know of is not said once more then. What is probable never waits, and nothing does
 where the danger of the day is extreme.
 """
 
@@ -10,15 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloud.alerts.places import area_of
+from cloud.alerts.rules import SIGNAL
 from cloud.alerts.tell.paper import BUDGET, HELD, UNSAID
 from cloud.alerts.tell.retries import Retries
 from cloud.alerts.tell.route import LIFE, rests_until_ms
 from cloud.clock import HOUR_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cloud.alerts.journal import Journal
+    from cloud.alerts.rules import Rule
     from cloud.alerts.tell.outbox import Outbox, Row
     from cloud.alerts.tell.readers import Readers
     from cloud.clock import Clock
@@ -39,9 +42,12 @@ class Resting:
         clock: Clock,
         budget: int,
         danger: Callable[[str], int | None],
+        night: tuple[int, int] | None = None,
+        rules: Mapping[str, Rule] = {},
     ) -> None:
         self._journal, self._outbox, self._readers, self._registry = journal, outbox, readers, registry
         self._clock, self._budget, self._danger = clock, budget, danger
+        self._night, self._rules = night, rules
         self.retries = Retries(clock)
 
     def awake(self, rows: list[Row]) -> list[Row]:
@@ -53,7 +59,8 @@ class Resting:
         awake: list[Row] = []
         held: list[tuple[Row, str]] = []
         for row in rows:
-            hours = None if row.says else quiet.get(row.person)  # whoever has just answered is awake
+            hours = quiet.get(row.person) or (self._night if self._is_of_signal(row) else None)
+            hours = None if row.says else hours  # whoever has just answered is awake
             if rests_until_ms(hours, row.level, now_ms) is not None:
                 why = HELD
             elif not (why := self._too_much(row, *told.get(row.person, (0, 0)))):
@@ -68,6 +75,10 @@ class Resting:
                     columns = {"state": "overtaken", "done_ms": now_ms} if why == UNSAID else {"state": "waiting"}
                     self._outbox.set(row, words=why, **columns)
         return awake
+
+    def _is_of_signal(self, row: Row) -> bool:
+        rule = self._rules.get(row.grp.partition("|")[0])
+        return rule is not None and rule.kind in SIGNAL
 
     def _too_much(self, row: Row, first: int, again: int) -> str:
         """Return why a letter is not sent: its reader was told so much within the hour; "" where it is sent.

@@ -1,4 +1,4 @@
-"""What was suspected before: the newest first, by how it was closed, where, when, and whether it was an exercise."""
+"""What was before: the newest first, by what was at stake, how it was closed, where, when, and exercise or not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cloud.clock import DAY_MS, midnight_ms
 from cloud.staff.book.bindings import named
-from cloud.staff.duty.seen import CLOSINGS, OPEN, Wanted
+from cloud.staff.duty.seen import CLOSINGS, GRADES, LIFE, OPEN, Wanted
 from cloud.staff.duty.told import card
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def listed(visit: Visit) -> Response:
     place, drill, s = visit.asked("noi")[:128], visit.asked("tap"), visit.s
     first, last = visit.day(visit.asked("tu")), visit.day(visit.asked("den"))
     closed_as = visit.asked("la") if visit.asked("la") in (OPEN, *CLOSINGS) else ""
+    grade = visit.asked("loai") if visit.asked("loai") in GRADES else LIFE
     wanted = Wanted(
         below=visit.whole(visit.asked("truoc"), 9) or None,
         from_ms=midnight_ms(first) if first else None,
@@ -30,6 +31,7 @@ def listed(visit: Visit) -> Response:
         closed_as=closed_as,
         place=place,
         exercise=TRUE_ONES.get(drill),
+        grade=grade,
     )
     found = visit.staff.duty.past(wanted, A_PAGE + 1)
     more = found[A_PAGE - 1].number if len(found) > A_PAGE else None
@@ -43,8 +45,17 @@ def listed(visit: Visit) -> Response:
             ("no", s.say("duty.drill_no"), drill == "no"),
             ("yes", s.say("duty.drill_yes"), drill == "yes"),
         ],
+        grades=[(one, s.word("grade", one), one == grade) for one in GRADES],
         first=first or "",
         last=last or "",
-        onward={"la": closed_as, "noi": place, "tap": drill, "tu": first or "", "den": last or "", "truoc": more},
+        onward={
+            "loai": grade,
+            "la": closed_as,
+            "noi": place,
+            "tap": drill,
+            "tu": first or "",
+            "den": last or "",
+            "truoc": more,
+        },
         more=more,
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Judged = Literal["taken", "refused", "unfit", "unknown"]  # of what a network posts
 LIFE = "life"
+GRADES = (LIFE, "service", "upkeep")  # what is at stake: life, telephones that may not work, something of ours
 STAGES = ("suspected", "probable", "confirmed", "under-control", "closed")
 CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
 OPEN = "open"  # where a closing is asked for: none yet
@@ -25,9 +26,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     `parts` are the numbers of what other sensors see of the same; `next_rung` of the duty list is told at `next_ms`
     while nobody answers (-1: it is kept from being told until then). `limit` is the limit that was crossed, as its
-    rule has it; `claim` what the detector says of it, {} without one, and `reasons_vi` why, in sentences. `exercise`
-    marks a drill. What is closed may be opened again while it `reopens`; `goes_on` while a sensor shows it. What is no
-    `fire` (heavy rain) ends by itself: nobody confirms or closes it.
+    rule has it; `claim` what the detector says of it, {} without one, and `reasons_vi` why, in sentences; `cause_vi`
+    why something is silent, as far as is known. `exercise` marks a drill. What is closed may be opened again while it
+    `reopens`; `goes_on` while a sensor shows it. What is no `fire` (heavy rain) ends by itself: nobody confirms or
+    closes it.
     """
 
     number: int
@@ -59,6 +61,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     fire: bool = True
     muted_vi: str = ""
     muted_en: str = ""
+    cause_vi: str = ""
+    cause_en: str = ""
     closed_ms: int | None = None
     closed_as: str = ""
     closed_by: str = ""
@@ -175,7 +179,7 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which incidents of before, "" and None for all.
+    """Which incidents of before, of one of GRADES; "" and None for all.
 
     Those with numbers below one, that began in a time (UTC ms), closed since one, of a closing (OPEN: of none yet), at
     a place, true ones or exercises.
@@ -188,6 +192,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     closed_as: str = ""
     place: str = ""
     exercise: bool | None = None
+    grade: str = LIFE
 
 
 class Quiet(msgspec.Struct, frozen=True):
@@ -242,7 +247,7 @@ class Desk(Protocol):
         """Return one incident; of a part's number the part itself, None where there is none."""
 
     def past(self, wanted: Wanted, limit: int) -> list[Seen]:
-        """Return heads about life, newest first."""
+        """Return heads of a grade, newest first."""
 
     def act(self, body: Mapping[str, Any]) -> Outcome:
         """Ask for an act and wait a moment for what becomes of it. Raises cloud.store.Retry where it is not durable."""

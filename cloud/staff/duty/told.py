@@ -53,7 +53,7 @@ def card(visit: Visit, one: Seen) -> Card:
         one,
         s.one(one.what_vi, one.what_en),
         s.one(one.place_vi, one.place_en) or s.say("duty.no_place"),
-        s.word("stage", one.stage) if one.grade == "life" else s.say("duty.going"),
+        s.word("stage", one.stage) if one.grade == "life" else _class(visit, one),
         figures(visit, one),
         sure,
         name(visit, one.acked_by),
@@ -62,6 +62,11 @@ def card(visit: Visit, one: Seen) -> Card:
         name(visit, one.closed_by),
         visit.may("duty act") and one.alive,
     )
+
+
+def _class(visit: Visit, one: Seen) -> str:
+    """Return what kind of thing it is that is no danger to life, and whether it goes on."""
+    return f"{visit.s.word('grade', one.grade)}: {visit.s.say('duty.going' if one.going else 'duty.over')}"
 
 
 def figures(visit: Visit, one: Seen) -> str:
@@ -118,8 +123,8 @@ class Line(NamedTuple):
     by_hand: bool
 
 
-def line(visit: Visit, event: Event) -> Line:
-    """Return an event as people read it."""
+def line(visit: Visit, event: Event, grade: str = "life") -> Line:
+    """Return an event as people read it: only what is about life has stages, and is suspected."""
     s, hand = visit.s, bool(event.who)
     inputs = dict(event.inputs)
     stage = event.event if event.event in STAGES else "suspected" if event.event in _BEGINS else ""
@@ -137,6 +142,8 @@ def line(visit: Visit, event: Event) -> Line:
         facts.append(amount(visit, float(value), quantity))
     own = event.words if hand or s.lang == "en" else str(inputs.get("vi", ""))
     what = f"{event.event}_by" if hand and event.event in ("opened", "reopened") else event.event
+    if grade != "life":
+        stage, what = "", f"{what}_{grade}" if event.event in ("opened", "ended", "reopened") else what
     return Line(event.at_ms, s.word("event", what), who, own, " · ".join(facts), stage, hand)
 
 

@@ -1,0 +1,182 @@
+"""What was noticed of a gateway before it fell silent, and what it shows when it is back: evidence for `causes`.
+
+What alerts heard themselves is all that counts: last values of mains, supply and modems, an order to stop, the boot and
+its age, and readings that arrive later. The course of a supply, boots and orders are in memory: after a restart of
+alerts less is known, and less is claimed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from cloud.alerts.causes import EDGE_DBM, Cause, Reason, falling, read, told, written
+from cloud.alerts.journal import selected
+from cloud.alerts.places import way_outs
+from cloud.clock import HOUR_MS, hanoi
+from cloud.registry.periods import valid_on
+from wire.quantities import IN_SERVICE
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from cloud.alerts.decide.desk import Desk
+    from cloud.alerts.decide.evidence import Evidence
+    from cloud.alerts.decide.progress import Presence, Progress, Sensor
+    from cloud.alerts.incident import Incident
+    from cloud.alerts.journal import Journal
+    from cloud.alerts.spans import Point
+    from cloud.registry import Registry
+
+SUPPLY, MAINS, SERVICE, RSRP = "supply_voltage", "mains", "registration", ("lte_rsrp", "nr_ss_rsrp")
+NOTES = frozenset({SUPPLY, MAINS, SERVICE, *RSRP})
+KEPT = 200  # values of a supply
+RECENT_MS = HOUR_MS  # older than that before the silence, a value says nothing of its cause
+TOGETHER_MS, UNHEARD_MS = 600_000, 90_000  # how near in time others fall silent, and for how long they are by then
+_SILENCES = (
+    "gateway = ? AND basis IN ('absence', 'silence', 'both', 'refuted')"
+    " AND (ended_ms IS NULL OR ended_ms >= ?) ORDER BY id"
+)
+_LOW = "gateway = ? AND quantity = ? AND ended_ms IS NULL AND NOT late ORDER BY id"
+EDGE_MS = 120_000  # what was measured so shortly after the last message, or before the next, shows nothing
+
+
+class Witness:
+    """Works within the caller's transaction, but `lives` and `stopped`: from any thread."""
+
+    notes = NOTES
+
+    def __init__(self, journal: Journal, progress: Progress, desk: Desk) -> None:
+        self._journal, self._progress, self._desk = journal, progress, desk
+        self._supply: dict[tuple[str, str], deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._boots: dict[str, tuple[str, int, int]] = {}  # boot, when it began and when it said so
+        self._stopped: dict[str, int] = {}
+        self._communes: tuple[Registry | None, date | None, dict[str, str]] = None, None, {}
+
+    def lives(self, gateway: str, boot: str, mono_ms: int, now_ms: int) -> None:
+        """Note which boot of a gateway lives, and how old it says that it is."""
+        self._boots[gateway] = boot, now_ms - mono_ms, now_ms
+
+    def stopped(self, gateway: str, arrival_ms: int) -> None:
+        """Note that a gateway says that it was told to stop."""
+        self._stopped[gateway] = arrival_ms
+
+    def noted(self, gateway: str, channel: str, quantity: str, points: list[Point]) -> None:
+        """Note the course of a supply."""
+        if quantity == SUPPLY:
+            kept = self._supply[gateway, channel]
+            kept.extend((ms, value) for ms, _, value in points if not kept or ms > kept[-1][0])
+
+    def before(self, presence: Presence, at_ms: int, now_ms: int) -> Cause:
+        """Return what speaks for a cause of a silence that has just been found. `at_ms` is listening time."""
+        gateway, heard_ms = presence.gateway, presence.heard_ms
+        stopped_ms = self._stopped.get(gateway, 0)
+        reasons = [Reason("stopped", stopped_ms)] if stopped_ms >= heard_ms - 5_000 else []
+        sensors = self._recent(gateway, heard_ms)
+        reasons += [*self._of_power(gateway, sensors), *self._of_link(gateway, sensors, now_ms)]
+        reasons += self._around(presence, at_ms, now_ms)
+        return Cause(tuple({one.why: one for one in reasons}.values()), self._boots.get(gateway, ("",))[0])
+
+    def after(self, incident: Incident, presence: Presence) -> Incident:
+        """Return an incident with what the boot of a gateway that is back shows."""
+        boot, began_ms, said_ms = self._boots.get(presence.gateway, ("", 0, 0))
+        cause = read(incident.cause)
+        if not incident.cause or said_ms < presence.back_ms:
+            return incident
+        same = boot == cause.boot if cause.boot else began_ms <= incident.since_ms
+        reason = Reason("same_boot" if same else "restarted", began_ms)
+        return replace(incident, cause=written(cause.joined(reason)))
+
+    def weigh(self, evidence: Evidence, now_ms: int) -> None:
+        """Write into the incidents of a gateway that it lived while it was silent, where its readings show that."""
+        if evidence.undated or evidence.unstored:
+            return
+        times = [ms for points in evidence.points.values() for ms, *_ in points]
+        times += [ms for own in evidence.packed.values() for one in own for ms in (one.first_ms, one.last_ms)]
+        oldest_ms = min(times, default=now_ms)
+        if oldest_ms >= now_ms - EDGE_MS:  # as nearly always
+            return
+        for incident in selected(self._journal.db, _SILENCES, evidence.gateway, oldest_ms):
+            until_ms = (incident.until_ms or now_ms) - EDGE_MS
+            lived = {ms for ms in times if incident.since_ms + EDGE_MS <= ms <= until_ms}
+            if lived and incident.cause:
+                self._lived(incident, lived, now_ms)
+
+    def _lived(self, incident: Incident, lived: set[int], now_ms: int) -> None:
+        cause = read(incident.cause)
+        known = next((one for one in cause.reasons if one.why == "lived"), Reason("lived"))
+        cause = cause.joined(replace(known, n=known.n + len(lived), at_ms=max(known.at_ms, *lived)))
+        after = replace(incident, cause=written(cause))
+        if known.n:
+            self._journal.save(after)
+        else:
+            self._desk.note(after, "cause", told(after.cause, "en"), now_ms, vi=told(after.cause, "vi"))
+
+    def _recent(self, gateway: str, heard_ms: int) -> list[Sensor]:
+        """Return the sensors whose last value is of shortly before the gateway was heard last."""
+        found = [self._progress.sensor(gateway, channel, of) for channel, of in self._progress.sensors_of(gateway)]
+        return [one for one in found if one is not None and one.value_ms >= heard_ms - RECENT_MS]
+
+    def _of_power(self, gateway: str, sensors: list[Sensor]) -> list[Reason]:
+        found = [Reason("mains", one.changed_ms) for one in sensors if one.quantity == MAINS and one.value == 0]
+        low = [one for one in selected(self._journal.db, _LOW, gateway, SUPPLY) if one.kind == "limit"]
+        for one in sensors:
+            if one.quantity != SUPPLY or one.value is None:
+                continue
+            if begun := next((other for other in low if other.channel == one.channel), None):
+                found.append(Reason("low", begun.since_ms, one.value))
+            elif fell := falling(list(self._supply[gateway, one.channel])):
+                found.append(Reason("falling", one.value_ms, fell[1], fell[0]))
+        return found
+
+    def _of_link(self, gateway: str, sensors: list[Sensor], now_ms: int) -> list[Reason]:
+        """Return what its own way out said of itself; what another modem hears says nothing of its link."""
+        own = way_outs(self._desk.registry.now, gateway, hanoi(now_ms).date())
+        mine = [one for one in sensors if one.channel in own and one.value is not None]
+        lost = [one for one in mine if one.quantity == SERVICE and int(one.value or 0) not in IN_SERVICE]
+        edge = [one for one in mine if one.quantity in RSRP and (one.value or 0.0) <= EDGE_DBM]
+        return [Reason("service", one.changed_ms) for one in lost] + [
+            Reason("edge", one.value_ms, one.value or 0.0) for one in edge
+        ]
+
+    def _around(self, presence: Presence, at_ms: int, now_ms: int) -> list[Reason]:
+        """Return that others of the commune fall silent at the same time, and that some of them had no mains."""
+        day = hanoi(now_ms).date()
+        commune = self._commune(presence.gateway, day)
+        others = [
+            one
+            for one in self._progress.unheard_since(at_ms - UNHEARD_MS)
+            if one.gateway != presence.gateway
+            and abs(one.heard_ms - presence.heard_ms) <= TOGETHER_MS
+            and commune
+            and self._commune(one.gateway, day) == commune
+        ]
+        dark = [
+            sensor.changed_ms
+            for one in others
+            for sensor in self._recent(one.gateway, one.heard_ms)
+            if sensor.quantity == MAINS and sensor.value == 0
+        ]
+        found = [Reason("near_mains", min(dark), n=len(dark))] if dark else []
+        return found + ([Reason("together", presence.heard_ms, n=len(others))] if others else [])
+
+    def _commune(self, gateway: str, day: date) -> str:
+        """Return the commune that a gateway stands in by what is bound to it; "" where that is not known."""
+        registry = self._desk.registry.now
+        if self._communes[0] is not registry or self._communes[1] != day:
+            self._communes = registry, day, communes(registry, day)
+        return self._communes[2].get(gateway, "")
+
+
+def communes(registry: Registry, on: date) -> dict[str, str]:
+    """Return the code of the commune of each gateway on a day, by its bindings."""
+    found: dict[str, str] = {}
+    for bound in registry.bindings:
+        if bound.gateway not in found and valid_on(bound, on):
+            tree = registry.trees.get(bound.code) if bound.place == "tree" else None
+            zone = registry.zones.get(tree.zone if tree else bound.code)
+            commune = registry.commune_of(bound.code, on) if bound.place == "hamlet" else zone.commune if zone else ""
+            found |= {bound.gateway: commune} if commune else {}
+    return found

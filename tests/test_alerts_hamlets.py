@@ -1,0 +1,230 @@
+"""A hamlet is without service when all its modems are: told once, and its return once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud.alerts.rules import open_rules
+from cloud.clock import hanoi
+from cloud.registry import Registry
+from cloud.registry.kinds import Binding, Commune, Hamlet, Maintenance, Person, Province
+from tests.rules.garden import DAY, SIGNAL, SILENT, Bench, Post, batch, bound, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+BUSY_S = 600
+
+
+def garden(
+    modems: int = 2, hamlets: int = 1, *, apart: bool = False, maintenance: Sequence[Maintenance] = ()
+) -> Registry:
+    """Return hamlets with so many modems each, at one gateway or each at its own."""
+    bindings: list[Binding] = []
+    for hamlet in range(hamlets):
+        for n in range(modems):
+            gateway = f"sg-{hamlet:03d}" if not apart else f"sg-{hamlet:03d}-{n}"
+            bindings.append(bound(gateway, f"modem-{n}", "hamlet", f"h{hamlet:03d}"))
+    return Registry(
+        {
+            "province": [Province(code="v01", name="Lào Cai", valid_from=DAY)],
+            "commune": [Commune(code="c01", name="xã Chế Tạo", province="v01", valid_from=DAY)],
+            "hamlet": [
+                Hamlet(code=f"h{n:03d}", name=f"Bản {n}", commune="c01", lat=21.7, lon=104.1, valid_from=DAY)
+                for n in range(hamlets)
+            ],
+            "person": [Person(code="p1", name="Giàng Thị Mỷ", roles=("telecom",), email="my@example.vn")],
+            "binding": bindings,
+            "maintenance": list(maintenance),
+        }
+    )
+
+
+class Valley(Bench):
+    """Modems that say each 20 s how they are registered; None: the poll failed."""
+
+    def say(self, seconds: float, **codes: float | None) -> None:
+        self.say_all(seconds, {("sg-000", name.replace("_", "-")): code for name, code in codes.items()})
+
+    def say_all(self, seconds: float, codes: dict[tuple[str, str], float | None], every_s: float = 20.0) -> None:
+        for _ in range(round(seconds / every_s)):
+            self.clock.advance(every_s)
+            for (gateway, channel), code in codes.items():
+                kind: dict[str, Any] = {"gateway": gateway, "channel": channel, "quantity": "registration"}
+                self.alerts.offer(batch(self.seq, [(self.clock.utc_ms(), code)], **kind), self.clock.utc_ms())
+                self.seq += 1
+            self.step()
+
+    @property
+    def open(self) -> list[str]:
+        """The devices of what is open, oldest first."""
+        return [f"{one.gateway}/{one.channel}" for one in reversed(self.alerts.incidents()) if one.open]
+
+
+def opened(folder: Path, post: Post, **garden_of: Any) -> Valley:
+    made = Valley(folder, [SIGNAL, SILENT], post.port, registry=garden(**garden_of))
+    made.alerts.listening(True)
+    return made
+
+
+@pytest.fixture
+def valley(tmp_path: Path, post: Post) -> Iterator[Valley]:
+    made = opened(tmp_path, post)
+    yield made
+    made.close()
+
+
+def test_one_modem_of_two_without_service_is_written_down_and_told_to_nobody(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(300, modem_0=2, modem_1=1)
+    assert (valley.open, post.subjects()) == (["sg-000/modem-0"], [])
+    assert valley.alerts.incidents()[0].muted.splitlines()[1].startswith("the hamlet has several modems")
+    valley.say(300, modem_0=1, modem_1=1)
+    assert (valley.open, post.subjects()) == ([], [])
+
+
+def test_a_hamlet_is_lost_with_its_last_modem_and_back_with_its_first(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(300, modem_0=2, modem_1=1)
+    lost_ms = valley.clock.utc_ms()
+    valley.say(80, modem_0=2, modem_1=2)
+    valley.idle(10)
+    assert post.subjects() == ["[gocche] MẤT SÓNG / No mobile service: Bản 0, xã Chế Tạo, Lào Cai"]
+    said = post.mails[0][1].get_content()
+    assert "không modem nào đo được ở đây còn sóng" in said
+    assert "sg-000/modem-0, sg-000/modem-1" in said
+    assert "cháy" not in said.lower()
+    (hamlet,) = [one for one in valley.alerts.incidents() if one.gateway == "hamlet:h000"]
+    assert (hamlet.since_ms - lost_ms, hamlet.grade, hamlet.basis) == (20_000, "service", "modems")
+    valley.restart()
+    valley.alerts.listening(True)
+    valley.say(120, modem_0=2, modem_1=1)
+    valley.idle(10)
+    assert post.subjects()[1:] == ["[gocche] ĐÃ HẾT: mất sóng / Ended: no mobile service: Bản 0, xã Chế Tạo, Lào Cai"]
+    assert valley.open == ["sg-000/modem-0"], "that one still is, and is no news"
+    valley.say(BUSY_S, modem_0=2, modem_1=1)
+    assert len(post.mails) == 2
+
+
+def test_a_modem_that_says_nothing_is_neither_with_nor_without_service(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(BUSY_S, modem_0=1, modem_1=None)  # its port is busy
+    assert valley.open == []
+    valley.say(100, modem_0=2, modem_1=None)
+    assert post.subjects() == ["[gocche] MẤT SÓNG / No mobile service: Bản 0, xã Chế Tạo, Lào Cai"]
+    assert valley.open == ["sg-000/modem-0", "hamlet:h000/"]
+    valley.say(BUSY_S, modem_0=None, modem_1=None)
+    assert len(post.mails) == 1, "no data is no recovery either"
+
+
+def test_no_data_from_all_modems_is_no_loss_of_service(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(3_600, modem_0=None, modem_1=None)
+    assert (valley.open, post.subjects()) == ([], [])
+
+
+def test_a_modem_hung_up_or_taken_down_in_between_leaves_nothing_open(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(200, modem_0=2, modem_1=2)
+    assert len(post.mails) == 1
+    valley.registry = garden(modems=3)
+    valley.restart()
+    valley.alerts.listening(True)
+    valley.say(120, modem_0=2, modem_1=2, modem_2=1)
+    assert [one[:14] for one in post.subjects()[1:]] == ["[gocche] ĐÃ HẾ"]
+    valley.registry = garden(modems=1)  # the one with service was taken down again: what is left has none
+    valley.restart()
+    valley.alerts.listening(True)
+    valley.say(120, modem_0=2)
+    assert [one[:14] for one in post.subjects()[2:]] == ["[gocche] MẤT S"]
+    valley.say(120, modem_0=1)
+    valley.idle(10)
+    assert [one[:14] for one in post.subjects()[3:]] == ["[gocche] ĐÃ HẾ"]
+
+
+def test_a_hundred_flaps_of_a_hamlet_are_told_less_and_less_often(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    for _ in range(100):
+        valley.say(80, modem_0=2, modem_1=2)
+        valley.say(80, modem_0=1, modem_1=2)
+    assert len(post.mails) <= 12, post.subjects()
+    valley.say(6 * 3_600, modem_0=1, modem_1=1)
+    assert post.subjects()[-1].startswith(("[gocche] ĐÃ HẾT", "[gocche] ĐÃ QUA")), "the last word is how it is"
+
+
+def test_short_searches_a_hundred_times_over_are_two_letters_at_most(valley: Valley, post: Post) -> None:
+    """Service that comes for less than it takes to be sure of it is one loss."""
+    valley.say(60, modem_0=1, modem_1=1)
+    for _ in range(100):
+        valley.say(80, modem_0=2, modem_1=2)
+        valley.say(40, modem_0=1, modem_1=2)
+    valley.say(300, modem_0=1, modem_1=1)
+    assert [one[:14] for one in post.subjects()] == ["[gocche] MẤT S", "[gocche] ĐÃ HẾ"]
+
+
+def test_a_whole_commune_without_service_is_a_letter_and_not_173(tmp_path: Path, post: Post) -> None:
+    valley = opened(tmp_path, post, modems=2, hamlets=173)
+    modems = [(f"sg-{hamlet:03d}", f"modem-{n}") for hamlet in range(173) for n in range(2)]
+    valley.say_all(60, dict.fromkeys(modems, 1.0))
+    valley.say_all(300, dict.fromkeys(modems, 2.0))
+    heads = [one for one in valley.alerts.incidents(1_000) if one.gateway.startswith("hamlet:")]
+    assert (len(heads), len(post.mails)) == (173, 1)
+    said = post.mails[0][1].get_content()
+    assert "173" in said
+    assert "xã Chế Tạo" in said
+    valley.say_all(300, dict.fromkeys(modems, 1.0))
+    assert len(post.mails) == 2
+    assert all(one.state == "ended" for one in valley.alerts.incidents(1_000))
+    valley.close()
+
+
+def test_a_modem_under_maintenance_does_not_vouch_for_its_hamlet(valley: Valley, post: Post) -> None:
+    """Somebody tries it on a mast elsewhere: what it says then is not the hamlet's service."""
+    valley.say(60, modem_0=1, modem_1=1)
+    now = hanoi(valley.clock.utc_ms()).replace(microsecond=0)
+    rest = Maintenance(gateway="sg-000", channel="modem-1", starts=now, ends=now + timedelta(hours=4))
+    valley.registry = garden(maintenance=[rest])
+    valley.restart()
+    valley.alerts.listening(True)
+    valley.say(100, modem_0=2, modem_1=1)
+    valley.idle(10)
+    assert len(post.mails) == 1
+
+
+def test_with_one_modem_its_loss_is_the_hamlets(tmp_path: Path, post: Post) -> None:
+    bench = Valley(tmp_path, [SIGNAL, SILENT], post.port, registry=registry())
+    bench.alerts.listening(True)
+    bench.say_all(60, {("sg-01", "modem-1"): 1.0})
+    bench.say_all(100, {("sg-01", "modem-1"): 2.0})
+    assert bench.open == ["sg-01/modem-1"]
+    assert post.subjects("my@example.vn") == ["[gocche] MẤT SÓNG / No mobile service: Háng Tày, xã Chế Tạo, Lào Cai"]
+    bench.close()
+
+
+def test_lost_service_wakes_nobody_by_night_unless_that_is_wanted(tmp_path: Path, post: Post) -> None:
+    """At 23:00 who has no quiet hours of their own sleeps all the same; at 6:00 they read how it is."""
+    for night, by_night in (("22:00-06:00", 0), ("", 1)):
+        folder = tmp_path / (night.replace(":", "") or "none")
+        folder.mkdir()
+        valley = Valley(folder, [SIGNAL, SILENT], post.port, registry=garden(modems=1), signal_night=night)
+        valley.alerts.listening(True)
+        valley.clock.advance(valley.at(10 * 3_600 + 40 * 60) / 1000 - valley.clock.utc_ms() / 1000)  # 23:00
+        post.mails.clear()
+        valley.say(60, modem_0=1)
+        valley.say(120, modem_0=2)
+        assert len(post.mails) == by_night
+        valley.say(7.2 * 3_600, modem_0=2)
+        assert len(post.mails) == 1, "by six at the latest"
+        valley.close()
+
+
+@pytest.mark.parametrize("role", ["telecom", "commune", "operator", "fire-watch"])
+def test_whoever_is_told_lost_service_is_never_about_life(role: str) -> None:
+    """A commune's official who is told of it is not woken as for a fire."""
+    lost, silent = open_rules([SIGNAL | {"role": role}, SILENT | {"role": role}])
+    expected = "upkeep" if role == "operator" else "service"
+    assert (lost.grade, lost.may_burn, silent.grade, silent.may_burn) == (expected, False, expected, False)
