@@ -50,13 +50,14 @@ class File:
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """Give the file in one transaction: all is written or nothing. Within another one it is a part of that."""
-        if self._db is not None and self._db.in_transaction:
-            yield self._db
-            return
+        """Give the file in one transaction: all is written or nothing; so is each one within another."""
         try:
-            with self.using() as db, whole(db):
-                yield db
+            if self._db is not None and self._db.in_transaction:
+                with _part(self._db):
+                    yield self._db
+            else:
+                with self.using() as db, whole(db):
+                    yield db
         except BaseException:
             self._tellers.clear()  # some may have been named in what was taken back
             raise
@@ -86,3 +87,18 @@ class File:
         """Note something under a name."""
         with self.changing() as db:
             db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, value))
+
+
+@contextmanager
+def _part(db: sqlite3.Connection) -> Iterator[None]:
+    """Take back what the body did where it raises, and leave the transaction around it as it was."""
+    db.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:  # a disk that refuses may have ended it
+            db.execute("ROLLBACK TO part")
+        raise
+    finally:
+        if db.in_transaction:
+            db.execute("RELEASE part")

@@ -1,0 +1,166 @@
+"""Files that teams bring, read into coverage.db a piece at a time, with how far it is for everybody to see.
+
+A file lies in `coverage-in/` of the data folder under a name that nobody else has, and a question in the room's inbox
+names it. Every piece is kept together with what became of its records. Who dies amid a file reads it again from its
+beginning: what is kept is known by then, and is counted as new where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from contextlib import suppress
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+from cloud.coverage.into import csv, geosubmit
+from cloud.coverage.sample import BadSample, Sample
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cloud.clock import Clock
+    from cloud.coverage.book import Book
+    from cloud.inbox import Inbox, Question
+
+log = logging.getLogger(__name__)
+FOLDER = "coverage-in"
+ROOM, KIND = "coverage", "import"
+MOST_BYTES = 50_000_000
+AT_ONCE = 2_000  # records in one transaction: a tenth of a second
+FILE = re.compile(r"[a-z0-9-]{1,80}\.(csv|zip|json)")
+TEAM = re.compile(r"[a-z0-9-]{1,32}")
+_SAID = "read = ?, records = ?, new = ?, known = ?, late = ?, refused = ?, done_ms = ?, why = ?"
+
+
+class Uploads:
+    """Answers the questions of the inbox, one after the other, in the book's own thread."""
+
+    def __init__(self, book: Book, inbox: Inbox, folder: Path, clock: Clock) -> None:
+        self._book, self._inbox, self._folder, self._clock = book, inbox, folder / FOLDER, clock
+        self._now: _Reading | None = None
+
+    def step(self) -> bool:
+        """Read a piece of the file that is next; tell whether there was one. Raises Retry, OSError."""
+        if self._now is None:
+            question = next(iter(self._inbox.take()), None)
+            if question is None:
+                return False
+            self._now = self._begun(question)
+            if self._now is None:
+                return True
+        try:
+            if self._now.piece(self._book):
+                return True
+        except (Retry, OSError):
+            self._now.close()
+            self._now = None  # what the piece had read is read again
+            raise
+        self._done(self._now)
+        return True
+
+    def close(self) -> None:
+        """Let go of the file that is being read."""
+        if self._now is not None:
+            self._now.close()
+            self._now = None
+
+    def _begun(self, question: Question) -> _Reading | None:
+        """Open what a question names; one that cannot be is answered with why."""
+        name, team = str(question.body.get("file", "")), str(question.body.get("team", ""))
+        if question.kind != KIND or not FILE.fullmatch(name) or not TEAM.fullmatch(team):
+            self._inbox.done(question.id, {"error": "no import: which file, of which team?"})
+            return None
+        with self._book.changing() as db:
+            row = db.execute("SELECT id, new, done_ms FROM upload WHERE file = ?", (name,)).fetchone()
+            if row and row[2] is not None:  # we died before we could say so
+                self._answer(question.id, row[0])
+                return None
+            try:
+                file = (self._folder / name).open("rb")
+            except FileNotFoundError:
+                self._inbox.done(question.id, {"error": f"{FOLDER}/{name} is not there"})
+                return None
+            size = file.seek(0, 2)
+            file.seek(0)
+            if row is None:
+                said = name, team, question.asked_ms, size
+                db.execute("INSERT INTO upload VALUES (NULL, ?, ?, ?, ?, 0, 0, 0, 0, 0, '{}', NULL, '')", said)
+                row = db.execute("SELECT last_insert_rowid(), 0").fetchone()
+            else:
+                log.info("coverage-import-again file=%s", name)
+        return _Reading(question.id, row[0], file, team, row[1], self._clock)
+
+    def _done(self, reading: _Reading) -> None:
+        reading.close()
+        self._now = None
+        self._answer(reading.question, reading.upload)
+
+    def _answer(self, question: int, upload: int) -> None:
+        """Say what became of a file, and let it go."""
+        with self._book.using() as db:
+            query = "SELECT file, new, known, late, refused, why FROM upload WHERE id = ?"
+            name, new, known, late, refused, why = db.execute(query, (upload,)).fetchone()
+        told: dict[str, Any] = {"new": new, "known": known, "late": late, "refused": msgspec.json.decode(refused)}
+        self._inbox.done(question, told | ({"error": why} if why else {}))
+        with suppress(FileNotFoundError):
+            (self._folder / name).unlink()
+        log.info("coverage-imported file=%s new=%d known=%d late=%d why=%r", name, new, known, late, why)
+
+
+class _Reading:
+    """A file that is being read. `before` of its samples were new to who read it before us, and died."""
+
+    def __init__(self, question: int, upload: int, file: IO[bytes], team: str, before: int, clock: Clock) -> None:
+        self.question, self.upload = question, upload
+        self._file, self._before, self._clock = file, before, clock
+        self._bytes = self._records = self._new = self._known = self._late = 0
+        self._refused: Counter[str] = Counter()
+        self._items: Iterator[Sample | BadSample] = reader_of(file)(file, team, clock.utc_ms(), self._progress)
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        self._file.close()
+
+    def piece(self, book: Book) -> bool:
+        """Keep the next records and what became of them; tell whether there may be more."""
+        why, some = "", list[Sample | BadSample]()
+        try:
+            some = list(islice(self._items, AT_ONCE))
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            log.exception("coverage-import-unreadable upload=%d", self.upload)
+            why = f"unreadable: {type(error).__name__}"
+        good: list[Sample] = []
+        for one in some:
+            if isinstance(one, BadSample):
+                self._refused[one.reason] += 1
+            else:
+                good.append(one)
+        now_ms = self._clock.utc_ms()
+        over = len(some) < AT_ONCE
+        with book.changing() as db:
+            new, known, late = book.put(good, now_ms)
+            self._new, self._known, self._late = self._new + new, self._known + known, self._late + late
+            self._records += len(some)
+            told = self._before + self._new, max(self._known - self._before, 0), self._late
+            refused = msgspec.json.encode(self._refused, order="sorted").decode()
+            said = self._bytes, self._records, *told, refused, now_ms if over else None, why
+            db.execute(f"UPDATE upload SET {_SAID} WHERE id = ?", (*said, self.upload))  # noqa: S608 - own names
+        return not over
+
+    def _progress(self, done: int) -> None:
+        self._bytes = done
+
+
+def reader_of(file: IO[bytes]) -> Callable[..., Iterator[Sample | BadSample]]:
+    """Return what reads a file, by how it begins: geosubmit is JSON, a survey is CSV, or a ZIP of that."""
+    head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    file.seek(0)
+    return geosubmit.read if head[:1] in (b"{", b"[") else csv.read
