@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     _Run = Callable[[argparse.Namespace], int]
 
 
-ROOMS = ("ingest", "alerts", "pages", "staff")  # as cloud.rooms has them, which an agent does not install
+ROOMS = ("ingest", "alerts", "coverage", "pages", "staff")  # as cloud.rooms has them, which an agent does not install
 AIRS = ("smoke", "cooking", "haze", "fog")  # as gocche.drill stages them
 ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # as cloud.registry.kinds has them
 

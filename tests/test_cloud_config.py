@@ -285,7 +285,7 @@ key_file = "nowhere.key"
     with pytest.raises(ConfigError, match=r"\[broker\.alerts\] ca_file: "):
         load(written(folder, text))
     config = load(written(folder, text), room="pages")
-    ingest, alerts, pages, _staff = (config.of_room(name) for name in ROOMS)
+    ingest, alerts, _coverage, pages, _staff = (config.of_room(name) for name in ROOMS)
     assert ingest == config
     assert (pages.store["user"], pages.broker.user, pages.store["engine"]) == ("reads", "server", "influx")
     assert (alerts.store["user"], alerts.broker.user, alerts.broker.cert_file) == (

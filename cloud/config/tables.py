@@ -11,7 +11,7 @@ import msgspec
 
 from settings import credentials
 
-ROOMS = ("ingest", "alerts", "pages", "staff")  # in the order of starting: ingest alone makes and migrates the store
+ROOMS = ("ingest", "alerts", "coverage", "pages", "staff")  # as they start: ingest alone makes and migrates the store
 SHOWN = {  # what [broker.<room>] and [store.<room>] may say: who this room is, where it has an account of its own
     "broker": ("user", "password_file", "cert_file", "key_file"),
     "store": ("user", "password_file", "token_file"),

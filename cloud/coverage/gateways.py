@@ -1,10 +1,10 @@
-"""Samples out of what the store has of gateways' modems: every two minutes what the ledger says has come, from a cursor on.
+"""Samples of what gateways' modems said: every two minutes what the ledger says has come to the store since a cursor.
 
 The ledger alone is asked, not the stream: a map that is minutes old is a map of now, and what was in reach neither of
 us nor of the broker comes the same way as what comes at once, days and out of order. Arrivals say which stretch of
 time of which gateway to read, an hour of it at once, so neither a month without signal nor a fleet fills the memory.
-The cursor is kept together with the samples; where there is none yet, in a new book or one that was damaged, all that the
-store has kept is read.
+The cursor is kept together with the samples; where there is none yet, in a new book or one that was damaged, all that
+the store has kept is read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a gateway's modem and its GNSS receiver said, as samples. Pure.
 
-A modem that stands still and polls each ten seconds would drown a map in one place. Of each ten minutes of the clock the
-first reading is a sample, and each at which service, radio or network is another than just before. Where fixes of
+A modem that stands still and polls each ten seconds would drown a map in one place. Of each ten minutes of the clock
+the first reading is a sample, and each at which service, radio or network is another than just before. Where fixes of
 those ten minutes lie apart somebody walks with it: then it is the first of every twenty seconds. Which readings these
 are hangs on their own times alone, so what is read again makes the same samples.
 
@@ -29,8 +29,11 @@ STILL_DEG = 0.001  # fixes that lie closer, some 100 m, are of one place
 HDOP_M = 5.0  # metres of uncertainty for each unit of HDOP
 ATTACHED = IN_SERVICE | {6, 7, 9, 10}  # registered, for SMS alone or without calls over LTE: the network is there
 NOT_FOUND, EMERGENCY, DENIED = frozenset({0, 2}), 8, 3
-SAID = ("registration", "radio", "plmn", "tac", "cell", "rssi", "lte_rsrp", "lte_rsrq", "lte_sinr", "pci", "earfcn",
-        "lte_band", "nr_ss_rsrp", "nr_ss_rsrq", "nr_ss_sinr", "nr_pci", "nr_arfcn", "nr_band", "rtt", "loss")  # fmt: skip
+SAID = (
+    *("registration", "radio", "plmn", "tac", "cell", "rssi", "rtt", "loss"),
+    *("lte_rsrp", "lte_rsrq", "lte_sinr", "pci", "earfcn", "lte_band"),
+    *("nr_ss_rsrp", "nr_ss_rsrq", "nr_ss_sinr", "nr_pci", "nr_arfcn", "nr_band"),
+)
 PLACED = ("lat", "lon", "alt", "accuracy", "hdop", "fix_quality")
 Poll = dict[str, float]  # what one reading said, by quantity
 

@@ -61,7 +61,7 @@ class Sheets:
             months = self._book.months(until=day_of(now_ms).month)  # what a wrong clock dated ahead is none of now
             found: dict[_Key, list[Judged]] = {}
             for hexagon, touched in changed.items():
-                self._judge(hexagon, self._book.spots_in(hexagon, months), touched, found)
+                self._judge(self._book.spots_in(hexagon, months), touched, found)
             for key, cells in found.items():
                 _merge(db, key, cells, now_ms)
             db.execute("DELETE FROM changed WHERE hex BETWEEN ? AND ?", (first, last))
@@ -77,9 +77,7 @@ class Sheets:
             db.execute("INSERT OR IGNORE INTO changed SELECT DISTINCT hex_of(cell), month FROM spot")
             self._book.keep("sheets", by)
 
-    def _judge(
-        self, hexagon: int, spots: Sequence[Spot], months: Sequence[int], found: dict[_Key, list[Judged]]
-    ) -> None:
+    def _judge(self, spots: Sequence[Spot], months: Sequence[int], found: dict[_Key, list[Judged]]) -> None:
         """Add what is to be said of one cell of the map, and of those in it."""
         fine = [spot for spot in spots if h3.cell_to_parent(spot.cell, FINE) in self._near]
         for month in (MONTH_NOW, *months):

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from cloud.store import Store
 
 SERVES = {"pages": "http", "staff": "staff"}  # those that get a listening socket, and the table that says where
-NICE = 10  # of those: a flood of visitors has a tenth of the weight of storing and telling (sched(7): 110 to 1,024)
+STEPS_BACK = {*SERVES, "coverage"}
+NICE = 10  # a flood of visitors, or a map, has a tenth of the weight of storing and telling (sched(7): 110 to 1,024)
 __all__ = ["NICE", "ROOMS", "SERVES", "open_room", "step_back", "store_of"]
 
 
@@ -45,11 +46,11 @@ def open_room(name: str, config: CloudConfig, clock: Clock, listener: socket.soc
 
 
 def step_back(name: str) -> None:
-    """Have this process yield to the rooms that keep and tell, if it is one that serves; call it before its threads.
+    """Have this process yield to the rooms that keep and tell, if it is none of them; call it before its threads.
 
     Linux keeps a priority for each thread, and a thread begins with that of whoever starts it.
     """
-    os.nice(NICE if name in SERVES else 0)
+    os.nice(NICE if name in STEPS_BACK else 0)
 
 
 def registry_of(config: CloudConfig) -> Registry:
