@@ -16,6 +16,7 @@ WIRING = {
     "edge/agent.py",
     "cloud/rooms/ingest.py",
     "cloud/rooms/alerts.py",
+    "cloud/rooms/coverage.py",
     "cloud/rooms/pages.py",
     "cloud/rooms/staff.py",
     "cloud/rooms/duty.py",

@@ -16,12 +16,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from cloud.coverage.into import csv, geosubmit
+from cloud.coverage.into.file import read
 from cloud.coverage.sample import BadSample, Sample
 from cloud.store import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cloud.clock import Clock
@@ -121,7 +121,7 @@ class _Reading:
         self._file, self._before, self._clock = file, before, clock
         self._bytes = self._records = self._new = self._known = self._late = 0
         self._refused: Counter[str] = Counter()
-        self._items: Iterator[Sample | BadSample] = reader_of(file)(file, team, clock.utc_ms(), self._progress)
+        self._items: Iterator[Sample | BadSample] = read(file, team, clock.utc_ms(), self._progress)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -157,10 +157,3 @@ class _Reading:
 
     def _progress(self, done: int) -> None:
         self._bytes = done
-
-
-def reader_of(file: IO[bytes]) -> Callable[..., Iterator[Sample | BadSample]]:
-    """Return what reads a file, by how it begins: geosubmit is JSON, a survey is CSV, or a ZIP of that."""
-    head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    file.seek(0)
-    return geosubmit.read if head[:1] in (b"{", b"[") else csv.read
