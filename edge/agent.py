@@ -22,9 +22,9 @@ from edge.send.carrier import Ends
 from edge.send.courier import Courier
 from edge.send.heartbeat import Heartbeat
 from edge.send.uplink import Uplink
+from edge.sense.lines import opener
 from edge.sense.nodes import Nodes
 from edge.sense.overseer import Overseer
-from edge.sense.ports import opener
 from edge.sense.sampler import Sampler
 from edge.siren.watch import Sirens
 from edge.status import Own, StatusFile, compose, encoded, status_file
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from edge.config import Bus, Config
     from edge.driver import Ask, Reply
     from edge.keep.spool import Spool
-    from edge.sense.ports import OpenLine
+    from edge.sense.terms import OpenLine
     from wire.batch import Status
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,10 @@ class Agent:
         beyond = waiting(last) if last is not None and self._places.away else {}
         self._keeper = self._keeper_of(self._spool, lost, beyond)
         ended = self._board.captures
-        lines = {bus.name: opener(bus, folder, clock, partial(ended.__setitem__, bus.name)) for bus in config.buses}
+        lines = {
+            bus.name: opener(bus, folder, clock, partial(ended.__setitem__, bus.name), lambda: self._board.link.up)
+            for bus in (one.towards(config.broker) for one in config.buses)
+        }
         self._nodes = Nodes(config.nodes, self._put, clock, status_file(folder).parent)
         makers = [(bus.name, partial(self._sampler, bus, lines[bus.name])) for bus in config.buses]
         self._overseer = Overseer(dict(makers), clock)

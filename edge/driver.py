@@ -33,7 +33,7 @@ class Ask(msgspec.Struct, frozen=True):
     says. `check(reply)` raises BadReply where a whole answer is
     not true (its checksum). `find(came, quiet)` is for frames that must be looked for: it returns the answer, or how
     many bytes it needs at least, or raises BadReply; when `quiet`, nothing more comes. `size` beside it is how long an
-    undisturbed answer is: the line is read once for so much, not piece by piece.
+    undisturbed answer is: the line is read once for so much, not piece by piece. `longest`: more bytes are no answer.
 
     What the driver gets at the `yield` is whole and checked. Before that the exchange asks again after silence or
     damage; when that does not help it raises the BadReply at the `yield`, where a driver may catch it and go on.
@@ -46,6 +46,7 @@ class Ask(msgspec.Struct, frozen=True):
     at_rest: re.Pattern[bytes] | None = None
     check: Check | None = None
     find: Find | None = None
+    longest: int = 4096  # a line at the wrong speed never brings the ending; the longest AT answer is far shorter
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -92,6 +93,7 @@ REASONS = {  # by the first word of a `kind`
     "cme": Reason.REFUSED,
     "error": Reason.REFUSED,
     "garbled": Reason.GARBLED,
+    "budget": Reason.NO_BUDGET,
 }
 
 
@@ -126,6 +128,8 @@ class Driver(msgspec.Struct, frozen=True):
     reason. `habits` may be a function of the configuration where they depend on the very model; so may `checksum`:
     whether a sum guards every answer. Where none does, a disturbed line can bring another value that looks true, and
     the reference says so; where one does, the case tests flip bits and no other value may come of it.
+
+    `port` is how the port's name begins on which it works where that is no serial one (`mmcli:`, `net:`).
     """
 
     name: str
@@ -135,6 +139,7 @@ class Driver(msgspec.Struct, frozen=True):
     quantities: Callable[..., dict[str, str]]
     habits: Habits | Callable[..., Habits] = Habits()
     checksum: bool | Callable[..., bool] = True
+    port: str = ""
 
     def habits_of(self, config: DriverConfig) -> Habits:
         """Return what this very device needs."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from edge.board import Board
 from edge.clock import SystemClock
 from edge.config import ConfigError, checks, devices_toml, load
-from edge.sense.ports import opener
+from edge.sense.lines import opener
 from edge.sense.sampler import NO_VALUE, Sampler
 from edge.status import memory
 from gocche.trouble import readable, remedy
@@ -41,7 +41,7 @@ def read(file: Path, folder: Path, where: list[str], profile: str | None) -> int
     board = Board()
     with TemporaryDirectory(prefix="gocche-read-", dir=memory()) as scratch:
         talk = memory() / scratch / "wire.txt"
-        opened = opener(replace(bus, capture=str(talk)), folder, clock := SystemClock())
+        opened = opener(replace(bus.towards(config.broker), capture=str(talk)), folder, clock := SystemClock())
         sampler = Sampler(bus, [sensor], opened, lambda _: None, board, clock)
         try:
             reading = sampler.poll(sensor)

@@ -23,8 +23,9 @@ def readable(why: str, language: str) -> str:
     if language == "en":
         return why
     kind, _, rest = why.partition(": ")
+    busy = kind not in REASONS and "another program" in why
     named = [one for one in Reason if one.name.lower() in rest.split(", ")]
-    reasons = named if kind == NO_VALUE else [_reason(kind)]
+    reasons = named if kind == NO_VALUE else [Reason.PORT_BUSY if busy else _reason(kind)]
     return f"{', '.join(why_absent(reason, language) for reason in reasons)} ({why})"
 
 

@@ -138,9 +138,10 @@ def test_a_missing_or_stray_proof_is_found(tmp_path: Path) -> None:
 def test_a_devices_toml_needs_to_know_no_speed_and_no_patience(folder: Path, tmp_path: Path) -> None:
     """What an installer writes is the port and the sensor's own table: the driver, or the profile, knows the rest."""
     file = tmp_path / "devices.toml"
+    port = {"": "/dev/serial/x", "mmcli:": "mmcli:any", "net:": "net:broker"}[sensor(folder)[0].port]
     file.write_text(
         '[gateway]\nid = "sg-01"\n[broker]\nhost = "127.0.0.1"\nport = 1883\n'
-        '[[bus]]\nname = "b"\nport = "/dev/serial/x"\n'
+        f'[[bus]]\nname = "b"\nport = "{port}"\n'
         '[[sensor]]\nchannel = "one"\nbus = "b"\n' + (folder / "sensor.toml").read_text(encoding="utf-8"),
         encoding="utf-8",
     )

@@ -12,7 +12,7 @@ from cloud.pages.app import build
 from cloud.stream.latest import Latest
 from edge.clock import Anchor
 from edge.keep.spool import Spool
-from edge.sense.ports import SimulatedLine
+from edge.sense.lines import SimulatedLine
 from gocche import audit
 from tests.build import SOIL, START_MS, batch, packet
 from tests.edge.test_sampler import answer, sampler, sensor

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from edge import drivers
-from edge.config.tables import OLDER, Bus, NodeTable, Sensor, SensorTable, SpoolConfig
+from edge.config.tables import MODEM_MANAGER, NET, OLDER, Bus, NodeTable, Sensor, SensorTable, SpoolConfig
 from settings.expected import convert, placed
 from settings.finding import ConfigError, File, shown, suggestion, unknown
 from wire.quantities import QUANTITIES
@@ -92,11 +92,31 @@ def check_buses(file: File, buses: list[Bus], sensors: list[Sensor]) -> None:
             if captures.setdefault(name, bus.name) != bus.name:
                 facts = {"value": shown(bus.capture), "other": shown(captures[name])}
                 raise ConfigError(file, f"{place} capture", "capture_taken", **facts)
-        if not any(sensor.table.bus == bus.name for sensor in sensors):
+        own = [sensor for sensor in sensors if sensor.table.bus == bus.name]
+        if not own:
             raise ConfigError(file, f"{place} name", "bus_without_sensor", value=shown(bus.name))
+        _check_speakers(file, f"{place} port", bus, own)
+
+
+def _check_speakers(file: File, place: str, bus: Bus, sensors: list[Sensor]) -> None:
+    """Refuse a driver on a port that it does not work on: AT commands say nothing to ModemManager."""
+    scheme = next((one for one in ("replay:", *_EXAMPLES) if bus.port.startswith(one)), "")
+    for sensor in sensors if scheme != "replay:" else ():
+        if sensor.driver.port != scheme:
+            better = shown(_EXAMPLES.get(sensor.driver.port, "/dev/serial/by-id/…"))
+            facts = {"value": shown(bus.port), "driver": sensor.driver.name, "channel": sensor.table.channel}
+            raise ConfigError(file, place, "port_of_driver", better=better, **facts)
+
+
+_EXAMPLES = {"mmcli:": "mmcli:any", "net:": "net:broker"}
 
 
 def _check_port(file: File, place: str, bus: Bus) -> None:
+    for scheme, form in (("mmcli:", MODEM_MANAGER), ("net:", NET)):
+        named = bus.port.partition("%")[0] == "net:broker"
+        if bus.port.startswith(scheme) and not named and not form.fullmatch(bus.port):
+            facts = {"value": shown(bus.port), "better": shown(_EXAMPLES[scheme])}
+            raise ConfigError(file, f"{place} port", "port_name", **facts)
     if re.fullmatch(r"tty\w+|COM\d+|dev/.+", bus.port):
         better = {"t": f"/dev/{bus.port}", "d": f"/{bus.port}"}.get(bus.port[0], "/dev/serial/by-id/…")
         raise ConfigError(file, f"{place} port", "port_name", value=shown(bus.port), better=shown(better))

@@ -5,6 +5,7 @@ A gateway that ran must not stand still after an upgrade because we have learned
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from contextlib import suppress
@@ -42,6 +43,9 @@ def doubted(file: File, config: Config, now: datetime | None = None) -> list[Fin
         if getattr(sensor.config, "commands", None) == () and sensor.habits.timeout_s < 0.8 * said.every_s:
             facts = {"value": f"{sensor.habits.timeout_s:g}", "every": f"{said.every_s:g}"}
             found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) commands", "listens", facts))
+        if (least_s := getattr(sensor.config, "least_every_s", 0)) > said.every_s:
+            facts = {"value": f"{said.every_s:g}", "better": str(math.ceil(least_s))}
+            found.append(Finding(file, f"[[sensor]] {number} ({said.channel}) every_s", "too_costly", facts))
         if not sensor.quantities:
             found.append(Finding(file, f"[[sensor]] {number} ({said.channel})", "no_quantity", {}))
         if alike := _alike(sensor):

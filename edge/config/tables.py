@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, Self
 
 import msgspec
 
 from edge.driver import Driver, DriverConfig, Habits
 from settings import credentials
 
+MODEM_MANAGER = re.compile(r"mmcli:(any|\d{1,9}|/org/freedesktop/ModemManager1/Modem/\d{1,9})")
+NET = re.compile(
+    r"net:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})(?:%(?P<interface>[A-Za-z0-9_.-]{1,15}))?"
+)
 OLDER = ".1"  # what the older half of a capture is called beyond its name
 
 
@@ -62,7 +67,9 @@ class Bus(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: Annotated[
         str,
         msgspec.Meta(
-            description="stable name, /dev/serial/by-id/… or by-path; replay:FILE plays a recorded talk", min_length=1
+            description="stable name, /dev/serial/by-id/… or by-path; replay:FILE plays a recorded talk; mmcli:any is "
+            "the modem that ModemManager holds; net:broker the way to the server",
+            min_length=1,
         ),
     ]
     baud: Annotated[
@@ -93,6 +100,15 @@ class Bus(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rts_before_ms: Annotated[int, msgspec.Meta(ge=0, le=100, description="RTS is set so long before sending")] = 0
     rts_after_ms: Annotated[int, msgspec.Meta(ge=0, le=100, description="RTS is kept so long after sending")] = 0
     capture: Annotated[str, msgspec.Meta(description="file that records every byte, in the form of a test case")] = ""
+
+    def towards(self, broker: Broker) -> Self:
+        """Return the bus with the broker's place where its port is the way to the broker."""
+        name, _, interface = self.port.partition("%")
+        if name != "net:broker":
+            return self
+        host = f"[{broker.host}]" if ":" in broker.host else broker.host
+        port = f"net:{host}:{broker.port}" + (f"%{interface}" if interface else "")
+        return msgspec.structs.replace(self, port=port)
 
 
 class SensorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,7 +20,7 @@ from edge.driver import Ask, BadReply, Reply, Value
 from edge.sense.echo import Echo
 from edge.sense.looks import Looks
 from edge.sense.orders import Orders
-from edge.sense.owed import LONGEST_ANSWER, READ_AHEAD, Known, Owed
+from edge.sense.owed import READ_AHEAD, Known, Owed
 from edge.sense.terms import LONGEST_OWED_MS, Terms
 from wire.reading import Reason
 
@@ -196,7 +196,7 @@ class Exchange:
 
     def _read(self, ask: Ask, terms: Terms) -> bytes:
         """Read until the answer is whole: time-outs are silences, and the whole has the time that its bytes take."""
-        longest = LONGEST_ANSWER if ask.find else ask.size or LONGEST_ANSWER
+        longest = ask.longest if ask.find else ask.size or ask.longest
         longest_s = terms.timeout_s + 1.5 * (len(ask.frame) + longest) * self._byte_s
         end_ms = min(self._end_ms, self._timer.mono_ms() + round(1000 * longest_s)) if self._byte_s else self._end_ms
         came, self._ahead = self._ahead, b""
@@ -221,7 +221,7 @@ class Exchange:
                 came = b""
                 continue
             came += more
-            quiet = not more or len(came) > LONGEST_ANSWER + len(ask.frame)
+            quiet = not more or len(came) > ask.longest + len(ask.frame)
 
     def _found(self, ask: Ask, came: bytes, *, quiet: bool) -> bytes | int:
         """Return the whole answer in what came, or how many bytes to read next. Raises BadReply."""
@@ -343,7 +343,7 @@ def _broken(ask: Ask, came: bytes) -> BadReply:
     shown = came[-60:].hex(" ") if ask.until is None else repr(came[-60:].decode("ascii", "replace"))
     if ask.until is None:
         return BadReply("short", f"{who}{len(came)} of {ask.size} bytes came: {shown}", came)
-    if len(came) > LONGEST_ANSWER:
+    if len(came) > ask.longest:
         return BadReply("garbled", f"{len(came)} bytes came, none ends an answer: is the speed right? {shown}", came)
     if not came.isascii():  # a text that broke off is still text
         return BadReply("short", f"{who}{len(came)} bytes came, none ends an answer: is the speed right? {shown}", came)

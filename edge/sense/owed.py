@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from edge.driver import BadReply
     from edge.sense.terms import Timer
 
-LONGEST_ANSWER = 4096  # bytes: a line at the wrong speed never brings the ending; the longest AT answer is far shorter
 READ_AHEAD = 512
 REMEMBERED_MS = 86_400_000  # what was late once may be so again each day; for ever, it would cost every retry for ever
 _CAME = {Reason.CHECKSUM, Reason.GARBLED}  # as many bytes as an answer has, whatever became of them
@@ -32,7 +31,7 @@ class Owed(msgspec.Struct):
     @property
     def room(self) -> int:
         """How many bytes are looked through for an answer: a talker's are not looked through again and again."""
-        return READ_AHEAD + len(self.ask.frame) + self.ask.size if self.ask.size else LONGEST_ANSWER
+        return READ_AHEAD + len(self.ask.frame) + self.ask.size if self.ask.size else self.ask.longest
 
 
 class Known:

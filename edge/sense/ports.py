@@ -1,10 +1,8 @@
-"""Serial lines: the only place that knows pyserial. A line is opened, owned and reopened by one bus's thread.
+"""Serial ports: the only place that knows pyserial. A line is opened, owned and reopened by one bus's thread.
 
 A line writes frames and reads bytes with patience, nothing more, and no call outlasts its time: a device that takes
-no bytes, or a far end that is gone, becomes PortLost. Besides the real one there is a replay line (a recorded talk,
-`port = "replay:FILE"`) and a simulated one (a function that answers): real parts of the product that bug reports and
-tests use. Everything that a vanishing USB adapter raises (SerialException, OSError, termios.error, which is no
-OSError) becomes PortLost here.
+no bytes, or a far end that is gone, becomes PortLost. Everything that a vanishing USB adapter raises (SerialException,
+OSError, termios.error, which is no OSError) becomes PortLost here. What else may stand under `port =`: `lines.py`.
 """
 
 from __future__ import annotations
@@ -16,54 +14,39 @@ import select
 import socket
 import termios
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import serial.rs485
 
-from edge.sense.capture import Capture
 from edge.sense.pace import Pace
-from edge.sense.terms import Line
-from edge.sense.transcript import Replay, parse
+from edge.sense.terms import PortLost
+from wire.reading import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from edge.config import Bus
     from edge.sense.terms import Timer
-    from settings.words import Sentence
 
 LONGEST_FRAME = 256  # bytes: Modbus over Serial Line V1.02 §2.3; AT commands are shorter
 GATHER_S = 0.03  # for what follows the first byte; an adapter may hold it back for 16 ms anyway
 _NO_TERMINAL = os.strerror(errno.ENOTTY)
+_BUSY = {errno.EBUSY, errno.EAGAIN}  # TIOCEXCL, as ModemManager sets it on a modem's port; flock, as we and others do
+_HELD = "another program holds it (ModemManager, gpsd, another gocche)"
 TALKS_ON = 10  # times so long: who is not quiet by then never is
-LAST_S = 0.5  # for a capture to be written when a port is let go of
 WRITE_S = 2.0  # beyond the time that the bytes take: a port that takes nothing for so long is hung
 
 
-class PortLost(Exception):
-    """The port is not there, not ours, or went away: close, back off, open again by its stable name."""
-
-
-class OpenLine(Line, Protocol):
-    """A line as the bus owns it that opened it. Every method may raise PortLost; others may only call `cancel`."""
-
-    def cancel(self) -> None:
-        """Make a call that waits in another thread return."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the port. May be called twice."""
-        ...
-
-
 @contextmanager
-def _losing(port: str) -> Iterator[None]:
+def losing(port: str) -> Iterator[None]:
+    """Turn whatever a port that goes away raises into PortLost, with its name and the system's words."""
     try:
         yield
     except (OSError, termios.error, ValueError) as error:  # serial.SerialException is an OSError
         if _NO_TERMINAL in str(error):
             raise PortLost(f"{port}: it is no serial port") from error
+        if getattr(error, "errno", None) in _BUSY:
+            raise PortLost(f"{port}: {_HELD}", Reason.PORT_BUSY) from error
         raise PortLost(f"{port}: {_said_once(port, error)}") from error
 
 
@@ -79,7 +62,7 @@ class SerialLine:
     def __init__(self, bus: Bus, port: str, clock: Timer) -> None:
         self._port, self._clock = port, clock
         form = bus.format
-        with _losing(port):
+        with losing(port):
             self._serial = serial.Serial(
                 port, bus.baud, bytesize=int(form[0]), parity=form[1], stopbits=float(form[2:]), exclusive=True,
             )  # fmt: skip
@@ -92,7 +75,7 @@ class SerialLine:
 
     def _direct(self, bus: Bus) -> None:
         try:
-            with _losing(self._port):
+            with losing(self._port):
                 self._serial.rs485_mode = _direction(bus)
         except PortLost as lost:
             try:
@@ -106,7 +89,7 @@ class SerialLine:
         """Send all bytes, once nothing has come for a moment; what does is no answer to them."""
         if not frame:
             return
-        with _losing(self._port):
+        with losing(self._port):
             self._part()
             rest = frame[self._taken(frame) :]
             if rest:
@@ -143,7 +126,7 @@ class SerialLine:
         the first have come, the rest is given its time on the wire.
         """
         rest_s = min(self._pace.rest_s(), patience_s)
-        with _losing(self._port):
+        with losing(self._port):
             woken = self._woken.fileno()
             if rest_s > 0:
                 select.select([woken], [], [], rest_s)
@@ -158,7 +141,8 @@ class SerialLine:
             got = os.read(self._fd, size)
             if not got and not self._serial.in_waiting:  # which fails where the device is gone
                 words = f"{self._port}: another program takes what comes"
-                raise PortLost(f"{words}: end it (ModemManager, gpsd, a terminal), or give it another port")
+                rest = "end it (ModemManager, gpsd, a terminal), or give it another port"
+                raise PortLost(f"{words}: {rest}", Reason.PORT_BUSY)
         self._pace.came()
         if len(got) == size:
             self._pace.answered(waited=waited)
@@ -172,7 +156,7 @@ class SerialLine:
 
     def drain(self) -> None:
         """Forget what has come in."""
-        with _losing(self._port):
+        with losing(self._port):
             if self._serial.in_waiting:
                 self._pace.came()
             self._serial.reset_input_buffer()
@@ -201,113 +185,3 @@ def _direction(bus: Bus) -> serial.rs485.RS485Settings:
         rts_level_for_tx=high, rts_level_for_rx=not high,
         delay_before_tx=bus.rts_before_ms / 1000, delay_before_rx=bus.rts_after_ms / 1000,
     )  # fmt: skip
-
-
-class SimulatedLine:
-    """A line whose far end is a function: what it returns for a frame is what comes back."""
-
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
-        self._answer = answer
-        self._incoming = bytearray()
-
-    def write(self, frame: bytes) -> None:
-        """Let the far end answer."""
-        self._incoming += self._answer(frame)
-
-    def read(self, size: int, _patience_s: float) -> bytes:
-        """Return what is there, at once: a simulated line never makes anybody wait."""
-        taken = bytes(self._incoming[:size])
-        del self._incoming[:size]
-        return taken
-
-    def drain(self) -> None:
-        """Forget what has come in."""
-        self._incoming.clear()
-
-    def cancel(self) -> None:
-        """Nobody waits here."""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class ReplayLine:
-    """A recorded talk, answered again and again from its start: a bug report that can be run."""
-
-    def __init__(self, file: Path) -> None:
-        with _losing(f"replay:{file}"):
-            if file.exists() and not file.is_file():  # a pipe would block for ever
-                raise OSError("it is not a file")
-            self._talk = parse(file.read_text(encoding="utf-8"))
-        self._replay = Replay(self._talk)
-
-    def write(self, frame: bytes) -> None:
-        """Take the next line of the talk that was sent."""
-        self._replay.write(frame)
-
-    def read(self, size: int, _patience_s: float) -> bytes:
-        """Return what the talk says came back."""
-        return self._replay.read(size)
-
-    def drain(self) -> None:
-        """Forget what has come in."""
-        self._replay.drain()
-        if self._replay.finished:
-            self._replay = Replay(self._talk)
-
-    def cancel(self) -> None:
-        """Nobody waits here."""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class CapturedLine:
-    """A line of which everything that passes is noted, in the form of a test case's wire.txt."""
-
-    def __init__(self, line: OpenLine, capture: Capture) -> None:
-        self._line, self._capture = line, capture
-
-    def write(self, frame: bytes) -> None:
-        """Send all bytes, and note them."""
-        self._capture.sent(frame)
-        self._line.write(frame)
-
-    def read(self, size: int, patience_s: float) -> bytes:
-        """Return what comes, and note it."""
-        got = self._line.read(size, patience_s)
-        self._capture.came(got)
-        return got
-
-    def drain(self) -> None:
-        """Forget what has come in."""
-        self._line.drain()
-
-    def cancel(self) -> None:
-        """Make a call that waits in another thread return."""
-        self._line.cancel()
-
-    def close(self) -> None:
-        """Let go of the port."""
-        self._line.close()
-        self._capture.settle(LAST_S)
-
-
-def opener(
-    bus: Bus, folder: Path, clock: Timer, told: Callable[[Sentence], None] = lambda _: None
-) -> Callable[[], OpenLine]:
-    """Return what opens a bus's port, as often as it is lost; relative names stand in `folder`. It raises PortLost.
-
-    `told` is given why the bus's talk is written down no more.
-    """
-    capture = Capture(folder / bus.capture, told=told) if bus.capture else None
-
-    def opened() -> OpenLine:
-        line: OpenLine
-        if bus.port.startswith("replay:"):
-            line = ReplayLine(folder / bus.port.removeprefix("replay:"))
-        else:
-            line = SerialLine(bus, str(folder / bus.port), clock)
-        return CapturedLine(line, capture) if capture else line
-
-    return opened

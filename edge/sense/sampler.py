@@ -15,8 +15,7 @@ from edge.clock import Anchor, device_date
 from edge.driver import BadReply
 from edge.sense.exchange import Exchange, Stopped
 from edge.sense.health import Health
-from edge.sense.ports import PortLost
-from edge.sense.terms import LATE, LONGEST_OWED_MS, Terms
+from edge.sense.terms import LATE, LONGEST_OWED_MS, PortLost, Terms
 from edge.sense.turns import FAILURES_BEFORE_REST, Turns
 from wire.batch import Source
 from wire.quantities import QUANTITIES
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from edge.config import Bus, Sensor
     from edge.driver import Ask, Habits, Reply, Value
     from edge.sense.exchange import Heard
-    from edge.sense.ports import OpenLine
+    from edge.sense.terms import OpenLine
 
 LONGEST_REOPEN_S = 5.0  # who plugs an adapter in again stands beside it; asking for a file costs nothing
 LONGEST_BUDGET_S = 10.0  # of a poll, unless one silence, what it owes and one further try take longer
@@ -69,7 +68,7 @@ class Sampler:
         self._order_s = max(terms.budget_s for terms in self._given.values())
         self._line: OpenLine | None = None
         self._opened_ms, self._reopen_ms, self._reopen_s = 0, 0, 1.0
-        self._why_lost = ""
+        self._why_lost = PortLost("")
         self._wake = threading.Event()
         self._stopped = self.brought = False  # any value was brought
         self.ends_ms = clock.mono_ms() + round(1000 * SLACK_S)  # by when what it does now has ended, if nothing hangs
@@ -140,7 +139,7 @@ class Sampler:
                 self._exchange.hear_out()  # how late an answer is shows only while it comes
             except PortLost as error:  # the next poll says so
                 self.close()
-                self._why_lost = str(error)
+                self._why_lost = error
             turns.taken(number, began_ms)
 
     def close(self) -> None:
@@ -187,7 +186,7 @@ class Sampler:
         An order to a dead siren takes seconds; given again and again it would silence all who are asked.
         """
         if self._line is None:
-            self._exchange.orders.refuse(PortLost(self._why_lost or "the port is not open yet"))
+            self._exchange.orders.refuse(PortLost(str(self._why_lost) or "the port is not open yet"))
         while self._line is not None:
             self._promise(0)
             if not self._exchange.serve():
@@ -201,7 +200,7 @@ class Sampler:
             return
         now = self._clock.mono_ms()
         if now < self._reopen_ms:
-            raise PortLost(self._why_lost)
+            raise PortLost(self._why_lost, self._why_lost.reason)
         self._reopen_ms = now + round(1000 * random.uniform(0.2, self._reopen_s))
         self._reopen_s = min(self._reopen_s * 2, LONGEST_REOPEN_S)
         self._line = self._open()
@@ -217,8 +216,8 @@ class Sampler:
 
     def _lost(self, sensor: Sensor, error: PortLost) -> Reading:
         self.close()
-        self._why_lost = str(error)
-        reading = self._failed(sensor, Reason.PORT_LOST, str(error))
+        self._why_lost = error
+        reading = self._failed(sensor, error.reason, str(error))
         health = self._health[sensor.table.channel]
         health.failures = min(health.failures, FAILURES_BEFORE_REST)  # a returned port is to be noticed soon
         return reading

@@ -6,8 +6,18 @@ from typing import Protocol
 
 import msgspec
 
+from wire.reading import Reason
+
 LATE = 4  # time-outs that a late answer is waited for; what was heard later is remembered and waited for instead
 LONGEST_OWED_MS = 10_000
+
+
+class PortLost(Exception):
+    """The port is not there, not ours, or went away: close, back off, open again by its stable name."""
+
+    def __init__(self, words: object, reason: Reason = Reason.PORT_LOST) -> None:
+        super().__init__(str(words))
+        self.reason = reason
 
 
 class Line(Protocol):
@@ -23,6 +33,18 @@ class Line(Protocol):
 
     def drain(self) -> None:
         """Forget what has come in."""
+        ...
+
+
+class OpenLine(Line, Protocol):
+    """A line as the bus owns it that opened it. Every method may raise PortLost; others may only call `cancel`."""
+
+    def cancel(self) -> None:
+        """Make a call that waits in another thread return."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the port. May be called twice."""
         ...
 
 

@@ -16,7 +16,7 @@ from edge.drivers import modem_at
 from edge.framing import vendors
 from edge.framing.cells import CELL, Table, Units, decimal, lte_sinr, nr_sinr
 from edge.sense.exchange import run
-from edge.sense.ports import SimulatedLine
+from edge.sense.lines import SimulatedLine
 from wire.reading import Reason
 
 FRAMES = Path(__file__).parents[1] / "data" / "frames"

@@ -17,7 +17,7 @@ from edge.clock.dating import Dating
 from edge.config import Bus, Sensor, SensorTable
 from edge.drivers import nmea0183
 from edge.keep.spool import Spool
-from edge.sense.ports import SimulatedLine
+from edge.sense.lines import SimulatedLine
 from edge.sense.sampler import Sampler
 from tests.edge.clock import HandClock
 from wire.batch import Ack, Source

@@ -13,12 +13,13 @@ from at.talk import AT_REST, RESULT
 from edge.driver import Ask, BadReply, Value
 from edge.framing import rtu
 from edge.sense.exchange import DEAF_ASKS, Exchange, Stopped
-from edge.sense.owed import LONGEST_ANSWER, REMEMBERED_MS
+from edge.sense.owed import REMEMBERED_MS
 from edge.sense.terms import Terms
 from tests.edge.clock import HandClock
 from tests.edge.line import TimedLine
 from wire.reading import Reason
 
+LONGEST = Ask().longest
 TERMS = Terms(device="probe", timeout_s=0.5, retries=2, budget_s=10.0, settle_ms=200)
 
 
@@ -346,7 +347,7 @@ def test_a_find_that_neither_answers_nor_refuses_is_a_defect_and_named(clock, sa
 
 
 def test_more_bytes_than_any_answer_has_end_the_ask(clock):
-    line = TimedLine(clock, lambda _: [(10, b"x" * 3 * LONGEST_ANSWER)])
+    line = TimedLine(clock, lambda _: [(10, b"x" * 3 * LONGEST)])
 
     def asks():
         yield Ask(b"?", until=b"\n")
@@ -354,7 +355,7 @@ def test_more_bytes_than_any_answer_has_end_the_ask(clock):
 
     with pytest.raises(BadReply, match="none ends an answer") as error:
         exchange(clock, line).run(asks(), Terms(retries=0))
-    assert len(error.value.came) <= LONGEST_ANSWER + 2_000
+    assert len(error.value.came) <= LONGEST + 2_000
 
 
 @pytest.mark.parametrize(

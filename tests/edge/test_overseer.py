@@ -9,9 +9,10 @@ import pytest
 from edge.board import Board
 from edge.config import Bus
 from edge.driver import Ask
+from edge.sense.lines import SimulatedLine
 from edge.sense.overseer import GRACE_MS, Overseer
-from edge.sense.ports import PortLost, SimulatedLine
 from edge.sense.sampler import LONGEST_BUDGET_S, SLACK_S, Sampler
+from edge.sense.terms import PortLost
 from tests.edge.clock import HandClock
 from tests.edge.test_sampler import answer, sensor
 from tests.servers import no_threads, until

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import resource
 import select
+import termios
 import threading
 import time
 import tty
@@ -23,9 +25,11 @@ from edge.config import Bus, Sensor, SensorTable
 from edge.driver import Ask, Value
 from edge.sense.capture import ROOM, Capture
 from edge.sense.health import KINDS, TEXTS, Health
+from edge.sense.lines import CapturedLine, SimulatedLine, opener
 from edge.sense.pace import LATER_MS, LOOKED_FOR, Pace
-from edge.sense.ports import WRITE_S, CapturedLine, PortLost, SerialLine, SimulatedLine, opener
+from edge.sense.ports import WRITE_S, SerialLine
 from edge.sense.sampler import Sampler
+from edge.sense.terms import PortLost
 from edge.sense.transcript import parse
 from gocche.trouble import remedy
 from tests.edge.clock import HandClock
@@ -428,11 +432,32 @@ def test_a_silent_port_whose_name_is_another_ones_now_is_left_for_that(tmp_path)
 def test_a_port_is_ours_alone(tmp_path):
     pty = Pty(tmp_path, lambda n, frame, send: None)
     first = SerialLine(bus(), str(pty.port), RealClock())
-    with pytest.raises(PortLost, match="lock"):
+    with pytest.raises(PortLost, match="another program holds it") as held:
         SerialLine(bus(), str(pty.port), RealClock())
+    assert held.value.reason is Reason.PORT_BUSY
     first.close()
     first.close()
     pty.close()
+
+
+def test_a_port_that_modemmanager_has_is_busy_and_not_lost(tmp_path):
+    """It takes TIOCEXCL, which only who is not root is refused by."""
+    pty = Pty(tmp_path, lambda n, frame, send: None)
+    Path(os.ttyname(pty.slave)).chmod(0o666)
+    tmp_path.chmod(0o755)
+    fcntl.ioctl(pty.slave, termios.TIOCEXCL)
+    room, channels = sampler(lambda: SerialLine(bus(), os.ttyname(pty.slave), RealClock()), sensor())
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65_534)
+        reading = room.poll(sensor())
+    finally:
+        if root:
+            os.seteuid(0)
+        pty.close()
+    assert set(reading.reasons.values()) == {Reason.PORT_BUSY}
+    assert "another program holds it (ModemManager" in channels["soil-1"].why
 
 
 def test_a_program_that_takes_what_comes_is_not_told_as_an_adapter_that_is_gone(tmp_path, monkeypatch):

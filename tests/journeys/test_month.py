@@ -20,8 +20,8 @@ import pytest
 
 from edge.board import Board
 from edge.config import load
-from edge.sense.ports import PortLost
 from edge.sense.sampler import Sampler
+from edge.sense.terms import PortLost
 from tests.edge.clock import HandClock
 from tests.edge.line import TimedLine
 from tests.journeys.line_faults import RANDOM
