@@ -37,6 +37,10 @@ UNITS = {
     "ppm": "ppm",
     "m": "suffix: m",  # Grafana's own "lengthm" makes 1 km of an altitude of 1,371 m
     "s": "s",
+    "ms": "ms",
+    "d": "suffix: d",  # Grafana's own "d" makes weeks of days
+    "MB": "decmbytes",
+    "VND": "suffix: VND",
     "V": "volt",
     "1": "none",
 }
