@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edge.sense.terms import Timer
 
 FAILURES_BEFORE_REST = 3
+FIRST_MS = 60_000  # before what is asked seldom is asked at all: a restart loop must not ask it each time
+WALKED = frozenset({"registration", "lat"})  # what a walking survey needs: a modem and a place
 LONGEST_REST_S = 300.0
 MOST_DOUBLINGS = 4  # of a dead device's interval; more only where all that are dead would still take …
 DEAD_SHARE = 20  # … together one part in so many of the time of a bus that others hang on
@@ -27,9 +29,20 @@ class Turns:
     def __init__(self, sensors: list[Sensor], health: dict[str, Health], clock: Timer) -> None:
         self._sensors, self._clock = sensors, clock
         self._health = [health[sensor.table.channel] for sensor in sensors]
+        self._seldom_ms = [round(1000 * sensor.habits.seldom_s) for sensor in sensors]
+        self._walks = [not WALKED.isdisjoint(sensor.quantities.values()) for sensor in sensors]
+        self._pace_s: float | None = None
         now = clock.mono_ms()
-        self._due = [now + number for number in range(len(sensors))]
+        self._due = [now + (FIRST_MS if self._seldom_ms[number] else number) for number in range(len(sensors))]
         self._spared_ms = 0
+
+    def hurry(self, pace_s: float | None) -> None:
+        """Ask those that a walk needs so often, and none that takes long, until None is said."""
+        if pace_s == self._pace_s:
+            return
+        self._pace_s = pace_s
+        now = self._clock.mono_ms()
+        self._due = [min(at, now) if pace_s and walks else at for at, walks in zip(self._due, self._walks, strict=True)]
 
     def first(self) -> tuple[int, int]:
         """Return when whose turn is next.
@@ -40,7 +53,12 @@ class Turns:
         fails = [one.failures > 0 for one in self._health]
         spared_ms = 0 if all(fails) else self._spared_ms
         ats = zip(self._due, fails, strict=True)
-        turns = ((max(at, spared_ms) if ill else at, at, number) for number, (at, ill) in enumerate(ats))
+        waits = any(self._walks) and self._pace_s is not None
+        turns = (
+            (max(at, spared_ms) if ill else at, at, number)
+            for number, (at, ill) in enumerate(ats)
+            if not (waits and self._seldom_ms[number])
+        )
         first, _, number = min(turns)
         return first, number
 
@@ -52,12 +70,19 @@ class Turns:
 
     def asked(self, number: int) -> None:
         """Set when to ask it again: on the channel's own grid, more seldom while the device is dead."""
-        at, step = self._due[number], round(self._sensors[number].table.every_s * 1000)
+        at, step = self._due[number], self._step_ms(number)
         rest = max(self._health[number].failures - FAILURES_BEFORE_REST, 0)
         if rest:  # from now, not from when it was due: so others have their turns between those that are dead
             step, at = _rested(step, rest, self._dead_s()), self._clock.mono_ms()
         late = self._clock.mono_ms() - at
         self._due[number] = at + step * (1 + max(late, 0) // step)
+
+    def _step_ms(self, number: int) -> int:
+        """Return how often it is asked; one that is asked seldom and failed is asked again before its day is over."""
+        step_ms, seldom_ms = round(self._sensors[number].table.every_s * 1000), self._seldom_ms[number]
+        if self._pace_s is not None and self._walks[number]:
+            return min(step_ms, round(1000 * self._pace_s))
+        return seldom_ms if seldom_ms and self._health[number].failures else max(step_ms, seldom_ms)
 
     def _dead_s(self) -> float:
         """Return how long the bus waits for nothing while all that are dead are asked once; 0 where nobody waits."""
