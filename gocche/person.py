@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cloud.access import book as access
 from cloud.alerts.tell import forget as letters
 from cloud.alerts.wiring import JOURNAL
 from cloud.clock import SystemClock, hanoi
-from cloud.registry import codes, people, pictures
+from cloud.registry import codes, kinds, people, pictures
 from cloud.registry.book import NAME, PHOTOS
 from cloud.registry.forget import Known, dossier, forget, known
-from cloud.registry.kinds import KINDS
 from cloud.staff.entrance.accounts import NAME as ACCOUNTS
 from cloud.staff.entrance.accounts import Accounts
 from gocche.registry import book_of, who
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
     from cloud.config import CloudConfig
 
-PRIVATE_FILES = (NAME, ACCOUNTS, JOURNAL, letters.INBOX)
+PRIVATE_FILES = (NAME, ACCOUNTS, JOURNAL, letters.INBOX, access.NAME)
 _COUNTED = {
-    "rows": tuple(KINDS),
+    "rows": tuple(kinds.KINDS),
     "history": ("act", "change"),
     "photos": ("gone",),
     "letters": ("letter", "event"),
     "account": ("account",),
+    "invited": ("invited",),
 }
 FOUND = 1  # exit status: something of theirs is still in a file
 
@@ -46,6 +47,8 @@ def export(config: CloudConfig, code: str, path: Path) -> int:
     if (data / ACCOUNTS).exists():
         with Accounts(data / ACCOUNTS, SystemClock()) as accounts:
             told["account"] = accounts.dossier(code)
+    every = access.accounts(data / access.NAME)
+    told["invited"] = {"accounts": [one.user for one in every if {one.made_by, one.revoked_by} & person.who]}
     if (data / JOURNAL).exists():
         told["letters"] = {
             "sent": letters.letters(data / JOURNAL, _keys(person)),
@@ -84,6 +87,9 @@ def erase(config: CloudConfig, code: str, *, sure: bool) -> int:
     if (data / ACCOUNTS).exists():
         with Accounts(data / ACCOUNTS, clock) as accounts:
             counts["account"] += accounts.forget(code, dry=not sure)
+    if (data / access.NAME).exists():
+        with access.Book(data / access.NAME) as invited:
+            counts["invited"] += invited.forget(person.who, alias, dry=not sure)
     for photo in sorted(photos) if sure else ():
         pictures.erase(data / PHOTOS, photo)
     for name, of in _COUNTED.items():

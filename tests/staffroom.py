@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from cloud.access.fleet import Fleet
+from cloud.config import Coverage
 from cloud.registry.book import Book
 from cloud.registry.kinds import Person
 from cloud.registry.live import found
@@ -81,6 +83,7 @@ class StaffWorld:
             folder / "photos",
             store or NoStore(), Jobs(self.clock), lambda *_: self.alarms, tag_advice(public_url), ways,
             duty(self.shelf) if duty else Nobody(),
+            Fleet(folder, Coverage(phone_host="mqtt.example.org"), self.clock),
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.access import book, mosquitto
+from cloud.access import NotInvited, book, mosquitto
 from cloud.access.book import Book, Known
 from cloud.access.fleet import Fleet, team_called
 from cloud.access.invitation import invitation
@@ -26,7 +26,6 @@ from cloud.config import ConfigError, Coverage, load
 from cloud.registry.kinds import Team
 from cloud.registry.live import found
 from gocche.__main__ import main
-from settings.words import Refused
 from tests import servers
 from tests.conftest import need
 from tests.rules.garden import HandClock
@@ -336,7 +335,7 @@ def test_of_two_teams_that_differ_by_marks_the_one_as_written_is_meant() -> None
     }
     assert team_called(both, "bản mủ").code == "b"
     assert team_called(both, "nam co").code == "c"
-    with pytest.raises(Refused, match=r"Đội Bản Mù \(a\), Đội Bản Mủ \(b\)"):
+    with pytest.raises(NotInvited, match=r"Đội Bản Mù \(a\), Đội Bản Mủ \(b\)"):
         team_called(both, "ban mu")
 
 

@@ -33,6 +33,7 @@ SHORT = {
     "Bad": ("cloud.registry", "row"),
     "BadLabel": ("cloud.labels", "label"),
     "NoHotspots": ("cloud.hotspots", "hotspots"),
+    "NotInvited": ("cloud.access", "invite"),
     "note": ("edge", "note"),
     "fault": ("edge", "fault"),
     "why": ("edge", "why"),
@@ -40,7 +41,7 @@ SHORT = {
 }
 PACKAGES = {
     *("cloud.config", "cloud.registry", "cloud.labels", "cloud.danger", "cloud.hotspots", "cloud.staff"),
-    *("settings", "edge"),
+    *("settings", "edge", "cloud.access"),
 }
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
-from cloud.access import book, heard
+from cloud.access import NotInvited, book, heard
 from cloud.access.invitation import Invitation, invitation
 from cloud.registry.alphabet import order, plain
-from settings.words import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -34,7 +33,7 @@ class Phone(NamedTuple):
 class Fleet:
     """The telephones of a server's data folder. `way` is how they reach the broker. From any thread.
 
-    Raises Refused for what a person must put right, sqlite3.Error for what the disk refuses.
+    Raises NotInvited for what a person must put right, sqlite3.Error for what the disk refuses.
     """
 
     def __init__(self, folder: Path, way: Coverage, clock: Clock) -> None:
@@ -57,11 +56,11 @@ class Fleet:
         `taken` names are gateways'.
         """
         if not self.ready:
-            raise Refused("cloud.access", "invite", "no_host")
+            raise NotInvited("no_host")
         if not 1 <= count <= MOST:
-            raise Refused("cloud.access", "invite", "count", count=count, limit=MOST)
+            raise NotInvited("count", count=count, limit=MOST)
         if not 1 <= days <= MOST_DAYS:
-            raise Refused("cloud.access", "invite", "days", days=days, limit=MOST_DAYS)
+            raise NotInvited("days", days=days, limit=MOST_DAYS)
         import segno  # noqa: F401, PLC0415 - of the labels' libraries: nothing is made where it could not be shown
 
         now_ms = self._clock.utc_ms()
@@ -79,13 +78,13 @@ class Fleet:
 
 
 def team_called(teams: Mapping[str, Team], typed: str) -> Team:
-    """Return the team of a code or a name, as it is written or without its marks. Raises Refused."""
+    """Return the team of a code or a name, as it is written or without its marks. Raises NotInvited."""
     meant = unicodedata.normalize("NFC", typed.strip()).casefold()
     if meant in teams:
         return teams[meant]
     every = sorted(teams.values(), key=lambda one: order(one.name))
     if not every:
-        raise Refused("cloud.access", "invite", "nobody")
+        raise NotInvited("nobody")
     for spelt in (str.casefold, plain):  # as it is written; then whatever its marks
         names = {one.code: spelt(unicodedata.normalize("NFC", one.name)) for one in every}
         for fits in (str.__eq__, _ends):
@@ -93,8 +92,8 @@ def team_called(teams: Mapping[str, Team], typed: str) -> Team:
             if len(found) == 1:
                 return found[0]
             if found:
-                raise Refused("cloud.access", "invite", "which", team=typed, known=_listed(found))
-    raise Refused("cloud.access", "invite", "no_team", team=typed, known=_listed(every))
+                raise NotInvited("which", team=typed, known=_listed(found))
+    raise NotInvited("no_team", team=typed, known=_listed(every))
 
 
 def _ends(name: str, typed: str) -> bool:

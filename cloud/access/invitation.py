@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from settings.words import Refused
+from cloud.access import NotInvited
 from wire import topics
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class Invitation:
         return segno.make(self.setup, error=ERRORS, micro=False)
 
     def svg(self) -> str:
-        """Return the symbol to be put into a page, with the light around it."""
+        """Return the symbol to be put into a page, with the light around it; its name is the page's to say."""
         out = io.BytesIO()
         self.symbol.save(out, kind="svg", border=4, scale=4, xmldecl=False, svgns=True, omitsize=True, light="#fff")
-        return out.getvalue().decode()
+        return out.getvalue().decode().replace("<svg ", '<svg aria-hidden="true" ', 1)
 
     def terminal(self) -> str:
         """Return the symbol as characters, dark on light."""
@@ -55,9 +55,9 @@ class Invitation:
 
 
 def invitation(secret: Secret, team: str, way: Coverage) -> Invitation:
-    """Return what a new account's telephone scans. `team` is its name. Raises Refused where no way in is configured."""
+    """Return what a new account's telephone scans. `team` is its name. Raises NotInvited without a way in."""
     if not way.phone_host:
-        raise Refused("cloud.access", "invite", "no_host")
+        raise NotInvited("no_host")
     account = secret.account
     told = {
         "mqtt_host": way.phone_host,

@@ -11,9 +11,9 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from cloud.access import words
+from cloud.access import NotInvited, words
 from cloud.fonts import bold, font
-from settings.words import LANGUAGES, Refused
+from settings.words import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +28,10 @@ FONT, BOLD = "invitation", "invitation-bold"
 
 
 def draw(path: Path, invitations: Sequence[Invitation]) -> None:
-    """Write a PDF that only its owner reads. Raises Refused without a font that has Vietnamese, OSError."""
+    """Write a PDF that only its owner reads. Raises NotInvited without a font that has Vietnamese, OSError."""
     found = font()
     if not found:
-        raise Refused("cloud.access", "invite", "no_font")
+        raise NotInvited("no_font")
     pdfmetrics.registerFont(TTFont(FONT, found))
     pdfmetrics.registerFont(TTFont(BOLD, bold(found)))
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud.access.fleet import Fleet
 from cloud.alerts.channels import open_channels
 from cloud.alerts.journal import read_between, read_open
 from cloud.alerts.wiring import JOURNAL
@@ -72,6 +73,7 @@ class StaffRoom:
             tag_advice(config.http.public_url),
             config.ways,
             self._duty,
+            Fleet(self._folder, config.coverage, clock),
         )
         app, self._gate = build_app(
             staff, warnings_of(config, staff.url, clock, self._shelf.law, config.http.public_url.rstrip("/"))

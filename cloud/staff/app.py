@@ -12,7 +12,7 @@ from starlette.routing import Route
 from cloud.registry.sheets import STEMS
 from cloud.staff import handbook
 from cloud.staff.aside.uploads import LARGEST, LARGEST_PHOTO, LARGEST_VOICE
-from cloud.staff.book import acts, bring_in, maintenance, tables, tags
+from cloud.staff.book import acts, bring_in, maintenance, phones, tables, tags
 from cloud.staff.day import morning
 from cloud.staff.duty import acts as duty_acts
 from cloud.staff.duty import board, history, incident, letters
@@ -81,9 +81,8 @@ def ways() -> list[Way]:
         Way("field send", "/gan/gui", sent.send, "gan", post=True, limit=LARGEST_PHOTO),
         Way("field of a tag", "/gan/{code}", field.screen, "gan", script=True),
         *_of_duty(),
-        Way("maintenance", "/bao-tri", maintenance.screen, "bao-tri"),
-        Way("maintenance begin", "/bao-tri", maintenance.begin, "bao-tri", post=True),
-        Way("maintenance end", "/bao-tri/het", maintenance.end, "bao-tri", post=True),
+        *_of_maintenance(),
+        *_of_phones(),
         Way("invite", "/nguoi/lien-ket", door.invite, "nguoi", post=True),
         Way("sign somebody out", "/nguoi/dang-xuat", door.sign_somebody_out, "nguoi", post=True),
         Way("data", "/so-lieu", data.screen, "so-lieu"),
@@ -129,6 +128,24 @@ def _of_duty() -> list[Way]:
         Way("letter link", "/i/{token}", letters.shown, "truc"),
         Way("letter answer", "/i/{token}", letters.answer, "truc", post=True, proven=True),
         Way("hook", "/hook/{channel}", letters.posted, "truc", post=True, machine=True, limit=letters.LONGEST),
+    ]
+
+
+def _of_maintenance() -> list[Way]:
+    """Return the ways of who works at a sensor."""
+    return [
+        Way("maintenance", "/bao-tri", maintenance.screen, "bao-tri"),
+        Way("maintenance begin", "/bao-tri", maintenance.begin, "bao-tri", post=True),
+        Way("maintenance end", "/bao-tri/het", maintenance.end, "bao-tri", post=True),
+    ]
+
+
+def _of_phones() -> list[Way]:
+    """Return the ways of teams' telephones."""
+    return [
+        Way("phones", phones.PATH, phones.screen, "dien-thoai"),
+        Way("phones invite", f"{phones.PATH}/moi", phones.invite, "dien-thoai", post=True),
+        Way("phones revoke", f"{phones.PATH}/huy", phones.revoke, "dien-thoai", post=True),
     ]
 
 

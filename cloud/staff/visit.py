@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
+    from cloud.access.fleet import Fleet
     from cloud.clock import Clock
     from cloud.registry.kinds import Person
     from cloud.staff.aside.jobs import Jobs
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 DONE = (
     "saved", "removed", "erased", "undone", "imported", "back", "shown", "draft", "review", "published", "password",
-    "rests", "works", "minted", "acted", "asked",
+    "rests", "works", "minted", "acted", "asked", "revoked",
 )  # fmt: skip
 LONGEST_NAME = 60  # characters
 TEMPLATES = Path(__file__).parent / "templates"
@@ -61,6 +62,7 @@ class Staff:
     advice: Sentence | None  # of the address that tags say
     ways: Sequence[tuple[str, str]]  # name and kind of each channel by which people are told
     duty: Desk
+    fleet: Fleet
 
     @property
     def safe(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import zxingcpp
 from msgspec.structs import replace
 from PIL import Image
 
@@ -37,7 +39,7 @@ BUDGET_S = 120
 SCREENS = [
     "/", "/toi", "/bang", "/bang/trees", "/bang/trees?q=khong+co", f"/bang/trees/dong?k={TREE}", "/bang/trees/moi",
     "/bang/people/dong?k=p01", "/bang/people/moi", "/bang/bindings/moi", "/chuyen", f"/chuyen/{TREE}/vi", "/duyet",
-    "/gan", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the", "/nhap",
+    "/gan", "/dien-thoai", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the", "/nhap",
     "/so-lieu", "/bao-cao", "/viec", "/viec/1", "/so-tay", "/so-tay/cay", "/nowhere",
 ]  # fmt: skip
 PICTURES = {
@@ -179,6 +181,31 @@ def test_first_morning_of_an_administrator(browser: Browser, site: Running, tmp_
         page.keyboard.press("Enter")
         page.wait_for_url(f"{site.url}/")
         assert page.inner_text("h1") == "Hôm nay"
+        assert [url for url in seen.requests if not url.startswith(site.url + "/")] == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_telephone_scans_the_symbol_of_the_page(
+    browser: Browser, site: Running, tmp_path: Path, width: tuple[int, int]
+) -> None:
+    with Seen(browser, site, width, device_scale_factor=2) as seen:
+        page = signed_in(seen, site, "editor")
+        seen.go("/dien-thoai")
+        page.fill("#count", "2")
+        page.get_by_role("button", name="Mời điện thoại").click()
+        pictured(page, tmp_path, "phones-invited")
+        setups = []
+        for number in range(2):
+            page.locator(".qr").nth(number).screenshot(path=tmp_path / "qr.png")
+            (found,) = zxingcpp.read_barcodes(Image.open(tmp_path / "qr.png"))
+            setups.append(json.loads(found.text))
+        assert len({one["mqtt_client"] for one in setups}) == 2
+        assert setups[0]["mqtt_topic_prefix"] == f"survey/v1/{setups[0]['mqtt_username']}/"
+        readable(page)
+        page.get_by_role("link", name="Xong").click()
+        assert setups[0]["mqtt_password"] not in page.content()
+        page.get_by_role("button", name=f"Huỷ {setups[0]['mqtt_username']}").click()
+        assert "Đã huỷ" in page.inner_text("[role=status]")
         assert [url for url in seen.requests if not url.startswith(site.url + "/")] == []
 
 
