@@ -17,7 +17,7 @@ from cloud.coverage.months import day_of, hex_of, month_ms, plus, span_ms, spots
 from cloud.coverage.rows import ADD, DEAD, SPOT, count, nothing, row, sample_of, spot_of
 from cloud.coverage.runs import GAP_MS, Moment, dead
 from cloud.coverage.sample import SERVED, Sample
-from cloud.coverage.seam import Put, Spot
+from cloud.coverage.seam import MONTH_NOW, Put, Spot
 from cloud.coverage.shelf import Sheet, Upload, compacted, effort, networks, sheet, sheets, uploads
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Book(File):
             spots.setdefault(spot, nothing())[DEAD] += runs[spot]
         db.executemany(ADD, [(*spot, *figures) for spot, figures in spots.items()])
         db.executemany("INSERT OR IGNORE INTO effort VALUES (?, ?, ?)", efforts)
-        changed = {(hex_of(cell), month) for month, cell, _ in spots}
+        changed = {(hex_of(cell), of) for month, cell, _ in spots for of in (month, MONTH_NOW)}
         db.executemany("INSERT OR IGNORE INTO changed VALUES (?, ?)", changed)
 
     def spots(self, since: int, until: int) -> Iterator[Spot]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import h3.api.basic_int as h3
@@ -125,6 +124,24 @@ def sheet_of(spots: Iterable[Spot], layer: str, plmn: int, month: int, res: int,
     ]
 
 
+def of_each(cell: int, spots: Sequence[Spot], layer: str, scale: Scale, month: int) -> dict[int, Judged]:
+    """Return what is so in one cell in a month, or now, by network; under 0 by the best of them.
+
+    Where none has service but emergency calls got through, there is somebody's network.
+    """
+    ask = now if month == MONTH_NOW else judge
+    by_network: dict[int, list[Spot]] = {}
+    for spot in spots:
+        by_network.setdefault(spot.plmn, []).append(spot)
+    judged = {plmn: ask(cell, own, layer, scale) for plmn, own in sorted(by_network.items())}
+    found = best(list(judged.values()))
+    if layer == "phone" and found.state in {"none", "uncertain"} and any(spot.limited for spot in spots):
+        any_network = ask(cell, [_emergency(spot) for spot in spots], layer, scale)
+        state = "served" if any_network.state in {*LEVELS, "served"} else "uncertain"
+        found = Judged(found.cell, state, found.moments, found.days, found.last_ms, found.rsrp_dbm)
+    return judged | {0: found}
+
+
 def since(states: Sequence[tuple[int, str]]) -> int | None:
     """Return the month since which a cell has had service, or none, without a break; None where that is not known.
 
@@ -143,16 +160,7 @@ def _rank(one: Judged) -> tuple[int, float]:
 
 
 def _of_all(cell: int, spots: list[Spot], layer: str, scale: Scale, month: int) -> Judged:
-    """Judge each network apart; where none has service but emergency calls got through, there is somebody's network."""
-    ask = now if month == MONTH_NOW else judge
-    spots.sort(key=lambda spot: spot.plmn)
-    found = best([ask(cell, list(own), layer, scale) for _, own in groupby(spots, key=lambda spot: spot.plmn)])
-    if layer != "phone" or found.state not in {"none", "uncertain"} or not any(spot.limited for spot in spots):
-        return found
-    heard = [_emergency(spot) for spot in spots]
-    any_network = ask(cell, heard, layer, scale)
-    state = "served" if any_network.state in {*LEVELS, "served"} else "uncertain"
-    return Judged(found.cell, state, found.moments, found.days, found.last_ms, found.rsrp_dbm)
+    return of_each(cell, spots, layer, scale, month)[0]
 
 
 def _emergency(spot: Spot) -> Spot:

@@ -8,12 +8,13 @@ resolution 9 are made near hamlets alone: elsewhere nobody looks so closely.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import h3.api.basic_int as h3
 import msgspec
 
-from cloud.coverage.judge import sheet_of
+from cloud.coverage.judge import of_each
 from cloud.coverage.months import HEX, day_of, hex_of
 from cloud.coverage.seam import LAYERS, MONTH_NOW, Judged
 from cloud.coverage.shelf import cells_of
@@ -40,32 +41,33 @@ class Sheets:
         self._book, self._scale = book, scale
         self._hamlets: frozenset[Place] | None = None
         self._near: frozenset[int] = frozenset()
+        self._around: set[int] = set()  # cells of the map with some of those in them
 
     def make(self, hamlets: Iterable[Place], now_ms: int, at_most: int = AT_ONCE) -> int:
         """Judge up to so many of the cells that have changed; return how many, 0 when there are none.
 
-        All have where the scale is another one, or other hamlets are there.
+        What is so now comes first, months later. All has changed where the scale is another, or the hamlets are.
         """
         places = frozenset(hamlets)
         if places != self._hamlets:
             self._near, self._hamlets = near(places), places
+            self._around = {hex_of(cell) for cell in self._near}
         with self._book.changing() as db:
             self._renew(db)
-            rows = db.execute("SELECT DISTINCT hex FROM changed ORDER BY hex LIMIT ?", (at_most,)).fetchall()
-            if not rows:
+            (month,) = db.execute("SELECT min(month) FROM changed").fetchone()
+            if month is None:
                 return 0
-            first, last = rows[0][0], rows[-1][0]
-            changed: dict[int, list[int]] = {}
-            for hexagon, month in db.execute("SELECT hex, month FROM changed WHERE hex BETWEEN ? AND ?", (first, last)):
-                changed.setdefault(hexagon, []).append(month)
-            months = self._book.months(until=day_of(now_ms).month)  # what a wrong clock dated ahead is none of now
-            found: dict[_Key, list[Judged]] = {}
-            for hexagon, touched in changed.items():
-                self._judge(self._book.spots_in(hexagon, months), touched, found)
+            where = month, at_most
+            changed = db.execute("SELECT hex FROM changed WHERE month = ? ORDER BY hex LIMIT ?", where).fetchall()
+            until = day_of(now_ms).month  # what a wrong clock dated ahead is none of now
+            months = self._book.months(until=until) if month == MONTH_NOW else [month]
+            found: defaultdict[_Key, list[Judged]] = defaultdict(list)
+            for (hexagon,) in changed:
+                self._judge(hexagon, self._book.spots_in(hexagon, months), month, found)
             for key, cells in found.items():
                 _merge(db, key, cells, now_ms)
-            db.execute("DELETE FROM changed WHERE hex BETWEEN ? AND ?", (first, last))
-        return len(rows)
+            db.execute("DELETE FROM changed WHERE month = ? AND hex <= ?", (month, changed[-1][0]))
+        return len(changed)
 
     def _renew(self, db: sqlite3.Connection) -> None:
         """Have everything made again where what sheets are made by has changed."""
@@ -75,18 +77,25 @@ class Sheets:
             db.execute("DELETE FROM sheet")
             db.create_function("hex_of", 1, hex_of, deterministic=True)
             db.execute("INSERT OR IGNORE INTO changed SELECT DISTINCT hex_of(cell), month FROM spot")
+            db.execute("INSERT OR IGNORE INTO changed SELECT DISTINCT hex, 0 FROM changed")
             self._book.keep("sheets", by)
 
-    def _judge(self, spots: Sequence[Spot], months: Sequence[int], found: dict[_Key, list[Judged]]) -> None:
-        """Add what is to be said of one cell of the map, and of those in it."""
-        fine = [spot for spot in spots if h3.cell_to_parent(spot.cell, FINE) in self._near]
-        for month in (MONTH_NOW, *months):
-            for res, all_of_them in ((HEX, spots), (FINE, fine)):
-                own = [spot for spot in all_of_them if month in {MONTH_NOW, spot.month}]
-                for plmn in sorted({0, *(spot.plmn for spot in own)}) if own else ():
-                    for layer in LAYERS:
-                        if cells := sheet_of(own, layer, plmn, month, res, self._scale):
-                            found.setdefault((layer, plmn, month, res), []).extend(cells)
+    def _judge(self, hexagon: int, spots: Sequence[Spot], month: int, found: defaultdict[_Key, list[Judged]]) -> None:
+        """Add what is to be said of one cell of the map, and of those in it that lie near hamlets."""
+        cells: defaultdict[int, list[Spot]] = defaultdict(list)
+        for spot in spots if hexagon in self._around else ():
+            cells[h3.cell_to_parent(spot.cell, FINE)].append(spot)
+        for cell in self._near.intersection(cells):
+            self._add(cell, cells[cell], month, FINE, found)
+        if spots:
+            self._add(hexagon, spots, month, HEX, found)
+
+    def _add(
+        self, cell: int, spots: Sequence[Spot], month: int, res: int, found: defaultdict[_Key, list[Judged]]
+    ) -> None:
+        for layer in LAYERS:
+            for plmn, judged in of_each(cell, spots, layer, self._scale, month).items():
+                found[layer, plmn, month, res].append(judged)
 
 
 def near(hamlets: Iterable[Place]) -> frozenset[int]:
