@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from cloud.coverage.hamlets import Coverage, HamletRow, hamlets
 from cloud.coverage.scale import Scale
+from cloud.stream.latest import Latest
 from tests.rules.garden import bound
 from tests.visitors import MODEM, NOW_MS, World
 from wire.reading import Reason
@@ -99,9 +101,12 @@ def test_a_sample_at_the_limit_is_still_now(world: World) -> None:
     assert row(world).state == "fair"
 
 
-def test_a_modem_that_never_told_its_registration_is_unmeasured(world: World) -> None:
+def test_a_modem_that_never_told_its_registration_has_no_data_and_says_why(world: World) -> None:
     world.tell({"modem-hang-tay": {"registration": Reason.PORT_LOST}})
-    assert row(world) == HamletRow("h01", "Háng Tày", "Chế Tạo", "Lào Cai", None, "unmeasured")
+    silent = HamletRow("h01", "Háng Tày", "Chế Tạo", "Lào Cai", None, "stale", way_out=row(world).way_out)
+    assert row(world) == msgspec.structs.replace(silent, reason=Reason.PORT_LOST)
+    world.latest = Latest()
+    assert row(world) == silent, "a modem hangs there, and nothing has come from it"
 
 
 def test_no_service_in_all_the_days_searched(world: World) -> None:

@@ -1,8 +1,9 @@
 """Signal by hamlet: what the modems bound to a hamlet said last, judged by one scale for every hamlet.
 
 "No signal" and "no data" are different things. A modem that answers "searching" is the most valuable sample there is;
-a modem that says nothing tells nothing about coverage and is never drawn as a dead zone. So a hamlet without a fresh
-sample is *stale* or *unmeasured*, and only a modem that answered without service makes it *none*.
+a modem that says nothing tells nothing about coverage and is never drawn as a dead zone. So a hamlet whose modem gives
+no fresh sample is *stale*, which people read as "no data"; one without a modem is *unmeasured*; and only a modem that
+answered without service makes it *none*.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class HamletRow(msgspec.Struct, frozen=True):
     """One hamlet of the table, under the names that are valid today.
 
     `state` is one of RANK: *served* has service of unknown strength, *none* a modem that answers without service,
-    *stale* a last sample too old to be called now. `time_ms` is when that was measured. `last_service_ms` is the last
-    sample with service, None when there was none in the searched time, or when the search failed (`searched` False).
+    *stale* a last sample too old to be called now, or a modem that has given none. `time_ms` is when that was measured.
+    `last_service_ms` is the last sample with service, None when there was none in the searched time, or when the search
+    failed (`searched` False). `reason` (wire `Reason`) is why the newest poll gave none: the port is gone, silence.
     """
 
     code: str
@@ -55,6 +57,7 @@ class HamletRow(msgspec.Struct, frozen=True):
     last_service_ms: int | None = None
     searched: bool = True
     way_out: bool = False
+    reason: int | None = None
 
 
 def hamlets(
@@ -76,13 +79,30 @@ def hamlets(
             continue
         unmeasured = _unmeasured(hamlet)
         heard = [
-            _aged(_judge(unmeasured, binding, now, scale, past), now_ms, scale)
+            row
             for binding in registry.bound_to("hamlet", code, today)
-            if (now := latest.channel(binding.gateway, binding.channel)) and "registration" in now.values
-            if not registry.maintenance(binding.gateway, binding.channel).hold(now.values["registration"].time_ms)
+            if (row := _heard(registry, unmeasured, binding, latest, now_ms, scale, past)) is not None
         ]
-        rows.append(min(heard, key=lambda row: RANK.index(row.state)) if heard else unmeasured)
+        best = min(heard, key=lambda row: (RANK.index(row.state), row.time_ms is None), default=unmeasured)
+        rows.append(best)
     return sorted(rows, key=lambda row: (order(row.name), row.code))
+
+
+def _heard(
+    registry: Registry, row: HamletRow, binding: Binding, latest: Latest, now_ms: int, scale: Scale,
+    past: Mapping[tuple[str, str], int | None],
+) -> HamletRow | None:  # fmt: skip
+    """Return the row as one bound channel has it; None where that is no modem, or one under maintenance."""
+    now = latest.channel(binding.gateway, binding.channel)
+    reason = now.reasons.get("registration") if now else None
+    silent = msgspec.structs.replace(row, state="stale", way_out=binding.way_out, reason=reason)
+    if now is None:
+        return silent  # nothing has come from it yet
+    if "registration" not in now.values:
+        return silent if reason is not None else None
+    if registry.maintenance(binding.gateway, binding.channel).hold(now.values["registration"].time_ms):
+        return None
+    return msgspec.structs.replace(_aged(_judge(row, binding, now, scale, past), now_ms, scale), reason=reason)
 
 
 def level(now: ChannelNow, scale: Scale) -> tuple[str, float | None]:

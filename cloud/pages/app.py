@@ -16,8 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from cloud.pages import headers, words
-from cloud.pages.answers import TEMPLATES, Answers, echo, json, query
+from cloud.pages import headers
+from cloud.pages.answers import TEMPLATES, Answers, echo, query
+from cloud.pages.coverage import Coverages
 from cloud.pages.danger import Dangers
 from cloud.pages.front import Front
 from cloud.pages.hotspots import Hotspots
@@ -28,7 +29,6 @@ from cloud.pages.remembered import Known, Remembered, Source, aside
 from cloud.pages.trees import Trees
 from cloud.registry import codes
 from cloud.registry.kinds import Tree
-from cloud.store import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from cloud.pages.garden import Garden
 
-PAST_S, INCIDENTS_S = 60.0, 2.0  # how long an answer serves all who ask
+INCIDENTS_S = 2.0  # how long an answer serves all who ask
 MOST_LISTED = 500  # trees on the first page: a page of all trees of the highlands has 20 MB and takes seconds to make
 REST_S = 5.0  # who did not answer is left alone for this long
 
@@ -54,7 +54,7 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     pictures, danger = Pictures(answers), Dangers(answers)
     made, trees = _Site(answers, danger), Trees(answers, pictures, danger)
     lots = Lots(answers, trees)
-    hotspots = Hotspots(answers)
+    hotspots, coverage = Hotspots(answers), Coverages(answers)
     linksets = Linksets(answers, lots)
     of_a_tree = {
         ".json": trees.json,
@@ -76,8 +76,13 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/01/{gtin}/10/{lot}/linkset", linksets.lot),
         Route("/8004/{giai}", lots.by_giai),
         Route("/8004/{giai}/linkset", linksets.tree),
-        Route("/phu-song", made.coverage),
-        Route("/phu-song.json", made.coverage_json),
+        Route("/phu-song", coverage.index),
+        Route("/phu-song.json", coverage.json),
+        Route("/phu-song/lop/{view}", coverage.index),
+        Route("/phu-song/thang", coverage.months),
+        Route("/phu-song/thang/{view}", coverage.months),
+        Route("/phu-song/{hamlet}", coverage.hamlet),
+        Route("/phu-song/{hamlet}/{view}", coverage.hamlet),
         Route("/canh-bao", made.alerts),
         Route("/nguy-co", danger.index),
         Route("/nguy-co/{zone}.json", danger.json),
@@ -99,7 +104,6 @@ class _Site:
     def __init__(self, answers: Answers, danger: Dangers) -> None:
         self._answers, self._danger = answers, danger
         self._garden = answers.garden
-        self._past = self._asked("ask-past", lambda _: self._garden.coverage.search(), PAST_S, answers.store)
         self._incidents = self._asked("ask-incidents", lambda _: self._garden.incidents(), INCIDENTS_S, Source())
 
     def _asked(self, name: str, ask: Callable[[Any], Any], keep_s: float, source: Source) -> Remembered[Any, Any]:
@@ -125,21 +129,9 @@ class _Site:
         lines = await self._danger.lines()
         return self._answers.page(request, "index.html", groups=groups, typed=echo(typed), danger=lines)
 
-    async def coverage(self, request: Request) -> Response:
-        """The table of hamlets: what modems say now, and what the store knows of the past."""
-        past = await _or_none(self._past, "")
-        rows = self._garden.coverage.rows(past and past.value)
-        return self._answers.page(request, "coverage.html", rows=rows, stale_ms=self._stale_ms(past))
-
-    async def coverage_json(self, _request: Request) -> Response:
-        """The same table, for machines."""
-        past = await _or_none(self._past, "")
-        rows = self._garden.coverage.rows(past and past.value)
-        return json({"hamlets": [_hamlet(row) for row in rows]})
-
     async def alerts(self, request: Request) -> Response:
         """What the rules have noticed."""
-        known = await _or_none(self._incidents, "")
+        known = await self._incidents.known("")
         rows, status = (known.value, 200) if known else (None, 503)
         return self._answers.page(request, "alerts.html", status=status, rows=rows, stale_ms=self._stale_ms(known))
 
@@ -187,29 +179,5 @@ class _Site:
         return self._garden.clock.utc_ms() - round(known.age_s * 1000) if known and known.stale else None
 
 
-async def _or_none(remembered: Remembered[Any, Any], key: Any) -> Known[Any] | None:
-    try:
-        return await remembered.get(key)
-    except Retry:
-        return None
-
-
 def _natural(label: str) -> tuple[int, str]:
     return (int(label) if label.isdecimal() else 1 << 30), label
-
-
-def _hamlet(row: Any) -> dict[str, Any]:
-    return {
-        "code": row.code,
-        "name": row.name,
-        "commune": row.commune,
-        "province": row.province,
-        "households": row.households,
-        "state": row.state,
-        "measured": None if row.time_ms is None else words.iso(row.time_ms),
-        "registration": row.registration,
-        "radio": row.radio,
-        "rsrp_dbm": row.rsrp_dbm,
-        "last_service": None if row.last_service_ms is None else words.iso(row.last_service_ms),
-        "searched": row.searched,
-    }

@@ -1,6 +1,7 @@
 """What the pages are given, and what they ask of the rooms beside them.
 
-Pages do not import coverage or alerts: those hand over plain rows, whose shape stands here.
+Pages do not import alerts: those hand over plain rows, whose shape stands here. What a room leaves in a file of its own
+(danger, coverage) is read by that room's functions.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cloud.clock import hanoi
+from cloud.coverage.around import NEAR_M
+from cloud.coverage.scale import Scale
 from cloud.danger.told import Told
 from cloud.pages.hotspots import Seen
 
@@ -53,6 +56,8 @@ class HamletRow(Protocol):
     def searched(self) -> bool: ...  # noqa: D102
     @property
     def way_out(self) -> bool: ...  # noqa: D102
+    @property
+    def reason(self) -> int | None: ...  # noqa: D102
 
 
 class IncidentRow(Protocol):
@@ -108,6 +113,9 @@ class Garden:
     danger: Path | None = None  # the book of fire danger
     danger_told: Told = field(default_factory=Told)  # what the garden says of it: measures, who is responsible
     hotspots: Callable[[], Seen] = lambda: Seen(0, ())  # what satellites saw of late; may raise Retry
+    surveyed: Path | None = None  # the book of coverage
+    scale: Scale = field(default_factory=Scale)  # the levels of a signal
+    near_m: float = NEAR_M  # cells so near to a hamlet's point are those of its households
     visits: Visits | None = None  # who counts how often a tree's page is opened
     photos: Path | None = None  # the folder that they lie in
     staff_url: str = ""  # where a tag that is blank gets its tree

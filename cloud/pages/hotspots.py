@@ -10,7 +10,6 @@ from markupsafe import Markup
 from cloud.pages import words
 from cloud.pages.answers import json
 from cloud.pages.remembered import Known, Remembered, Source, aside
-from cloud.store import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +63,7 @@ class Hotspots:
 
     async def page(self, request: Request) -> Response:
         """Fires near the garden, with their age."""
-        known = await self._known()
+        known = await self._seen.known("")
         seen = known.value if known else None
         zones = list(self._garden.registry.zones.values())
         drawn, km = _map(zones, seen.fires) if seen and zones else (Markup(), 0)
@@ -81,7 +80,7 @@ class Hotspots:
 
     async def json(self, _request: Request) -> Response:
         """The same for machines; `live` is false for ever."""
-        known = await self._known()
+        known = await self._seen.known("")
         if known is None:
             return json({"error": "the book of hotspots cannot be read"}, 503)
         asked_ms, fires, left_out = known.value
@@ -94,12 +93,6 @@ class Hotspots:
                 "left_out": left_out,
             }
         )
-
-    async def _known(self) -> Known[Seen] | None:
-        try:
-            return await self._seen.get("")
-        except Retry:
-            return None
 
     def _stale_ms(self, known: Known[Any] | None) -> int | None:
         """Return when an answer was given that could not be had anew."""

@@ -113,6 +113,13 @@ class Remembered(Generic[K, V]):
             raise Retry(self._why or "it answers nobody", max(0.0, self._rest_until_s - self._clock.monotonic()))
         return fresh
 
+    async def known(self, key: K) -> Known[V] | None:
+        """Return what `get` does; None where it raises Retry."""
+        try:
+            return await self.get(key)
+        except Retry:
+            return None
+
     def fresh(self, key: K) -> V | None:
         """Return an answer that nobody needs to be asked for; None where there is none."""
         value, asked_s = self._kept.get(key, (None, 0.0))

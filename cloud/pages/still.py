@@ -7,6 +7,7 @@ are typed, too: in small letters, and with their dash.
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 CONF = "nginx.conf"
 _PLAIN = ("/icon.svg", SHARED, "/sw.js", "/cay.geojson", "/phu-song.json", "/diem-nong.json")
 _HTML = b"text/html"
+_BELOW = re.compile(r'href="([^"#]+)"')
 
 
 class Lost(Exception):
@@ -43,6 +45,7 @@ async def export(front: Front, registry: Registry, folder: Path, photos: Path | 
     try:
         for path in (*paths(registry), *_pictures(registry, photos)):
             await _written(front, path, new)
+        await _followed(front, "/phu-song", new)
         for code in _codes(registry):
             _as_typed(new, code)
         (new / CONF).write_text(conf(), "utf-8")
@@ -54,7 +57,7 @@ async def export(front: Front, registry: Registry, folder: Path, photos: Path | 
 
 def paths(registry: Registry) -> Iterator[str]:
     """Yield what can be asked for, but for what a tree's own page links to."""
-    yield from ("/", "/phu-song", "/nguy-co", "/canh-bao", "/diem-nong", "/mat-song", *_PLAIN)
+    yield from ("/", "/nguy-co", "/canh-bao", "/diem-nong", "/mat-song", *_PLAIN)
     yield from (f"/z/{zone}.json" for zone in registry.zones)
     yield from (f"/nguy-co/{zone}" for zone in registry.zones)
     yield from (f"/l/{lot}" for lot in registry.lots)
@@ -104,8 +107,19 @@ def _pictures(registry: Registry, photos: Path | None) -> list[str]:
     ]
 
 
-async def _written(front: Front, path: str, folder: Path) -> None:
-    """Write the answer to a path, and what a tree's page links to of its own."""
+async def _followed(front: Front, first: str, folder: Path) -> None:
+    """Write a page, and what it and those after it link to below it: how many views there are, the pages alone know."""
+    left, seen = [first], {first}
+    while left:
+        html = await _written(front, left.pop(), folder)
+        found = {href.partition("?")[0] for href in _BELOW.findall(html) if href.startswith(f"{first}/")} - seen
+        seen |= found
+        left += sorted(found)
+
+
+async def _written(front: Front, path: str, folder: Path) -> str:
+    """Write the answer to a path, and what a tree's page links to of its own; return it in the first language."""
+    first = ""
     for lang in LANGS:
         query = b"" if lang == LANGS[0] else f"lang={lang}".encode()
         status, headers, body = await front.asked(Asked("GET", path, query, lang))
@@ -117,10 +131,12 @@ async def _written(front: Front, path: str, folder: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
         if not page:
-            return
+            return first
+        first = first or body.decode()
         if lang == LANGS[0] and path.startswith("/T/") and path.count("/") == 2:
             for other in _linked(body.decode(), path):
                 await _written(front, other, folder)
+    return first
 
 
 def _linked(html: str, path: str) -> list[str]:

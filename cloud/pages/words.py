@@ -7,7 +7,7 @@ Strings are data (`words/*.toml`); the names of quantities and codes come from `
 from __future__ import annotations
 
 import tomllib
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,6 @@ from cloud.clock import hanoi
 from settings.words import why_absent
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from wire.quantities import Quantity
 
 LANGS = ("vi", "en")
@@ -146,6 +144,16 @@ class Speaker:
         """Return the month that lies so many days after a day."""
         on = first + timedelta(days)
         return f"{on.month}/{on.year}" if self.lang == "vi" else f"{_MONTHS[on.month - 1]} {on.year}"
+
+    def day_of(self, time_ms: int) -> Markup:
+        """Return a `<time>` that is a day of Vietnam."""
+        then = hanoi(time_ms)
+        return Markup('<time datetime="{}">{}</time>').format(iso(time_ms), self.day(then.date()))
+
+    def in_month(self, month: int) -> str:
+        """Return a month (year·100 + month) as people write it."""
+        said = self.month(date(month // 100, month % 100, 1), 0)
+        return f"tháng {said}" if self.lang == "vi" else said
 
 
 def iso(time_ms: int) -> str:

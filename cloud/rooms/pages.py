@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.alerts.journal import read_public
 from cloud.alerts.wiring import JOURNAL
+from cloud.coverage.book import NAME as SURVEYED
 from cloud.coverage.hamlets import Coverage
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.told import load as danger_words
@@ -114,6 +115,7 @@ def garden_of(
         public_url=config.http.public_url or near,
         coverage=Coverage(current, latest, store, clock),
         photos=Path(config.data.path) / PHOTOS,
+        surveyed=Path(config.data.path) / SURVEYED,
         danger=Path(config.data.path) / DANGER,
         danger_told=danger_words(config.folder / config.garden.path),
         staff_url=config.staff.public_url.rstrip("/") or f"http://{config.staff.host}:{config.staff.port}",
