@@ -1,7 +1,7 @@
 """coverage.db as others read it, while the room writes it: finished sheets, what teams did, how far files are read.
 
-Each function opens the file for itself, and raises sqlite3.Error for what keeps it from being read. Where there is no
-file yet there is nothing.
+Each function opens the file for itself, and raises one of UNREADABLE for what keeps it from being read; that a cell is
+none, who uses it finds out. Where there is no file yet there is nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from h3 import H3BaseException
 
 from cloud.coverage.rows import STEPS
 from cloud.coverage.seam import Judged
 from disk.form import form_of
+from settings.words import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+UNREADABLE = (sqlite3.Error, Taken, msgspec.MsgspecError, H3BaseException)
 cells_of = msgspec.msgpack.Decoder(list[Judged]).decode
 
 

@@ -7,12 +7,9 @@ to be read.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 import h3.api.basic_int as h3
-import msgspec
-from h3 import H3BaseException
 
 from cloud.clock import hanoi
 from cloud.coverage import shelf
@@ -22,7 +19,6 @@ from cloud.pages.coverage_map import CLASSES, LETTER, MOST, Frame, Place, Ring, 
 from cloud.pages.views import FINE, LAYERS, MONTH_NOW, Asked, Month, Shown, View
 from cloud.registry.alphabet import order
 from cloud.store import Retry
-from settings.words import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +59,7 @@ class Surveyed:
                 return before[1]
             hamlets = [one for code in registry.hamlets if (one := registry.hamlet(code, today)) is not None]
             made = _Making(self._path, self.near_m, listed, hamlets, asked, self._clock.utc_ms()).shown()
-        except (sqlite3.Error, Taken, msgspec.MsgspecError, H3BaseException) as error:
+        except shelf.UNREADABLE as error:
             raise Retry(f"coverage: {error}") from error
         if len(self._made) >= MOST_VIEWS:
             self._made.clear()
