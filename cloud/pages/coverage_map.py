@@ -44,7 +44,7 @@ _STROKES = {  # within a tile, in units of the map; a class without is solid
     "served": ("#24547f", 3, "M4 8H14M14 20H24"),
     "none": ("#8c1420", 3.5, "M4 4L20 20M20 4L4 20"),
     "uncertain": ("#4a2f7d", 4, "M12 2V10M0 14V22M24 14V22"),
-    "unmeasured": ("#8a8f88", 3, "M11 12H13.5M-1 0H1.5M23 0H25.5M-1 24H1.5M23 24H25.5"),
+    "unmeasured": ("#6f756d", 3.5, "M10.5 12H14M-1 0H1.5M22.5 0H26M-1 24H1.5M22.5 24H26"),
 }
 
 
