@@ -132,7 +132,7 @@ def patterns() -> Markup:
 def swatch(kind: str) -> Markup:
     """Return a piece of a class, as large as on the map, for the legend."""
     return Markup(  # noqa: S704 - a class of our own
-        f'<svg class="swatch" viewBox="0 0 96 60" width="40" height="25" aria-hidden="true">'
+        f'<svg class="swatch" viewBox="0 0 96 60" width="32" height="20" aria-hidden="true">'
         f'<rect fill="url(#c-{kind})" stroke="{INK}" stroke-width="3" x="1.5" y="1.5" width="93" height="57"/></svg>'
     )
 
