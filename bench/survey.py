@@ -11,8 +11,9 @@ tuned, and the judge reads nothing of it.
   village, walked in this survey or not. Without fading, for an antenna that is not off. Below the limit at which the
   network is lost it is a dead zone: most of that ground has no service. The same over all ground of the cell, mountain
   sides included, is *all ground*: a survey along paths cannot know that, and the table says how far it is off.
-- *Classes* are those of the map: measured (good or fair), weak, none. A cell counts where at least three moments came
-  from it (it is *visited*); *decided* is what is not uncertain and not of unknown strength.
+- *Two questions* to a cell of which at least three moments came (it is *visited*): is there service or none, and which
+  class of the map is it, measured (good or fair), weak or none. *Decided* is what is not *uncertain*; for the class,
+  what is not *served* (service of unknown strength) either.
 - *A plain mean*: most moments without service make none, else the mean of all strengths heard makes the class.
 - *The best possible* on the same samples: Bayes' rule, learned from other worlds of the same generator. Of each
   visited cell it knows what the samples say (shares of places above a limit and without service, mean and spread of
@@ -22,6 +23,7 @@ tuned, and the judge reads nothing of it.
   Nobody who listens at these places alone can be expected to do better.
 
 Right is counted over decided cells, found over dead zones among them, falsely claimed over claims of *none*.
+The question of service alone was added when tuning had shown how rarely even the best possible is sure of the class.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ from gocche.garden.radio import Ground, Network, Point
 from gocche.garden.walkers import paths, phones, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cloud.coverage.sample import Sample
     from cloud.coverage.seam import Spot
@@ -176,7 +178,7 @@ def seen(world: World, spots: list[Spot], layer: str, res: int) -> list[Seen]:
                 continue
             visited = sorted({spot.cell for spot in heard if spot.nr_looked or not nr})
             says = {
-                "gocche": _class(judged[cell].state),
+                "gocche": judged[cell].state,
                 "plain mean": _plain(heard, nr=nr),
                 "ceiling": world.true(network, visited, nr=nr),
             }
@@ -184,10 +186,6 @@ def seen(world: World, spots: list[Spot], layer: str, res: int) -> list[Seen]:
             true_all = world.true(network, sorted(h3.cell_to_children(cell, SPOT)), nr=nr)
             found.append(Seen(true, true_all, says, _features(heard, judged[cell].days, nr=nr)))
     return found
-
-
-def _class(state: str) -> str:
-    return {"good": "measured", "fair": "measured", "served": "uncertain"}.get(state, state)
 
 
 def _plain(heard: list[Spot], *, nr: bool) -> str:
@@ -228,17 +226,13 @@ def _features(heard: list[Spot], days: int, *, nr: bool) -> tuple[float, ...]:
     )
 
 
-def learned(cells: list[Seen], library: list[Seen], *, all_ground: bool) -> list[tuple[str, float]]:
-    """Return for each cell the class that most of the cells alike had, and how many of them."""
+def learned(cells: list[Seen], library: list[Seen], *, all_ground: bool) -> list[Counter[str]]:
+    """Return for each cell what was true of the cells that are most alike."""
     answers = []
     for cell in cells:
-        near = heapq.nsmallest(
-            ALIKE,
-            library,
-            key=lambda other, own=cell.features: math.dist(own, other.features),  # type: ignore[misc]
-        )
-        ((best, n),) = Counter(one.true_all if all_ground else one.true for one in near).most_common(1)
-        answers.append((best, n / len(near)))
+        own = cell.features
+        near = heapq.nsmallest(ALIKE, ((math.dist(own, other.features), at) for at, other in enumerate(library)))
+        answers.append(Counter(library[at].true_all if all_ground else library[at].true for _, at in near))
     return answers
 
 
@@ -264,49 +258,55 @@ def run(*, quick: bool = False) -> str:
 
 def _table(kind: tuple[str, int], cells: list[Seen], library: list[Seen]) -> list[str]:
     rows = []
-    for ground in ("walked ground", "all ground"):
-        whole = ground == "all ground"
-        truth = [cell.true_all if whole else cell.true for cell in cells]
-        ours = [cell.says["gocche"] for cell in cells]
-        open_ = sum(said == "uncertain" for said in ours)
-        best = learned(cells, library, all_ground=whole)
-        by = {
-            "gocche": ours,
-            "plain mean": [cell.says["plain mean"] for cell in cells],
-            "best possible": _left_open(best, open_),
-            "ceiling": [cell.says["ceiling"] for cell in cells],
-        }
-        rows += [[f"{ground}: {who}", *_figures(truth, said)] for who, said in by.items()]
+    for ground in ("walked", "all"):
+        truth = [cell.true_all if ground == "all" else cell.true for cell in cells]
+        best = learned(cells, library, all_ground=ground == "all")
+        for who in ("gocche", "plain mean", "best possible", "ceiling"):
+            pairs = []
+            for question in (_service, _class):
+                ours = [question(cell.says["gocche"]) for cell in cells]
+                said = (
+                    _best(best, question, ours.count("uncertain"))
+                    if who == "best possible"
+                    else [question(cell.says[who]) for cell in cells]
+                )
+                pairs.append(list(zip(map(question, truth), said, strict=True)))
+            rows.append([f"{ground}: {who}", *_figures(pairs[0]), *_figures(pairs[1])[:2]])
     of = Counter(cell.true for cell in cells)
-    head = ["", "uncertain", "right", "dead zones found", "of all dead zones", "falsely claimed", "of those not dead"]
-    layer, res = kind
-    return [
-        f"Layer *{layer}*, resolution {res}: {len(cells):,} cells visited ("
-        + ", ".join(f"{of[name]} {name}" for name in CLASSES)
-        + ").",
-        "",
-        report.table(head, rows),
-    ]
+    counted = ", ".join(f"{of[name]} {name}" for name in CLASSES)
+    head = ["ground: who", "open", "right", "dead found", "falsely claimed", "class: open", "class: right"]
+    return [f"Layer *{kind[0]}*, resolution {kind[1]}: {len(cells):,} cells ({counted}).", "", report.table(head, rows)]
 
 
-def _left_open(best: list[tuple[str, float]], n: int) -> list[str]:
-    last = sorted(range(len(best)), key=lambda at: best[at][1])[:n]
-    return ["uncertain" if at in set(last) else said for at, (said, _) in enumerate(best)]
+def _service(state: str) -> str:
+    return state if state in {"none", "uncertain"} else "service"
 
 
-def _figures(truth: list[str], said: list[str]) -> list[str]:
-    pairs = list(zip(truth, said, strict=True))
+def _class(state: str) -> str:
+    return {"good": "measured", "fair": "measured", "served": "uncertain"}.get(state, state)
+
+
+def _best(alike: list[Counter[str]], question: Callable[[str], str], left: int) -> list[str]:
+    """Return the likeliest answers, and leave as many open: those that are least sure."""
+    answers = []
+    for found in alike:
+        sums: Counter[str] = Counter()
+        for state, n in found.items():
+            sums[question(state)] += n
+        answers.append(sums.most_common(1)[0])
+    open_ = set(sorted(range(len(answers)), key=lambda at: answers[at][1])[:left])
+    return ["uncertain" if at in open_ else said for at, (said, _) in enumerate(answers)]
+
+
+def _figures(pairs: list[tuple[str, str]]) -> list[str]:
     decided = [(true, says) for true, says in pairs if says != "uncertain"]
     dead = [says for true, says in decided if true == "none"]
     claims = [true for true, says in decided if says == "none"]
-    alive = [says for true, says in decided if true != "none"]
     return [
         share(len(pairs) - len(decided), len(pairs)),
         share(sum(true == says for true, says in decided), len(decided)),
         share(dead.count("none"), len(dead)),
-        share(dead.count("none"), sum(true == "none" for true, _ in pairs)),
         share(sum(true != "none" for true in claims), len(claims)),
-        share(alive.count("none"), len(alive)),
     ]
 
 

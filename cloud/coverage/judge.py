@@ -13,6 +13,7 @@ docs/coverage.md tells it in words; `python -m bench survey` measures it on grou
 from __future__ import annotations
 
 import math
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,20 +28,19 @@ if TYPE_CHECKING:
     from cloud.coverage.scale import Scale
 
 ENOUGH = 3  # moments; with fewer a cell is unmeasured
-SURE = 0.95  # how likely service, or none, must be
-LEVEL_SURE = 0.75  # how likely it must be that a place with service is weak, or is not
-SHADOW_DB, RIDGE_DB, DEVICE_DB, FADE_DB = (
-    7.0,
-    6.0,
-    4.0,
-    5.0,
-)  # of a place, of its surroundings, of a day's antenna, of a moment
-RIDGE = 10  # H3 resolution of the surroundings, 130 m across
+SURE = 0.95  # how likely service must be, or none
+CHANGED_SURE = 0.99  # how much surer newer months must be of the other than all before them
+LEVEL_SURE = 0.65  # how likely it must be that what has service is weak, or is not
+SHADOW_DB, RIDGE_DB = 8.0, 7.0  # how far strengths differ between places near each other, and beyond
+RIDGE = 10  # H3 resolution of what is near: 130 m across
+DEVICE_DB, FADE_DB = 4.0, 5.0  # how far a day's antenna is off, and a moment
+BROUGHT = 0.5  # of moments without service: telephones that send at once lose theirs (docs/coverage.md)
+BELIEVED = 3.0  # places from which on a cell tells more of how far its strengths differ than all others do
 HALF_LIFE = 6  # months after which evidence counts half beside newer evidence
 MONTHS = 24  # how far back now reaches
-_GRID = range(-170, -39, 2)  # dBm; the borders of levels lie between
-_EXPECTED, _SPREAD = -105.0, 25.0  # before anything is heard: anything
-_PLACE_DB = math.hypot(SHADOW_DB, RIDGE_DB)
+_EXPECTED_DBM, _DIFFER_DB = -105.0, 25.0  # before anything is heard: anything
+_GRID = [(m, -((m - _EXPECTED_DBM) ** 2) / (2 * _DIFFER_DB**2)) for m in range(-170, -39, 2)]  # dBm, how likely
+_PLACE_DB = round(math.hypot(SHADOW_DB, RIDGE_DB))
 
 
 class _Place(NamedTuple):
@@ -58,6 +58,11 @@ def judge(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> Judged:
 
     Neither their order matters, nor whether a spot comes in one piece or in several.
     """
+    return _judged(cell, spots, layer, scale)[0]
+
+
+def _judged(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> tuple[Judged, float | None]:
+    """Return it, and how likely there is none; None where it is not measured."""
     newest = max((_months(spot.month) for spot in spots), default=0)
     days: dict[int, int] = {}
     places: dict[int, list[tuple[float, _Place]]] = {}
@@ -73,23 +78,32 @@ def judge(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> Judged:
         last_ms = max(last_ms, spot.last_ms)
     on_days = sum(bits.bit_count() for bits in days.values())
     if moments < ENOUGH:
-        return Judged(cell, "unmeasured", moments, on_days, last_ms)
-    state, strength = _state(places, max(on_days, 1), layer, scale)
-    return Judged(cell, state, moments, on_days, last_ms, strength)
+        return Judged(cell, "unmeasured", moments, on_days, last_ms), None
+    lost, state, strength = _state(places, max(on_days, 1), layer, scale)
+    return Judged(cell, state, moments, on_days, last_ms, strength), lost
 
 
 def now(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> Judged:
-    """Return the state of a cell by its newest months that say enough: older ones are asked until it is decided."""
+    """Return the state of a cell by the last `MONTHS` months, of which newer ones count more.
+
+    Where the newest are sure of one and all before them of the other, of service or of none, it has changed: then the
+    newest alone count.
+    """
     by_month = sorted(spots, key=lambda spot: -spot.month)
-    found = Judged(cell, "unmeasured", 0, 0, 0)
-    since = _months(by_month[0].month) - MONTHS if by_month else 0
-    for end in range(1, len(by_month) + 1):
-        whole = end == len(by_month) or by_month[end].month != by_month[end - 1].month
-        if whole and _months(by_month[end - 1].month) > since:
-            found = judge(cell, by_month[:end], layer, scale)
-            if found.state not in {"uncertain", "unmeasured"}:
-                break
-    return found
+    if not by_month:
+        return judge(cell, by_month, layer, scale)
+    oldest = _months(by_month[0].month) - MONTHS
+    by_month = [spot for spot in by_month if _months(spot.month) > oldest]
+    ends = [at for at in range(1, len(by_month)) if by_month[at].month != by_month[at - 1].month]
+    for end in ends:
+        newer, lost = _judged(cell, by_month[:end], layer, scale)
+        if lost is None or 1 - CHANGED_SURE < lost < CHANGED_SURE:
+            continue
+        _, before = _judged(cell, by_month[end:], layer, scale)
+        if before is not None and abs(lost - before) > CHANGED_SURE:
+            return newer
+        break
+    return judge(cell, by_month, layer, scale)
 
 
 def best(judged: Sequence[Judged]) -> Judged:
@@ -194,77 +208,97 @@ def _place(spot: Spot, layer: str, scale: Scale) -> _Place | None:
 
 def _state(
     places: dict[int, list[tuple[float, _Place]]], days: int, layer: str, scale: Scale
-) -> tuple[str, float | None]:
-    """Return the state and the mean strength of the places with service."""
-    heard = silent = unknown = total = total_x = total_xx = squares = 0.0
-    mean: list[float] = []
-    runs = dead_places = 0
-    around: dict[int, int] = {}
-    merged = [(h3.cell_to_parent(cell, RIDGE), _merged(parts)) for cell, parts in sorted(places.items())]
-    for ridge, _ in merged:
-        around[ridge] = around.get(ridge, 0) + 1
-    groups: dict[int, float] = {}
-    for ridge, (age, place) in merged:
-        known = place.known / place.moments
-        dead = place.dead / place.moments
-        weight = age / (SHADOW_DB**2 + around[ridge] * RIDGE_DB**2 + FADE_DB**2 / place.moments)
-        squares += weight * weight
-        groups[ridge] = groups.get(ridge, 0.0) + weight
-        total += weight
+) -> tuple[float, str, float | None]:
+    """Return how likely there is none, the state, and the mean strength of the places with service."""
+    cells = sorted(places)
+    merged = [_merged(places[cell]) for cell in cells]
+    weights, independent = _weights(cells, merged)
+    good, fair, none = scale.limits("nr" if layer == "5g" else "lte")
+    heard = silent = unknown = x = xx = 0.0
+    for weight, (_, place) in zip(weights, merged, strict=True):
+        known, dead = place.known / place.moments, place.dead / place.moments
         heard += weight * known
         silent += weight * dead
         unknown += weight * max(1 - known - dead, 0.0)
-        if place.known:
-            total_x += weight * known * place.strength
-            total_xx += weight * known * place.strength**2
-            mean.append(place.strength)
-        runs += place.runs
-        dead_places += dead > 0.5
-    open_db2 = (
-        SHADOW_DB**2 * squares + RIDGE_DB**2 * sum(group * group for group in groups.values())
-    ) / total**2 + DEVICE_DB**2 / days
-    factor = _PLACE_DB**2 / open_db2 / total  # to so many independent places all of this comes
-    good, fair, none = scale.limits("nr" if layer == "5g" else "lte")
-    shares = _shares(
-        (heard * factor, total_x * factor, total_xx * factor, silent * factor, unknown * factor), good, fair, none
-    )
+        x += weight * known * place.strength
+        xx += weight * known * place.strength**2
+    said = heard, x, xx, silent, unknown
+    lost = _shares(_as_far(said, _PLACE_DB, independent, days), _PLACE_DB, good, fair, none)[3]
+    mean = [place.strength for _, place in merged if place.known]
     strength = round(math.fsum(sorted(mean)) / len(mean), 1) if mean else None
-    return _decided(shares, heard > 0, runs > 0 or dead_places > 1 or (dead_places > 0 and days > 1)), strength
+    silent_places = sum(2 * place.dead > place.moments for _, place in merged)
+    if lost >= SURE and (any(place.runs for _, place in merged) or silent_places > 1 or silent_places * days > 1):
+        return lost, "none", strength
+    if lost > 1 - SURE:
+        return lost, "uncertain", strength
+    if not mean:
+        return lost, "served", None
+    spread = _spread(said, independent)
+    return lost, _level(_shares(_as_far(said, spread, independent, days), spread, good, fair, none)), strength
 
 
-def _decided(shares: tuple[float, float, float, float], heard: bool, dead: bool) -> str:
-    good, fair, weak, none = shares
-    if none >= SURE:
-        return "none" if dead else "uncertain"
-    if none > 1 - SURE:
-        return "uncertain"
-    if not heard:
-        return "served"
+def _weights(cells: list[int], merged: list[tuple[float, _Place]]) -> tuple[list[float], float]:
+    """Return what each place weighs (1 together), and to how many independent ones they come.
+
+    Places near each other are shadowed by the same ridge: the more of them, the less each weighs.
+    """
+    near = [h3.cell_to_parent(cell, RIDGE) for cell in cells]
+    crowd = Counter(near)
+    weights = [
+        age / (SHADOW_DB**2 + FADE_DB**2 / place.moments + crowd[ridge] * RIDGE_DB**2)
+        for ridge, (age, place) in zip(near, merged, strict=True)
+    ]
+    total = math.fsum(weights)
+    weights = [weight / total for weight in weights]
+    sums = dict.fromkeys(crowd, 0.0)
+    for ridge, weight in zip(near, weights, strict=True):
+        sums[ridge] += weight
+    open_db2 = SHADOW_DB**2 * sum(one * one for one in weights) + RIDGE_DB**2 * sum(one * one for one in sums.values())
+    return weights, (SHADOW_DB**2 + RIDGE_DB**2) / open_db2
+
+
+_Said = tuple[
+    float, float, float, float, float
+]  # with a strength, their sum and that of squares, without service, neither
+
+
+def _as_far(said: _Said, spread: int, independent: float, days: int) -> _Said:
+    """Return what was said as of so many independent places as it comes to when each day's antenna is off."""
+    n = spread**2 / (spread**2 / independent + DEVICE_DB**2 / days)
+    return said[0] * n, said[1] * n, said[2] * n, said[3] * n, said[4] * n
+
+
+def _spread(said: _Said, independent: float) -> int:
+    """Return how far strengths differ within this cell (dB): as in most cells, until its own places tell more."""
+    heard, x, xx, *_ = said
+    own = max(xx / heard - (x / heard) ** 2, 0.0) / max(heard, 0.5)  # what was not heard lies farther off
+    n = max(independent * heard - 1, 0.0)
+    return max(round(math.sqrt((BELIEVED * _PLACE_DB**2 + n * own) / (BELIEVED + n))), 4)
+
+
+def _level(shares: tuple[float, float, float, float]) -> str:
+    good, fair, weak, _ = shares
     served = good + fair + weak
     if weak >= LEVEL_SURE * served:
         return "weak"
     if weak > (1 - LEVEL_SURE) * served:
-        return "uncertain"
+        return "served"
     return "good" if good >= fair else "fair"
 
 
-def _shares(
-    said: tuple[float, float, float, float, float], good: float, fair: float, none: float
-) -> tuple[float, float, float, float]:
+def _shares(said: _Said, spread: int, good: float, fair: float, none: float) -> tuple[float, float, float, float]:
     """Return how likely the median is good, fair, weak, and below what telephones keep (Bayes, on a grid of 2 dB)."""
-    heard, heard_x, heard_xx, silent, unknown = said
-    lost, kept = _censored(none)
-    twice = 2 * _PLACE_DB**2
+    heard, x, xx, silent, unknown = said
+    lost, kept, brought = _censored(none, spread)
+    came = heard + silent + unknown
+    twice = 2 * spread**2
     logs = [
-        -(heard * m * m - 2 * m * heard_x + heard_xx) / twice
-        - (m - _EXPECTED) ** 2 / (2 * _SPREAD**2)
-        + silent * lost[at]
-        + unknown * kept[at]
-        for at, m in enumerate(_GRID)
+        prior - (heard * m * m - 2 * m * x + xx) / twice + silent * lost[at] + unknown * kept[at] - came * brought[at]
+        for at, (m, prior) in enumerate(_GRID)
     ]
     top = max(logs)
     sums = [0.0, 0.0, 0.0, 0.0]
-    for m, log in zip(_GRID, logs, strict=True):
+    for (m, _), log in zip(_GRID, logs, strict=True):
         if log > top - 30:
             sums[0 if m >= good else 1 if m >= fair else 2 if m >= none else 3] += math.exp(log - top)
     whole = sum(sums)
@@ -272,10 +306,14 @@ def _shares(
 
 
 @cache
-def _censored(none: float) -> tuple[list[float], list[float]]:
-    """Return the logarithm of how likely a place is without service, and with, for each median of the grid."""
-    below = [0.5 * math.erfc((m - none) / _PLACE_DB / math.sqrt(2)) for m in _GRID]
-    return [math.log(max(p, 1e-12)) for p in below], [math.log(max(1 - p, 1e-12)) for p in below]
+def _censored(none: float, spread: int) -> tuple[list[float], list[float], list[float]]:
+    """Return for each median of the grid how likely a place is without service, with, and is told of (logarithms)."""
+    below = [0.5 * math.erfc((m - none) / spread / math.sqrt(2)) for m, _ in _GRID]
+    return (
+        [math.log(max(p, 1e-12)) for p in below],
+        [math.log(max(1 - p, 1e-12)) for p in below],
+        [math.log(1 - p + BROUGHT * p) for p in below],
+    )
 
 
 def _merged(parts: list[tuple[float, _Place]]) -> tuple[float, _Place]:
