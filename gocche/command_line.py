@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROOMS = ("ingest", "alerts", "coverage", "pages", "staff")  # as cloud.rooms has them, which an agent does not install
 AIRS = ("smoke", "cooking", "haze", "fog")  # as gocche.drill stages them
 ACCESS = ("viewer", "editor", "officer", "moderator", "admin")  # as cloud.registry.kinds has them
+FORMS = ("geojson", "csv", "mls", "nrrecord")  # as gocche.exported writes them
+LAYERS = ("phone", "5g")  # as cloud.coverage.seam has them
 
 
 class Parser(argparse.ArgumentParser):
@@ -288,6 +290,29 @@ def _revoke(add: _Add) -> None:
     _of_the_server(add)
 
 
+def _export_coverage(add: _Add) -> None:
+    add("path", type=Path, metavar="FILE")
+    add("--format", choices=FORMS, required=True, dest="form")
+    add("--layer", choices=LAYERS, default=LAYERS[0])
+    add("--network", type=network, default=0, metavar="MCC-MNC")
+    add("--month", type=month, default=0, metavar="YYYY-MM")
+    _of_the_server(add)
+
+
+def network(text: str) -> int:
+    """Return mcc·1000+mnc. Raises ValueError."""
+    if not re.fullmatch(r"[0-9]{3}-[0-9]{2,3}", text):
+        raise ValueError(text)
+    return int(text[:3]) * 1000 + int(text[4:])
+
+
+def month(text: str) -> int:
+    """Return year·100+month. Raises ValueError."""
+    if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text):
+        raise ValueError(text)
+    return int(text[:4]) * 100 + int(text[5:])
+
+
 def _write_access(add: _Add) -> None:
     add("folder", type=Path, metavar="DIR")
     _of_the_server(add)
@@ -325,6 +350,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "coverage invite": (_invite, commands.coverage_invite),
     "coverage teams": (_of_the_server, commands.coverage_teams),
     "coverage revoke": (_revoke, commands.coverage_revoke),
+    "coverage export": (_export_coverage, commands.coverage_export),
     "access write": (_write_access, commands.access_write),
     "labels mint": (_mint, commands.labels_mint),
     "labels sheet": (_sheet, commands.labels_sheet),

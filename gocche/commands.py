@@ -360,6 +360,14 @@ def coverage_revoke(options: argparse.Namespace) -> int:
     return _of_the_registry(options, revoke, options.users)
 
 
+def coverage_export(options: argparse.Namespace) -> int:
+    """Write the map or its samples as a file."""
+    from gocche.exported import export
+
+    how = {"form": options.form, "layer": options.layer, "network": options.network, "month": options.month}
+    return _of_the_registry(options, export, options.path, **how)
+
+
 def access_write(options: argparse.Namespace) -> int:
     """Write what Mosquitto reads."""
     from gocche.access import write

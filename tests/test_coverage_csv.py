@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloud.coverage.into import csv
+from cloud.coverage.into import csv, packed
 from cloud.coverage.into.phone import Door
 from cloud.coverage.sample import LIMITED, NONE, SERVED, BadSample, Sample
 from tests import sentinels
@@ -227,7 +227,7 @@ def test_a_damaged_member_of_a_zip_is_told_and_the_others_are_read() -> None:
 
 
 def test_a_zip_that_swells_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "MAX_INFLATED", 10_000)
+    monkeypatch.setattr(packed, "MAX_INFLATED", 10_000)
     assert read(zipped(lte=lte(*range(0, 500, 5)))) == ([], Counter(size=1))
     monkeypatch.setattr(csv, "MAX_BYTES", 10_000)
     assert read(lte(*range(0, 500, 5)))[1] == {"size": 1}

@@ -18,7 +18,7 @@ from cloud.coverage.rows import ADD, DEAD, SPOT, count, nothing, row, sample_of,
 from cloud.coverage.runs import GAP_MS, Moment, dead
 from cloud.coverage.sample import SERVED, Sample
 from cloud.coverage.seam import MONTH_NOW, Put, Spot
-from cloud.coverage.shelf import Sheet, Upload, compacted, effort, networks, sheet, sheets, uploads
+from cloud.coverage.shelf import SAMPLES, Sheet, Upload, compacted, effort, networks, sheet, sheets, uploads
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,8 +35,6 @@ BELIEVED_DAYS = 3  # of a month on which somebody was there: a clock that is wro
 AT_ONCE = 20_000  # samples that are let go in one transaction
 _WITHIN = f"SELECT {SPOT} FROM spot WHERE month = ? AND cell BETWEEN ? AND ? ORDER BY cell, plmn"  # noqa: S608 - own names
 _STAY = "FROM sample WHERE place = ? AND teller = ? AND plmn = ? AND time_ms BETWEEN ? AND ?"
-_SAMPLES = """SELECT time_ms, source, name, plmn, service, told FROM sample JOIN teller ON teller.id = sample.teller
-WHERE time_ms >= ? AND time_ms < ? ORDER BY time_ms, key"""
 _LET_GO = """DELETE FROM sample WHERE (time_ms, key) IN
 (SELECT time_ms, key FROM sample WHERE time_ms BETWEEN ? AND ? ORDER BY time_ms, key LIMIT ?)"""
 _ALL = 0, 2**63 - 1
@@ -121,7 +119,7 @@ class Book(File):
     def samples(self, since_ms: int, until_ms: int) -> Iterator[Sample]:
         """Return those of [since, until) that are still kept one by one, by time: for exports."""
         with self.using() as db:
-            for one in db.execute(_SAMPLES, (since_ms, until_ms)):
+            for one in db.execute(SAMPLES, (since_ms, until_ms)):
                 yield sample_of(*one)
 
     def compact(self, now_ms: int) -> int:

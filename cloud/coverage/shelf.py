@@ -7,21 +7,25 @@ none, who uses it finds out. Where there is no file yet there is nothing.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from h3 import H3BaseException
 
-from cloud.coverage.rows import STEPS
+from cloud.coverage.rows import STEPS, sample_of
 from cloud.coverage.seam import Judged
 from disk.form import form_of
 from settings.words import Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cloud.coverage.sample import Sample
+
+SAMPLES = """SELECT time_ms, source, name, plmn, service, told FROM sample JOIN teller ON teller.id = sample.teller
+WHERE time_ms >= ? AND time_ms < ? ORDER BY time_ms, key"""
 UNREADABLE = (sqlite3.Error, Taken, msgspec.MsgspecError, H3BaseException)
 cells_of = msgspec.msgpack.Decoder(list[Judged]).decode
 
@@ -92,9 +96,25 @@ def compacted(path: Path) -> list[tuple[int, int, int]]:
     return _asked(path, "SELECT month, samples, late FROM compacted ORDER BY month")
 
 
+def samples(path: Path, since_ms: int, until_ms: int) -> Iterator[Sample]:
+    """Yield those of [since, until) that are still kept one by one, by time: for exports."""
+    with _opened(path) as db:
+        if db is not None:
+            for one in db.execute(SAMPLES, (since_ms, until_ms)):
+                yield sample_of(*one)
+
+
 def _asked(path: Path, query: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
-    """Return what is read by a connection of its own; nothing where there is no book, or one without tables yet."""
+    """Return what is read by a connection of its own."""
+    with _opened(path) as db:
+        return [] if db is None else db.execute(query, values).fetchall()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """Give the book to be read; None where there is none, or one without tables yet."""
     if not path.exists():
-        return []
+        yield None
+        return
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as db:
-        return db.execute(query, values).fetchall() if form_of(db, path, len(STEPS)) else []
+        yield db if form_of(db, path, len(STEPS)) else None

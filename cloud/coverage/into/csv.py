@@ -12,10 +12,9 @@ import csv
 import heapq
 import re
 import secrets
-import zipfile
-import zlib
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
+from cloud.coverage.into import packed
 from cloud.coverage.into.gaps import Gaps
 from cloud.coverage.into.join import Joiner
 from cloud.coverage.into.record import Kind, Record, clean
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int], None]
 
 MAX_BYTES: Final = 64 * 2**20
-MAX_INFLATED: Final = 1024 * 2**20  # of a ZIP: text of this kind becomes 10 to 20 times smaller
-MAX_FILES: Final = 128  # of a ZIP: open at once
 _MAX_LINE = 65_536
 _MAX_COLUMNS = 128
 _STEP = 262_144  # bytes between two words of progress
@@ -106,55 +103,37 @@ def _checked(found: Iterable[Sample | BadSample], now_ms: int) -> Iterator[Sampl
 
 
 def _tables(file: IO[bytes], key: bytes, told: _Progress) -> list[Iterator[_Row]]:
-    start = file.read(4)
-    file.seek(0)
-    if start[:2] != b"PK":
-        return [_rows(file, 0, "", key, told.add, MAX_BYTES)]
+    if not packed.is_zip(file):
+        whole = packed.Part(0, "", lambda: file, 1.0)
+        return [_rows(whole, key, told.add, MAX_BYTES)]
     try:
-        return _members(zipfile.ZipFile(file), key, told)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error):
-        return [iter([_Row(0, 0, None, BadSample("zip"))])]
-
-
-def _members(whole: zipfile.ZipFile, key: bytes, told: _Progress) -> list[Iterator[_Row]]:
-    infos = [info for info in whole.infolist() if not info.is_dir()]
-    if len(infos) > MAX_FILES or sum(info.file_size for info in infos) > MAX_INFLATED:
-        return [iter([_Row(0, 0, None, BadSample("size", f"{len(infos)} files"))])]
-    tables: list[Iterator[_Row]] = []
-    for n, info in enumerate(infos, 1):
-        place, share = f"file {n} ", info.compress_size / max(info.file_size, 1)
-        if info.filename.lower().endswith(".csv") and not info.flag_bits & 1:
-            add = _scaled(told, share)
-            tables.append(_rows(whole.open(info), n, place, key, add, MAX_INFLATED))
-        else:
-            told.add(info.compress_size)
-            tables.append(iter([_Row(0, n, None, BadSample("format", place.strip()))]))
-    return tables
+        parts = packed.parts(file, ".csv")
+    except BadSample as bad:
+        return [iter([_Row(0, 0, None, bad)])]
+    return [_rows(part, key, _scaled(told, part.share), packed.MAX_INFLATED) for part in parts]
 
 
 def _scaled(told: _Progress, share: float) -> Callable[[float], None]:
     return lambda size: told.add(size * share)
 
 
-def _rows(
-    stream: IO[bytes], table: int, place: str, key: bytes, add: Callable[[float], None], limit: int
-) -> Iterator[_Row]:
+def _rows(part: packed.Part, key: bytes, add: Callable[[float], None], limit: int) -> Iterator[_Row]:
     """Yield a table's rows; one that is bad has the time of the row before it."""
-    last_ms, at = 0, place.strip()
+    last_ms, at = 0, part.place.strip()
     try:
-        head = _head(stream, place, add)
+        with packed.damage():
+            stream = part.open()
+            head = _head(stream, part.place, add)
         for n, line in _lines(stream, head.lines, add, limit):
-            at = f"{place}{head.kind} line {n}"
+            at = f"{part.place}{head.kind} line {n}"
             try:
                 record = _record(head, line, key)
                 last_ms = record.time_ms
-                yield _Row(last_ms, table, record, None)
+                yield _Row(last_ms, part.number, record, None)
             except BadSample as bad:
-                yield _Row(last_ms, table, None, BadSample(bad.reason, f"{at} {bad.value}".strip()))
+                yield _Row(last_ms, part.number, None, BadSample(bad.reason, f"{at} {bad.value}".strip()))
     except BadSample as bad:
-        yield _Row(last_ms, table, None, bad)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
-        yield _Row(last_ms, table, None, BadSample("zip", at))
+        yield _Row(last_ms, part.number, None, BadSample(bad.reason, bad.value or at))
 
 
 class _Head(NamedTuple):
@@ -201,18 +180,19 @@ def _columns(line: str, n: int, place: str) -> _Head:
 
 def _lines(stream: IO[bytes], done: int, add: Callable[[float], None], limit: int) -> Iterator[tuple[int, bytes]]:
     size, n = 0, done
-    while raw := stream.readline(_MAX_LINE):
-        n += 1
-        while len(raw) == _MAX_LINE and not raw.endswith(b"\n"):  # too long for a row: passed over to its end
+    with packed.damage():
+        while raw := stream.readline(_MAX_LINE):
+            n += 1
+            while len(raw) == _MAX_LINE and not raw.endswith(b"\n"):  # too long for a row: passed over to its end
+                add(len(raw))
+                size += len(raw)
+                raw = stream.readline(_MAX_LINE) or b"\n"
             add(len(raw))
             size += len(raw)
-            raw = stream.readline(_MAX_LINE) or b"\n"
-        add(len(raw))
-        size += len(raw)
-        if size > limit:
-            raise BadSample("size", f"line {n}")
-        if raw.strip():
-            yield n, raw
+            if size > limit:
+                raise BadSample("size", f"line {n}")
+            if raw.strip():
+                yield n, raw
 
 
 def _record(head: _Head, raw: bytes, key: bytes) -> Record:
