@@ -134,7 +134,7 @@ def test_of_the_samples_rules_the_page_shows_signal_and_rain_by_readings_and_not
                 journal.save(incident(0, **own, **what))
     journal.close()
     shown = {(one.rule, one.basis) for one in read_public(tmp_path / "alerts.db", 1_000)}
-    names = ("no-signal", "rain-day", "rain-3h", "rain-hour")
+    names = ("no-signal", "weak-4g", "weak-5g", "noisy-4g", "rain-day", "rain-3h", "rain-hour")
     assert shown == {(name, basis) for name in names for basis in ("readings", "unstored", "both", "modems")}
 
     (tmp_path / "cloud.toml").write_text(f'[data]\npath = "{tmp_path}"\n[garden]\npath = "{SAMPLE / "garden"}"\n')

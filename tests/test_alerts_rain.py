@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cloud.alerts import words
 from cloud.alerts.channels import Named, open_channels
-from cloud.alerts.decide.progress import Series
+from cloud.alerts.decide.series import Series
 from cloud.alerts.rainfall import joined, kept, sums
 from cloud.clock import hanoi
 from cloud.inbox import Asker

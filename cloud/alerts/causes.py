@@ -14,11 +14,12 @@ import msgspec
 
 from cloud.clock import hanoi
 from settings.words import said
+from wire.quantities import RADIO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Likely = Literal["power", "link", "stopped", "unknown"]
+Likely = Literal["power", "link", "stopped", "worse", "unknown"]
 # Each kind of reason, and for what it speaks.
 SPEAKS: dict[str, Likely] = {
     "stopped": "stopped",
@@ -32,6 +33,9 @@ SPEAKS: dict[str, Likely] = {
     "lived": "link",
     "restarted": "power",
     "together": "unknown",
+    "usual": "worse",
+    "radio": "worse",
+    "cell": "worse",
 }
 SURE = ("same_boot", "lived")  # it ran all the time, so it had power
 AGAINST_RESTART = ("same_boot", "lived", "stopped")
@@ -109,7 +113,8 @@ def told(text: str, lang: str, when: str = "%H:%M %d/%m") -> str:
     cause = read(text)
     facts = []
     for one in cause.reasons:
-        fields = {"at": hanoi(one.at_ms).strftime(when), "n": one.n}
+        radio = RADIO.get(int(one.value), ("", "")) if one.why == "radio" else ("", "")
+        fields = {"at": hanoi(one.at_ms).strftime(when), "n": one.n, "radio": radio[lang == "en"]}
         fields |= {name: _number(getattr(one, name), lang) for name in ("value", "before")}
         facts.append(said(WORDS, "reason", one.why, lang, **fields))
     head = said(WORDS, "cause", "link_sure" if cause.certain else cause.likely, lang)
@@ -117,5 +122,5 @@ def told(text: str, lang: str, when: str = "%H:%M %d/%m") -> str:
 
 
 def _number(value: float, lang: str) -> str:
-    text = f"{value:g}"
+    text = f"{value:.0f}" if value == round(value) else f"{value:g}"
     return text.replace(".", ",") if lang == "vi" else text

@@ -225,7 +225,8 @@ def line(incident: Incident, tell: str) -> str:
 
 def _one(item: Item, lang: str, ways: Ways | None) -> list[str]:
     words, fields = _table(_HERE / "words.toml")[lang], _filled(item, lang) | _answering(lang, ways, [item])
-    lines = [words[item.tell].format_map(fields)]
+    tell = "silent_other" if item.tell == "silent" and not item.incident.lives else item.tell  # nothing burns
+    lines = [words[tell].format_map(fields)]
     return lines + [template.format_map(fields) for template in words["lines"] if _complete(template, fields)]
 
 

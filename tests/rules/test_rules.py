@@ -6,7 +6,9 @@ import csv
 import json
 import random
 import tomllib
+from collections import defaultdict
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,9 @@ from msgspec.structs import replace
 
 from cloud.alerts.rainfall import joined, sums
 from cloud.alerts.rules import Rule, kinds, open_rules
+from cloud.alerts.rules.baseline import RULE as Baseline  # noqa: N811 - a class
 from cloud.alerts.spans import BAD, Lane, Point, Span, Tracker, add, scan, settle, stirs
+from cloud.alerts.usual import ENOUGH, Hour, hour_of, judged
 from cloud.config import ConfigError
 from cloud.registry.periods import NEVER
 from tests.rules.garden import START_MS, Bench
@@ -55,18 +59,21 @@ def _expected(case: Path) -> list[dict[str, float | None]]:
 READING_CASES = [c for c in CASES if (c / "expected.json").exists() and "value" in _rows(c)[0]]
 SILENCE_CASES = [c for c in CASES if (c / "expected.json").exists() and "what" in _rows(c)[0]]
 NODE_CASES = [c for c in CASES if (c / "expected.json").exists() and "pm2_5" in _rows(c)[0]]
+LEVEL_CASES = [c for c in CASES if (c / "expected.json").exists() and "level" in _rows(c)[0]]
 ERROR_CASES = [c for c in CASES if (c / "error.txt").exists()]
 
 
 def test_every_kind_has_cases_that_fire_and_cases_that_do_not() -> None:
     for kind in kinds():
-        results = [_expected(c) for c in READING_CASES + SILENCE_CASES + NODE_CASES if c.parent.name == kind]
+        results = [
+            _expected(c) for c in READING_CASES + SILENCE_CASES + NODE_CASES + LEVEL_CASES if c.parent.name == kind
+        ]
         assert any(results), f"{kind}: no case in which it fires"
         assert not all(results), f"{kind}: no case in which it stays quiet"
 
 
 def test_every_case_is_judged() -> None:
-    assert sorted(READING_CASES + SILENCE_CASES + NODE_CASES + ERROR_CASES) == CASES
+    assert sorted(READING_CASES + SILENCE_CASES + NODE_CASES + LEVEL_CASES + ERROR_CASES) == CASES
 
 
 def _spans(rule: Rule, points: Iterable[Point]) -> list[Span]:
@@ -180,6 +187,24 @@ def test_nodes(case: Path, tmp_path: Path) -> None:
     assert found == _expected(case)
 
 
+@pytest.mark.parametrize("case", LEVEL_CASES, ids=_name)
+def test_levels(case: Path) -> None:
+    """A row is a stretch of hours with a level that trembles; each hour is judged by those before it."""
+    (rule,) = open_rules([_rule(case)])
+    assert isinstance(rule, Baseline)
+    by_hour = defaultdict[int, list[float]](list)
+    for row in _rows(case):
+        times = range(int(row["from_h"]) * 3_600, int(row["to_h"]) * 3_600, int(row["every_s"]))
+        for n, at_s in enumerate(times):
+            by_hour[hour_of(START_MS + 1_000 * at_s)].append(float(row["level"]) + float(row["swing"]) * (n % 3 - 1))
+    hours: list[Hour] = []
+    for at, levels in sorted(by_hour.items()):
+        if len(levels) >= ENOUGH:
+            hours.append(judged(hours, at, median(levels), rule.terms, live=True))
+    points = [(one.end_ms, 0, one.worse) for one in hours if one.worse is not None]
+    assert [_seconds(span) for span in _spans(rule, points)] == _expected(case)
+
+
 @pytest.mark.parametrize("case", ERROR_CASES, ids=_name)
 def test_wrong_rules_are_refused_with_their_remedy(case: Path) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -197,6 +222,6 @@ def test_two_rules_of_one_name_are_refused() -> None:
 
 def test_unknown_kinds_are_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r'kind: "limt" is no kind; did you mean "limit"\? there are: absence, detect, limit'
+        ConfigError, match=r'kind: "limt" is no kind; did you mean "limit"\? there are: absence, baseline, detect'
     ):
         open_rules([{"name": "x", "kind": "limt"}])

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from cloud.alerts.decide.progress import Series
+    from cloud.alerts.decide.series import Series
     from cloud.alerts.incident import Incident
     from cloud.alerts.spans import Lane, Tracker
 

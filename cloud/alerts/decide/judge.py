@@ -10,7 +10,7 @@ import logging
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
@@ -26,14 +26,17 @@ from wire.codec import FUTURE_MS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cloud.alerts.decide.baselines import Baselines
     from cloud.alerts.decide.desk import Desk
     from cloud.alerts.decide.detection import Detection
     from cloud.alerts.decide.evidence import Evidence
-    from cloud.alerts.decide.progress import Progress, Series
+    from cloud.alerts.decide.progress import Progress
     from cloud.alerts.decide.sensors import Sensors
+    from cloud.alerts.decide.series import Series
     from cloud.alerts.decide.witness import Witness
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
+    from cloud.alerts.rules.baseline import RULE as Baseline  # noqa: N811 - a class
     from cloud.alerts.spans import Patience, Point
     from cloud.store.intervals import Intervals
     from wire.excerpt import Excerpt, Stretch
@@ -70,6 +73,7 @@ class Judge:
         sensors: Sensors,
         late_ms: int,
         witness: Witness,
+        baselines: Baselines,
         detections: Sequence[Detection] = (),
     ) -> None:
         self._followers: dict[str, list[Rule]] = defaultdict(list)
@@ -77,10 +81,11 @@ class Judge:
             if rule.quantity and rule.silence.of != "sensor" and rule.kind != "detect":  # to these no value is bad
                 self._followers[rule.quantity].append(rule)
         self._mark = {rule.name: lru_cache(_VALUES)(rule.mark) for rule in rules}
-        self._detections, self._witness = detections, witness
+        self._detections, self._witness, self._baselines = detections, witness, baselines
         self._noted = {rule.quantity for rule in rules}.union(*(one.notes for one in detections))
         self._waits = any(rule.silence.of in ("gateway", "way_out") for rule in rules)  # for gateways that fall silent
         self._noted |= witness.notes if self._waits else frozenset()
+        self._noted |= baselines.notes if any(rule.kind == "baseline" for rule in rules) else frozenset()
         self.followed = frozenset(self._noted.union(*(one.reads for one in detections)))
         self._calm = {quantity: _Calm(self._followers.get(quantity, ())) for quantity in self.followed}
         self._rules = {rule.name: rule for rule in rules}
@@ -132,7 +137,9 @@ class Judge:
                 points = [point for point in heard if not periods.hold(point[0])]
             for rule in self._followers.get(quantity, ()) if heard else ():
                 case = Case(rule, evidence.gateway, channel, now_ms, evidence.undated, evidence.unstored)
-                if rule.window_ms:
+                if rule.kind == "baseline":
+                    self._level(case, points)
+                elif rule.window_ms:
                     self._sum(case, heard)
                 elif points:
                     self._series(case, points, done, calm=evidence.calm)
@@ -228,6 +235,12 @@ class Judge:
     def _sum(self, case: Case, points: list[Point]) -> None:
         try:
             self._sums.take(case, points)
+        except _FAULTS:
+            self._fail(case)
+
+    def _level(self, case: Case, points: list[Point]) -> None:
+        try:
+            self._baselines.take(case, cast("Baseline", case.rule), points)
         except _FAULTS:
             self._fail(case)
 

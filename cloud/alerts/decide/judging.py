@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloud.alerts.decide.baselines import Baselines
 from cloud.alerts.decide.detection import detections
 from cloud.alerts.decide.hamlets import Hamlets
 from cloud.alerts.decide.judge import Judge
@@ -38,7 +39,8 @@ class Judging:
         self.witness = Witness(journal, progress, desk)
         self.sensors = Sensors(*known, late_ms, self.witness.noted)
         nodes = detections(*known, late_ms, danger)
-        self.judge = Judge(*known, self.sensors, late_ms, self.witness, nodes)
+        baselines = Baselines(journal, progress, desk)
+        self.judge = Judge(*known, self.sensors, late_ms, self.witness, baselines, nodes)
         self.silence = Silence(*known, self.witness)
         self._hamlets = Hamlets(rules, journal, progress, modems, desk)
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from cloud.alerts.decide.progress import Sensor, Series, read_sensors, read_series
+from cloud.alerts.decide.progress import Sensor, read_sensors
+from cloud.alerts.decide.series import Series, read_series
 from cloud.alerts.journal import is_of_today, reading
 from cloud.alerts.rules import DAY_MS
 from cloud.config import CLOUD_TOML, ConfigError

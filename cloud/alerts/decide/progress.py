@@ -18,9 +18,8 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from cloud.alerts.decide.in_use import MOST, InUse
-from cloud.alerts.spans import Lane
+from cloud.alerts.decide.series import NEW, Series, read_series
 from cloud.store.intervals import Intervals
-from cloud.store.totals import Run
 from detect.limits import LIMITS
 from detect.state import VERSION, Node, moved
 from wire.codec import MAX_SEQ
@@ -32,36 +31,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 _Key = tuple[str, str, str]
-
-
-class Series(msgspec.Struct, frozen=True):
-    """One rule on one channel: its lane of present readings and its lane of late ones.
-
-    At `look_ms` the live lane is judged again although nothing came: a span whose newest readings were already good
-    was held back to be told in one message with its end, and the end did not come. Of a running total `runs` is what
-    was read, as far as sums need it.
-    """
-
-    live: Lane = Lane()
-    late: Lane = Lane()
-    look_ms: int | None = None
-    newest_ms: int = 0
-    intervals: list[int] = []  # between its last readings, in ms: its pace
-    runs: list[Run] = []
-
-    @property
-    def calm(self) -> bool:
-        """Whether nothing goes on: nothing is lost if it is judged once more."""
-        return self.look_ms is None and self.live.calm and self.late.calm
-
-    def unpacked(self) -> Series:
-        """Return the state with points alone, as it is written; the very same where it is so."""
-        if not (self.live.packed or self.late.packed):
-            return self
-        return replace(self, live=self.live.unpacked(), late=self.late.unpacked())
-
-
-_NEW = Series(live=Lane(stirred=False), late=Lane(stirred=False))
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -154,18 +123,6 @@ class _Range(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-def read_series(kept: bytes | str) -> Series | None:
-    """Return a state as it was written, as text before version 8; None for one that cannot be read.
-
-    That costs its own past, and no smoke.
-    """
-    try:
-        return msgspec.json.decode(kept, type=Series) if isinstance(kept, str) else _states.decode(kept)
-    except msgspec.DecodeError as fault:
-        LOG.error("series-forgotten why=%r", str(fault))  # noqa: TRY400 - no traceback is wanted of what was read
-        return None
-
-
 def read_node(kept: bytes) -> Watched | None:
     """Return what was remembered of a node; None for what cannot be read, or is of another version: it learns anew."""
     try:
@@ -181,7 +138,6 @@ def read_sensors(db: sqlite3.Connection) -> list[Sensor]:
     return [_sensor(row) for row in db.execute("SELECT * FROM sensor")]
 
 
-_states = msgspec.msgpack.Decoder(Series)
 _nodes = msgspec.msgpack.Decoder(Watched)
 
 _OVERLAPPING = """
@@ -270,7 +226,7 @@ class Progress:
 
     def series(self, rule: str, gateway: str, channel: str) -> Series:
         """Return the state of a series, a new one if there is none."""
-        return self._series.get((rule, gateway, channel)) or _NEW
+        return self._series.get((rule, gateway, channel)) or NEW
 
     def save_series(self, rule: str, gateway: str, channel: str, state: Series) -> None:
         """Keep the state of a series: one in which something goes on is written at once."""

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cloud.alerts.decide.desk import Desk
-    from cloud.alerts.decide.progress import Progress, Series
+    from cloud.alerts.decide.progress import Progress
     from cloud.alerts.decide.reconcile import Case, Reconciler
+    from cloud.alerts.decide.series import Series
     from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Patience, Point
     from cloud.registry.periods import Periods
