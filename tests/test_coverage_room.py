@@ -84,9 +84,9 @@ class World:
         self.book = Book(self.folder / book.NAME)
         self.heard = heard.Book(self.folder / heard.NAME)
         self.inbox = Inbox(self.folder, uploads.ROOM, self.clock)
-        phones = Phones(accounts.Known(self.folder / accounts.NAME), self.heard, self.clock)
+        self.phones = Phones(accounts.Known(self.folder / accounts.NAME), self.heard, self.clock)
         self.files = Uploads(self.book, self.inbox, self.folder, self.clock)
-        self.keeper = Keeper(self.book, phones, self.files, Scale(), lambda: [PLACE], self.clock)
+        self.keeper = Keeper(self.book, self.phones, self.files, Scale(), lambda: [PLACE], self.clock)
         self.gateways = Gateways(self.store, self.current, self.keeper, self.clock)
 
     def die(self) -> None:
