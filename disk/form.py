@@ -113,13 +113,17 @@ def rotten(words: str) -> sqlite3.DatabaseError:
 
 
 def bring_forward(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:
-    """Bring a file that `last`s from its form to the end of the `steps`, each whole or not at all. Raises Taken."""
+    """Bring a file that `last`s from its form to the end of the `steps`, each whole or not at all. Raises Taken.
+
+    Of several processes that do so at once each step is done by one; the others find it done.
+    """
     form = form_of(db, path, len(steps))
     last(db)
     for number, script in enumerate(steps[form:], form + 1):
         try:
             db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
-        except BaseException:
+        except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise
+            if not isinstance(error, sqlite3.Error) or form_of(db, path, len(steps)) < number:
+                raise

@@ -11,9 +11,9 @@ from cloud.access import book as access
 from cloud.alerts.tell import forget as letters
 from cloud.alerts.wiring import JOURNAL
 from cloud.clock import SystemClock, hanoi
-from cloud.registry import codes, kinds, people, pictures
-from cloud.registry.book import NAME, PHOTOS
+from cloud.registry import book, codes, kinds, people, pictures
 from cloud.registry.forget import Known, dossier, forget, known
+from cloud.reports import forget as reported
 from cloud.staff.entrance.accounts import NAME as ACCOUNTS
 from cloud.staff.entrance.accounts import Accounts
 from gocche.registry import book_of, who
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cloud.config import CloudConfig
 
-PRIVATE_FILES = (NAME, ACCOUNTS, JOURNAL, letters.INBOX, access.NAME)
+PRIVATE_FILES = (book.NAME, ACCOUNTS, JOURNAL, letters.INBOX, access.NAME, reported.NAME)
 _COUNTED = {
     "rows": tuple(kinds.KINDS),
     "history": ("act", "change"),
@@ -54,11 +54,13 @@ def export(config: CloudConfig, code: str, path: Path) -> int:
             "sent": letters.letters(data / JOURNAL, _keys(person)),
             "acts": letters.acts(data / JOURNAL, code),
         }
+    if (data / reported.NAME).exists():
+        told["reports"] = {"reports": reported.reports(data / reported.NAME, person)}
     photos = [
         file
         for kind in pictures.KINDS
         for one in told["registry"].get(kind, ())
-        for file in pictures.of(data / PHOTOS, one["code"])
+        for file in pictures.of(data / book.PHOTOS, one["code"])
     ]
     new = path.with_name(f".{path.name}.new")
     with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -80,9 +82,11 @@ def erase(config: CloudConfig, code: str, *, sure: bool) -> int:
     with book_of(config, writer=False) as book:
         person = _somebody(known(book, code), code)
     now_ms, alias = clock.utc_ms(), f"an-{''.join(secrets.choice(codes.ALPHABET) for _ in range(6)).lower()}"
-    counts, photos = forget(data / NAME, person, alias, hanoi(now_ms).date(), now_ms, who(), dry=not sure)
+    counts, photos = forget(data / book.NAME, person, alias, hanoi(now_ms).date(), now_ms, who(), dry=not sure)
     if (data / JOURNAL).exists():
         counts += letters.forget(data / JOURNAL, person, _keys(person), alias, dry=not sure)
+    if (data / reported.NAME).exists():
+        counts += reported.forget(data / reported.NAME, person, alias, dry=not sure)
     letters.forget_asked(data, dry=not sure)
     if (data / ACCOUNTS).exists():
         with Accounts(data / ACCOUNTS, clock) as accounts:
@@ -91,7 +95,7 @@ def erase(config: CloudConfig, code: str, *, sure: bool) -> int:
         with access.Book(data / access.NAME) as invited:
             counts["invited"] += invited.forget(person.who, alias, dry=not sure)
     for photo in sorted(photos) if sure else ():
-        pictures.erase(data / PHOTOS, photo)
+        pictures.erase(data / book.PHOTOS, photo)
     for name, of in _COUNTED.items():
         print(both("person", name, n=sum(counts[one] for one in of)))
     if not sure:

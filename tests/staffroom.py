@@ -21,11 +21,11 @@ from cloud.registry.kinds import Person
 from cloud.registry.live import found
 from cloud.registry.people import ACCESS
 from cloud.rooms.staff import tag_advice
+from cloud.serve.throttle import Throttle
 from cloud.staff.app import build
 from cloud.staff.aside.jobs import Jobs
 from cloud.staff.duty.seen import Nobody
 from cloud.staff.entrance.accounts import Accounts
-from cloud.staff.entrance.throttle import Throttle
 from cloud.staff.shelf import Shelf
 from cloud.staff.visit import Staff
 from cloud.store import Retry, Sample
@@ -84,6 +84,7 @@ class StaffWorld:
             store or NoStore(), Jobs(self.clock), lambda *_: self.alarms, tag_advice(public_url), ways,
             duty(self.shelf) if duty else Nobody(),
             Fleet(folder, Coverage(phone_host="mqtt.example.org"), self.clock),
+            folder / "reports.db",
         )  # fmt: skip
         self.app, self.gate = build(self.staff)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud.registry.people import ACCESS, Person
+from cloud.serve.throttle import MOST_KEPT, Throttle, network_of
 from cloud.staff.app import ways
 from cloud.staff.entrance import passwords
 from cloud.staff.entrance.above import HEADERS, SCRIPTED
 from cloud.staff.entrance.access import ANYBODY, MATRIX
 from cloud.staff.entrance.accounts import HARD_MS, IDLE_MS, Accounts
-from cloud.staff.entrance.throttle import MOST_KEPT, Throttle, network_of
 from cloud.staff.handbook import FOLDER, chapters
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import FORM_BYTES

@@ -72,7 +72,7 @@ class Answering:
         gatherer = self._gatherer = Gatherer(journal, registry, self._steps, mutes, alive, around.sky, config.quiet_s)
         self.desk = Desk(journal, registry, rules, gatherer, modems)
         self._self_test = SelfTest(config.self_test, journal, self.desk, clock)
-        acts = Acts(journal, self.desk, gatherer, self._steps, mutes)
+        acts = self._acts = Acts(journal, self.desk, gatherer, self._steps, mutes)
         readers = Readers(registry, channels)
         self._counter = Counter(folder, journal, acts, Outbox(journal), readers, channels, clock)
         self.ears = Ears(channels, Asker(folder, ROOM, clock), clock)
@@ -92,6 +92,7 @@ class Answering:
     def look_again(self, at_ms: int, now_ms: int) -> None:
         """Close what is over by now, and raise what was seen from above, too, within the caller's transaction."""
         self._gatherer.look_again(at_ms, now_ms)
+        self._acts.look_again(now_ms)
 
     def health(self) -> dict[str, Any]:
         """Return what keeps people's acts from coming in, how many came by reply, and what could not be told."""

@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from cloud.alerts.intent import Grade, Tell
 from cloud.alerts.spans import Span
 
-Basis = Literal["readings", "unstored", "silence", "both", "refuted", "absence", "modems", "dead", "stuck", "drill"]
+Basis = Literal[
+    "readings", "unstored", "silence", "both", "refuted", "absence", "modems", "dead", "stuck", "people", "drill"
+]  # fmt: skip
 Stage = Literal["suspected", "probable", "confirmed", "under-control", "closed"]
 STAGES: tuple[Stage, ...] = ("suspected", "probable", "confirmed", "under-control", "closed")
 CLOSINGS = ("real", "permitted", "cooking", "sensor-fault", "drill", "unknown")
@@ -29,7 +31,8 @@ class Incident(msgspec.Struct, frozen=True):
 
     `basis` says what it rests on: readings, unstored (values that the gateway told and could not keep), silence (of a
     way out), both, refuted (silence, but the modem had service), absence (of a gateway), modems (all that a hamlet has
-    are without service), dead or stuck (a sensor), or nothing but a drill. `cause` is why something is silent, as far
+    are without service), dead or stuck (a sensor), people (who report a fire;
+    `value` is how many), or nothing but a drill. `cause` is why something is silent, as far
     as there is evidence (see causes.py).
     `late` means that it was over 15 min old when its readings arrived, and nobody was woken. From `silent_ms` on its
     sensor brings nothing any more: nobody sees whether it lasts. `peak` is the worst value, the lowest where that is.
@@ -94,7 +97,10 @@ class Incident(msgspec.Struct, frozen=True):
         Heavy rain is about life as well, and is no fire: it is told to its role, and ends when it is over.
         """
         return (
-            self.may_burn and self.grade == "life" and not self.late and self.basis in ("readings", "unstored", "drill")
+            self.may_burn
+            and self.grade == "life"
+            and not self.late
+            and self.basis in ("readings", "unstored", "people", "drill")
         )
 
     @property
@@ -113,7 +119,7 @@ class Incident(msgspec.Struct, frozen=True):
 def closed(incident: Incident, as_: str, by: str, now_ms: int) -> Incident:
     """Return an incident with which a person is done; what nobody has measured is over by that."""
     over = replace(incident, stage="closed", closed_ms=now_ms, closed_as=as_, closed_by=by, touched_ms=now_ms)
-    return replace(over, ended_ms=now_ms, until_ms=now_ms) if over.basis == "drill" else over
+    return replace(over, ended_ms=now_ms, until_ms=now_ms) if over.basis in ("people", "drill") else over
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -103,7 +103,8 @@ SELECT journal.id, at_ms, incident, event, gateway, place_vi, place_en, exercise
 JOIN incident ON incident.id = incident
 WHERE journal.id > ? AND at_ms >= ?
 AND event IN ('opened', 'reopened', 'probable', 'confirmed', 'under-control', 'closed')
-AND grade = 'life' AND part_of IS NULL AND NOT late AND may_burn AND basis IN ('readings', 'unstored', 'drill')
+AND grade = 'life' AND part_of IS NULL AND NOT late AND may_burn
+AND basis IN ('readings', 'unstored', 'people', 'drill')
 ORDER BY journal.id LIMIT ?"""
 
 

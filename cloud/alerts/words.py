@@ -93,11 +93,12 @@ class Ways(msgspec.Struct, frozen=True):
 def subject(items: Sequence[Item]) -> str:
     """Return the subject of a letter: what and where, in both languages; the first item leads."""
     first, words = items[0].incident, _table(_HERE / "words.toml")["subject"]
+    what_vi, what_en = _what(first, "vi"), _what(first, "en")
     fields = {
-        "what_vi": first.what_vi,
-        "WHAT_vi": first.what_vi.upper(),
-        "what_en": first.what_en,
-        "What_en": _capital(first.what_en),
+        "what_vi": what_vi,
+        "WHAT_vi": what_vi.upper(),
+        "what_en": what_en,
+        "What_en": _capital(what_en),
         "place": first.place_vi,
         "n": str(len(items) - 1),
         "closed_vi": _of("vi", "closed_as", first.closed_as),
@@ -115,7 +116,7 @@ def short(items: Sequence[Item], code: str) -> str:
     incident = item.incident
     told = "notice" if item.tell == "onset" and not incident.lives else item.tell
     fields = {
-        "what": words["what"][told].format(what=fit(incident.what_vi, SMS_WHAT)),
+        "what": words["what"][told].format(what=fit(_what(incident, "vi"), SMS_WHAT)),
         "exercise": words["exercise"] if incident.exercise else "",
         "at": words["at"].format(time=hanoi(incident.since_ms).strftime("%Hh%M %d/%m")),
         "coordinates": "" if incident.lat is None else f"{incident.lat:.4f},{incident.lon:.4f}.",
@@ -330,7 +331,7 @@ def _of(lang: str, part: str, key: str) -> str:
 
 
 def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
-    what = incident.what_vi if lang == "vi" else incident.what_en
+    what = _what(incident, lang)
     until_ms = incident.until_ms or incident.ended_ms
     coordinates = ""
     if incident.lat is not None and incident.lon is not None:
@@ -349,7 +350,7 @@ def _fields(incident: Incident, lang: str, time_format: str) -> Fields:
         "number": str(incident.id),
         "undated": _table(_HERE / "words.toml")[lang]["undated"] if incident.undated else "",
         "unstored": _table(_HERE / "words.toml")[lang]["unstored"] if incident.basis == "unstored" else "",
-        "measured": "",
+        "measured": "" if incident.basis != "people" else _reported(incident, lang),
         "condition": "",
         "sure": "",
         "clears": "",
@@ -385,8 +386,19 @@ def _number(value: float, lang: str) -> str:
     return text_.replace(".", ",") if lang == "vi" else text_
 
 
+def _what(incident: Incident, lang: str) -> str:
+    """Return what is suspected; of what people report, that nobody of the duty has confirmed it, while that is so."""
+    what = incident.what_vi if lang == "vi" else incident.what_en
+    unsure = incident.basis == "people" and incident.stage == "suspected"
+    return str(_table(_HERE / "words.toml")[lang]["unconfirmed"].format(what=what)) if unsure else what
+
+
+def _reported(incident: Incident, lang: str) -> str:
+    return str(_table(_HERE / "words.toml")[lang]["reported"].format(n=int(incident.value or 1)))
+
+
 def _source(incident: Incident) -> str:
-    if incident.gateway == incident.place:  # of a hamlet: its modems are its parts
+    if not incident.gateway or incident.gateway == incident.place:  # people, an exercise; of a hamlet its parts tell
         return ""
     return f"{incident.gateway}/{incident.channel}" if incident.channel else incident.gateway
 

@@ -17,6 +17,7 @@ SHOWN = {  # what [broker.<room>] and [store.<room>] may say: who this room is, 
     "store": ("user", "password_file", "token_file"),
 }
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+_Telephone = Annotated[str, msgspec.Meta(pattern=r"^(\+?[0-9]{3,15})?$")]
 _Listening = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -53,6 +54,13 @@ class Http(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: Annotated[str, msgspec.Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[_Listening, msgspec.Meta(description="port to listen on; 0 takes any")] = 8080
     public_url: Annotated[str, msgspec.Meta(description="how the world reaches the pages, as printed on tags")] = ""
+    duty_tel: Annotated[
+        _Telephone,
+        msgspec.Meta(description="telephone of the duty that the report form shows; only one whose owner agreed"),
+    ] = ""
+    duty_sms: Annotated[
+        _Telephone, msgspec.Meta(description="number to which the report form offers to write an SMS; alike")
+    ] = ""
 
 
 class Staff(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

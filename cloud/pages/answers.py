@@ -53,6 +53,7 @@ class Answers:
             filled=self.garden.latest.filled,
             licence=self.garden.licence,
             live_s=round(self.garden.live_s),
+            reporting=self.garden.reports is not None,
             **context,
         )
         return Response(html, status, VARY, HTML)

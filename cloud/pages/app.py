@@ -26,6 +26,7 @@ from cloud.pages.linkset import Linksets
 from cloud.pages.lots import Lots
 from cloud.pages.pictures import JPEG, SHARED, SVG, Pictures
 from cloud.pages.remembered import Known, Remembered, Source, aside
+from cloud.pages.reports import Reports
 from cloud.pages.trees import Trees
 from cloud.registry import codes
 from cloud.registry.kinds import Tree
@@ -44,11 +45,14 @@ REST_S = 5.0  # who did not answer is left alone for this long
 
 def build(garden: Garden) -> Front:
     """Return the application. Every answer, errors too, carries the headers of `cloud.pages.headers.security`."""
-    style, script = (TEMPLATES / "style.css").read_text("utf-8"), (TEMPLATES / "page.js").read_text("utf-8")
-    return Front(site(garden, style, script), headers.security(style, script), garden.clock, garden.visits)
+    style, script, form, queue = (
+        (TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js", "report.css", "report.js")
+    )
+    told = headers.security((style, form), (script, queue))
+    return Front(site(garden, style, script, (form, queue)), told, garden.clock, garden.visits)
 
 
-def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
+def site(garden: Garden, style: str = "", script: str = "", form: tuple[str, str] = ("", "")) -> Starlette:
     """Return the routes alone, as they stand behind `cloud.pages.front`."""
     answers = Answers(garden, style, script)
     pictures, danger = Pictures(answers), Dangers(answers)
@@ -56,6 +60,7 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
     lots = Lots(answers, trees)
     hotspots, coverage = Hotspots(answers), Coverages(answers)
     linksets = Linksets(answers, lots)
+    reports = Reports(answers, *form)
     of_a_tree = {
         ".json": trees.json,
         "/linkset": linksets.tree,
@@ -91,6 +96,12 @@ def site(garden: Garden, style: str = "", script: str = "") -> Starlette:
         Route("/nguy-co/{zone}", danger.page),
         Route("/diem-nong", hotspots.page),
         Route("/diem-nong.json", hotspots.json),
+        Route("/bao", reports.form),
+        Route("/bao", reports.send, methods=["POST"]),
+        Route("/bao/cay/{tree}", reports.form),
+        Route("/bao/thon/{hamlet}", reports.form),
+        Route("/bao/{code}", reports.receipt),
+        Route("/bao/{code}", reports.erase, methods=["POST"]),
         Route("/mat-song", made.unseen),
         Route("/icon.svg", made.icon),
         Route(SHARED, made.shared),

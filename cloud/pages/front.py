@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.pages import headers as above
-from cloud.pages import words
+from cloud.pages import posted, words
 from cloud.pages.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ class Front:
             return
         told = dict(scope["headers"])
         wanted = _wanted(scope["method"], scope["path"], scope["query_string"], told)
+        if posted.admitted(wanted.asked.method, wanted.asked.path):
+            await self._post(wanted, scope, receive, send)
+            return
         page = (await self._pages.get(wanted.asked)).value if wanted.kept else await self._made(wanted.asked)
         if wanted.kept and page.tag:
             self._learn(_as_said(scope, told), wanted)
@@ -114,6 +117,16 @@ class Front:
         form = _part(form, told.get(b"range", b""))
         await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
         await send({"type": "http.response.body", "body": form.body})
+
+    async def _post(self, wanted: Wanted, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a form that was sent: never from what was made for others, and never kept by anybody."""
+        form = await posted.received(scope, receive, dict(scope["headers"]))
+        status, headers, body = await self.asked(wanted.asked, form)
+        page = self._whole(status, headers, body)
+        answer = page.packed if wanted.packed else page.plain
+        close = [(b"connection", b"close")] if status in (408, 413) else []  # the rest of a body is not waited for
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *close]})
+        await send({"type": "http.response.body", "body": answer.body})
 
     def at_once(self, method: bytes, url: bytes, told: dict[bytes, bytes]) -> Form | None:
         """Return an answer that is there and fresh, None where one must be made or waited for."""
@@ -141,10 +154,14 @@ class Front:
         return form._replace(body=b"") if wanted.head else form
 
     async def _made(self, asked: Asked) -> Page:
-        status, headers, body = await self.asked(asked)
-        return _page(status, [*headers, *self._security], body)
+        return self._whole(*await self.asked(asked))
 
-    async def asked(self, asked: Asked) -> tuple[int, Headers, bytes]:
+    def _whole(self, status: int, headers: Headers, body: bytes) -> Page:
+        """Return a page with the headers that all have; a page may have one of these in words of its own."""
+        own = {name for name, _ in headers}
+        return _page(status, [*headers, *(pair for pair in self._security if pair[0] not in own)], body)
+
+    async def asked(self, asked: Asked, state: dict[str, object] | None = None) -> tuple[int, Headers, bytes]:
         """Have the site make an answer; return its status, its own headers and its body."""
         said: list[Message] = []
 
@@ -152,7 +169,7 @@ class Front:
             said.append(message)
 
         try:
-            await self._site(_scope(asked), _nothing, hear)
+            await self._site({**_scope(asked), "state": state or {}}, _nothing, hear)
         except Exception:
             log.exception("page stumbled path=%r", asked.path)
         status, headers = said[0]["status"], said[0]["headers"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cloud.clock import Clock
     from cloud.pages.visits import Visits
     from cloud.registry import Current, Registry
+    from cloud.reports.door import Door
     from cloud.store import History
     from cloud.stream.latest import Latest
 
@@ -120,6 +121,9 @@ class Garden:
     photos: Path | None = None  # the folder that they lie in
     staff_url: str = ""  # where a tag that is blank gets its tree
     licence: str = ""  # under which data is given away; "": nobody has said
+    reports: Door | None = None  # where people's reports go; None: there is no form
+    duty_tel: str = ""  # of the duty, as its owner agreed
+    duty_sms: str = ""
     still: bool = False  # kept as files: what was a minute ago then is not when somebody reads it
     live_s: float = 900.0
     patience_s: float = 0.25

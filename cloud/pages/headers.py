@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def security(style: str, script: str) -> dict[str, str]:
-    """Return the headers: nothing may load but this style sheet, this script, its worker, our pictures and voices."""
+def security(styles: Sequence[str], scripts: Sequence[str]) -> dict[str, str]:
+    """Return the headers: nothing may load but these style sheets, these scripts, our worker, pictures and voices."""
+    looks, does = (" ".join(f"'{_digest(text)}'" for text in texts) for texts in (styles, scripts))
     policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; worker-src 'self'; "
+        f"default-src 'none'; style-src {looks}; script-src {does}; worker-src 'self'; "
         "connect-src 'self'; img-src 'self'; media-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford, https://www.crockford.com/base32.html
 LENGTH = 6
-_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 _ONCE = {letter: place for place, letter in enumerate(ALPHABET)}
 _TWICE = {letter: 2 * place // 32 + 2 * place % 32 for letter, place in _ONCE.items()}  # the sum of its digits
 _LONGEST = 32  # what a person could have typed around six characters
@@ -30,7 +30,7 @@ def spelled(text: str) -> str | None:
         return text
     if len(text) > _LONGEST or not text.isascii():
         return None
-    code = text.strip().upper().translate(_READ_AS)
+    code = text.strip().upper().translate(READ_AS)
     return code if len(code) == LENGTH and not code.strip(ALPHABET) else None
 
 

@@ -24,6 +24,8 @@ _LEADS = {
     "closed": ("closed", "ended", "merged"),
 } | {stage: (stage, "joined", "split") for stage in ("probable", "confirmed", "under-control")}
 
+_SEEN = ("probable", "confirmed", "under-control")
+
 
 def courses(journal: Path, now_ms: int) -> list[Course]:
     """Return the courses of incidents about life. Raises sqlite3.Error."""
@@ -42,6 +44,8 @@ def _course(journal: Path, one: Incident) -> Course | None:
         return None
     closed_as = _closed_as(one)
     stage = "closed" if closed_as else one.stage
+    if one.basis == "people" and not any(event in _SEEN for _, _, event, _ in rows):
+        return None  # what anybody may report is no warning to other systems before one of the duty says so
     entered = [at_ms for _, at_ms, event, _ in rows if event in _LEADS[stage]]
     return Course(
         number=one.id,

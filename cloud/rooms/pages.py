@@ -13,6 +13,7 @@ from cloud.coverage.hamlets import Coverage
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.told import load as danger_words
 from cloud.hotspots.book import NAME as HOTSPOTS
+from cloud.inbox import Asker
 from cloud.pages.app import build as build_app
 from cloud.pages.garden import Garden
 from cloud.pages.visits import NAME as VISITS
@@ -20,6 +21,9 @@ from cloud.pages.visits import Visits
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
 from cloud.registry.live import Live
+from cloud.reports.book import NAME as REPORTS
+from cloud.reports.door import Door
+from cloud.reports.telling import Telling
 from cloud.rooms import store_of
 from cloud.rooms.hotspots import seen
 from cloud.rooms.listener import listen, url
@@ -61,9 +65,13 @@ class Pages:
             self._latest.listening,
             only_follows=True,
         )
-        self._visits = Visits(Path(config.data.path) / VISITS, clock)
+        folder = Path(config.data.path)
+        self._visits, self._door = Visits(folder / VISITS, clock), Door(folder / REPORTS, clock)
+        self._telling = Telling(self._door, Asker(folder, "alerts", clock), clock)
         near = url(self._socket)
-        made = garden_of(config, self._registry, self._latest, self._store, clock, near=near, visits=self._visits)
+        made = garden_of(
+            config, self._registry, self._latest, self._store, clock, near=near, visits=self._visits, reports=self._door
+        )
         self._server = Server(build_app(made), self._socket)
 
     @property
@@ -74,6 +82,7 @@ class Pages:
             "latest": self._fill,
             "serve": self._server.run,
             "visits": self._visits.run,
+            "reports": self._telling.run,
         }
 
     def start(self) -> None:
@@ -86,7 +95,8 @@ class Pages:
         self._stream.close()
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, and the book of reports."""
+        self._door.close()
         self._store.close()
 
     def health(self) -> dict[str, Any]:
@@ -95,6 +105,8 @@ class Pages:
             "" if self._stream.connected else f"broker: {self._stream.why}",
             self._registry.why,
             "" if self._latest.filled else "what the store holds is not read yet",
+            self._door.why and f"people's reports cannot be kept: {self._door.why}",
+            self._telling.why and f"reports of fire do not reach the alerts room: {self._telling.why}",
         )
         return {"why": "; ".join(filter(None, why)), "look_at": []}
 
@@ -120,6 +132,8 @@ def garden_of(
         danger_told=danger_words(config.folder / config.garden.path),
         staff_url=config.staff.public_url.rstrip("/") or f"http://{config.staff.host}:{config.staff.port}",
         licence=config.garden.licence,
+        duty_tel=config.http.duty_tel,
+        duty_sms=config.http.duty_sms,
         incidents=lambda: read_public(journal, SHOWN),
         hotspots=lambda: seen(Path(config.data.path) / HOTSPOTS, current.now.zones.values(), clock.utc_ms()),
         **how,

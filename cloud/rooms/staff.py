@@ -16,16 +16,17 @@ from cloud.labels.address import address, advice
 from cloud.registry import codes
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.book import PHOTOS
+from cloud.reports.book import NAME as REPORTS
 from cloud.rooms import store_of
 from cloud.rooms.cap import warnings_of
 from cloud.rooms.duty import DutyDesk
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
+from cloud.serve.throttle import Throttle
 from cloud.staff.app import build as build_app
 from cloud.staff.aside.jobs import Jobs
 from cloud.staff.day.today import Gatherer
 from cloud.staff.entrance.accounts import NAME, Accounts
-from cloud.staff.entrance.throttle import Throttle
 from cloud.staff.incidents import Alarm, Suspicion
 from cloud.staff.shelf import Shelf
 from cloud.staff.visit import Staff
@@ -74,6 +75,7 @@ class StaffRoom:
             config.ways,
             self._duty,
             Fleet(self._folder, config.coverage, clock),
+            self._folder / REPORTS,
         )
         app, self._gate = build_app(
             staff, warnings_of(config, staff.url, clock, self._shelf.law, config.http.public_url.rstrip("/"))

@@ -24,7 +24,7 @@ from cloud.staff.entrance.gate import Gate
 from cloud.staff.field import screen as field
 from cloud.staff.field import sent
 from cloud.staff.figures import data, monthly
-from cloud.staff.told import photos, queue, stories, voices
+from cloud.staff.told import photos, queue, reports, stories, voices
 from cloud.staff.told.stories import QUEUE
 from cloud.staff.visit import TEMPLATES
 from cloud.staff.way import Way
@@ -104,14 +104,23 @@ def ways() -> list[Way]:
         Way("tags", "/the", tags.screen, "the"),
         Way("tags mint", "/the/tao", tags.mint_some, "the", post=True),
         Way("tags sheet", "/the/to", tags.sheet, "the", post=True),
-        Way("queue", QUEUE, queue.screen, "cho-duyet"),
-        Way("photo review", "/anh/{code}/duyet", queue.photo, "cho-duyet", post=True),
-        Way("voice review", "/giong/{code}/duyet", queue.voice, "cho-duyet", post=True),
+        *_of_queue(),
         Way("import", "/nhap", bring_in.form, "nhap"),
         Way("import try", "/nhap", bring_in.attempt, "nhap", post=True, limit=LARGEST),
         Way("import write", "/nhap/ghi", bring_in.write, "nhap", post=True),
         Way("handbook", "/so-tay", handbook.index, "so-tay"),
         Way("chapter", "/so-tay/{chapter}", handbook.chapter, "so-tay"),
+    ]
+
+
+def _of_queue() -> list[Way]:
+    """Return the ways of who judges what others send."""
+    return [
+        Way("queue", QUEUE, queue.screen, "cho-duyet"),
+        Way("reports", reports.PATH, reports.screen, "tin-bao"),
+        Way("reports judge", reports.PATH, reports.judge, "tin-bao", post=True),
+        Way("photo review", "/anh/{code}/duyet", queue.photo, "cho-duyet", post=True),
+        Way("voice review", "/giong/{code}/duyet", queue.voice, "cho-duyet", post=True),
     ]
 
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from cloud.access.fleet import Fleet
     from cloud.clock import Clock
     from cloud.registry.kinds import Person
+    from cloud.serve.throttle import Throttle
     from cloud.staff.aside.jobs import Jobs
     from cloud.staff.day.today import Today
     from cloud.staff.duty.seen import Desk
     from cloud.staff.entrance.accounts import Accounts, Session
-    from cloud.staff.entrance.throttle import Throttle
     from cloud.staff.incidents import Suspicion
     from cloud.staff.shelf import Shelf
     from cloud.staff.words import Speaker
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 DONE = (
     "saved", "removed", "erased", "undone", "imported", "back", "shown", "draft", "review", "published", "password",
-    "rests", "works", "minted", "acted", "asked", "revoked",
+    "rests", "works", "minted", "acted", "asked", "revoked", "judged",
 )  # fmt: skip
 LONGEST_NAME = 60  # characters
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,6 +63,7 @@ class Staff:
     ways: Sequence[tuple[str, str]]  # name and kind of each channel by which people are told
     duty: Desk
     fleet: Fleet
+    reports: Path | None = None  # the book of what people report
 
     @property
     def safe(self) -> bool:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from cloud.alerts.decide.exercise import EXERCISE, LONGEST_EXERCISE_MS, is_exercise
 from cloud.alerts.decide.mutes import EVERYWHERE, LONGEST_MS
+from cloud.alerts.decide.people import People
 from cloud.alerts.incident import CLOSINGS, FALSE, STAGES, TOLD_AS, Incident, Stage, closed
 from cloud.alerts.intent import of_grade
 
@@ -51,6 +52,7 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         "unsilence",
         "drill",
         "exercise",
+        "report",
     ]
     who: Name
     by: Literal["page", "sms", "zalo", "mail", "cli"]
@@ -65,7 +67,10 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     scope: Annotated[str, msgspec.Meta(max_length=128)] = ""  # silence: kind:code, channel:gateway/channel, *
     until_ms: int = 0  # silence, exercise
     number: int = 0  # unsilence
-    place: Annotated[str, msgspec.Meta(max_length=128)] = ""  # drill: zone:code …
+    place: Annotated[str, msgspec.Meta(max_length=128)] = ""  # drill, report: zone:code …
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None  # report
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
+    since_ms: int = 0  # report: when it was sent first; `to` is its own name, `number` how many have sent it
 
 
 class Refused(Exception):
@@ -98,11 +103,13 @@ class Acts:
     def __init__(self, journal: Journal, desk: Desk, gatherer: Gatherer, steps: Steps, mutes: Mutes) -> None:
         self._journal, self._desk, self._steps, self._mutes = journal, desk, steps, mutes
         self._gatherer = gatherer
+        self._people = People(journal, desk)
         self._does: dict[str, Callable[[Act, int], int]] = {
             "silence": self._silence,
             "unsilence": self._unsilence,
             "drill": self._drill,
             "exercise": self._exercise,
+            "report": self._report,
         }
         self._does_to: dict[str, Callable[[Act, Incident, int], None]] = {
             "acknowledge": self._acknowledge,
@@ -135,6 +142,10 @@ class Acts:
             raise Refused("no_fire")
         self._does_to[act.act](act, head, now_ms)
         return head.id
+
+    def look_again(self, now_ms: int) -> None:
+        """End what people reported, and nobody has answered for hours, within the caller's transaction."""
+        self._people.look_again(now_ms)
 
     def _acknowledge(self, act: Act, head: Incident, now_ms: int) -> None:
         self._has_it(act, head, now_ms)
@@ -269,6 +280,11 @@ class Acts:
         self._tell(incident, "onset", now_ms)
         self._steps.begin(incident.id, now_ms)
         return incident.id
+
+    def _report(self, act: Act, now_ms: int) -> int:
+        """People have seen a fire, as they say: suspected, and no more, until somebody of the duty has looked."""
+        at = None if act.lat is None or act.lon is None else (act.lat, act.lon)
+        return self._people.reported(act.to, act.number, act.place, at, act.since_ms or now_ms, now_ms)
 
     def _exercise(self, act: Act, now_ms: int) -> int:
         """What is suspected until then is an exercise: smoke is going to be staged."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cloud.alerts.rules import Rule
     from cloud.registry import Current
 
-DRILL, SELF_TEST = "drill", "self-test"  # rule and kind of what nobody measured
+DRILL, SELF_TEST, REPORT = "drill", "self-test", "report"  # rule and kind of what nobody measured
 
 
 class Desk:
@@ -130,6 +130,28 @@ class Desk:
             basis="drill",
             grade="life",
             exercise=True,
+        )
+
+    def report(self, name: str, place: str, at: tuple[float, float] | None, at_ms: int, now_ms: int) -> Incident:
+        """Return a new incident (id 0) that people report, known by the `name` of their report."""
+        where = named_place(self.registry.now, place, hanoi(now_ms).date())
+        if not where.key:
+            where = replace(where, vi="nơi người báo chưa nói rõ", en="a place that was not named")
+        if at is not None:
+            where = replace(where, lat=at[0], lon=at[1])
+        return _new(
+            where,
+            at_ms,
+            now_ms,
+            rule=REPORT,
+            kind=REPORT,
+            gateway="",
+            channel=name,
+            quantity="",
+            what_vi="người dân báo cháy",
+            what_en="fire reported by people",
+            basis="people",
+            grade="life",
         )
 
 

@@ -213,6 +213,8 @@ class Gatherer:
     def _is_at(self, head: Incident, one: Incident) -> bool:
         if head.lat is not None and head.lon is not None and one.lat is not None and one.lon is not None:
             return distance_m((head.lat, head.lon), (one.lat, one.lon)) <= NEAR_M
+        if not (one.place or one.gateway):  # people who did not say where are not where others are
+            return one.exercise
         registry = self._registry.now
         return area_of(registry, head.place, head.gateway) == area_of(registry, one.place, one.gateway)
 

@@ -61,7 +61,7 @@ class Notice(msgspec.Struct, frozen=True):
     def series(self) -> Series:
         """What can come and go: one rule on one channel; what is known late is no news of the present."""
         one = self.incident
-        channel = f"#{one.id}" if one.basis == "drill" else one.channel  # two exercises are two
+        channel = f"#{one.id}" if one.basis in ("people", "drill") else one.channel  # two exercises are two
         return (one.rule, one.gateway, channel, one.late)
 
     @property

@@ -2,7 +2,7 @@
 // the network does not answer within three seconds: those pages say themselves how old they are. What is newer replaces
 // it; what is gone here is gone there. Alerts and coverage are of now, and never kept: without signal, a page of ours
 // says so in the place of what was not kept.
-const SLOW_MS = 3000, UNSEEN = "/mat-song", KEPT = /^\/($|[Tt]\/|l\/|anh\/|icon)/, TREE = /^\/[Tt]\/[^/.]+$/;
+const SLOW_MS = 3000, UNSEEN = "/mat-song", REPORT = "/bao", KEPT = /^\/($|[Tt]\/|l\/|anh\/|icon|bao($|\/(cay|thon)\/))/, TREE = /^\/[Tt]\/[^/.]+$/;
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", event => event.waitUntil(begin()));
 self.addEventListener("fetch", event => {
@@ -16,7 +16,7 @@ self.addEventListener("fetch", event => {
 async function begin() {
   await self.clients.claim();
   const cache = await caches.open("gocche");
-  await cache.add(UNSEEN).catch(() => {});
+  for (const path of [UNSEEN, REPORT]) await cache.add(path).catch(() => {});
   for (const page of await self.clients.matchAll({ type: "window" })) {
     const { pathname } = new URL(page.url);
     if (!KEPT.test(pathname)) continue;
@@ -34,7 +34,8 @@ async function answer(asked, address) {
   const cache = await caches.open("gocche"), loose = { ignoreVary: true };
   // a tree that was taken along is known by its path, whatever language the link carries
   const kept = await cache.match(asked, loose) || await cache.match(address.origin + address.pathname, loose) ||
-    await cache.match(address.origin + address.pathname.replace(/-\d+\.\w+$/, "-360.webp"), loose);
+    await cache.match(address.origin + address.pathname.replace(/-\d+\.\w+$/, "-360.webp"), loose) ||
+    (address.pathname.startsWith(REPORT) ? await cache.match(address.origin + REPORT, loose) : undefined);
   const fresh = fetch(asked).then(async got => {
     if (got.ok) await cache.put(asked, got.clone());
     else if (got.status < 500) await cache.delete(asked, loose);

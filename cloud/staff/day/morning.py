@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cloud.registry.kinds import Story
 from cloud.staff.book.bindings import named
-from cloud.staff.told import queue
+from cloud.staff.told import queue, reports
 from cloud.staff.told.stories import QUEUE
 from wire.quantities import QUANTITIES
 
@@ -36,6 +36,8 @@ def _waiting(visit: Visit) -> Iterator[tuple[str, str]]:
     stories = [one for one in visit.staff.shelf.rows("story") if isinstance(one, Story)]
     if visit.may("queue") and (n := queue.waiting(visit)):
         yield QUEUE, visit.s.say("today.to_review", n=n)
+    if visit.may("reports") and (n := reports.count(visit)):
+        yield reports.PATH, visit.s.say("today.reports", n=n)
     mine = [one for one in stories if one.status == "draft" and one.author == visit.somebody.name]
     if back := [one for one in mine if one.remark]:
         yield "/chuyen?cho=draft", visit.s.say("today.returned", n=len(back))

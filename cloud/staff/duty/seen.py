@@ -77,6 +77,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     next_rung: int = 0
 
     @property
+    def reported(self) -> int:
+        """Return how many people report it; 0 of what a sensor shows."""
+        return int(self.value or 1) if not self.gateway and self.channel.startswith("report-") else 0
+
+    @property
     def going(self) -> bool:
         """Whether people are not done with it."""
         return self.closed_ms is None

@@ -46,7 +46,8 @@ def card(visit: Visit, one: Seen) -> Card:
     """Return an incident as the board shows it."""
     s = visit.s
     more = len(one.parts)
-    sure = s.say(f"duty.{_SURE.get(one.stage, 'sure_one')}") if one.grade == "life" else ""
+    doubt = "sure_people" if one.reported and one.stage == "suspected" else _SURE.get(one.stage, "sure_one")
+    sure = s.say(f"duty.{doubt}") if one.grade == "life" else ""
     if more and sure:
         sure = f"{sure} · {s.say('duty.also', n=more)}"
     return Card(
@@ -73,6 +74,8 @@ def figures(visit: Visit, one: Seen) -> str:
     """Return the worst figure of an incident and its limit, or why the detector claims it; "" where there is none."""
     if reasons := why(visit, one):
         return "; ".join(reasons[:2])
+    if one.reported:
+        return visit.s.say("duty.reported", n=one.reported)
     if one.value is None or one.quantity not in QUANTITIES:
         return ""
     s, own = visit.s, QUANTITIES[one.quantity]

@@ -104,6 +104,8 @@ MATRIX: dict[str, frozenset[str]] = {
     "story save": EDIT,
     "story review": REVIEW,
     "queue": REVIEW,
+    "reports": REVIEW | WATCH,
+    "reports judge": REVIEW,
     "tags": SEE,
     "tags mint": EDIT,
     "tags sheet": EDIT,

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
+from cloud.serve.throttle import network_behind
 from cloud.staff.entrance.above import SCRIPTED
 from cloud.staff.entrance.access import ANYBODY, MATRIX
 from cloud.staff.entrance.form import read
-from cloud.staff.entrance.throttle import network_of
 from cloud.staff.shelf import NotYet
 from cloud.staff.visit import Visit
 from cloud.staff.way import FORM_BYTES
@@ -37,7 +37,6 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 AT_THE_DOOR = 2  # passwords verified at once: 19 MiB and a core each
 WAITING = 20  # at the door; who comes then is told to come again
-LOOPBACK = "127.0.0.1", "::1"
 
 
 class Gate:
@@ -142,14 +141,13 @@ class Gate:
         query = list(request.query_params.multi_items())
         lang = next((value for key, value in query if key == "lang"), "vi")
         peer = request.client.host if request.client else ""
-        behind = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
         return Visit(
             self._staff,
             way.name if way else "",
             way.chapter if way else "hom-nay",
             request.url.path,
             query,
-            network_of(behind if behind and peer in LOOPBACK else peer),
+            network_behind(peer, request.headers.get("x-forwarded-for", "")),
             request.headers.get("user-agent", ""),
             request.cookies.get(self._staff.cookie("door"), "") or secrets.token_urlsafe(32),
             Speaker(lang, self._staff.clock.utc_ms()),

@@ -20,6 +20,15 @@ LIMITS = {"both": 5, "network": 20, "account": 60}  # tries a minute; nobody loc
 MOST_KEPT = 20_000  # buckets; the one that was not used for longest goes
 
 
+LOOPBACK = ("127.0.0.1", "::1")  # where a reverse proxy of ours stands, which says whom it speaks for
+
+
+def network_behind(peer: str, forwarded: str) -> str:
+    """Return the network of who asks; what a proxy on this machine says last of its own peer is believed."""
+    behind = forwarded.rpartition(",")[2].strip()
+    return network_of(behind if behind and peer in LOOPBACK else peer)
+
+
 def network_of(address: str) -> str:
     """Return the network of an address, as whole as providers give it out: /24 of IPv4, /48 of IPv6."""
     try:
