@@ -11,7 +11,8 @@ from cloud.access import book as access
 from cloud.alerts.tell import forget as letters
 from cloud.alerts.wiring import JOURNAL
 from cloud.clock import SystemClock, hanoi
-from cloud.registry import book, codes, kinds, people, pictures
+from cloud.registry import book as garden
+from cloud.registry import codes, kinds, people, pictures
 from cloud.registry.forget import Known, dossier, forget, known
 from cloud.reports import forget as reported
 from cloud.staff.entrance.accounts import NAME as ACCOUNTS
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from cloud.config import CloudConfig
 
-PRIVATE_FILES = (book.NAME, ACCOUNTS, JOURNAL, letters.INBOX, access.NAME, reported.NAME)
+PRIVATE_FILES = (garden.NAME, ACCOUNTS, JOURNAL, letters.INBOX, access.NAME, reported.NAME)
 _COUNTED = {
     "rows": tuple(kinds.KINDS),
     "history": ("act", "change"),
@@ -60,7 +61,7 @@ def export(config: CloudConfig, code: str, path: Path) -> int:
         file
         for kind in pictures.KINDS
         for one in told["registry"].get(kind, ())
-        for file in pictures.of(data / book.PHOTOS, one["code"])
+        for file in pictures.of(data / garden.PHOTOS, one["code"])
     ]
     new = path.with_name(f".{path.name}.new")
     with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -82,7 +83,7 @@ def erase(config: CloudConfig, code: str, *, sure: bool) -> int:
     with book_of(config, writer=False) as book:
         person = _somebody(known(book, code), code)
     now_ms, alias = clock.utc_ms(), f"an-{''.join(secrets.choice(codes.ALPHABET) for _ in range(6)).lower()}"
-    counts, photos = forget(data / book.NAME, person, alias, hanoi(now_ms).date(), now_ms, who(), dry=not sure)
+    counts, photos = forget(data / garden.NAME, person, alias, hanoi(now_ms).date(), now_ms, who(), dry=not sure)
     if (data / JOURNAL).exists():
         counts += letters.forget(data / JOURNAL, person, _keys(person), alias, dry=not sure)
     if (data / reported.NAME).exists():
@@ -95,7 +96,7 @@ def erase(config: CloudConfig, code: str, *, sure: bool) -> int:
         with access.Book(data / access.NAME) as invited:
             counts["invited"] += invited.forget(person.who, alias, dry=not sure)
     for photo in sorted(photos) if sure else ():
-        pictures.erase(data / book.PHOTOS, photo)
+        pictures.erase(data / garden.PHOTOS, photo)
     for name, of in _COUNTED.items():
         print(both("person", name, n=sum(counts[one] for one in of)))
     if not sure:

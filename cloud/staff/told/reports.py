@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PATH = "/tin-bao"
 SHOWN, DONE_SHOWN = 50, 20
 LONGEST_REASON = 300
+CANNOT = {"judged": "reports.judged", "no_reason": "reports.no_reason", "no_other": "reports.no_other"}
 WHAT = ("confirmed", "rejected", "duplicate")
 
 
@@ -51,7 +52,7 @@ def judge(visit: Visit) -> Response:
     except LookupError:
         return visit.told("missing", status=404)
     except NotNow as why:
-        return _page(visit, why=visit.s.say(f"reports.{why.why}"), status=409 if why.why == "judged" else 422)
+        return _page(visit, why=visit.s.say(CANNOT[why.why]), status=409 if why.why == "judged" else 422)
     return visit.go(PATH, xong="judged")
 
 
