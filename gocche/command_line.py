@@ -285,6 +285,12 @@ def _invite(add: _Add) -> None:
     _of_the_server(add)
 
 
+def _survey(add: _Add) -> None:
+    add("path", type=Path, metavar="FILE")
+    add("--team", required=True, metavar="CODE|NAME")
+    _of_the_server(add)
+
+
 def _revoke(add: _Add) -> None:
     add("users", nargs="+", metavar="ACCOUNT")
     _of_the_server(add)
@@ -348,6 +354,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "registry undo": (_undo, commands.registry_undo),
     "hotspots import": (_hotspots, commands.hotspots_import),
     "coverage invite": (_invite, commands.coverage_invite),
+    "coverage import": (_survey, commands.coverage_import),
     "coverage teams": (_of_the_server, commands.coverage_teams),
     "coverage revoke": (_revoke, commands.coverage_revoke),
     "coverage export": (_export_coverage, commands.coverage_export),

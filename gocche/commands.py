@@ -346,6 +346,13 @@ def coverage_invite(options: argparse.Namespace) -> int:
     return _of_the_registry(options, invite, options.team, **how)
 
 
+def coverage_import(options: argparse.Namespace) -> int:
+    """Have a survey read."""
+    from gocche.coverage import bring_in
+
+    return _of_the_registry(options, bring_in, options.path, options.team)
+
+
 def coverage_teams(options: argparse.Namespace) -> int:
     """Say which telephones were invited."""
     from gocche.access import teams

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from msgspec.structs import replace
 
 from cloud.access import book as accounts
 from cloud.access import heard
-from cloud.coverage import book, gateways, sheets, uploads
+from cloud.coverage import book, gateways, reasons, sheets, uploads
 from cloud.coverage.book import Book
 from cloud.coverage.gateways import Gateways
 from cloud.coverage.keeper import Keeper
@@ -34,7 +36,6 @@ from wire.reading import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from cloud.registry.kinds import Record
 
@@ -476,3 +477,9 @@ def test_sheets_in_pieces_are_the_sheets_at_once(world: World, tmp_path: Path) -
     while anew.make([PLACE], now_ms, at_most=1):
         pass
     assert {key: book.sheet(path, *key[:4]) for key in book.sheets(path)} == whole
+
+
+def test_every_reason_has_words_in_both_languages() -> None:
+    code = "".join(path.read_text("utf-8") for path in Path(reasons.__file__).parent.rglob("*.py"))
+    named = set(re.findall(r'BadSample\("([^"]+)"', code)) | {"wifi", "bluetooth", "full", "rate"}
+    assert {reason for reason in named if set(reasons.words().get(reason, {})) != {"vi", "en"}} == set()

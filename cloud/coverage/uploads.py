@@ -33,7 +33,7 @@ FOLDER = "coverage-in"
 ROOM, KIND = "coverage", "import"
 MOST_BYTES = 50_000_000
 AT_ONCE = 2_000  # records in one transaction: a tenth of a second
-FILE = re.compile(r"[a-z0-9-]{1,80}\.(csv|zip|json)")
+FILE = re.compile(r"[a-z0-9-]{1,64}(\.[a-z]{1,8})?")
 TEAM = re.compile(r"[a-z0-9-]{1,32}")
 _SAID = "read = ?, records = ?, new = ?, known = ?, late = ?, refused = ?, done_ms = ?, why = ?"
 
@@ -79,7 +79,7 @@ class Uploads:
         with self._book.changing() as db:
             row = db.execute("SELECT id, new, done_ms FROM upload WHERE file = ?", (name,)).fetchone()
             if row and row[2] is not None:  # we died before we could say so
-                self._answer(question.id, row[0])
+                self._answer(question.id, row[0], {})
                 return None
             try:
                 file = (self._folder / name).open("rb")
@@ -99,15 +99,15 @@ class Uploads:
     def _done(self, reading: _Reading) -> None:
         reading.close()
         self._now = None
-        self._answer(reading.question, reading.upload)
+        self._answer(reading.question, reading.upload, reading.first)
 
-    def _answer(self, question: int, upload: int) -> None:
+    def _answer(self, question: int, upload: int, first: dict[str, str]) -> None:
         """Say what became of a file, and let it go."""
         with self._book.using() as db:
             query = "SELECT file, new, known, late, refused, why FROM upload WHERE id = ?"
             name, new, known, late, refused, why = db.execute(query, (upload,)).fetchone()
         told: dict[str, Any] = {"new": new, "known": known, "late": late, "refused": msgspec.json.decode(refused)}
-        self._inbox.done(question, told | ({"error": why} if why else {}))
+        self._inbox.done(question, told | {"first": first} | ({"error": why} if why else {}))
         with suppress(FileNotFoundError):
             (self._folder / name).unlink()
         log.info("coverage-imported file=%s new=%d known=%d late=%d why=%r", name, new, known, late, why)
@@ -121,6 +121,7 @@ class _Reading:
         self._file, self._before, self._clock = file, before, clock
         self._bytes = self._records = self._new = self._known = self._late = 0
         self._refused: Counter[str] = Counter()
+        self.first: dict[str, str] = {}  # where the first of each reason stands
         self._items: Iterator[Sample | BadSample] = read(file, team, clock.utc_ms(), self._progress)
 
     def close(self) -> None:
@@ -141,6 +142,7 @@ class _Reading:
         for one in some:
             if isinstance(one, BadSample):
                 self._refused[one.reason] += 1
+                self.first.setdefault(one.reason, one.value)
             else:
                 good.append(one)
         now_ms = self._clock.utc_ms()
