@@ -15,11 +15,13 @@ import pytest
 from msgspec.structs import replace
 
 from cloud.clock import SystemClock, hanoi
+from cloud.coverage.book import NAME as COVERAGE
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.watch import Watch
 from cloud.pages import hotspots
 from cloud.registry import Registry
 from gocche.garden import past
+from tests.surveys import surveyed
 from tests.visitors import ALL, BARE, TREE, Incident, Site, World
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ PAGES = [
     "/l/a7k2",
     f"/T/{BARE}",
     "/phu-song",
+    "/phu-song/lop/5g.45204",
+    "/phu-song/h01",
+    "/phu-song/h03/5g",
+    "/phu-song/thang",
     "/nguy-co",
     "/nguy-co/z01",
     "/nguy-co/z02",
@@ -52,7 +58,8 @@ PAGES = [
 NEAR = "4TN8WJ"  # stands in the same zone
 FAR = "9XJ6DC"  # in another
 UNSEEN = ["Chỗ", "này", "không", "có", "mạng"]
-PICTURES = {"tree": f"/T/{TREE}", "index": "/", "course": COURSE, "lot": "/l/a7k2", "coverage": "/phu-song"}
+PICTURES = {"tree": f"/T/{TREE}", "index": "/", "course": COURSE, "lot": "/l/a7k2"}
+PICTURES |= {"coverage": "/phu-song", "coverage-hamlet": "/phu-song/h01", "coverage-months": "/phu-song/thang"}
 REFUSED = {"slip": "/T/7K3MQ2", "nowhere": "/nowhere", "unseen": "/mat-song", "alerts": "/canh-bao"}  # or little to say
 PHONE, TABLET, DESK, NARROW = (360, 740), (820, 1180), (1280, 900), (320, 640)
 IMG = Path(__file__).parents[2] / "docs" / "img"
@@ -153,7 +160,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     fire = hotspots.FireRow(
         21.64, 104.6, seen_ms, seen_ms, "high", 3, ("N", "N20"), "z01", "Đồi trên", "Upper hill", 2.9
     )
-    with Site(world.garden(danger=folder / DANGER, hotspots=lambda: hotspots.Seen(seen_ms, [fire]))) as running:
+    survey = surveyed(folder / COVERAGE, world.clock.now_ms)
+    seen = hotspots.Seen(seen_ms, [fire])
+    with Site(world.garden(danger=folder / DANGER, surveyed=survey, hotspots=lambda: seen)) as running:
         urllib.request.urlopen(f"{running.url}/T/{TREE}").close()  # the year is read once for all
         yield running
     world.store.close()
@@ -412,3 +421,60 @@ def test_on_paper_it_is_two_pages_at_most(browser: Browser, site: Site) -> None:
     assert said in text, "paper says when, and where there is more"
     assert "trước" not in text.split(said)[1].split("30 ngày trước")[0]
     assert "Chè Shan Tuyết mẫu, vụ xuân" in text
+
+
+def test_a_report_of_coverage_is_two_pages_with_map_and_legend_on_the_first(browser: Browser, site: Site) -> None:
+    with Seen(browser, site, DESK) as seen:
+        page = seen.go("/phu-song")
+        assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) <= 2
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 718, "height": 1_010})  # what an A4 sheet has within margins of 1 cm
+        bottom = page.locator("table").first.evaluate("e => e.getBoundingClientRect().bottom + scrollY")
+        assert bottom <= 1_010, "map and legend are on one sheet"
+        text = page.inner_text("main")
+        for words in (
+            f"Số liệu tính đến {hanoi(site.garden.clock.utc_ms()):%H:%M, %d/%m/%Y} · https://goc.example.org/phu-song",
+            "−105 dBm",
+            "Nguồn:",
+            "Háng Tày",
+            "chưa đo",
+        ):
+            assert words in text
+        assert not page.get_by_role("link", name="Các tháng cạnh nhau").is_visible()
+        path = "/phu-song/h01"
+        assert len(re.findall(rb"/Type\s*/Page\b", seen.go(path).pdf(format="A4"))) <= 2
+
+
+def test_the_map_needs_neither_scripts_nor_colours(browser: Browser, site: Site) -> None:
+    """Each class's piece of the legend is painted otherwise, in grey, and as its cells on the map are."""
+    with Seen(browser, site, DESK, java_script_enabled=False) as seen:
+        page = seen.go("/phu-song")
+        pieces = page.locator(".key .swatch")
+        assert pieces.count() == 7
+        shown = [_grey(piece.screenshot()) for piece in pieces.all()]
+        for n, one in enumerate(shown):
+            for other in shown[n + 1 :]:
+                assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one) > 8
+        figure = page.locator("figure.hexes svg")
+        assert "ô" in str(figure.get_attribute("aria-label"))
+        assert figure.locator("path[fill^=url]").count() == 6
+
+
+def _grey(png: bytes) -> bytes:
+    from io import BytesIO
+
+    from PIL import Image
+
+    return Image.open(BytesIO(png)).convert("L").resize((32, 20)).tobytes()
+
+
+def test_a_village_head_walks_with_the_keyboard_from_the_map_to_his_hamlet(browser: Browser, site: Site) -> None:
+    with Seen(browser, site, PHONE) as seen:
+        page = seen.go("/phu-song")
+        page.get_by_role("link", name="Háng Tày").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/phu-song/h01")
+        page.get_by_role("link", name="5G").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/phu-song/h01/5g")
+        assert "Từng mạng quanh thôn" in page.inner_text("main")
