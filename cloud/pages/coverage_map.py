@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WIDTH, LOWEST, HIGHEST, MARGIN = 1000, 480, 1100, 24  # of the picture, in its own units
 MOST = 4_000  # cells: more make a page that no bad telephone loads
-INK, PAPER, BLUE = "#1b1b1b", "#ffffff", "#0b4fb3"
+INK, PAPER, BLUE, RIM = "#1b1b1b", "#ffffff", "#0b4fb3", "#8a8f88"
 LETTER, MARK, DISC = 30, 9, 20  # height of letters, radius of a hamlet's dot, of a number's
 FONT = 'font-family="system-ui,sans-serif" font-weight="700"'
 Box = tuple[float, float, float, float]
@@ -112,7 +112,7 @@ def chart(
     circle = "" if ring is None else _circle(frame, ring)
     names, taken = _names(frame, places, letter)
     body = (
-        f'<rect fill="url(#c-unmeasured)" width="{WIDTH}" height="{frame.height}"/>'
+        f'<rect fill="url(#c-unmeasured)" stroke="{RIM}" width="{WIDTH}" height="{frame.height}"/>'
         f'<g stroke="{INK}" stroke-width="1.5" stroke-linejoin="round">{areas}</g>{circle}'
         f"{_walks(grid, frame, walks, taken)}{names}{_ruler(frame)}"
     )
@@ -132,8 +132,8 @@ def patterns() -> Markup:
 def swatch(kind: str) -> Markup:
     """Return a piece of a class, as large as on the map, for the legend."""
     return Markup(  # noqa: S704 - a class of our own
-        f'<svg class="swatch" viewBox="0 0 96 60" width="32" height="20" aria-hidden="true">'
-        f'<rect fill="url(#c-{kind})" stroke="{INK}" stroke-width="3" x="1.5" y="1.5" width="93" height="57"/></svg>'
+        f'<svg class="bars" viewBox="0 0 72 72" aria-hidden="true"><rect fill="url(#c-{kind})" stroke="{INK}" '
+        'stroke-width="3" x="1.5" y="1.5" width="69" height="69"/></svg>'
     )
 
 
