@@ -127,8 +127,10 @@ def run(*, quick: bool = False) -> str:
     return "\n\n".join(
         (
             _table(found),
-            (f"{phones} telephones: {sent:,} moments sent, {kept:,} kept, {sent - kept} lost; "
-            f"the coverage room holds {rss:.0f} MiB."),
+            (
+                f"{phones} telephones: {sent:,} moments sent, {kept:,} kept, {sent - kept} lost; "
+                f"the coverage room holds {rss:.0f} MiB."
+            ),
         )
     )
 
