@@ -19,6 +19,7 @@ from starlette.routing import Route
 from cloud.pages import headers
 from cloud.pages.answers import TEMPLATES, Answers, echo, query
 from cloud.pages.coverage import Coverages
+from cloud.pages.coverage_files import CoverageFiles
 from cloud.pages.danger import Dangers
 from cloud.pages.front import Front
 from cloud.pages.hotspots import Hotspots
@@ -83,6 +84,7 @@ def site(garden: Garden, style: str = "", script: str = "", form: tuple[str, str
         Route("/8004/{giai}/linkset", linksets.tree),
         Route("/phu-song", coverage.index),
         Route("/phu-song.json", coverage.json),
+        *CoverageFiles(answers).routes(),
         Route("/phu-song/lop/{view}", coverage.index),
         Route("/phu-song/thang", coverage.months),
         Route("/phu-song/thang/{view}", coverage.months),

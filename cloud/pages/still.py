@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from cloud.registry import Registry
 
 CONF = "nginx.conf"
-_PLAIN = ("/icon.svg", SHARED, "/sw.js", "/cay.geojson", "/phu-song.json", "/diem-nong.json")
+_PLAIN = (
+    "/icon.svg",
+    SHARED,
+    "/sw.js",
+    "/cay.geojson",
+    "/phu-song.json",
+    "/phu-song.geojson",
+    "/phu-song.csv",
+    "/diem-nong.json",
+)
 _HTML = b"text/html"
 _BELOW = re.compile(r'href="([^"#]+)"')
 
