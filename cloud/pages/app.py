@@ -21,6 +21,7 @@ from cloud.pages.answers import TEMPLATES, Answers, echo, query
 from cloud.pages.coverage import Coverages
 from cloud.pages.coverage_files import CoverageFiles
 from cloud.pages.danger import Dangers
+from cloud.pages.emergency import Emergency
 from cloud.pages.front import Front
 from cloud.pages.hotspots import Hotspots
 from cloud.pages.linkset import Linksets
@@ -28,6 +29,7 @@ from cloud.pages.lots import Lots
 from cloud.pages.pictures import JPEG, SHARED, SVG, Pictures
 from cloud.pages.remembered import Known, Remembered, Source, aside
 from cloud.pages.reports import Reports
+from cloud.pages.teams import Teams
 from cloud.pages.trees import Trees
 from cloud.registry import codes
 from cloud.registry.kinds import Tree
@@ -47,7 +49,7 @@ REST_S = 5.0  # who did not answer is left alone for this long
 def build(garden: Garden) -> Front:
     """Return the application. Every answer, errors too, carries the headers of `cloud.pages.headers.security`."""
     style, script, form, queue = (
-        (TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js", "report.css", "report.js")
+        (TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js", "people.css", "report.js")
     )
     told = headers.security((style, form), (script, queue))
     return Front(site(garden, style, script, (form, queue)), told, garden.clock, garden.visits)
@@ -61,7 +63,6 @@ def site(garden: Garden, style: str = "", script: str = "", form: tuple[str, str
     lots = Lots(answers, trees)
     hotspots, coverage = Hotspots(answers), Coverages(answers)
     linksets = Linksets(answers, lots)
-    reports = Reports(answers, *form)
     of_a_tree = {
         ".json": trees.json,
         "/linkset": linksets.tree,
@@ -98,12 +99,7 @@ def site(garden: Garden, style: str = "", script: str = "", form: tuple[str, str
         Route("/nguy-co/{zone}", danger.page),
         Route("/diem-nong", hotspots.page),
         Route("/diem-nong.json", hotspots.json),
-        Route("/bao", reports.form),
-        Route("/bao", reports.send, methods=["POST"]),
-        Route("/bao/cay/{tree}", reports.form),
-        Route("/bao/thon/{hamlet}", reports.form),
-        Route("/bao/{code}", reports.receipt),
-        Route("/bao/{code}", reports.erase, methods=["POST"]),
+        *_of_people(answers, *form),
         Route("/mat-song", made.unseen),
         Route("/icon.svg", made.icon),
         Route(SHARED, made.shared),
@@ -111,6 +107,23 @@ def site(garden: Garden, style: str = "", script: str = "", form: tuple[str, str
         Route("/healthz", made.up),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: made.refused, Exception: made.broken})
+
+
+def _of_people(answers: Answers, style: str, queue: str) -> list[Route]:
+    """Return the routes by which people report, of what their teams did, and of how they call for help."""
+    reports, teams, emergency = Reports(answers, style, queue), Teams(answers), Emergency(answers, style)
+    return [
+        Route("/bao", reports.form),
+        Route("/bao", reports.send, methods=["POST"]),
+        Route("/bao/cay/{tree}", reports.form),
+        Route("/bao/thon/{hamlet}", reports.form),
+        Route("/bao/{code}", reports.receipt),
+        Route("/doi", teams.page),
+        Route("/doi.csv", teams.csv),
+        Route("/khan-cap", emergency.index),
+        Route("/khan-cap/{hamlet}", emergency.page),
+        Route("/bao/{code}", reports.erase, methods=["POST"]),
+    ]
 
 
 class _Site:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloud.coverage import scale
+from cloud.coverage.networks import names
 from cloud.pages import words
 from cloud.pages.answers import json
 from cloud.pages.coverage_map import CLASSES, WIDTH, patterns, swatch
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 PAST_S, MAP_S, REST_S = 60.0, 30.0, 5.0  # how long an answer serves all who ask
 MOST_MAPS = 200  # kept
 MONTHS_LINKED = 4
-NETWORKS = {45201: "MobiFone", 45202: "VinaPhone", 45204: "Viettel", 45205: "Vietnamobile", 45207: "Gmobile"}
 
 
 class Coverages:
@@ -108,7 +108,7 @@ class Coverages:
             classes=CLASSES,
             width=WIDTH,
             near_m=round(self._surveyed.near_m),
-            networks=NETWORKS,
+            networks=names(),
             views=_beside(view, shown.views),
             **more,
         )

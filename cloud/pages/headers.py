@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def security(styles: Sequence[str], scripts: Sequence[str]) -> dict[str, str]:
+def security(styles: tuple[str, ...], scripts: tuple[str, ...]) -> dict[str, str]:
     """Return the headers: nothing may load but these style sheets, these scripts, our worker, pictures and voices."""
     looks, does = (" ".join(f"'{_digest(text)}'" for text in texts) for texts in (styles, scripts))
     policy = (

@@ -66,7 +66,8 @@ async def export(front: Front, registry: Registry, folder: Path, photos: Path | 
 
 def paths(registry: Registry) -> Iterator[str]:
     """Yield what can be asked for, but for what a tree's own page links to."""
-    yield from ("/", "/nguy-co", "/canh-bao", "/diem-nong", "/mat-song", *_PLAIN)
+    yield from ("/", "/nguy-co", "/canh-bao", "/diem-nong", "/mat-song", "/khan-cap", "/doi", "/doi.csv", *_PLAIN)
+    yield from (f"/khan-cap/{hamlet}" for hamlet in registry.hamlets)
     yield from (f"/z/{zone}.json" for zone in registry.zones)
     yield from (f"/nguy-co/{zone}" for zone in registry.zones)
     yield from (f"/l/{lot}" for lot in registry.lots)
@@ -81,8 +82,9 @@ def paths(registry: Registry) -> Iterator[str]:
 
 def conf() -> str:
     """Return what nginx must know: where a path lies, and the headers that guard a page."""
-    style, script = (TEMPLATES / "style.css").read_text("utf-8"), (TEMPLATES / "page.js").read_text("utf-8")
-    guards = "\n".join(f'    add_header {name} "{value}" always;' for name, value in security(style, script).items())
+    style, people, script = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "people.css", "page.js"))
+    told = security((style, people), (script,))
+    guards = "\n".join(f'    add_header {name} "{value}" always;' for name, value in told.items())
     return f"""# Into the http block of nginx; change listen, server_name and root.
 map $arg_lang $tongue {{ default ""; en .en; }}
 server {{

@@ -1,0 +1,126 @@
+"""From where a hamlet can call, on one printed page for its head: what was measured, as of when, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from markupsafe import Markup
+
+from cloud.coverage import shelf
+from cloud.coverage.lifeline import lifelines, measured
+from cloud.coverage.networks import named
+from cloud.coverage.seam import LAYERS, MONTH_NOW
+from cloud.pages.remembered import Remembered, aside
+from cloud.registry.alphabet import order
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from cloud.coverage.lifeline import Lifeline
+    from cloud.coverage.shelf import Sheet
+    from cloud.pages.answers import Answers
+    from cloud.pages.garden import HamletRow
+    from cloud.registry import HamletNow
+
+KEEP_S, REST_S = 60.0, 5.0
+EMERGENCY_ONLY = 8  # of wire.quantities.REGISTRATION
+FINE, WIDE = 9, 8  # H3 resolutions: around hamlets, and everywhere
+POINTS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
+HERE = ("good", "fair", "weak", "served")  # states of a modem that has service
+
+
+class Known(NamedTuple):
+    """What is known of a hamlet. `modem` is its fixed one, `network` whose that was; `surveyed`: somebody was there."""
+
+    hamlet: HamletNow
+    lines: list[Lifeline]
+    surveyed: bool
+    modem: HamletRow | None
+    network: str
+
+    @property
+    def served(self) -> bool:
+        """Tell whether the hamlet's own modem has service now."""
+        return self.modem is not None and self.modem.state in HERE
+
+    @property
+    def emergency_only(self) -> bool:
+        """Tell whether its modem says that emergency calls get through, and no others."""
+        return self.modem is not None and self.modem.state == "none" and self.modem.registration == EMERGENCY_ONLY
+
+    @property
+    def unknown(self) -> bool:
+        """Tell whether nothing is known at all."""
+        return not self.lines and not self.surveyed and (self.modem is None or self.modem.time_ms is None)
+
+
+class Emergency:
+    """Answers about calling for help. The survey is read aside, once a minute for all who ask."""
+
+    def __init__(self, answers: Answers, style: str) -> None:
+        self._answers, self._garden = answers, answers.garden
+        self._style = Markup(style)  # noqa: S704 - a file of ours, whose digest the policy names
+        patience_s, clock = self._garden.patience_s, self._garden.clock
+        ask = aside("ask-lifelines", self._sheets)
+        self._asked: Remembered[str, list[Sheet]] = Remembered(ask, clock, KEEP_S, patience_s=patience_s, rest_s=REST_S)
+
+    async def index(self, request: Request) -> Response:
+        """The hamlets."""
+        sheets = await self._surveyed()
+        known = [self._known(one, sheets or []) for one in self._hamlets()]
+        return self._answers.page(request, "lifelines.html", known=known, read=sheets is not None)
+
+    async def page(self, request: Request) -> Response:
+        """One hamlet: a page of paper."""
+        code = request.path_params["hamlet"]
+        hamlet = next((one for one in self._hamlets() if one.code == code), None)
+        if hamlet is None:
+            return self._answers.nowhere(request)
+        sheets = await self._surveyed()
+        known = self._known(hamlet, sheets or [])
+        return self._answers.page(
+            request, "lifeline.html", known=known, read=sheets is not None, points=POINTS, network=named,
+            duty_tel=self._garden.duty_tel, form_style=self._style,
+        )  # fmt: skip
+
+    async def _surveyed(self) -> list[Sheet] | None:
+        try:
+            return (await self._asked.get("")).value
+        except Retry:
+            return None
+
+    def _sheets(self, _: str) -> list[Sheet]:
+        """Return the sheets of now: fine where there are fine ones, of every network."""
+        path = self._garden.surveyed
+        if path is None:
+            return []
+        try:
+            found = [
+                shelf.sheet(path, layer, plmn, MONTH_NOW, res)
+                for layer in LAYERS
+                for plmn in (0, *shelf.networks(path))
+                for res in (FINE, WIDE)
+            ]
+        except shelf.UNREADABLE as error:
+            raise Retry(f"coverage: {error}", REST_S) from error
+        return [one for one in found if one is not None]
+
+    def _hamlets(self) -> list[HamletNow]:
+        registry, today = self._garden.registry, self._garden.today
+        found = [one for code in registry.hamlets if (one := registry.hamlet(code, today))]
+        return sorted(found, key=lambda one: (order(one.name), one.code))
+
+    def _known(self, hamlet: HamletNow, sheets: list[Sheet]) -> Known:
+        rows = self._garden.coverage.rows(None)
+        row = next((one for one in rows if one.code == hamlet.code), None)
+        at = hamlet.lat, hamlet.lon
+        return Known(hamlet, lifelines(*at, sheets), measured(*at, sheets), row, self._network(hamlet.code))
+
+    def _network(self, hamlet: str) -> str:
+        """Return whose network the hamlet's modem named last, "" where it named none."""
+        bound = self._garden.registry.bound_to("hamlet", hamlet, self._garden.today)
+        said = [now.values["plmn"] for one in bound if (now := self._garden.latest.channel(one.gateway, one.channel))
+                and "plmn" in now.values]  # fmt: skip
+        return named(int(max(said, key=lambda one: one.time_ms).value)) if said else ""

@@ -1,0 +1,122 @@
+"""What the community's teams did: a page, and the same as a table for others. Of teams alone, by effort alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.responses import Response
+
+from cloud.clock import hanoi, midnight_ms
+from cloud.coverage import shelf
+from cloud.pages.remembered import Remembered, aside
+from cloud.pages.score import Period, Score, scores
+from cloud.registry.sheets import GUARDED
+from cloud.reports.read import answered
+from cloud.store import Retry
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from cloud.pages.answers import Answers
+    from cloud.reports.read import Answered
+
+KEEP_S, REST_S = 300.0, 5.0
+LONGEST = timedelta(730)  # of days that are counted as heard; reports are kept as long
+HEARD = ("registration", "battery_voltage", "air_temperature")  # what says that somebody looks after a station
+
+
+class Asked(NamedTuple):
+    """What the files and the store said; None of what could not be asked."""
+
+    efforts: list[tuple[str, int, int]] | None
+    answers: list[Answered] | None
+    heard: dict[str, set[date]] | None
+
+
+class Teams:
+    """Answers about teams."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers, self._garden = answers, answers.garden
+        ask = aside("ask-teams", self._ask)
+        self._asked: Remembered[date, Asked] = Remembered(
+            ask, self._garden.clock, KEEP_S, patience_s=self._garden.patience_s, rest_s=REST_S
+        )
+
+    async def page(self, request: Request) -> Response:
+        """The board."""
+        told = await self._told()
+        return self._answers.page(
+            request, "teams.html", status=200 if told else 503, tables=self._tables(told) if told else [], told=told
+        )
+
+    async def csv(self, _request: Request) -> Response:
+        """The same, a row for each team and period."""
+        told = await self._told()
+        if told is None:
+            return Response("", 503, {"Retry-After": "5"}, media_type="text/csv")
+        out = io.StringIO()
+        write = csv.writer(out).writerow
+        write(("period", "rank", "team", "name", "hamlet", "days_heard", "cells_measured", "tags_checked", "reports",
+               "reports_answered", "median_hours"))  # fmt: skip
+        for period, rows in self._tables(told):
+            name = f"{period.month // 100}-{period.month % 100:02d}" if period.month else "all"
+            for one in rows:
+                told_of = (one.days, one.cells, one.tags, one.reports, one.answered, one.median_h)
+                write((name, one.rank, one.code, _guarded(one.name), _guarded(one.hamlet),
+                       *("" if value is None else value for value in told_of)))  # fmt: skip
+        headers = {"Content-Disposition": 'attachment; filename="doi.csv"'}
+        return Response("\ufeff" + out.getvalue(), 200, headers, "text/csv")
+
+    async def _told(self) -> Asked | None:
+        try:
+            return (await self._asked.get(self._garden.today)).value
+        except Retry:
+            return None
+
+    def _tables(self, told: Asked) -> list[tuple[Period, list[Score]]]:
+        today = self._garden.today
+        before = today.replace(day=1) - timedelta(1)
+        periods = [Period(day.year * 100 + day.month) for day in (today, before)] + [Period(0)]
+        registry = self._garden.registry
+        return [
+            (one, scores(registry, today, one, told.efforts or (), told.answers or (), told.heard)) for one in periods
+        ]
+
+    def _ask(self, today: date) -> Asked:
+        return Asked(self._efforts(), self._answered(today), self._heard(today))
+
+    def _efforts(self) -> list[tuple[str, int, int]] | None:
+        try:
+            return shelf.effort(self._garden.surveyed, 0) if self._garden.surveyed else []
+        except shelf.UNREADABLE:
+            return None
+
+    def _answered(self, today: date) -> list[Answered] | None:
+        try:
+            since_ms = midnight_ms(today - LONGEST)
+            return answered(self._garden.reports.path, since_ms) if self._garden.reports else []
+        except shelf.UNREADABLE:
+            return None
+
+    def _heard(self, today: date) -> dict[str, set[date]] | None:
+        """Return on which days a station or modem of each team's hamlet was heard."""
+        registry, found = self._garden.registry, dict[str, set[date]]()
+        channels = {(one.gateway, one.channel): one.code for one in registry.bindings if one.place == "hamlet"}
+        wanted = [(*channel, quantity) for channel in channels for quantity in HEARD]
+        start_ms, end_ms = midnight_ms(today - LONGEST), midnight_ms(today + timedelta(1))
+        try:
+            for (gateway, channel, _), hours in self._garden.store.each_hourly(wanted, start_ms, end_ms):
+                days = found.setdefault(channels[gateway, channel], set())
+                days |= {hanoi(hour.start_ms).date() for hour in hours if hour.n}
+        except Retry:
+            return None
+        return found
+
+
+def _guarded(text: str) -> str:
+    """Return a text that no spreadsheet reads as a formula."""
+    return f"'{text}" if text.startswith(GUARDED) else text
