@@ -28,7 +28,7 @@ from edge.siren import kept as sirens
 from edge.status import status_file
 from gocche.address import Address, address
 from gocche.child import Child, Log
-from gocche.garden import PORTS, past
+from gocche.garden import PORTS, past, valley
 from gocche.health import Desk, told
 from gocche.log import Outlet
 from gocche.server import GOCCHE, keep, rooms
@@ -79,7 +79,9 @@ def up(
             with _folder(data) as folder:
                 broker = Address("127.0.0.1", _free_port("127.0.0.1"))
                 if sample:
-                    past.first_start(folder, load(config / "cloud.toml"), SystemClock().utc_ms())
+                    now_ms = SystemClock().utc_ms()
+                    past.first_start(folder, load(config / "cloud.toml"), now_ms)
+                    valley.first_start(folder, now_ms)
                 children = commands(folder, config, broker, listeners, garden)
                 where = f' ARGS="--data {folder}"' if data else ""  # a drill finds a temporary one by itself
                 link = partial(_links, folder, url(listeners["staff"]), where)

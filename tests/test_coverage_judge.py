@@ -74,6 +74,8 @@ def test_emergency_calls_only_are_no_network_of_ones_own_but_somebodys() -> None
     assert sheet_of(limited, "phone", NETWORK, 202610, 8, SCALE)[0].state == "none"
     assert sheet_of(limited, "phone", 0, 202610, 8, SCALE)[0].state == "served"
     assert sheet_of(along(None), "phone", 0, 202610, 8, SCALE)[0].state == "none"
+    seldom = spot(300, None, 3, none=0, limited=3, plmn=452_001)  # a call would get through at one place of nine
+    assert sheet_of([*along(None), seldom], "phone", 0, 202610, 8, SCALE)[0].state == "none"
 
 
 def test_the_best_of_networks_is_shown() -> None:

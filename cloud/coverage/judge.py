@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import h3.api.basic_int as h3
 
-from cloud.coverage.scale import LEVELS
 from cloud.coverage.seam import MONTH_NOW, STATES, Judged, Spot
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 3  # moments; with fewer a cell is unmeasured
 SURE = 0.95  # how likely service must be, or none
-CHANGED_SURE = 0.99  # how much surer newer months must be of the other than all before them
+GONE_SURE = 0.99  # how likely it must be that there is none where there was service: masts come, and seldom go
 LEVEL_SURE = 0.65  # how likely it must be that what has service is weak, or is not
 SHADOW_DB, RIDGE_DB = 8.0, 7.0  # how far strengths differ between places near each other, and beyond
 RIDGE = 10  # H3 resolution of what is near: 130 m across
@@ -97,10 +96,10 @@ def now(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> Judged:
     ends = [at for at in range(1, len(by_month)) if by_month[at].month != by_month[at - 1].month]
     for end in ends:
         newer, lost = _judged(cell, by_month[:end], layer, scale)
-        if lost is None or 1 - CHANGED_SURE < lost < CHANGED_SURE:
+        if lost is None or 1 - SURE < lost < GONE_SURE:
             continue
         _, before = _judged(cell, by_month[end:], layer, scale)
-        if before is not None and abs(lost - before) > CHANGED_SURE:
+        if before is not None and (before > SURE if lost < SURE else before < 1 - GONE_SURE):
             return newer
         break
     return judge(cell, by_month, layer, scale)
@@ -150,8 +149,8 @@ def of_each(cell: int, spots: Sequence[Spot], layer: str, scale: Scale, month: i
     judged = {plmn: ask(cell, own, layer, scale) for plmn, own in sorted(by_network.items())}
     found = best(list(judged.values()))
     if layer == "phone" and found.state in {"none", "uncertain"} and any(spot.limited for spot in spots):
-        any_network = ask(cell, [_emergency(spot) for spot in spots], layer, scale)
-        state = "served" if any_network.state in {*LEVELS, "served"} else "uncertain"
+        somebody = ask(cell, [_emergency(spot) for spot in spots], layer, scale).state
+        state = somebody if somebody in {"none", "uncertain"} else "served"
         found = Judged(found.cell, state, found.moments, found.days, found.last_ms, found.rsrp_dbm)
     return judged | {0: found}
 
@@ -321,11 +320,13 @@ def _merged(parts: list[tuple[float, _Place]]) -> tuple[float, _Place]:
     if len(parts) == 1:
         return parts[0]
     parts = sorted(parts)
+    newest = parts[-1][0]
+    parts = [(age / newest, place) for age, place in parts]
     moments = sum(age * place.moments for age, place in parts)
     known = sum(age * place.known for age, place in parts)
     strength = sum(age * place.known * place.strength for age, place in parts) / known if known else 0.0
     dead = sum(age * place.dead for age, place in parts)
-    return parts[-1][0], _Place(moments, dead, known, strength, sum(place.runs for _, place in parts))
+    return newest, _Place(moments, dead, known, strength, sum(place.runs for _, place in parts))
 
 
 def _months(month: int) -> int:

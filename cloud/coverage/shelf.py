@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SAMPLES = """SELECT time_ms, source, name, plmn, service, told FROM sample JOIN teller ON teller.id = sample.teller
 WHERE time_ms >= ? AND time_ms < ? ORDER BY time_ms, key"""
 UNREADABLE = (sqlite3.Error, Taken, msgspec.MsgspecError, H3BaseException)
+INVENTED = "invented"  # under which a sample garden notes that its survey is none
 cells_of = msgspec.msgpack.Decoder(list[Judged]).decode
 
 
@@ -75,6 +76,11 @@ def networks(path: Path) -> list[int]:
     """Return the networks (mcc·1000+mnc) of which there is a sheet of now, by number."""
     found = _asked(path, "SELECT DISTINCT plmn FROM sheet WHERE month = 0 AND plmn > 0 ORDER BY plmn")
     return [plmn for (plmn,) in found]
+
+
+def invented(path: Path) -> bool:
+    """Tell whether a sample garden's invented survey is among it."""
+    return bool(_asked(path, "SELECT 1 FROM kept WHERE name = ?", (INVENTED,)))
 
 
 def effort(path: Path, since_month: int) -> list[tuple[str, int, int]]:

@@ -84,7 +84,7 @@ class _Making:
             sorted({own for own, _ in self._listed}, key=lambda own: (LAYERS.index(own.layer), own.plmn, -own.month))
         )
         made_ms = max((self._listed.get((view, res), 0) for res in (WIDE, FINE)), default=0)
-        shown = Shown(view, views, made_ms)
+        shown = Shown(view, views, made_ms, invented=shelf.invented(self._path))
         if not made_ms:
             return shown
         if asked.hamlet:
