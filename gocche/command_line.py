@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -305,6 +306,20 @@ def _export_coverage(add: _Add) -> None:
     _of_the_server(add)
 
 
+def _week(add: _Add) -> None:
+    add("--commune", default="", metavar="CODE")
+    add("--week", type=week, metavar="YYYY-Www")
+    _of_the_server(add)
+
+
+def week(text: str) -> str:
+    """Return a week as ISO 8601 names it. Raises ValueError."""
+    if not re.fullmatch(r"[0-9]{4}-W[0-9]{2}", text):
+        raise ValueError(text)
+    date.fromisocalendar(int(text[:4]), int(text[6:]), 1)
+    return text
+
+
 def network(text: str) -> int:
     """Return mcc·1000+mnc. Raises ValueError."""
     if not re.fullmatch(r"[0-9]{3}-[0-9]{2,3}", text):
@@ -358,6 +373,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "coverage teams": (_of_the_server, commands.coverage_teams),
     "coverage revoke": (_revoke, commands.coverage_revoke),
     "coverage export": (_export_coverage, commands.coverage_export),
+    "coverage report": (_week, commands.coverage_report),
     "access write": (_write_access, commands.access_write),
     "labels mint": (_mint, commands.labels_mint),
     "labels sheet": (_sheet, commands.labels_sheet),

@@ -375,6 +375,13 @@ def coverage_export(options: argparse.Namespace) -> int:
     return _of_the_registry(options, export, options.path, **how)
 
 
+def coverage_report(options: argparse.Namespace) -> int:
+    """Print what a commune was told of a week."""
+    from gocche.week import report
+
+    return _of_the_registry(options, report, commune=options.commune, week=options.week or "")
+
+
 def access_write(options: argparse.Namespace) -> int:
     """Write what Mosquitto reads."""
     from gocche.access import write

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cloud.registry.periods import valid_on
+
 if TYPE_CHECKING:
     from datetime import date
 
@@ -53,6 +55,18 @@ def area_of(registry: Registry, place: str, gateway: str) -> str:
     kind, _, code = place.partition(":")
     tree = registry.trees.get(code) if kind == "tree" else None
     return f"zone:{tree.zone}" if tree is not None else place or f"gateway:{gateway}"
+
+
+def communes(registry: Registry, on: date) -> dict[str, str]:
+    """Return the code of the commune of each gateway on a day, by its bindings."""
+    found: dict[str, str] = {}
+    for bound in registry.bindings:
+        if bound.gateway not in found and valid_on(bound, on):
+            tree = registry.trees.get(bound.code) if bound.place == "tree" else None
+            zone = registry.zones.get(tree.zone if tree else bound.code)
+            commune = registry.commune_of(bound.code, on) if bound.place == "hamlet" else zone.commune if zone else ""
+            found |= {bound.gateway: commune} if commune else {}
+    return found
 
 
 def _rank(binding: Binding) -> tuple[int, float]:

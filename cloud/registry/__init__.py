@@ -209,10 +209,9 @@ class Registry:
         people = self._of("person", Person)
         return [_contact(one, role) for one in people for role in one.roles or ("",) * asked(one)]
 
-    @cached_property
-    def bulletin_readers(self) -> list[Contact]:
-        """Everybody who chose to be told the day's fire danger, whether or not they are told of anything else."""
-        return [_contact(one, "") for one in self._of("person", Person) if one.ways.get("danger")]
+    def chose(self, news: str) -> list[Contact]:
+        """Return everybody who named channels for a kind of news, whether or not they are told of anything else."""
+        return [_contact(one, "") for one in self._of("person", Person) if one.ways.get(news)]
 
     @cached_property
     def duties(self) -> tuple[Duty, ...]:

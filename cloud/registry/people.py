@@ -17,7 +17,7 @@ ROLES = ("fire-watch", "commune", "telecom", "operator")
 ADMIN = "admin"  # lets others in: once there is one, no act leaves nobody
 OFFICER = "officer"  # answers for incidents
 ACCESS = ("viewer", "editor", OFFICER, "moderator", ADMIN)  # what somebody may do on the staff's pages
-NEWS = ("life", "service", "upkeep", "danger")  # the kinds of news of which people choose the channels
+NEWS = ("life", "service", "upkeep", "danger", "report")  # the kinds of news of which people choose the channels
 RUNGS = ("hamlet", "commune", "ranger", "province")  # who is told first, and who is when nobody answers
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 POINTS = 200_000  # stay for a quarter of an hour, are no rings, and were counted as what might be some
 LOOK_AT = ("without_place", "without_contact", "given_up", "contacts_unreached", "rules_slow", "self_test_failed",
            "channels_deaf", "bulletin_missed", "bulletin_unreached", "bulletin_unread",
-           "bulletin_fault", "post_faults")  # fmt: skip
+           "bulletin_fault", "report_unreached", "post_faults")  # fmt: skip
 
 
 class AlertsRoom:

@@ -14,9 +14,8 @@ from msgspec.structs import replace
 
 from cloud.alerts.causes import EDGE_DBM, Cause, Reason, falling, read, told, written
 from cloud.alerts.journal import selected
-from cloud.alerts.places import way_outs
+from cloud.alerts.places import communes, way_outs
 from cloud.clock import HOUR_MS, hanoi
-from cloud.registry.periods import valid_on
 from wire.quantities import IN_SERVICE
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from cloud.registry import Registry
 
 SUPPLY, MAINS, SERVICE, RSRP = "supply_voltage", "mains", "registration", ("lte_rsrp", "nr_ss_rsrp")
-NOTES = frozenset({SUPPLY, MAINS, SERVICE, *RSRP})
+NOTES = frozenset({SUPPLY, MAINS, SERVICE, *RSRP, "radio"})  # the last one for the report of the week
 KEPT = 200  # values of a supply
 RECENT_MS = HOUR_MS  # older than that before the silence, a value says nothing of its cause
 TOGETHER_MS, UNHEARD_MS = 600_000, 90_000  # how near in time others fall silent, and for how long they are by then
@@ -168,15 +167,3 @@ class Witness:
         if self._communes[0] is not registry or self._communes[1] != day:
             self._communes = registry, day, communes(registry, day)
         return self._communes[2].get(gateway, "")
-
-
-def communes(registry: Registry, on: date) -> dict[str, str]:
-    """Return the code of the commune of each gateway on a day, by its bindings."""
-    found: dict[str, str] = {}
-    for bound in registry.bindings:
-        if bound.gateway not in found and valid_on(bound, on):
-            tree = registry.trees.get(bound.code) if bound.place == "tree" else None
-            zone = registry.zones.get(tree.zone if tree else bound.code)
-            commune = registry.commune_of(bound.code, on) if bound.place == "hamlet" else zone.commune if zone else ""
-            found |= {bound.gateway: commune} if commune else {}
-    return found

@@ -60,8 +60,10 @@ class Bulletins:
     @property
     def unreached(self) -> list[str]:
         """Who chose bulletins by channels by which nobody can write to them: a name is mistyped, or has no address."""
-        reached = {code for code, reader in self._readers.of_bulletins.items() if reader.by(DANGER)}
-        return sorted(one.name for one in self._registry.now.bulletin_readers if one.code not in reached)
+        found = self._readers.who_chose(LEVELS[DANGER])
+        reached = {code for code, reader in found.items() if reader.by(DANGER)}
+        known = self._registry.now.chose(LEVELS[DANGER])
+        return sorted(one.name for one in known if one.code not in reached)
 
     def post(self) -> None:
         """Write the letters of today's bulletin, once it is there: all of them, and that they are, or none."""
@@ -73,7 +75,7 @@ class Bulletins:
         if now_ms < midnight_ms(today) + DUE_MS or (issue := self._read(today)) is None or not self._is_new(issue):
             return
         with self._journal.transaction():
-            for code, reader in self._readers.of_bulletins.items():
+            for code, reader in self._readers.who_chose(LEVELS[DANGER]).items():
                 if not reader.by(DANGER):
                     continue
                 group = " ".join(["danger", today.isoformat(), *_zones(self._registry.now, code, today)])

@@ -135,7 +135,7 @@ class Clerk:
         incidents = [number for number, _ in self._outbox.about(row)] or [0]
         inputs = {"channel": row.channel, "to": row.address, "message_id": row.name, "attempts": row.attempts + 1}
         now_ms = self._clock.utc_ms()
-        inputs |= {"bulletin": row.grp} if row.level == DANGER else {}
+        inputs |= {"bulletin": row.grp} if row.level >= DANGER else {}
         if len(incidents) > MANY:
             return self._journal.event(now_ms, 0, event, what, **inputs, incidents=incidents)
         return max(self._journal.event(now_ms, number, event, what, **inputs) for number in incidents)

@@ -87,7 +87,7 @@ class Courier:
 
     def takes(self, level: int) -> bool:
         """Tell whether a letter of this level may be given to it now; no bulletin, while something else hangs."""
-        if level == DANGER and self._left:
+        if level >= DANGER and self._left:
             return False
         closed_s = self._life_s if level == LIFE else self._calm_s
         return not self.busy and self._clock.monotonic() >= closed_s and len(self._left) <= LEFT_BEHIND
@@ -120,7 +120,7 @@ class Courier:
 
         It is heard of, or tried again.
         """
-        if self._job is None or self._job.row is None or not (self._job.row.level == DANGER or self._job.row.says):
+        if self._job is None or self._job.row is None or not (self._job.row.level >= DANGER or self._job.row.says):
             return None
         if len(self._left) >= LEFT_BEHIND or self._clock.monotonic() < self._life_s:
             return None  # what is about life could not be given to it all the same

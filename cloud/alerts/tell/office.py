@@ -38,7 +38,8 @@ LOG = logging.getLogger(__name__)
 IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 END_S = 2.0  # for what is being carried when the server ends
-STAND_IN_S = {"life": 8.0, "service": 900.0, "upkeep": 900.0, "danger": 3_600.0}  # then another channel is asked, too
+# Then another channel is asked, too.
+STAND_IN_S = {"life": 8.0, "service": 900.0, "upkeep": 900.0, "danger": 3_600.0, "report": 3_600.0}
 PATIENCE_S = 5.0  # with a channel that tells somebody something, before another one tells them the same
 UNTOLD_S = 45.0  # from which an undelivered letter about life makes the alerts ill
 
@@ -90,9 +91,8 @@ class Office:
             pages=pages,
             apart=self._apart,
         )
-        bulletin = self._sorter.bulletins.compose
         self._paper = Paper(
-            journal, self._outbox, rules, clock, door, self._readers.name_of, self._readers.scope_of, bulletin
+            journal, self._outbox, rules, clock, door, readers.name_of, readers.scope_of, self._sorter.composers
         )
         self._untold: set[int] = set()  # letters about life that wait too long
         self.faults = 0
@@ -169,6 +169,7 @@ class Office:
             "post_faults": self.faults + self._apart.faults,
             "bulletin_unreached": self._sorter.bulletins.unreached,
             "bulletin_unread": self._sorter.bulletins.unread,
+            "report_unreached": self._sorter.reports.unreached,
         }
 
     def close(self) -> None:

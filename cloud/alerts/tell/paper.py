@@ -12,7 +12,7 @@ from at.alphabet import fit
 from cloud.alerts import words
 from cloud.alerts.channels import Message
 from cloud.alerts.tell.answered import Said
-from cloud.alerts.tell.route import DANGER, LEVELS, say
+from cloud.alerts.tell.route import LEVELS, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,18 +41,18 @@ class Paper:
         door: Callable[[int], str],
         named: Callable[[str], str],
         about: Callable[[str, int], tuple[str, str]],
-        bulletin: Callable[[Row, float], Message | None],
+        bulletins: Mapping[int, Callable[[Row, float], Message | None]],
     ) -> None:
         self._journal, self._outbox, self._rules, self._clock = journal, outbox, rules, clock
         self._door = door  # where a letter's reader opens its incident; empty where there is no page
-        self._bulletin = bulletin  # puts one on paper, which is about no incident
+        self._bulletins = bulletins  # by level, who puts on paper what is about no incident
         self._about = about  # what a silence is about, as people call it at a time
         self._named = named  # how people call somebody of whom the journal has the code
 
     def compose(self, row: Row, waited_s: float) -> Message | None:
         """Put a letter on paper and mark it as being sent; None where it says nothing new. Raises Retry."""
-        if row.level == DANGER:
-            return self._bulletin(row, waited_s)
+        if own := self._bulletins.get(row.level):
+            return own(row, waited_s)
         now_ms = self._clock.utc_ms()
         if row.says:
             return self._as_it_stands(row, waited_s, now_ms)

@@ -17,34 +17,39 @@ if TYPE_CHECKING:
     from cloud.registry import Contact, Current, Registry
 
 
+BY_CHOICE = ("danger", "report")  # the kinds of news that only who named channels for them is told
+
+
 class Readers:
     """Everybody whom a channel reaches, as the registry has them now."""
 
     def __init__(self, registry: Current, channels: Sequence[Named]) -> None:
         self._registry, self._channels = registry, channels
         self._read: tuple[Registry | None, list[tuple[Reader, str]], dict[str, Reader]] = None, [], {}
-        self._chose: tuple[Registry | None, dict[str, Reader]] = None, {}
+        self._chose: tuple[Registry | None, dict[str, dict[str, Reader]]] = None, {}
 
     @property
     def now(self) -> list[tuple[Reader, str]]:
         """Return (reader, role), once for each role; the role is empty for who is only on duty."""
         return self._now()[1]
 
-    @property
-    def of_bulletins(self) -> dict[str, Reader]:
-        """Return who chose the bulletin of the day, by their codes, whether or not they are told anything else."""
+    def who_chose(self, news: str) -> dict[str, Reader]:
+        """Return who named channels for a kind of news, by their codes, whether or not they are told anything else."""
         registry = self._registry.now
         if registry is not self._chose[0]:
-            known = registry.bulletin_readers
+            self._chose = registry, {}
+        chose = self._chose[1]
+        if news not in chose:
+            known = registry.chose(news)
             found = {reader.person: reader for reader, _ in people(known, self._channels)}
-            chose = {one.code: found[person] for one, person in named_in_letters(known) if person in found}
-            self._chose = registry, chose
-        return self._chose[1]
+            chose[news] = {one.code: found[person] for one, person in named_in_letters(known) if person in found}
+        return chose[news]
 
     @property
     def everybody(self) -> list[Reader]:
         """Return all who are told anything, once for each role."""
-        return [*self.of_bulletins.values(), *(reader for reader, _ in self.now)]
+        beside = [reader for news in BY_CHOICE for reader in self.who_chose(news).values()]
+        return [*beside, *(reader for reader, _ in self.now)]
 
     @property
     def by_code(self) -> dict[str, Reader]:

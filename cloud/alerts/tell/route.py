@@ -19,8 +19,9 @@ from cloud.alerts.incident import FALSE, TOLD_AS, Incident
 from cloud.alerts.intent import Intent
 from cloud.clock import HANOI_MS
 
-LEVELS = ("life", "service", "upkeep", "danger")  # in the order of leaving; danger are the bulletins of the day
-LIFE, UPKEEP, DANGER = LEVELS.index("life"), LEVELS.index("upkeep"), LEVELS.index("danger")
+# In the order of leaving; danger are the bulletins of the day, report those of the week.
+LEVELS = ("life", "service", "upkeep", "danger", "report")
+LIFE, UPKEEP, DANGER, REPORT = (LEVELS.index(name) for name in ("life", "upkeep", "danger", "report"))
 BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was", "false", "closed"), ("late", "late_end")
 TEST = "test"
 ANSWER = "answer"  # what is written back to who has answered: a letter that no intent asks for
@@ -97,12 +98,12 @@ class Reader(msgspec.Struct, frozen=True):
     def by(self, level: int) -> tuple[tuple[str, str], ...]:
         """Return their addresses for what is so urgent: what they want first, and of what is about life then the rest.
 
-        Where they want nothing that there is, they are told by all of it; but of a bulletin only as they want.
+        Where they want nothing that there is, they are told by all of it; of bulletins and reports only as they want.
         """
         wanted = dict(self.ways).get(LEVELS[level], ())
         chosen = tuple(way for name in wanted for way in self.addresses if way[0] == name)
         rest = tuple(way for way in self.addresses if way not in chosen)
-        if level == DANGER:
+        if level >= DANGER:
             return chosen
         return (*chosen, *rest) if level == LIFE or not chosen else chosen
 

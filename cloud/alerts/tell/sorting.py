@@ -17,18 +17,20 @@ from cloud.alerts.duty import RUNGS, duties_on, on_duty
 from cloud.alerts.places import area_of
 from cloud.alerts.tell.bulletins import Bulletins
 from cloud.alerts.tell.readers import named_in_letters
-from cloud.alerts.tell.route import LEVELS, LIFE, PROMPT, TEST, Book, Notice, Reader, route
+from cloud.alerts.tell.reports import Reports
+from cloud.alerts.tell.route import DANGER, LEVELS, LIFE, PROMPT, REPORT, TEST, Book, Notice, Reader, route
 from cloud.clock import hanoi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from cloud.alerts.channels import Message
     from cloud.alerts.intent import Intent
     from cloud.alerts.journal import Journal
     from cloud.alerts.rules import Rule
     from cloud.alerts.tell.apart import Apart
-    from cloud.alerts.tell.outbox import Outbox
+    from cloud.alerts.tell.outbox import Outbox, Row
     from cloud.alerts.tell.readers import Readers
     from cloud.clock import Clock
     from cloud.registry import Current
@@ -62,7 +64,8 @@ class Sorter:
         self._clock, self._readers = clock, readers
         self._reaches = reaches  # without any channel the log is all that was wanted
         self._lifetime_s, self._mail_late = lifetime_s, mail_late
-        self.bulletins = Bulletins(folder, journal, outbox, readers, registry, clock, pages)
+        own = (folder, journal, outbox, readers, registry, clock, pages)
+        self.bulletins, self.reports = Bulletins(*own), Reports(*own)
         self._apart = apart
         self._faulty: set[int] = set()  # intents that fail alone: looked at again at the next start
         self._seen = 0  # the newest intent that was looked at
@@ -88,10 +91,17 @@ class Sorter:
         of_operator = [reader for reader, role in self._readers.now if role == "operator"]
         return of_operator or list({reader.person: reader for reader, _ in self._readers.now}.values())
 
+    @property
+    def composers(self) -> dict[int, Callable[[Row, float], Message | None]]:
+        """Return who puts on paper what is about no incident, by its level."""
+        return {DANGER: self.bulletins.compose, REPORT: self.reports.compose}
+
     def sort(self) -> None:
-        """Turn what is new, or was held back until now, into letters, and the bulletin of the day."""
+        """Turn what is new, or was held back, into letters; the bulletin of the day and the week's report, too."""
         with self._apart("the bulletin of the day"):
             self.bulletins.post()
+        with self._apart("the report of the week"):
+            self.reports.post()
         now_ms = self._clock.utc_ms()
         back, self._last_ms = now_ms < self._last_ms, now_ms
         newest = self._journal.newest_intent()
