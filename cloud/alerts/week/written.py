@@ -189,11 +189,11 @@ def _when(at_ms: int) -> str:
 def kept_of(db: sqlite3.Connection, week: str, communes: list[str]) -> list[Kept]:
     """Return what was told of a week, of these communes, of all where none is named; what is damaged is left out."""
     found = []
-    for commune, said in db.execute("SELECT commune, said FROM report WHERE week = ? ORDER BY commune", (week,)):
+    for commune, row in db.execute("SELECT commune, said FROM report WHERE week = ? ORDER BY commune", (week,)):
         if communes and commune not in communes:
             continue
         try:
-            found.append(_kept.decode(zlib.decompress(said)))
+            found.append(_kept.decode(zlib.decompress(row)))
         except (zlib.error, msgspec.MsgspecError, TypeError):
             LOG.exception("report-damaged week=%s commune=%s", week, commune)
     return found
