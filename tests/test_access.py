@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -133,6 +135,40 @@ def test_a_rotten_row_is_damage_and_not_an_account(tmp_path: Path) -> None:
         db.execute("UPDATE account SET kind = 'everybody'")
     with pytest.raises(sqlite3.DatabaseError, match="account"):
         book.accounts(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_the_server_goes_on_writing_after_a_command_of_roots(request: pytest.FixtureRequest) -> None:
+    """`sudo gocche coverage invite` while the server runs as somebody else, in a folder that is its own."""
+    folder = Path(tempfile.mkdtemp(prefix="gocche-access-"))  # what pytest gives, only root may pass through
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    os.chown(folder, 12_345, 12_345)
+
+    def as_the_server() -> int:
+        child = os.fork()
+        if not child:
+            try:
+                os.setgid(12_345)
+                os.setuid(12_345)
+                invited(folder / book.NAME)
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert as_the_server() == 0
+    (folder / book.CHANGED).unlink()
+    assert book.accounts(folder / book.NAME), "root reads it"
+    invited(folder / book.NAME)
+    assert as_the_server() == 0
+    assert len(book.accounts(folder / book.NAME)) == 3
+
+
+def test_who_cannot_be_told_of_has_no_account(tmp_path: Path) -> None:
+    (tmp_path / book.CHANGED).mkdir()
+    with pytest.raises(OSError, match="changed"):
+        invited(tmp_path / book.NAME)
+    assert book.accounts(tmp_path / book.NAME) == []
 
 
 # --- what is written

@@ -99,7 +99,7 @@ class Book:
                 account = Account(user, "team", team, hashed(password), now_ms, who, until_ms)
                 db.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(account))
                 made.append(Secret(account, password))
-        self._touch()
+            self._touch()
         return made
 
     def revoke(self, users: Collection[str], *, who: str, now_ms: int) -> list[str]:
@@ -110,7 +110,7 @@ class Book:
                 query = "UPDATE account SET revoked_ms = ?, revoked_by = ? WHERE user = ? AND revoked_ms IS NULL"
                 if db.execute(query, (now_ms, who, user)).rowcount:
                     ended.append(user)
-        self._touch()
+            self._touch()
         return ended
 
     def forget(self, who: Collection[str], alias: str, *, dry: bool) -> int:
@@ -127,7 +127,13 @@ class Book:
         return found
 
     def _touch(self) -> None:
-        self._path.with_name(CHANGED).touch(mode=0o600)
+        """Tell who waits for a change; before it is committed, by less than such a one takes to start.
+
+        The file is made anew: root's, of a command, is none that the server may touch.
+        """
+        changed = self._path.with_name(CHANGED)
+        changed.unlink(missing_ok=True)
+        changed.touch(mode=0o600)
 
 
 class Known:
