@@ -16,6 +16,7 @@ import httpx
 
 from cloud.access.fleet import Fleet
 from cloud.config import Coverage
+from cloud.coverage.brought import Desk as Surveys
 from cloud.registry.book import Book
 from cloud.registry.kinds import Person
 from cloud.registry.live import found
@@ -84,6 +85,7 @@ class StaffWorld:
             store or NoStore(), Jobs(self.clock), lambda *_: self.alarms, tag_advice(public_url), ways,
             duty(self.shelf) if duty else Nobody(),
             Fleet(folder, Coverage(phone_host="mqtt.example.org"), self.clock),
+            Surveys(folder, self.clock),
             folder / "reports.db",
         )  # fmt: skip
         self.app, self.gate = build(self.staff)

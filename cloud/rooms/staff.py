@@ -11,6 +11,7 @@ from cloud.access.fleet import Fleet
 from cloud.alerts.channels import open_channels
 from cloud.alerts.journal import read_between, read_open
 from cloud.alerts.wiring import JOURNAL
+from cloud.coverage.brought import Desk as Surveys
 from cloud.labels import BadLabel
 from cloud.labels.address import address, advice
 from cloud.registry import codes
@@ -75,6 +76,7 @@ class StaffRoom:
             config.ways,
             self._duty,
             Fleet(self._folder, config.coverage, clock),
+            Surveys(self._folder, clock),
             self._folder / REPORTS,
         )
         app, self._gate = build_app(

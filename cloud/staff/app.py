@@ -12,7 +12,7 @@ from starlette.routing import Route
 from cloud.registry.sheets import STEMS
 from cloud.staff import handbook
 from cloud.staff.aside.uploads import LARGEST, LARGEST_PHOTO, LARGEST_VOICE
-from cloud.staff.book import acts, bring_in, maintenance, phones, tables, tags
+from cloud.staff.book import acts, bring_in, maintenance, phones, surveys, tables, tags
 from cloud.staff.day import morning
 from cloud.staff.duty import acts as duty_acts
 from cloud.staff.duty import board, history, incident, letters
@@ -150,11 +150,14 @@ def _of_maintenance() -> list[Way]:
 
 
 def _of_phones() -> list[Way]:
-    """Return the ways of teams' telephones."""
+    """Return the ways of teams' telephones, and of the files that they bring."""
     return [
         Way("phones", phones.PATH, phones.screen, "dien-thoai"),
         Way("phones invite", f"{phones.PATH}/moi", phones.invite, "dien-thoai", post=True),
         Way("phones revoke", f"{phones.PATH}/huy", phones.revoke, "dien-thoai", post=True),
+        Way("surveys", surveys.PATH, surveys.screen, "do-song"),
+        Way("survey send", surveys.PATH, surveys.send, "do-song", post=True, limit=surveys.LARGEST, spooled=True),
+        Way("survey", f"{surveys.PATH}/{{file}}", surveys.one, "do-song"),
     ]
 
 

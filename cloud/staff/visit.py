@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cloud.access.fleet import Fleet
     from cloud.clock import Clock
+    from cloud.coverage.brought import Desk as Surveys
     from cloud.registry.kinds import Person
     from cloud.serve.throttle import Throttle
     from cloud.staff.aside.jobs import Jobs
@@ -63,6 +64,7 @@ class Staff:
     ways: Sequence[tuple[str, str]]  # name and kind of each channel by which people are told
     duty: Desk
     fleet: Fleet
+    surveys: Surveys
     reports: Path | None = None  # the book of what people report
 
     @property
@@ -77,10 +79,11 @@ class Staff:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that somebody sent."""
+    """A file that somebody sent: its `body`, or on a way that is `spooled` the `file` on the disk, to be closed."""
 
     name: str
     body: bytes
+    file: BinaryIO | None = None
 
 
 @dataclass

@@ -19,8 +19,9 @@ FORM_BYTES = 400_000  # a story of 20,000 letters, each of nine bytes as forms s
 class Way:
     """One way in. `name` is its row in `access.MATRIX`, `chapter` that of the handbook; `limit` of what it is sent.
 
-    `script` marks the few answers that may run our own scripts, and ask where the telephone is. `proven` is a form
-    whose address is the proof that it may be sent, `machine` what other servers post.
+    `spooled` is a file that goes to the disk as it comes. `script` marks the few answers that may run our own scripts,
+    and ask where the telephone is. `proven` is a form whose address is the proof that it may be sent, `machine` what
+    other servers post.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Way:
     post: bool = False
     door: bool = False
     limit: int = FORM_BYTES
+    spooled: bool = False
     script: bool = False
     proven: bool = False  # what it is sent proves itself by its address: it needs no form of ours
     machine: bool = False  # a machine posts there, from anywhere, what is no form

@@ -39,7 +39,7 @@ BUDGET_S = 120
 SCREENS = [
     "/", "/toi", "/bang", "/bang/trees", "/bang/trees?q=khong+co", f"/bang/trees/dong?k={TREE}", "/bang/trees/moi",
     "/bang/people/dong?k=p01", "/bang/people/moi", "/bang/bindings/moi", "/chuyen", f"/chuyen/{TREE}/vi", "/duyet",
-    "/gan", "/dien-thoai", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the", "/nhap",
+    "/gan", "/dien-thoai", "/do-song", "/do-song/0a1b2c", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the", "/nhap",
     "/so-lieu", "/bao-cao", "/viec", "/viec/1", "/so-tay", "/so-tay/cay", "/nowhere",
 ]  # fmt: skip
 PICTURES = {

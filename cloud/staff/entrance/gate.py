@@ -48,6 +48,7 @@ class Gate:
         self._door = ThreadPoolExecutor(AT_THE_DOOR, "door")
         self._waiting = 0
         self._uploads = asyncio.Semaphore(2)  # large bodies in memory at once
+        self._spooled = asyncio.Semaphore(2)  # larger ones on the disk, each for as long as a slow line takes
 
     def endpoint(self, way: Way) -> Callable[[Request], Any]:
         """Return what answers a way."""
@@ -58,7 +59,7 @@ class Gate:
                 return visit
             if not way.post:
                 return await self._run(self._pool(way), self._handled, way, visit)
-            async with self._uploads if way.limit > FORM_BYTES else nullcontext():
+            async with self._spooled if way.spooled else self._uploads if way.limit > FORM_BYTES else nullcontext():
                 refused = await read(request, visit, way)
                 if refused is not None:
                     return refused
