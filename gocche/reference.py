@@ -19,6 +19,7 @@ from cloud import config as cloud_config
 from cloud import store
 from cloud.alerts import channels, rules
 from cloud.alerts import settings as alerts_settings
+from cloud.coverage.scale import Scale
 from edge import config as edge_config
 from edge import drivers, profiles
 from edge.driver import Habits
@@ -222,6 +223,7 @@ def _config() -> Iterator[str]:
         server.Coverage,
     ):
         yield from _struct(table_of)
+    yield from _struct(Scale)
     for name in store.engines():
         yield f'### `[store]` with `engine = "{name}"`\n'
         yield from _struct(importlib.import_module(f"cloud.store.engines.{name}").CONFIG, title=False)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MIDDLE = (21.706, 104.0)
 HAMLETS = ((21.721, 104.002), (21.706, 103.99), (21.695, 104.011))  # of the sample garden
 DISTRICT = 1_775  # cells: 39 by 37 km
-NETWORKS = (0, 45201, 45202, 45204)
+NETWORKS = (0, 452001, 452002, 452004)
 MONTHS = (202608, 202609, 202610, 202611)
 DAY_MS = 86_400_000
 _KINDS = ("none", "none", "weak", "fair", "good", "served", "uncertain")

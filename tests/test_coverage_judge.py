@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h3.api.basic_int as h3
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.config import ConfigError, load
 from cloud.coverage import judge as judging
 from cloud.coverage.judge import judge, now, sheet_of, since
-from cloud.coverage.scale import Scale, name, rows
+from cloud.coverage.scale import Scale, name, rows, scale_of
 from cloud.coverage.seam import LAYERS, MONTH_NOW, STATES, Judged, Spot, Strength
 from cloud.coverage.walk import walk_next
 from cloud.registry import HamletNow
+from cloud.rooms.check import check
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCALE = Scale()
 CELL = h3.latlng_to_cell(21.721, 104.002, 8)
@@ -167,9 +171,16 @@ def test_every_state_is_explained_by_the_limits_that_are_set(layer: str) -> None
     assert told["none"].en == name("none", "en", layer) == {"phone": "no signal", "5g": "no 5G"}[layer]
 
 
-def test_levels_are_in_order() -> None:
-    with pytest.raises(msgspec.ValidationError, match="lte_good_dbm, lte_fair_dbm, lte_none_dbm must fall"):
-        msgspec.convert({"lte_fair_dbm": -90}, Scale)
+def test_levels_are_set_in_cloud_toml_and_refused_out_of_order(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text("[signal]\nlte_good_dbm = -85\n[coverage]\nnear_m = 800\n")
+    config = load(file)
+    assert (scale_of(config).lte_good_dbm, scale_of(config).lte_fair_dbm, config.coverage.near_m) == (-85, -105, 800)
+    file.write_text("[signal]\nlte_fair_dbm = -90\n")
+    with pytest.raises(ConfigError, match="lte_good_dbm, lte_fair_dbm, lte_none_dbm") as refused:
+        check(load(file))
+    assert "[signal] lte_good_dbm" in str(refused.value)
+    assert "-95, -90, -120" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ __all__ = [
 
 
 class CloudConfig(msgspec.Struct, frozen=True):
-    """The whole of cloud.toml. `store`, `alerts`, `rules` and `channels` are checked by their own rooms' structs."""
+    """The whole of cloud.toml. `signal`, `store`, `alerts`, `rules`, `channels` are checked by their own structs."""
 
     data: Data
     broker: Broker
@@ -53,6 +53,7 @@ class CloudConfig(msgspec.Struct, frozen=True):
     hotspots: Hotspots
     cap: Cap
     coverage: Coverage
+    signal: dict[str, Any]
     store: dict[str, Any]
     alerts: dict[str, Any]
     rules: list[dict[str, Any]]
@@ -89,7 +90,20 @@ class CloudConfig(msgspec.Struct, frozen=True):
 
 def cloud_toml(path: Path) -> File:
     """Return the file as what it is, for whoever has something to say about it."""
-    single = ("data", "broker", "http", "staff", "health", "garden", "hotspots", "cap", "coverage", "store", "alerts")
+    single = (
+        "data",
+        "broker",
+        "http",
+        "staff",
+        "health",
+        "garden",
+        "hotspots",
+        "cap",
+        "coverage",
+        "signal",
+        "store",
+        "alerts",
+    )
     return File(path, ("settings", "cloud.config"), "gocche-cloud", single, ("rule", "channel"), {"mail": "mail_table"})
 
 
@@ -130,6 +144,7 @@ def load(path: Path, *, running: bool = True, room: str = "") -> CloudConfig:
         _hotspots(file, text.one(file, tables, "hotspots"), running=running, asked=room not in ("", "alerts")),
         _cap(file, text.one(file, tables, "cap"), running=running, asked=room not in ("", "staff")),
         _coverage(file, text.one(file, tables, "coverage")),
+        _table(file, "signal", text.one(file, tables, "signal")),
         store,
         _table(file, "alerts", text.one(file, tables, "alerts")),
         _tables(file, tables, "rule"),

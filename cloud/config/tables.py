@@ -1,6 +1,6 @@
 """What may stand in cloud.toml: one struct a table. Sample, reference and refusals are made from these.
 
-`[store]`, `[alerts]` and `[[rule]]` have theirs in the rooms that read them.
+`[signal]`, `[store]`, `[alerts]` and `[[rule]]` have theirs in the rooms that read them.
 """
 
 from __future__ import annotations
@@ -161,3 +161,7 @@ class Coverage(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool,
         msgspec.Meta(description="whether that listener speaks TLS; false is refused but within this machine or house"),
     ] = True
+    near_m: Annotated[
+        float,
+        msgspec.Meta(ge=100, le=3_000, description="cells so near to a hamlet's point (m) are those of its households"),
+    ] = 1_000.0

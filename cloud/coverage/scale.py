@@ -11,9 +11,15 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
+
+from settings.expected import convert
+from settings.finding import Unfit
+
+if TYPE_CHECKING:
+    from cloud.config import CloudConfig
 
 Radio = Literal["lte", "nr"]
 LEVELS = ("good", "fair", "weak")  # of what has service, best first
@@ -21,7 +27,7 @@ _Dbm = Annotated[float, msgspec.Meta(ge=-157, le=-20)]
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """From which RSRP (dBm) on a level holds. With service and below fair, a place is weak; without, it is none.
+    """`[signal]`: from which RSRP (dBm) on a level holds. Below fair a place with service is weak; without, it is none.
 
     `..._none_dbm` is the strength about which telephones lose the network. It classes no sample, for whoever has
     service has it; the judge takes it for what moments without service would have shown. NR below it is no 5G.
@@ -43,12 +49,12 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 900
 
     def __post_init__(self) -> None:
-        """Raise ValueError where levels are not in their order."""
+        """Raise Unfit where levels are not in their order."""
         for radio in ("lte", "nr"):
             good, fair, none = self.limits(radio)
             if not good > fair > none:
                 names = ", ".join(f"{radio}_{level}_dbm" for level in ("good", "fair", "none"))
-                raise ValueError(f"{names} must fall: they are {good:g}, {fair:g}, {none:g}")
+                raise Unfit(f"{radio}_good_dbm", "levels", names=names, value=f"{good:g}, {fair:g}, {none:g}")
 
     def limits(self, radio: Radio) -> tuple[float, float, float]:
         """Return from where on a radio is good and fair, and where it is lost (dBm)."""
@@ -75,6 +81,11 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             (fair, good, lte_fair, lte_good) if nr_dbm >= fair else (none, fair, lte_none, lte_fair)
         )
         return lte_low + (nr_dbm - low) / (high - low) * (lte_high - lte_low)
+
+
+def scale_of(config: CloudConfig) -> Scale:
+    """Return the levels as cloud.toml sets them. Raises ConfigError."""
+    return convert(config.file, "[signal]", config.signal, Scale)
 
 
 class Row(NamedTuple):

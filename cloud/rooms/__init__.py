@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.config.tables import ROOMS
+from cloud.coverage.scale import scale_of
 from cloud.danger import told
 from cloud.registry.book import NAME as REGISTRY
 from cloud.registry.live import known
@@ -62,8 +63,10 @@ def check_tables(config: CloudConfig) -> None:
     """Raise SheetError where the first start could not make a registry of its tables.
 
     What befell a registry that is there is for the rooms that read it to say: it must not keep readings from being
-    stored and smoke from being told. Raises ConfigError for a mistake in the garden's own words of fire danger.
+    stored and smoke from being told. Raises ConfigError for a mistake in the garden's own words of fire danger, and in
+    the levels of a signal.
     """
+    scale_of(config)
     told.load(config.folder / config.garden.path)
     with suppress(sqlite3.Error, Taken):
         registry_of(config)

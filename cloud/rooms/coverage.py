@@ -16,7 +16,7 @@ from cloud.coverage.book import NAME, Book
 from cloud.coverage.gateways import Gateways
 from cloud.coverage.keeper import Keeper
 from cloud.coverage.phones import Phones
-from cloud.coverage.scale import Scale
+from cloud.coverage.scale import scale_of
 from cloud.coverage.uploads import FOLDER, ROOM, Uploads
 from cloud.inbox import Inbox
 from cloud.registry.book import NAME as REGISTRY
@@ -49,7 +49,7 @@ class CoverageRoom:
         self._inbox = Inbox(folder, ROOM, clock)
         book = Book(folder / NAME)
         uploads = Uploads(book, self._inbox, folder, clock)
-        self._keeper = Keeper(book, self._phones, uploads, Scale(), self._hamlets, clock)
+        self._keeper = Keeper(book, self._phones, uploads, scale_of(config), self._hamlets, clock)
         self._gateways = Gateways(self._store, self._registry, self._keeper, clock)
         self._stream = Stream(
             config.broker,

@@ -10,6 +10,7 @@ from cloud.alerts.journal import read_public
 from cloud.alerts.wiring import JOURNAL
 from cloud.coverage.book import NAME as SURVEYED
 from cloud.coverage.hamlets import Coverage
+from cloud.coverage.scale import scale_of
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.told import load as danger_words
 from cloud.hotspots.book import NAME as HOTSPOTS
@@ -118,14 +119,16 @@ def garden_of(
     config: CloudConfig, current: Current, latest: Latest, store: Store, clock: Clock, near: str = "", **how: Any
 ) -> Garden:
     """Return what pages show, of a configuration; `near` is their address where the world's is not known."""
-    journal = Path(config.data.path) / JOURNAL
+    journal, scale = Path(config.data.path) / JOURNAL, scale_of(config)
     return Garden(
         current=current,
         latest=latest,
         store=store,
         clock=clock,
         public_url=config.http.public_url or near,
-        coverage=Coverage(current, latest, store, clock),
+        coverage=Coverage(current, latest, store, clock, scale),
+        scale=scale,
+        near_m=config.coverage.near_m,
         photos=Path(config.data.path) / PHOTOS,
         surveyed=Path(config.data.path) / SURVEYED,
         danger=Path(config.data.path) / DANGER,

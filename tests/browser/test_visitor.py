@@ -43,7 +43,7 @@ PAGES = [
     "/l/a7k2",
     f"/T/{BARE}",
     "/phu-song",
-    "/phu-song/lop/5g.45204",
+    "/phu-song/lop/5g.452004",
     "/phu-song/h01",
     "/phu-song/h03/5g",
     "/phu-song/thang",
