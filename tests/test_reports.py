@@ -13,13 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloud.inbox import Asker, Inbox
 from cloud.pages.app import build
 from cloud.pages.posted import FORM
 from cloud.reports.book import DAY_MS, KEPT_MS, NAME, PHONE_KEPT_MS, Book
 from cloud.reports.door import A_MINUTE, OLDEST_MS, Door
-from cloud.reports.read import answered, by_receipt, judged, waiting
+from cloud.reports.read import ROW, answered, by_receipt, judged, waiting
 from cloud.reports.report import LONGEST_BODY, Place, Report, as_receipt, without_numbers
+from cloud.reports.telling import Telling
 from cloud.store import Retry
+from tests import sentinels
 from tests.visitors import TREE, StandingClock, Visitor, World
 
 if TYPE_CHECKING:
@@ -315,6 +318,19 @@ def test_only_a_person_judges_with_a_reason_and_it_is_kept_who(person: Reporter)
     assert {(one.hamlet, one.done_ms is None) for one in answered(person.path, 0)} == {("h01", False), ("h01", True)}
 
 
+def test_a_flood_of_years_does_not_fill_the_disk_and_what_nobody_has_judged_stays(tmp_path: Path) -> None:
+    with Book(tmp_path / NAME, most=10) as book:
+        for n in range(20):
+            one = Report(key=f"k{n}", kind="signal", text="x", lat=20 + n // 5, lon=104.0)
+            book.put(one, Place("", ""), n)
+        book.judge(1, "rejected", "không phải", "p04", 99)
+        book.forget(100)
+        assert sum(1 for _ in book._all(ROW)) == 10
+        book.forget(100)
+    heads = waiting(tmp_path / NAME, 99)
+    assert [(one.id, one.n) for one in heads] == [(16, 5), (11, 5), (6, 5)]
+
+
 METHODS = ("PUT", "DELETE", "PATCH", "OPTIONS", "POST")
 
 
@@ -372,3 +388,29 @@ def test_receipts_are_of_letters_that_are_told_apart() -> None:
     assert as_receipt("O7Q2-9MTA-4XWI") == "07Q2-9MTA-4XW1"
     for typed in ("", "K7Q2-9MTA-4XW", "K7Q2-9MTA-4XWDD", "K7Q2-9MTA-4XWU", "x" * 400, "Ｋ7Q2-9MTA-4XWD"):
         assert as_receipt(typed) == ""
+
+
+def test_telephone_numbers_are_on_no_page_in_no_log_and_after_a_month_in_no_byte(
+    person: Reporter, tmp_path: Path, caplog: Any
+) -> None:
+    national = sentinels.IDENTITIES["phone number, national"]
+    sent = [
+        person.send(kind=kind, hamlet="h01", text=f"gọi {national} hoặc +{sentinels.MSISDN}", phone=national)
+        for kind in ("fire", "signal", "other")
+    ]
+    receipts = [one.headers["location"] for one in sent]
+    (tmp_path / "alerts").mkdir()
+    Inbox(tmp_path / "alerts", "alerts", person.clock).close()
+    asker = Asker(tmp_path / "alerts", "alerts", person.clock)
+    Telling(person.door, asker, person.clock).step()
+    asker.close()
+    pages = [
+        person.asks.get(path).text for path in ("/bao", *receipts, "/doi", "/doi.csv", "/khan-cap/h01", "/canh-bao")
+    ]
+    assert sentinels.leaks(tmp_path / "alerts", caplog.text, *pages) == []
+    assert sentinels.leaks(tmp_path / NAME) != [], "the test would find them"
+    person.asks.request("POST", receipts[2], content="", headers=FORM_TYPE)
+    person.clock.now_ms += PHONE_KEPT_MS + DAY_MS
+    assert person.door.forget() == 2
+    person.door.close()
+    assert sentinels.leaks(*sorted(tmp_path.glob(f"{NAME}*"))) == []

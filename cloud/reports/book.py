@@ -25,7 +25,7 @@ DAY_MS = 86_400_000
 PHONE_KEPT_MS, KEPT_MS = 30 * DAY_MS, 730 * DAY_MS
 TOGETHER_MS, TOGETHER_M = 1_800_000, 1_000.0
 STATES = ("new", "confirmed", "rejected", "duplicate", "withdrawn")
-MOST = 200_000  # rows: beyond it the oldest that are judged go
+MOST = 200_000  # rows, some 150 MB: beyond it go the oldest parts, then the oldest that are judged
 STEPS = (
     """CREATE TABLE report (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL, got_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, place TEXT NOT NULL, hamlet TEXT NOT NULL,
@@ -43,6 +43,8 @@ STEPS = (
 _COLUMNS = (
     "id, code, kind, got_ms, last_ms, place, hamlet, lat, lon, measured, text, phone, state, head, n, reason, done_ms"
 )
+_OVER = """DELETE FROM report WHERE id IN (SELECT id FROM report WHERE head IS NOT NULL OR state != 'new'
+ORDER BY head IS NULL, id LIMIT ?)"""
 _PUT = """INSERT INTO report(key, code, kind, got_ms, last_ms, place, hamlet, lat, lon, measured, text, phone, head)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
@@ -61,8 +63,10 @@ class Book:
     A file that is damaged is set aside, which is logged, and begun anew.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most: int = MOST) -> None:
+        self._most = most
         self._db = form.opened_anew(path, STEPS)
+        self._db.execute("PRAGMA secure_delete = ON")  # what is erased leaves no freed page
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -134,6 +138,7 @@ class Book:
                 db.execute("UPDATE report SET lat = NULL, lon = NULL, measured = 0 WHERE id = ?", (one.id,))
             db.execute("UPDATE report SET text = '', phone = '', erased = 1 WHERE id = ?", (one.id,))
             self._act(now_ms, "", one.id, "withdrawn", "")
+        self._from_log()
         return True
 
     def untold(self, most: int = 50) -> list[Kept]:
@@ -157,8 +162,17 @@ class Book:
                 [(without_numbers(text), number) for number, text in old],
             )
             db.execute("DELETE FROM report WHERE last_ms < ?", (now_ms - KEPT_MS,))
+            over = db.execute("SELECT count(*) FROM report").fetchone()[0] - self._most
+            if over > 0:
+                db.execute(_OVER, (over,))
             db.execute("DELETE FROM act WHERE at_ms < ?", (now_ms - KEPT_MS,))
+        if old:
+            self._from_log()
         return len(old)
+
+    def _from_log(self) -> None:
+        """Have what was erased leave the log beside the file too; where others read just now, at the next time."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _head(self, report: Report, now_ms: int) -> int | None:
         """Return the report of the same thing that came just before, None where there is none."""
