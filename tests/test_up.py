@@ -417,7 +417,7 @@ def test_commands_say_the_same_addresses_to_both_sides(tmp_path: Path) -> None:
         assert (children["pages"].fds, children["staff"].fds) == ((http.fileno(),), (own.fileno(),))
         assert f"127.0.0.1:{own.getsockname()[1]}" in children["pages"].argv, "a blank tag's page leads to the staff's"
         assert f"http://127.0.0.1:{http.getsockname()[1]}" in children["staff"].argv, "a tag that is printed leads here"
-    assert list(children) == ["devices", "broker", "ingest", "alerts", "pages", "staff", "agent"]
+    assert list(children) == ["devices", "broker", "ingest", "alerts", "coverage", "pages", "staff", "agent"]
     assert all("127.0.0.1:1883" in children[name].argv for name in ("broker", "ingest", "alerts", "pages", "agent"))
     assert children["devices"].argv[-1] == "--unique"
     assert children["agent"].after == ("broker", "devices")
