@@ -165,3 +165,7 @@ class Coverage(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         msgspec.Meta(ge=100, le=3_000, description="cells so near to a hamlet's point (m) are those of its households"),
     ] = 1_000.0
+    keep_months: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=240, description="so many months samples are kept one by one; what they showed stays"),
+    ] = 12

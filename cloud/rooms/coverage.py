@@ -47,7 +47,7 @@ class CoverageRoom:
         self._heard = heard.Book(folder / heard.NAME)
         self._phones = Phones(self._known, self._heard, clock)
         self._inbox = Inbox(folder, ROOM, clock)
-        book = Book(folder / NAME)
+        book = Book(folder / NAME, config.coverage.keep_months)
         uploads = Uploads(book, self._inbox, folder, clock)
         self._keeper = Keeper(book, self._phones, uploads, scale_of(config), self._hamlets, clock)
         self._gateways = Gateways(self._store, self._registry, self._keeper, clock)
