@@ -26,6 +26,7 @@ from edge.sense.lines import opener
 from edge.sense.nodes import Nodes
 from edge.sense.overseer import Overseer
 from edge.sense.sampler import Sampler
+from edge.sense.survey import Survey
 from edge.siren.watch import Sirens
 from edge.status import Own, StatusFile, compose, encoded, status_file
 from edge.threads import NO_THREAD, Pulse, join, share_heap, started
@@ -89,6 +90,7 @@ class Agent:
             for bus in (one.towards(config.broker) for one in config.buses)
         }
         self._nodes = Nodes(config.nodes, self._put, clock, status_file(folder).parent)
+        self._survey = Survey(status_file(folder).parent, clock)
         makers = [(bus.name, partial(self._sampler, bus, lines[bus.name])) for bus in config.buses]
         self._overseer = Overseer(dict(makers), clock)
         self._sirens = Sirens(
@@ -112,6 +114,7 @@ class Agent:
         while not stuck and not self._clock.wait(stop, LOOK_S):
             self._file.write(self._status("online"))
             self._nodes.look()
+            self._survey.look(self._overseer.hurry)
             stuck = self._overseer.look() or self._uplink.look() or self._keeper.broken
             stuck = stuck or self._sirens.look(LOOK_S)
             stuck = stuck or self._places.look(self._clock.mono_ms(), LOOK_S, self._keeper.full_ms)
@@ -193,8 +196,11 @@ class Agent:
 
     def _put(self, item: Reading | Anchor) -> None:
         """Take what is read and claimed: the sirens hear it first, the keeper has all but what their own relays say."""
-        if not (isinstance(item, Reading) and self._sirens.see(item)):
-            self._inbox.put(item)
+        if isinstance(item, Reading):
+            if self._sirens.see(item):
+                return
+            self._survey.see(item)
+        self._inbox.put(item)
 
     def _ordered(self, bus: str, channel: str, ask: Ask) -> Future[Reply]:
         return self._overseer.sampler(bus).order(channel, ask)

@@ -60,6 +60,13 @@ def make_ours(folder: Path) -> None:
         raise PermissionError(f"{folder} belongs to somebody else; remove it")
 
 
+def written(file: Path, content: msgspec.Struct) -> None:
+    """Write a file whole or not at all. Raises OSError."""
+    part = file.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(content))
+    part.replace(file)
+
+
 def _is_there(folder: Path) -> bool:
     try:
         return folder.is_dir()

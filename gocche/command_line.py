@@ -118,6 +118,13 @@ def _siren(add: _Add) -> None:
     add("--data", type=Path, metavar="DIR")
 
 
+def _walk(add: _Add) -> None:
+    add("--minutes", type=float, default=240.0, metavar="MINUTES")
+    add("--every", type=float, default=2.0, metavar="SECONDS")
+    add("--quiet", action="store_true")
+    add("--data", type=Path, metavar="DIR")
+
+
 def _check_config(add: _Add) -> None:
     add("config", type=Path, nargs="?", metavar="devices.toml")
 
@@ -349,6 +356,7 @@ _COMMANDS: dict[str, tuple[Callable[[_Add], None], _Run]] = {
     "cloud": (_cloud, commands.cloud),
     "siren stop": (_siren, commands.siren),
     "siren test": (_siren, commands.siren),
+    "survey": (_walk, commands.survey),
     "check-config": (_check_config, commands.check_config),
     "status": (_status, commands.status),
     "read": (_read, commands.read),

@@ -86,6 +86,15 @@ def siren(options: argparse.Namespace) -> int:
     return asked(options.data or _state_folder(), act, options.name or "")
 
 
+def survey(options: argparse.Namespace) -> int:
+    """Walk with this gateway and show what it hears; 1 where nothing was heard at any place."""
+    from gocche.survey import survey
+
+    _on_the_end(signal.default_int_handler)
+    every_s = min(max(options.every, 1.0), 60.0)
+    return survey(options.data or _agents_folder(), options.minutes, every_s, quiet=options.quiet)
+
+
 def check_config(options: argparse.Namespace) -> int:
     """Say whether devices.toml can be used, and what is seldom meant."""
     from edge.config import advice, load

@@ -90,6 +90,11 @@ class Overseer:
         alone = sum(one.bus is left.bus for one in self._left) == 1
         return alone and left.bus.sampler.brought and busy_ms(left.thread) - left.busy_ms < SPINS_MS
 
+    def hurry(self, pace_s: float | None) -> None:
+        """Have every bus ask what a walk needs so often; None ends it."""
+        for bus in self._buses:
+            bus.sampler.pace_s = pace_s
+
     def sampler(self, bus: str) -> Sampler:
         """Return who owns a bus now, to give it an order. Raises StopIteration for a bus that is not there."""
         return next(one.sampler for one in self._buses if one.name == bus)

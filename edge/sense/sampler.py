@@ -71,6 +71,7 @@ class Sampler:
         self._why_lost = PortLost("")
         self._wake = threading.Event()
         self._stopped = self.brought = False  # any value was brought
+        self.pace_s: float | None = None  # how often modem and position are asked, while somebody walks
         self.ends_ms = clock.mono_ms() + round(1000 * SLACK_S)  # by when what it does now has ended, if nothing hangs
 
     # --- from other threads
@@ -122,6 +123,7 @@ class Sampler:
     def _poll_on(self) -> None:
         turns = Turns(self._sensors, self._health, self._clock)
         while not self._stopped:
+            turns.hurry(self.pace_s)
             at, number = turns.first()
             wait_s = min(max(at - self._clock.mono_ms(), 0) / 1000, LONGEST_WAIT_S)
             self._promise(wait_s)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from edge.status import written
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -70,10 +72,3 @@ class Asks:
         """Nobody took it: a later agent must not."""
         with suppress(OSError):
             self._ask.unlink(missing_ok=True)
-
-
-def written(file: Path, content: msgspec.Struct) -> None:
-    """Write a file whole or not at all. Raises OSError."""
-    part = file.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(content))
-    part.replace(file)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge.siren.asks import written
 from edge.siren.rule import Memory
+from edge.status import written
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,8 @@ which counts in unique runs, is one per poll, whatever the order of the question
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MCC, MNC, OPERATOR = 452, 4, "VIETTEL"
 TAC, PCI, EARFCN, NR_ARFCN = 0x8D83, 257, 1850, 640_704
+LTE_BAND, NR_BAND = 3, 78
+USSD = re.compile(r'AT\+CUSD=1,"(?P<code>[*#0-9]+)",15')
+BALANCE, DATA_MB, SPENT_MB, DAYS = 46_500, 4_096, 130, 30  # of the SIM: filled up each so many days
 HOME, SEARCHING = 1, 2  # 3GPP TS 27.007 §7.2 <stat>
 LTE_ACT, NR_ACT = 7, 11
 QUESTIONS = ("AT+CCLK?", "AT+COPS?", "AT+CEREG?", "AT+C5GREG?", "AT+CESQ", "AT+CSQ", 'AT+QENG="SERVINGCELL"')
@@ -100,8 +104,14 @@ class Modem:
     def _line(self, command: str, told: Told) -> Answer:
         echo = f"{command}\r".encode("ascii", "replace") if self._echo else b""
         name = command.upper()
-        n, values = 0, {}
-        if name in FIXED or self._set(name):
+        n = 0
+        values: dict[str, float] = {}
+        asked = USSD.fullmatch(name)
+        if asked is not None:
+            poll = self._moment(name, told)
+            frame, values = self._network(asked["code"], served=poll.service)
+            n = poll.n
+        elif name in FIXED or self._set(name):
             frame = _lines(FIXED[name]) + _lines("OK") if name in FIXED else _lines("OK")
         elif name in QUESTIONS:
             poll = self._moment(name, told)
@@ -114,7 +124,7 @@ class Modem:
     def _set(self, command: str) -> bool:
         """Obey a setting; tell whether it was one."""
         match command:
-            case "AT" | "AT+CMEE=0" | "AT+CMEE=1" | "AT+CMEE=2":
+            case "AT" | "AT+CUSD=2" | "AT+CMEE=0" | "AT+CMEE=1" | "AT+CMEE=2":
                 return True
             case "ATE0" | "ATE1":
                 self._echo = command.endswith("1")
@@ -159,6 +169,23 @@ class Modem:
                 return (f"+CSQ: {(poll.rssi + 113) // 2},99", {"rssi": poll.rssi}) if heard else ("+CSQ: 99,99", {})
             case _:
                 return _serving(poll)
+
+    def _network(self, code: str, *, served: bool) -> tuple[bytes, dict[str, float]]:
+        """Return what the operator answers to a USSD code: with a menu's politeness, and nothing without service."""
+        if not served:
+            return _lines("+CME ERROR: 30"), {}
+        today = datetime.fromtimestamp(self._clock.utc_ms() // 1000, UTC).astimezone(HANOI).date()
+        gone = today.toordinal() % DAYS
+        last = date.fromordinal(today.toordinal() + DAYS - gone)
+        if code == "*101#":
+            said = f"TK goc: {BALANCE:,}d, HSD {last:%d/%m/%Y}.".replace(",", ".", 1)
+            known = {"sim_balance": BALANCE, "sim_days_left": DAYS - gone}
+        elif code == "*102#":
+            left = DATA_MB - gone * SPENT_MB
+            said, known = f"Data: {left} MB, HSD {last:%d/%m/%Y}", {"sim_data_left": left}
+        else:
+            said, known = "Yeu cau khong hop le", {}
+        return _lines("OK") + _lines(f'+CUSD: 0,"{said}",15'), {name: float(value) for name, value in known.items()}
 
     def _date(self) -> str:
         local = datetime.fromtimestamp(self._clock.utc_ms() // 1000, UTC).astimezone(HANOI)
@@ -207,14 +234,14 @@ def _serving(poll: Poll) -> tuple[str, Mapping[str, float]]:
     head = '+QENG: "servingcell","NOCONN"'
     if poll.nr:
         text = (
-            f'{head},"NR5G-SA","TDD", {MCC},{MNC:02},{poll.cell:X},{PCI},{TAC:X},{NR_ARFCN},78,7,'
+            f'{head},"NR5G-SA","TDD", {MCC},{MNC:02},{poll.cell:X},{PCI},{TAC:X},{NR_ARFCN},{NR_BAND},7,'
             f"{poll.rsrp},{poll.rsrq},{poll.sinr},1,-"
         )
         signal = {"nr_ss_rsrp": poll.rsrp, "nr_ss_rsrq": poll.rsrq, "nr_ss_sinr": poll.sinr}
-        return text, where | signal | {"radio": 5, "nr_pci": PCI, "nr_arfcn": NR_ARFCN}
+        return text, where | signal | {"radio": 5, "nr_pci": PCI, "nr_arfcn": NR_ARFCN, "nr_band": NR_BAND}
     text = (
-        f'{head},"LTE","FDD",{MCC},{MNC:02},{poll.cell:X},{PCI},{EARFCN},3,5,5,{TAC:X},'
+        f'{head},"LTE","FDD",{MCC},{MNC:02},{poll.cell:X},{PCI},{EARFCN},{LTE_BAND},5,5,{TAC:X},'
         f"{poll.rsrp},{poll.rsrq},{poll.rssi},{poll.sinr},-"
     )
     heard = {"lte_rsrp": poll.rsrp, "lte_rsrq": poll.rsrq, "rssi": poll.rssi, "lte_sinr": poll.sinr}
-    return text, where | heard | {"radio": 3, "pci": PCI, "earfcn": EARFCN}
+    return text, where | heard | {"radio": 3, "pci": PCI, "earfcn": EARFCN, "lte_band": LTE_BAND}
