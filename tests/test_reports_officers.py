@@ -17,6 +17,7 @@ from cloud.reports.door import Door
 from cloud.reports.report import Place, Report
 from cloud.reports.telling import AGAIN_S, Telling
 from cloud.rooms.cap_course import courses
+from tests.dutyroom import DutyWorld, plain
 from tests.rules.garden import START_MS
 from tests.test_alerts_chain import Desk, opened, roster, told
 from tests.visitors import StandingClock
@@ -134,6 +135,10 @@ def test_a_report_beside_what_is_suspected_already_is_a_part_of_it(village: Vill
     village.says(smoke.lat, smoke.lon)
     assert [one.part_of for one in desk.alerts.incidents() if one.rule == "report"] == [smoke.id]
     assert len(told(post)) == before
+    assert "joined: people report it, too" in desk.words(smoke.id)
+    desk.ask("confirm", incident=smoke.id)
+    letter = str(post.mails[-1][1].get_content())
+    assert "report-" not in letter, "people are no sensor"
 
 
 def test_a_permitted_burn_mutes_a_report_as_it_mutes_smoke(tmp_path: Path, post: Post) -> None:
@@ -183,3 +188,26 @@ def test_a_room_of_alerts_that_never_ran_is_said_and_nothing_is_lost(tmp_path: P
     assert len(door.untold_fires()) == 1
     assert "reports-not-told" in caplog.text
     door.close()
+
+
+def test_the_duty_sees_how_many_report_it_where_and_that_nobody_has_confirmed_it(tmp_path: Path, post: Post) -> None:
+    world = DutyWorld(tmp_path, post.port)
+    asker = Asker(world.folder, "alerts", world.clock)
+    told_of = {"number": 4, "to": "report-7", "place": "hamlet:h01", "since_ms": world.clock.utc_ms()}
+    asker.ask("act", {"act": "report", "who": "people", "by": "page", "key": "report.x.4"} | told_of | AT)
+    world.bench.step()
+    asker.close()
+    officer = world.visitor("officer")
+    board = plain(officer.get("/truc").text)
+    for words in ("người dân báo cháy", "Háng Tày", "4 người báo", "Người dân báo, chưa ai xác nhận"):
+        assert words in board, words
+    page = officer.get(f"/truc/{world.head.id}")
+    assert page.status_code == 200
+    assert "4 người báo" in plain(page.text)
+    assert officer.get(f"/truc/{world.head.id}/phat-lai").status_code == 200
+    tap = {"act": "report", "incident": "0", "to": "report-9", "place": "", "key": "k"}
+    assert officer.post("/truc/viec", **tap).status_code in (400, 404, 422), "no act of the duty's pages"
+    assert len(world.bench.alerts.incidents()) == 1
+    assert world.visitor("officer").post("/truc/viec", act="confirm", incident=str(world.head.id)).status_code == 303
+    assert world.head.stage == "confirmed"
+    world.close()

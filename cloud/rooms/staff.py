@@ -117,7 +117,7 @@ class StaffRoom:
                 one.place_vi,
                 one.place_en,
                 one.since_ms,
-                f"{one.gateway}/{one.channel}" if one.channel else one.gateway,
+                f"{one.gateway}/{one.channel}" if one.gateway and one.channel else one.gateway,
                 one.silent_ms is not None,
             )
             for one in read_open(self._folder / JOURNAL, SHOWN)

@@ -19,6 +19,8 @@ from cloud.clock import midnight_ms
 from cloud.registry.kinds import Consent, Person, Photo, Story, Tree
 from cloud.registry.mint import mint
 from cloud.registry.pictures import SIZES, TYPES
+from cloud.reports.book import Book as Reports
+from cloud.reports.report import Place, Report
 from cloud.rooms.listener import listen, url
 from cloud.serve import Server
 from cloud.staff.day.today import Sensor, Today
@@ -39,8 +41,8 @@ BUDGET_S = 120
 SCREENS = [
     "/", "/toi", "/bang", "/bang/trees", "/bang/trees?q=khong+co", f"/bang/trees/dong?k={TREE}", "/bang/trees/moi",
     "/bang/people/dong?k=p01", "/bang/people/moi", "/bang/bindings/moi", "/chuyen", f"/chuyen/{TREE}/vi", "/duyet",
-    "/gan", "/dien-thoai", "/do-song", "/do-song/0a1b2c", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the", "/nhap",
-    "/so-lieu", "/bao-cao", "/viec", "/viec/1", "/so-tay", "/so-tay/cay", "/nowhere",
+    "/tin-bao", "/gan", "/dien-thoai", "/do-song", "/do-song/0a1b2c", "/bao-tri", "/bao-tri?o=sg-01/air-1", "/the",
+    "/nhap", "/so-lieu", "/bao-cao", "/viec", "/viec/1", "/so-tay", "/so-tay/cay", "/nowhere",
 ]  # fmt: skip
 PICTURES = {
     "tags": "/the", "queue": "/duyet", "stories": "/chuyen", "story": "/chuyen/4TN8WJ/vi", "trees": "/bang/trees",
@@ -68,6 +70,13 @@ class Running(StaffWorld):
         silent = Sensor("sg-01", "air-1", "zone", "z01", now_ms - 90_000_000, 3, new=False, stuck="")
         stuck = Sensor("sg-01", "soil-1", "tree", TREE, now_ms - 60_000, 24, new=False, stuck="soil_moisture")
         self.today = Today(now_ms, [alarm], [silent, stuck])
+        with Reports(folder / "reports.db") as reports:
+            for n, kind in enumerate(("fire", "signal", "signal")):
+                told = Report(
+                    key=f"k{n}", kind=kind, text="Khói đen trên đồi", lat=21.7 + n / 10, lon=104.0, phone="114"
+                )
+                reports.put(told, Place("hamlet:h01", "h01"), now_ms)
+            reports.judge(3, "rejected", "đã hỏi lại, không phải", "lan", now_ms)
 
     def close(self) -> None:
         self._stop.set()

@@ -119,8 +119,8 @@ class Gatherer:
     def _of_part(self, part: Incident, tell: Tell, now_ms: int) -> None:
         head = self._journal.incident(part.head)
         if tell in _BEGINS:
-            at = f"{part.gateway}/{part.channel}"
-            self._journal.event(now_ms, head.id, "joined", f"{at} sees it too", part=part.id)
+            at = f"{part.gateway}/{part.channel} sees it too" if part.gateway else "people report it, too"
+            self._journal.event(now_ms, head.id, "joined", at, part=part.id)
             if head.going or head.closed_by:
                 self._journal.save(replace(head, touched_ms=now_ms))
             else:

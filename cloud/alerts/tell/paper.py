@@ -115,7 +115,7 @@ class Paper:
 
     def _parts(self, incident: Incident) -> tuple[str, ...]:
         parts = self._journal.parts(incident.id) if incident.lives or incident.basis == "modems" else ()
-        return tuple(f"{one.gateway}/{one.channel}" for one in parts)
+        return tuple(f"{one.gateway}/{one.channel}" for one in parts if one.gateway)
 
     def _silences(self, now_ms: int) -> tuple[words.Hush, ...]:
         return tuple(
