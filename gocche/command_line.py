@@ -233,6 +233,7 @@ def _export(add: _Add) -> None:
     add("--generation", type=int, choices=(1, 2, 3), default=1)
     add("--user", metavar="NAME")
     add("--installed-at", default="", metavar="DIR")
+    add("--pages", default="", metavar="URL")
 
 
 def _site(add: _Add) -> None:

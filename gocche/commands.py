@@ -436,7 +436,7 @@ def grafana_export(options: argparse.Namespace) -> int:
 
     files = export(
         options.folder, url=options.url, database=options.database, user=options.user,
-        generation=options.generation, installed_at=options.installed_at,
+        generation=options.generation, installed_at=options.installed_at, pages=options.pages,
     )  # fmt: skip
     print(*files, sep="\n")
     return 0

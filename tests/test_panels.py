@@ -15,6 +15,8 @@ import pytest
 from cloud.danger.levels import Level, Verdict, coded
 from cloud.panels import looks
 from cloud.panels.board import board
+from cloud.panels.coverage import STATES, coverage
+from cloud.panels.coverage import coded as coded_state
 from cloud.panels.export import export
 from cloud.panels.fire import SEEN, fire
 from cloud.panels.missing import NUMBERS, question
@@ -31,20 +33,22 @@ from wire.reading import Reason
 if TYPE_CHECKING:
     from pathlib import Path
 
-BOARD, FIRE = board(), fire()
-BOARDS = pytest.mark.parametrize("made", [BOARD, FIRE], ids=["garden", "fire"])
-PANELS = [panel for made in (BOARD, FIRE) for panel in made["panels"] if panel["type"] != "row"]
+BOARD, FIRE, COVERAGE = board(), fire(), coverage("https://goc.example.org/")
+ALL = (BOARD, FIRE, COVERAGE)
+BOARDS = pytest.mark.parametrize("made", ALL, ids=["garden", "fire", "coverage"])
+PANELS = [panel for made in ALL for panel in made["panels"] if panel["type"] != "row"]
 TARGETS = [(panel, target) for panel in PANELS for target in panel["targets"]]
 FIELDS = {
     "reading": set(QUANTITIES),
     "missing": set(QUANTITIES),
     "raw": set(QUANTITIES),
     "danger": {"p", "fwi", "ffmc_peak", "level", "name"},
+    "hamlet": {"state", "rsrp", "lat", "lon", "commune"},
     "incident": {"text", "stage", "number"},
     "status": {field.name for field in msgspec.structs.fields(Status)},
 }
 MONDAY_MS = 1_763_942_400_000  # 2025-11-24T00:00:00Z: a weekly shard of InfluxDB begins
-TAGS = {"gateway", "channel", "zone"}
+TAGS = {"gateway", "channel", "zone", "hamlet"}
 
 
 def named(panel: dict[str, Any]) -> str:
@@ -58,9 +62,13 @@ def test_ids_are_unique_within_a_board(made: dict[str, Any]) -> None:
 
 
 def test_the_uids_do_not_move() -> None:
-    told = [(made["uid"], made["title"], made["timezone"]) for made in (BOARD, FIRE)]
+    told = [(made["uid"], made["title"], made["timezone"]) for made in ALL]
     zone = "Asia/Ho_Chi_Minh"
-    assert told == [("gocche-vuon-che", "Vườn chè", zone), ("gocche-chay-rung", "Cháy rừng", zone)]
+    assert told == [
+        ("gocche-vuon-che", "Vườn chè", zone),
+        ("gocche-chay-rung", "Cháy rừng", zone),
+        ("gocche-phu-song", "Phủ sóng", zone),
+    ]
     assert {json.dumps(panel["datasource"]) for panel in PANELS} == {'{"type": "influxdb", "uid": "gocche"}'}
     assert {target["datasource"]["uid"] for _, target in TARGETS} == {"gocche"}
 
@@ -79,10 +87,10 @@ def test_panels_lie_within_the_columns_and_do_not_overlap(made: dict[str, Any]) 
 
 
 def test_sections_stand_in_the_order_that_people_ask_for_them() -> None:
-    garden, forest = (
-        [panel["title"].split(" · ")[-1] for panel in made["panels"] if panel["type"] == "row"]
-        for made in (BOARD, FIRE)
+    garden, forest, signal = (
+        [panel["title"].split(" · ")[-1] for panel in made["panels"] if panel["type"] == "row"] for made in ALL
     )
+    assert signal == ["Hamlets now (within the last hour)", "Map", "Hamlets over time", "Modems and SIMs"]
     assert garden == ["Now (within the last hour)", "Soil", "Air and smoke", "Weather", "Signal", "Gateways"]
     assert forest == [
         "Now (within the last hour)",
@@ -156,7 +164,7 @@ def test_every_unit_of_the_quantities_has_a_look() -> None:
 
 
 def test_all_words_are_nfc() -> None:
-    text = json.dumps([BOARD, FIRE], ensure_ascii=False)
+    text = json.dumps(ALL, ensure_ascii=False)
     assert unicodedata.is_normalized("NFC", text)
 
 
@@ -306,8 +314,29 @@ def test_the_variables_exist_and_are_used(made: dict[str, Any]) -> None:
     queries = " ".join(target["query"] for panel in made["panels"] for target in panel.get("targets", []))
     queries += " ".join(mark["query"] for mark in made["annotations"]["list"])
     used = set(re.findall(r"\$(\w+)", queries)) - {"timeFilter", "__interval"}
-    assert used == names == {"gateway", "channel"} | ({"zone"} if made is FIRE else set())
+    own = {"gocche-chay-rung": {"zone"}, "gocche-phu-song": {"hamlet"}}.get(made["uid"], set())
+    assert used == names == {"gateway", "channel"} | own
     assert all("SHOW TAG VALUES" in item["query"] and item["allValue"] == ".*" for item in made["templating"]["list"])
+
+
+def test_the_map_asks_our_own_pages_alone_and_lays_nobodys_tiles_beneath() -> None:
+    (map_,) = (panel for panel in COVERAGE["panels"] if panel["type"] == "geomap")
+    layers = [map_["options"]["basemap"], *map_["options"]["layers"]]
+    assert [layer["type"] for layer in layers] == ["geojson", "geojson", "markers"]
+    assert {layer["config"].get("src", "") for layer in layers} == {"https://goc.example.org/phu-song.geojson", ""}
+    coloured = {rule["check"]["value"] for layer in layers for rule in layer["config"].get("rules", [])}
+    assert coloured == set(STATES)
+    (without,) = (panel for panel in coverage()["panels"] if panel["type"] == "geomap")
+    assert [layer["type"] for layer in without["options"]["layers"]] == ["markers"]
+    assert "http" not in json.dumps(without["options"])
+
+
+def test_every_state_that_is_copied_has_words_and_a_colour_of_its_own() -> None:
+    (panel,) = (one for one in COVERAGE["panels"] if one["type"] == "state-timeline" and '"hamlet"' in str(one))
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    assert set(mapping["options"]) == {str(coded_state(state)) for state in STATES}
+    assert len({option["color"] for option in mapping["options"].values()}) == len(STATES)
+    assert mapping["options"][str(coded_state("none"))]["text"] == "không có sóng · no signal"
 
 
 def test_an_outage_is_a_gap_in_the_line() -> None:
@@ -327,14 +356,14 @@ def test_directions_are_not_averaged() -> None:
 def test_the_tree_is_what_grafana_reads_and_the_same_each_time(tmp_path: Path) -> None:
     written = export(tmp_path, url="http://127.0.0.1:8086", user="gocche", installed_at="/etc/grafana/provisioning/")
     names = ["datasources/gocche.yaml", "dashboards/gocche.yaml", "dashboards/gocche/vuon-che.json"]
-    names.append("dashboards/gocche/chay-rung.json")
+    names += ["dashboards/gocche/chay-rung.json", "dashboards/gocche/phu-song.json"]
     assert [str(path.relative_to(tmp_path)) for path in written] == names
     before = [path.read_bytes() for path in written]
     assert [
         p.read_bytes()
         for p in export(tmp_path, url="http://127.0.0.1:8086", user="gocche", installed_at="/etc/grafana/provisioning")
     ] == before
-    assert [json.loads(text) for text in before[2:]] == [BOARD, FIRE]
+    assert [json.loads(text) for text in before[2:]] == [BOARD, FIRE, coverage()]
     assert '      path: "/etc/grafana/provisioning/dashboards/gocche"\n' in before[1].decode()
     assert "    allowUiUpdates: false\n" in before[1].decode()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cloud.panels.board import board
+from cloud.panels.coverage import coverage
 from cloud.panels.fire import fire
 from cloud.panels.parts import SOURCE
 from settings.words import Refused
@@ -31,21 +32,26 @@ def export(
     user: str | None = None,
     secret_env: str = "",
     installed_at: str = "",
+    pages: str = "",
 ) -> list[Path]:
     """Write the provisioning tree below `folder` and return its files, each rewritten if it was there.
 
     `generation` 1 signs in as `user` with a password (as nobody without `user`), 2 and 3 with a token; either is read
     by the Grafana server from its environment variable `secret_env`. `installed_at` is the provisioning folder as
     the Grafana server sees it (its own machine, perhaps a container), `folder` itself if empty.
-    Raises Refused for a `url` that is not http(s) or carries a secret, ValueError for a generation that does not exist.
+    `pages` is where a browser that shows Grafana reaches our public pages: the map is drawn from there, or is empty.
+    Raises Refused for a `url` or `pages` that is not http(s) or carries a secret, ValueError for a generation that does
+    not exist.
     """
+    if pages and urlsplit(pages).scheme not in {"http", "https"}:
+        raise Refused("cloud.config", "grafana", "url", url=repr(pages))
     root = installed_at.rstrip("/") or str(folder.resolve())
     files = {
         "datasources/gocche.yaml": _yaml(_source(url, database, generation, user, secret_env)),
         "dashboards/gocche.yaml": _yaml(_provider(f"{root}/dashboards/gocche")),
     } | {
         f"dashboards/gocche/{name}.json": json.dumps(made, ensure_ascii=False, indent=1) + "\n"
-        for name, made in (("vuon-che", board()), ("chay-rung", fire()))
+        for name, made in (("vuon-che", board()), ("chay-rung", fire()), ("phu-song", coverage(pages)))
     }
     for name, text in files.items():
         path = folder / name

@@ -1,4 +1,4 @@
-"""What boards show beside readings: each day of danger and each stage of an incident, copied from the books.
+"""What boards show beside readings: days of danger and stages of incidents, copied from the books; signal of hamlets.
 
 The books stay the truth: a copy that is late, or lost with its database, is made again from them at the next start.
 Nobody's name is copied.
@@ -19,18 +19,20 @@ from cloud.clock import hanoi, midnight_ms
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Rotten, days_of, reading
 from cloud.danger.levels import coded, verdict
+from cloud.rooms.board_hamlets import signal
 from cloud.store import Retry, Shown
 from settings.words import Taken
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cloud.clock import Clock
     from cloud.danger.course import Day
     from cloud.registry import Current, Registry
     from cloud.registry.kinds import Zone
-    from cloud.store import Boards
+    from cloud.store import Store
 
 log = logging.getLogger(__name__)
 EVERY_S = 10.0
@@ -44,7 +46,7 @@ NOON_MS = 13 * 3_600_000  # of the day: a level is of 13:00
 class Showing:
     """Copies. `why` is what keeps it from that, for any thread; alarms go on whatever it is."""
 
-    def __init__(self, folder: Path, store: Boards, current: Current, clock: Clock) -> None:
+    def __init__(self, folder: Path, store: Store, current: Current, clock: Clock) -> None:
         self._folder, self._store, self._current, self._clock = folder, store, current, clock
         self._days: dict[tuple[str, date], Shown] = {}
         self._looked_ms = self._event = 0
@@ -75,6 +77,7 @@ class Showing:
         self._incidents(now_ms)
         if not self._looked_ms <= now_ms < self._looked_ms + DANGER_MS or not self._looked_ms:
             self._danger(now_ms)
+            self._show(signal(self._store, self._current.now, now_ms))
             self._looked_ms = now_ms
         return True
 
@@ -99,11 +102,16 @@ class Showing:
                     own = days_of(db, zone.code, first, today)
                     days |= {(zone.code, day.day): _of_day(day, zone, registry) for day in own}
         points = [point for key, point in days.items() if self._days.get(key) != point]
+        if self._show(points):
+            self._days = days
+
+    def _show(self, points: Sequence[Shown]) -> bool:
+        """Copy points; False where that was stopped amid them."""
         for at in range(0, len(points), AT_ONCE):
             if self._stopped():
-                return
+                return False
             self._store.show(points[at : at + AT_ONCE])
-        self._days = days
+        return True
 
     def _stopped(self) -> bool:
         """Tell whether to stop; asking is the loop's progress, however much there is to copy."""

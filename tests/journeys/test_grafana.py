@@ -21,11 +21,13 @@ import pytest
 
 from cloud.panels import looks
 from cloud.panels.board import board
+from cloud.panels.coverage import coded, coverage
 from cloud.panels.export import export
 from cloud.panels.fire import fire
 from cloud.store import Shown, open_store
-from tests import build, servers
+from tests import build, servers, surveys
 from tests.conftest import need
+from tests.visitors import Site, World
 from wire.batch import Batch, Status
 from wire.quantities import CLAIM, QUANTITIES, SIREN
 from wire.reading import Reason
@@ -53,9 +55,10 @@ MISSING_NOW = {  # (sensor, quantity): reason and raw number, as they are shown
     ("modem-hang-tay", "rssi"): ("lần này thiết bị không báo số · the device left this value out", "–"),
     ("soil-2", "soil_ph"): ("số ngoài khoảng hợp lý · the number is out of range", "19.1"),
 }
+SIM = {"rtt": 48.5, "loss": 0.0, "sim_balance": 52_000, "sim_data_left": 3_400, "sim_days_left": 12}
 PAST_MS = (2 * 3_600_000, 24 * 3_600_000, 7 * 86_400_000, 14 * 86_400_000)  # in the weekly shard of now and in older
-GARDEN, FIRE = board(), fire()
-BOARDS = pytest.mark.parametrize("made", [GARDEN, FIRE], ids=["garden", "fire"])
+GARDEN, FIRE, COVERAGE = board(), fire(), coverage()
+BOARDS = pytest.mark.parametrize("made", [GARDEN, FIRE, COVERAGE], ids=["garden", "fire", "coverage"])
 
 
 def panels_of(made: dict[str, Any]) -> list[dict[str, Any]]:
@@ -114,7 +117,8 @@ def _poll(step: int, day: float, wave: float) -> Row:
             "hdop": 0.9,
         },
         "modem-hang-tay": _modem(step, wave),
-        "modem-che-tao": {"registration": 1, "radio": 3, "lte_rsrp": -93 + 2 * wave, "lte_sinr": 14 + wave},  # no 5G
+        "modem-che-tao": {"registration": 1, "radio": 3, "lte_rsrp": -93 + 2 * wave, "lte_sinr": 14 + wave}
+        | SIM,  # no 5G
     }
 
 
@@ -210,7 +214,9 @@ def seed(table: dict[str, str]) -> None:
     assert not any(store.commit(list(batches(start_ms, now_ms)), now_ms))
     for arrival_ms, status in heartbeats(start_ms):
         store.write_status(GATEWAY, status, arrival_ms)
-    assert store.show(list(found(now_ms)))
+    shown = list(found(now_ms))
+    for at in range(0, len(shown), 1_000):
+        assert store.show(shown[at : at + 1_000])
     store.close()
 
 
@@ -224,6 +230,13 @@ def found(now_ms: int) -> Iterator[Shown]:
         figures = {"p": 5_200.0 - 400 * ago, "fwi": 24.0 - ago, "ffmc_peak": 91.0 - ago / 2, "level": 4.0}
         yield Shown("danger", {"zone": "Z-02"}, at_ns, figures, {"name": "Suối Giàng"})
         yield Shown("danger", {"zone": "Z-03"}, at_ns, figures | {"p": 900.0, "level": 0}, {"name": "Tả Xùa"})
+    lat, lon = surveys.MIDDLE
+    for number, (hamlet, state) in enumerate((("Háng Tày", "good"), ("Kể Cả", "weak"), ("Pú Vá", "none"))):
+        for ago in range(HOURS * 6):
+            figures = {"state": float(coded(state)), "lat": lat + number / 50, "lon": lon - number / 30}
+            figures |= {"rsrp": -88.0 - 9 * number - ago % 5} if state != "none" or ago > 100 else {}
+            at_ns = (now_ms - ago * 600_000) * 10**6
+            yield Shown("hamlet", {"hamlet": hamlet}, at_ns, figures, {"commune": "Chế Tạo"})
     for ago_min, stage in (
         (290, "nghi có cháy · suspected"),
         (270, "đã xác nhận · confirmed"),
@@ -235,7 +248,18 @@ def found(now_ms: int) -> Iterator[Shown]:
 
 
 @pytest.fixture(scope="module")
-def grafana(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Grafana]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The public pages of a surveyed district, on an origin of their own."""
+    world = World(tmp_path_factory.mktemp("pages"))
+    world.clock.now_ms = int(time.time() * 1000)
+    book = surveys.surveyed(tmp_path_factory.mktemp("book") / "coverage.db", world.clock.now_ms)
+    with Site(world.garden(surveyed=book)) as pages:
+        yield pages.url
+    world.store.close()
+
+
+@pytest.fixture(scope="module")
+def grafana(database: Database, site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Grafana]:
     need(servers.GRAFANA)
     server = servers.Grafana(tmp_path_factory.mktemp("grafana"))
     export(
@@ -243,11 +267,12 @@ def grafana(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Ite
         url=database.url,
         generation=database.generation,
         user=database.user,
+        pages=site,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(database.secret_env, database.secret)
         with server:
-            for made in (GARDEN, FIRE):
+            for made in (GARDEN, FIRE, COVERAGE):
                 servers.until(partial(has_read, server, made["uid"]), 30, "Grafana has read the board")
             yield server
 
@@ -286,6 +311,8 @@ def test_every_target_answers(grafana: servers.Grafana, path: str, made: dict[st
 
 def test_the_choices_above_the_board_are_filled(grafana: servers.Grafana) -> None:
     gateway, channel, zone = (item["query"] for item in FIRE["templating"]["list"])
+    hamlet = COVERAGE["templating"]["list"][-1]["query"]
+    assert set(together(by_proxy(grafana, hamlet, {}))["value"]) == {"Háng Tày", "Kể Cả", "Pú Vá"}
     assert set(together(by_proxy(grafana, zone, {}))["value"]) == {"Z-02", "Z-03"}
     assert set(together(by_proxy(grafana, gateway, {}))["value"]) == {GATEWAY}
     assert set(together(by_proxy(grafana, channel, {}))["value"]) == set(CHANNELS)
@@ -339,7 +366,7 @@ def together(series: list[Columns]) -> Columns:
 
 def chosen(query: str) -> str:
     """Fill in the variables as "All" does."""
-    for name in ("gateway", "channel", "zone"):
+    for name in ("gateway", "channel", "zone", "hamlet"):
         query = query.replace(f"${name}", ".*")
     return query
 
@@ -357,12 +384,21 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-def opened(chromium: Browser, grafana: servers.Grafana, made: dict[str, Any], width: int = 1600) -> Page:
+def opened(
+    chromium: Browser,
+    grafana: servers.Grafana,
+    made: dict[str, Any],
+    width: int = 1600,
+    asked_of: list[str] | None = None,
+) -> Page:
     """Open a board, high enough for all of it: Grafana draws only what can be seen. On a phone panels stand alone."""
     places = [panel["gridPos"] for panel in made["panels"]]
     rows = max(place["y"] + place["h"] for place in places) if width > 768 else sum(place["h"] for place in places)
     size = {"width": width, "height": rows * 38 + 80}
-    page = chromium.new_context(viewport=size, extra_http_headers=ADMIN, locale="vi-VN").new_page()
+    context = chromium.new_context(viewport=size, locale="vi-VN")
+    assert context.request.post(f"{grafana.url}/login", data={"user": "admin", "password": "admin"}).ok
+    page = context.new_page()
+    page.on("request", lambda asked: asked_of.append(asked.url)) if asked_of is not None else None
     page.goto(f"{grafana.url}/d/{made['uid']}/?kiosk")
     wait_for_panels(page, len(panels_of(made)))
     return page
@@ -400,6 +436,44 @@ def test_a_browser_shows_fire_on_a_desk_and_on_a_phone(
         *(SIREN[code] for code in (0, 1, 2)),
     ):  # each in a bar or beside it, however narrow
         assert looks.both(*claimed) in seen
+
+
+@pytest.mark.parametrize(("width", "name"), [(1600, "board-coverage-desktop.png"), (390, "board-coverage-phone.png")])
+def test_a_browser_draws_the_map_and_asks_nobody_but_grafana_and_our_pages(
+    chromium: Browser, grafana: servers.Grafana, site: str, tmp_path: Path, width: int, name: str
+) -> None:
+    asked: list[str] = []
+    page = opened(chromium, grafana, COVERAGE, width, asked)
+    page.wait_for_function(COLOURED, arg=5, timeout=30_000)
+    kept(page, name, tmp_path)
+    seen = page.inner_text("body")
+    empty = page.locator(".react-grid-item", has_text="No data").all_inner_texts()
+    faults = page.locator('[aria-label="Panel status"], [data-testid*="Panel status error"]').count()
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    page.context.close()
+    assert all("what is missing now and why (empty: nothing)" in panel for panel in empty)
+    assert faults == 0
+    assert wide <= width
+    for words in ("Háng Tày", "tốt · good", "yếu · weak", "không có sóng · no signal", "Chế Tạo"):
+        assert words in seen
+    origins = {"/".join(url.split("/")[:3]) for url in asked if not url.startswith(("data:", "blob:"))}
+    assert origins == {grafana.url, site}, "nobody else learns who looks at the map"
+    assert {url for url in asked if url.startswith(site)} == {f"{site}/phu-song.geojson"}
+
+
+# Tells whether the map has so many different colours: hexagons of several classes, and not only dots.
+COLOURED = """count => {
+    const canvas = [...document.querySelectorAll('.ol-layer canvas')]
+    const colours = new Set()
+    for (const each of canvas) {
+        const {data} = each.getContext('2d').getImageData(0, 0, each.width, each.height)
+        for (let at = 0; at < data.length; at += 4 * 7) {
+            const [r, g, b, alpha] = data.slice(at, at + 4)
+            if (alpha > 100 && alpha < 160) colours.add([r >> 5, g >> 5, b >> 5].join())
+        }
+    }
+    return colours.size >= count
+}"""
 
 
 def test_a_browser_shows_every_panel(chromium: Browser, grafana: servers.Grafana, tmp_path: Path) -> None:
