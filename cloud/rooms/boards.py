@@ -18,8 +18,7 @@ from cloud.alerts.wiring import JOURNAL
 from cloud.clock import hanoi, midnight_ms
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Rotten, days_of, reading
-from cloud.danger.levels import coded, verdict
-from cloud.rooms.board_hamlets import signal
+from cloud.rooms.points import of_day, signal
 from cloud.store import Retry, Shown
 from settings.words import Taken
 
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
-    from cloud.danger.course import Day
-    from cloud.registry import Current, Registry
-    from cloud.registry.kinds import Zone
+    from cloud.registry import Current
     from cloud.store import Store
 
 log = logging.getLogger(__name__)
@@ -40,7 +37,6 @@ DANGER_MS = 600_000  # days change at most each hour
 PAST = timedelta(days=30)  # at a start
 LATELY = timedelta(days=8)  # after it: what comes later than that is shown by the next start
 AT_ONCE = 1_000
-NOON_MS = 13 * 3_600_000  # of the day: a level is of 13:00
 
 
 class Showing:
@@ -100,7 +96,7 @@ class Showing:
                     return
                 with suppress(Rotten):  # it costs this zone alone; who computes danger tells of it
                     own = days_of(db, zone.code, first, today)
-                    days |= {(zone.code, day.day): _of_day(day, zone, registry) for day in own}
+                    days |= {(zone.code, day.day): of_day(day, zone, registry) for day in own}
         points = [point for key, point in days.items() if self._days.get(key) != point]
         if self._show(points):
             self._days = days
@@ -116,18 +112,6 @@ class Showing:
     def _stopped(self) -> bool:
         """Tell whether to stop; asking is the loop's progress, however much there is to copy."""
         return self._turn is not None and self._turn.is_set()
-
-
-def _of_day(day: Day, zone: Zone, registry: Registry) -> Shown:
-    told = {
-        "p": day.after.p if day.has_p else None,
-        "fwi": day.indices.fwi if day.indices else None,
-        "ffmc_peak": day.peak,
-        "level": coded(verdict(day, registry.danger_tables.on(zone, day.day))),
-    }
-    figures = {name: value for name, value in told.items() if value is not None}
-    at_ns = (midnight_ms(day.day) + NOON_MS) * 10**6
-    return Shown("danger", {"zone": zone.code}, at_ns, figures, {"name": zone.name_vi})
 
 
 def _of_stage(one: Staged) -> Shown:

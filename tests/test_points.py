@@ -9,8 +9,8 @@ import pytest
 
 from cloud.panels.coverage import coded, coverage
 from cloud.registry import Registry
-from cloud.rooms.board_hamlets import signal
 from cloud.rooms.boards import Showing
+from cloud.rooms.points import signal
 from cloud.store import Shown, open_store
 from tests.build import batch
 from tests.rules.garden import HandClock
