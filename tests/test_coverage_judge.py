@@ -51,6 +51,14 @@ def test_what_eight_places_say_alike_holds(dbm: float | None, state: str) -> Non
     assert (found.state, found.moments, found.days, found.rsrp_dbm) == (state, 80, 1, dbm)
 
 
+def test_a_poor_sinr_makes_a_strong_place_weak_and_its_strength_is_told_as_it_was() -> None:
+    poor = Strength(10, -800.0, 64_000.0, -80.0, 10, -30.0)
+    found = judge(CELL, along(-80.0, lte=poor), "phone", SCALE)
+    assert (found.state, found.rsrp_dbm) == ("weak", -80.0)
+    fine = Strength(10, -800.0, 64_000.0, -80.0, 10, 30.0)
+    assert judge(CELL, along(-80.0, lte=fine), "phone", SCALE).state == "good"
+
+
 def test_fewer_than_three_moments_are_not_measured() -> None:
     assert judge(CELL, [spot(moments=2)], "phone", SCALE).state == "unmeasured"
     assert judge(CELL, [], "phone", SCALE) == Judged(CELL, "unmeasured", 0, 0, 0)

@@ -24,7 +24,8 @@ from cloud.coverage.seam import MONTH_NOW, STATES, Judged, Spot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cloud.coverage.scale import Scale
+    from cloud.coverage.scale import Radio, Scale
+    from cloud.coverage.seam import Strength
 
 ENOUGH = 3  # moments; with fewer a cell is unmeasured
 SURE = 0.95  # how likely service must be, or none
@@ -48,7 +49,8 @@ class _Place(NamedTuple):
     moments: float
     dead: float
     known: float  # with a strength
-    strength: float  # their mean
+    strength: float  # their mean, on the axis of LTE, lowered where SINR is poor
+    dbm: float  # their mean as it was told
     runs: int
 
 
@@ -62,7 +64,8 @@ def judge(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> Judged:
 
 def _judged(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> tuple[Judged, float | None]:
     """Return it, and how likely there is none; None where it is not measured."""
-    newest = max((_months(spot.month) for spot in spots), default=0)
+    newest = _months(max((spot.month for spot in spots), default=0))
+    ages: dict[int, float] = {}
     days: dict[int, int] = {}
     places: dict[int, list[tuple[float, _Place]]] = {}
     moments = last_ms = 0
@@ -70,8 +73,9 @@ def _judged(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> tuple
         place = _place(spot, layer, scale)
         if place is None:
             continue
-        age = 0.5 ** ((newest - _months(spot.month)) / HALF_LIFE)
-        places.setdefault(spot.cell, []).append((age, place))
+        if spot.month not in ages:
+            ages[spot.month] = 0.5 ** ((newest - _months(spot.month)) / HALF_LIFE)
+        places.setdefault(spot.cell, []).append((ages[spot.month], place))
         days[spot.month] = days.get(spot.month, 0) | spot.days
         moments += int(place.moments)
         last_ms = max(last_ms, spot.last_ms)
@@ -192,17 +196,29 @@ def _place(spot: Spot, layer: str, scale: Scale) -> _Place | None:
         if not looked:
             return None
         if not nr.n or nr.sum / nr.n < scale.nr_none_dbm:
-            return _Place(looked, looked, 0, 0.0, spot.dead)
-        return _Place(looked, looked - nr.n, nr.n, nr.sum / nr.n, 0)
+            return _Place(looked, looked, 0, 0.0, 0.0, spot.dead)
+        return _Place(looked, looked - nr.n, nr.n, _strength(nr, "nr", scale), nr.sum / nr.n, 0)
     lte = spot.lte
     known = max(lte.n, nr.n)
-    strength = -1e9
+    strength = -200.0
     if lte.n:
-        strength = lte.sum / lte.n
+        strength = _strength(lte, "lte", scale)
     if nr.n:
-        strength = max(strength, scale.as_lte(nr.sum / nr.n))
+        strength = max(strength, scale.as_lte(_strength(nr, "nr", scale)))
     dead = spot.none + spot.limited
-    return _Place(spot.moments, dead, min(known, spot.moments - dead), strength, spot.dead) if spot.moments else None
+    dbm = lte.sum / lte.n if lte.n else nr.sum / nr.n if nr.n else 0.0
+    return (
+        _Place(spot.moments, dead, min(known, spot.moments - dead), strength, dbm, spot.dead) if spot.moments else None
+    )
+
+
+def _strength(heard: Strength, radio: Radio, scale: Scale) -> float:
+    """Return the mean of a place; where its SINR is poor, one that is no better than weak."""
+    mean = heard.sum / heard.n
+    if not heard.sinr_n or heard.sinr_sum / heard.sinr_n >= scale.poor_sinr_db:
+        return mean
+    _, fair, none = scale.limits(radio)
+    return min(mean, fair - (fair - none) / 3)
 
 
 def _state(
@@ -223,7 +239,7 @@ def _state(
         xx += weight * known * place.strength**2
     said = heard, x, xx, silent, unknown
     lost = _shares(_as_far(said, _PLACE_DB, independent, days), _PLACE_DB, good, fair, none)[3]
-    mean = [place.strength for _, place in merged if place.known]
+    mean = [place.dbm for _, place in merged if place.known]
     strength = round(math.fsum(sorted(mean)) / len(mean), 1) if mean else None
     silent_places = sum(2 * place.dead > place.moments for _, place in merged)
     if lost >= SURE and (any(place.runs for _, place in merged) or silent_places > 1 or silent_places * days > 1):
@@ -325,8 +341,9 @@ def _merged(parts: list[tuple[float, _Place]]) -> tuple[float, _Place]:
     moments = sum(age * place.moments for age, place in parts)
     known = sum(age * place.known for age, place in parts)
     strength = sum(age * place.known * place.strength for age, place in parts) / known if known else 0.0
+    dbm = sum(age * place.known * place.dbm for age, place in parts) / known if known else 0.0
     dead = sum(age * place.dead for age, place in parts)
-    return newest, _Place(moments, dead, known, strength, sum(place.runs for _, place in parts))
+    return newest, _Place(moments, dead, known, strength, dbm, sum(place.runs for _, place in parts))
 
 
 def _months(month: int) -> int:

@@ -36,22 +36,39 @@ STEPS = (
     size INTEGER NOT NULL, read INTEGER NOT NULL, records INTEGER NOT NULL, new INTEGER NOT NULL,
     known INTEGER NOT NULL, late INTEGER NOT NULL, refused TEXT NOT NULL, done_ms INTEGER, why TEXT NOT NULL);
     CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
+    """ALTER TABLE spot ADD COLUMN lte_sinr_n INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE spot ADD COLUMN lte_sinr_sum INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE spot ADD COLUMN nr_sinr_n INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE spot ADD COLUMN nr_sinr_sum INTEGER NOT NULL DEFAULT 0""",
 )
 SPOT = (
     "month, cell, plmn, moments, none, limited, dead, days, first_ms, last_ms, lte_n, lte_sum, lte_squares, lte_best,"
-    " nr_n, nr_sum, nr_squares, nr_best, nr_looked"
+    " nr_n, nr_sum, nr_squares, nr_best, nr_looked, lte_sinr_n, lte_sinr_sum, nr_sinr_n, nr_sinr_sum"
 )
 _SUMMED = ("moments", "none", "limited", "dead", "lte_n", "lte_sum", "lte_squares", "nr_n", "nr_sum", "nr_squares",
-           "nr_looked")  # fmt: skip
+           "nr_looked", "lte_sinr_n", "lte_sinr_sum", "nr_sinr_n", "nr_sinr_sum")  # fmt: skip
 ADD = (
-    f"INSERT INTO spot ({SPOT}) VALUES ({', '.join('?' * 19)}) ON CONFLICT DO UPDATE SET "  # noqa: S608 - own names
+    f"INSERT INTO spot ({SPOT}) VALUES ({', '.join('?' * 23)}) ON CONFLICT DO UPDATE SET "  # noqa: S608 - own names
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMMED)
     + ", days = days | excluded.days, first_ms = min(first_ms, excluded.first_ms)"
     ", last_ms = max(last_ms, excluded.last_ms), lte_best = max(lte_best, excluded.lte_best)"
     ", nr_best = max(nr_best, excluded.nr_best)"
 )
 _LEAST = -2_000  # tenths of a dBm: no strength
-_MOMENTS, _NONE, _LIMITED, DEAD, _DAYS, _FIRST, _LAST, _LTE, _NR, _LOOKED = 0, 1, 2, 3, 4, 5, 6, 7, 11, 15
+_MOMENTS, _NONE, _LIMITED, DEAD, _DAYS, _FIRST, _LAST, _LTE, _NR, _LOOKED, _LTE_SINR, _NR_SINR = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    11,
+    15,
+    16,
+    18,
+)
 Row = tuple[int, int, int, int, int, int, int, bytes]
 
 
@@ -124,7 +141,7 @@ def _heard(told: tuple[Any, ...] | None) -> Heard | None:
 
 def nothing() -> list[int]:
     """Return the figures of a spot at which nobody was, as they stand behind month, cell and network."""
-    return [0, 0, 0, 0, 0, 2**62, 0, *(0, 0, 0, _LEAST), *(0, 0, 0, _LEAST), 0]
+    return [0, 0, 0, 0, 0, 2**62, 0, *(0, 0, 0, _LEAST), *(0, 0, 0, _LEAST), 0, *(0, 0), *(0, 0)]
 
 
 def count(figures: list[int], sample: Sample, bit: int) -> None:
@@ -138,8 +155,11 @@ def count(figures: list[int], sample: Sample, bit: int) -> None:
     figures[_LAST] = max(figures[_LAST], time_ms)
     figures[_LOOKED] += sample.nr_looked or sample.nr is not None
     if service == SERVED:
-        for at, heard in ((_LTE, sample.lte), (_NR, sample.nr)):
+        for at, sinr, heard in ((_LTE, _LTE_SINR, sample.lte), (_NR, _NR_SINR, sample.nr)):
             if heard is not None and heard.rsrp_dbm is not None:
+                if heard.sinr_db is not None:
+                    figures[sinr] += 1
+                    figures[sinr + 1] += round(heard.sinr_db * 10)
                 tenths = round(heard.rsrp_dbm * 10)
                 figures[at] += 1
                 figures[at + 1] += tenths
@@ -150,9 +170,9 @@ def count(figures: list[int], sample: Sample, bit: int) -> None:
 def spot_of(row: Sequence[Any]) -> Spot:
     """Return the spot of a row in the order of `SPOT`."""
     month, cell, plmn, moments, none, limited, dead, days, first_ms, last_ms, *rest = row
-    lte, nr = _strength(*rest[:4]), _strength(*rest[4:8])
+    lte, nr = _strength(*rest[:4], *rest[9:11]), _strength(*rest[4:8], *rest[11:13])
     return Spot(cell, month, plmn, moments, none, limited, dead, days, first_ms, last_ms, lte, nr, rest[8])
 
 
-def _strength(n: int, total: int, squares: int, best: int) -> Strength:
-    return Strength(n, total / 10, squares / 100, best / 10)
+def _strength(n: int, total: int, squares: int, best: int, sinr_n: int, sinr: int) -> Strength:
+    return Strength(n, total / 10, squares / 100, best / 10, sinr_n, sinr / 10)

@@ -29,12 +29,17 @@ class Put(NamedTuple):
 
 
 class Strength(msgspec.Struct, array_like=True):
-    """How strong one radio was at a spot: moments with one, sum and sum of squares in dBm, the best."""
+    """How strong one radio was at a spot: moments with one, sum and sum of squares in dBm, the best.
+
+    `sinr_n` of these moments told a SINR, `sinr_sum` is their sum in dB.
+    """
 
     n: int = 0
     sum: float = 0.0
     squares: float = 0.0
     best: float = -200.0
+    sinr_n: int = 0
+    sinr_sum: float = 0.0
 
 
 class Spot(msgspec.Struct, array_like=True):

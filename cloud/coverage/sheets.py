@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cloud.coverage.scale import Scale
     from cloud.coverage.seam import Spot
 
-FORM = 2  # of what sheets say: another one has all of them made again
+FORM = 3  # of what sheets say: another one has all of them made again
 FINE, NEAR_M = 9, 3_000.0
 AT_ONCE = 500  # cells of the map in one transaction: some seconds, some 20 MB
 Place = tuple[float, float]

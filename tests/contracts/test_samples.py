@@ -105,10 +105,12 @@ def expected(kept: Sequence[Sample]) -> list[Spot]:
 
 
 def strength(heard: Sequence[Heard | None]) -> Strength:
-    tenths = [round(one.rsrp_dbm * 10) for one in heard if one and one.rsrp_dbm is not None]
-    return Strength(
-        len(tenths), sum(tenths) / 10, sum(one * one for one in tenths) / 100, max(tenths, default=-2000) / 10
-    )
+    known = [one for one in heard if one and one.rsrp_dbm is not None]
+    tenths = [round(one.rsrp_dbm * 10) for one in known if one.rsrp_dbm is not None]
+    sinr = [round(one.sinr_db * 10) for one in known if one.sinr_db is not None]
+    squares = sum(one * one for one in tenths)
+    best = max(tenths, default=-2000)
+    return Strength(len(tenths), sum(tenths) / 10, squares / 100, best / 10, len(sinr), sum(sinr) / 10)
 
 
 @settings(max_examples=150)
