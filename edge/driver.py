@@ -94,6 +94,7 @@ REASONS = {  # by the first word of a `kind`
     "error": Reason.REFUSED,
     "garbled": Reason.GARBLED,
     "budget": Reason.NO_BUDGET,
+    "no_fix": Reason.NO_FIX,
 }
 
 

@@ -15,6 +15,10 @@ from pymodbus.framer import FramerRTU
 
 from cloud.clock import SystemClock
 from cloud.store import open_store
+from edge import drivers
+from edge.driver import BadReply
+from edge.sense.exchange import run as exchanged
+from edge.sense.lines import SimulatedLine
 from gocche.garden import PORTS, park, past, run
 from gocche.garden.climate import warmth
 from gocche.garden.line import Line
@@ -459,6 +463,23 @@ def _answers(log: Path, count: int) -> dict[str, list[tuple]]:
             seen.setdefault(answer.device, []).append(tuple(sorted(answer.values.items())))
     shared.served.close()
     return seen
+
+
+def test_the_sim_of_the_simulated_modem_is_read_by_its_driver_and_stays_the_same_all_day(tmp_path: Path) -> None:
+    devices = park.devices(3, park.open_shared(None, None, 1.0, threading.Event(), SystemClock()), unique=True)
+    driver = drivers.load("sim_ussd")
+
+    def asked(stage: Stage) -> dict[str, object]:
+        line = SimulatedLine(lambda frame: b"".join(one.frame for one in devices["modem"].hear(frame, stage)))
+        return {value.name: value.value for value in exchanged(driver.poll(driver.config()), line)}
+
+    told = asked(Stage())
+    assert told["balance"] == 46_500
+    assert 0 < told["days"] <= 30
+    assert told["data"] == 4_096 - (30 - told["days"]) * 130
+    assert asked(Stage()) == told
+    with pytest.raises(BadReply, match="CME ERROR: 30"):
+        asked(Stage({"modem": {"service": False}}))
 
 
 def test_unique_run_serves_no_value_twice_not_even_after_a_restart(tmp_path: Path) -> None:

@@ -13,6 +13,10 @@ absent as ambiguous where it cannot be (`lte_sinr`, `nr_sinr`).
 Read-only, but for `setup`: where an answer comes without tac and cell, or an operator without its number, the modem
 is told so once (`AT+CEREG=2`, `AT+C5GREG=2`, `AT+COPS=3,2`) and asked again. Echo and error style stay as they are.
 
+With `position` the modem's own GNSS is asked where it is (UNTESTED on hardware, as manuals have it): a Quectel's is
+switched on where it is off, a SIMCom's must be (`AT+CGPS=1`, or `AT+CGPSAUTO=1` for good). Without a fix the place is
+absent as such, never the last one; the other way is the modem's NMEA port, by `nmea0183`.
+
 Limits: GSM and WCDMA cells give identity only. With `commands = []` the driver only listens for one registration
 message: what comes between two polls is missed, unless `timeout_s` is nearly as long as `every_s`.
 """
@@ -70,16 +74,23 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         Meta(description="what the modem's manual says 5G's SINR is, where its answers do not tell"),
     ] = None
 
+    position: Annotated[
+        bool, Meta(description="asks the modem's own GNSS where it is; with `setup` it is switched on")
+    ] = False
+
     def __post_init__(self) -> None:
-        """Refuse a vendor that is not there. Raises ValueError naming it."""
+        """Refuse a vendor that is not there, or knows no position. Raises ValueError naming it."""
         if self.vendor not in vendors():
             raise unknown("vendor", self.vendor, list(vendors()))
+        if self.position and not vendor(self.vendor).position:
+            raise ValueError(f'vendor "{self.vendor}" has no command for `position`; read its NMEA port by nmea0183')
 
     @property
     def asked(self) -> tuple[str, ...]:
         """The commands of one poll."""
         own = (*vendor(self.vendor).commands, *vendor("generic").commands)
-        return tuple(dict.fromkeys(own)) if self.commands is None else self.commands
+        asked = tuple(dict.fromkeys(own)) if self.commands is None else self.commands
+        return (*asked, vendor(self.vendor).position) if self.position else asked
 
 
 def poll(config: Config) -> Io:
@@ -154,6 +165,8 @@ def _send(command: str) -> Generator[Ask, Reply, str]:
 
 
 def _answer(command: str, config: Config) -> Generator[Ask, Reply, list[Value]]:
+    if command == vendor(config.vendor).position:
+        return (yield from _placed(command, config))
     values = _decode(command, (yield from _send(command)), config)
     wanted = _missing_setup(command, values, config) if config.setup else None
     if wanted is None:
@@ -164,6 +177,19 @@ def _answer(command: str, config: Config) -> Generator[Ask, Reply, list[Value]]:
     except BadReply:
         return values
     return again
+
+
+def _placed(command: str, config: Config) -> Generator[Ask, Reply, list[Value]]:
+    """Ask for the position, and switch the modem's GNSS on where it is off: its first fix takes a while."""
+    own = vendor(config.vendor)
+    try:
+        return _decode(command, (yield from _send(command)), config)
+    except BadReply as error:
+        if error.kind == f"cme:{own.not_started}" and config.setup:
+            yield from _send(own.start)
+        elif error.kind != f"cme:{own.no_fix}":
+            raise
+        raise BadReply("no_fix", str(error)) from error
 
 
 def _missing_setup(command: str, values: list[Value], config: Config) -> str | None:

@@ -1,6 +1,6 @@
-"""Quectel modems: the serving cell as `AT+QENG="servingcell"` tells it, and how many carriers are combined.
+"""Quectel modems: the serving cell as `AT+QENG="servingcell"` tells it, how many carriers are combined, the position.
 
-Source: Quectel RG50xQ/RM5xxQ, EC2x/EG2x, EP06 and BG9x AT manuals (QENG, QCAINFO), and the recorded lines of
+Source: Quectel RG50xQ/RM5xxQ, EC2x/EG2x, EP06 and BG9x AT manuals (QENG, QCAINFO, QGPSLOC), and the recorded lines of
 tests/data/frames. Identities are hexadecimal. LTE's SINR is dB on some models and fifths of a dB on others, with the
 same line around it; the RM5xx manual even says 2X - 20 while people read dB off it. What RSRQ does not decide is for
 the setting `lte_sinr`. Old 5G firmware prints tenths on NSA lines of seven columns.
@@ -8,6 +8,7 @@ the setting `lte_sinr`. Old 5G firmware prints tenths on NSA lines of seven colu
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from at import talk
@@ -15,6 +16,7 @@ from edge.driver import Value
 from edge.framing.bands import banded
 from edge.framing.cells import (
     CELL,
+    PLACE,
     Answer,
     Layout,
     Units,
@@ -28,6 +30,7 @@ from edge.framing.cells import (
     matching,
     nr_sinr,
     number,
+    place,
     text,
     unread,
 )
@@ -111,6 +114,14 @@ def _qcainfo(found: list[list[str]], _units: Units) -> list[Value]:
     return [Value("carriers", "1", len(found))]
 
 
+def _qgpsloc(found: list[list[str]], _units: Units) -> list[Value]:
+    """Return the position: UTC, degrees, HDOP, altitude, 2 or 3 dimensions, course, speeds, date, satellites."""
+    told = found[-1]
+    if len(told) != 11 or told[5] not in {"2", "3"} or not re.fullmatch(r"\d{6}", told[9]):
+        raise ValueError("no position")
+    return place(told[1], told[2], told[4])
+
+
 _READERS: dict[str, Read] = {
     "duplex": checked("[A-Z-]+"),
     "width": checked("[0-9]"),
@@ -126,5 +137,10 @@ VENDOR = Vendor(
     answers={
         "+QENG": Answer(_qeng, ("registration", "radio", *CELL), serving=True),
         "+QCAINFO": Answer(_qcainfo, (), empty=True),
+        "+QGPSLOC": Answer(_qgpsloc, PLACE),
     },
+    position="AT+QGPSLOC=2",
+    start="AT+QGPS=1",
+    no_fix="516",
+    not_started="505",
 )

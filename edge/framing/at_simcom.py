@@ -1,7 +1,8 @@
-"""SIMCom modems: the serving cell as `AT+CPSI?` tells it.
+"""SIMCom modems: the serving cell as `AT+CPSI?` tells it, the position as `AT+CGPSINFO` does.
 
-Source: SIMCom SIM8200 AT manual v1.01, SIM70xx AT manual (CPSI), and the recorded lines of tests/data/frames. The cell
-is decimal, the tracking area hexadecimal. Levels are tenths on most models, whole dB on the SIM70xx, and 3GPP indices
+Source: SIMCom SIM8200 AT manual v1.01, SIM70xx AT manual (CPSI), SIM7600 AT manual (CGPSINFO, believed), and the
+recorded lines of tests/data/frames. The cell is decimal,
+the tracking area hexadecimal. Levels are tenths on most models, whole dB on the SIM70xx, and 3GPP indices
 on some: RSRP tells which, as the three have no number in common. RSSNR of the SIM70xx is steps of 2 dB from -20 dB; of
 other LTE models the manual at hand says no unit, so it waits for the setting `lte_sinr` (`lte_snr_raw` has the number).
 5G's SNR was seen in tenths (290) and in whole dB (40) beside levels in tenths: up to 40 the setting `nr_sinr` decides.
@@ -20,6 +21,7 @@ from edge.framing.cells import (
     CELL,
     LTE_RSRP,
     LTE_RSRQ,
+    PLACE,
     Answer,
     Layout,
     Units,
@@ -32,8 +34,10 @@ from edge.framing.cells import (
     hexadecimal,
     lte_sinr,
     matching,
+    nowhere,
     nr_sinr,
     number,
+    place,
     text,
     unread,
 )
@@ -153,6 +157,21 @@ def _sinr(word: Word, scale: _Scale | None, values: dict[str, Value], units: Uni
     return values
 
 
+def _cgpsinfo(found: list[list[str]], _units: Units) -> list[Value]:
+    """Return the position of `AT+CGPSINFO`: degrees with minutes behind them; empty fields are no fix."""
+    told = found[-1]
+    if len(told) != 9:
+        raise ValueError("no position")
+    return nowhere() if not any(told) else place(_degrees(told[0], told[1]), _degrees(told[2], told[3]), told[6])
+
+
+def _degrees(field: str, way: str) -> str:
+    match = re.fullmatch(r"(\d{2,3})(\d\d\.\d{3,8})", field)
+    if match is None or way not in {"N", "S", "E", "W"} or float(match[2]) >= 60:
+        raise ValueError(f"{field!r} {way!r} is no angle")
+    return f"{'-' if way in 'SW' else ''}{int(match[1]) + float(match[2]) / 60:.7f}"
+
+
 _LEVELS = ("lte_rsrq", "lte_rsrp", "rssi", "nr_ss_rsrp", "nr_ss_rsrq")
 _INDICES = {"lte_rsrq": LTE_RSRQ, "lte_rsrp": LTE_RSRP}
 _READERS: dict[str, Read] = {
@@ -164,5 +183,9 @@ _READERS: dict[str, Read] = {
 }
 VENDOR = Vendor(
     commands=("AT+CPSI?",),
-    answers={"+CPSI": Answer(_cpsi, ("registration", "radio", *CELL), serving=True)},
+    answers={
+        "+CPSI": Answer(_cpsi, ("registration", "radio", *CELL), serving=True),
+        "+CGPSINFO": Answer(_cgpsinfo, PLACE),
+    },
+    position="AT+CGPSINFO",
 )

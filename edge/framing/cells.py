@@ -22,9 +22,9 @@ from at import talk
 from edge.driver import Value
 from wire.reading import Reason
 
-_UNITS = {"rssi": "dBm", "rscp": "dBm", "lte_rsrp": "dBm", "nr_ss_rsrp": "dBm"} | dict.fromkeys(
-    ("ecio", "lte_rsrq", "lte_sinr", "nr_ss_rsrq", "nr_ss_sinr"), "dB"
-)
+_UNITS = {"lat": "deg", "lon": "deg", "alt": "m"}
+_UNITS |= dict.fromkeys(("rssi", "rscp", "lte_rsrp", "nr_ss_rsrp"), "dBm")
+_UNITS |= dict.fromkeys(("ecio", "lte_rsrq", "lte_sinr", "nr_ss_rsrq", "nr_ss_sinr"), "dB")
 _IDENTITY = ("plmn", "tac", "cell_id", "pci", "nr_pci", "earfcn", "nr_arfcn", "lte_band", "nr_band")
 _LEVELS = ("rssi", "lte_rsrp", "lte_rsrq", "lte_sinr", "nr_ss_rsrp", "nr_ss_rsrq", "nr_ss_sinr")
 CELL = (*_IDENTITY, *_LEVELS)  # what the answer about a serving cell can bring
@@ -67,10 +67,18 @@ class Answer(Struct, frozen=True):
 
 
 class Vendor(Struct, frozen=True):
-    """What `edge/framing/at_<vendor>.py` offers as VENDOR: its commands, asked first, and its answers by prefix."""
+    """What `edge/framing/at_<vendor>.py` offers as VENDOR: its commands, asked first, and its answers by prefix.
+
+    `position` asks where its GNSS is, `start` switches that on; `no_fix` and `not_started` are the codes of
+    `+CME ERROR:` that say so.
+    """
 
     commands: tuple[str, ...]
     answers: dict[str, Answer]
+    position: str = ""
+    start: str = ""
+    no_fix: str = ""
+    not_started: str = ""
 
 
 # --- fields
@@ -145,6 +153,25 @@ def number(value: Value | None) -> float | None:
     """Return the number of a value that has one."""
     usable = value is not None and value.reason is None and isinstance(value.value, int | float)
     return float(value.value) if usable else None  # type: ignore[union-attr, arg-type]
+
+
+PLACE = ("lat", "lon", "alt")
+
+
+def place(lat: str, lon: str, alt: str) -> list[Value]:
+    """Return a position in decimal degrees and metres. Raises ValueError for what is none."""
+    if not re.fullmatch(r"-?\d{1,2}\.\d{4,8}", lat) or not re.fullmatch(r"-?\d{1,3}\.\d{4,8}", lon):
+        raise ValueError(f"{lat!r}, {lon!r} is no position")
+    if not re.fullmatch(r"-?\d{1,4}(\.\d{1,2})?", alt):
+        raise ValueError(f"{alt!r} is no altitude")
+    if float(lat) == 0 and float(lon) == 0:
+        return nowhere()
+    return [Value("lat", "deg", float(lat)), Value("lon", "deg", float(lon)), Value("alt", "m", float(alt))]
+
+
+def nowhere() -> list[Value]:
+    """Return a position without a fix."""
+    return [absent(name, Reason.NO_FIX) for name in PLACE]
 
 
 class Table(NamedTuple):

@@ -110,7 +110,7 @@ class Survey:
             values = {name: QUANTITIES[name].unscale(scaled) for name, scaled in reading.values.items()}
             if "lat" in values and "lon" in values:
                 self._place = reading.mono_ms, values["lat"], values["lon"]
-            elif "registration" in values or "registration" in reading.reasons:
+            if "registration" in values or "registration" in reading.reasons:
                 self._number += 1
                 self._moments.append(self._moment(reading.mono_ms, values))
                 self._tell()
