@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -260,27 +261,33 @@ def certified(server: Guarded, name: str) -> Client:
     return Client(server.port, name, "", server.folder / "ca.pem", **files)
 
 
+def said(user: str, stream: str) -> str:
+    """Return what a telephone's app publishes to."""
+    return topics.phones_prefix(user) + stream
+
+
 @pytest.mark.mosquitto
 def test_a_telephone_writes_its_own_six_streams_and_reads_nothing(tmp_path: Path) -> None:
     with guarded(tmp_path) as (server, (own, other, far)), ExitStack() as held:
         room, gateway = (held.enter_context(certified(server, name)) for name in ("gocche-cloud", "sg-01"))
         mine, theirs = (held.enter_context(phone(server, one)) for one in (own, far))
         room.hear(topics.FROM_PHONES, "gocche/v1/+/up", "survey/#")
-        mine.hear("#", "$SYS/#", topics.FROM_PHONES, topics.ack(own.account.user), "+/+/+/+")
+        mine.hear("#", "$SYS/#", topics.FROM_PHONES, topics.ack(own.account.user), "+/+/+/+", "v1/#")
         gateway.hear(topics.ack("sg-01"))
         user = own.account.user
         refused = [
-            *(topics.phone(one.account.user, "nr_message") for one in (other, far)),
+            *(said(one.account.user, "nr_message") for one in (other, far)),
             *(topic(user) for topic in (topics.up, topics.status, topics.beat, topics.ack)),
-            topics.up("sg-01"), topics.ack("sg-01"), topics.phone(user, "80211_beacon_message"),
-            topics.phone(user, "bluetooth_message"), f"{topics.phone(user, 'nr_message')}/more", "survey/v1/nr_message",
+            *(topics.up("sg-01"), topics.ack("sg-01"), topics.phone(user, "nr_message")),
+            *(said(user, one) for one in ("80211_beacon_message", "bluetooth_message", "nr_message/more", "")),
+            "v1/nr_message", f"../{said(user, 'nr_message')}", f"/{said(user, 'nr_message')}", "nr_message",
         ]  # fmt: skip
         for topic in refused:
             mine.say(topic, b"forged")
         gateway.say(topics.phone("sg-01", "nr_message"), b"forged")
         for stream in topics.STREAMS:
-            mine.say(topics.phone(user, stream), stream.encode())
-        theirs.say(topics.phone(far.account.user, "lte_message"), b"theirs")
+            mine.say(said(user, stream), stream.encode())
+        theirs.say(said(far.account.user, "lte_message"), b"theirs")
         gateway.say(topics.up("sg-01"), b"batch")
         room.say(topics.ack("sg-01"), b"answer")
         servers.until(lambda: (topics.ack("sg-01"), b"answer") in gateway.got, BOUND_S, "the gateway is answered")
@@ -291,6 +298,34 @@ def test_a_telephone_writes_its_own_six_streams_and_reads_nothing(tmp_path: Path
         servers.until(lambda: expected <= set(room.got), BOUND_S, "what may be said is heard")
         assert set(room.got) == expected
         assert mine.got == []
+
+
+@pytest.mark.mosquitto
+def test_a_telephone_that_shares_a_subscription_takes_no_batch_from_ingest(tmp_path: Path) -> None:
+    """An access list judges no subscription: only the mount point keeps a guest from the servers' share."""
+    with guarded(tmp_path) as (server, (own, *_)), ExitStack() as held:
+        ingest, gateway = (held.enter_context(certified(server, name)) for name in ("gocche-cloud", "sg-01"))
+        thief = held.enter_context(phone(server, own))
+        ingest.hear(*topics.shared("g"))
+        thief.hear(
+            *topics.shared("g"), "$share/g/gocche/v1/sg-01/up", "$share/g/#", "$share/g/+/+/+/+", "$share/g/+/up"
+        )
+        for number in range(40):
+            gateway.say(topics.up("sg-01"), f"{number}".encode())
+        servers.until(lambda: len(ingest.got) == 40, BOUND_S, "ingest hears every batch")
+        assert thief.got == []
+
+
+@pytest.mark.mosquitto
+def test_a_crowd_at_the_telephones_port_leaves_gateways_their_way(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (server, _), ExitStack() as held:
+        crowd = [
+            held.enter_context(closing(socket.create_connection(("127.0.0.1", server.phones)))) for _ in range(520)
+        ]
+        crowd[-1].settimeout(BOUND_S)
+        assert crowd[-1].recv(1) == b"", "beyond five hundred nobody is taken"
+        gateway = held.enter_context(certified(server, "sg-01"))
+        assert gateway.codes == ["Success"]
 
 
 @pytest.mark.mosquitto
@@ -307,8 +342,8 @@ def test_who_is_revoked_is_put_out_by_a_reload_and_nobody_else(tmp_path: Path) -
         servers.until(lambda: gone.lost, BOUND_S, "the revoked account is put out")
         servers.until(lambda: "Not authorized" in gone.codes, BOUND_S, "and not let in again")
         fresh = held.enter_context(phone(server, new))
-        fresh.say(topics.phone(new.account.user, "nr_message"), b"new")
-        stays.say(topics.phone(kept.account.user, "nr_message"), b"still")
+        fresh.say(said(new.account.user, "nr_message"), b"new")
+        stays.say(said(kept.account.user, "nr_message"), b"still")
         gateway.say(topics.up("sg-01"), b"batch")
         servers.until(lambda: {one for _, one in room.got} == {b"new", b"still"}, BOUND_S, "the others go on")
         assert (stays.lost, gateway.lost, room.lost) == (0, 0, 0)
@@ -407,7 +442,7 @@ def test_a_symbol_is_read_as_the_apps_setup_with_a_client_of_its_own(garden: Pat
     assert one.pop("mqtt_password")
     assert one == {
         "mqtt_host": "mqtt.example.org", "mqtt_port": 8884, "mqtt_tls": True, "mqtt_client": "doi-hang-tay-2",
-        "mqtt_username": "doi-hang-tay-2", "mqtt_topic_prefix": "survey/v1/doi-hang-tay-2/", "mqtt_qos": 1,
+        "mqtt_username": "doi-hang-tay-2", "mqtt_topic_prefix": "v1/doi-hang-tay-2/", "mqtt_qos": 1,
         "cellular_stream_enabled": True, "wifi_stream_enabled": False, "bluetooth_stream_enabled": False,
         "gnss_stream_enabled": True, "device_status_stream_enabled": True, "phone_state_stream_enabled": True,
     }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import unicodedata
 import zlib
@@ -307,6 +308,10 @@ class Guarded(servers.Mosquitto):
     def __init__(self, folder: Path, accounts: Sequence[Account] = ()) -> None:
         super().__init__(folder)
         self.phones, self.accounts = servers.free_port(), accounts
+
+    def ready(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.phones), timeout=1):
+            return super().ready()
 
     def command(self) -> list[str]:
         page = DOCS / "install.md"

@@ -18,7 +18,7 @@ from cloud.store import Retry
 from cloud.stream.connection import Arrival, Stream
 from tests import sentinels, servers
 from tests.rules.garden import HandClock
-from tests.test_access import certified, guarded, invited, phone
+from tests.test_access import certified, guarded, invited, phone, said
 from wire import topics
 
 if TYPE_CHECKING:
@@ -215,8 +215,8 @@ def test_from_the_telephone_through_the_broker_into_the_book(tmp_path: Path, cap
         gateway.say(topics.up("sg-01"), b"batch")
         for number in range(30):
             for client, one, pci in ((mine, own, 101), (gone, lost, 102), (theirs, far, 103)):
-                client.say(topics.phone(one.account.user, "lte_message"), moment(number, pci=pci))
-        mine.say(topics.phone(own.account.user, "bluetooth_message"), sentinels.message("BluetoothRecord"))
+                client.say(said(one.account.user, "lte_message"), moment(number, pci=pci))
+        mine.say(said(own.account.user, "bluetooth_message"), sentinels.message("BluetoothRecord"))
         servers.until(lambda: len(room.phones._queue) == 90, 20, "all has come")
         room.turn()
         assert Counter(one.by for one in room.kept) == {"hang-tay": 30, "ke-ca": 30}

@@ -13,7 +13,8 @@ ALL_UP = f"{PREFIX}/+/up"
 ALL_STATUS = f"{PREFIX}/+/status"
 ALL_BEATS = f"{PREFIX}/+/beat"
 FROM_GATEWAYS = (ALL_UP, ALL_STATUS, ALL_BEATS)
-SURVEY = "survey/v1"
+MOUNT = "survey/"  # the broker puts it before whatever the listener for telephones hears (mount_point)
+SURVEY = f"{MOUNT}v1"
 USER = GATEWAY  # the account of a telephone
 STREAMS = tuple(f"{one}_message" for one in ("gsm", "umts", "lte", "nr", "gnss", "device_status"))
 FROM_PHONES = f"{SURVEY}/+/+"
@@ -56,13 +57,13 @@ def parse(topic: str) -> tuple[str, str]:
 
 
 def phones_prefix(user: str) -> str:
-    """What the app of a telephone puts before the names of its streams."""
-    return f"{SURVEY}/{user}/"
+    """What the app of a telephone puts before the names of its streams: the broker adds `MOUNT`."""
+    return phone(user, "").removeprefix(MOUNT)
 
 
 def phone(user: str, stream: str) -> str:
     """What a telephone tells on one of its `STREAMS`; QoS 1, JSON."""
-    return phones_prefix(user) + stream
+    return f"{SURVEY}/{user}/{stream}"
 
 
 def parse_phone(topic: str) -> tuple[str, str]:

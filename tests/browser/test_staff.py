@@ -209,7 +209,7 @@ def test_a_telephone_scans_the_symbol_of_the_page(
             (found,) = zxingcpp.read_barcodes(Image.open(tmp_path / "qr.png"))
             setups.append(json.loads(found.text))
         assert len({one["mqtt_client"] for one in setups}) == 2
-        assert setups[0]["mqtt_topic_prefix"] == f"survey/v1/{setups[0]['mqtt_username']}/"
+        assert setups[0]["mqtt_topic_prefix"] == f"v1/{setups[0]['mqtt_username']}/"
         readable(page)
         page.get_by_role("link", name="Xong").click()
         assert setups[0]["mqtt_password"] not in page.content()

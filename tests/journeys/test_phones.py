@@ -170,7 +170,7 @@ def test_from_the_printed_page_to_the_book_and_out_again(tmp_path: Path) -> None
         ) as thief:
             thief.hear("#")
             thief.say(topics.up("sg-01"), b"forged")
-            thief.say(topics.phone(setups[2]["mqtt_username"], "lte_message"), b"forged")
+            thief.say(f"{setups[2]['mqtt_topic_prefix']}lte_message", b"forged")
             assert thief.got == []
         log = site.log.read_text("utf-8")
     assert sentinels.leaks(data, log, broker.log, said) == []
