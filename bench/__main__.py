@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench import (
     agent,
+    coverage_page,
     danger,
     decode,
     detection,
@@ -55,6 +56,7 @@ PARTS: dict[str, ModuleType] = {
         pages,
         phones,
         weight,
+        coverage_page,
         thin,
         agent,
         wear,

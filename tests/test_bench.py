@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import __main__ as door
-from bench import decode, disk, drain, field, reach, report, size, start, visits, weight
+from bench import coverage_page, decode, disk, drain, field, reach, report, size, start, visits, weight
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -103,3 +103,9 @@ Requests/sec:   6533.24
 Transfer/sec:    101.53MB
 """
     assert visits.parsed(told, 0.25) == visits.Visits(6533.24, 0.87, 0.25)
+
+
+def test_the_pages_of_coverage_are_measured_each() -> None:
+    printed = rows(coverage_page.run(quick=True).partition("\n\n")[2])
+    assert [row[0] for row in printed] == list(coverage_page.PAGES)
+    assert all(float(row[1]) > 0 for row in printed)

@@ -15,13 +15,17 @@ import msgspec
 import pytest
 
 from cloud.coverage.around import Around, around, change, near, states
+from cloud.coverage.book import Book
+from cloud.coverage.into.phone import Door
+from cloud.coverage.scale import Scale
 from cloud.coverage.seam import STATES, Judged
+from cloud.coverage.sheets import Sheets
 from cloud.pages import still
 from cloud.pages.app import build
 from cloud.pages.coverage_map import CLASSES, Frame, Place, chart, patterns
 from cloud.pages.views import View, view_of
 from cloud.pages.words import LANGS, catalogue
-from tests import surveys
+from tests import sentinels, surveys
 from tests.test_hexes import inside, read
 from tests.visitors import ALL, NOW_MS, Visitor, World
 
@@ -359,6 +363,38 @@ def test_a_book_that_is_written_meanwhile_is_read_whole(world: World, tmp_path: 
     writer.join()
     assert failed == []
     assert seen_all.is_set()
+
+
+def test_no_identity_of_a_telephone_is_on_any_page(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the messages of a telephone that carry all of them, by the door, the book and the judge to each page."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    world.clock.now_ms = sentinels.NOW_MS
+    door, book = Door(), Book(folder / "coverage.db")
+    lat, lon = surveys.HAMLETS[0]
+    told = []
+    for n in range(40):
+        time = f"2026-11-27T10:{n:02}:30.123+07:00"
+        here = {"latitude": lat + n * 2e-4, "longitude": lon, "deviceTime": time, "groupNumber": n}
+        record = sentinels.message("LteRecord", **(sentinels.LTE | here))
+        told += door.hear("hang-tay", sentinels.STREAM["LteRecord"], record, sentinels.NOW_MS)
+    told += door.rest(sentinels.NOW_MS)
+    assert len(told) == 40, door.counted
+    book.put(told, sentinels.NOW_MS)
+    sheets = Sheets(book, Scale())
+    while sheets.make(surveys.HAMLETS, sentinels.NOW_MS):
+        pass
+    book.close()
+    asked = client(world, folder / "coverage.db")
+    paths = ["/phu-song", "/phu-song/h01", "/phu-song/thang", "/phu-song.json", "/phu-song.geojson", "/phu-song.csv"]
+    pages = [asked.get(path) for path in (*paths, "/phu-song/lop/phone.452004", "/phu-song/h01?lang=en")]
+    assert [page.status_code for page in pages] == [200] * len(pages)
+    assert "Viettel" in pages[1].text
+    assert sum(pages[3].json()["map"]["cells"].values()) > 0
+    assert sentinels.leaks(folder, caplog.text, *(page.content for page in pages)) == []
+    assert not [page for page in pages if b"hang-tay" in page.content], "no map says which team walked there"
 
 
 # --- the pages as files
