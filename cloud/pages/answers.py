@@ -117,6 +117,8 @@ def _templates(style: str, script: str) -> Environment:
     made.globals.update(radio=RADIO, registration=REGISTRATION, in_service=IN_SERVICE, spark=spark, told=said)
     # style sheet and script are files of ours, and the policy names the digest of exactly these bytes
     made.globals.update(style=Markup(style), script=Markup(script))  # noqa: S704
+    besides = (TEMPLATES / "besides.css").read_text("utf-8")  # what a tree's page, seen under trees, need not carry
+    made.globals.update(besides=Markup(besides))  # noqa: S704
     for name in made.list_templates(extensions=["html"]):
         made.get_template(name)
     return made

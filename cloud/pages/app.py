@@ -49,7 +49,7 @@ REST_S = 5.0  # who did not answer is left alone for this long
 def build(garden: Garden) -> Front:
     """Return the application. Every answer, errors too, carries the headers of `cloud.pages.headers.security`."""
     style, script, form, queue = (
-        (TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js", "people.css", "report.js")
+        (TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js", "besides.css", "report.js")
     )
     told = headers.security((style, form), (script, queue))
     return Front(site(garden, style, script, (form, queue)), told, garden.clock, garden.visits)

@@ -82,7 +82,7 @@ def paths(registry: Registry) -> Iterator[str]:
 
 def conf() -> str:
     """Return what nginx must know: where a path lies, and the headers that guard a page."""
-    style, people, script = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "people.css", "page.js"))
+    style, people, script = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "besides.css", "page.js"))
     told = security((style, people), (script,))
     guards = "\n".join(f'    add_header {name} "{value}" always;' for name, value in told.items())
     return f"""# Into the http block of nginx; change listen, server_name and root.

@@ -36,7 +36,7 @@ DISTRICT, RINGS = 6, 3  # what lies in so many rings of cells around a hamlet's,
 ZOOM_M = 2_500.0
 LEAST_M = 4_000.0  # that a map shows
 MOST_MONTHS, BESIDE = 24, 3  # looked at for "since when"; side by side
-MOST_VIEWS, MOST_WALKS = 200, 12  # kept; listed
+MOST_VIEWS, MOST_WALKS = 200, 10  # kept; listed
 
 
 class Surveyed:
