@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import random
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import h3.api.basic_int as h3
 import pytest
 
 from cloud.coverage.book import NAME, Book
-from cloud.coverage.lifeline import OLD_MS, lifelines, measured
+from cloud.coverage.lifeline import OLD_MS, Lifelines
 from cloud.coverage.networks import named
 from cloud.coverage.sample import NONE, SERVED, Heard, Sample
 from cloud.coverage.scale import Scale
@@ -42,7 +45,7 @@ def test_the_nearest_place_of_each_network_that_was_measured_and_no_other() -> N
         sheet(0, (cell(3000), "weak"), (cell(-1500, -1500), "served")),
         sheet(0, (cell(3000), "good"), layer="5g"),
     ]
-    first, second = lifelines(LAT, LON, sheets)
+    first, second = Lifelines(sheets).of(LAT, LON)[0]
     assert (first.plmn, first.state, first.within, first.nr) == (MOBIFONE, "served", False, False)
     assert 1900 <= first.distance_m <= 2400
     assert first.distance_m % 100 == 0
@@ -50,19 +53,45 @@ def test_the_nearest_place_of_each_network_that_was_measured_and_no_other() -> N
     assert (second.plmn, second.state, second.nr) == (VIETTEL, "weak", True)
     assert 2700 <= second.distance_m <= 3300
     assert second.bearing in (*range(350, 360), *range(11))
-    assert measured(LAT, LON, sheets)
+    assert Lifelines(sheets).of(LAT, LON)[1]
 
 
 def test_somebodys_network_is_told_only_where_it_is_nearer_and_what_is_far_or_not_measured_is_nothing() -> None:
     near = [sheet(0, (cell(500), "served")), sheet(VIETTEL, (cell(4000), "good"))]
-    assert [one.plmn for one in lifelines(LAT, LON, near)] == [0, VIETTEL]
-    assert lifelines(LAT, LON, [sheet(VIETTEL, (cell(40_000), "good"))]) == []
-    assert lifelines(LAT, LON, [sheet(VIETTEL, (cell(100), "none"), (cell(400), "uncertain"))]) == []
-    assert not measured(LAT, LON, [sheet(VIETTEL, (cell(5_000), "good"), (cell(0), "unmeasured"))])
-    assert lifelines(LAT, LON, []) == []
-    (one,) = lifelines(LAT, LON, [sheet(VIETTEL, (cell(0), "good"), age_ms=OLD_MS + 1)])
+    assert [one.plmn for one in Lifelines(near).of(LAT, LON)[0]] == [0, VIETTEL]
+    assert Lifelines([sheet(VIETTEL, (cell(40_000), "good"))]).of(LAT, LON)[0] == []
+    assert Lifelines([sheet(VIETTEL, (cell(100), "none"), (cell(400), "uncertain"))]).of(LAT, LON)[0] == []
+    assert not Lifelines([sheet(VIETTEL, (cell(5_000), "good"), (cell(0), "unmeasured"))]).of(LAT, LON)[1]
+    assert Lifelines([]).of(LAT, LON)[0] == []
+    (one,) = Lifelines([sheet(VIETTEL, (cell(0), "good"), age_ms=OLD_MS + 1)]).of(LAT, LON)[0]
     assert one.within
     assert one.old(NOW_MS)
+
+
+def test_the_nearest_is_the_nearest_wherever_cells_lie() -> None:
+    chance = random.Random(5)
+    for _ in range(300):
+        spots = [(chance.uniform(-24_000, 24_000), chance.uniform(-24_000, 24_000)) for _ in range(12)]
+        cells = {cell(north, east, chance.choice((8, 9))) for north, east in spots}
+        found = Lifelines([sheet(VIETTEL, *((each, "good") for each in cells))]).of(LAT, LON)[0]
+        middles = [h3.cell_to_latlng(each) for each in cells]
+        away = min(math.hypot(lat - LAT, (lon - LON) * math.cos(math.radians(LAT))) * 111_195 for lat, lon in middles)
+        assert bool(found) == (away <= 25_000)
+        assert not found or abs(found[0].distance_m - away) <= 51
+
+
+def test_a_province_of_hamlets_is_asked_in_little_time() -> None:
+    wide = [(each, "good" if n % 7 else "none") for n, each in enumerate(h3.grid_disk(cell(0, 0, 8), 40))]
+    sheets = [sheet(plmn, *wide) for plmn in (0, VIETTEL, MOBIFONE, 452002)]
+    began = time.perf_counter()
+    made = Lifelines(sheets)
+    made_s = time.perf_counter() - began
+    began = time.perf_counter()
+    for n in range(200):
+        assert made.of(LAT + n / 2_000, LON - n / 2_000)[0]
+    asked_s = time.perf_counter() - began
+    print(f"{len(wide)} cells of 4 networks sorted in {made_s:.2f} s, 200 hamlets asked in {asked_s:.3f} s")
+    assert asked_s < 2.0
 
 
 def test_networks_are_called_as_people_call_them() -> None:

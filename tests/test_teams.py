@@ -14,7 +14,7 @@ import pytest
 from cloud.coverage.book import NAME, Book
 from cloud.coverage.sample import SERVED, Sample
 from cloud.pages.app import build
-from cloud.pages.score import Period, scores
+from cloud.pages.score import Period, checks, scores
 from cloud.registry import Registry
 from cloud.registry.kinds import Tag, Team
 from cloud.reports.book import NAME as REPORTS
@@ -61,13 +61,15 @@ def test_ranks_are_by_effort_and_who_did_as_much_has_the_same(world: World) -> N
         Answered("h03", NOW_MS - 90 * 24 * HOUR_MS, NOW_MS - 90 * 24 * HOUR_MS + HOUR_MS),
     ]  # fmt: skip
     heard = {"h01": {date(2025, 11, 1), date(2025, 11, 2), date(2025, 10, 9)}}
-    first, second = scores(registry, TODAY, Period(202511), efforts, answers, heard)
+    first, second = scores(registry, TODAY, Period(202511), efforts, answers, heard, checks(registry, TODAY))
     assert (first.code, first.rank, first.cells, first.tags, first.answered, first.reports) == (
         "hang-tay", 1, 3, 1, 1, 2,
     )  # fmt: skip
     assert (first.median_h, first.days) == (2.0, 2)
     assert (second.code, second.rank, second.cells, second.median_h) == ("pu-va", 1, 5, None), "five of work each"
-    whole = {one.code: one for one in scores(registry, TODAY, Period(0), efforts, answers, None)}
+    whole = {
+        one.code: one for one in scores(registry, TODAY, Period(0), efforts, answers, None, checks(registry, TODAY))
+    }
     assert (whole["hang-tay"].cells, whole["hang-tay"].tags, whole["hang-tay"].days) == (13, 2, None)
     assert whole["pu-va"].answered == 1
     assert "old" not in whole

@@ -4,6 +4,8 @@ Nothing is claimed beyond the cells that were judged to have service: no model, 
 the crow flies, from the hamlet's point to the middle of a cell: a path in the hills is longer, and nobody knows by how
 much. A cell of the sheet of all networks counts only where it is nearer than each network's own: there somebody's
 network answers, and be it emergency calls alone.
+
+Cells are sorted into larger ones once, so a hamlet looks at those around it and not at a whole province.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 
 COVERED = frozenset({"good", "fair", "weak", "served"})
 FAR_M = 25_000.0  # farther away nobody goes to call
+AROUND_M = 2_000.0  # within which somebody must have measured to know anything of a hamlet
 OLD_MS = 180 * 86_400_000  # after which what was measured is said to be old
 NEARER_M = 300.0  # by which a cell of nobody's network must be nearer to be told of
+_COARSE = 6  # H3 resolution of the larger cells, 6 km across; smaller ones stick out of them a little
+_STEP_M = 3_500.0  # by which a ring of them leads further at least
 _A_DEGREE_M = 111_195.0
 
 
@@ -47,45 +52,84 @@ class Lifeline(NamedTuple):
         return now_ms - self.last_ms > OLD_MS
 
 
-def lifelines(lat: float, lon: float, sheets: Iterable[Sheet]) -> list[Lifeline]:
-    """Return the nearest covered cell of each network, the nearest first; `sheets` are those of now."""
-    of_phones: dict[int, list[Judged]] = {}
-    nr: set[int] = set()
-    for sheet in sheets:
-        if sheet.layer == "phone":
-            of_phones.setdefault(sheet.plmn, []).extend(sheet.cells)
-        elif sheet.layer == "5g":
-            nr |= {one.cell for one in sheet.cells if one.state in COVERED}
-    found = {plmn: line for plmn, cells in of_phones.items() if (line := _nearest(lat, lon, plmn, cells, nr))}
-    anybody = found.pop(0, None)
-    lines = sorted(found.values(), key=lambda one: (one.distance_m, one.plmn))
-    if anybody and (not lines or anybody.distance_m < lines[0].distance_m - NEARER_M):
-        lines.insert(0, anybody)
-    return lines
+class _Cells:
+    """Judged cells by the larger cell that they lie in."""
+
+    def __init__(self) -> None:
+        self._by: dict[int, list[tuple[float, float, Judged]]] = {}
+
+    def add(self, one: Judged) -> None:
+        self._by.setdefault(h3.cell_to_parent(one.cell, _COARSE), []).append((*h3.cell_to_latlng(one.cell), one))
+
+    def nearest(self, lat: float, lon: float, far_m: float) -> tuple[float, int, Judged] | None:
+        """Return (metres, bearing, cell) of the one whose middle is nearest, None where all are farther away."""
+        best: tuple[float, int, Judged] | None = None
+        if not self._by:
+            return None
+        own = h3.latlng_to_cell(lat, lon, _COARSE)
+        for ring in range(math.ceil(far_m / _STEP_M) + 2):
+            if best is not None and best[0] <= (ring - 1) * _STEP_M:
+                break  # whatever is in this ring is farther
+            for larger in h3.grid_ring(own, ring):
+                for there_lat, there_lon, one in self._by.get(larger, ()):
+                    away_m, bearing = _away(lat, lon, there_lat, there_lon)
+                    if away_m <= far_m and (best is None or (away_m, one.cell) < (best[0], best[2].cell)):
+                        best = away_m, bearing, one
+        return best
 
 
-def measured(lat: float, lon: float, sheets: Iterable[Sheet]) -> bool:
-    """Tell whether anybody has measured within two kilometres at all: without, nothing is known of the hamlet."""
-    return any(
-        one.state != "unmeasured" and _away(lat, lon, one.cell)[0] <= 2_000 for sheet in sheets for one in sheet.cells
-    )
+class Lifelines:
+    """The sheets of now, ready to be asked about one hamlet after another."""
+
+    def __init__(self, sheets: Iterable[Sheet]) -> None:
+        self._covered: dict[int, _Cells] = {}
+        self._measured = _Cells()
+        self._nr: set[int] = set()
+        self._asked: dict[tuple[float, float], tuple[list[Lifeline], bool]] = {}  # hamlets are few, and asked often
+        for sheet in sheets:
+            self._take(sheet)
+
+    def _take(self, sheet: Sheet) -> None:
+        for one in sheet.cells:
+            if sheet.layer == "phone" and one.state != "unmeasured":
+                self._measured.add(one)
+            if one.state in COVERED and sheet.layer == "phone":
+                self._covered.setdefault(sheet.plmn, _Cells()).add(one)
+            elif one.state in COVERED and sheet.layer == "5g":
+                self._nr.add(one.cell)
+
+    def of(self, lat: float, lon: float) -> tuple[list[Lifeline], bool]:
+        """Return the nearest covered cell of each network, the nearest first; and whether anybody has measured around.
+
+        Without that nothing is known of a hamlet at all.
+        """
+        if (lat, lon) not in self._asked:
+            measured = self._measured.nearest(lat, lon, AROUND_M) is not None
+            self._asked[lat, lon] = self._lines(lat, lon), measured
+        return self._asked[lat, lon]
+
+    def _lines(self, lat: float, lon: float) -> list[Lifeline]:
+        found = {plmn: line for plmn in self._covered if (line := self._nearest(lat, lon, plmn))}
+        anybody = found.pop(0, None)
+        lines = sorted(found.values(), key=lambda one: (one.distance_m, one.plmn))
+        if anybody and (not lines or anybody.distance_m < lines[0].distance_m - NEARER_M):
+            lines.insert(0, anybody)
+        return lines
+
+    def _nearest(self, lat: float, lon: float, plmn: int) -> Lifeline | None:
+        found = self._covered[plmn].nearest(lat, lon, FAR_M)
+        if found is None:
+            return None
+        away_m, bearing, one = found
+        within = h3.latlng_to_cell(lat, lon, h3.get_resolution(one.cell)) == one.cell
+        return Lifeline(
+            plmn, one.state, _rounded(away_m), bearing, one.last_ms, one.moments, one.rsrp_dbm, within,
+            one.cell in self._nr,
+        )  # fmt: skip
 
 
-def _nearest(lat: float, lon: float, plmn: int, cells: Iterable[Judged], nr: set[int]) -> Lifeline | None:
-    covered = ((*_away(lat, lon, one.cell), one) for one in cells if one.state in COVERED)
-    best = min(covered, key=lambda one: (one[0], one[2].cell), default=None)
-    if best is None or best[0] > FAR_M:
-        return None
-    away_m, bearing, one = best
-    within = h3.latlng_to_cell(lat, lon, h3.get_resolution(one.cell)) == one.cell
-    return Lifeline(
-        plmn, one.state, _rounded(away_m), bearing, one.last_ms, one.moments, one.rsrp_dbm, within, one.cell in nr
-    )
-
-
-def _away(lat: float, lon: float, cell: int) -> tuple[float, int]:
-    there = h3.cell_to_latlng(cell)
-    north, east = there[0] - lat, (there[1] - lon) * math.cos(math.radians(lat))
+def _away(lat: float, lon: float, there_lat: float, there_lon: float) -> tuple[float, int]:
+    north, east = there_lat - lat, (there_lon - lon) * math.cos(math.radians(lat))
     return math.hypot(north, east) * _A_DEGREE_M, round(math.degrees(math.atan2(east, north))) % 360
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from cloud.coverage import shelf
-from cloud.coverage.lifeline import lifelines, measured
+from cloud.coverage.lifeline import Lifelines
 from cloud.coverage.networks import named
-from cloud.coverage.seam import LAYERS, MONTH_NOW
+from cloud.coverage.seam import MONTH_NOW
 from cloud.pages.remembered import Remembered, aside
 from cloud.registry.alphabet import order
 from cloud.store import Retry
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from cloud.coverage.lifeline import Lifeline
-    from cloud.coverage.shelf import Sheet
     from cloud.pages.answers import Answers
     from cloud.pages.garden import HamletRow
     from cloud.registry import HamletNow
 
 KEEP_S, REST_S = 60.0, 5.0
 EMERGENCY_ONLY = 8  # of wire.quantities.REGISTRATION
-FINE, WIDE = 9, 8  # H3 resolutions: around hamlets, and everywhere
 POINTS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
 HERE = ("good", "fair", "weak", "served")  # states of a modem that has service
 
@@ -64,13 +62,14 @@ class Emergency:
         self._style = Markup(style)  # noqa: S704 - a file of ours, whose digest the policy names
         patience_s, clock = self._garden.patience_s, self._garden.clock
         ask = aside("ask-lifelines", self._sheets)
-        self._asked: Remembered[str, list[Sheet]] = Remembered(ask, clock, KEEP_S, patience_s=patience_s, rest_s=REST_S)
+        self._asked: Remembered[str, Lifelines] = Remembered(ask, clock, KEEP_S, patience_s=patience_s, rest_s=REST_S)
+        self._made: tuple[object, Lifelines] = None, Lifelines(())
 
     async def index(self, request: Request) -> Response:
         """The hamlets."""
-        sheets = await self._surveyed()
-        known = [self._known(one, sheets or []) for one in self._hamlets()]
-        return self._answers.page(request, "lifelines.html", known=known, read=sheets is not None)
+        survey, rows = await self._surveyed(), self._rows()
+        known = [self._known(one, survey, rows) for one in self._hamlets()]
+        return self._answers.page(request, "lifelines.html", known=known, read=survey is not None)
 
     async def page(self, request: Request) -> Response:
         """One hamlet: a page of paper."""
@@ -78,45 +77,45 @@ class Emergency:
         hamlet = next((one for one in self._hamlets() if one.code == code), None)
         if hamlet is None:
             return self._answers.nowhere(request)
-        sheets = await self._surveyed()
-        known = self._known(hamlet, sheets or [])
+        survey = await self._surveyed()
+        known = self._known(hamlet, survey, self._rows())
         return self._answers.page(
-            request, "lifeline.html", known=known, read=sheets is not None, points=POINTS, network=named,
+            request, "lifeline.html", known=known, read=survey is not None, points=POINTS, network=named,
             duty_tel=self._garden.duty_tel, form_style=self._style,
         )  # fmt: skip
 
-    async def _surveyed(self) -> list[Sheet] | None:
+    async def _surveyed(self) -> Lifelines | None:
         try:
             return (await self._asked.get("")).value
         except Retry:
             return None
 
-    def _sheets(self, _: str) -> list[Sheet]:
-        """Return the sheets of now: fine where there are fine ones, of every network."""
+    def _sheets(self, _: str) -> Lifelines:
+        """Return the sheets of now, fine where there are fine ones, of every network; read again where they changed."""
         path = self._garden.surveyed
         if path is None:
-            return []
+            return self._made[1]
         try:
-            found = [
-                shelf.sheet(path, layer, plmn, MONTH_NOW, res)
-                for layer in LAYERS
-                for plmn in (0, *shelf.networks(path))
-                for res in (FINE, WIDE)
-            ]
+            state = [one for one in shelf.sheets(path) if one[2] == MONTH_NOW]
+            if state != self._made[0]:
+                found = [shelf.sheet(path, layer, plmn, month, res) for layer, plmn, month, res, _ in state]
+                self._made = state, Lifelines(one for one in found if one is not None)
         except shelf.UNREADABLE as error:
             raise Retry(f"coverage: {error}", REST_S) from error
-        return [one for one in found if one is not None]
+        return self._made[1]
+
+    def _rows(self) -> dict[str, HamletRow]:
+        return {one.code: one for one in self._garden.coverage.rows(None)}
 
     def _hamlets(self) -> list[HamletNow]:
         registry, today = self._garden.registry, self._garden.today
         found = [one for code in registry.hamlets if (one := registry.hamlet(code, today))]
         return sorted(found, key=lambda one: (order(one.name), one.code))
 
-    def _known(self, hamlet: HamletNow, sheets: list[Sheet]) -> Known:
-        rows = self._garden.coverage.rows(None)
-        row = next((one for one in rows if one.code == hamlet.code), None)
-        at = hamlet.lat, hamlet.lon
-        return Known(hamlet, lifelines(*at, sheets), measured(*at, sheets), row, self._network(hamlet.code))
+    def _known(self, hamlet: HamletNow, survey: Lifelines | None, rows: dict[str, HamletRow]) -> Known:
+        at, row, network = (hamlet.lat, hamlet.lon), rows.get(hamlet.code), self._network(hamlet.code)
+        lines, surveyed = survey.of(*at) if survey else ([], False)
+        return Known(hamlet, lines, surveyed, row, network)
 
     def _network(self, hamlet: str) -> str:
         """Return whose network the hamlet's modem named last, "" where it named none."""

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from cloud.pages import headers, posted
 from cloud.pages.answers import Answers, echo, json, query
 from cloud.registry import codes
+from cloud.registry.alphabet import order
 from cloud.reports.report import KINDS, NoReport, as_receipt, place_of, read
 from cloud.store import Retry
 
@@ -138,7 +139,8 @@ class Reports:
         if door is None:
             return self._answers.nowhere(request)
         tree = registry.shown(fields.get("tree", ""))
-        hamlets = [one for code in registry.hamlets if (one := registry.hamlet(code, today))]
+        named = (registry.hamlet(code, today) for code in registry.hamlets)
+        hamlets = sorted((one for one in named if one), key=lambda one: order(one.name))
         kept = fields.get("t", "") if why not in ("forged", "old") else ""  # a form that was too early is in time soon
         return self._page(
             request, "report.html", status, why=why, fields=fields, ticket=kept or door.ticket(), kinds=KINDS,

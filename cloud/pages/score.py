@@ -7,12 +7,13 @@ hamlet that is nearest, and so of its team.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.clock import hanoi
-from cloud.registry.map import distance_m
+from cloud.registry.map import METRES_A_DEGREE, distance_m
 from cloud.reports.report import NEAR_M
 
 if TYPE_CHECKING:
@@ -67,18 +68,20 @@ def scores(
     efforts: Iterable[tuple[str, int, int]],
     answers: Sequence[Answered],
     heard: Mapping[str, set[date]] | None,
+    checked: Sequence[tuple[str, date]],
 ) -> list[Score]:
     """Return the teams of today, most effort first; who did as much has the same rank.
 
-    `efforts` are (team, month, cells), `heard` the days by hamlet; None where that could not be asked.
+    `efforts` are (team, month, cells), `heard` the days by hamlet; None where that could not be asked; `checked` are
+    the checks of tags, by hamlet and day.
     """
     cells = Counter[str]()
     for team, month, n in efforts:
         if period.holds_month(month):
             cells[team] += n
-    checked = _checked(registry, today, period)
+    tags = Counter(hamlet for hamlet, day in checked if period.holds(day))
     lines = [
-        _line(registry, today, period, team, cells[team.code], checked[team.hamlet], answers, heard)
+        _line(registry, today, period, team, cells[team.code], tags[team.hamlet], answers, heard)
         for team in registry.teams(today).values()
     ]
     lines.sort(key=lambda one: (-one.effort, -(one.days or 0), one.name))
@@ -100,21 +103,22 @@ def _line(
     )  # fmt: skip
 
 
-def _checked(registry: Registry, today: date, period: Period) -> Counter[str]:
-    """Return how many tags were checked last within a period, by the hamlet nearest to their trees."""
-    found, near = Counter[str](), _nearest(registry, today)
+def checks(registry: Registry, today: date) -> list[tuple[str, date]]:
+    """Return of each tag that was checked the hamlet nearest to its tree, "" of none, and the day of the last check."""
+    named = (registry.hamlet(code, today) for code in registry.hamlets)
+    places = sorted((one.lat, one.lon, one.code) for one in named if one)
+    found = []
     for tag in registry.tags.values():
         tree = registry.trees.get(tag.tree or tag.code)
-        if tag.checked_on and tree and period.holds(tag.checked_on):
-            found[near(tree.lat, tree.lon)] += 1
+        if tag.checked_on and tree:
+            found.append((_nearest(places, (tree.lat, tree.lon)), tag.checked_on))
     return found
 
 
-def _nearest(registry: Registry, today: date):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    places = [(one.code, (one.lat, one.lon)) for code in registry.hamlets if (one := registry.hamlet(code, today))]
-
-    def near(lat: float, lon: float) -> str:
-        away = min(((distance_m((lat, lon), at), code) for code, at in places), default=(NEAR_M + 1, ""))
-        return away[1] if away[0] <= NEAR_M else ""
-
-    return near
+def _nearest(places: Sequence[tuple[float, float, str]], at: tuple[float, float]) -> str:
+    """Return the hamlet nearest to a point, of places sorted from south to north; "" where all are too far away."""
+    span = NEAR_M / METRES_A_DEGREE
+    first, last = (bisect_left(places, (at[0] + edge,)) for edge in (-span, span))
+    away = [(distance_m(at, (lat, lon)), code) for lat, lon, code in places[first:last]]
+    metres, code = min(away, default=(NEAR_M + 1, ""))
+    return code if metres <= NEAR_M else ""

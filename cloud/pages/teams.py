@@ -12,7 +12,7 @@ from starlette.responses import Response
 from cloud.clock import hanoi, midnight_ms
 from cloud.coverage import shelf
 from cloud.pages.remembered import Remembered, aside
-from cloud.pages.score import Period, Score, scores
+from cloud.pages.score import Period, Score, checks, scores
 from cloud.registry.sheets import GUARDED
 from cloud.reports.read import answered
 from cloud.store import Retry
@@ -28,12 +28,11 @@ LONGEST = timedelta(730)  # of days that are counted as heard; reports are kept 
 HEARD = ("registration", "battery_voltage", "air_temperature")  # what says that somebody looks after a station
 
 
-class Asked(NamedTuple):
-    """What the files and the store said; None of what could not be asked."""
+class Told(NamedTuple):
+    """The tables, and whether something could not be asked and is missing in them."""
 
-    efforts: list[tuple[str, int, int]] | None
-    answers: list[Answered] | None
-    heard: dict[str, set[date]] | None
+    tables: list[tuple[Period, list[Score]]]
+    partly: bool
 
 
 class Teams:
@@ -42,16 +41,14 @@ class Teams:
     def __init__(self, answers: Answers) -> None:
         self._answers, self._garden = answers, answers.garden
         ask = aside("ask-teams", self._ask)
-        self._asked: Remembered[date, Asked] = Remembered(
+        self._asked: Remembered[date, Told] = Remembered(
             ask, self._garden.clock, KEEP_S, patience_s=self._garden.patience_s, rest_s=REST_S
         )
 
     async def page(self, request: Request) -> Response:
         """The board."""
         told = await self._told()
-        return self._answers.page(
-            request, "teams.html", status=200 if told else 503, tables=self._tables(told) if told else [], told=told
-        )
+        return self._answers.page(request, "teams.html", status=200 if told else 503, told=told)
 
     async def csv(self, _request: Request) -> Response:
         """The same, a row for each team and period."""
@@ -62,7 +59,7 @@ class Teams:
         write = csv.writer(out).writerow
         write(("period", "rank", "team", "name", "hamlet", "days_heard", "cells_measured", "tags_checked", "reports",
                "reports_answered", "median_hours"))  # fmt: skip
-        for period, rows in self._tables(told):
+        for period, rows in told.tables:
             name = f"{period.month // 100}-{period.month % 100:02d}" if period.month else "all"
             for one in rows:
                 told_of = (one.days, one.cells, one.tags, one.reports, one.answered, one.median_h)
@@ -71,23 +68,20 @@ class Teams:
         headers = {"Content-Disposition": 'attachment; filename="doi.csv"'}
         return Response("\ufeff" + out.getvalue(), 200, headers, "text/csv")
 
-    async def _told(self) -> Asked | None:
+    async def _told(self) -> Told | None:
         try:
             return (await self._asked.get(self._garden.today)).value
         except Retry:
             return None
 
-    def _tables(self, told: Asked) -> list[tuple[Period, list[Score]]]:
-        today = self._garden.today
+    def _ask(self, today: date) -> Told:
+        """Count everything, aside: a garden of tens of thousands of tags takes a while."""
         before = today.replace(day=1) - timedelta(1)
         periods = [Period(day.year * 100 + day.month) for day in (today, before)] + [Period(0)]
-        registry = self._garden.registry
-        return [
-            (one, scores(registry, today, one, told.efforts or (), told.answers or (), told.heard)) for one in periods
-        ]
-
-    def _ask(self, today: date) -> Asked:
-        return Asked(self._efforts(), self._answered(today), self._heard(today))
+        registry, efforts, answers = self._garden.registry, self._efforts(), self._answered(today)
+        heard, checked = self._heard(today), checks(registry, today)
+        tables = [(one, scores(registry, today, one, efforts or (), answers or (), heard, checked)) for one in periods]
+        return Told(tables, efforts is None or answers is None or heard is None)
 
     def _efforts(self) -> list[tuple[str, int, int]] | None:
         try:

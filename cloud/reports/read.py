@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "id", "code", "kind", "got_ms", "last_ms", "place", "hamlet", "lat", "lon", "measured", "text", "phone", "state",
-    "head", "n", "reason", "done_ms",
+    "head", "n", "reason", "done_ms", "told",
 )  # fmt: skip
 _NAMED = ", ".join(f"report.{name}" for name in _COLUMNS)
 ROW = f"SELECT {_NAMED} FROM report"  # noqa: S608 - names of ours
@@ -47,6 +47,7 @@ class Kept(msgspec.Struct, frozen=True):
     n: int
     reason: str
     done_ms: int | None
+    told: int  # how many of it the alerts' room knows
 
 
 class Answered(msgspec.Struct, frozen=True):
