@@ -122,6 +122,9 @@ NO_DEAD_ZONE = {
     ),
     "the telephone was in service": walk(PhoneState=states((0, IN))),
     "aeroplane mode": walk(PhoneState=states((0, IN), (300, None), (890, IN))),
+    "a radio that is switched off where it hears well": walk(
+        LteRecord=cells(*range(0, 300, 5), rsrp=-94.0) + cells(*range(900, 1_200, 5), rsrp=-80.0), NrRecord=[]
+    ),
     "an old place again and again": walk(
         GnssRecord=[record | {"latitude": 21.7, "longitude": 104.6} for record in fixes(*range(0, 1_200, 8))]
     ),

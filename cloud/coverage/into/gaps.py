@@ -8,7 +8,8 @@ is sure that somebody looked, so at a fix within it all of these hold:
 - No row of a cell, not even of a neighbour, came within three of the recording's own intervals, before or after: one
   scan that is missing is the telephone's scheduling, three in a row are silence. The interval is the median of what was
   seen; it is no less than 5 s (the app's default) and no more than 40 s, so that three are 15 s to 2 min.
-- The telephone's state, where it is recorded, is not "in service" and not "radio off" (aeroplane mode).
+- The telephone's state, where it is recorded, is not "in service" and not "radio off" (aeroplane mode). Where it is
+  not recorded, a gap between two good signals is taken for a radio that was switched off: coverage fades at its edges.
 - The fix is another than the one before: a place that repeats to the last digit is an old one.
 
 Where only places were recorded nothing is claimed: that is *not measured*. So is what comes after the last row.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _INTERVALS = 3
 _LEAST_MS, _MOST_MS = 5_000, 40_000
 _SEEN = 5  # intervals, before one is known
+_GOOD_DBM = -95.0  # as cloud.coverage.scale has it for 4G: who still hears this is at no edge
 _ONE_SCAN_MS = 500  # rows of one scan are closer than this
 _APART_MS = 3_000  # between two fixes of a dead zone
 _RECORDINGS = 64
@@ -48,6 +50,7 @@ class _Recording:
     def __init__(self) -> None:
         self.tables: set[int] = set()
         self.last_ms: int | None = None
+        self.dbm: float | None = None  # of the last row that told one
         self.intervals: deque[int] = deque(maxlen=31)
         self.waiting: list[_Fix] = []
         self.place: Place | None = None
@@ -100,18 +103,22 @@ class Gaps:
             self.passed["not measured"] += 1
 
     def _heard(self, by: str, record: Record, table: int, recording: _Recording) -> Iterator[Sample]:
+        dbm = record.heard.rsrp_dbm if record.heard else record.rssi_dbm
         if recording.waiting:
-            yield from self._gap(by, record.time_ms, recording, goes_on=table in recording.tables)
+            ends = recording.dbm, dbm
+            faded = not all(end is not None and end >= _GOOD_DBM for end in ends)
+            yield from self._gap(by, record.time_ms, recording, proven=faded and table in recording.tables)
         if recording.last_ms is not None:
             interval = record.time_ms - recording.last_ms
             if interval > _ONE_SCAN_MS:
                 recording.intervals.append(interval)
         recording.last_ms = record.time_ms
+        recording.dbm = dbm if record.serving else recording.dbm
         recording.tables.add(table)
         if record.serving and record.plmn and not recording.home:
             recording.plmn = record.plmn
 
-    def _gap(self, by: str, until_ms: int, recording: _Recording, *, goes_on: bool) -> Iterator[Sample]:
+    def _gap(self, by: str, until_ms: int, recording: _Recording, *, proven: bool) -> Iterator[Sample]:
         fixes, since_ms = recording.waiting, recording.last_ms
         recording.waiting = []
         if since_ms is None or len(recording.intervals) < _SEEN:
@@ -121,7 +128,7 @@ class Gaps:
         for fix in fixes:
             if fix.time_ms - since_ms <= silence_ms or until_ms - fix.time_ms <= silence_ms:
                 continue  # a row is near: the fix is of a moment that was measured
-            if fix.service == SERVED or (fix.service is None and not goes_on):
+            if fix.service == SERVED or (fix.service is None and not proven):
                 self.passed["not measured"] += 1
                 continue
             service = LIMITED if fix.service == LIMITED else NONE

@@ -23,7 +23,10 @@ from cloud.coverage.sample import BadSample, Sample
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from cloud.coverage.into.record import Record
+
 MAX_BYTES: Final = 16_384  # the longest message, a state with sixteen cells, has 4 KiB
+_OLDEST_LIVE_MS = 86_400_000  # nothing keeps messages for so long: the telephone's clock is wrong
 _MAX_FIELDS = 96
 _REFUSED: Final[Mapping[str, str]] = {"80211_beacon_message": "wifi", "bluetooth_message": "bluetooth"}
 STREAMS: Final[Mapping[str, Mapping[str, Kind]]] = {
@@ -65,7 +68,7 @@ class Door:
         """Return the samples that are complete now, of whichever telephone. Never raises for what a payload holds."""
         try:
             kind, get = _opened(topic_stream, payload)
-            record = clean(kind, get, self._key)
+            record = _live(clean(kind, get, self._key), now_ms)
         except BadSample as bad:
             self.counted[bad.reason] += 1
             return self.due(now_ms)
@@ -89,6 +92,12 @@ class Door:
             except BadSample as bad:
                 self.counted[bad.reason] += 1
         return good
+
+
+def _live(record: Record, now_ms: int) -> Record:
+    if record.time_ms < now_ms - _OLDEST_LIVE_MS:
+        raise BadSample("clock")
+    return record
 
 
 def _opened(stream: str, payload: bytes) -> tuple[Kind, Callable[[str], object]]:
