@@ -146,6 +146,19 @@ def test_a_reading_of_a_modem_is_a_sample_at_the_hamlet_where_it_hangs(world: Wo
     ]  # fmt: skip
 
 
+def test_what_a_probe_says_of_the_way_goes_with_the_modem_of_its_ten_minutes(world: World) -> None:
+    rows = [{"modem": SERVICE} for _ in range(180)]
+    rows[70] |= {"way": {"rtt": 80, "loss": 20}}
+    world.tell(rows)
+    assert [(one.rtt_ms, one.loss) for one in world.look()] == [(None, None), (80, 0.2), (None, None)]
+
+
+def test_of_two_modems_nobody_knows_by_which_a_probe_went(world: World) -> None:
+    world.bind(HUNG_UP, replace(HUNG_UP, channel="modem-2"))
+    world.tell([{"modem": SERVICE, "modem-2": SERVICE, "way": {"rtt": 80, "loss": 20}}])
+    assert {one.rtt_ms for one in world.look()} == {None}
+
+
 def test_one_sample_each_ten_minutes_and_one_for_each_change(world: World) -> None:
     hour = [SERVICE] * 360
     hour[100:130] = [SEARCHING] * 30

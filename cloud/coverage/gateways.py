@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cloud.clock import hanoi
 from cloud.coverage.keeper import Page
-from cloud.coverage.modem import BUCKET_MS, PLACED, SAID, Fixes, Modem, Place, polls_of, samples
+from cloud.coverage.modem import BUCKET_MS, PLACED, SAID, WAY, Fixes, Modem, Place, polls_of, samples, with_way
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -112,8 +112,11 @@ class Gateways:
         if not modems:
             return
         receivers = [channel for channel, newest in own.items() if "lat" in newest]
+        # the way to the server is probed beside the modem; of two modems nobody knows by which it went
+        probes = [channel for channel, newest in own.items() if "loss" in newest and len(modems) == 1]
         wanted = {(gateway, channel, name) for channel in modems for name in SAID if name in own[channel]}
         wanted |= {(gateway, channel, name) for channel in receivers for name in PLACED if name in own[channel]}
+        wanted |= {(gateway, channel, name) for channel in probes for name in WAY if name in own[channel]}
         since_ms = start_ms - BUCKET_MS
         told: defaultdict[str, dict[str, list[tuple[int, float]]]] = defaultdict(dict)
         for (_, channel, name), points in self._store.each_series(sorted(wanted), since_ms * _NS, end_ms * _NS):
@@ -128,6 +131,7 @@ class Gateways:
             newest, rests = own[channel], registry.maintenance(gateway, channel)
             modem = Modem(gateway, channel, "nr_ss_rsrp" in newest, int(newest.get("plmn", 0)))
             polls = [(ms, poll) for ms, poll in polls_of(told[channel]) if not rests.hold(ms)]
+            polls = with_way(polls, [poll for probe in probes for poll in polls_of(told[probe])])
 
             def place_at(ms: int, channel: str = channel) -> Place | None:
                 return fixes.at(ms) or bound(registry, gateway, channel, ms)

@@ -34,6 +34,7 @@ SAID = (
     *("lte_rsrp", "lte_rsrq", "lte_sinr", "pci", "earfcn", "lte_band"),
     *("nr_ss_rsrp", "nr_ss_rsrq", "nr_ss_sinr", "nr_pci", "nr_arfcn", "nr_band"),
 )
+WAY = ("rtt", "loss")  # of a probe of the way to the server
 PLACED = ("lat", "lon", "alt", "accuracy", "hdop", "fix_quality")
 Poll = dict[str, float]  # what one reading said, by quantity
 
@@ -64,6 +65,15 @@ def polls_of(series: Mapping[str, Sequence[tuple[int, float]]]) -> list[tuple[in
         for time_ns, value in points:
             found.setdefault(time_ns, {})[quantity] = value
     return [(time_ns // 1_000_000, found[time_ns]) for time_ns in sorted(found)]
+
+
+def with_way(polls: Sequence[tuple[int, Poll]], way: Sequence[tuple[int, Poll]]) -> list[tuple[int, Poll]]:
+    """Return a modem's readings with what a probe of the same ten minutes said of the way, last of several."""
+    told = {
+        ms // BUCKET_MS: {name: poll[name] for name in WAY if name in poll}
+        for ms, poll in sorted(way, key=lambda one: one[0])
+    }
+    return [(ms, told.get(ms // BUCKET_MS, {}) | poll) for ms, poll in polls]
 
 
 class Fixes:
