@@ -206,6 +206,8 @@ def test_one_network_and_all_of_them_have_a_ceiling_and_no_address_is_kept(perso
     assert len(spread) - spread.count(429) < A_MINUTE["account"]
     person.clock.now_ms += 60_000
     assert sent(999, "203.0.113.9") == 303
+    silent = [person.send(kind="other", text=f"im {n}", t=ticket).status_code for n in range(A_MINUTE["network"] + 5)]
+    assert set(silent) == {303}, "a proxy that does not say whom it speaks for is not one visitor"
     kept = b"".join(file.read_bytes() for file in tmp_path.glob("*.db*"))
     for address in (b"203.0.113", b"2001:db8", b"198.51.100"):
         assert address not in kept
