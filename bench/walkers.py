@@ -27,6 +27,31 @@ RECORDS = ("nr_message", "lte_message", "gnss_message")
 END_S = 10.0
 
 
+def records(number: int, moment: int, at: datetime) -> list[tuple[str, bytes]]:
+    """Return what a telephone says of a moment, by stream: 5G, its anchor, and where that is."""
+    lat = 21.55 + 0.001 * (number % 20) + 0.00002 * (moment % 500)
+    lon = 104.55 + 0.001 * (number // 20)
+    common = {
+        "deviceSerialNumber": f"bench-{number}", "deviceName": f"bench-{number}", "missionId": "bench",
+        "deviceTime": at.isoformat(timespec="milliseconds"), "latitude": lat, "longitude": lon,
+        "altitude": 1_300.0, "accuracy": 8, "groupNumber": moment, "recordNumber": moment,
+    }  # fmt: skip
+    fades = 6 * math.sin(moment / 9 + number)
+    cell = {"mcc": 452, "mnc": 4, "tac": 12_101, "servingCell": True, "provider": "bench"}
+    nr = {
+        "nci": 6_871_947_673 + number,
+        "narfcn": 630_000,
+        "pci": 500,
+        "ssRsrp": -98 + fades,
+        "ssRsrq": -11,
+        "ssSinr": 9,
+    }
+    lte = {"eci": 27_447_297, "earfcn": 1_300, "pci": 101, "rsrp": -95 + fades, "rsrq": -10, "snr": 8}
+    told = (("NrRecord", common | cell | nr), ("LteRecord", common | cell | lte), ("GnssRecord", common))
+    said = [json.dumps({"version": "1.1.0", "messageType": kind, "data": data}).encode() for kind, data in told]
+    return list(zip(RECORDS, said, strict=True))
+
+
 class Walker:
     """One telephone."""
 
@@ -41,29 +66,11 @@ class Walker:
         self.socket.sendall(_packet(_CONNECT, hello))
 
     def tell(self, moment: int, at: datetime) -> None:
-        """Say a moment: 5G, its anchor, and where that is."""
-        lat = 21.55 + 0.001 * (self.number % 20) + 0.00002 * (moment % 500)
-        lon = 104.55 + 0.001 * (self.number // 20)
-        common = {
-            "deviceSerialNumber": f"bench-{self.number}", "deviceName": self.user, "missionId": "bench",
-            "deviceTime": at.isoformat(timespec="milliseconds"), "latitude": lat, "longitude": lon, "altitude": 1_300.0,
-            "accuracy": 8, "groupNumber": moment, "recordNumber": moment,
-        }  # fmt: skip
-        fades = 6 * math.sin(moment / 9 + self.number)
-        cell = {"mcc": 452, "mnc": 4, "tac": 12_101, "servingCell": True, "provider": "bench"}
-        told = (
-            ("NrRecord", common | cell | {"nci": 6_871_947_673 + self.number, "narfcn": 630_000, "pci": 500,
-                                          "ssRsrp": -98 + fades, "ssRsrq": -11, "ssSinr": 9}),
-            ("LteRecord", common | cell | {"eci": 27_447_297, "earfcn": 1_300, "pci": 101, "rsrp": -95 + fades,
-                                           "rsrq": -10, "snr": 8}),
-            ("GnssRecord", common),
-        )  # fmt: skip
+        """Say a moment."""
         out = bytearray()
-        for stream, (kind, data) in zip(RECORDS, told, strict=True):
+        for stream, payload in records(self.number, moment, at):
             self._id = self._id % 65_535 + 1
-            payload = json.dumps({"version": "1.1.0", "messageType": kind, "data": data}).encode()
-            name = _text(topics.phone(self.user, stream))
-            out += _packet(_PUBLISH, name + self._id.to_bytes(2, "big") + payload)
+            out += _packet(_PUBLISH, _text(topics.phone(self.user, stream)) + self._id.to_bytes(2, "big") + payload)
         self.socket.sendall(out)
 
     def answers(self) -> Iterator[int]:

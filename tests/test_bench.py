@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from bench import __main__ as door
-from bench import coverage_page, decode, disk, drain, field, reach, report, size, start, visits, weight
+from bench import coverage_page, decode, disk, drain, field, reach, report, size, start, visits, walkers, weight
+from cloud.coverage.into.phone import Door
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -42,6 +45,18 @@ def test_what_lies_on_disk_is_compared_with_the_same_values_under_whole_millisec
 def test_the_start_of_the_books_is_measured_and_adds_up() -> None:
     row = rows(start.run(quick=True))[0]
     assert (row[0], row[1], row[-1][-1]) == ("SQLite", "20,000", "×")
+
+
+def test_what_a_telephone_of_the_bench_says_is_a_sample_a_moment() -> None:
+    heard, at, found = Door(), datetime(2026, 11, 27, 10, 0, tzinfo=UTC), []
+    for moment in range(1, 6):
+        now_ms = round(at.timestamp() * 1000) + 1_000 * moment
+        for stream, payload in walkers.records(7, moment, at + timedelta(seconds=moment)):
+            found += heard.hear("hang-tay", stream, payload, now_ms)
+    found += heard.rest(now_ms)
+    assert [one.time_ms - found[0].time_ms for one in found] == [0, 1_000, 2_000, 3_000, 4_000]
+    assert all(one.nr and one.lte for one in found)
+    assert not heard.counted
 
 
 def test_twenty_people_of_one_level_are_told_by_every_channel_within_its_limit() -> None:

@@ -215,12 +215,11 @@ def test_who_is_revoked_is_told_to_the_broker_by_units_without_a_word_of_complai
     analyze: str, tmp_path: Path
 ) -> None:
     program = Path(sys.executable).parent / "gocche"
-    for name in ("gocche-access.path", "gocche-access.service"):
+    names = [f"gocche-access.{end}" for end in ("path", "service", "timer")]
+    for name in names:
         text = (FOLDER / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("/opt/gocche/bin/gocche ", f"{program} "), encoding="utf-8")
-    said = heard(
-        [analyze, "verify", "--man=no", *(str(tmp_path / f"gocche-access.{end}") for end in ("path", "service"))]
-    )
+    said = heard([analyze, "verify", "--man=no", *(str(tmp_path / name) for name in names)])
     assert (said.returncode, said.stderr, said.stdout) == (0, "", "")
     (command,) = re.findall(r"^ExecStart=(.*)$", (FOLDER / "gocche-access.service").read_text("utf-8"), re.MULTILINE)
     options = parser().parse_args(shlex.split(command)[1:])

@@ -94,7 +94,10 @@ class CoverageRoom:
         )
         samples = dict(self._keeper.counts)
         told = {"samples": samples, "phones": phones, "gateways": dict(self._gateways.counts)}
-        return told | {"why": "; ".join(filter(None, why)), "look_at": ["samples"] * bool(samples.get("poisoned"))}
+        return told | {
+            "why": "; ".join(filter(None, why)),
+            "look_at": ["samples"] * bool(samples.get("poisoned")) + ["phones"] * ("full" in phones["refused"]),
+        }
 
     def _hamlets(self) -> list[tuple[float, float]]:
         """Return where hamlets are."""
