@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench import (
     agent,
+    coverage,
     coverage_page,
     danger,
     decode,
@@ -64,6 +65,7 @@ PARTS: dict[str, ModuleType] = {
         ring,
         danger,
         survey,
+        coverage,
     )
 }
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
