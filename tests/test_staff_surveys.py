@@ -51,8 +51,8 @@ def test_a_file_is_sent_read_and_told(world: StaffWorld, room: World) -> None:
     place = sent(world, survey(5_000, world.clock.utc_ms() - 86_400_000), f"{sentinels.MISSION}.csv")
     waiting = world.visitor("editor").get(place)
     assert (waiting.headers["refresh"], "Đang chờ đọc" in waiting.text) == ("3", True)
-    room.keeper.step()
-    room.keeper.step()
+    for _ in range(3):
+        room.keeper.step()
     reading = world.visitor("editor").get(place)
     assert reading.headers["refresh"] == "3"
     assert re.search(r'<progress [^>]*value="[1-9]\d*" max="\d+"', reading.text)

@@ -128,7 +128,7 @@ class Book(File):
         Their spots stay. Counted from the newest month on which somebody was there on several days, and never beyond
         now: a clock that is ahead for a day destroys nothing.
         """
-        newest = self._newest(day_of(now_ms).month)
+        newest = self.newest(day_of(now_ms).month)
         if not newest:
             return 0
         for month in self.months(until=plus(newest, -self._kept_months - 1)):
@@ -142,8 +142,8 @@ class Book(File):
                 return n
         return 0
 
-    def _newest(self, until: int) -> int:
-        """Return the newest month that can be believed, 0 for none."""
+    def newest(self, until: int = 999_999) -> int:
+        """Return the newest month that can be believed, on several days of which somebody was there; 0 for none."""
         for month in reversed(self.months(until=until)):
             seen = 0
             with self.using() as db:

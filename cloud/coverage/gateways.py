@@ -47,6 +47,7 @@ class Gateways:
         self._store, self._current, self._keeper, self._clock = store, current, keeper, clock
         self._newest: dict[tuple[str, str], dict[str, float]] = {}  # the newest values of each channel
         self._newest_s = self._due_s = clock.monotonic()
+        self._handed_ms = 0
         self._next_ms: int | None = None  # where this reading of the ledger goes on; None between two of them
         self.counts: Counter[str] = Counter()
         self.fault = ""
@@ -76,6 +77,8 @@ class Gateways:
         if not self._keeper.page_taken or (self._next_ms is None and self._clock.monotonic() < self._due_s):
             return False
         cursor = self._keeper.read_to_ms or 0
+        if cursor != self._handed_ms:  # the book began anew, or we did
+            self._next_ms, self._handed_ms = None, cursor
         overlap_ms = OVERLAP_MS + round(2_000 * self._store.settle_s)
         rows = self._store.ledger(max(cursor - overlap_ms, 0) if self._next_ms is None else self._next_ms, ROWS)
         now_ms = self._clock.utc_ms()
@@ -92,7 +95,8 @@ class Gateways:
         if not more:
             self._due_s = self._clock.monotonic() + EVERY_S
         if found or last_ms > cursor:
-            self._keeper.hand_over(Page(found, max(cursor, min(last_ms, now_ms))))
+            self._handed_ms = max(cursor, min(last_ms, now_ms))
+            self._keeper.hand_over(Page(found, cursor, self._handed_ms))
         return more
 
     def _know(self, gateways: Collection[str]) -> None:

@@ -37,9 +37,10 @@ LEDGER = "ledger"  # up to which arrival what gateways say has been taken
 
 
 class Page(NamedTuple):
-    """What gateways said, up to an arrival: both are kept, or neither."""
+    """What gateways said, since an arrival and up to one: it is kept with that, or not at all."""
 
     samples: Sequence[Sample]
+    since_ms: int
     read_to_ms: int
 
 
@@ -59,6 +60,8 @@ class Keeper:
         self._sheets, self._hamlets, self._clock = Sheets(book, scale), hamlets, clock
         self._page: Page | None = None
         self._sheets_s = self._compact_s = clock.monotonic()
+        self._faults: dict[str, tuple[int, str]] = {}  # of each part: how often in a row, and why
+        self._again_s: dict[str, float] = {}
         self.counts: Counter[str] = Counter()  # samples since the start, by what became of them
         self.read_to_ms: int | None = None  # None until the file could be read
         self.fault = ""
@@ -73,43 +76,60 @@ class Keeper:
         return self._page is None and self.read_to_ms is not None
 
     def run(self, stop: threading.Event) -> None:
-        """Keep what comes until stopped, then what has come; whatever befalls one thing, it goes on."""
-        failures = 0
+        """Keep what comes until stopped."""
         while not stop.is_set():
-            try:
-                busy = self.step()
-            except Exception as fault:
-                failures += 1
-                known = isinstance(fault, (Retry, OSError))
-                if failures == TOLD_AT or not known:
-                    log.warning("coverage-waits why=%r", str(fault), exc_info=None if known else fault)
-                if failures >= TOLD_AT or not known:
-                    self.fault = f"{type(fault).__name__}: {fault}"
-                self._clock.wait(stop, AGAIN_S)
-                continue
-            failures, self.fault = 0, ""
-            if not busy:
+            if not self.step():
                 self._clock.wait(stop, IDLE_S)
 
     def step(self) -> bool:
-        """Do a piece of whatever is due; tell whether more waits. Raises Retry, OSError, Taken."""
+        """Do a piece of whatever is due; tell whether more waits. Whatever befalls one part, the others go on."""
         if (now_ms := self._clock.utc_ms()) < OLDEST_MS:
-            raise Retry(f"the clock of this machine says {hanoi(now_ms):%Y-%m-%d}: it is waited for until it is right")
-        if self.read_to_ms is None:
-            self.read_to_ms = int(self._book.kept(LEDGER) or 0)
-        self._phones.turn(self.put)
-        self._take()
-        busy = self._uploads.step() or self._phones.more
-        now_s = self._clock.monotonic()
-        if now_s >= self._sheets_s:
-            if self._sheets.make(self._hamlets(), now_ms):
-                return True
-            self._sheets_s = now_s + SHEETS_S
-        if now_s >= self._compact_s:
-            if self._book.compact(now_ms):
-                return True
-            self._compact_s = now_s + COMPACT_S
+            self.fault = f"the clock of this machine says {hanoi(now_ms):%Y-%m-%d}: it is waited for until it is right"
+            return False
+        busy = False
+        for part, name in ((self._hear, "phones"), (self._take, "gateways"), (self._uploads.step, "files"),
+                           (self._judge, "sheets"), (self._compact, "compaction")):  # fmt: skip
+            if self._clock.monotonic() < self._again_s.get(name, 0.0):
+                continue
+            try:
+                busy |= part()
+                self._faults.pop(name, None)
+            except Exception as fault:  # noqa: BLE001 - it is logged, and the part tried again
+                self._failed(name, fault)
+        self.fault = "; ".join(f"{name}: {why}" for name, (n, why) in self._faults.items() if n >= TOLD_AT)
         return busy
+
+    def _failed(self, name: str, fault: Exception) -> None:
+        """Note why a part failed; that is told when it did so some times, or is no word of a disk."""
+        known = isinstance(fault, (Retry, OSError))
+        n = self._faults.get(name, (0, ""))[0] + 1 if known else TOLD_AT
+        if n == TOLD_AT:
+            log.warning("coverage-waits part=%s why=%r", name, str(fault), exc_info=None if known else fault)
+        self._faults[name] = n, f"{type(fault).__name__}: {fault}"
+        self._again_s[name] = self._clock.monotonic() + AGAIN_S
+
+    def _hear(self) -> bool:
+        """Keep what telephones said."""
+        self._phones.turn(self.put)
+        return self._phones.more
+
+    def _judge(self) -> bool:
+        """Make sheets of what has changed, when they are due; tell whether more has."""
+        if self._clock.monotonic() < self._sheets_s:
+            return False
+        if self._sheets.make(self._hamlets(), self._clock.utc_ms()):
+            return True
+        self._sheets_s = self._clock.monotonic() + SHEETS_S
+        return False
+
+    def _compact(self) -> bool:
+        """Let samples go of months that are over for long, once a day; tell whether there are more."""
+        if self._clock.monotonic() < self._compact_s:
+            return False
+        if self._book.compact(self._clock.utc_ms()):
+            return True
+        self._compact_s = self._clock.monotonic() + COMPACT_S
+        return False
 
     def put(self, samples: Sequence[Sample], now_ms: int) -> Put:
         """Put samples, all or nothing; only one that cannot be kept, whatever it is, is passed over and counted."""
@@ -132,13 +152,16 @@ class Keeper:
             parts = self._put(samples[:half], now_ms), self._put(samples[half:], now_ms)
             return Put(*map(sum, zip(*parts, strict=True)))
 
-    def _take(self) -> None:
-        """Keep what gateways said, and up to where that is."""
-        if self._page is not None:
+    def _take(self) -> bool:
+        """Keep what gateways said, and up to where that is; not what belongs to a file that is no more."""
+        self.read_to_ms = int(self._book.kept(LEDGER) or 0)
+        if self._page is not None and self._page.since_ms == self.read_to_ms:
             with self._book.changing():
                 self.put(self._page.samples, self._clock.utc_ms())
                 self._book.keep(LEDGER, str(self._page.read_to_ms))
-            self.read_to_ms, self._page = self._page.read_to_ms, None
+            self.read_to_ms = self._page.read_to_ms
+        self._page = None
+        return False
 
     def close(self) -> None:
         """Keep what was heard, and let go of files; what the disk does not take now is lost, and said."""

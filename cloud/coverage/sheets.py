@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORM = 3  # of what sheets say: another one has all of them made again
 FINE, NEAR_M = 9, 3_000.0
-AT_ONCE = 500  # cells of the map in one transaction: some seconds, some 20 MB
+AT_ONCE = 200  # cells of the map in one transaction: half a second
 Place = tuple[float, float]
 _Key = tuple[str, int, int, int]  # layer, plmn, month, res
 
@@ -59,8 +59,7 @@ class Sheets:
                 return 0
             where = month, at_most
             changed = db.execute("SELECT hex FROM changed WHERE month = ? ORDER BY hex LIMIT ?", where).fetchall()
-            until = day_of(now_ms).month  # what a wrong clock dated ahead is none of now
-            months = self._book.months(until=until) if month == MONTH_NOW else [month]
+            months = self._months(now_ms) if month == MONTH_NOW else [month]
             found: defaultdict[_Key, list[Judged]] = defaultdict(list)
             for (hexagon,) in changed:
                 self._judge(hexagon, self._book.spots_in(hexagon, months), month, found)
@@ -68,6 +67,13 @@ class Sheets:
                 _merge(db, key, cells, now_ms)
             db.execute("DELETE FROM changed WHERE month = ? AND hex <= ?", (month, changed[-1][0]))
         return len(changed)
+
+    def _months(self, now_ms: int) -> list[int]:
+        """Return the months that tell of now: one that a clock dated ahead, which was wrong for a day, is none."""
+        months, last = self._book.months(), day_of(now_ms).month
+        if months and months[-1] > last:
+            last = max(last, self._book.newest())
+        return [month for month in months if month <= last]
 
     def _renew(self, db: sqlite3.Connection) -> None:
         """Have everything made again where what sheets are made by has changed."""

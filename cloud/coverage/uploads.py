@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 FOLDER = "coverage-in"
 ROOM, KIND = "coverage", "import"
 MOST_BYTES = 50_000_000
+TRIES = 3  # to read a file that the disk refuses
 AT_ONCE = 2_000  # records in one transaction: a tenth of a second
 FILE = re.compile(r"[a-z0-9-]{1,64}(\.[a-z]{1,8})?")
 TEAM = re.compile(r"[a-z0-9-]{1,32}")
@@ -44,24 +45,31 @@ class Uploads:
     def __init__(self, book: Book, inbox: Inbox, folder: Path, clock: Clock) -> None:
         self._book, self._inbox, self._folder, self._clock = book, inbox, folder / FOLDER, clock
         self._now: _Reading | None = None
+        self._tries: Counter[int] = Counter()
 
     def step(self) -> bool:
-        """Read a piece of the file that is next; tell whether there was one. Raises Retry, OSError."""
-        if self._now is None:
-            question = next(iter(self._inbox.take()), None)
-            if question is None:
-                return False
-            self._now = self._begun(question)
-            if self._now is None:
-                return True
+        """Read a piece of the file that is next; tell whether there was one. Raises Retry.
+
+        A file that cannot be read is tried some times, and then answered with that: the next one has its turn.
+        """
+        question = self._now.question if self._now else None
         try:
-            if self._now.piece(self._book):
-                return True
-        except (Retry, OSError):
-            self._now.close()
-            self._now = None  # what the piece had read is read again
+            if self._now is None:
+                question = next(iter(self._inbox.take()), None)
+                self._now = self._begun(question) if question else None
+                return question is not None
+            if not self._now.piece(self._book):
+                self._done(self._now)
+        except _NoFile as fault:
+            self.close()
+            assert question is not None, "a file is read for a question"
+            self._tries[question.id] += 1
+            if self._tries[question.id] < TRIES:
+                raise Retry(str(fault)) from fault
+            self._inbox.done(question.id, {"error": str(fault)})
+        except BaseException:
+            self.close()  # what the piece had read is read again
             raise
-        self._done(self._now)
         return True
 
     def close(self) -> None:
@@ -83,23 +91,22 @@ class Uploads:
                 return None
             try:
                 file = (self._folder / name).open("rb")
-            except FileNotFoundError:
-                self._inbox.done(question.id, {"error": f"{FOLDER}/{name} is not there"})
-                return None
-            size = file.seek(0, 2)
-            file.seek(0)
+                size = file.seek(0, 2)
+                file.seek(0)
+            except OSError as fault:
+                raise _NoFile(f"{FOLDER}/{name}: {fault.strerror}") from fault
             if row is None:
                 said = name, team, question.asked_ms, size
                 db.execute("INSERT INTO upload VALUES (NULL, ?, ?, ?, ?, 0, 0, 0, 0, 0, '{}', NULL, '')", said)
                 row = db.execute("SELECT last_insert_rowid(), 0").fetchone()
             else:
                 log.info("coverage-import-again file=%s", name)
-        return _Reading(question.id, row[0], file, team, row[1], self._clock)
+        return _Reading(question, row[0], file, team, row[1], self._clock)
 
     def _done(self, reading: _Reading) -> None:
         reading.close()
         self._now = None
-        self._answer(reading.question, reading.upload, reading.first)
+        self._answer(reading.question.id, reading.upload, reading.first)
 
     def _answer(self, question: int, upload: int, first: dict[str, str]) -> None:
         """Say what became of a file, and let it go."""
@@ -113,10 +120,14 @@ class Uploads:
         log.info("coverage-imported file=%s new=%d known=%d late=%d why=%r", name, new, known, late, why)
 
 
+class _NoFile(Exception):
+    """A file of the folder cannot be read."""
+
+
 class _Reading:
     """A file that is being read. `before` of its samples were new to who read it before us, and died."""
 
-    def __init__(self, question: int, upload: int, file: IO[bytes], team: str, before: int, clock: Clock) -> None:
+    def __init__(self, question: Question, upload: int, file: IO[bytes], team: str, before: int, clock: Clock) -> None:
         self.question, self.upload = question, upload
         self._file, self._before, self._clock = file, before, clock
         self._bytes = self._records = self._new = self._known = self._late = 0
@@ -133,8 +144,8 @@ class _Reading:
         why, some = "", list[Sample | BadSample]()
         try:
             some = list(islice(self._items, AT_ONCE))
-        except (OSError, MemoryError):
-            raise
+        except OSError as fault:
+            raise _NoFile(f"the file is not to be read: {fault.strerror}") from fault
         except Exception as error:
             log.exception("coverage-import-unreadable upload=%d", self.upload)
             why = f"unreadable: {type(error).__name__}"
@@ -154,7 +165,9 @@ class _Reading:
             told = self._before + self._new, max(self._known - self._before, 0), self._late
             refused = msgspec.json.encode(self._refused, order="sorted").decode()
             said = self._bytes, self._records, *told, refused, now_ms if over else None, why
-            db.execute(f"UPDATE upload SET {_SAID} WHERE id = ?", (*said, self.upload))  # noqa: S608 - own names
+            done = db.execute(f"UPDATE upload SET {_SAID} WHERE id = ?", (*said, self.upload))  # noqa: S608 - own names
+            if not done.rowcount:
+                raise Retry("the book began anew: the file is read again from its beginning", 1)
         return not over
 
     def _progress(self, done: int) -> None:
