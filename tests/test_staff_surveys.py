@@ -51,7 +51,7 @@ def test_a_file_is_sent_read_and_told(world: StaffWorld, room: World) -> None:
     place = sent(world, survey(5_000, world.clock.utc_ms() - 86_400_000), f"{sentinels.MISSION}.csv")
     waiting = world.visitor("editor").get(place)
     assert (waiting.headers["refresh"], "Đang chờ đọc" in waiting.text) == ("3", True)
-    for _ in range(3):
+    for _ in range(2):
         room.keeper.step()
     reading = world.visitor("editor").get(place)
     assert reading.headers["refresh"] == "3"

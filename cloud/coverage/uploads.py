@@ -18,6 +18,7 @@ import msgspec
 
 from cloud.coverage.into.file import read
 from cloud.coverage.sample import BadSample, Sample
+from cloud.coverage.seam import Put
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Uploads:
             if self._now is None:
                 question = next(iter(self._inbox.take()), None)
                 self._now = self._begun(question) if question else None
+            if self._now is None:
                 return question is not None
             if not self._now.piece(self._book):
                 self._done(self._now)
@@ -67,9 +69,9 @@ class Uploads:
             if self._tries[question.id] < TRIES:
                 raise Retry(str(fault)) from fault
             self._inbox.done(question.id, {"error": str(fault)})
-        except BaseException:
-            self.close()  # what the piece had read is read again
-            raise
+        except _Anew as fault:
+            self.close()
+            raise Retry("the book began anew: the file is read again from its beginning", 1) from fault
         return True
 
     def close(self) -> None:
@@ -124,13 +126,19 @@ class _NoFile(Exception):
     """A file of the folder cannot be read."""
 
 
+class _Anew(Exception):
+    """The book knows nothing of a file that is being read: it was damaged, and is another one."""
+
+
 class _Reading:
     """A file that is being read. `before` of its samples were new to who read it before us, and died."""
 
     def __init__(self, question: Question, upload: int, file: IO[bytes], team: str, before: int, clock: Clock) -> None:
         self.question, self.upload = question, upload
         self._file, self._before, self._clock = file, before, clock
-        self._bytes = self._records = self._new = self._known = self._late = 0
+        self._bytes = self._records = 0
+        self._put, self._why = Put(0, 0, 0), ""
+        self._some: list[Sample | BadSample] | None = None  # those that the disk did not take yet
         self._refused: Counter[str] = Counter()
         self.first: dict[str, str] = {}  # where the first of each reason stands
         self._items: Iterator[Sample | BadSample] = read(file, team, clock.utc_ms(), self._progress)
@@ -140,35 +148,38 @@ class _Reading:
         self._file.close()
 
     def piece(self, book: Book) -> bool:
-        """Keep the next records and what became of them; tell whether there may be more."""
-        why, some = "", list[Sample | BadSample]()
+        """Keep the next records and what became of them; tell whether there may be more. What Retry stops waits."""
+        if self._some is None:
+            self._some = self._read()
+        some, now_ms = self._some, self._clock.utc_ms()
+        good = [one for one in some if isinstance(one, Sample)]
+        refused = self._refused + Counter(one.reason for one in some if isinstance(one, BadSample))
+        over = len(some) < AT_ONCE
+        with book.changing() as db:
+            put = Put(*map(sum, zip(self._put, book.put(good, now_ms), strict=True)))
+            told = self._before + put.new, max(put.known - self._before, 0), put.late
+            words = msgspec.json.encode(refused, order="sorted").decode()
+            said = self._bytes, self._records + len(some), *told, words, now_ms if over else None, self._why
+            done = db.execute(f"UPDATE upload SET {_SAID} WHERE id = ?", (*said, self.upload))  # noqa: S608 - own names
+            if not done.rowcount:
+                raise _Anew
+        self._put, self._refused, self._records, self._some = put, refused, self._records + len(some), None
+        return not over
+
+    def _read(self) -> list[Sample | BadSample]:
+        """Return the next records; fewer than `AT_ONCE` are the last ones. Raises _NoFile."""
+        some: list[Sample | BadSample] = []
         try:
-            some = list(islice(self._items, AT_ONCE))
+            for one in islice(self._items, AT_ONCE):
+                some.append(one)
+                if isinstance(one, BadSample):
+                    self.first.setdefault(one.reason, one.value)
         except OSError as fault:
             raise _NoFile(f"the file is not to be read: {fault.strerror}") from fault
         except Exception as error:
             log.exception("coverage-import-unreadable upload=%d", self.upload)
-            why = f"unreadable: {type(error).__name__}"
-        good: list[Sample] = []
-        for one in some:
-            if isinstance(one, BadSample):
-                self._refused[one.reason] += 1
-                self.first.setdefault(one.reason, one.value)
-            else:
-                good.append(one)
-        now_ms = self._clock.utc_ms()
-        over = len(some) < AT_ONCE
-        with book.changing() as db:
-            new, known, late = book.put(good, now_ms)
-            self._new, self._known, self._late = self._new + new, self._known + known, self._late + late
-            self._records += len(some)
-            told = self._before + self._new, max(self._known - self._before, 0), self._late
-            refused = msgspec.json.encode(self._refused, order="sorted").decode()
-            said = self._bytes, self._records, *told, refused, now_ms if over else None, why
-            done = db.execute(f"UPDATE upload SET {_SAID} WHERE id = ?", (*said, self.upload))  # noqa: S608 - own names
-            if not done.rowcount:
-                raise Retry("the book began anew: the file is read again from its beginning", 1)
-        return not over
+            self._why = f"unreadable: {type(error).__name__}"
+        return some
 
     def _progress(self, done: int) -> None:
         self._bytes = done
