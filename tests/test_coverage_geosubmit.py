@@ -68,8 +68,8 @@ def test_every_radio(tower: dict[str, Any], radio: int, rssi: float | None) -> N
 
 
 def test_5g_was_looked_for_from_where_the_file_shows_it() -> None:
-    samples, _ = read(body(item(TOWER), item(NR | {"serving": 0}, TOWER), item(TOWER)))
-    assert [sample.nr_looked for sample in samples] == [False, True, True]
+    samples, _ = read(body(item(TOWER), item(NR | {"serving": 0}, TOWER), item(TOWER), item(NR, TOWER)))
+    assert [sample.nr_looked for sample in samples] == [False, False, True, True]  # the second heard 5G beside
 
 
 def test_other_peoples_devices_are_refused_and_an_item_without_towers_is_no_dead_zone() -> None:

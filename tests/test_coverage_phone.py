@@ -47,7 +47,7 @@ def test_the_anchor_and_the_5g_half_of_one_scan_are_one_sample() -> None:
         nr=Heard(rsrp_dbm=-99, rsrq_db=-12, sinr_db=5, tac=12101, cell=6871947673, pci=500, arfcn=630000),
         nr_looked=True,
     )
-    assert door.passed == {"neighbour": 1}
+    assert door.passed["neighbour"] == 1
     assert not door.counted
 
 
@@ -60,6 +60,19 @@ def test_the_second_cell_of_a_connection_counts_where_the_anchor_serves_and_not_
     [sample] = all_of(door)
     assert (sample.radio, sample.nr and sample.nr.rsrp_dbm) == (4, -99)
     assert door.counted == {"no serving cell": 1}
+
+
+def test_5g_that_is_heard_and_does_not_serve_is_neither_there_nor_absent() -> None:
+    door = Door()
+    hear(door, "NrRecord", **NR)
+    hear(door, "LteRecord", **LTE | {"groupNumber": 8})
+    for more in ({}, {"connectionStatus": "NEIGHBOR"}):  # older apps do not tell
+        hear(door, "NrRecord", **NR | {"groupNumber": 9, "servingCell": False} | more)
+    hear(door, "LteRecord", **LTE | {"groupNumber": 9})
+    hear(door, "NrRecord", **NR | {"groupNumber": 10, "servingCell": False})
+    told = [(sample.lte is not None, sample.nr is not None, sample.nr_looked) for sample in all_of(door)]
+    assert told == [(False, True, True), (True, False, True), (True, False, False)]
+    assert not door.counted
 
 
 def test_moments_missions_and_phones_are_not_mixed() -> None:

@@ -92,7 +92,7 @@ def _sample(
         passed["neighbour"] += len(records) - len(serving)
         passed["no cell"] += not records
     if serving:
-        yield moment(by, serving, nr_looked=nr_looked).checked(now_ms)
+        yield moment(by, records, nr_looked=nr_looked).checked(now_ms)
 
 
 def _records(item: Item, passed: Counter[str] | None) -> list[Record]:

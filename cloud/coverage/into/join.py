@@ -54,10 +54,10 @@ class Joiner:
         if record.place is not None and record.time_ms >= recording.fix_ms:
             recording.fix, recording.fix_ms = record.place, record.time_ms
         if record.kind in CELLULAR:
-            if record.serving or record.second:
-                yield from self._collect(by, record, at_ms)
-            else:
+            if not (record.serving or record.second):
                 self.passed["neighbour"] += 1
+            if record.serving or record.second or record.nr:
+                yield from self._collect(by, record, at_ms)
         elif record.kind == "state":
             yield from self._state(by, record, recording)
         else:
@@ -70,12 +70,12 @@ class Joiner:
             oldest = next(iter(self._open))
             if abs(at_ms - self._opened[oldest]) <= JOIN_MS and len(self._open) <= _OPEN:
                 return
-            yield self._close(oldest)
+            yield from self._close(oldest)
 
     def rest(self) -> Iterator[Sample | BadSample]:
         """Give every moment that is still open."""
         while self._open:
-            yield self._close(next(iter(self._open)))
+            yield from self._close(next(iter(self._open)))
 
     def _recording(self, by: str, origin: bytes) -> _Recording:
         key = by, origin
@@ -89,22 +89,24 @@ class Joiner:
         key = by, record.origin, -record.time_ms if record.group is None else record.group
         records = self._open.get(key)
         if records is not None and abs(records[0].time_ms - record.time_ms) > JOIN_MS:
-            yield self._close(key)
+            yield from self._close(key)
             records = None
         if records is None:
             self._open[key], self._opened[key] = [record], at_ms
         elif record not in records:  # said twice
             records.append(record)
 
-    def _close(self, key: tuple[str, bytes, int]) -> Sample | BadSample:
+    def _close(self, key: tuple[str, bytes, int]) -> Iterator[Sample | BadSample]:
         records = self._open.pop(key)
         del self._opened[key]
+        if not any(record.serving or record.second for record in records):
+            return
         by, origin, _ = key
         recording = self._recordings.get((by, origin))
         try:
-            return moment(by, records, nr_looked=recording is not None and recording.nr)
+            yield moment(by, records, nr_looked=recording is not None and recording.nr)
         except BadSample as bad:
-            return bad
+            yield bad
 
     def _state(self, by: str, record: Record, recording: _Recording) -> Iterator[Sample | BadSample]:
         if record.radio_off or record.service is None or record.service == SERVED:
@@ -136,13 +138,15 @@ def out_of_service(by: str, time_ms: int, place: Place, service: int, plmn: int,
 def moment(by: str, records: list[Record], *, nr_looked: bool) -> Sample:
     """Return the sample of records of one moment. Raises BadSample where no cell serves, or nobody knows where.
 
-    Of several cells of one radio the strongest that serves speaks.
+    Of several cells of one radio the strongest that serves speaks. 5G that was heard and did not serve is no strength,
+    but not its absence either: a telephone joins it when it has data to send, and older apps do not tell a second cell
+    from a neighbour. So such a moment says nothing of 5G, whatever `nr_looked` says of the device.
     """
     if not any(record.serving for record in records):
         raise BadSample("no serving cell")
     best: dict[str, Record] = {}
     for record in records:
-        if record.serving or record.kind == "nr":  # a second 4G cell adds speed, not coverage
+        if record.serving or (record.second and record.kind == "nr"):  # a second 4G cell adds speed, not coverage
             other = best.get(record.kind)
             best[record.kind] = record if other is None else max(other, record, key=_strength)
     first = min(best.values(), key=lambda record: (record.time_ms, record.place[:2] if record.place else ()))
@@ -150,6 +154,7 @@ def moment(by: str, records: list[Record], *, nr_looked: bool) -> Sample:
     if place is None:
         raise BadSample("no fix")
     lte, nr = best.get("lte"), best.get("nr")
+    beside = nr is None and any(record.nr for record in records)
     plmns = [best[kind].plmn for kind in ("lte", "nr", "umts", "gsm") if kind in best]
     slow = None if lte or nr else best.get("umts") or best["gsm"]
     return Sample(
@@ -165,7 +170,7 @@ def moment(by: str, records: list[Record], *, nr_looked: bool) -> Sample:
         radio=_NSA if lte and nr else max(_RADIO[kind] for kind in best),
         lte=lte.heard if lte else None,
         nr=nr.heard if nr else None,
-        nr_looked=nr_looked,
+        nr_looked=nr_looked and not beside,
         rssi_dbm=slow.rssi_dbm if slow else None,
     )
 
