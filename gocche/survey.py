@@ -31,8 +31,11 @@ BEGINS_MS = 90_000  # without a moment by then, nobody is heard
 def survey(folder: Path, minutes: float, every_s: float, *, quiet: bool) -> int:
     """Walk until the minutes are over or Ctrl-C; return 0 where a moment was heard, 1 where nobody was."""
     clock, place, walk = SystemClock(), status_file(folder).parent, Walk()
-    end_ms = began_ms = clock.mono_ms()
-    end_ms += round(60_000 * minutes)
+    began_ms = clock.mono_ms()
+    end_ms = began_ms + round(60_000 * minutes)
+    if not status_file(folder).exists():
+        print(both("survey", "nobody", folder=folder), file=sys.stderr)
+        return 1
     print(both("survey", "begins", every=f"{every_s:g}", enough=ENOUGH))
     try:
         while (now := clock.mono_ms()) < end_ms:

@@ -2,7 +2,8 @@
 
 Made for `port = "net:broker"`: the broker of this file, by the way that the readings go; `net:HOST:PORT` is another
 server of yours, `net:HOST:PORT%wwan0` the way over one interface. No data is sent and nobody logs in: one handshake
-costs 300 bytes. `rtt` is the median of those that were let in, `loss` the share that was not within 1.5 s.
+costs 300 bytes, and a line in the broker's log where it keeps one of connections. `rtt` is the median of those that
+were let in, `loss` the share that was not within 1.5 s.
 
 Limits: where a packet is lost on the way it is sent again after a second, so with five tries `loss` is coarse. Whoever
 stands on the way may answer for the server, as captive portals do: while the broker does not know this gateway, the

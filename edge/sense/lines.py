@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.sense.capture import Capture
-from edge.sense.mmcli import ModemManagerLine
 from edge.sense.ports import SerialLine, losing
 from edge.sense.reach import NetLine, Purse
 from edge.sense.transcript import Replay, parse
@@ -135,6 +134,8 @@ def opener(
         if bus.port.startswith("replay:"):
             line = ReplayLine(folder / bus.port.removeprefix("replay:"))
         elif bus.port.startswith("mmcli:"):
+            from edge.sense.mmcli import ModemManagerLine  # noqa: PLC0415 - half a MiB that few gateways need
+
             line = ModemManagerLine(bus.port.removeprefix("mmcli:"), clock)
         elif bus.port.startswith("net:"):
             purse = Purse(status_file(folder).with_name(f"net-{bus.name}.json"), clock.boot, clock)

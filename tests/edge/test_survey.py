@@ -206,8 +206,11 @@ def test_who_walks_without_an_agent_is_told(tmp_path, monkeypatch, capsys):
 
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    assert command.survey(tmp_path, 1.0, 2.0, quiet=True) == 1  # no agent has ever run here
+    assert "agent không chạy" in capsys.readouterr().err
+    (tmp_path / "run" / "status.json").write_text("{}")
     monkeypatch.setattr(command, "BEGINS_MS", 200)
-    assert command.survey(tmp_path, 1.0, 2.0, quiet=True) == 1
+    assert command.survey(tmp_path, 1.0, 2.0, quiet=True) == 1  # one did, and says nothing
     assert "agent không chạy" in capsys.readouterr().out
     assert not (tmp_path / "run" / ASK).exists()
     assert Ask("a1" * 8, 1).every_s == 2.0
