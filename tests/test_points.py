@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud.coverage.scale import Scale
 from cloud.panels.coverage import coded, coverage
 from cloud.registry import Registry
 from cloud.rooms.boards import Showing
@@ -58,13 +59,18 @@ def point(state: str, **figures: float) -> Shown:
 )
 def test_a_modem_that_answers_is_a_point(store: Store, said: dict[str, Any], shown: Shown) -> None:
     tell(store, said)
-    assert signal(store, registry(), NOW_MS) == [shown]
+    assert signal(store, registry(), NOW_MS, Scale()) == [shown]
+
+
+def test_boards_and_pages_have_the_same_limits(store: Store) -> None:
+    tell(store, SERVICE)
+    assert signal(store, registry(), NOW_MS, Scale(lte_fair_dbm=-101)) == [point("weak", rsrp=-101.5)]
 
 
 def test_no_modem_and_an_old_word_are_no_point(store: Store) -> None:
-    assert signal(store, registry(), NOW_MS) == []
+    assert signal(store, registry(), NOW_MS, Scale()) == []
     tell(store, SEARCHING)
-    assert signal(store, registry(), NOW_MS + 3_600_000) == []
+    assert signal(store, registry(), NOW_MS + 3_600_000, Scale()) == []
 
 
 @pytest.mark.influx

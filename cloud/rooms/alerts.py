@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloud.alerts import wiring
+from cloud.coverage.scale import scale_of
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.daily import Daily
 from cloud.danger.watch import Watch
@@ -49,7 +50,7 @@ class AlertsRoom:
         self._alerts = wiring.build(config, folder, self._store, self._registry, clock, self._lookout)
         self._danger = Watch(folder / DANGER, self._store, self._registry, clock)
         self._daily = Daily(folder, tables, self._registry, clock)
-        self._boards = Showing(folder, self._store, self._registry, clock)
+        self._boards = Showing(folder, self._store, self._registry, clock, scale_of(config))
         self._follower = Follower(self._alerts)
         self._hotspots = _hotspots(config, self._registry, clock)
         self._stream = Stream(

@@ -16,6 +16,7 @@ from cloud.alerts import words
 from cloud.alerts.listing import Staged, staged
 from cloud.alerts.wiring import JOURNAL
 from cloud.clock import hanoi, midnight_ms
+from cloud.coverage.scale import Scale
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Rotten, days_of, reading
 from cloud.rooms.points import of_day, signal
@@ -42,8 +43,9 @@ AT_ONCE = 1_000
 class Showing:
     """Copies. `why` is what keeps it from that, for any thread; alarms go on whatever it is."""
 
-    def __init__(self, folder: Path, store: Store, current: Current, clock: Clock) -> None:
+    def __init__(self, folder: Path, store: Store, current: Current, clock: Clock, scale: Scale | None = None) -> None:
         self._folder, self._store, self._current, self._clock = folder, store, current, clock
+        self._scale = scale or Scale()
         self._days: dict[tuple[str, date], Shown] = {}
         self._looked_ms = self._event = 0
         self._turn: threading.Event | None = None
@@ -73,7 +75,7 @@ class Showing:
         self._incidents(now_ms)
         if not self._looked_ms <= now_ms < self._looked_ms + DANGER_MS or not self._looked_ms:
             self._danger(now_ms)
-            self._show(signal(self._store, self._current.now, now_ms))
+            self._show(signal(self._store, self._current.now, now_ms, self._scale))
             self._looked_ms = now_ms
         return True
 

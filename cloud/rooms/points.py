@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from cloud.clock import hanoi, midnight_ms
 from cloud.coverage.hamlets import hamlets
-from cloud.coverage.scale import Scale
 from cloud.danger.levels import coded as coded_level
 from cloud.danger.levels import verdict
 from cloud.panels.coverage import STATES, coded
@@ -18,6 +17,7 @@ from cloud.stream.latest import Latest
 
 if TYPE_CHECKING:
     from cloud.coverage.hamlets import HamletRow
+    from cloud.coverage.scale import Scale
     from cloud.danger.course import Day
     from cloud.registry import HamletNow, Registry
     from cloud.registry.kinds import Zone
@@ -39,11 +39,11 @@ def of_day(day: Day, zone: Zone, registry: Registry) -> Shown:
     return Shown("danger", {"zone": zone.code}, at_ns, figures, {"name": zone.name_vi})
 
 
-def signal(store: Store, registry: Registry, now_ms: int) -> list[Shown]:
+def signal(store: Store, registry: Registry, now_ms: int, scale: Scale) -> list[Shown]:
     """Return a point for each hamlet, of the time at which it was measured. Raises Retry."""
     latest, today = Latest(), hanoi(now_ms).date()
     latest.fill(store)
-    rows = hamlets(registry, latest, now_ms, Scale(), {})
+    rows = hamlets(registry, latest, now_ms, scale, {})
     return [
         _shown(row, hamlet)
         for row in rows
