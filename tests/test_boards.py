@@ -10,6 +10,7 @@ import pytest
 from cloud.alerts.incident import Incident
 from cloud.alerts.journal import Journal
 from cloud.alerts.wiring import JOURNAL
+from cloud.coverage.scale import Scale
 from cloud.danger.levels import coded, verdict
 from cloud.panels.fire import INCIDENTS, fire
 from cloud.rooms.boards import Showing
@@ -56,7 +57,7 @@ def journal(garden: Garden) -> Journal:
 
 
 def showing(garden: Garden, store: Store) -> Showing:
-    return Showing(garden.folder, store, garden, garden.clock)  # type: ignore[arg-type]
+    return Showing(garden.folder, store, garden, garden.clock, Scale())  # type: ignore[arg-type]
 
 
 def rows(server: Any, database: str, query: str) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def test_the_board_finds_what_was_copied_and_nothing_twice(tmp_path: Path, influ
     store.setup()
     tell(store, SERVICE)
     for _ in range(2):  # each start copies again
-        assert Showing(tmp_path, store, SimpleNamespace(now=registry()), HandClock(NOW_MS)).look()
+        assert Showing(tmp_path, store, SimpleNamespace(now=registry()), HandClock(NOW_MS), Scale()).look()
     assert len(rows(influxd1, described["database"], 'SELECT * FROM "hamlet"')) == 1
     for panel in coverage()["panels"]:
         for target in panel.get("targets", []):

@@ -16,7 +16,6 @@ from cloud.alerts import words
 from cloud.alerts.listing import Staged, staged
 from cloud.alerts.wiring import JOURNAL
 from cloud.clock import hanoi, midnight_ms
-from cloud.coverage.scale import Scale
 from cloud.danger.book import NAME as DANGER
 from cloud.danger.book import Rotten, days_of, reading
 from cloud.rooms.points import of_day, signal
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.clock import Clock
+    from cloud.coverage.scale import Scale
     from cloud.registry import Current
     from cloud.store import Store
 
@@ -43,9 +43,9 @@ AT_ONCE = 1_000
 class Showing:
     """Copies. `why` is what keeps it from that, for any thread; alarms go on whatever it is."""
 
-    def __init__(self, folder: Path, store: Store, current: Current, clock: Clock, scale: Scale | None = None) -> None:
+    def __init__(self, folder: Path, store: Store, current: Current, clock: Clock, scale: Scale) -> None:
         self._folder, self._store, self._current, self._clock = folder, store, current, clock
-        self._scale = scale or Scale()
+        self._scale = scale
         self._days: dict[tuple[str, date], Shown] = {}
         self._looked_ms = self._event = 0
         self._turn: threading.Event | None = None
