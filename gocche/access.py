@@ -14,6 +14,8 @@ from gocche.registry import book_of, owned, who
 from gocche.words import LANGUAGES, Refused, both
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cloud.access.fleet import Phone
     from cloud.access.invitation import Invitation
     from cloud.config import CloudConfig
@@ -44,16 +46,11 @@ def invite(config: CloudConfig, typed: str, *, phones: int, days: int, path: Pat
     owned(data / book.NAME)
     fleet = Fleet(data, config.coverage, clock)
     made = fleet.invite(team, phones, days, who=who(), taken=gateways.__contains__)
-    if path is None:
-        for one in made:
-            _show(one)
-    elif path.suffix == ".pdf":
-        from cloud.access.sheet import draw
-
-        draw(path, made)
-    else:
-        for one in made:
-            _private(path if len(made) == 1 else path.with_name(f"{path.stem}-{one.user}.svg"), one.svg())
+    try:
+        _hand_out(made, path)
+    except BaseException:  # nobody has seen them, and nobody will
+        fleet.revoke([one.user for one in made], who=who())
+        raise
     names = ", ".join(one.user for one in made)
     until = f"{hanoi(made[0].until_ms):%d/%m/%Y}"
     print(both("access", "invited", n=len(made), team=team.name, users=names, until=until))
@@ -82,6 +79,20 @@ def revoke(config: CloudConfig, users: list[str]) -> int:
     print(both("access", "revoked", users=", ".join(ended)))
     print(both("access", "next"))
     return 0
+
+
+def _hand_out(made: Sequence[Invitation], path: Path | None) -> None:
+    """Show what each telephone scans, or write it. Raises NotInvited, OSError."""
+    if path is None:
+        for one in made:
+            _show(one)
+    elif path.suffix == ".pdf":
+        from cloud.access.sheet import draw
+
+        draw(path, made)
+    else:
+        for one in made:
+            _private(path if len(made) == 1 else path.with_name(f"{path.stem}-{one.user}.svg"), one.svg())
 
 
 def _show(one: Invitation) -> None:

@@ -129,6 +129,20 @@ def test_accounts_that_cannot_be_read_are_those_of_before_and_the_room_says_so(t
         book.accounts(path)
 
 
+def test_a_book_that_is_being_made_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / book.NAME
+    path.touch()
+    known = Known(path)
+    assert (known.team_of("doi-hang-tay-1", NOW_MS), known.why) == (None, "")
+    invited(path)
+    assert (known.team_of("doi-hang-tay-1", NOW_MS), known.why) == ("hang-tay", "")
+    known.close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 9")
+    assert known.team_of("doi-hang-tay-1", NOW_MS) == "hang-tay", "those of before"
+    assert "9" in known.why
+
+
 def test_a_rotten_row_is_damage_and_not_an_account(tmp_path: Path) -> None:
     path = tmp_path / book.NAME
     invited(path)
@@ -475,6 +489,31 @@ def test_what_cannot_be_invited_makes_no_account(garden: Path, capsys: pytest.Ca
     assert invite() == 2
     assert "phone_host" in capsys.readouterr().err
     assert not book.accounts(garden.with_name(book.NAME))
+
+
+def test_what_could_not_be_handed_out_is_revoked_at_once(garden: Path, tmp_path: Path) -> None:
+    own = ["--config", str(garden), "--team", "hang-tay", "--phones", "2"]
+    assert main(["coverage", "invite", *own, "--file", str(tmp_path / "no" / "x.pdf")]) == 1
+    assert main(["coverage", "invite", *own, "--file", str(tmp_path / "no" / "x.svg")]) == 1
+    made = book.accounts(garden.with_name(book.NAME))
+    assert len(made) == 4
+    assert all(one.revoked_ms is not None for one in made)
+
+
+def test_a_long_name_of_a_team_stays_on_the_page(tmp_path: Path) -> None:
+    pdfium = pytest.importorskip("pypdfium2")
+    from cloud.access.sheet import draw
+
+    name = "Đội " + "Nậm Khoắt Chế Cu Nha La Pán Tẩn " * 3
+    team = Team(code="x", name=name.strip(), hamlet="h", valid_from=None)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"who": "t", "taken": lambda _: False}
+    draw(tmp_path / "x.pdf", Fleet(tmp_path, WAY, HandClock(NOW_MS)).invite(team, 1, 90, **how))
+    document = pdfium.PdfDocument(tmp_path / "x.pdf")
+    page = document[0].get_textpage()
+    boxes = [page.get_charbox(at) for at in range(page.count_chars())]
+    document.close()
+    assert min(box[0] for box in boxes) > 20
+    assert max(box[2] for box in boxes) < 575, "an A4 page has 595 points"
 
 
 def test_the_commands_bring_an_account_to_its_end(

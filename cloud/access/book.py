@@ -17,6 +17,7 @@ import msgspec
 
 from cloud.access.mosquitto import hashed
 from disk import form
+from settings.words import Taken
 from wire import topics
 
 if TYPE_CHECKING:
@@ -167,12 +168,15 @@ class Known:
                 if not self._path.exists():
                     return
                 self._db = reading(self._path)
+                if not form.form_of(self._db, self._path, len(_STEPS)):  # somebody makes it just now
+                    self.close()
+                    return
             version = self._db.execute("PRAGMA data_version").fetchone()[0]
             if version != self._version:
                 self._by_user = {row[0]: _account(row) for row in self._db.execute(_ALL)}
                 self._version = version
             self.why = ""
-        except sqlite3.Error as error:
+        except (sqlite3.Error, Taken) as error:
             self.why = f"{self._path.name}: {error}"
             self.close()
 

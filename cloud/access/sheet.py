@@ -46,8 +46,10 @@ def draw(path: Path, invitations: Sequence[Invitation]) -> None:
 def _page(canvas: Canvas, one: Invitation) -> None:
     y = HEIGHT - MARGIN - 6
     for language, size in zip(LANGUAGES, (TITLE, TEXT + 3), strict=True):
-        canvas.setFont(BOLD if language == "vi" else FONT, size)
-        canvas.drawCentredString(WIDTH / 2 * mm, y * mm, words.title(one, language))
+        face, text = BOLD if language == "vi" else FONT, words.title(one, language)
+        fits = (WIDTH - 2 * MARGIN) * mm / pdfmetrics.stringWidth(text, face, size)
+        canvas.setFont(face, size * min(fits, 1.0))
+        canvas.drawCentredString(WIDTH / 2 * mm, y * mm, text)
         y -= 8
     y -= SYMBOL_MM + 2
     _symbol(canvas, one, y)
