@@ -216,6 +216,7 @@ def test_one_network_and_all_of_them_have_a_ceiling_and_no_address_is_kept(perso
 def test_a_disk_that_takes_nothing_is_said_with_the_numbers_to_call(person: Reporter, caplog: Any) -> None:
     ticket = person.ticket()
     person.clock.now_ms += 4000
+    person.door.forget()
     with closing(sqlite3.connect(person.path)) as db:
         pages = db.execute("PRAGMA page_count").fetchone()[0]
     book = person.door._book
@@ -285,8 +286,13 @@ def test_two_processes_put_at_once_and_nothing_is_lost_or_doubled(tmp_path: Path
 
 def test_a_busy_file_is_said_in_time_and_a_damaged_one_is_begun_anew(tmp_path: Path, caplog: Any) -> None:
     path = tmp_path / NAME
-    door = Door(path, StandingClock())
-    door.ticket()
+    clock = StandingClock()
+    door = Door(path, clock)
+    ticket = door.ticket()
+    assert not path.exists()
+    assert door.forget() == 0
+    clock.now_ms += 4_000
+    assert (door.doubt(ticket), door.doubt(door.ticket())) == ("", "early"), "made before the book was read, and after"
     door.close()
     path.write_bytes(b"no book of ours" * 1000)
     assert door.put(Report(key="k", kind="fire", text="x"), Place("", "")).n == 1
@@ -297,6 +303,7 @@ def test_a_busy_file_is_said_in_time_and_a_damaged_one_is_begun_anew(tmp_path: P
     with pytest.raises(Retry):
         away.put(Report(key="k", kind="fire", text="x"), Place("", ""))
     assert away.ticket().count(".") == 1, "a form is made all the same"
+    assert not (tmp_path / "away" / NAME).exists(), "and no disk is asked for it"
     assert away.doubt(away.ticket()) == "early"
 
 
