@@ -49,7 +49,7 @@ def run(*, quick: bool = False) -> str:
         link = stack.enter_context(_garden(folder))
         page = stack.enter_context(_duty_page(link))
         calm = [_round(page, folder / "data") for _ in range(1 if quick else ROUNDS)]
-        with _busy():
+        with crowded():
             busy = [] if quick else [_round(page, folder / "data") for _ in range(ROUNDS)]
     head = (
         "seconds since smoke was staged",
@@ -124,7 +124,7 @@ def _round(page: Page, data: Path) -> list[float]:
 
 
 @contextmanager
-def _busy() -> Iterator[None]:
+def crowded() -> Iterator[None]:
     """Keep cores busy while inside."""
     counting = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
     try:

@@ -228,3 +228,74 @@ def test_whoever_is_told_lost_service_is_never_about_life(role: str) -> None:
     lost, silent = open_rules([SIGNAL | {"role": role}, SILENT | {"role": role}])
     expected = "upkeep" if role == "operator" else "service"
     assert (lost.grade, lost.may_burn, silent.grade, silent.may_burn) == (expected, False, expected, False)
+
+
+def test_another_hamlet_is_told_within_a_minute_whatever_else_was_lost_today(tmp_path: Path, post: Post) -> None:
+    """Its loss lasts as long as the rule asks, and then no more than 45 s until a letter."""
+    valley = opened(tmp_path, post, modems=1, hamlets=25)
+    codes = {(f"sg-{n:03d}", "modem-0"): 1.0 for n in range(25)}
+    valley.say_all(60, codes)
+    for n in range(25):
+        codes[f"sg-{n:03d}", "modem-0"] = 2.0
+        valley.say_all(60 + 45 + 35, codes)
+        said = " ".join(mail.get_content() for _, mail in post.mails)
+        assert f"Bản {n}," in said, n
+    valley.close()
+
+
+def test_a_loss_that_is_known_days_later_is_written_down_and_wakes_nobody(tmp_path: Path, post: Post) -> None:
+    """The gateway had no link for two days; what its modem heard meanwhile comes with the backlog, the newest first."""
+    valley = opened(tmp_path, post, modems=1)
+    valley.say(60, modem_0=1)
+    since_ms = valley.clock.utc_ms()
+    valley.alerts.listening(False)
+    valley.clock.advance(2 * 86_400)
+    valley.alerts.listening(True)
+    valley.say(120, modem_0=1)
+    kind: dict[str, Any] = {"gateway": "sg-000", "channel": "modem-0", "quantity": "registration"}
+    for hour in reversed(range(40)):
+        for n in range(0, 180, 30):
+            at_ms = since_ms + hour * 3_600_000 + n * 20_000
+            code = 2.0 if 10 <= hour < 20 else 1.0
+            valley.alerts.offer(batch(valley.seq, [(at_ms + m * 20_000, code) for m in range(30)], **kind), at_ms)
+            valley.seq += 30
+        valley.say(20, modem_0=1)
+    assert post.mails == []
+    late = [one for one in valley.alerts.incidents() if one.late]
+    assert late, "it is written down"
+    assert [one for one in valley.alerts.incidents() if not one.late] == []
+    assert min(one.since_ms for one in late) == since_ms + 10 * 3_600_000
+    valley.close()
+
+
+@pytest.mark.parametrize("step_s", [-3_600.0, 3_600.0, -2 * 86_400.0, 30 * 86_400.0])
+def test_a_server_clock_that_is_set_amid_a_loss_tells_it_and_its_end_once(
+    tmp_path: Path, post: Post, step_s: float
+) -> None:
+    valley = opened(tmp_path, post)
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(120, modem_0=2, modem_1=2)
+    assert len(post.mails) == 1
+    valley.clock.step(step_s)
+    valley.say(600, modem_0=2, modem_1=2)
+    assert len(post.mails) == 1
+    valley.say(300, modem_0=1, modem_1=1)
+    valley.idle(60)
+    ends = [subject for subject in post.subjects() if "ĐÃ HẾT" in subject]
+    assert (len(ends), [one for one in valley.alerts.incidents() if one.gateway.startswith("hamlet") and one.open]) == (
+        1,
+        [],
+    )
+    valley.close()
+
+
+def test_who_is_killed_at_any_moment_tells_a_loss_and_its_end_once(tmp_path: Path, post: Post) -> None:
+    """A new process every forty seconds, which finds the file and nothing that was in memory."""
+    valley = opened(tmp_path, post)
+    for codes in ((1, 1), (2, 1), (2, 2), (2, 2), (2, 2), (1, 2), (1, 2), (1, 1)):
+        for _ in range(3):
+            valley.say(40, modem_0=codes[0], modem_1=codes[1])
+            valley.restart()
+            valley.alerts.listening(True)
+    valley.say(120, modem_0=1, modem_1=1)
+    assert [one[:14] for one in post.subjects()] == ["[gocche] MẤT S", "[gocche] ĐÃ HẾ"]

@@ -7,8 +7,8 @@ way round. Between the two limits it stays as it is, so a value that hovers tell
 The value is what the sensor said: a calibration of the registry changes what is shown, and no verdict (decision 0039).
 
 Silence neither opens nor ends anything: a sensor that burns goes silent too. But when nothing is heard of a sensor for
-`silent_s` while its incident is open, people are told that nobody sees any more, and after a day the incident is ended
-as unknown.
+`silent_s` while its incident is open, people are told that nobody sees any more, and after a day, or three times as
+long where that is more, the incident is ended as unknown.
 
 For PM2.5, 55 µg/m³ is the limit to begin with: the quantity's own urgency classes begin there (wire/quantities.py), so
 its batches are sent at once. Cooking and field burning pass it as well: what it raises is a suspicion, a person looks.
@@ -25,7 +25,7 @@ from cloud.alerts.spans import BAD, GOOD, MIDDLE, Patience
 from settings.finding import Unfit
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
-SomeSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
+SomeSeconds = Annotated[float, msgspec.Meta(ge=1, le=30 * 86_400)]  # a SIM is asked once a day
 
 
 class CONFIG(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,7 +80,8 @@ class RULE:
             gap_ms=round(config.gap_s * 1000),
             downwards=self._under,
         )
-        self.silence = Silence("incident", round(config.silent_s * 1000), DAY_MS)
+        silent_ms = round(config.silent_s * 1000)
+        self.silence = Silence("incident", silent_ms, max(DAY_MS, 3 * silent_ms))
 
     def mark(self, value: float) -> int:
         """BAD beyond the limit, GOOD beyond the clearing limit on the other side."""

@@ -21,7 +21,7 @@ from cloud.clock import HANOI_MS
 
 # In the order of leaving; danger are the bulletins of the day, report those of the week.
 LEVELS = ("life", "service", "upkeep", "danger", "report")
-LIFE, UPKEEP, DANGER, REPORT = (LEVELS.index(name) for name in ("life", "upkeep", "danger", "report"))
+LIFE, SERVICE, UPKEEP, DANGER, REPORT = range(len(LEVELS))
 BEGINS, ENDS, LATE = ("onset", "again"), ("end", "end_unknown", "was", "false", "closed"), ("late", "late_end")
 TEST = "test"
 ANSWER = "answer"  # what is written back to who has answered: a letter that no intent asks for
@@ -32,6 +32,7 @@ DAY_MIN = 1_440
 # Seconds until the next letter, after so many of the last day; the last figure goes on.
 SERIES_HOLD_S = (0, 0, 0, 0, 900, 1_800, 3_600, 7_200, 14_400)  # twice there and back before it counts as flapping
 GROUP_HOLD_S = (0, 0, *[60] * 8, *[600] * 10, 3_600)
+SERVICE_HOLD_S = (0, 0, 45)  # that another hamlet lost service is told within a minute, whatever else was
 
 Series = tuple[str, str, str, bool]
 
@@ -226,7 +227,8 @@ def _wait_ms(notice: Notice, series: Past, group: Past, now_ms: int) -> int:
     if notice.level == LIFE and begins and not series.on and (notice.incident.lives or not group.on):
         return due_ms
     flaps_ms = 0 if notice.level == LIFE and begins and not series.on else _left_ms(SERIES_HOLD_S, series, now_ms)
-    return max(flaps_ms, _left_ms(GROUP_HOLD_S, group, now_ms), due_ms)
+    holds = SERVICE_HOLD_S if notice.level == SERVICE and begins else GROUP_HOLD_S
+    return max(flaps_ms, _left_ms(holds, group, now_ms), due_ms)
 
 
 def _left_ms(holds_s: Sequence[int], past: Past, now_ms: int) -> int:
