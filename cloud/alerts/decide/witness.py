@@ -8,7 +8,7 @@ alerts less is known, and less is claimed.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -42,6 +42,15 @@ _LOW = "gateway = ? AND quantity = ? AND ended_ms IS NULL AND NOT late ORDER BY 
 EDGE_MS = 120_000  # what was measured so shortly after the last message, or before the next, shows nothing
 
 
+class _Silent(NamedTuple):
+    """A gateway that is not heard: since when, where, and since when it had no mains; 0 where that is not known."""
+
+    gateway: str
+    heard_ms: int
+    commune: str
+    dark_ms: int
+
+
 class Witness:
     """Works within the caller's transaction, but `lives` and `stopped`: from any thread."""
 
@@ -52,6 +61,7 @@ class Witness:
         self._supply: dict[tuple[str, str], deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._boots: dict[str, tuple[str, int, int]] = {}  # boot, when it began and when it said so
         self._stopped: dict[str, int] = {}
+        self._silent: tuple[int, list[_Silent]] = -1, []
         self._communes: tuple[Registry | None, date | None, dict[str, str]] = None, None, {}
 
     def lives(self, gateway: str, boot: str, mono_ms: int, now_ms: int) -> None:
@@ -142,24 +152,28 @@ class Witness:
 
     def _around(self, presence: Presence, at_ms: int, now_ms: int) -> list[Reason]:
         """Return that others of the commune fall silent at the same time, and that some of them had no mains."""
-        day = hanoi(now_ms).date()
-        commune = self._commune(presence.gateway, day)
+        commune = self._commune(presence.gateway, hanoi(now_ms).date())
         others = [
             one
-            for one in self._progress.unheard_since(at_ms - UNHEARD_MS)
+            for one in self._unheard(at_ms, now_ms)
             if one.gateway != presence.gateway
+            and commune == one.commune != ""
             and abs(one.heard_ms - presence.heard_ms) <= TOGETHER_MS
-            and commune
-            and self._commune(one.gateway, day) == commune
         ]
-        dark = [
-            sensor.changed_ms
-            for one in others
-            for sensor in self._recent(one.gateway, one.heard_ms)
-            if sensor.quantity == MAINS and sensor.value == 0
-        ]
+        dark = [one.dark_ms for one in others if one.dark_ms]
         found = [Reason("near_mains", min(dark), n=len(dark))] if dark else []
         return found + ([Reason("together", presence.heard_ms, n=len(others))] if others else [])
+
+    def _unheard(self, at_ms: int, now_ms: int) -> list[_Silent]:
+        """Return the gateways that are not heard now; looked for once for all that fall silent together."""
+        if self._silent[0] != at_ms:
+            day, found = hanoi(now_ms).date(), []
+            for one in self._progress.unheard_since(at_ms - UNHEARD_MS):
+                sensors = self._recent(one.gateway, one.heard_ms)
+                dark = [sensor.changed_ms for sensor in sensors if sensor.quantity == MAINS and sensor.value == 0]
+                found.append(_Silent(one.gateway, one.heard_ms, self._commune(one.gateway, day), min(dark, default=0)))
+            self._silent = at_ms, found
+        return self._silent[1]
 
     def _commune(self, gateway: str, day: date) -> str:
         """Return the commune that a gateway stands in by what is bound to it; "" where that is not known."""
