@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cloud.pages.garden import HamletRow
 
 PAST_S, MAP_S, REST_S = 60.0, 30.0, 5.0  # how long an answer serves all who ask
+FIRST_S = 1.0  # a map that nobody has asked for yet is waited for: of many hamlets it takes that long
 MOST_MAPS = 200  # kept
 MONTHS_LINKED = 4
 
@@ -50,7 +51,7 @@ class Coverages:
         view = view_of(request.path_params.get("view", View().name))
         if view is None:
             return self._answers.nowhere(request)
-        past, known = await self._past.known(""), await self._maps.known(Asked(view))
+        past, known = await self._past.known(""), await self._map(Asked(view))
         if view != View() and known is not None and view not in known.value.views:
             return self._answers.nowhere(request)
         rows = self._garden.coverage.rows(past and past.value)
@@ -65,7 +66,7 @@ class Coverages:
         own = [row for row in self._garden.coverage.rows(past and past.value) if row.code == code]
         if view is None or not own:
             return self._answers.nowhere(request)
-        known = await self._maps.known(Asked(view, code))
+        known = await self._map(Asked(view, code))
         if view != View() and known is not None and view not in known.value.views:
             return self._answers.nowhere(request)
         return self._page(request, "coverage_hamlet.html", view, known, row=own[0], stale_ms=self._stale_ms(past))
@@ -75,12 +76,12 @@ class Coverages:
         view = view_of(request.path_params.get("view", View().name))
         if view is None or view.month:
             return self._answers.nowhere(request)
-        known = await self._maps.known(Asked(view, months=True))
+        known = await self._map(Asked(view, months=True))
         return self._page(request, "coverage_months.html", view, known)
 
     async def json(self, _request: Request) -> Response:
         """The table for machines: what modems say, the cells around each hamlet, and which maps there are."""
-        past, known = await self._past.known(""), await self._maps.known(Asked(View()))
+        past, known = await self._past.known(""), await self._map(Asked(View()))
         rows = self._garden.coverage.rows(past and past.value)
         shown = known.value if known else None
         cells = shown.hamlets if shown else {}
@@ -92,6 +93,9 @@ class Coverages:
                 "maps": None if shown is None else [view._asdict() for view in shown.views],
             }
         )
+
+    async def _map(self, asked: Asked) -> Known[Shown] | None:
+        return await self._maps.known(asked, FIRST_S)
 
     def _page(self, request: Request, template: str, view: View, known: Known[Shown] | None, **more: Any) -> Response:
         shown = known.value if known else Shown(view, ())

@@ -113,10 +113,10 @@ class Remembered(Generic[K, V]):
             raise Retry(self._why or "it answers nobody", max(0.0, self._rest_until_s - self._clock.monotonic()))
         return fresh
 
-    async def known(self, key: K) -> Known[V] | None:
+    async def known(self, key: K, patience_s: float = 0.0) -> Known[V] | None:
         """Return what `get` does; None where it raises Retry."""
         try:
-            return await self.get(key)
+            return await self.get(key, patience_s)
         except Retry:
             return None
 
