@@ -45,7 +45,10 @@ def _cells(book: Path, form: str, layer: str, network: int, month: int) -> Itera
         months = {found[2] for found in shelf.sheets(book) if found[:2] == (layer, network)}
         raise Refused("exported", "no_sheet", path=book, months=", ".join(map(str, sorted(months))) or "–")
     history = list(_months(book, layer, network)) if month == MONTH_NOW else []
-    return geojson.write(sheet, history) if form == "geojson" else csv.write([sheet, *history])
+    invented = shelf.invented(book)
+    if form == "geojson":
+        return geojson.write(sheet, history, invented=invented)
+    return csv.write([sheet, *history], invented=invented)
 
 
 def _months(book: Path, layer: str, network: int) -> Iterator[Sheet]:

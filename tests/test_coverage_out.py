@@ -79,6 +79,15 @@ def test_geojson_has_the_months_of_a_cell() -> None:
     assert by_cell[h3.int_to_str(RING[1])] is None  # two moments are nobody's business
 
 
+def test_what_is_invented_is_marked_in_each_form_and_in_no_list_of_radio_cells() -> None:
+    assert json.loads(b"".join(geojson.write(sheet(), invented=True)))["invented"]
+    rows = list(csv.DictReader(io.StringIO(b"".join(table.write([sheet()], invented=True)).decode("utf-8-sig"))))
+    assert {row["invented"] for row in rows} == {"yes"}
+    trial = samples(5, nr=NR, plmn=1_001)
+    assert b"".join(mls.write(trial)).decode().splitlines() == [mls.COLUMNS]
+    assert b"".join(nrrecord.write(trial)) == b""
+
+
 def test_an_empty_map_is_a_map() -> None:
     assert collection(sheet(cells=[]))["features"] == []
 

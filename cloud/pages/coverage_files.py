@@ -74,10 +74,13 @@ class CoverageFiles:
         view, form = asked
         try:
             sheet = shelf.sheet(self._path, *view, HEX) if self._path else None
+            invented = self._path is not None and shelf.invented(self._path)
         except shelf.UNREADABLE as error:
             raise Retry(f"coverage: {error}") from error
         if sheet is None:
             if view != View():
                 return None
             sheet = Sheet(*view, HEX, self._clock.utc_ms(), [])
-        return b"".join(geojson.write(sheet, licence=self._licence) if form == "geojson" else csv.write([sheet]))
+        if form == "geojson":
+            return b"".join(geojson.write(sheet, licence=self._licence, invented=invented))
+        return b"".join(csv.write([sheet], invented=invented))

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 TYPE = "text/csv; charset=utf-8"
 COLUMNS = (
     "cell", "lat", "lon", "layer", "network", "month", "state", "tinh_trang", "moments", "days", "last", "rsrp_dbm",
+    "invented",
 )  # fmt: skip
 
 
-def write(sheets: Iterable[Sheet]) -> Iterator[bytes]:
-    """Yield a table of sheets, in pieces, with the byte order mark by which spreadsheets know UTF-8."""
+def write(sheets: Iterable[Sheet], *, invented: bool = False) -> Iterator[bytes]:
+    """Yield a table of sheets, in pieces, with the byte order mark by which spreadsheets know UTF-8.
+
+    Each row says so where a sample garden's `invented` survey is among them.
+    """
     yield "\N{ZERO WIDTH NO-BREAK SPACE}".encode() + _row(COLUMNS)
     for sheet in sheets:
         month = f"{sheet.month // 100}-{sheet.month % 100:02}" if sheet.month else "now"
@@ -44,6 +48,7 @@ def write(sheets: Iterable[Sheet]) -> Iterator[bytes]:
                     cell.days,
                     hanoi(cell.last_ms).date().isoformat(),
                     "" if cell.rsrp_dbm is None else f"{cell.rsrp_dbm:.1f}",
+                    "yes" if invented else "no",
                 )
             )
 

@@ -21,20 +21,25 @@ TYPE = "application/geo+json"
 _encode = msgspec.json.Encoder().encode
 
 
-def write(sheet: Sheet, months: Iterable[Sheet] = (), licence: str = "") -> Iterator[bytes]:
+def write(sheet: Sheet, months: Iterable[Sheet] = (), licence: str = "", *, invented: bool = False) -> Iterator[bytes]:
     """Yield a FeatureCollection of a sheet, in pieces. `months` are sheets of single months: each cell's own history.
 
     Beside the list stands of what it tells: layer, network (mcc·1000+mnc, 0 the best of all), month (0 of now), and
-    when it was made. A cell with too few moments is left out: it is not measured.
+    when it was made, and `invented` where a sample garden's survey is among it. A cell with too few moments is left
+    out: it is not measured.
     """
     history = _history(months)
-    about = {
-        "type": "FeatureCollection",
-        "layer": sheet.layer,
-        "network": sheet.plmn,
-        "month": sheet.month,
-        "made": hanoi(sheet.made_ms).isoformat(timespec="seconds"),
-    } | ({"licence": licence} if licence else {})
+    about = (
+        {
+            "type": "FeatureCollection",
+            "layer": sheet.layer,
+            "network": sheet.plmn,
+            "month": sheet.month,
+            "made": hanoi(sheet.made_ms).isoformat(timespec="seconds"),
+        }
+        | ({"licence": licence} if licence else {})
+        | ({"invented": True} if invented else {})
+    )
     yield _encode(about)[:-1] + b',"features":['
     for n, cell in enumerate(shown(sheet)):
         yield (b"," if n else b"") + b"\n" + _encode(_feature(cell, sheet.layer, history.get(cell.cell, {})))

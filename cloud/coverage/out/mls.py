@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import asin, cos, radians, sin, sqrt
 from typing import TYPE_CHECKING
 
-from cloud.coverage.out import ENOUGH
+from cloud.coverage.out import ENOUGH, real
 from cloud.coverage.sample import SERVED
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _Cell:
 def write(samples: Iterable[Sample]) -> Iterator[bytes]:
     """Yield the table of the cells that serve in samples. Memory grows with the cells, not with the samples."""
     cells: dict[tuple[str, int, int, int], _Cell] = {}
-    for sample in samples:
+    for sample in real(samples):
         for radio, heard in (("LTE", sample.lte), ("NR", sample.nr)):
             if sample.service != SERVED or heard is None or heard.cell is None or heard.tac is None or not sample.plmn:
                 continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cloud.clock import hanoi
+from cloud.coverage.out import real
 from cloud.coverage.sample import SERVED
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 def write(samples: Iterable[Sample]) -> Iterator[bytes]:
     """Yield a line for each sample in which 5G served."""
     n = 0
-    for sample in samples:
+    for sample in real(samples):
         if sample.service != SERVED or sample.nr is None:
             continue
         n += 1
@@ -34,8 +35,8 @@ def write(samples: Iterable[Sample]) -> Iterator[bytes]:
 def _data(n: int, sample: Sample, nr: Heard) -> dict[str, object]:
     said = {
         "deviceTime": hanoi(sample.time_ms).isoformat(timespec="milliseconds"),
-        "latitude": sample.lat,
-        "longitude": sample.lon,
+        "latitude": round(sample.lat, 6),
+        "longitude": round(sample.lon, 6),
         "altitude": sample.alt_m,
         "accuracy": sample.accuracy_m,
         "recordNumber": n,
