@@ -95,6 +95,18 @@ def test_whatever_a_team_is_called_its_account_is_one_level_of_a_topic(team: str
     assert all(line.startswith(("#", "user ", "topic ", "pattern ")) for line in rights.splitlines() if line)
 
 
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.lists(st.text("ab1-+#/$%.", max_size=6), max_size=6).map("/".join)))
+def test_whatever_a_topic_is_it_is_a_telephones_or_a_stranger(topic: str) -> None:
+    for said in (topic, f"{topics.SURVEY}/{topic}", f"{topics.SURVEY}/{topic}/nr_message"):
+        try:
+            user, stream = topics.parse_phone(said)
+        except ValueError:
+            continue
+        assert re.fullmatch(r"[a-z0-9-]{3,32}", user)
+        assert topics.phone(user, stream) == said
+
+
 def account(user: str) -> book.Account:
     return book.Account(user, "team", "t", "$7$101$c2FsdA==$aGFzaA==", NOW_MS, "test", LATER_MS)
 

@@ -20,6 +20,7 @@ from cloud.access import mosquitto
 from cloud.clock import SystemClock
 from cloud.config import Broker as CloudBroker
 from cloud.config import load as load_cloud
+from cloud.coverage import phones
 from cloud.rooms import ROOMS
 from cloud.rooms.check import check
 from cloud.stream.connection import Stream
@@ -290,6 +291,21 @@ def test_the_tables_of_the_protocol_are_the_code() -> None:
     assert {row[0] for row in table(page, "topic")} == {
         f"`{topic('{gateway}')}`" for topic in (topics.up, topics.ack, topics.status, topics.beat)
     }
+
+
+def test_what_the_protocol_says_of_telephones_is_the_code() -> None:
+    page = DOCS / "protocol.md"
+    told = " ".join(row[0] for row in table(page, "topic of a telephone"))
+    assert set(re.findall(r"\w+_message", told)) == set(topics.STREAMS)
+    assert f"{topics.SURVEY}/{{user}}/" in told
+    why = dict(table(page, "refused in the room, and counted"))
+    assert {reason.strip("`") for reason in why if reason.startswith("`")} == {
+        "account", "retained", "rate", "size", "full"
+    }  # fmt: skip
+    assert f"{phones.PER_S:.0f} messages" in why["`rate`"]
+    assert f"after {phones.BURST:.0f} at once" in why["`rate`"]
+    assert f"{phones.MAX_BYTES:,} bytes" in why["`size`"]
+    assert f"{phones.MOST_QUEUED:,} messages" in why["`full`"]
 
 
 # --- the certificates and the access list, as docs/install.md gives them
