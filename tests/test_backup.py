@@ -14,6 +14,7 @@ from cloud.alerts.journal import Journal
 from cloud.alerts.tell import link
 from cloud.clock import SystemClock
 from cloud.config import load
+from cloud.coverage.book import Book as Coverage
 from cloud.ingest.quarantine import Quarantine
 from cloud.registry.book import Book
 from cloud.rooms import store_of
@@ -22,11 +23,13 @@ from edge.keep.spool import Spool
 from gocche.backup import DATA, MANIFEST, backup, restore
 from gocche.words import Refused
 from tests.build import batch, soil
+from tests.contracts.test_samples import NOW_MS
+from tests.contracts.test_samples import WALK as HEARD
 from tests.servers import until
 
 SAMPLE = Path(__file__).parents[1] / "config" / "cloud.toml"
 BOUND_S = 20.0
-FILES = {"store.db", "quarantine.db", "registry.db"}
+FILES = {"store.db", "quarantine.db", "registry.db", "coverage.db"}
 
 
 def settings(folder: Path):
@@ -77,12 +80,15 @@ def copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         (photos / name).write_bytes(name.encode())
     Quarantine(tmp_path / "live" / "quarantine.db").close()
     Book(tmp_path / "live" / "registry.db", writer=True).close()
+    samples = Coverage(tmp_path / "live" / "coverage.db")
+    samples.put([HEARD], NOW_MS)  # and stays open: what is committed lies in its log
     Spool(tmp_path / "live" / "spool.db", 1 << 20).close()  # as under `gocche up`: its numbers must never come twice
     with Writing(config) as writing:
         before = writing.n
         assert backup(config, SAMPLE, tmp_path / "copy") == 0
         assert {path.name for path in (tmp_path / "copy" / DATA).iterdir()} == FILES | {"photos"}
         assert before <= len(rows(settings(tmp_path / "copy" / DATA)))
+    samples.close()
     told = capsys.readouterr().out
     assert told.index("copied store.db") < told.index("copied quarantine.db")  # may know more, never less
     assert "không rõ 0" in told
@@ -94,6 +100,9 @@ def test_what_was_copied_while_it_was_written_comes_back_whole(tmp_path: Path, c
     assert restore(lost, copied) == 0
     assert rows(lost) == rows(settings(copied / DATA))
     assert {path.name for path in (tmp_path / "new" / "data").glob("*.db")} == FILES
+    samples = Coverage(tmp_path / "new" / "data" / "coverage.db")
+    assert list(samples.samples(0, 2**62)) == [HEARD]
+    samples.close()
     photos = tmp_path / "new" / "data" / "photos"
     assert {path.name: path.read_bytes() for path in photos.iterdir()} == {
         name: name.encode() for name in ("0011-360.webp", "0011-360.jpg")

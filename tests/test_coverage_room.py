@@ -33,6 +33,7 @@ from cloud.store import Retry, open_store
 from tests import sentinels
 from tests.build import batch
 from tests.rules.garden import HandClock
+from tests.servers import influx_table
 from wire.reading import Reason
 
 if TYPE_CHECKING:
@@ -186,6 +187,30 @@ def test_what_comes_late_and_out_of_order_makes_the_same_samples(world: World, t
         found = late.look()
     assert found == expected
     late.close()
+
+
+@pytest.mark.influx
+@pytest.mark.parametrize("server", ["influxd1", "influxd2"])
+def test_samples_are_the_same_on_every_engine(server: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    rows = modem(*[SERVICE] * 100, *[SEARCHING] * 50, *[SERVICE | {"rtt": 40, "loss": 10}] * 50)
+    rows = [
+        row | {"gnss": {"lat": 21.7 + n // 20 * 0.0001, "lon": 104.6, "fix_quality": 1}} for n, row in enumerate(rows)
+    ]
+    found = []
+    for name in ("sqlite", "influx"):
+        (tmp_path / name).mkdir()
+        world = World(tmp_path / name)
+        if name == "influx":
+            world.store.close()
+            world.store = open_store(influx_table(request.getfixturevalue(server), tmp_path), writer=True)
+            world.store.setup()
+            world.die()
+            world.begin()
+        world.tell(rows)
+        found.append(world.look())
+        world.close()
+    assert found[0] == found[1]
+    assert len(found[0]) > 3
 
 
 def test_a_failed_poll_maintenance_and_an_unknown_registration_are_no_samples(tmp_path: Path) -> None:
