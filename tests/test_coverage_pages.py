@@ -16,6 +16,7 @@ import pytest
 
 from cloud.coverage.around import Around, around, change, near, states
 from cloud.coverage.book import Book
+from cloud.coverage.hamlets import Coverage
 from cloud.coverage.into.phone import Door
 from cloud.coverage.scale import Scale
 from cloud.coverage.seam import STATES, Judged
@@ -23,8 +24,10 @@ from cloud.coverage.sheets import Sheets
 from cloud.pages import still
 from cloud.pages.app import build
 from cloud.pages.coverage_map import CLASSES, Frame, Place, chart, patterns
-from cloud.pages.views import View, view_of
+from cloud.pages.surveyed import Surveyed
+from cloud.pages.views import Asked, View, view_of
 from cloud.pages.words import LANGS, catalogue
+from cloud.registry import Registry
 from tests import sentinels, surveys
 from tests.test_hexes import inside, read
 from tests.visitors import ALL, NOW_MS, Visitor, World
@@ -192,6 +195,40 @@ def test_what_changed_between_two_months() -> None:
     after = states(Judged(n, state, 3, 1, 1) for n, state in enumerate(("fair", "none", "served", "none")))
     told = change(before, after)
     assert (told.gained, told.lost, told.found, told.gone) == (1, 1, 1, 1)
+
+
+def test_a_registry_without_hamlets_has_a_map_and_sheets_without_cells_have_words(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "c.db"
+    for cells in ([], [Judged(surveys.ground(8)[0], "unmeasured", 2, 1, NOW_MS)], surveys.judged(8, NOW_MS)):
+        for month in (0, 202610, 202611):
+            surveys.put(path, ("phone", 0, month, 8, NOW_MS, cells))
+        for hamlets in (world.registry, Registry(world.registry._records | {"hamlet": []})):
+            asked = client(
+                world, path, current=hamlets, coverage=Coverage(hamlets, world.latest, world.store, world.clock)
+            )
+            for page in ("/phu-song", "/phu-song/thang", "/phu-song.json"):
+                answer = asked.get(page)
+                assert answer.status_code == 200
+                assert catalogue("vi")["coverage.away"] not in answer.text, page
+            drawn = 'class="hexes"' in asked.get("/phu-song").text
+            assert drawn == (len(cells) > 1)
+    assert "stumbled" not in caplog.text
+
+
+def test_views_that_are_none_push_none_out(world: World, book: Path) -> None:
+    """Whoever asks for a thousand networks that nobody has makes no map be drawn again."""
+    surveyed = Surveyed(book, StandingCurrent(world.registry), world.clock)
+    first = surveyed.ask(Asked(View()))
+    for plmn in range(1, 1_000):
+        assert surveyed.ask(Asked(View("phone", plmn))).drawn is None
+    assert surveyed.ask(Asked(View())) is first
+
+
+class StandingCurrent:
+    def __init__(self, now: Registry) -> None:
+        self.now = now
 
 
 # --- layers, networks, months

@@ -40,10 +40,18 @@ class Coverages:
         self._answers, self._garden = answers, answers.garden
         self._past = self._asked("ask-past", lambda _: self._garden.coverage.search(), PAST_S, answers.store)
         self._surveyed = Surveyed(self._garden.surveyed, self._garden.current, self._garden.clock, self._garden.near_m)
-        self._maps: Remembered[Asked, Shown] = self._asked("ask-coverage", self._surveyed.ask, MAP_S, Source())
+        self._maps: Remembered[Asked, Shown] = self._asked(
+            "ask-coverage",
+            self._surveyed.ask,
+            MAP_S,
+            Source(),
+            worth=lambda shown: shown.made_ms or shown.view == View(),
+        )
 
-    def _asked(self, name: str, ask: Callable[[Any], Any], keep_s: float, source: Source) -> Remembered[Any, Any]:
-        how: Any = {"patience_s": self._garden.patience_s, "rest_s": REST_S, "source": source, "most": MOST_MAPS}
+    def _asked(
+        self, name: str, ask: Callable[[Any], Any], keep_s: float, source: Source, **more: Any
+    ) -> Remembered[Any, Any]:
+        how: Any = {"patience_s": self._garden.patience_s, "rest_s": REST_S, "source": source, "most": MOST_MAPS} | more
         return Remembered(aside(name, ask), self._garden.clock, keep_s, **how)
 
     async def index(self, request: Request) -> Response:

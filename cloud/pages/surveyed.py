@@ -61,9 +61,10 @@ class Surveyed:
             made = _Making(self._path, self.near_m, listed, hamlets, asked, self._clock.utc_ms()).shown()
         except shelf.UNREADABLE as error:
             raise Retry(f"coverage: {error}") from error
-        if len(self._made) >= MOST_VIEWS:
-            self._made.clear()
-        self._made[asked] = state, made
+        if made.made_ms:  # what is no view is soon found out again
+            if len(self._made) >= MOST_VIEWS:
+                self._made.clear()
+            self._made[asked] = state, made
         return made
 
 
@@ -101,7 +102,7 @@ class _Making:
         months = self._states_of(self._months(shown.view), res)
         walks = self._walks(shown.view, fine, self._hamlets, res)
         return shown._replace(
-            drawn=self._drawn(cells, walks=walks),
+            drawn=self._drawn(cells, walks=walks) if cells else None,
             counts=_counts(cells),
             left_out=left_out,
             hamlets={one.code: self._around(one, fine, months, res) for one in self._hamlets},
@@ -138,6 +139,8 @@ class _Making:
         chosen = self._months(self._asked.view._replace(month=MONTH_NOW))[:BESIDE][::-1]
         sheets = [(view, self._window(self._cells(view, WIDE))[0]) for view in chosen]
         every = [one for _, cells in sheets for one in cells]
+        if not every:
+            return ()
         found: list[Month] = []
         before: States | None = None
         for view, cells in sheets:
