@@ -145,6 +145,7 @@ FIX = {  # NMEA 0183 GGA field 6
 # Shown with other than 0 or 1 decimals.
 _SHOWN = {
     "lat": 5, "lon": 5, "alt": 0, "soil_ph": 2, "wind_direction": 0, "lte_rsrp": 0, "nr_ss_rsrp": 0, "formaldehyde": 3,
+    "rtt": 0,
 }  # fmt: skip
 
 _Q = Quantity

@@ -102,7 +102,7 @@ def _ask(words: str) -> Generator[Ask, Reply, str]:
     if how == "long":
         raise BadReply("garbled", f"mmcli {words}: more than any modem has to say")
     if how != "0":
-        line = next((one for one in reversed(said.splitlines()) if one.strip()), f"exit {how}").strip()[:200]
+        line = next((one for one in said.splitlines() if one.startswith("error")), f"exit {how}")[:200]
         nobody = re.search(r"couldn't find|no modems|couldn't create manager|ServiceUnknown", line)
         raise BadReply("silence" if nobody else "error", f"mmcli {words}: {line}")
     return said

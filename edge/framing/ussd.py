@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from edge.operators import Find
 
-ANSWER = re.compile(rb'\+CUSD: *(\d)(?: *, *"([^"]*)"(?: *, *(\d{1,3}))?)?[ \t]*\r\n')
+# a text may have lines and quotation marks of its own: it ends with the mark that ends the line
+ANSWER = re.compile(rb'\+CUSD: *(\d)(?: *, *"([\s\S]{0,800}?)"(?: *, *(\d{1,3}))?)?[ \t]*\r\n')
 _LONGEST = 400  # letters: an answer has 182
 _PHONE = re.compile(r"\+?\d(?:[ .\-]?\d){8,}")  # numbers of telephones and SIMs; a date has eight digits
 _UNITS_MB = {"kb": 1 / 1024, "mb": 1.0, "gb": 1024.0}
