@@ -87,11 +87,11 @@ def test_the_form_says_whom_to_call_first_and_what_is_sent_lies_on_the_disk_befo
 
 def test_a_receipt_says_where_the_duty_could_not_be_told(person: Reporter) -> None:
     path = person.send(kind="fire", hamlet="h01", text="khói").headers["location"]
-    assert "Người trực đang được báo" in person.asks.get(path).text
+    assert "Tin đang đến bàn trực cháy" in person.asks.get(path).text
     person.clock.now_ms += 61_000
     assert "CHƯA báo được cho người trực: hãy gọi 114 ngay" in person.asks.get(path).text
     person.door.told(1, 1)
-    assert "Người trực đang được báo" in person.asks.get(path).text
+    assert "Tin đang đến bàn trực cháy" in person.asks.get(path).text
 
 
 def test_a_tree_page_and_a_hamlet_lead_to_the_form_with_the_place_filled_in(person: Reporter) -> None:

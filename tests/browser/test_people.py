@@ -205,6 +205,16 @@ def test_who_is_fast_is_sent_again_by_itself_and_what_cannot_be_read_comes_back_
         page.locator("#unsent").wait_for(state="hidden", timeout=IN_TIME_MS)
 
 
+def test_a_page_that_was_open_for_a_month_gets_a_new_form_by_itself(browser: Browser, village: Village) -> None:
+    with Seen(browser, village, PHONE) as seen:
+        page = seen.go("/bao", "networkidle")
+        village.clock.ahead_ms = 31 * 86_400_000
+        filled(page, "sau một tháng")
+        page.get_by_role("button", name="Gửi tin báo").click()
+        page.locator("#sent a").wait_for(timeout=IN_TIME_MS)
+        assert village.kept() == [("fire", "sau một tháng", 1)]
+
+
 def test_where_the_telephone_is_is_asked_on_a_tap_alone(browser: Browser, village: Village) -> None:
     here = {"latitude": 21.7001, "longitude": 104.0102, "accuracy": 12}
     with Seen(browser, village, PHONE, geolocation=here, permissions=["geolocation"]) as seen:

@@ -20,11 +20,14 @@ import pytest
 from cloud.alerts.journal import read_incidents
 from cloud.reports.book import NAME
 from cloud.reports.door import A_MINUTE
+from cloud.reports.read import waiting
 from tests.journeys.test_alerts import BOUND_S, FIRE, RULES
 from tests.journeys.test_alerts_thousand import kill
+from tests.journeys.test_disk import filled, small_disk
 from tests.journeys.world import World
 from tests.rules.garden import Post, serving
 from tests.servers import free_port, until
+from tests.test_reports import Reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,3 +150,26 @@ def test_the_letter_is_out_within_seconds_through_kills_and_beside_a_crowd(
                 f" {len(statuses)} reports in {LONG_S} s {taken} taken, {statuses.count(429)} told to call; a tree's"
                 f" page meanwhile {max(slow):.2f} s at most; one letter for all of them"
             )
+
+
+def test_a_disk_that_is_full_is_said_with_the_numbers_to_call_and_loses_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small") as folder:
+        person = Reporter(folder)
+        ticket = person.ticket()
+        person.clock.now_ms += 4_000
+        assert person.send(kind="fire", text="trước", t=ticket).status_code == 303
+        with filled(folder):
+            refused = [person.send(kind="fire", text=f"đầy {n} " + "x" * 450, t=ticket) for n in range(10)]
+        thanked = [one for one in refused if one.status_code == 303]  # what SQLite's log had room for
+        lost = [one for one in refused if one.status_code == 503]
+        assert lost
+        assert len(thanked) + len(lost) == 10
+        for one in lost:
+            assert "tel:114" in one.text
+            assert "CHƯA được nhận" in one.text
+        assert "disk" in person.door.why
+        assert person.send(kind="fire", text="sau", t=ticket).status_code == 303
+        assert person.door.why == ""
+        assert sum(one.n for one in waiting(folder / NAME, 99)) == 2 + len(thanked), "who was thanked is there"
+        person.door.close()
+        person.world.store.close()
