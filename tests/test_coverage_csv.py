@@ -48,7 +48,7 @@ def read(content: bytes, **more: Any) -> tuple[list[Sample], Counter[str]]:
         if isinstance(one, BadSample):
             refused[one.reason] += 1
             assert sentinels.leaks(str(one)) == []
-        else:
+        elif one is not None:
             samples.append(one)
     return samples, refused
 

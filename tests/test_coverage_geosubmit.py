@@ -31,7 +31,7 @@ def read(content: bytes, **more: Any) -> tuple[list[Sample], Counter[str]]:
     for one in file.read(io.BytesIO(content), "hang-tay", NOW_MS, **more):
         if isinstance(one, BadSample):
             refused[one.reason] += 1
-        else:
+        elif one is not None:
             samples.append(one)
     return samples, refused
 

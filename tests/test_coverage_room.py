@@ -359,6 +359,23 @@ def test_a_file_becomes_samples_with_its_progress_and_what_became_of_it(world: W
     world.begin()
 
 
+@pytest.mark.parametrize("body", [b"", sentinels.table("GnssRecord", [{"groupNumber": n} for n in range(20_000)])])
+def test_a_file_that_gives_nothing_for_long_is_read_in_pieces_too(world: World, body: bytes) -> None:
+    content = body or survey(10) + b"\n" * 20_000
+    number = bring(world, "long.csv", content)
+    steps, told = 0, list[int]()
+    while world.keeper.step():
+        steps += 1
+        told += [one.read for one in book.uploads(world.folder / book.NAME)]
+    assert steps > 5, "telephones would wait for all of it"
+    assert told == sorted(told)
+    found = outcome(world, number)
+    assert found is not None
+    assert found["new"] == (0 if body else 10)
+    (upload,) = book.uploads(world.folder / book.NAME)
+    assert upload.read == upload.size
+
+
 def test_who_dies_amid_a_file_reads_it_again_and_counts_each_sample_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,7 +141,8 @@ class _Reading:
         self._some: list[Sample | BadSample] | None = None  # those that the disk did not take yet
         self._refused: Counter[str] = Counter()
         self.first: dict[str, str] = {}  # where the first of each reason stands
-        self._items: Iterator[Sample | BadSample] = read(file, team, clock.utc_ms(), self._progress)
+        self._over = False
+        self._items: Iterator[Sample | BadSample | None] = read(file, team, clock.utc_ms(), self._progress)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -154,7 +155,7 @@ class _Reading:
         some, now_ms = self._some, self._clock.utc_ms()
         good = [one for one in some if isinstance(one, Sample)]
         refused = self._refused + Counter(one.reason for one in some if isinstance(one, BadSample))
-        over = len(some) < AT_ONCE
+        over = self._over
         with book.changing() as db:
             put = Put(*map(sum, zip(self._put, book.put(good, now_ms), strict=True)))
             told = self._before + put.new, max(put.known - self._before, 0), put.late
@@ -167,10 +168,12 @@ class _Reading:
         return not over
 
     def _read(self) -> list[Sample | BadSample]:
-        """Return the next records; fewer than `AT_ONCE` are the last ones. Raises _NoFile."""
+        """Return the next records, of a file's long parts that give none an empty list. Raises _NoFile."""
         some: list[Sample | BadSample] = []
         try:
             for one in islice(self._items, AT_ONCE):
+                if one is None:
+                    return some
                 some.append(one)
                 if isinstance(one, BadSample):
                     self.first.setdefault(one.reason, one.value)
@@ -179,6 +182,7 @@ class _Reading:
         except Exception as error:
             log.exception("coverage-import-unreadable upload=%d", self.upload)
             self._why = f"unreadable: {type(error).__name__}"
+        self._over = len(some) < AT_ONCE
         return some
 
     def _progress(self, done: int) -> None:

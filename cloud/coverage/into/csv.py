@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int], None]
 
 MAX_BYTES: Final = 64 * 2**20
+QUIET_ROWS: Final = 2_000  # as many as give samples in one piece of an upload: a tenth of a second
 _MAX_LINE = 65_536
 _MAX_COLUMNS = 128
 _STEP = 262_144  # bytes between two words of progress
@@ -49,15 +50,21 @@ _VERSION = re.compile(r"CSV Version=(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 
 def read(
     file: IO[bytes], by: str, now_ms: int, progress: Progress | None = None, passed: Counter[str] | None = None
-) -> Iterator[Sample | BadSample]:
+) -> Iterator[Sample | BadSample | None]:
     """Yield the samples of a file that the team `by` brings, and why each other row is none. Raises OSError only.
+
+    None is yielded now and then where much is read that gives neither, so that who waits can do something else.
 
     `progress` is told the bytes of the file that are done, `passed` counts rows that are neither: neighbours, fixes,
     states of a telephone in service. Memory does not grow with the file.
     """
     joiner, gaps, key = Joiner(), Gaps(), secrets.token_bytes(16)
-    told = _Progress(progress)
+    told, quiet = _Progress(progress), 0
     for row in heapq.merge(*_tables(file, key, told), key=lambda row: row.time_ms):
+        quiet += 1
+        if quiet >= QUIET_ROWS:
+            quiet = 0
+            yield None
         if row.bad is not None:
             yield row.bad
         if row.record is not None:
@@ -125,6 +132,9 @@ def _rows(part: packed.Part, key: bytes, add: Callable[[float], None], limit: in
             stream = part.open()
             head = _head(stream, part.place, add)
         for n, line in _lines(stream, head.lines, add, limit):
+            if not line:
+                yield _Row(last_ms, part.number, None, None)
+                continue
             at = f"{part.place}{head.kind} line {n}"
             try:
                 record = _record(head, line, key)
@@ -191,8 +201,7 @@ def _lines(stream: IO[bytes], done: int, add: Callable[[float], None], limit: in
             size += len(raw)
             if size > limit:
                 raise BadSample("size", f"line {n}")
-            if raw.strip():
-                yield n, raw
+            yield n, raw if raw.strip() else b""
 
 
 def _record(head: _Head, raw: bytes, key: bytes) -> Record:

@@ -19,9 +19,10 @@ def read(
     now_ms: int,
     progress: Callable[[int], None] | None = None,
     passed: Counter[str] | None = None,
-) -> Iterator[Sample | BadSample]:
+) -> Iterator[Sample | BadSample | None]:
     """Yield the samples of a seekable file, and what is refused with its place and reason. Raises OSError only.
 
+    None comes now and then where much gives neither, so that who waits can do something else.
     What the file is called says nothing: its first bytes do. `progress` is told the bytes that are done, `passed`
     counts what is neither sample nor fault.
     """

@@ -60,8 +60,10 @@ def read(
     now_ms: int,
     progress: Callable[[int], None] | None = None,
     passed: Counter[str] | None = None,
-) -> Iterator[Sample | BadSample]:
+) -> Iterator[Sample | BadSample | None]:
     """Yield the samples of a body or file that the team `by` brings, and what else is refused. Raises OSError only.
+
+    None is yielded for an item that gives neither, so that who waits can do something else.
 
     `progress` is told the bytes that are done, `passed` counts what is neither: neighbours, items without a tower.
     Memory does not grow with the file.
@@ -77,7 +79,7 @@ def read(
                         yield BadSample(reason, f"item {n}")
                 records = _records(item, passed)
                 hears_nr |= any(record.nr for record in records)
-                yield from _sample(by, records, now_ms, passed, nr_looked=hears_nr)
+                yield _sample(by, records, now_ms, passed, nr_looked=hears_nr)
             except BadSample as bad:
                 yield BadSample(bad.reason, f"item {n} {bad.value}".strip())
     except BadSample as bad:
@@ -86,13 +88,12 @@ def read(
 
 def _sample(
     by: str, records: list[Record], now_ms: int, passed: Counter[str] | None, *, nr_looked: bool
-) -> Iterator[Sample]:
+) -> Sample | None:
     serving = [record for record in records if record.serving]
     if passed is not None:
         passed["neighbour"] += len(records) - len(serving)
         passed["no cell"] += not records
-    if serving:
-        yield moment(by, records, nr_looked=nr_looked).checked(now_ms)
+    return moment(by, records, nr_looked=nr_looked).checked(now_ms) if serving else None
 
 
 def _records(item: Item, passed: Counter[str] | None) -> list[Record]:
