@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench import survey
+from gocche.garden import walkers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,3 +45,11 @@ def test_one_seed_is_one_world_whose_survey_is_judged_as_the_document_says(tmp_p
     decided = [(true, says) for true, says in pairs if says != "uncertain"]
     assert len(decided) >= 0.7 * len(pairs)
     assert sum(true == says for true, says in decided) >= 0.93 * len(decided)
+
+
+def test_what_another_ground_changes_is_put_back() -> None:
+    kept = walkers.DEVICE_DB
+    cells, *figures = survey.elsewhere([(walkers, "DEVICE_DB", 7.0)], 1)
+    assert int(cells) > 40
+    assert len(figures) == 6
+    assert kept == walkers.DEVICE_DB
