@@ -303,6 +303,27 @@ def test_a_clock_of_before_2020_is_waited_for(world: World) -> None:
     assert len(world.look()) == 1
 
 
+def test_a_modem_that_is_new_at_an_old_gateway_is_heard_from_its_first_word(world: World) -> None:
+    world.tell([{"soil": {"soil_moisture": 30.0}}])
+    assert world.look() == []
+    world.tell(modem(SERVICE), BEGIN_MS + 10 * MINUTE_MS)
+    assert len(world.look()) == 1
+
+
+def test_a_clock_that_was_years_ahead_hides_nothing_that_comes_after(world: World) -> None:
+    world.tell(modem(SERVICE))
+    assert len(world.look()) == 1
+    world.clock.step(3_650 * 86_400)
+    world.tell(modem(SERVICE), BEGIN_MS + 10 * MINUTE_MS)
+    assert len(world.look()) == 2
+    world.clock.step(-3_650 * 86_400)
+    for n in (2, 3):
+        world.tell(modem(SERVICE), BEGIN_MS + n * 10 * MINUTE_MS)
+        assert len(world.look()) == n + 1
+    assert world.keeper.read_to_ms
+    assert world.keeper.read_to_ms <= world.clock.utc_ms()
+
+
 def test_what_cannot_be_kept_costs_itself(world: World) -> None:
     good = [
         Sample(time_ms=BEGIN_MS + n, lat=21.6, lon=104.5, source="phone", by="hang-tay", service=NONE) for n in range(9)

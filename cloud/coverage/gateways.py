@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from cloud.clock import hanoi
 from cloud.coverage.keeper import Page
 from cloud.coverage.modem import BUCKET_MS, PLACED, SAID, WAY, Fixes, Modem, Place, polls_of, samples, with_way
+from cloud.coverage.sample import AHEAD_MS
 from cloud.store import Retry
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cloud.clock import Clock
     from cloud.coverage.keeper import Keeper
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 EVERY_S, AGAIN_S, IDLE_S = 120.0, 5.0, 0.5
-NEWEST_S = 600.0  # how often it is asked which channels there are
 OVERLAP_MS = 60_000  # rows of the ledger may become visible in another order than they arrived
+BACK_MS = 7 * 86_400_000  # how far it is read again where a clock that was ahead has dated what was read last
 ROWS = 500  # of the ledger at once: at most some 60,000 samples, of walks without signal
 SLICE_MS = 6 * BUCKET_MS
 TOLD_AT = 2  # a store that ingest is about to make is no fault
@@ -46,7 +47,8 @@ class Gateways:
     def __init__(self, store: Store, current: Current, keeper: Keeper, clock: Clock) -> None:
         self._store, self._current, self._keeper, self._clock = store, current, keeper, clock
         self._newest: dict[tuple[str, str], dict[str, float]] = {}  # the newest values of each channel
-        self._newest_s = self._due_s = clock.monotonic()
+        self._known_ms = 0  # when that was asked
+        self._due_s = clock.monotonic()
         self._handed_ms = 0
         self._next_ms: int | None = None  # where this reading of the ledger goes on; None between two of them
         self.counts: Counter[str] = Counter()
@@ -76,13 +78,14 @@ class Gateways:
         """Hand a page over when one is due and the one before is kept; tell whether it did. Raises Retry."""
         if not self._keeper.page_taken or (self._next_ms is None and self._clock.monotonic() < self._due_s):
             return False
-        cursor = self._keeper.read_to_ms or 0
-        if cursor != self._handed_ms:  # the book began anew, or we did
-            self._next_ms, self._handed_ms = None, cursor
+        kept_ms, now_ms = self._keeper.read_to_ms or 0, self._clock.utc_ms()
+        ahead = kept_ms > now_ms + AHEAD_MS
+        cursor = now_ms - BACK_MS if ahead else kept_ms
+        if kept_ms != self._handed_ms:  # the book began anew, or we did
+            self._next_ms, self._handed_ms = None, kept_ms
         overlap_ms = OVERLAP_MS + round(2_000 * self._store.settle_s)
         rows = self._store.ledger(max(cursor - overlap_ms, 0) if self._next_ms is None else self._next_ms, ROWS)
-        now_ms = self._clock.utc_ms()
-        self._know({row.gateway for row in rows})
+        self._know(rows, now_ms)
         found: list[Sample] = []
         for gateway, spans in _spans(rows).items():
             for start_ms, end_ms in _slices(spans):
@@ -94,20 +97,19 @@ class Gateways:
         self._next_ms = last_ms + 1 if more else None
         if not more:
             self._due_s = self._clock.monotonic() + EVERY_S
-        if found or last_ms > cursor:
+        if found or last_ms > cursor or ahead:
             self._handed_ms = max(cursor, min(last_ms, now_ms))
-            self._keeper.hand_over(Page(found, cursor, self._handed_ms))
+            self._keeper.hand_over(Page(found, kept_ms, self._handed_ms))
         return more
 
-    def _know(self, gateways: Collection[str]) -> None:
-        """Ask which channels there are, now and then, and where a gateway is new."""
-        now_s, known = self._clock.monotonic(), {gateway for gateway, _ in self._newest}
-        if now_s >= self._newest_s or (not known.issuperset(gateways) and now_s >= self._newest_s - NEWEST_S + EVERY_S):
+    def _know(self, rows: Sequence[LedgerRow], now_ms: int) -> None:
+        """Ask which channels there are, where something came since that was asked last."""
+        if rows and rows[-1].arrival_ms >= self._known_ms - OVERLAP_MS:
             newest: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
             for one in self._store.latest():
                 if one.quantity in WANTED:
                     newest[one.gateway, one.channel][one.quantity] = one.value
-            self._newest, self._newest_s = dict(newest), now_s + NEWEST_S
+            self._newest, self._known_ms = dict(newest), now_ms
 
     def _read(self, gateway: str, start_ms: int, end_ms: int, now_ms: int) -> Iterator[Sample]:
         """Yield the samples of a gateway within [start, end), which begins and ends with a bucket."""
