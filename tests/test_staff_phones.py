@@ -58,7 +58,7 @@ def test_who_was_heard_and_what_was_refused_is_listed(world: StaffWorld, tmp_pat
     kept.add([Heard("doi-hang-tay-1", NOW_MS - 3_600_000, 40, 17, {"rate": 3, "json": 1})])
     kept.close()
     page = re.sub(r"\s+", " ", world.visitor("admin").get(PATH).text)
-    assert "17 mẫu · không nhận 4 tin (json, rate)" in page
+    assert "17 mẫu · không nhận 4 tin: 1 × JSON hỏng; 3 × quá nhiều tin một lúc" in page
     assert page.index("Đội Háng Tày") < page.index("doi-hang-tay-1")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.access import NotInvited, words
 from cloud.access.fleet import MOST, Phone
+from cloud.coverage import reasons
 from cloud.registry import Registry
 from cloud.registry.alphabet import order
 
@@ -75,6 +76,7 @@ def _screen(visit: Visit, *, why: str = "", status: int = 0) -> Response:
         days=DAYS,
         usual=USUAL,
         few=FEW,
+        reasons=reasons.told,
     )
 
 
