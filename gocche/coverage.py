@@ -49,18 +49,18 @@ def bring_in(config: CloudConfig, path: Path, typed: str) -> int:
 
 def _waited(desk: Desk, number: int, name: str, clock: SystemClock) -> int:
     """Show how far it is until it is done; where the room does not run, or does not move, say that it waits."""
-    shows, seen, moved_s = sys.stderr.isatty(), -1, clock.monotonic()
+    shows, seen, moved_s = sys.stderr.isatty(), (-1, -1), clock.monotonic()
     while (told := desk.outcome(number)) is None:
         upload = next(iter(desk.progress(name)), None)
-        if upload is not None and upload.records != seen:
-            seen, moved_s = upload.records, clock.monotonic()
+        if upload is not None and (upload.read, upload.records) != seen:  # long parts of a file may hold no record
+            seen, moved_s = (upload.read, upload.records), clock.monotonic()
             if shows:
                 print(f"\r{_bar(upload)}", end="", file=sys.stderr, flush=True)
         if not desk.attended or clock.monotonic() - moved_s > STILL_S:
             print(both("coverage", "waits"))
             return 0
         clock.wait(threading.Event(), LOOK_S)
-    if shows and seen >= 0:
+    if shows and seen >= (0, 0):
         print(file=sys.stderr)
     return _told(told)
 
