@@ -142,7 +142,7 @@ def test_the_table_says_what_the_map_says(world: World, book: Path) -> None:
     assert own["cells"]["unmeasured"] == states_of.count("unmeasured") > 0
     row = text(page)[text(page).index("Từng thôn") :]
     for key in ("covered", "uncovered", "unmeasured"):
-        assert catalogue("vi")[f"coverage.n_{key}"].format(n=own["cells"][key]) in row
+        assert catalogue("vi")[f"coverage.n_{key}"].format(n=own["cells"][key], what="sóng") in row
     assert "không quá 1.000 m" in row, "whose cells these are is said"
 
 
@@ -274,8 +274,20 @@ def test_months_stand_side_by_side_with_what_changed(world: World, book: Path) -
     assert re.findall(r"<h3>(\w+ 2026)</h3>", page) == ["Sep 2026", "Oct 2026", "Nov 2026"]
     assert len(re.findall(r'<svg viewBox="0 0 1000 (\d+)" role', page)) == 3
     assert len(set(re.findall(r'<svg viewBox="0 0 1000 (\d+)" role', page))) == 1, "in one frame"
-    assert len(re.findall(r"Cells compared with (Sep|Oct) 2026: <b>\d+ gained signal</b>, <b>\d+ lost it", page)) == 2
+    changed = r"Cells compared with (Sep|Oct) 2026: <b>\d+ gained signal</b>, <b>\d+ lost signal"
+    assert len(re.findall(changed, page)) == 2
     assert len(brotli.compress(page.encode(), quality=BROTLI)) <= 20_000
+
+
+@pytest.mark.parametrize(("lang", "said"), [("vi", "không có 5G"), ("en", "without 5G")])
+def test_where_there_is_no_5g_there_may_well_be_signal(world: World, book: Path, lang: str, said: str) -> None:
+    """The layer of 5G calls no cell one without signal: people would take that for a dead zone."""
+    asked = client(world, book)
+    assert said in asked.get(f"/phu-song/h01/5g?lang={lang}").text
+    for path in ("h01/5g", "lop/5g", "thang/5g"):
+        page = text(asked.get(f"/phu-song/{path}?lang={lang}").text.partition("<h3")[0])
+        for words in ("ô không có sóng", "without signal", "gained signal", "thêm sóng", "mất sóng"):
+            assert words not in page, (path, words)
 
 
 def test_limits_stand_on_the_page_as_they_are_set(world: World, book: Path) -> None:
