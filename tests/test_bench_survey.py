@@ -32,6 +32,7 @@ def test_the_best_possible_leaves_open_what_it_is_least_sure_of() -> None:
     assert survey._best(alike, survey._service, 0) == ["none", "service", "service"]
 
 
+@pytest.mark.journey
 def test_one_seed_is_one_world_whose_survey_is_judged_as_the_document_says(tmp_path: Path) -> None:
     """One world of the tuning seeds, in a few seconds: loose bounds that a broken judge or generator misses."""
     world, spots, came = survey.surveyed("tune-3", tmp_path)
@@ -47,6 +48,7 @@ def test_one_seed_is_one_world_whose_survey_is_judged_as_the_document_says(tmp_p
     assert sum(true == says for true, says in decided) >= 0.93 * len(decided)
 
 
+@pytest.mark.journey
 def test_what_another_ground_changes_is_put_back() -> None:
     kept = walkers.DEVICE_DB
     cells, *figures = survey.elsewhere([(walkers, "DEVICE_DB", 7.0)], 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from datetime import date
 from typing import TYPE_CHECKING
 
 import h3.api.basic_int as h3
@@ -15,7 +16,11 @@ from cloud.coverage.months import day_of
 from cloud.coverage.scale import Scale
 from cloud.coverage.seam import MONTH_NOW
 from cloud.coverage.sheets import Sheets
+from cloud.pages.app import build
+from cloud.registry import Registry
+from cloud.registry.kinds import Team
 from gocche.garden import valley
+from tests.visitors import Visitor, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +70,17 @@ def test_it_says_that_it_is_invented_by_networks_that_nobody_has(folder: Path) -
     assert set(shelf.networks(folder / NAME)) == {valley.FIRST, valley.SECOND}
     assert {team for team, _, _ in shelf.effort(folder / NAME, 0)} == valley.PLACES.keys()
     assert not shelf.invented(folder / "elsewhere.db")
+
+
+@pytest.mark.parametrize("path", ["/phu-song", "/khan-cap", "/khan-cap/h01", "/doi"])
+def test_every_page_that_shows_it_says_so(folder: Path, tmp_path: Path, path: str) -> None:
+    world = World(tmp_path)
+    team = Team(code="hang-tay", name="Đội Háng Tày", hamlet="h01", valid_from=date(2025, 1, 1))
+    world.registry = Registry({kind: list(own) for kind, own in world.registry._records.items()} | {"team": [team]})
+    shown = Visitor(build(world.garden(surveyed=folder / NAME))).get(path)
+    assert shown.status_code == 200
+    assert "do máy bịa ra, không ai đo" in shown.text
+    world.store.close()
 
 
 def test_it_is_the_same_for_the_same_day_and_ends_before_now() -> None:

@@ -79,9 +79,10 @@ class _Cells:
 
 
 class Lifelines:
-    """The sheets of now, ready to be asked about one hamlet after another."""
+    """The sheets of now, ready to be asked about one hamlet after another. `invented`: some were measured by nobody."""
 
-    def __init__(self, sheets: Iterable[Sheet]) -> None:
+    def __init__(self, sheets: Iterable[Sheet], *, invented: bool = False) -> None:
+        self.invented = invented
         self._covered: dict[int, _Cells] = {}
         self._measured = _Cells()
         self._nr: set[int] = set()

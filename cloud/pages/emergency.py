@@ -69,7 +69,7 @@ class Emergency:
         """The hamlets."""
         survey, rows = await self._surveyed(), self._rows()
         known = [self._known(one, survey, rows) for one in self._hamlets()]
-        return self._answers.page(request, "lifelines.html", known=known, read=survey is not None)
+        return self._answers.page(request, "lifelines.html", known=known, survey=survey)
 
     async def page(self, request: Request) -> Response:
         """One hamlet: a page of paper."""
@@ -80,7 +80,7 @@ class Emergency:
         survey = await self._surveyed()
         known = self._known(hamlet, survey, self._rows())
         return self._answers.page(
-            request, "lifeline.html", known=known, read=survey is not None, points=POINTS, network=named,
+            request, "lifeline.html", known=known, survey=survey, points=POINTS, network=named,
             duty_tel=self._garden.duty_tel, form_style=self._style,
         )  # fmt: skip
 
@@ -99,7 +99,8 @@ class Emergency:
             state = [one for one in shelf.sheets(path) if one[2] == MONTH_NOW]
             if state != self._made[0]:
                 found = [shelf.sheet(path, layer, plmn, month, res) for layer, plmn, month, res, _ in state]
-                self._made = state, Lifelines(one for one in found if one is not None)
+                own = (one for one in found if one is not None)
+                self._made = state, Lifelines(own, invented=shelf.invented(path))
         except shelf.UNREADABLE as error:
             raise Retry(f"coverage: {error}", REST_S) from error
         return self._made[1]

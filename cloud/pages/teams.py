@@ -29,10 +29,11 @@ HEARD = ("registration", "battery_voltage", "air_temperature")  # what says that
 
 
 class Told(NamedTuple):
-    """The tables, and whether something could not be asked and is missing in them."""
+    """The tables, whether something could not be asked and is missing, and whether cells are those of a sample."""
 
     tables: list[tuple[Period, list[Score]]]
     partly: bool
+    invented: bool
 
 
 class Teams:
@@ -81,7 +82,8 @@ class Teams:
         registry, efforts, answers = self._garden.registry, self._efforts(), self._answered(today)
         heard, checked = self._heard(today), checks(registry, today)
         tables = [(one, scores(registry, today, one, efforts or (), answers or (), heard, checked)) for one in periods]
-        return Told(tables, efforts is None or answers is None or heard is None)
+        invented = bool(efforts and self._garden.surveyed and shelf.invented(self._garden.surveyed))
+        return Told(tables, efforts is None or answers is None or heard is None, invented)
 
     def _efforts(self) -> list[tuple[str, int, int]] | None:
         try:
