@@ -41,7 +41,7 @@ SHORT = {
 }
 PACKAGES = {
     *("cloud.config", "cloud.registry", "cloud.labels", "cloud.danger", "cloud.hotspots", "cloud.staff"),
-    *("settings", "edge", "cloud.access"),
+    *("settings", "edge", "cloud.access", "cloud.alerts.week"),
 }
 FINDINGS = {"edge": ("settings", "edge.config"), "cloud": ("settings", "cloud.config"), "settings": ("settings",)}
 
