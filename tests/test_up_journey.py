@@ -118,6 +118,7 @@ def test_a_value_is_born_and_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     # the other pages, the gateway itself, and the sum
     assert tree.rpartition("/")[2].encode() in ask(index)[1]
     assert "Háng Tày".encode() in ask(coverage)[1]
+    until(lambda: "do máy bịa ra, không ai đo".encode() in ask(coverage)[1], BOUND_S, "the invented valley on the map")
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(run.data))
     with redirect_stdout(io.StringIO()):
         until(lambda: status(run.data, as_json=True) == 0, BOUND_S, "every sensor brings values, the link is up")
@@ -131,7 +132,7 @@ def test_a_value_is_born_and_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
     # Ctrl-C ends everything that it started
     pids = json.loads((run.data / "up.json").read_text())["children"]
-    assert set(pids) == {"devices", "broker", "agent", "ingest", "alerts", "pages", "staff"}
+    assert set(pids) == {"devices", "broker", "agent", "ingest", "alerts", "coverage", "pages", "staff"}
     assert run.end() == 0
     assert all(map(gone, pids.values()))
     assert not (run.data / "up.json").exists()
