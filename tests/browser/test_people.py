@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloud.clock import SystemClock
+from cloud.coverage.book import NAME as COVERAGE
+from cloud.coverage.book import Book
+from cloud.coverage.sample import SERVED, Heard, Sample
+from cloud.coverage.scale import Scale
+from cloud.coverage.sheets import Sheets
 from cloud.reports.book import NAME
 from cloud.reports.door import Door
 from cloud.reports.report import Place, Report
@@ -62,7 +67,8 @@ class Village(Site):
         self.path = folder / NAME
         self.door = Door(self.path, self.clock)
         numbers = {"duty_tel": "0988000111", "duty_sms": "0988000112"}
-        super().__init__(world.garden(clock=self.clock, reports=self.door, **numbers))
+        self.survey = folder / COVERAGE
+        super().__init__(world.garden(clock=self.clock, reports=self.door, surveyed=self.survey, **numbers))
 
     def kept(self) -> list[tuple[str, str, int]]:
         """Return (kind, text, how many) of each head."""
@@ -238,7 +244,25 @@ def test_where_the_telephone_is_is_asked_on_a_tap_alone(browser: Browser, villag
 
 
 def test_the_sheet_of_a_hamlet_is_one_page_of_paper(browser: Browser, village: Village) -> None:
+    now_ms, book = village.clock.utc_ms(), Book(village.survey)
+    for n, plmn in enumerate((452001, 452002, 452004, 452005, 452007)):  # as much as a sheet can have to say
+        old_ms = now_ms - (190 + n) * 86_400_000
+        told: dict[str, Any] = {"source": "phone", "by": "hang-tay", "plmn": plmn, "lte": Heard(rsrp_dbm=-90.0)}
+        walked = [
+            Sample(time_ms=old_ms + 60_000 * k, lat=21.74 + n / 100 + k / 2_000, lon=104.02, service=SERVED, **told)
+            for k in range(6)
+        ]
+        book.put(walked, now_ms)
+    sheets = Sheets(book, Scale())
+    while sheets.make([(21.721, 104.002)], now_ms):
+        pass
+    book.close()
     with Seen(browser, village, DESK) as seen:
+        page = seen.go("/khan-cap/h01")
+        assert "Viettel" in page.inner_text("main")
+        assert page.locator(".lines li").count() == 5
+        page.evaluate(axe())
+        assert page.evaluate(AXE) == []
         for path in ("/khan-cap/h01", "/khan-cap/h03", "/khan-cap/h01?lang=en"):
             page = seen.go(path)
             assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1, path

@@ -102,6 +102,8 @@ def test_the_letter_is_out_within_seconds_through_kills_and_beside_a_crowd(
         until(lambda: world.health().get("alerts", {}).get("listening"), BOUND_S, "alerts listen")
         crowd = Crowd(world)
         crowd.form()
+        for path in ("/doi", "/doi.csv", "/khan-cap", "/khan-cap/h01"):
+            assert world.ask(path)[0] == 200, path
 
         began = time.monotonic()
         assert crowd.send(kind="fire", hamlet="h01", text="khói gọi 0912345678") == 303
