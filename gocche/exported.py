@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from cloud.coverage import shelf
 from cloud.coverage.book import NAME
 from cloud.coverage.months import HEX, month_ms
@@ -30,11 +32,12 @@ def export(config: CloudConfig, path: Path, *, form: str, layer: str, network: i
     The file is its owner's alone: samples are somebody's way. GeoJSON and CSV are of cells with enough moments.
     """
     book = Path(config.data.path) / NAME
-    if form in _SAMPLES:
-        written = _SAMPLES[form](_samples(book, network, month))
-    else:
-        written = _cells(book, form, layer, network, month)
-    size = _write(path, written)
+    try:
+        samples = _SAMPLES.get(form)
+        written = samples(_samples(book, network, month)) if samples else _cells(book, form, layer, network, month)
+        size = _write(path, written)
+    except msgspec.MsgspecError as error:
+        raise Refused("exported", "rotten", path=book, why=error) from error
     print(both("exported", "written", path=path, size=size))
     return 0
 

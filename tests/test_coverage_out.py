@@ -205,3 +205,15 @@ def test_a_sheet_that_is_not_there_is_said_with_those_that_are(
     assert main([*own, "--layer", "5g", str(tmp_path / "x")]) == 2
     assert not (tmp_path / "x").exists()
     assert main([*own, str(tmp_path / "no" / "folder")]) != 0
+
+
+@pytest.mark.parametrize(("form", "spoil"), [("csv", "sheet SET cells"), ("mls", "sample SET told")])
+def test_a_book_that_rotted_is_said_and_no_half_file_stays(
+    data: Path, tmp_path: Path, form: str, spoil: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(data / NAME) as db:
+        db.execute(f"UPDATE {spoil} = x'c1'")
+    db.close()
+    assert main(["coverage", "export", "--config", str(data), "--format", form, str(tmp_path / "x")]) == 2
+    assert NAME in capsys.readouterr().err
+    assert not list(tmp_path.glob("*x*"))
