@@ -29,6 +29,7 @@ from cloud.registry.kinds import KINDS, Tag, Voice
 from cloud.rooms.listener import listen
 from gocche.site import site
 from gocche.words import Refused
+from tests import surveys
 from tests.servers import until
 from tests.visitors import ALL, BARE, GARDEN, TREE, World
 
@@ -52,8 +53,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.store.close()
 
 
-def export(world: World, folder: Path) -> None:
-    asyncio.run(still.export(build(world.garden(still=True)), world.registry, folder))
+def export(world: World, folder: Path, **more: Any) -> None:
+    asyncio.run(still.export(build(world.garden(still=True, **more)), world.registry, folder))
 
 
 def test_every_code_is_a_file_and_nothing_says_a_minute_ago(world: World, tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_nginx_serves_it_as_we_do(world: World, tmp_path: Path) -> None:
         words = "nginx absent: apt-get install nginx-light"
         (pytest.fail if os.environ.get("GOCCHE_REQUIRE_SERVERS") == "1" else pytest.skip)(words)
     out = tmp_path / "out"
-    export(world, out)
+    export(world, out, surveyed=surveys.surveyed(tmp_path / "coverage.db", world.clock.now_ms))
     with nginx(out, tmp_path) as url:
         for path, words in (
             ("/", "Vườn chè"),
@@ -156,6 +157,8 @@ def test_nginx_serves_it_as_we_do(world: World, tmp_path: Path) -> None:
             ("/l/a7k2", "vụ xuân 2026"),
             ("/01/09520123456788/10/a7k2?lang=en", "spring 2026"),
             ("/phu-song", "Háng Tày"),
+            ("/phu-song/lop/5g.452004.202609?lang=en", "Sep 2026"),
+            ("/phu-song/h01/5g", "Từng mạng quanh thôn"),
         ):
             status, body, headers = asked(url, path)
             assert (status, words in body.decode()) == (200, True), path
