@@ -14,8 +14,10 @@ import h3.api.basic_int as h3
 import msgspec
 import pytest
 
+from cloud.coverage import shelf
 from cloud.coverage.around import Around, around, change, near, states
 from cloud.coverage.book import Book
+from cloud.coverage.file import File
 from cloud.coverage.hamlets import Coverage
 from cloud.coverage.into.phone import Door
 from cloud.coverage.scale import Scale
@@ -277,6 +279,18 @@ def test_months_stand_side_by_side_with_what_changed(world: World, book: Path) -
     changed = r"Cells compared with (Sep|Oct) 2026: <b>\d+ gained signal</b>, <b>\d+ lost signal"
     assert len(re.findall(changed, page)) == 2
     assert len(brotli.compress(page.encode(), quality=BROTLI)) <= 20_000
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_what_was_invented_says_so_on_every_page(world: World, tmp_path: Path, lang: str) -> None:
+    path = surveys.surveyed(tmp_path / "c.db", NOW_MS, networks=(0,), months=(202610, 202611))
+    pages = ("/phu-song", "/phu-song/h01", "/phu-song/thang", "/phu-song/lop/5g")
+    words = catalogue(lang)["coverage.invented"]
+    assert not [page for page in pages if words in client(world, path).get(f"{page}?lang={lang}").text]
+    book = File(path)
+    book.keep(shelf.INVENTED, "yes")
+    book.close()
+    assert not [page for page in pages if words not in client(world, path).get(f"{page}?lang={lang}").text]
 
 
 @pytest.mark.parametrize(("lang", "said"), [("vi", "không có 5G"), ("en", "without 5G")])
