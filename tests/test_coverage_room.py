@@ -434,6 +434,16 @@ def test_who_dies_after_the_last_piece_and_before_the_answer_still_answers(
     assert told["new"] == 30
 
 
+def test_a_copy_that_was_broken_off_is_let_go_a_day_later(world: World) -> None:
+    old, new = (world.folder / FOLDER / f"{name}.part" for name in ("old", "new"))
+    for path, age_s in ((old, 90_000), (new, 60)):
+        path.write_bytes(b"half")
+        at_s = world.clock.utc_ms() / 1000 - age_s
+        os.utime(path, (at_s, at_s))
+    world.keeper.step()
+    assert [old.exists(), new.exists()] == [False, True]
+
+
 def test_two_files_at_once_are_both_read(world: World) -> None:
     numbers = [
         bring(world, f"{n}.csv", survey(50, BEGIN_MS - n * DAY_MS), team)

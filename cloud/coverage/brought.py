@@ -12,7 +12,7 @@ import sqlite3
 from typing import IO, TYPE_CHECKING
 
 from cloud.coverage.book import NAME, Upload, uploads
-from cloud.coverage.uploads import FOLDER, KIND, MOST_BYTES, ROOM
+from cloud.coverage.uploads import FOLDER, KIND, MOST_BYTES, PART, ROOM
 from cloud.inbox import Asker
 from disk.flush import flush
 
@@ -48,7 +48,7 @@ class Desk:
         folder = self._data / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / secrets.token_hex(12)
-        part = path.with_suffix(".part")
+        part = path.with_suffix(PART)
         try:
             _copied(file, part)
             flush(part)

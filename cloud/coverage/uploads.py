@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FOLDER = "coverage-in"
 ROOM, KIND = "coverage", "import"
+PART, PART_S = ".part", 86_400.0  # the ending of a copy that is not whole yet, and how long one may take
 MOST_BYTES = 50_000_000
 TRIES = 3  # to read a file that the disk refuses
 AT_ONCE = 2_000  # records in one transaction: a tenth of a second
@@ -46,6 +47,7 @@ class Uploads:
     def __init__(self, book: Book, inbox: Inbox, folder: Path, clock: Clock) -> None:
         self._book, self._inbox, self._folder, self._clock = book, inbox, folder / FOLDER, clock
         self._now: _Reading | None = None
+        self._swept = False
         self._tries: Counter[int] = Counter()
 
     def step(self) -> bool:
@@ -53,6 +55,7 @@ class Uploads:
 
         A file that cannot be read is tried some times, and then answered with that: the next one has its turn.
         """
+        self._sweep()
         question = self._now.question if self._now else None
         try:
             if self._now is None:
@@ -73,6 +76,16 @@ class Uploads:
             self.close()
             raise Retry("the book began anew: the file is read again from its beginning", 1) from fault
         return True
+
+    def _sweep(self) -> None:
+        """Once, let copies go that were broken off: whoever made them died over it, and nobody asks for them."""
+        if self._swept:
+            return
+        for path in self._folder.glob(f"*{PART}"):
+            with suppress(OSError):
+                if self._clock.utc_ms() / 1000 - path.stat().st_mtime > PART_S:
+                    path.unlink()
+        self._swept = True
 
     def close(self) -> None:
         """Let go of the file that is being read."""
