@@ -249,6 +249,15 @@ def test_who_walks_with_a_gateway_samples_the_way(world: World) -> None:
     assert len([one for one in world.look() if one.time_ms >= BEGIN_MS + 40 * MINUTE_MS]) == 2
 
 
+def test_a_modem_at_its_hamlet_whose_receiver_comes_and_goes_does_not_walk(world: World) -> None:
+    """Its fixes lie two kilometres from the hamlet's point, where it is said to be without them."""
+    rows: list[dict[str, dict[str, Any]]] = modem(*[SERVICE] * 240)
+    for row in rows[::24]:
+        row["gnss"] = {"lat": PLACE[0] + 0.02, "lon": PLACE[1], "fix_quality": 1}
+    world.tell(rows)
+    assert len(world.look()) == 4
+
+
 def test_the_cursor_stands_or_falls_with_the_samples(world: World) -> None:
     world.tell(modem(*[SERVICE] * 200))
     world.clock.advance(gateways.EVERY_S + 1)

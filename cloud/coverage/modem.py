@@ -40,13 +40,13 @@ Poll = dict[str, float]  # what one reading said, by quantity
 
 
 class Place(NamedTuple):
-    """Where a reading was made; `apart` is of a receiver that went with it."""
+    """Where a reading was made: by a receiver that was with it, or where the registry says that it is `bound`."""
 
     lat: float
     lon: float
     accuracy_m: float | None = None
     alt_m: float | None = None
-    fixed: bool = True
+    bound: bool = True
 
 
 class Modem(NamedTuple):
@@ -92,7 +92,7 @@ class Fixes:
         if not near or abs(ms - time_ms) > FRESH_MS:
             return None
         accuracy_m = fix.get("accuracy", fix["hdop"] * HDOP_M if "hdop" in fix else None)
-        return Place(fix["lat"], fix["lon"], accuracy_m, fix.get("alt"), fixed=False)
+        return Place(fix["lat"], fix["lon"], accuracy_m, fix.get("alt"), bound=False)
 
 
 def samples(
@@ -110,7 +110,7 @@ def samples(
     home, before = modem.home, None
     for bucket, own in groupby(polls, key=lambda one: one[0] // BUCKET_MS):
         placed = [(ms, poll, place_at(ms)) for ms, poll in own if "registration" in poll]
-        step_ms = BUCKET_MS if _still([place for _, _, place in placed if place]) else WALK_MS
+        step_ms = BUCKET_MS if _still([place for _, _, place in placed if place and not place.bound]) else WALK_MS
         step = None
         for ms, poll, place in placed:
             home = int(poll.get("plmn", home))
