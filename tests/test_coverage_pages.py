@@ -271,6 +271,12 @@ def test_a_view_has_one_address() -> None:
     assert view_of("phone.0") is None
 
 
+def test_paper_says_which_view_it_is(world: World, book: Path) -> None:
+    asked = client(world, book)
+    for path in ("/phu-song", "/phu-song/lop/5g.452004.202609", "/phu-song/h01/5g", "/phu-song/thang/phone.452004"):
+        assert f"· https://goc.example.org{path}</p>" in asked.get(path).text
+
+
 def test_months_stand_side_by_side_with_what_changed(world: World, book: Path) -> None:
     page = client(world, book).get("/phu-song/thang?lang=en").text
     assert re.findall(r"<h3>(\w+ 2026)</h3>", page) == ["Sep 2026", "Oct 2026", "Nov 2026"]
