@@ -60,3 +60,16 @@ def test_the_history_is_by_kind(world: DutyWorld) -> None:
     assert "số 1" in past
     assert "Không có." in plain(officer.get("/truc/lich-su?loai=upkeep").text)
     assert "Không có." in plain(officer.get("/truc/lich-su?loai=nonsense").text), "what is not understood is left out"
+
+
+def test_the_page_of_a_silent_gateway_says_why_as_far_as_is_known(world: DutyWorld) -> None:
+    bench = world.bench
+    bench.alerts.lives("sg-08", "b0", 900_000)
+    bench.alerts.heard("sg-08", bench.clock.utc_ms())
+    bench.alerts.stopped("sg-08", bench.clock.utc_ms())
+    bench.idle(400)
+    officer = world.visitor("officer")
+    (silent,) = [one for one in bench.alerts.incidents() if one.gateway == "sg-08"]
+    page = _card(officer.get(f"/truc/{silent.id}").text)
+    assert "thiết bị: đang xảy ra" in page
+    assert "vì sao: trạm được tắt theo lệnh: trạm báo tắt lúc" in page

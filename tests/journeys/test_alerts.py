@@ -45,6 +45,7 @@ sender = "gocche@example.org"
 starttls = false
 [alerts]
 quiet_s = 0
+signal_night = ""
 tick_s = 0.5
 ledger_s = 2
 [[rule]]

@@ -43,6 +43,7 @@ host = "127.0.0.1"
 port = {port}
 starttls = false
 [alerts]
+signal_night = ""
 tick_s = 0.5
 ledger_s = 2
 [[rule]]
