@@ -2,8 +2,9 @@
 
 Before the silence: no mains, a supply that was low or falling, a modem without service or at the edge of what it hears,
 an order to stop. At the same time: others of the commune that fall silent, too, which speaks for the grid or the
-network, and not for which. After it: a boot that began while it was silent, the same boot all along, or readings of
-the time of silence. Only the last two make a cause certain: what ran had power.
+network, and not for which. After it: a boot that began while it was silent; the same boot all along, so that the
+machine had power (its program may have stopped); or readings of the first minutes of silence, which alone make it
+certain that it was the link.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wire.quantities import RADIO
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Likely = Literal["power", "link", "stopped", "worse", "unknown"]
+Likely = Literal["power", "link", "no_power", "stopped", "worse", "unknown"]
 # Each kind of reason, and for what it speaks.
 SPEAKS: dict[str, Likely] = {
     "stopped": "stopped",
@@ -29,23 +30,25 @@ SPEAKS: dict[str, Likely] = {
     "near_mains": "power",
     "service": "link",
     "edge": "link",
-    "same_boot": "link",
-    "lived": "link",
+    "same_boot": "no_power",
+    "lived": "unknown",  # alone, later than at its beginning: it may have come back without a link
     "restarted": "power",
     "together": "unknown",
     "usual": "worse",
     "radio": "worse",
     "cell": "worse",
 }
-SURE = ("same_boot", "lived")  # it ran all the time, so it had power
-AGAINST_RESTART = ("same_boot", "lived", "stopped")
+EARLY_MIN = 15.0  # what measured so soon after its last word had power and ran, and could not be heard
 EDGE_DBM = -118.0  # of RSRP: below it a modem that is still registered hardly gets anything through
 FALLING_V, FALLING_MS = 0.5, 2 * 3_600_000
 WORDS = "cloud.alerts"
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that speaks for a cause: since when (UTC ms), the figures, and of how many others."""
+    """One thing that speaks for a cause: since when (UTC ms), the figures, and of how many others.
+
+    Of readings of the silence (lived) `at_ms` is the last, `value` how many minutes after its last word the first is.
+    """
 
     why: str
     at_ms: int = 0
@@ -62,18 +65,24 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def likely(self) -> Likely:
-        """Return what the reasons speak for; unknown where they speak for several causes, or for none."""
-        if any(one.why in SURE for one in self.reasons):
+        """Return what the reasons speak for; unknown where they speak for several causes, or for none.
+
+        A machine that ran all along had power, whatever spoke for the contrary; its program may have stopped.
+        """
+        whys = {one.why for one in self.reasons}
+        spoken = {SPEAKS.get(why, "unknown") for why in whys} - {"unknown"}
+        if self.certain:
             return "link"
-        spoken = {SPEAKS.get(one.why, "unknown") for one in self.reasons} - {"unknown"}
         if "stopped" in spoken:
             return "stopped"
+        if "no_power" in spoken:
+            return "link" if "link" in spoken else "no_power"
         return spoken.pop() if len(spoken) == 1 else "unknown"
 
     @property
     def certain(self) -> bool:
         """Whether it is no conclusion any more."""
-        return any(one.why in SURE for one in self.reasons)
+        return any(one.why == "lived" and one.value <= EARLY_MIN for one in self.reasons)
 
     def joined(self, one: Reason) -> Cause:
         """Return it with one more reason; of a kind the newest stays, and what is refuted goes."""

@@ -39,7 +39,10 @@ _SILENCES = (
     " AND (ended_ms IS NULL OR ended_ms >= ?) ORDER BY id"
 )
 _LOW = "gateway = ? AND quantity = ? AND ended_ms IS NULL AND NOT late ORDER BY id"
-EDGE_MS = 120_000  # what was measured so shortly after the last message, or before the next, shows nothing
+BEAT_MS = 90_000  # a gateway is heard each minute: what it measured so shortly after its last word shows nothing
+BACK_MS = (
+    900_000  # for so long before it is heard again it may measure and have no network, where its boot is not known
+)
 
 
 class _Silent(NamedTuple):
@@ -105,20 +108,32 @@ class Witness:
         times = [ms for points in evidence.points.values() for ms, *_ in points]
         times += [ms for own in evidence.packed.values() for one in own for ms in (one.first_ms, one.last_ms)]
         oldest_ms = min(times, default=now_ms)
-        if oldest_ms >= now_ms - EDGE_MS:  # as nearly always
+        if oldest_ms >= now_ms - BEAT_MS:  # as nearly always
             return
         for incident in selected(self._journal.db, _SILENCES, evidence.gateway, oldest_ms):
-            until_ms = (incident.until_ms or now_ms) - EDGE_MS
-            lived = {ms for ms in times if incident.since_ms + EDGE_MS <= ms <= until_ms}
+            until_ms = self._lived_until(incident, now_ms)
+            lived = {ms for ms in times if incident.since_ms + BEAT_MS <= ms <= until_ms}
             if lived and incident.cause:
                 self._lived(incident, lived, now_ms)
 
+    def _lived_until(self, incident: Incident, now_ms: int) -> int:
+        """Return until when its readings are those of a gateway that was not heard, and not of one that comes back.
+
+        After a start of the machine it measures for minutes before its modem has a network.
+        """
+        until_ms = incident.until_ms or now_ms
+        boot, began_ms, _ = self._boots.get(incident.gateway, ("", 0, 0))
+        if not boot:
+            return until_ms - BACK_MS
+        return min(until_ms, began_ms - BEAT_MS) if began_ms > incident.since_ms else until_ms
+
     def _lived(self, incident: Incident, lived: set[int], now_ms: int) -> None:
         cause = read(incident.cause)
-        known = next((one for one in cause.reasons if one.why == "lived"), Reason("lived"))
-        cause = cause.joined(replace(known, n=known.n + len(lived), at_ms=max(known.at_ms, *lived)))
-        after = replace(incident, cause=written(cause))
-        if known.n:
+        first_min = (min(lived) - incident.since_ms) / 60_000
+        known = next((one for one in cause.reasons if one.why == "lived"), Reason("lived", value=first_min))
+        more = {"n": known.n + len(lived), "at_ms": max(known.at_ms, *lived), "value": min(known.value, first_min)}
+        after = replace(incident, cause=written(cause.joined(replace(known, **more))))
+        if known.n and read(after.cause).certain == cause.certain:
             self._journal.save(after)
         else:
             self._desk.note(after, "cause", told(after.cause, "en"), now_ms, vi=told(after.cause, "vi"))
