@@ -119,7 +119,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     warmup_s: float = 0.0
     asleep: tuple[str, ...] = ()
     settle_ms: int = 200  # silence before it is asked again after a fault
-    seldom_s: float = 0.0  # what costs money or patience: asked no more often, and not in the first minute
+    seldom_s: float = 0.0  # what costs money or patience: asked no more often, and not at once after a start
 
 
 class Driver(msgspec.Struct, frozen=True):

@@ -139,7 +139,7 @@ def test_a_value_is_born_and_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
     # and nobody was alarmed by how it begins and ends
     log = (run.data.parent / "up.log").read_text(encoding="utf-8")
-    alarms = re.findall(r"^(?:ingest|alerts|pages|staff) .* (?:WARNING|ERROR) cloud\..*", log, re.MULTILINE)
+    alarms = re.findall(r"^(?:ingest|coverage|alerts|pages|staff) .* (?:WARNING|ERROR) cloud\..*", log, re.MULTILINE)
     assert [line for line in alarms if "Connection refused" not in line] == []  # the broker may come after the rooms
 
 

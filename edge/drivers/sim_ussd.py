@@ -2,7 +2,7 @@
 
 Source: 3GPP TS 27.007 §7.15 (CUSD), §8.3 (CCLK); codes and texts of each operator are data: `edge/operators/*.toml`.
 On the bus of its modem, beside `modem_at`; asked at most once an hour, best once a day (`every_s = 86400`), and not in
-the first minute after a start. A session takes up to half a minute, in which the modem tells nothing else.
+the first 20 seconds after a start. A session takes up to half a minute, in which the modem tells nothing else.
 
 A text that no pattern fits brings no number: it is absent as garbled, and the status has the text (`unread`) without
 what could be a telephone's number. The days are counted from the modem's own date, which the network sets; without it,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge.sense.terms import Timer
 
 FAILURES_BEFORE_REST = 3
-FIRST_MS = 60_000  # before what is asked seldom is asked at all: a restart loop must not ask it each time
+FIRST_MS = 20_000  # before what is asked seldom is asked at all: a restart loop must not ask it each time
 WALKED = frozenset({"registration", "lat"})  # what a walking survey needs: a modem and a place
 LONGEST_REST_S = 300.0
 MOST_DOUBLINGS = 4  # of a dead device's interval; more only where all that are dead would still take …

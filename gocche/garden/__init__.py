@@ -6,7 +6,8 @@
     ports/gnss      gnss-1: a GNSS receiver in Suối Giàng
     ports/smoke     smoke-1: a Plantower PMS5003 …
     ports/co        co-1: … and a Winsen ZE07-CO beside it: with air-1 they are one fire node
-    ports/modem     modem-hang-tay: a Quectel modem that answers AT commands
+    ports/modem     modem-hang-tay: a Quectel modem that answers AT commands, and sim-hang-tay: what its operator
+                    answers to USSD codes
 
 They are written apart from the drivers, after the same manuals, so that a mistake in one is not repeated in the other:
 nothing here imports `edge`. Whatever is served is logged, so a journey can look for every value in the store.
@@ -28,7 +29,7 @@ PORTS = {
     "gnss": ("gnss-1",),
     "smoke": ("smoke-1",),
     "co": ("co-1",),
-    "modem": ("modem-hang-tay",),
+    "modem": ("modem-hang-tay", "sim-hang-tay"),
 }
 RELAYS = ("siren-1",)  # what is told, and tells nothing of its own
 

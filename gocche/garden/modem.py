@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MCC, MNC, OPERATOR = 452, 4, "VIETTEL"
 TAC, PCI, EARFCN, NR_ARFCN = 0x8D83, 257, 1850, 640_704
 LTE_BAND, NR_BAND = 3, 78
+SIM = "sim-hang-tay"  # the channel of what its operator tells
 USSD = re.compile(r'AT\+CUSD=1,"(?P<code>[*#0-9]+)",15')
 BALANCE, DATA_MB, SPENT_MB, DAYS = 46_500, 4_096, 130, 30  # of the SIM: filled up each so many days
 HOME, SEARCHING = 1, 2  # 3GPP TS 27.007 §7.2 <stat>
@@ -98,7 +99,7 @@ class Modem:
         return [Answer(_lines(word), self._channel) for word in words]
 
     def _told(self, stage: Stage) -> Told:
-        told = stage.of(self._port, self._channel)
+        told = stage.of(self._port, self._channel, SIM)
         return {word.removeprefix("lte_").removeprefix("nr_ss_"): value for word, value in told.items()}
 
     def _line(self, command: str, told: Told) -> Answer:
@@ -109,9 +110,9 @@ class Modem:
         asked = USSD.fullmatch(name)
         if asked is not None:
             poll = self._moment(name, told)
-            frame, values = self._network(asked["code"], served=poll.service)
-            n = poll.n
-        elif name in FIXED or self._set(name):
+            frame, values = self._network(asked["code"], told, served=poll.service)
+            return Answer(echo + frame, SIM, poll.n, values, name)
+        if name in FIXED or self._set(name):
             frame = _lines(FIXED[name]) + _lines("OK") if name in FIXED else _lines("OK")
         elif name in QUESTIONS:
             poll = self._moment(name, told)
@@ -170,22 +171,25 @@ class Modem:
             case _:
                 return _serving(poll)
 
-    def _network(self, code: str, *, served: bool) -> tuple[bytes, dict[str, float]]:
+    def _network(self, code: str, told: Told, *, served: bool) -> tuple[bytes, dict[str, float]]:
         """Return what the operator answers to a USSD code: with a menu's politeness, and nothing without service."""
         if not served:
             return _lines("+CME ERROR: 30"), {}
         today = datetime.fromtimestamp(self._clock.utc_ms() // 1000, UTC).astimezone(HANOI).date()
         gone = today.toordinal() % DAYS
-        last = date.fromordinal(today.toordinal() + DAYS - gone)
+        left = overridden(
+            {"sim_balance": BALANCE, "sim_data_left": DATA_MB - gone * SPENT_MB, "sim_days_left": 2 * DAYS - gone}, told
+        )
+        last = date.fromordinal(today.toordinal() + int(left["sim_days_left"]))
+        known: tuple[str, ...] = ()
         if code == "*101#":
-            said = f"TK goc: {BALANCE:,}d, HSD {last:%d/%m/%Y}.".replace(",", ".", 1)
-            known = {"sim_balance": BALANCE, "sim_days_left": DAYS - gone}
+            said = f"TK goc: {int(left['sim_balance']):,}d, HSD {last:%d/%m/%Y}.".replace(",", ".", 1)
+            known = ("sim_balance", "sim_days_left")
         elif code == "*102#":
-            left = DATA_MB - gone * SPENT_MB
-            said, known = f"Data: {left} MB, HSD {last:%d/%m/%Y}", {"sim_data_left": left}
+            said, known = f"Data: {left['sim_data_left']:.0f} MB, HSD {last:%d/%m/%Y}", ("sim_data_left",)
         else:
-            said, known = "Yeu cau khong hop le", {}
-        return _lines("OK") + _lines(f'+CUSD: 0,"{said}",15'), {name: float(value) for name, value in known.items()}
+            said = "Yeu cau khong hop le"
+        return _lines("OK") + _lines(f'+CUSD: 0,"{said}",15'), {name: left[name] for name in known}
 
     def _date(self) -> str:
         local = datetime.fromtimestamp(self._clock.utc_ms() // 1000, UTC).astimezone(HANOI)

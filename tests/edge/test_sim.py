@@ -122,7 +122,7 @@ def asked(turns_: Turns, clock: HandClock, hours: float) -> list[int]:
     return times
 
 
-def test_a_sim_is_asked_once_a_day_and_not_in_the_first_minute() -> None:
+def test_a_sim_is_asked_once_a_day_and_not_at_once_after_a_start() -> None:
     plan, _, _, clock = turns(86_400)
     assert asked(plan, clock, 72) == pytest.approx([FIRST_MS + day * 86_400_000 for day in range(3)], abs=1)
 
