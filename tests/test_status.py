@@ -236,6 +236,12 @@ def test_every_why_has_its_own_remedy_in_both_languages():
     assert "unplugged" in remedy("/dev/x: Input/output error", "a", "en"), "what a pulled USB adapter says"
     assert "ask more seldom" in remedy("exception:6: slave 1 refuses function 3: 6 (server device busy)", "a", "en")
     assert "ModemManager" in remedy("silence: AT+CEREG?: no answer", "a", "en")
+    assert "mmcli -L" in remedy("silence: mmcli -J: error: couldn't find modem", "a", "en")
+    assert "modem_mm" in remedy("/dev/x: another program holds it (ModemManager, gpsd, another gocche)", "a", "en")
+    assert "dial the code" in remedy("silence: *101#: the network did not answer", "a", "en")
+    assert "dial the code" in remedy("cme:30: *101#: +CME ERROR: 30", "a", "en")
+    assert "monthly_kib" in remedy("budget: 2300 of 65536 bytes a month: not asked", "a", "en")
+    assert readable("/dev/x: another program holds it", "vi").startswith(why_absent(Reason.PORT_BUSY, "vi"))
     assert "open files" in remedy("/dev/x: could not open port: Too many open files", "a", "en")
     assert "open sky" in remedy("no value: no_fix", "a", "en")
     assert "probe head" in remedy("no value: out_of_range, sentinel", "a", "en")
