@@ -602,6 +602,32 @@ def test_only_what_changed_is_made_again_and_all_where_the_scale_is_another(worl
     assert {one.state for one in again.cells} <= {"weak", "uncertain", "unmeasured"}
 
 
+def test_a_sheet_that_rotted_is_made_again_and_a_rotten_spot_costs_its_cell(world: World, tmp_path: Path) -> None:
+    path, now_ms = tmp_path / book.NAME, world.clock.utc_ms()
+    world.keeper.put([*walk(), *walk(lat=21.9)], now_ms)
+    made = sheets.Sheets(world.book, Scale())
+    while made.make([PLACE], now_ms):
+        pass
+    whole = book.sheet(path, "phone", 0, 0, 8)
+    assert whole
+    with world.book.changing() as db:
+        db.execute("UPDATE sheet SET cells = x'c1c1'")
+    world.keeper.put(walk(n=1, begin_ms=BEGIN_MS + 1), now_ms)
+    while made.make([PLACE], now_ms):
+        pass
+    again = book.sheet(path, "phone", 0, 0, 8)
+    assert again
+    assert {one.cell for one in again.cells} == {one.cell for one in whole.cells}
+    with world.book.changing() as db:
+        db.execute("UPDATE spot SET lte_n = 'rotten' WHERE cell = ?", (walk(lat=21.9)[0].spot,))
+    world.keeper.put([*walk(lat=22.2), *walk(lat=21.9, n=1, begin_ms=BEGIN_MS + 2)], now_ms)
+    while made.make([PLACE], now_ms):
+        pass
+    last = book.sheet(path, "phone", 0, 0, 8)
+    assert last
+    assert {one.cell for one in last.cells} > {one.cell for one in whole.cells}, "the rotten one stays as it was"
+
+
 def test_sheets_in_pieces_are_the_sheets_at_once(world: World, tmp_path: Path) -> None:
     now_ms = world.clock.utc_ms()
     for month in range(3):

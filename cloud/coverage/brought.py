@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sqlite3
 from typing import IO, TYPE_CHECKING
 
 from cloud.coverage.book import NAME, Upload, uploads
+from cloud.coverage.shelf import UNREADABLE
 from cloud.coverage.uploads import FOLDER, KIND, MOST_BYTES, PART, ROOM
 from cloud.inbox import Asker
 from disk.flush import flush
@@ -68,7 +68,7 @@ class Desk:
         """Return how far files are read, or one of a name, the newest first; nothing where that cannot be read now."""
         try:
             return [one for one in uploads(self._data / NAME) if name in ("", one.file)]
-        except sqlite3.Error:
+        except UNREADABLE:
             return []
 
     def close(self) -> None:

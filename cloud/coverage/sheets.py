@@ -8,6 +8,7 @@ resolution 9 are made near hamlets alone: elsewhere nobody looks so closely.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from cloud.coverage.judge import of_each
 from cloud.coverage.months import HEX, day_of, hex_of
 from cloud.coverage.seam import LAYERS, MONTH_NOW, Judged
 from cloud.coverage.shelf import cells_of
+from cloud.store import Retry
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from cloud.coverage.scale import Scale
     from cloud.coverage.seam import Spot
 
+log = logging.getLogger(__name__)
+MADE_BY = "sheets"
 FORM = 3  # of what sheets say: another one has all of them made again
 FINE, NEAR_M = 9, 3_000.0
 AT_ONCE = 200  # cells of the map in one transaction: half a second
@@ -62,7 +66,12 @@ class Sheets:
             months = self._months(now_ms) if month == MONTH_NOW else [month]
             found: defaultdict[_Key, list[Judged]] = defaultdict(list)
             for (hexagon,) in changed:
-                self._judge(hexagon, self._book.spots_in(hexagon, months), month, found)
+                try:
+                    self._judge(hexagon, self._book.spots_in(hexagon, months), month, found)
+                except Retry:
+                    raise
+                except Exception:  # a row that rotted costs its cell
+                    log.exception("coverage-cell-passed-over cell=%x month=%d", hexagon, month)
             for key, cells in found.items():
                 _merge(db, key, cells, now_ms)
             db.execute("DELETE FROM changed WHERE month = ? AND hex <= ?", (month, changed[-1][0]))
@@ -79,12 +88,12 @@ class Sheets:
         """Have everything made again where what sheets are made by has changed."""
         told = repr((FORM, self._scale, sorted(self._near)))
         by = hashlib.sha256(told.encode()).hexdigest()
-        if self._book.kept("sheets") != by:
+        if self._book.kept(MADE_BY) != by:
             db.execute("DELETE FROM sheet")
             db.create_function("hex_of", 1, hex_of, deterministic=True)
             db.execute("INSERT OR IGNORE INTO changed SELECT DISTINCT hex_of(cell), month FROM spot")
             db.execute("INSERT OR IGNORE INTO changed SELECT DISTINCT hex, 0 FROM changed")
-            self._book.keep("sheets", by)
+            self._book.keep(MADE_BY, by)
 
     def _judge(self, hexagon: int, spots: Sequence[Spot], month: int, found: defaultdict[_Key, list[Judged]]) -> None:
         """Add what is to be said of one cell of the map, and of those in it that lie near hamlets."""
@@ -114,7 +123,12 @@ def _merge(db: sqlite3.Connection, key: _Key, cells: Sequence[Judged], now_ms: i
     """Write cells into their sheet, over what it said of them."""
     where = "WHERE layer = ? AND plmn = ? AND month = ? AND res = ?"
     row = db.execute(f"SELECT cells FROM sheet {where}", key).fetchone()  # noqa: S608 - own words
-    sheet = {one.cell: one for one in cells_of(row[0])} if row else {}
+    try:
+        sheet = {one.cell: one for one in cells_of(row[0])} if row else {}
+    except msgspec.MsgspecError:
+        log.exception("coverage-sheet-rotten sheet=%s", key)
+        db.execute("DELETE FROM kept WHERE name = ?", (MADE_BY,))  # all are made again
+        sheet = {}
     sheet.update({one.cell: one for one in cells})
     packed = msgspec.msgpack.encode([sheet[cell] for cell in sorted(sheet)])
     db.execute("INSERT OR REPLACE INTO sheet VALUES (?, ?, ?, ?, ?, ?)", (*key, now_ms, packed))
