@@ -152,7 +152,7 @@ def test_a_hundred_flaps_of_a_hamlet_are_told_less_and_less_often(valley: Valley
         valley.say(80, modem_0=2, modem_1=2)
         valley.say(80, modem_0=1, modem_1=2)
     assert len(post.mails) <= 12, post.subjects()
-    valley.say(6 * 3_600, modem_0=1, modem_1=1)
+    valley.say_all(6 * 3_600, {("sg-000", "modem-0"): 1.0, ("sg-000", "modem-1"): 1.0}, every_s=240)
     assert post.subjects()[-1].startswith(("[gocche] ĐÃ HẾT", "[gocche] ĐÃ QUA")), "the last word is how it is"
 
 
@@ -217,7 +217,7 @@ def test_lost_service_wakes_nobody_by_night_unless_that_is_wanted(tmp_path: Path
         valley.say(60, modem_0=1)
         valley.say(120, modem_0=2)
         assert len(post.mails) == by_night
-        valley.say(7.2 * 3_600, modem_0=2)
+        valley.say_all(7.2 * 3_600, {("sg-000", "modem-0"): 2.0}, every_s=240)
         assert len(post.mails) == 1, "by six at the latest"
         valley.close()
 
@@ -299,3 +299,14 @@ def test_who_is_killed_at_any_moment_tells_a_loss_and_its_end_once(tmp_path: Pat
             valley.alerts.listening(True)
     valley.say(120, modem_0=1, modem_1=1)
     assert [one[:14] for one in post.subjects()] == ["[gocche] MẤT S", "[gocche] ĐÃ HẾ"]
+
+
+def test_a_rule_that_is_taken_out_leaves_no_hamlet_open_for_ever(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(120, modem_0=2, modem_1=2)
+    assert len(post.mails) == 1
+    valley.rules = [SILENT]
+    valley.restart()
+    valley.alerts.listening(True)
+    valley.say(60, modem_0=2, modem_1=2)
+    assert valley.open == []

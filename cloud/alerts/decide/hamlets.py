@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Modem = tuple[str, str]  # gateway and channel
 HAMLET = "hamlet"
+_OF_HAMLETS = f"ended_ms IS NULL AND gateway >= '{HAMLET}:' AND gateway < '{HAMLET};'"
 _OPEN = "ended_ms IS NULL AND NOT late AND +rule = ? ORDER BY id"  # few are open, and most of a rule's are not
 
 
@@ -82,6 +83,10 @@ class Hamlets:
             for code in lost.keys() | told.keys():
                 if code in told or any(one.muted for one in lost[code]):
                     self._look(rule, code, lost[code], told.get(code), at_ms, now_ms)
+        names = {rule.name for rule in self._rules}
+        for one in selected(self._journal.db, _OF_HAMLETS):
+            if one.rule not in names:
+                self._desk.lose(one, now_ms, "its rule does not stand in cloud.toml any more")
 
     def _look(
         self, rule: Rule, code: str, lost: list[Incident], told: Incident | None, at_ms: int, now_ms: int
