@@ -13,11 +13,11 @@ from cloud.alerts.rules.baseline import RULE
 from cloud.alerts.spans import Tracker, scan
 from cloud.clock import HOUR_MS, hanoi
 from cloud.registry import Registry
-from cloud.registry.kinds import Commune, Hamlet, Person, Province
+from cloud.registry.kinds import Commune, Hamlet, Maintenance, Person, Province
 from tests.rules.garden import DAY, START_MS, Bench, Post, batch, bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -28,7 +28,7 @@ DAYS_H = 14 * 24
 RADIO_4G, RADIO_5G = 3.0, 4.0
 
 
-def garden(moved: date | None = None) -> Registry:
+def garden(moved: date | None = None, rests: Sequence[Maintenance] = ()) -> Registry:
     """Return a modem at Háng Tày, which may have come from Pú Vá on some day."""
     hung = [bound("sg-01", "modem-1", "hamlet", "h01", moved or DAY)]
     if moved:
@@ -45,6 +45,7 @@ def garden(moved: date | None = None) -> Registry:
             ],
             "person": [Person(code="p1", name="Giàng Thị Mỷ", roles=("telecom",), email="my@example.vn")],
             "binding": hung,
+            "maintenance": list(rests),
         }
     )
 
@@ -158,6 +159,18 @@ def test_a_clock_that_is_days_ahead_for_an_hour_leaves_what_is_usual(mast: Mast,
     assert post.mails == []
     mast.hours(9, -112)
     assert len(post.mails) == 1
+
+
+def test_what_is_measured_under_maintenance_is_neither_worse_nor_usual(mast: Mast, post: Post) -> None:
+    mast.hours(DAYS_H, -95)
+    now = hanoi(mast.clock.utc_ms()).replace(microsecond=0)
+    ends = now + timedelta(hours=24)
+    mast.registry = garden(rests=[Maintenance(gateway="sg-01", channel="modem-1", starts=now, ends=ends)])
+    mast.restart()
+    mast.alerts.listening(True)
+    mast.hours(24, -125)  # its antenna lies on a bench
+    mast.hours(9, -95)
+    assert (post.mails, mast.alerts.incidents(), mast.alerts.health()["rules_failed"]) == ([], [], {})
 
 
 def _rule() -> RULE:

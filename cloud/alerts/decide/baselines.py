@@ -52,10 +52,13 @@ class Baselines:
 
     def take(self, case: Case, rule: RULE, points: Sequence[Point]) -> None:
         """Gather readings in order of time, and judge the hours that are over by them."""
+        if not points:  # all of it made under maintenance
+            return
         key = (rule.name, case.gateway, case.channel)
         gathered = self._gathered[key]
         state = self._progress.series(*key).unpacked()
-        known = {one.at for one in state.hours}
+        newest = state.hours[-1].at if state.hours else -1
+        known = {one.at for one in state.hours} if hour_of(points[0][0]) <= newest else set()  # hardly ever
         for point in points:
             at = hour_of(point[0])
             if at not in known and point[0] <= case.now_ms + FUTURE_MS:
