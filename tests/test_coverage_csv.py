@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -234,6 +235,37 @@ def test_a_zip_that_swells_is_refused_unread(monkeypatch: pytest.MonkeyPatch) ->
     assert read(zipped(lte=lte(*range(0, 500, 5)))) == ([], Counter(size=1))
     monkeypatch.setattr(csv, "MAX_BYTES", 10_000)
     assert read(lte(*range(0, 500, 5)))[1] == {"size": 1}
+
+
+def test_a_zip_that_lists_a_million_files_is_refused_before_its_list_is_read() -> None:
+    member = zipped(LteRecord=b"")
+    start, end = member.index(b"PK\1\2"), member.index(b"PK\5\6")
+    listed = member[start:end] * 20_000
+    tail = bytearray(member[end:])
+    tail[12:16] = len(listed).to_bytes(4, "little")
+    tracemalloc.start()
+    try:
+        assert read(member[:start] + listed + bytes(tail)) == ([], Counter(size=1))
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_line_without_an_end_lets_others_speak() -> None:
+    whole = zipped(LteRecord=table("LteRecord", cells(0)) + b"x" * (2 * csv.QUIET_ROWS + 2) * csv._MAX_LINE)
+    found = list(csv.read(io.BytesIO(whole), "hang-tay", NOW_MS))
+    assert found.count(None) >= 2
+    assert {one.reason for one in found if isinstance(one, BadSample)} == {"cut off"}
+
+
+@pytest.mark.parametrize("hours", [1, 24 * 365])
+def test_one_damaged_time_makes_no_dead_zone_of_all_that_follows(hours: int) -> None:
+    rows = cells(*range(0, 1_200, 5))
+    rows[60] |= {"deviceTime": at(300 + hours * 3_600)["deviceTime"]}
+    later = io.BytesIO(files({"LteRecord": rows, "GnssRecord": fixes(*range(0, 1_200, 8))}))
+    found = [one for one in csv.read(later, "hang-tay", NOW_MS + 7 * 86_400_000) if isinstance(one, Sample)]
+    assert len(found) >= 239
+    assert {one.service for one in found} == {SERVED}
 
 
 def test_progress_goes_to_the_size_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,11 +117,25 @@ def _tables(file: IO[bytes], key: bytes, told: _Progress) -> list[Iterator[_Row]
         parts = packed.parts(file, ".csv")
     except BadSample as bad:
         return [iter([_Row(0, 0, None, bad)])]
-    return [_rows(part, key, _scaled(told, part.share), packed.MAX_INFLATED) for part in parts]
+    return [_in_place(_rows(part, key, _scaled(told, part.share), packed.MAX_INFLATED)) for part in parts]
 
 
 def _scaled(told: _Progress, share: float) -> Callable[[float], None]:
     return lambda size: told.add(size * share)
+
+
+def _in_place(rows: Iterable[_Row]) -> Iterator[_Row]:
+    """Let a row whose time is later than that of the next one come with the next: a table is written in order.
+
+    A damaged time that held its table back would make a silence of cells, and so dead zones, out of all that follows.
+    """
+    held: _Row | None = None
+    for row in rows:
+        if held is not None:
+            yield held if held.time_ms <= row.time_ms else held._replace(time_ms=row.time_ms)
+        held = row
+    if held is not None:
+        yield held
 
 
 def _rows(part: packed.Part, key: bytes, add: Callable[[float], None], limit: int) -> Iterator[_Row]:
@@ -196,6 +210,7 @@ def _lines(stream: IO[bytes], done: int, add: Callable[[float], None], limit: in
             while len(raw) == _MAX_LINE and not raw.endswith(b"\n"):  # too long for a row: passed over to its end
                 add(len(raw))
                 size += len(raw)
+                yield n, b""
                 raw = stream.readline(_MAX_LINE) or b"\n"
             add(len(raw))
             size += len(raw)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_INFLATED: Final = 1024 * 2**20  # in all: text of this kind becomes 10 to 20 times smaller
 MAX_FILES: Final = 128  # open at once
+MAX_LISTED: Final = 2**18  # bytes of the list of members, which is read and kept whole: some thousand of them
 _PACKED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 1
 # What the standard library raises for a damaged ZIP; ValueError and OverflowError are of offsets that cannot be.
@@ -45,6 +46,20 @@ class Part(NamedTuple):
     share: float
 
 
+class _Pieces:
+    """A file of which no large piece is read at once. The list of a ZIP of 50 MB may name a million members."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell, self.seekable, self._file = file.seek, file.tell, file.seekable, file
+
+    def read(self, size: int = -1) -> bytes:
+        """Return what is read. Raises BadSample for a piece that is too large."""
+        piece = self._file.read(size if 0 <= size <= MAX_LISTED else MAX_LISTED + 1)
+        if len(piece) > MAX_LISTED:
+            raise BadSample("size", "list of files")
+        return piece
+
+
 def is_zip(file: IO[bytes]) -> bool:
     """Tell whether a file is a ZIP by its first bytes; it stands at its start after."""
     start = file.read(2)
@@ -55,7 +70,7 @@ def is_zip(file: IO[bytes]) -> bool:
 def parts(file: IO[bytes], suffix: str) -> list[Part]:
     """Return the members; opening one that is of another form raises BadSample. Raises BadSample for no ZIP of ours."""
     with damage():
-        whole = zipfile.ZipFile(file)
+        whole = zipfile.ZipFile(_Pieces(file))
         infos = [info for info in whole.infolist() if not info.filename.endswith("/")]
     if len(infos) > MAX_FILES or sum(info.file_size for info in infos) > MAX_INFLATED:
         raise BadSample("size", f"{len(infos)} files")
