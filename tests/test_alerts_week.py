@@ -117,7 +117,7 @@ def test_on_monday_at_seven_who_chose_it_is_told_the_week_once(week: Week, post:
     assert "tuần 2026-W47 (16/11–22/11/2026)" in said
     assert "- Háng Tày: có sóng (4G); trong tuần mất sóng 1,5 giờ" in said
     assert "- Kể Cả: chưa có máy đo" in said
-    assert "CÓ SÓNG NHƯNG CHƯA CÓ 5G: Háng Tày" in said
+    assert "CÓ SÓNG NHƯNG MÁY ĐO Ở THÔN KHÔNG DÙNG 5G: Háng Tày" in said
     assert "SỰ VIỆC TRONG TUẦN: 1" in said
     assert "BẢN ĐỒ ĐO SÓNG: chưa có số đo nào của các đội." in said
     assert "1.5 hours without service in the week" in said
@@ -220,8 +220,10 @@ def test_what_the_map_lost_since_last_month_is_named_with_where_to_walk_next(wee
     now = [Judged(cell, "none", 5, 2, sunday), Judged(near[0], "good", 9, 2, sunday, -90.0)]
     old = [Judged(cell, "good", 9, 2, sunday - 30 * 24 * HOUR_MS), Judged(near[0], "none", 4, 1, sunday)]
     with sqlite3.connect(tmp_path / NAME) as db:
-        for month, cells in ((0, now), (202610, old)):
-            row = ("phone", 0, month, 8, sunday, msgspec.msgpack.encode(cells))
+        fast = [Judged(cell, "none", 5, 2, sunday), Judged(near[0], "served", 9, 2, sunday)]
+        db.execute("INSERT INTO kept (name, value) VALUES ('invented', 1)")
+        for layer, month, cells in (("phone", 0, now), ("phone", 202610, old), ("5g", 0, fast)):
+            row = (layer, 0, month, 8, sunday, msgspec.msgpack.encode(cells))
             db.execute("INSERT INTO sheet (layer, plmn, month, res, made_ms, cells) VALUES (?, ?, ?, ?, ?, ?)", row)
     week.at_hour(23, 7, 1)
     assert week.post is not None
@@ -230,6 +232,8 @@ def test_what_the_map_lost_since_last_month_is_named_with_where_to_walk_next(wee
     assert "MẤT SÓNG 1 ô: Háng Tày" in said
     assert "có sóng thêm 1 ô: Háng Tày" in said
     assert "NÊN ĐI ĐO TIẾP" in said
+    assert "chưa có 5G: 1 ô; có 5G: 1 ô" in said
+    assert "SỐ MẪU: bản đồ này do máy bịa ra" in said, "an invented survey says so in the letter, too"
 
 
 def test_it_is_due_on_monday_at_seven_in_vietnam() -> None:

@@ -213,6 +213,9 @@ def test_who_walks_next_goes_where_most_people_know_least() -> None:
     assert home not in [one.cell for one in walk_next([fresh], [few, many], today)]
     doubt = Judged(home, "uncertain", 50, 3, today - 5 * DAY_MS)
     assert next(one for one in walk_next([doubt], [many], today) if one.cell == home).why == "uncertain"
+    short = Judged(home, "unmeasured", 2, 1, today - 5 * DAY_MS)
+    brief = next(one for one in walk_next([short], [many], today) if one.cell == home)
+    assert (brief.why, brief.score, brief.last_ms) == ("few", 1.0, short.last_ms), "somebody was there, too briefly"
     old = Judged(home, "none", 50, 3, today - 300 * DAY_MS)
     found = next(one for one in walk_next([old], [many], today) if one.cell == home)
     assert (found.why, found.last_ms, found.households) == ("old", old.last_ms, 120)

@@ -282,6 +282,9 @@ def test_months_stand_side_by_side_with_what_changed(world: World, book: Path) -
     assert re.findall(r"<h3>(\w+ 2026)</h3>", page) == ["Sep 2026", "Oct 2026", "Nov 2026"]
     assert len(re.findall(r'<svg viewBox="0 0 1000 (\d+)" role', page)) == 3
     assert len(set(re.findall(r'<svg viewBox="0 0 1000 (\d+)" role', page))) == 1, "in one frame"
+    linked = set(re.findall(r'href="(/phu-song/lop/phone\.0\.\d+)', page))
+    assert linked == {f"/phu-song/lop/phone.0.{month}" for month in surveys.MONTHS}, "each month can be looked at"
+    assert '<th scope="col">Cells</th>' not in page, "of which of the months would it count?"
     changed = r"Cells compared with (Sep|Oct) 2026: <b>\d+ gained signal</b>, <b>\d+ lost signal"
     assert len(re.findall(changed, page)) == 2
     assert len(brotli.compress(page.encode(), quality=BROTLI)) <= 20_000

@@ -241,7 +241,11 @@ def test_a_reporter_may_erase_what_they_said_and_numbers_are_gone_after_thirty_d
     other = person.send(kind="signal", hamlet="h03", text=f"mất sóng {PHONE}", phone="+84 988 111 222")
     erased = person.asks.request("POST", path, content="", headers=FORM_TYPE)
     assert erased.status_code == 303
-    assert "người báo đã rút" in person.asks.get(path).text
+    assert "<button" in person.asks.get(other.headers["location"]).text, "there is something to erase"
+    after = person.asks.get(path).text
+    assert "người báo đã rút" in after
+    assert "Đã xoá lời kể" in after
+    assert "<button" not in after, "what is erased is not offered to be erased again"
     with Book(person.path) as book:
         assert book.forget(person.clock.now_ms + PHONE_KEPT_MS - DAY_MS) == 0
         assert book.forget(person.clock.now_ms + PHONE_KEPT_MS + DAY_MS) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 def named(plmn: int) -> str:
     """Return what a network (mcc·1000+mnc) is called: Viettel; 452-09 where no name is known, "" of 0."""
-    return names().get(plmn, f"{plmn // 1000}-{plmn % 1000:02d}") if plmn else ""
+    return names().get(plmn, f"{plmn // 1000:03d}-{plmn % 1000:02d}") if plmn else ""
 
 
 @cache

@@ -23,7 +23,7 @@ _DAY_MS = 86_400_000
 
 
 class Next(msgspec.Struct, frozen=True):
-    """One cell to visit: why (unmeasured, uncertain, old), how urgent (1 is the first), from which hamlet.
+    """One cell to visit: why (unmeasured, few moments, uncertain, old), how urgent (1 is the first), from which hamlet.
 
     `distance_m` and `bearing` (degrees from north) lead from the hamlet's point to the middle of the cell, as the crow
     flies. `households` is the hamlet's number, None where nobody has counted: it weighs as one household then.
@@ -80,8 +80,8 @@ def walk_next(
 
 def _lacks(seen: Judged | None, now_ms: int) -> tuple[str, float]:
     """Return why a cell should be visited, and how many days its last visit counts as old."""
-    if seen is None or seen.state == "unmeasured":
-        return "unmeasured", WHOLE_DAYS
+    if seen is None or seen.state == "unmeasured":  # somebody may have been there, for too short a time
+        return "few" if seen and seen.moments else "unmeasured", WHOLE_DAYS
     days = min(max(now_ms - seen.last_ms, 0) / _DAY_MS, WHOLE_DAYS)
     return ("uncertain", max(days, UNCERTAIN_DAYS)) if seen.state == "uncertain" else ("old", days)
 

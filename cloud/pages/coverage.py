@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 PAST_S, MAP_S, REST_S = 60.0, 30.0, 5.0  # how long an answer serves all who ask
 FIRST_S = 1.0  # a map that nobody has asked for yet is waited for: of many hamlets it takes that long
 MOST_MAPS = 200  # kept
-MONTHS_LINKED = 4
 
 
 class Coverages:
@@ -135,7 +134,7 @@ def _beside(view: View, views: tuple[View, ...]) -> dict[str, list[View]]:
     layers = [own for own in views if own[1:] == view[1:]]
     networks = [own for own in views if (own.layer, own.month) == (view.layer, view.month)]
     months = [own for own in views if own[:2] == view[:2]]
-    now, past = [own for own in months if not own.month], [own for own in months if own.month][:MONTHS_LINKED]
+    now, past = [own for own in months if not own.month], [own for own in months if own.month]
     return {"layer": layers, "network": networks, "month": [*now, *past]}
 
 

@@ -18,7 +18,7 @@ from cloud.alerts.journal import selected
 from cloud.alerts.places import communes
 from cloud.clock import DAY_MS, hanoi, midnight_ms
 from cloud.coverage.seam import LAYERS, MONTH_NOW
-from cloud.coverage.shelf import UNREADABLE, sheet
+from cloud.coverage.shelf import UNREADABLE, invented, sheet
 from cloud.coverage.walk import walk_next
 from cloud.registry.alphabet import order
 from wire.quantities import IN_SERVICE
@@ -80,7 +80,7 @@ class Sim(msgspec.Struct, frozen=True):
 
 
 class Cells(msgspec.Struct, frozen=True):
-    """The map around the hamlets: cells measured in the week, gained and lost since last month, and without 5G.
+    """The map around the hamlets: cells measured in the week, gained and lost since last month, without 5G and with it.
 
     `gained` and `lost` are the hamlets that they lie at, once for each cell.
     """
@@ -89,6 +89,7 @@ class Cells(msgspec.Struct, frozen=True):
     gained: tuple[str, ...]
     lost: tuple[str, ...]
     no_5g: int
+    with_5g: int = 0
 
 
 class Walk(msgspec.Struct, frozen=True):
@@ -101,7 +102,10 @@ class Walk(msgspec.Struct, frozen=True):
 
 
 class Week(msgspec.Struct, frozen=True):
-    """All of it. `cells` is None where there is no map: `why` says what keeps it from being read, "" where none is."""
+    """All of it. `cells` is None where there is no map: `why` says what keeps it from being read, "" where none is.
+
+    `invented`: it is that of a sample garden, nobody measured it.
+    """
 
     label: str
     start_ms: int
@@ -115,6 +119,7 @@ class Week(msgspec.Struct, frozen=True):
     cells: Cells | None
     walks: tuple[Walk, ...]
     why: str = ""
+    invented: bool = False
 
 
 class Span(NamedTuple):
@@ -163,7 +168,7 @@ def gather(db: sqlite3.Connection, registry: Registry, path: Path, commune: str,
     known.sort(key=lambda one: (order(one.name), one.code))
     gateways = {gateway for gateway, own in communes(registry, on).items() if own == commune}
     incidents = _incidents(db, {f"hamlet:{one.code}" for one in known}, gateways, span)
-    cells, walks, why = _map(path, known, span, now_ms)
+    cells, walks, why, sample = _map(path, known, span, now_ms)
     return Week(
         label=span.label,
         start_ms=span.start_ms,
@@ -177,6 +182,7 @@ def gather(db: sqlite3.Connection, registry: Registry, path: Path, commune: str,
         cells=cells,
         walks=walks,
         why=why,
+        invented=sample,
     )
 
 
@@ -271,26 +277,29 @@ def _sims(db: sqlite3.Connection, gateways: set[str]) -> list[Sim]:
 
 def _map(
     path: Path, hamlets: Sequence[HamletNow], span: Span, now_ms: int
-) -> tuple[Cells | None, tuple[Walk, ...], str]:
-    """Return what the map says around hamlets, and where to walk next; None and why where it cannot be read."""
+) -> tuple[Cells | None, tuple[Walk, ...], str, bool]:
+    """Return what the map says around hamlets, where to walk next, why it cannot be read, whether it is a sample."""
     try:
         now = sheet(path, LAYERS[0], 0, MONTH_NOW, RES)
         before = sheet(path, LAYERS[0], 0, _month_before(span), RES)
         fast = sheet(path, LAYERS[1], 0, MONTH_NOW, RES)
         near = sheet(path, LAYERS[0], 0, MONTH_NOW, RES_WALK)
         if now is None:
-            return None, (), ""
+            return None, (), "", False
         at = _nearest(hamlets, [*now.cells, *(before.cells if before else ())])
         was = {one.cell: one.state for one in before.cells} if before else {}
         mine = [one for one in now.cells if one.cell in at and one.state != "unmeasured"]
         gained = [at[one.cell] for one in mine if one.state in COVERED and was.get(one.cell) == "none"]
         lost = [at[one.cell] for one in mine if one.state == "none" and was.get(one.cell) in COVERED]
         measured = sum(1 for one in mine if span.start_ms <= one.last_ms < span.end_ms)
-        no_5g = sum(1 for one in fast.cells if one.state == "none" and one.cell in at) if fast else 0
+        states_5g = [one.state for one in fast.cells if one.cell in at] if fast else []
+        with_5g = sum(map(states_5g.count, COVERED))
         walks = _walks(near.cells if near else [], hamlets, now_ms)
+        sample = invented(path)
     except UNREADABLE as error:
-        return None, (), str(error) or type(error).__name__
-    return Cells(measured, tuple(sorted(gained)), tuple(sorted(lost)), no_5g), walks, ""
+        return None, (), str(error) or type(error).__name__, False
+    cells = Cells(measured, tuple(sorted(gained)), tuple(sorted(lost)), states_5g.count("none"), with_5g)
+    return cells, walks, "", sample
 
 
 def _month_before(span: Span) -> int:

@@ -135,13 +135,13 @@ class _Writer:
         cells = self._week.cells
         if cells is None:
             return [self._say("map_unread", why=self._week.why) if self._week.why else self._say("no_map")]
-        lines = [self._say("map", n=cells.measured)]
+        lines = [self._say("map", n=cells.measured), *([self._say("invented")] if self._week.invented else [])]
         lines += [
             self._say(name, n=len(names), names=self._names(dict.fromkeys(names)))
             for name, names in (("lost", cells.lost), ("gained", cells.gained))
             if names
         ]
-        return [*lines, *([self._say("no_5g", n=cells.no_5g)] if cells.no_5g else [])]
+        return [*lines, *([self._say("no_5g", n=cells.no_5g, m=cells.with_5g)] if cells.no_5g else [])]
 
     def _walks(self) -> list[str]:
         lines = [

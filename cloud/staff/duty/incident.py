@@ -38,7 +38,7 @@ def replay(visit: Visit) -> Response:
 
 def lines(visit: Visit, whole: Whole) -> Iterator[Line]:
     """Yield the journal of an incident, oldest first."""
-    return (line(visit, event, whole.one.grade) for event in whole.events)
+    return (line(visit, event, whole.one) for event in whole.events)
 
 
 def _page(visit: Visit, whole: Whole, template: str) -> Response:

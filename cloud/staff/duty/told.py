@@ -126,8 +126,8 @@ class Line(NamedTuple):
     by_hand: bool
 
 
-def line(visit: Visit, event: Event, grade: str = "life") -> Line:
-    """Return an event as people read it: only what is about life has stages, and is suspected."""
+def line(visit: Visit, event: Event, of: Seen) -> Line:
+    """Return an event of an incident as people read it: only what is about life has stages, and is suspected."""
     s, hand = visit.s, bool(event.who)
     inputs = dict(event.inputs)
     stage = event.event if event.event in STAGES else "suspected" if event.event in _BEGINS else ""
@@ -145,8 +145,10 @@ def line(visit: Visit, event: Event, grade: str = "life") -> Line:
         facts.append(amount(visit, float(value), quantity))
     own = event.words if hand or s.lang == "en" else str(inputs.get("vi", ""))
     what = f"{event.event}_by" if hand and event.event in ("opened", "reopened") else event.event
-    if grade != "life":
-        stage, what = "", f"{what}_{grade}" if event.event in ("opened", "ended", "reopened") else what
+    if what == "opened" and of.reported:
+        what = "opened_people"
+    if of.grade != "life":
+        stage, what = "", f"{what}_{of.grade}" if event.event in ("opened", "ended", "reopened") else what
     return Line(event.at_ms, s.word("event", what), who, own, " · ".join(facts), stage, hand)
 
 
