@@ -301,6 +301,27 @@ def test_who_is_killed_at_any_moment_tells_a_loss_and_its_end_once(tmp_path: Pat
     assert [one[:14] for one in post.subjects()] == ["[gocche] MẤT S", "[gocche] ĐÃ HẾ"]
 
 
+def test_a_modem_that_never_had_service_hides_no_loss_of_another(valley: Valley, post: Post) -> None:
+    """A second SIM whose network does not reach the hamlet says so from the first day on."""
+    valley.say(300, modem_0=1, modem_1=0)
+    valley.say(120, modem_0=2, modem_1=0)
+    valley.say(120, modem_0=2, modem_1=2)
+    assert post.subjects() == ["[gocche] MẤT SÓNG / No mobile service: Bản 0, xã Chế Tạo, Lào Cai"]
+    valley.say(BUSY_S, modem_0=2, modem_1=0)
+    assert len(post.mails) == 1
+    valley.say(200, modem_0=1, modem_1=0)
+    valley.idle(10)
+    assert (valley.open, len(post.mails)) == ([], 2)
+
+
+def test_a_second_modem_that_only_just_lost_it_is_waited_for(valley: Valley, post: Post) -> None:
+    valley.say(60, modem_0=1, modem_1=1)
+    valley.say(120, modem_0=2, modem_1=1)
+    valley.say(40, modem_0=2, modem_1=2)
+    valley.say(BUSY_S, modem_0=2, modem_1=1)
+    assert (valley.open, post.mails) == (["sg-000/modem-0"], [])
+
+
 def test_a_rule_that_is_taken_out_leaves_no_hamlet_open_for_ever(valley: Valley, post: Post) -> None:
     valley.say(60, modem_0=1, modem_1=1)
     valley.say(120, modem_0=2, modem_1=2)

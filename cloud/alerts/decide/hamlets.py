@@ -19,7 +19,7 @@ from cloud.alerts.decide.pace import patient_ms
 from cloud.alerts.incident import Basis, Change, span_of
 from cloud.alerts.journal import selected
 from cloud.alerts.places import named_place
-from cloud.alerts.spans import Span
+from cloud.alerts.spans import GOOD, Span, scan
 from cloud.clock import hanoi
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Hamlets:
             for one in self._modems.heard_in(code, rule.quantity, now_ms)
             if self._is_heard(rule, one, at_ms, now_ms)
         ]
-        served = [one for one in heard if one not in without]
+        served = [one for one in heard if one not in without and self._serves(rule, one)]
         if told is None and lost and not served:
             self._begin(rule, code, lost, now_ms)
         elif told is not None and served:
@@ -110,6 +110,14 @@ class Hamlets:
         if sensor is None or self._desk.rests(*modem, now_ms):
             return False
         return at_ms - sensor.heard_at < patient_ms(rule.silence.after_ms, sensor)
+
+    def _serves(self, rule: Rule, modem: Modem) -> bool:
+        """Tell whether one that is heard has service, or may have lost it just now; one that never had any has none."""
+        lane = self._progress.series(rule.name, *modem).unpacked().live
+        tracker, _ = scan(lane.base, lane.points, rule.mark, rule.patience)
+        sensor = self._progress.sensor(*modem, rule.quantity)
+        inside = sensor is not None and sensor.value is not None and rule.mark(sensor.value) == GOOD
+        return inside or tracker.phase == "rising"
 
     def _begin(self, rule: Rule, code: str, lost: list[Incident], now_ms: int) -> None:
         last = max(lost, key=lambda one: one.since_ms)
