@@ -105,3 +105,17 @@ def test_somebody_who_is_erased_stands_in_no_report(world: StaffWorld) -> None:
     assert "Hàng A Pủ".encode() not in kept
     assert PHONE.encode() not in kept
     assert judged(path, 9)[0][1] == "an-x"
+
+
+def test_a_fire_that_was_told_twice_is_told_no_third_time_when_the_desk_makes_it_one(world: StaffWorld) -> None:
+    first, again = put(world, "a", "fire"), put(world, "b", "fire", lat=21.9)
+    lan = world.visitor("moderator")
+    with Book(world.folder / NAME) as book:
+        for one in book.untold():
+            book.told(one.id, one.n)
+        assert lan.post(PATH, what="confirmed", report=str(first)).status_code == 303
+        assert f'<option value="{first}">' in lan.get(PATH).text, "it may be one with what was confirmed"
+        assert lan.post(PATH, what="duplicate", report=str(again), of=str(first), reason="một đám").status_code == 303
+        assert book.untold() == []
+        put(world, "c", "fire")
+        assert [(one.id, one.n) for one in book.untold()] == [(first, 3)], "more people are news"

@@ -121,7 +121,8 @@ class Book:
                 if into is None or into.id == number or into.kind != one.kind:
                     raise NotNow("no_other")
                 db.execute("UPDATE report SET head = ? WHERE head = ? OR id = ?", (of, number, number))
-                db.execute("UPDATE report SET n = n + ? WHERE id = ?", (one.n, of))
+                # what alerts know they know: a desk that is tidied up wakes nobody
+                db.execute("UPDATE report SET n = n + ?, told = told + ? WHERE id = ?", (one.n, one.told, of))
             row = (what, reason, now_ms, number)
             db.execute("UPDATE report SET state = ?, reason = ?, done_ms = ? WHERE id = ?", row)
             self._act(now_ms, who, number, what, reason)

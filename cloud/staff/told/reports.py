@@ -69,7 +69,8 @@ def _page(visit: Visit, *, why: str = "", status: int = 200) -> Response:
     found = waiting(path, SHOWN + 1) if path else []
     done = judged(path, DONE_SHOWN) if path else []
     shown = found[:SHOWN]
-    alike = [[one for one in shown if one.kind == card.kind and one.id != card.id] for card in shown]
+    heads = [*shown, *(one for one, _ in done if one.state == "confirmed")]
+    alike = [[one for one in heads if one.kind == card.kind and one.id != card.id] for card in shown]
     cards = [Card(one, _place(visit, one), "", others) for one, others in zip(shown, alike, strict=True)]
     past = [Card(one, _place(visit, one), _name(visit, who), []) for one, who in done]
     more = len(found) > SHOWN
