@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from cloud.access import book, heard
 from cloud.access.fleet import Fleet
 from cloud.access.heard import Heard
+from cloud.clock import hanoi, midnight_ms
 from cloud.config import Coverage
 from gocche.__main__ import main
 from tests.staffroom import NOW_MS, StaffWorld
@@ -46,7 +48,9 @@ def test_each_telephone_has_its_own_symbol_which_is_seen_once(world: StaffWorld,
     held = {one.user: one for one in book.accounts(tmp_path / book.NAME)}
     assert list(held) == ["doi-hang-tay-1", "doi-hang-tay-2"]
     assert {one.made_by for one in held.values()} == {"Tên editor (editor)"}
-    assert {one.until_ms for one in held.values()} == {NOW_MS + 90 * book.DAY_MS}
+    last = hanoi(NOW_MS).date() + timedelta(90)
+    assert {one.until_ms for one in held.values()} == {midnight_ms(last + timedelta(1)) - 1}, "to the end of that day"
+    assert f"Dùng được đến hết ngày {last:%d/%m/%Y}" in page
     listed = world.visitor("editor").get(PATH).text
     assert "<svg" not in listed
     assert listed.count("Chưa nghe lần nào") == 2

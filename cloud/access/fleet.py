@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud.access import NotInvited, book, heard
 from cloud.access.invitation import Invitation, invitation
+from cloud.clock import hanoi, midnight_ms
 from cloud.registry.alphabet import order, plain
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class Fleet:
         import segno  # noqa: F401, PLC0415 - of the labels' libraries: nothing is made where it could not be shown
 
         now_ms = self._clock.utc_ms()
-        until_ms = now_ms + days * book.DAY_MS
+        until_ms = midnight_ms(hanoi(now_ms).date() + timedelta(days + 1)) - 1  # to the end of a day, as is written
         with book.Book(self._folder / book.NAME) as accounts:
             made = accounts.invite(team.code, count, until_ms=until_ms, who=who, now_ms=now_ms, taken=taken)
         return [invitation(one, team.name, self._way) for one in made]
