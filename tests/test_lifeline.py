@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -168,3 +169,23 @@ def test_a_real_survey_from_samples_to_the_sheet_of_paper(world: World, tmp_path
     (tmp_path / NAME).write_bytes(b"no book" * 2000)
     broken = page(world, surveyed=tmp_path / NAME)
     assert "Lúc này không đọc được sổ đo sóng" in broken
+
+
+def test_looking_for_the_nearest_cells_keeps_no_other_visitor_waiting(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Book(tmp_path / NAME)
+    book.put(walk(2500, NOW_MS - 7_200_000, 30, service=SERVED, plmn=VIETTEL, lte=Heard(rsrp_dbm=-88.0)), NOW_MS)
+    sheets = Sheets(book, Scale())
+    while sheets.make([(LAT, LON)], NOW_MS):
+        pass
+    book.close()
+    looks, threads = Lifelines._lines, list[str]()
+
+    def seen(self: Lifelines, lat: float, lon: float) -> Any:
+        threads.append(threading.current_thread().name)
+        return looks(self, lat, lon)
+
+    monkeypatch.setattr(Lifelines, "_lines", seen)
+    assert "Viettel" in page(world, surveyed=tmp_path / NAME)
+    assert set(threads) == {"ask-lifelines"}, "not in the loop that all pages share"

@@ -10,6 +10,7 @@ import pytest
 from cloud.coverage.scale import Scale
 from cloud.panels.coverage import coded, coverage
 from cloud.registry import Registry
+from cloud.registry.kinds import Binding, Commune, Hamlet
 from cloud.rooms.boards import Showing
 from cloud.rooms.points import signal
 from cloud.store import Shown, open_store
@@ -17,7 +18,7 @@ from tests.build import batch
 from tests.rules.garden import HandClock
 from tests.servers import influx_table
 from tests.test_boards import rows
-from tests.test_coverage_room import BEGIN_MS, HAMLET, HUNG_UP, PLACE, SEARCHING, SERVICE
+from tests.test_coverage_room import BEGIN_MS, HAMLET, HUNG, HUNG_UP, PLACE, SEARCHING, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 NOW_MS = BEGIN_MS + 60_000
 
 
-def registry() -> Registry:
+def registry(*more: Any) -> Registry:
     kinds: dict[str, list[Any]] = {}
-    for one in (*HAMLET, HUNG_UP):
+    for one in (*HAMLET, HUNG_UP, *more):
         kinds.setdefault(type(one).__name__.lower(), []).append(one)
     return Registry(kinds)
 
@@ -89,3 +90,14 @@ def test_the_board_finds_what_was_copied_and_nothing_twice(tmp_path: Path, influ
                 found = query.replace("$hamlet", ".*").replace("$__interval", "10m")
                 assert rows(influxd1, described["database"], found), panel["title"]
     store.close()
+
+
+def test_hamlets_of_one_name_stay_two_on_a_board(store: Store) -> None:
+    commune, twin = Commune(code="x02", name="Xã kia", province="p01", valid_from=HUNG), "h02"
+    other = Hamlet(code=twin, name="Thôn", commune="x02", lat=PLACE[0], lon=PLACE[1] + 0.2, valid_from=HUNG)
+    hung = Binding(gateway="sg-01", channel="modem-2", place="hamlet", code=twin, valid_from=HUNG)
+    told = batch(start_ms=BEGIN_MS, rows=[{"modem": SERVICE, "modem-2": SEARCHING}], now_ms=NOW_MS)
+    assert store.commit([told], NOW_MS) == [[]]
+    shown = signal(store, registry(commune, other, hung), NOW_MS, Scale())
+    states = {one.tags["hamlet"]: one.figures["state"] for one in shown}
+    assert states == {"Thôn (Xã, h01)": coded("fair"), "Thôn (Xã kia, h02)": coded("none")}

@@ -120,3 +120,19 @@ def test_files_that_cannot_be_read_leave_a_board_that_says_so(world: World, tmp_
     assert "Có phần lúc này không đếm được" in asks.get("/doi").text
     world.registry = with_rows(world.registry, team=[])
     assert "Chưa có đội nào trong sổ" in Visitor(build(world.garden())).get("/doi").text
+
+
+def test_what_a_modem_said_while_it_hung_elsewhere_is_no_day_of_the_hamlet(world: World) -> None:
+    world.tell({"modem-hang-tay": MODEM})
+    here, rest = (
+        [one for one in world.registry.bindings if (one.channel == "modem-hang-tay") == own] for own in (True, False)
+    )
+    gone = [msgspec.structs.replace(one, valid_to=TODAY) for one in here]
+    moved = [msgspec.structs.replace(one, code="h03", valid_from=TODAY) for one in here]
+    days = {}
+    for name, bound in (("here", here), ("moved", [*moved, *gone])):
+        world.registry = with_rows(world.registry, binding=[*bound, *rest])
+        told = Visitor(build(world.garden())).get("/doi.csv").text.removeprefix("\ufeff")
+        rows = csv.DictReader(io.StringIO(told))
+        days[name] = {one["team"]: one["days_heard"] for one in rows if one["period"] == "all"}
+    assert days == {"here": {"hang-tay": "1", "pu-va": "0"}, "moved": {"hang-tay": "0", "pu-va": "1"}}

@@ -99,8 +99,10 @@ class Emergency:
             state = [one for one in shelf.sheets(path) if one[2] == MONTH_NOW]
             if state != self._made[0]:
                 found = [shelf.sheet(path, layer, plmn, month, res) for layer, plmn, month, res, _ in state]
-                own = (one for one in found if one is not None)
-                self._made = state, Lifelines(own, invented=shelf.invented(path))
+                lines = Lifelines((one for one in found if one is not None), invented=shelf.invented(path))
+                for one in self._hamlets():  # here, and not while everybody waits
+                    lines.of(one.lat, one.lon)
+                self._made = state, lines
         except shelf.UNREADABLE as error:
             raise Retry(f"coverage: {error}", REST_S) from error
         return self._made[1]

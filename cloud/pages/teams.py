@@ -13,6 +13,7 @@ from cloud.clock import hanoi, midnight_ms
 from cloud.coverage import shelf
 from cloud.pages.remembered import Remembered, aside
 from cloud.pages.score import Period, Score, checks, scores
+from cloud.registry.periods import valid_on
 from cloud.registry.sheets import GUARDED
 from cloud.reports.read import answered
 from cloud.store import Retry
@@ -100,16 +101,19 @@ class Teams:
 
     def _heard(self, today: date) -> dict[str, set[date]] | None:
         """Return on which days a station or modem of each team's hamlet was heard."""
-        registry, found = self._garden.registry, dict[str, set[date]]()
-        channels = {(one.gateway, one.channel): one.code for one in registry.bindings if one.place == "hamlet"}
+        bound = [one for one in self._garden.registry.bindings if one.place == "hamlet"]
+        channels = {(one.gateway, one.channel): set[date]() for one in bound}
         wanted = [(*channel, quantity) for channel in channels for quantity in HEARD]
         start_ms, end_ms = midnight_ms(today - LONGEST), midnight_ms(today + timedelta(1))
         try:
             for (gateway, channel, _), hours in self._garden.store.each_hourly(wanted, start_ms, end_ms):
-                days = found.setdefault(channels[gateway, channel], set())
-                days |= {hanoi(hour.start_ms).date() for hour in hours if hour.n}
+                channels[gateway, channel] |= {hanoi(hour.start_ms).date() for hour in hours if hour.n}
         except Retry:
             return None
+        found = dict[str, set[date]]()
+        for one in bound:  # what hung there on another day was another hamlet's
+            days = channels[one.gateway, one.channel]
+            found.setdefault(one.code, set()).update(day for day in days if valid_on(one, day))
         return found
 
 

@@ -101,8 +101,8 @@ def _course() -> Panel:
 
 def _strength() -> Panel:
     about = (
-        "Độ mạnh sóng của modem ở từng bản. Từ −95 dBm: tốt; dưới −105: yếu.",
-        "Strength at the modem of each hamlet. From −95 dBm good, below −105 weak.",
+        "Độ mạnh sóng của modem ở từng bản. Từ bao nhiêu dBm là tốt, là yếu: bảng chú giải ở trang phủ sóng.",
+        "Strength at the modem of each hamlet. From which dBm it is good or weak says the legend of the coverage page.",
     )
     made = lines(["lte_rsrp"], ("Độ mạnh sóng ở từng bản", "Strength by hamlet"), about, (24, 9))
     query = ask('mean("rsrp")', "hamlet", OF_HAMLETS, 'time($__interval), "hamlet"', "fill(null)")

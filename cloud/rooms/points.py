@@ -5,6 +5,7 @@ A hamlet whose modem is silent gives no point: a blank on a board is "not measur
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cloud.clock import hanoi, midnight_ms
@@ -44,15 +45,16 @@ def signal(store: Store, registry: Registry, now_ms: int, scale: Scale) -> list[
     latest, today = Latest(), hanoi(now_ms).date()
     latest.fill(store)
     rows = hamlets(registry, latest, now_ms, scale, {})
+    named = Counter(row.name for row in rows)
     return [
-        _shown(row, hamlet)
+        _shown(row, hamlet, row.name if named[row.name] == 1 else f"{row.name} ({row.commune}, {row.code})")
         for row in rows
         if row.state in STATES and (hamlet := registry.hamlet(row.code, today)) is not None
     ]
 
 
-def _shown(row: HamletRow, hamlet: HamletNow) -> Shown:
+def _shown(row: HamletRow, hamlet: HamletNow, name: str) -> Shown:
     figures = {"state": float(coded(row.state)), "lat": hamlet.lat, "lon": hamlet.lon}
     if row.rsrp_dbm is not None:
         figures["rsrp"] = row.rsrp_dbm
-    return Shown("hamlet", {"hamlet": row.name}, (row.time_ms or 0) * 10**6, figures, {"commune": row.commune})
+    return Shown("hamlet", {"hamlet": name}, (row.time_ms or 0) * 10**6, figures, {"commune": row.commune})
