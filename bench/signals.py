@@ -13,24 +13,18 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-import threading
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from bench import broker, fleet, report
+from bench.letters import Letters
 from bench.ring import crowded
 from bench.sender import Link, name
 from tests import build
 from wire import topics
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NAME = "signal"
 TITLE = "From a hamlet's loss of service to its letter"
@@ -56,51 +50,6 @@ class Size(NamedTuple):
 FULL, QUICK = Size(173, 8), Size(12, 1)
 
 
-class Letters:
-    """An HTTP server that keeps when it had the first letter about each gateway, and how many incidents were told."""
-
-    def __init__(self) -> None:
-        self.at_s: dict[int, float] = {}
-        self.told: list[tuple[float, int]] = []
-        letters = self
-
-        class Taken(BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
-                self._say()
-
-            def do_POST(self) -> None:
-                now_s = time.monotonic()
-                message = msgspec.json.decode(self.rfile.read(int(self.headers["Content-Length"])))
-                text = str(message)
-                many = re.search(r"(\d+) sự việc", text)
-                letters.told.append((now_s, int(many[1]) if many else 1))
-                for number in {int(found) for found in re.findall(r"gw-(\d{5})", text)}:
-                    letters.at_s.setdefault(number, now_s)
-                self._say()
-
-            def _say(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the library
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Taken)
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Take letters while inside."""
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-
-
 class Valley:
     """Modems that speak evenly; those that were lost go on saying that they have no service."""
 
@@ -115,7 +64,7 @@ class Valley:
     def run(self, seconds: float, until: Letters | None = None, told: int = 0) -> None:
         """Speak for so long, or until so many were told."""
         end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s and not (until and sum(n for _, n in until.told) >= told):
+        while time.monotonic() < end_s and not (until and _incidents(until) >= told):
             number = self._at % self._hamlets
             lost = number in self.without
             self._link.publish(self._topics[number], self._batch(number, 2.0 if lost else 1.0))
@@ -191,12 +140,18 @@ def _round(size: Size, *, loaded: bool) -> Took:
             valley.run(APART_S)
         valley.run(ALL_TOLD_S, letters, size.alone)
         alone = [letters.at_s[number] - valley.lost_s[number] for number in range(size.alone)]
-        before, began_s = len(letters.told), time.monotonic()
+        before, began_s = len(letters.all), time.monotonic()
         valley.without = set(range(size.hamlets))
         valley.run(ALL_TOLD_S, letters, size.hamlets)
-        told = sum(n for _, n in letters.told)
+        told = _incidents(letters)
         assert told == size.hamlets, f"{told} of {size.hamlets} hamlets are told"
-        return Took(alone, letters.told[-1][0] - began_s, len(letters.told) - before)
+        return Took(alone, letters.all[-1][0] - began_s, len(letters.all) - before)
+
+
+def _incidents(letters: Letters) -> int:
+    """Return of how many incidents the letters tell: one that gathers several says of how many."""
+    said = (re.search(r"(\d+) sự việc", letter) for _, letter in letters.all)
+    return sum(int(many[1]) if many else 1 for many in said)
 
 
 def _garden(folder: Path, hamlets: int) -> Path:

@@ -13,25 +13,20 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from bench import broker, fleet, process, report
+from bench.letters import Letters, gateways
+from bench.sender import Link, name
+from cloud.rooms import ROOMS
 from cloud.store import open_store
 from tests import build, servers
 from wire import topics
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-from bench.sender import Link, name
 
 NAME = "told"
 TITLE = "From the sample that completes a suspicion to its first letter"
@@ -55,7 +50,6 @@ clear_below = 35.0
 persist_s = 20
 clear_s = 30
 """
-ROOMS = ("ingest", "alerts", "pages", "staff")
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -74,48 +68,6 @@ class Used(msgspec.Struct, frozen=True):
     at_s: float
     processes: dict[str, float]
     cores: list[tuple[float, float]]
-
-
-class Letters:
-    """An HTTP server that plays somebody's program; it keeps when it had the first letter of each node."""
-
-    def __init__(self) -> None:
-        self.at_s: dict[int, float] = {}
-        self.count = Counter[int]()
-        letters = self
-
-        class Taken(BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
-                self._say()
-
-            def do_POST(self) -> None:
-                now_s, body = time.monotonic(), self.rfile.read(int(self.headers["Content-Length"])).decode()
-                for number in {int(found) for found in re.findall(r"gw-(\d{5})", body)}:
-                    letters.at_s.setdefault(number, now_s)
-                    letters.count[number] += 1
-                self._say()
-
-            def _say(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the library
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Taken)
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Take letters while inside."""
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
 
 
 class Province:
@@ -193,8 +145,9 @@ def run(*, quick: bool = False) -> str:
     untold = province.lit.keys() - letters.at_s.keys()
     assert not untold, f"{len(untold)} of {len(province.lit)} fires are not told"
     assert letters.at_s.keys() == province.lit.keys(), "what does not burn is told"
+    most = max(Counter(number for _, letter in letters.all for number in gateways(letter)).values())
     waits = sorted(letters.at_s[number] - lit_s for number, lit_s in province.lit.items())
-    return _tables(size, waits, max(letters.count.values()), before, after, province, line.name)
+    return _tables(size, waits, most, before, after, province, line.name)
 
 
 def _stored(store: object) -> int:
