@@ -268,6 +268,17 @@ def test_one_damaged_time_makes_no_dead_zone_of_all_that_follows(hours: int) -> 
     assert {one.service for one in found} == {SERVED}
 
 
+def test_a_clock_that_was_an_hour_ahead_for_a_while_costs_no_dead_zone_that_the_telephone_tells_of_later() -> None:
+    early, late = fixes(*range(0, 304, 8)), fixes(*range(312, 900, 8))
+    for row in early[20:30]:
+        row["deviceTime"] = (datetime.fromisoformat(row["deviceTime"]) + timedelta(hours=1)).isoformat()
+    records = {"GnssRecord": early + late, "PhoneState": states(*((second, OUT) for second in range(600, 900, 20)))}
+    now_ms = NOW_MS + 7 * 86_400_000
+    found = [one for one in csv.read(io.BytesIO(files(records)), "hang-tay", now_ms) if one is not None]
+    assert [one.service for one in found if isinstance(one, Sample)] == [NONE] * 15
+    assert not [one for one in found if isinstance(one, BadSample)]
+
+
 def test_progress_goes_to_the_size_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv, "_STEP", 1_000)
     plain, packed = lte(*range(0, 500, 5)), files(walk())

@@ -247,3 +247,13 @@ def test_nothing_of_a_device_or_subscriber_is_in_what_the_door_keeps_or_gives() 
     kept = repr((door._joiner._open, door._joiner._recordings, samples, all_of(door), door.counted, door.passed))
     assert sentinels.leaks(kept) == []
     assert sentinels.leaks(json.dumps(sentinels.IDS)) != []
+
+
+def test_a_clock_that_was_ahead_and_is_set_leaves_the_place_of_now() -> None:
+    door = Door()
+    hear(door, "GnssRecord", **sentinels.PLACE | {"deviceTime": "2027-11-27T10:15:20Z", "latitude": 21.7})
+    hear(door, "GnssRecord", **sentinels.PLACE | {"deviceTime": "2026-11-27T10:15:20+07:00"})
+    said = HOME | {"networkRegistrationInfo": SEARCHING, "deviceTime": "2026-11-27T10:15:30+07:00"}
+    [sample] = hear(door, "PhoneState", **said)
+    assert (sample.service, sample.lat) == (NONE, 21.6206)
+    assert door.counted == {"time": 1}

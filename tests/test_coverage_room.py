@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -546,6 +548,30 @@ def test_a_book_that_is_damaged_amid_everything_begins_anew_and_has_all_again(wo
     world.run()
     kept = world.look()
     assert path.with_name(f"{path.name}.damaged-1").exists()
+    assert [one for one in kept if one.source == "gateway"] == expected
+    assert len([one for one in kept if one.source == "phone"]) == 6_000
+    assert outcome(world, number)["new"] == 6_000  # type: ignore[index]
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["removed", "an older copy in its place"])
+def test_a_book_that_is_taken_away_while_it_is_in_use_is_not_written_into(world: World, *, another: bool) -> None:
+    world.tell(modem(*[SERVICE] * 400))
+    expected = world.look()
+    path = world.folder / book.NAME
+    with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(world.folder / "older")) as copy:
+        db.backup(copy)
+    number = bring(world, "a.csv", survey(6_000, BEGIN_MS - DAY_MS))
+    for _ in range(2):
+        world.keeper.step()
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    if another:
+        (world.folder / "older").rename(path)
+    world.run()
+    world.look()
+    world.die()  # what is there for others is what counts
+    world.begin()
+    kept = list(world.book.samples(0, 2**62))
     assert [one for one in kept if one.source == "gateway"] == expected
     assert len([one for one in kept if one.source == "phone"]) == 6_000
     assert outcome(world, number)["new"] == 6_000  # type: ignore[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,18 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 BUSY_S = 5.0
 
 
 class File:
     """Raises Retry for what the disk refuses now, Taken for the file of a newer gocche.
 
-    A file that turns out to be damaged is set aside, which is logged, and begun anew.
+    A file that turns out to be damaged is set aside, which is logged, and begun anew. One that was taken away, or has
+    another put in its place, is let go, which is logged: nothing is written into what nobody finds any more.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
+        self._inode = 0
         self._tellers: dict[tuple[str, str], int] = {}
         self.compacted: set[int] = set()  # months of which samples were let go
 
@@ -40,7 +44,7 @@ class File:
     def using(self) -> Iterator[sqlite3.Connection]:
         """Give the file, opened when it is first needed."""
         try:
-            yield self._db or self._opened()
+            yield self._db if self._db is not None and self._in_place(self._db) else self._opened()
         except sqlite3.Error as error:
             if form.is_damaged(error):
                 self.close()
@@ -62,8 +66,17 @@ class File:
             self._tellers.clear()  # some may have been named in what was taken back
             raise
 
+    def _in_place(self, db: sqlite3.Connection) -> bool:
+        """Tell whether the open file still has its name. Raises Retry where it has not: what was read of it is void."""
+        if db.in_transaction or self._inode == _inode(self._path):
+            return True
+        log.error("book-taken-away file=%s: what is there now is gone on with, or a new one begun", self._path)
+        self.close()
+        raise Retry(f"{self._path.name} was taken away while it was in use", 1)
+
     def _opened(self) -> sqlite3.Connection:
         db = self._db = form.opened_anew(self._path, STEPS)
+        self._inode = _inode(self._path)
         db.execute("PRAGMA cache_size = -32000")
         self._tellers.clear()
         self.compacted = {month for (month,) in db.execute("SELECT month FROM compacted")}
@@ -87,6 +100,13 @@ class File:
         """Note something under a name."""
         with self.changing() as db:
             db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, value))
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

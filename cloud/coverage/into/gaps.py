@@ -94,7 +94,7 @@ class Gaps:
         if recording.last_ms is None or place == recording.place:
             return
         waiting = recording.waiting
-        if waiting and time_ms - waiting[-1].time_ms < _APART_MS:
+        if waiting and abs(time_ms - waiting[-1].time_ms) < _APART_MS:
             return
         recording.place = place
         if len(waiting) < _WAITING:

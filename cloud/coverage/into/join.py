@@ -51,7 +51,8 @@ class Joiner:
         recording.nr |= record.nr
         for quantity in record.odd:
             self.passed[f"left out {quantity}"] += 1
-        if record.place is not None and record.time_ms >= recording.fix_ms:
+        older_ms = recording.fix_ms - record.time_ms  # by far: the telephone's clock was ahead, and is set
+        if record.place is not None and not 0 < older_ms <= OLD_PLACE_MS:
             recording.fix, recording.fix_ms = record.place, record.time_ms
         if record.kind in CELLULAR:
             if not (record.serving or record.second):

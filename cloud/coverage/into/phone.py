@@ -18,7 +18,7 @@ import msgspec
 
 from cloud.coverage.into.join import Joiner
 from cloud.coverage.into.record import Kind, clean, scalar
-from cloud.coverage.sample import BadSample, Sample
+from cloud.coverage.sample import AHEAD_MS, BadSample, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -97,6 +97,8 @@ class Door:
 def _live(record: Record, now_ms: int) -> Record:
     if record.time_ms < now_ms - _OLDEST_LIVE_MS:
         raise BadSample("clock")
+    if record.time_ms > now_ms + AHEAD_MS:  # its fix would pass for the newest until then
+        raise BadSample("time")
     return record
 
 
