@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from at.alphabet import fit
 from cloud.alerts.channels import Message, Retry
+from cloud.alerts.tell.chosen import Chosen
 from cloud.alerts.tell.route import DANGER, LEVELS, Letter
 from cloud.clock import DAY_MS, hanoi, midnight_ms
 from cloud.danger.issued import DUE_H, NAME, of_day
@@ -22,54 +23,32 @@ from cloud.registry.periods import valid_on
 from settings.words import Taken
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from cloud.alerts.journal import Journal
-    from cloud.alerts.tell.outbox import Outbox, Row
-    from cloud.alerts.tell.readers import Readers
-    from cloud.clock import Clock
+    from cloud.alerts.tell.chosen import Desk
+    from cloud.alerts.tell.outbox import Row
     from cloud.danger.issued import Issue
-    from cloud.registry import Current, Registry
+    from cloud.registry import Registry
 
 LOG = logging.getLogger(__name__)
 MEMORY = "bulletin"  # of the journal: number, time and day of the one whose letters were written last
 DUE_MS = DUE_H * 3_600_000
-LOOK_S, AGAIN_S = 10.0, 60.0  # how often it is looked for, and tried to be read
+AGAIN_S = 60.0  # between two tries to read it
 
 
-class Bulletins:
-    """Works in the post office's thread, within transactions of its own. `folder` is where bulletins are kept."""
+class Bulletins(Chosen):
+    """The bulletin of 14:00."""
 
-    def __init__(
-        self,
-        folder: Path,
-        journal: Journal,
-        outbox: Outbox,
-        readers: Readers,
-        registry: Current,
-        clock: Clock,
-        pages: str,
-    ) -> None:
-        self._path, self._journal, self._outbox = folder / NAME, journal, outbox
-        self._readers, self._registry, self._clock = readers, registry, clock
-        self._page = f"{pages}/nguy-co" if pages else ""
-        self._look_s = clock.monotonic()
+    book, at, urgency = NAME, "/nguy-co", DANGER
+
+    unread = ""  # why bulletins cannot be read
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
         self._kept: dict[date, Issue | None] = {}  # that of the letters which are on their way, and the day before's
-        self.unread = ""  # why bulletins cannot be read
-
-    @property
-    def unreached(self) -> list[str]:
-        """Who chose bulletins by channels by which nobody can write to them: a name is mistyped, or has no address."""
-        found = self._readers.who_chose(LEVELS[DANGER])
-        reached = {code for code, reader in found.items() if reader.by(DANGER)}
-        known = self._registry.now.chose(LEVELS[DANGER])
-        return sorted(one.name for one in known if one.code not in reached)
 
     def post(self) -> None:
         """Write the letters of today's bulletin, once it is there: all of them, and that they are, or none."""
-        if self._clock.monotonic() < self._look_s:
+        if not self._looks():
             return
-        self._look_s = self._clock.monotonic() + LOOK_S
         now_ms = self._clock.utc_ms()
         today = hanoi(now_ms).date()
         if now_ms < midnight_ms(today) + DUE_MS or (issue := self._read(today)) is None or not self._is_new(issue):

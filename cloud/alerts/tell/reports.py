@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from at.alphabet import fit
 from cloud.alerts.channels import Message
+from cloud.alerts.tell.chosen import Chosen
 from cloud.alerts.tell.route import LEVELS, REPORT, Letter
 from cloud.alerts.week.facts import Span, communes_of, gather, monday_of
 from cloud.alerts.week.written import kept_of, letter, pack, written
@@ -23,53 +24,26 @@ from cloud.registry.periods import valid_on
 from wire.codec import EARLIEST_MS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from cloud.alerts.journal import Journal
-    from cloud.alerts.tell.outbox import Outbox, Row
-    from cloud.alerts.tell.readers import Readers
-    from cloud.clock import Clock
-    from cloud.registry import Current, Registry
+    from cloud.alerts.tell.outbox import Row
+    from cloud.registry import Registry
 
 LOG = logging.getLogger(__name__)
 MEMORY = "report"  # of the journal: the Monday whose letters were written last
 DUE_H = 7
-LOOK_S = 10.0
 SURE_S = 2 * 3_600.0  # that a clock which went back by days is right now
 
 
-class Reports:
-    """Works in the post office's thread, within transactions of its own. `folder` is where coverage.db is kept."""
+class Reports(Chosen):
+    """The report; coverage.db is read for it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        journal: Journal,
-        outbox: Outbox,
-        readers: Readers,
-        registry: Current,
-        clock: Clock,
-        pages: str,
-    ) -> None:
-        self._path, self._journal, self._outbox = folder / NAME, journal, outbox
-        self._readers, self._registry, self._clock = readers, registry, clock
-        self._page = f"{pages}/phu-song" if pages else ""
-        self._look_s = clock.monotonic()
-        self._ahead_s: float | None = None  # since when a week to come was told
+    book, at, urgency = NAME, "/phu-song", REPORT
 
-    @property
-    def unreached(self) -> list[str]:
-        """Who chose the report by channels by which nobody can write to them."""
-        found = self._readers.who_chose(LEVELS[REPORT])
-        reached = {code for code, reader in found.items() if reader.by(REPORT)}
-        known = self._registry.now.chose(LEVELS[REPORT])
-        return sorted(one.name for one in known if one.code not in reached)
+    _ahead_s: float | None = None  # since when a week to come was told
 
     def post(self) -> None:
         """Make the report of last week and write its letters, once it is due: all, and that they are, or none."""
-        if self._clock.monotonic() < self._look_s:
+        if not self._looks():
             return
-        self._look_s = self._clock.monotonic() + LOOK_S
         now_ms = self._clock.utc_ms()
         if now_ms < EARLIEST_MS:  # a clock that was never set knows no Monday
             return

@@ -16,6 +16,7 @@ from cloud.alerts import words
 from cloud.alerts.duty import RUNGS, duties_on, on_duty
 from cloud.alerts.places import area_of
 from cloud.alerts.tell.bulletins import Bulletins
+from cloud.alerts.tell.chosen import Desk
 from cloud.alerts.tell.readers import named_in_letters
 from cloud.alerts.tell.reports import Reports
 from cloud.alerts.tell.route import DANGER, LEVELS, LIFE, PROMPT, REPORT, TEST, Book, Notice, Reader, route
@@ -64,8 +65,8 @@ class Sorter:
         self._clock, self._readers = clock, readers
         self._reaches = reaches  # without any channel the log is all that was wanted
         self._lifetime_s, self._mail_late = lifetime_s, mail_late
-        own = (folder, journal, outbox, readers, registry, clock, pages)
-        self.bulletins, self.reports = Bulletins(*own), Reports(*own)
+        desk = Desk(folder, journal, outbox, readers, registry, clock, pages)
+        self.bulletins, self.reports = Bulletins(desk), Reports(desk)
         self._apart = apart
         self._faulty: set[int] = set()  # intents that fail alone: looked at again at the next start
         self._seen = 0  # the newest intent that was looked at
