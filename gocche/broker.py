@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from amqtt.session import Session
+
 
 def run(host: str, port: int, stop: threading.Event, listening: Callable[[int], None] | None = None) -> None:
     """Serve MQTT 3.1.1 on a loopback address until `stop` is set; port 0 takes any free one.
@@ -37,7 +39,16 @@ async def _serve(host: str, port: int, stop: threading.Event, listening: Callabl
     from amqtt.broker import Broker
     from amqtt.errors import BrokerError
 
-    broker = Broker(
+    class OwnRetained(Broker):  # type: ignore[misc] - amqtt has no types
+        async def _publish_retained_messages_for_subscription(
+            self, subscription: tuple[str, int], session: Session
+        ) -> None:
+            """Not for what others subscribe to: amqtt 0.12 gives that to whoever connects, asked for or not."""
+            asked = self._subscriptions.get(subscription[0], ())
+            if any(one.client_id == session.client_id for one, _ in asked):
+                await super()._publish_retained_messages_for_subscription(subscription, session)
+
+    broker = OwnRetained(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{_bracketed(host)}:{port}"}},
             # no $SYS, no packet log: only what lets clients in

@@ -99,6 +99,17 @@ def test_status_is_retained_and_acknowledgements_are_not() -> None:
         assert [(message.payload, message.retain) for message in late.got] == [(b"second", True), (b"now", False)]
 
 
+def test_who_connects_gets_nothing_that_others_alone_asked_for() -> None:
+    with running() as (port, _), Friend(port) as edge, Friend(port, topics.ALL_STATUS) as cloud:
+        edge.publish(topics.status("sg-01"), b"online", retain=True)
+        until(lambda: cloud.got, BOUND_S, "the status, which is retained by then")
+        with Friend(port, topics.FROM_PHONES) as coverage:
+            phone = topics.phone("ht-01", "nr_message")
+            edge.publish(phone, b"heard")
+            until(lambda: phone in [message.topic for message in coverage.got], BOUND_S, "what it asked for")
+        assert [message.topic for message in coverage.got] == [phone]
+
+
 def test_last_will_comes_when_a_gateway_is_cut_off() -> None:
     with running() as (port, _), Friend(port, topics.ALL_STATUS) as cloud:
         edge = Friend(port)
