@@ -39,7 +39,7 @@ async def _serve(host: str, port: int, stop: threading.Event, listening: Callabl
     from amqtt.broker import Broker
     from amqtt.errors import BrokerError
 
-    class OwnRetained(Broker):  # type: ignore[misc] - amqtt has no types
+    class OwnRetained(Broker):  # type: ignore[misc]  # amqtt has no types
         async def _publish_retained_messages_for_subscription(
             self, subscription: tuple[str, int], session: Session
         ) -> None:
