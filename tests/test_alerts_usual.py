@@ -11,6 +11,7 @@ from bench.valleys import FIRST_H, YEAR_H, Fault, course
 from cloud.alerts.rules import open_rules
 from cloud.alerts.rules.baseline import RULE
 from cloud.alerts.spans import Tracker, scan
+from cloud.alerts.usual import Hour, Terms, usual
 from cloud.clock import HOUR_MS, hanoi
 from cloud.registry import Registry
 from cloud.registry.kinds import Commune, Hamlet, Maintenance, Person, Province
@@ -159,6 +160,24 @@ def test_a_clock_that_is_days_ahead_for_an_hour_leaves_what_is_usual(mast: Mast,
     assert post.mails == []
     mast.hours(9, -112)
     assert len(post.mails) == 1
+
+
+def test_a_server_whose_clock_was_weeks_ahead_learns_anew_what_is_usual(mast: Mast, post: Post) -> None:
+    """By its clock it has dated gateways, too: what it took for known lay in a time that is still to come."""
+    mast.hours(DAYS_H, -95)
+    mast.clock.step(40 * 86_400)
+    mast.hours(3, -95)
+    mast.clock.step(-40 * 86_400)
+    mast.hours(DAYS_H, -95)
+    mast.hours(9, -112)
+    assert len(post.mails) == 1
+
+
+def test_a_morning_is_of_one_day_though_that_of_utc_ends_in_it() -> None:
+    terms = Terms(drop=10, spreads=4, days=28, least_days=5)
+    mornings = [Hour(24 * day + hour, -95.0, None, live=True) for day in range(5) for hour in range(23, 29)]
+    assert usual(mornings[:-6], 24 * 6 + 23, terms) is None
+    assert usual(mornings, 24 * 6 + 23, terms) == (-95.0, 1.0)
 
 
 def test_what_is_measured_under_maintenance_is_neither_worse_nor_usual(mast: Mast, post: Post) -> None:

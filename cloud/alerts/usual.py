@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENOUGH = 3  # readings of an hour
 SIGMA = 1.4826  # of a normal distribution, from its median absolute deviation
 QUANTUM = 1.0  # dB: no level is known more finely
-QUARTER_H, DAY_H = 6, 24
+QUARTER_H, DAY_H, HANOI_H = 6, 24, HANOI_MS // HOUR_MS
 KEPT_H = 14 * DAY_H  # of hours that are judged again with each that comes
 
 
@@ -60,7 +60,7 @@ def usual(hours: Sequence[Hour], at: int, terms: Terms) -> tuple[float, float] |
     same = [one for one in hours if at - terms.days * DAY_H <= one.at < at - DAY_H and _quarter(one.at) == quarter]
     well = [one for one in same if one.worse is None or one.worse < terms.drop]
     for known in (well, same):
-        if len({one.at // DAY_H for one in known}) >= terms.least_days:
+        if len({(one.at + HANOI_H) // DAY_H for one in known}) >= terms.least_days:
             middle = median(one.level for one in known)
             spread = SIGMA * median(abs(one.level - middle) for one in known)
             return middle, max(spread, QUANTUM)
@@ -87,4 +87,4 @@ def joined(hours: Sequence[Hour], new: Iterable[Hour], days: int) -> list[Hour]:
 
 def _quarter(at: int) -> int:
     """Return the quarter of the day in Vietnam."""
-    return (at + HANOI_MS // HOUR_MS) % DAY_H // QUARTER_H
+    return (at + HANOI_H) % DAY_H // QUARTER_H

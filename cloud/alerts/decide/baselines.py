@@ -87,10 +87,13 @@ class Baselines:
         return replace(state, hours=hours)
 
     def _since_bound(self, case: Case, hours: list[Hour]) -> tuple[list[Hour], int]:
-        """Return the hours since the channel hangs where it does, and the first of them that there can be."""
+        """Return the hours since the channel hangs where it does, and the first of them that there can be.
+
+        None that is still to come: beside one that a clock weeks ahead has left, all of now would be too old.
+        """
         bound = self._desk.registry.now.places_of(case.gateway, case.channel, hanoi(case.now_ms).date())
         since = max((hour_of(midnight_ms(one.valid_from)) for one in bound), default=0)
-        return [one for one in hours if one.at >= since], since
+        return [one for one in hours if since <= one.at <= hour_of(case.now_ms + FUTURE_MS)], since
 
     def _judge(self, case: Case, rule: RULE, course: list[Hour], new: list[Hour], *, live: bool) -> None:
         """Make the journal say what a course of hours says; of late hours, around those that are new."""
