@@ -335,6 +335,15 @@ def test_a_clock_that_was_years_ahead_hides_nothing_that_comes_after(world: Worl
     assert world.keeper.read_to_ms <= world.clock.utc_ms()
 
 
+def test_a_modem_that_is_new_after_a_clock_was_ahead_is_heard(world: World) -> None:
+    world.clock.step(365 * 86_400)
+    world.tell([{"soil": {"soil_moisture": 30.0}}])
+    assert world.look() == []
+    world.clock.step(-365 * 86_400)
+    world.tell(modem(SERVICE), BEGIN_MS + 10 * MINUTE_MS)
+    assert len(world.look()) == 1
+
+
 def test_what_cannot_be_kept_costs_itself(world: World) -> None:
     good = [
         Sample(time_ms=BEGIN_MS + n, lat=21.6, lon=104.5, source="phone", by="hang-tay", service=NONE) for n in range(9)

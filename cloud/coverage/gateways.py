@@ -104,7 +104,8 @@ class Gateways:
 
     def _know(self, rows: Sequence[LedgerRow], now_ms: int) -> None:
         """Ask which channels there are, where something came since that was asked last."""
-        if rows and rows[-1].arrival_ms >= self._known_ms - OVERLAP_MS:
+        asked_ms = min(self._known_ms, now_ms)  # a clock that was ahead may have been put right since
+        if rows and rows[-1].arrival_ms >= asked_ms - OVERLAP_MS:
             newest: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
             for one in self._store.latest():
                 if one.quantity in WANTED:
