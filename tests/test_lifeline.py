@@ -166,6 +166,9 @@ def test_a_real_survey_from_samples_to_the_sheet_of_paper(world: World, tmp_path
     assert "Đường chim bay" in told
     assert "trong vòng 25 km" not in told
     assert re.search(r"chừng 2,[4-9] km", page(world, "/khan-cap", surveyed=tmp_path / NAME))
+    assert "Đo trước lúc modem" not in told
+    world.tell({"modem-hang-tay": {"registration": 2, "radio": 0}}, 60)
+    assert "Đo trước lúc modem trong thôn mất sóng" in page(world, surveyed=tmp_path / NAME)
     (tmp_path / NAME).write_bytes(b"no book" * 2000)
     broken = page(world, surveyed=tmp_path / NAME)
     assert "Lúc này không đọc được sổ đo sóng" in broken

@@ -48,6 +48,11 @@ class Known(NamedTuple):
         """Tell whether its modem says that emergency calls get through, and no others."""
         return self.modem is not None and self.modem.state == "none" and self.modem.registration == EMERGENCY_ONLY
 
+    def lost_since(self, measured_ms: int) -> bool:
+        """Tell whether the hamlet's own modem has no service now, and had none since something was measured."""
+        modem = self.modem
+        return modem is not None and modem.state == "none" and measured_ms < (modem.time_ms or 0)
+
     @property
     def unknown(self) -> bool:
         """Tell whether nothing is known at all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import threading
 from datetime import date, timedelta
 from pathlib import Path
@@ -203,6 +204,8 @@ def test_a_telephone_scans_the_symbol_of_the_page(
         page.fill("#count", "2")
         page.get_by_role("button", name="Mời điện thoại").click()
         pictured(page, tmp_path, "phones-invited")
+        paper = page.pdf(format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "12mm"))
+        assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 2, "a sheet of paper for each telephone"
         setups = []
         for number in range(2):
             page.locator(".qr").nth(number).screenshot(path=tmp_path / "qr.png")
