@@ -136,3 +136,23 @@ def test_what_a_modem_said_while_it_hung_elsewhere_is_no_day_of_the_hamlet(world
         rows = csv.DictReader(io.StringIO(told))
         days[name] = {one["team"]: one["days_heard"] for one in rows if one["period"] == "all"}
     assert days == {"here": {"hang-tay": "1", "pu-va": "0"}, "moved": {"hang-tay": "0", "pu-va": "1"}}
+
+
+def test_two_years_are_counted_once_and_then_the_last_month_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in (140, 60, 20):
+        world.tell({"modem-hang-tay": MODEM}, age_s=days * 86_400)
+    asks, spans = world.store.each_hourly, []
+
+    def asked(wanted: Any, start_ms: int, end_ms: int) -> Any:
+        spans.append(round((end_ms - start_ms) / (24 * HOUR_MS)))
+        return asks(wanted, start_ms, end_ms)
+
+    monkeypatch.setattr(world.store, "each_hourly", asked)
+    visitor, counted = Visitor(build(world.garden())), []
+    for _ in range(2):
+        rows = csv.DictReader(io.StringIO(visitor.get("/doi.csv").text.removeprefix("\ufeff")))
+        counted += [one["days_heard"] for one in rows if (one["period"], one["team"]) == ("all", "hang-tay")]
+        world.clock.now_ms += 3_600_000
+        world.tell({"modem-hang-tay": MODEM}, age_s=86_400)
+    assert counted == ["3", "4"]
+    assert spans == [731, 32], "the database works for seconds once, not for every visitor"

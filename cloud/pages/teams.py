@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from cloud.pages.answers import Answers
     from cloud.reports.read import Answered
+    from cloud.store.history import Series
 
 KEEP_S, REST_S = 300.0, 5.0
 LONGEST = timedelta(730)  # of days that are counted as heard; reports are kept as long
+LATELY = timedelta(31)  # asked anew: what a gateway brings later than that counts from the next start of the room on
 HEARD = ("registration", "battery_voltage", "air_temperature")  # what says that somebody looks after a station
 
 
@@ -46,6 +48,7 @@ class Teams:
         self._asked: Remembered[date, Told] = Remembered(
             ask, self._garden.clock, KEEP_S, patience_s=self._garden.patience_s, rest_s=REST_S
         )
+        self._days: dict[Series, set[date]] = {}  # on which each was heard: two years are seconds of a database's work
 
     async def page(self, request: Request) -> Response:
         """The board."""
@@ -102,18 +105,20 @@ class Teams:
     def _heard(self, today: date) -> dict[str, set[date]] | None:
         """Return on which days a station or modem of each team's hamlet was heard."""
         bound = [one for one in self._garden.registry.bindings if one.place == "hamlet"]
-        channels = {(one.gateway, one.channel): set[date]() for one in bound}
-        wanted = [(*channel, quantity) for channel in channels for quantity in HEARD]
-        start_ms, end_ms = midnight_ms(today - LONGEST), midnight_ms(today + timedelta(1))
+        wanted = list(dict.fromkeys((one.gateway, one.channel, quantity) for one in bound for quantity in HEARD))
+        new, known = ([one for one in wanted if (one in self._days) == asked] for asked in (False, True))
         try:
-            for (gateway, channel, _), hours in self._garden.store.each_hourly(wanted, start_ms, end_ms):
-                channels[gateway, channel] |= {hanoi(hour.start_ms).date() for hour in hours if hour.n}
+            for series, span in ((new, LONGEST), (known, LATELY)):
+                start_ms, end_ms = midnight_ms(today - span), midnight_ms(today + timedelta(1))
+                for own, hours in self._garden.store.each_hourly(series, start_ms, end_ms) if series else ():
+                    days = {hanoi(hour.start_ms).date() for hour in hours if hour.n}
+                    self._days[own] = self._days.get(own, set()) | days
         except Retry:
             return None
         found = dict[str, set[date]]()
         for one in bound:  # what hung there on another day was another hamlet's
-            days = channels[one.gateway, one.channel]
-            found.setdefault(one.code, set()).update(day for day in days if valid_on(one, day))
+            told = set().union(*(self._days[one.gateway, one.channel, quantity] for quantity in HEARD))
+            found.setdefault(one.code, set()).update(day for day in told if valid_on(one, day))
         return found
 
 
