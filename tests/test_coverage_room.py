@@ -22,7 +22,7 @@ from cloud.coverage import book, gateways, reasons, sheets, uploads
 from cloud.coverage.book import Book
 from cloud.coverage.gateways import Gateways
 from cloud.coverage.keeper import Keeper, Page
-from cloud.coverage.months import HEX, hex_of
+from cloud.coverage.months import HEX, hex_of, month_ms
 from cloud.coverage.phones import Phones
 from cloud.coverage.sample import LIMITED, NONE, SERVED, Heard, Sample
 from cloud.coverage.scale import Scale
@@ -635,6 +635,21 @@ def test_only_what_changed_is_made_again_and_all_where_the_scale_is_another(worl
     again = book.sheet(path, "phone", 0, 0, 8)
     assert again
     assert {one.state for one in again.cells} <= {"weak", "uncertain", "unmeasured"}
+
+
+def test_a_month_that_was_ahead_of_the_clock_is_on_the_map_once_it_has_come(world: World, tmp_path: Path) -> None:
+    path, turn_ms = tmp_path / book.NAME, month_ms(202612)[0]
+    made = sheets.Sheets(world.book, Scale())
+    world.keeper.put(walk(begin_ms=turn_ms + 60_000), turn_ms - 60_000)  # the server is two minutes slow
+    while made.make([PLACE], turn_ms - 60_000):
+        pass
+    assert book.sheet(path, "phone", 0, 0, 8) is None
+    assert made.make([PLACE], turn_ms + MINUTE_MS)
+    now, month = (book.sheet(path, "phone", 0, of, 8) for of in (0, 202612))
+    assert now
+    assert month
+    assert [one.cell for one in now.cells] == [one.cell for one in month.cells]
+    assert not made.make([PLACE], turn_ms + DAY_MS)
 
 
 def test_a_sheet_that_rotted_is_made_again_and_a_rotten_spot_costs_its_cell(world: World, tmp_path: Path) -> None:

@@ -58,12 +58,13 @@ class Sheets:
             self._around = {hex_of(cell) for cell in self._near}
         with self._book.changing() as db:
             self._renew(db)
+            months = self._months(db, now_ms)
             (month,) = db.execute("SELECT min(month) FROM changed").fetchone()
             if month is None:
                 return 0
             where = month, at_most
             changed = db.execute("SELECT hex FROM changed WHERE month = ? ORDER BY hex LIMIT ?", where).fetchall()
-            months = self._months(now_ms) if month == MONTH_NOW else [month]
+            months = months if month == MONTH_NOW else [month]
             found: defaultdict[_Key, list[Judged]] = defaultdict(list)
             for (hexagon,) in changed:
                 try:
@@ -77,11 +78,22 @@ class Sheets:
             db.execute("DELETE FROM changed WHERE month = ? AND hex <= ?", (month, changed[-1][0]))
         return len(changed)
 
-    def _months(self, now_ms: int) -> list[int]:
-        """Return the months that tell of now: one that a clock dated ahead, which was wrong for a day, is none."""
+    def _months(self, db: sqlite3.Connection, now_ms: int) -> list[int]:
+        """Return the months that tell of now: one that a clock dated ahead, which was wrong for a day, is none.
+
+        Where such a month has come, or is believed, the cells that it tells of are judged again.
+        """
         months, last = self._book.months(), day_of(now_ms).month
         if months and months[-1] > last:
             last = max(last, self._book.newest())
+        ahead = [month for month in months if month > last]
+        before = msgspec.json.decode(self._book.kept("ahead") or "[]", type=list[int])
+        if ahead != before:
+            db.create_function("hex_of", 1, hex_of, deterministic=True)
+            for month in {*ahead} ^ {*before}:
+                query = "INSERT OR IGNORE INTO changed SELECT DISTINCT hex_of(cell), ? FROM spot WHERE month = ?"
+                db.execute(query, (MONTH_NOW, month))
+            self._book.keep("ahead", msgspec.json.encode(ahead).decode())
         return [month for month in months if month <= last]
 
     def _renew(self, db: sqlite3.Connection) -> None:
