@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cloud.alerts.causes import Cause, Reason, falling, read, told, written
+from cloud.alerts.decide.witness import SILENCES
+from cloud.alerts.journal import Journal
 from cloud.registry import Registry
 from cloud.registry.kinds import Commune, Hamlet, Person, Province
 from tests.rules.garden import DAY, SIGNAL, SILENT, Bench, Post, bound
@@ -251,3 +254,12 @@ def test_who_came_back_in_between_without_a_link_is_no_proof_of_what_began_it(be
     bench.hear(150)
     bench.send([(3_600 + 60.0 * n, 1.0) for n in range(5)], **MODEM)  # of a boot in the middle
     assert cause(bench) == ("power", ["restarted", "lived"])
+
+
+def test_a_backlog_finds_the_silences_of_its_gateway_without_reading_all_that_ever_was(tmp_path: Path) -> None:
+    """Each of its batches asks, and a province has tens of thousands of incidents after some years."""
+    with closing(Journal(tmp_path / "alerts.db")) as journal:
+        plan = journal.db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM incident WHERE {SILENCES}", ("[]", "sg-01", 0))
+        told = " ".join(str(row[3]) for row in plan)
+    assert "incident_key (rule=? AND gateway=?)" in told
+    assert "SCAN incident" not in told

@@ -36,7 +36,7 @@ class Judging:
         danger: Callable[[str], int | None],
     ) -> None:
         known = (rules, journal, progress, desk)
-        self.witness = Witness(journal, progress, desk)
+        self.witness = Witness(*known)
         self.sensors = Sensors(*known, late_ms, self.witness.noted)
         nodes = detections(*known, late_ms, danger)
         baselines = Baselines(journal, progress, desk)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from cloud.alerts.causes import EDGE_DBM, Cause, Reason, falling, read, told, written
@@ -19,6 +20,7 @@ from cloud.clock import HOUR_MS, hanoi
 from wire.quantities import IN_SERVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from cloud.alerts.decide.desk import Desk
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from cloud.alerts.decide.progress import Presence, Progress, Sensor
     from cloud.alerts.incident import Incident
     from cloud.alerts.journal import Journal
+    from cloud.alerts.rules import Rule
     from cloud.alerts.spans import Point
     from cloud.registry import Registry
 
@@ -34,9 +37,9 @@ NOTES = frozenset({SUPPLY, MAINS, SERVICE, *RSRP, "radio"})  # the last one for 
 KEPT = 200  # values of a supply
 RECENT_MS = HOUR_MS  # older than that before the silence, a value says nothing of its cause
 TOGETHER_MS, UNHEARD_MS = 600_000, 90_000  # how near in time others fall silent, and for how long they are by then
-_SILENCES = (
-    "gateway = ? AND basis IN ('absence', 'silence', 'both', 'refuted')"
-    " AND (ended_ms IS NULL OR ended_ms >= ?) ORDER BY id"
+# by the index of series: a backlog asks with each of its batches
+SILENCES = (
+    "rule IN (SELECT value FROM json_each(?)) AND gateway = ? AND (ended_ms IS NULL OR ended_ms >= ?) ORDER BY +id"
 )
 _LOW = "gateway = ? AND quantity = ? AND ended_ms IS NULL AND NOT late ORDER BY id"
 BEAT_MS = 90_000  # a gateway is heard each minute: what it measured so shortly after its last word shows nothing
@@ -59,8 +62,10 @@ class Witness:
 
     notes = NOTES
 
-    def __init__(self, journal: Journal, progress: Progress, desk: Desk) -> None:
+    def __init__(self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk) -> None:
         self._journal, self._progress, self._desk = journal, progress, desk
+        of_silence = [rule.name for rule in rules if rule.silence.of in ("gateway", "way_out")]
+        self._of_silence = msgspec.json.encode(of_silence).decode()
         self._supply: dict[tuple[str, str], deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._boots: dict[str, tuple[str, int, int]] = {}  # boot, when it began and when it said so
         self._stopped: dict[str, int] = {}
@@ -110,7 +115,7 @@ class Witness:
         oldest_ms = min(times, default=now_ms)
         if oldest_ms >= now_ms - BEAT_MS:  # as nearly always
             return
-        for incident in selected(self._journal.db, _SILENCES, evidence.gateway, oldest_ms):
+        for incident in selected(self._journal.db, SILENCES, self._of_silence, evidence.gateway, oldest_ms):
             until_ms = self._lived_until(incident, now_ms)
             lived = {ms for ms in times if incident.since_ms + BEAT_MS <= ms <= until_ms}
             if lived and incident.cause:
