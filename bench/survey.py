@@ -22,7 +22,8 @@ tuned, and the judge reads nothing of it.
 - *The ceiling* hears the true strength at every place walked, even where the telephone lost it, and takes the median.
   Nobody who listens at these places alone can be expected to do better.
 
-The last table has worlds of which one thing is another than the judge was tuned for.
+An early survey is thin: a table has worlds of other seeds with a fifth of the walks. The last table has worlds of which
+one thing is another than the judge was tuned for.
 
 Right is counted over decided cells, found over dead zones among them, falsely claimed over claims of *none*.
 The question of service alone was added when tuning had shown how rarely even the best possible is sure of the class.
@@ -32,6 +33,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from contextlib import ExitStack
@@ -70,6 +72,7 @@ A, B = 452_004, 452_001
 MONTHS = [(2026, month) for month in range(5, 11)]
 BROUGHT = 0.9
 SEEDS, LEARNED = 10, 14
+THIN, THIN_WALKS = 40, 3  # worlds with a fifth of the walks, and as many to learn from: they have few cells each
 ALIKE = 40
 ENOUGH = 3
 CLASSES = "measured", "weak", "none"
@@ -82,6 +85,7 @@ OTHERS: dict[str, list[tuple[ModuleType, str, float]]] = {
     "antennas off by 7 dB": [(walkers, "DEVICE_DB", 7.0)],
     "shadows of 11 dB": [(radio, "SHADOW_DB", 11.0)],
     "shadows 150 m long": [(radio, "SHADOW_M", 150.0)],
+    "a fifth of the walks": [(sys.modules[__name__], "WALKS", THIN_WALKS)],
     "exponent 3.2, masts 18 dB stronger": [(radio, "EXPONENT", 3.2), (radio, "EIRP_DBM", 46.0)],
 }
 
@@ -268,6 +272,7 @@ def run(*, quick: bool = False) -> str:
     lines = [f"{seeds} worlds, {came:,} samples; 95 % intervals (Wilson) in brackets.", ""]
     for kind in kinds:
         lines += [*_table(kind, cells[kind], library[kind]), ""]
+    lines += [*_thin(*((2, 2) if quick else (THIN, THIN))), ""]
     rows = [[what, *elsewhere(changes, 1 if quick else ELSEWHERE)] for what, changes in OTHERS.items()]
     lines.append(f"Layer *phone*, resolution 8, walked ground, on other ground: {ELSEWHERE} worlds each.")
     head = [
@@ -285,19 +290,32 @@ def run(*, quick: bool = False) -> str:
 
 def elsewhere(changes: Iterable[tuple[ModuleType, str, float]], worlds: int) -> list[str]:
     """Return how the judge fares where something of the generator is another: service or none, beside a plain mean."""
+    cells = _changed(changes, "other", worlds)
+    by = [
+        _figures([(_service(cell.true), _service(cell.says[who])) for cell in cells])
+        for who in ("gocche", "plain mean")
+    ]
+    return [str(len(cells)), *by[0], *by[1][2:]]
+
+
+def _thin(worlds: int, learn: int) -> list[str]:
+    """Return the table of surveys with a fifth of the walks, beside what can be learned of such surveys."""
+    changes = OTHERS["a fifth of the walks"]
+    table = _table(("phone", 8), _changed(changes, "thin", worlds), _changed(changes, "thin-library", learn))
+    return [f"A fifth of the walks, {worlds} worlds of other seeds. {table[0]}", *table[1:]]
+
+
+def _changed(changes: Iterable[tuple[ModuleType, str, float]], seeds: str, worlds: int) -> list[Seen]:
+    """Return the cells of worlds made by a generator of which something is another."""
     cells: list[Seen] = []
     with ExitStack() as back, tempfile.TemporaryDirectory() as folder:
         for module, name, value in changes:
             back.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, value)
         for number in range(worlds):
-            world, spots, _ = surveyed(f"other-{number}", Path(folder))
+            world, spots, _ = surveyed(f"{seeds}-{number}", Path(folder))
             cells += seen(world, spots, "phone", 8)
-    by = [
-        _figures([(_service(cell.true), _service(cell.says[who])) for cell in cells])
-        for who in ("gocche", "plain mean")
-    ]
-    return [str(len(cells)), *by[0], *by[1][2:]]
+    return cells
 
 
 def _table(kind: tuple[str, int], cells: list[Seen], library: list[Seen]) -> list[str]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import TYPE_CHECKING, NamedTuple
 
 import h3.api.basic_int as h3
@@ -66,7 +67,7 @@ def _judged(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> tuple
     """Return it, and how likely there is none; None where it is not measured."""
     newest = _months(max((spot.month for spot in spots), default=0))
     ages: dict[int, float] = {}
-    days: dict[int, int] = {}
+    days: dict[int, int] = {}  # by place, a bit for each
     places: dict[int, list[tuple[float, _Place]]] = {}
     moments = last_ms = 0
     for spot in spots:
@@ -76,13 +77,13 @@ def _judged(cell: int, spots: Sequence[Spot], layer: str, scale: Scale) -> tuple
         if spot.month not in ages:
             ages[spot.month] = 0.5 ** ((newest - _months(spot.month)) / HALF_LIFE)
         places.setdefault(spot.cell, []).append((ages[spot.month], place))
-        days[spot.month] = days.get(spot.month, 0) | spot.days
+        days[spot.cell] = days.get(spot.cell, 0) | spot.days << 31 * (newest - _months(spot.month))
         moments += int(place.moments)
         last_ms = max(last_ms, spot.last_ms)
-    on_days = sum(bits.bit_count() for bits in days.values())
+    on_days = reduce(or_, days.values(), 0).bit_count()
     if moments < ENOUGH:
         return Judged(cell, "unmeasured", moments, on_days, last_ms), None
-    lost, state, strength = _state(places, max(on_days, 1), layer, scale)
+    lost, state, strength = _state(places, days, layer, scale)
     return Judged(cell, state, moments, on_days, last_ms, strength), lost
 
 
@@ -222,12 +223,13 @@ def _strength(heard: Strength, radio: Radio, scale: Scale) -> float:
 
 
 def _state(
-    places: dict[int, list[tuple[float, _Place]]], days: int, layer: str, scale: Scale
+    places: dict[int, list[tuple[float, _Place]]], days: dict[int, int], layer: str, scale: Scale
 ) -> tuple[float, str, float | None]:
     """Return how likely there is none, the state, and the mean strength of the places with service."""
     cells = sorted(places)
     merged = [_merged(places[cell]) for cell in cells]
     weights, independent = _weights(cells, merged)
+    antennas = _antennas(weights, [days[cell] for cell in cells])
     good, fair, none = scale.limits("nr" if layer == "5g" else "lte")
     heard = silent = unknown = x = xx = 0.0
     for weight, (_, place) in zip(weights, merged, strict=True):
@@ -238,18 +240,22 @@ def _state(
         x += weight * known * place.strength
         xx += weight * known * place.strength**2
     said = heard, x, xx, silent, unknown
-    lost = _shares(_as_far(said, _PLACE_DB, independent, days), _PLACE_DB, good, fair, none)[3]
+    lost = _shares(_as_far(said, _PLACE_DB, independent, antennas), _PLACE_DB, good, fair, none)[3]
     mean = [place.dbm for _, place in merged if place.known]
     strength = round(math.fsum(sorted(mean)) / len(mean), 1) if mean else None
-    silent_places = sum(2 * place.dead > place.moments for _, place in merged)
-    if lost >= SURE and (any(place.runs for _, place in merged) or silent_places > 1 or silent_places * days > 1):
+    silences = sum(
+        max(days[cell].bit_count(), 1)
+        for cell, (_, place) in zip(cells, merged, strict=True)
+        if 2 * place.dead > place.moments
+    )
+    if lost >= SURE and (any(place.runs for _, place in merged) or silences > 1):
         return lost, "none", strength
     if lost > 1 - SURE:
         return lost, "uncertain", strength
     if not mean:
         return lost, "served", None
     spread = _spread(said, independent)
-    return lost, _level(_shares(_as_far(said, spread, independent, days), spread, good, fair, none)), strength
+    return lost, _level(_shares(_as_far(said, spread, independent, antennas), spread, good, fair, none)), strength
 
 
 def _weights(cells: list[int], merged: list[tuple[float, _Place]]) -> tuple[list[float], float]:
@@ -272,14 +278,32 @@ def _weights(cells: list[int], merged: list[tuple[float, _Place]]) -> tuple[list
     return weights, (SHADOW_DB**2 + RIDGE_DB**2) / open_db2
 
 
+def _antennas(weights: list[float], days: list[int]) -> float:
+    """Return to how many independent days they come: the days on which somebody was at a place share its weight.
+
+    So a day that told of one place is not as good an antenna as the day that told of all.
+    """
+    alike: dict[int, float] = {}
+    for bits, weight in zip(days, weights, strict=True):
+        alike[bits or 1] = alike.get(bits or 1, 0.0) + weight
+    by_day: dict[int, float] = {}
+    for bits, weight in alike.items():
+        each, left = weight / bits.bit_count(), bits
+        while left:
+            day = left & -left
+            by_day[day] = by_day.get(day, 0.0) + each
+            left ^= day
+    return 1 / sum(one * one for one in by_day.values())
+
+
 _Said = tuple[
     float, float, float, float, float
 ]  # with a strength, their sum and that of squares, without service, neither
 
 
-def _as_far(said: _Said, spread: int, independent: float, days: int) -> _Said:
+def _as_far(said: _Said, spread: int, independent: float, antennas: float) -> _Said:
     """Return what was said as of so many independent places as it comes to when each day's antenna is off."""
-    n = spread**2 / (spread**2 / independent + DEVICE_DB**2 / days)
+    n = spread**2 / (spread**2 / independent + DEVICE_DB**2 / antennas)
     return said[0] * n, said[1] * n, said[2] * n, said[3] * n, said[4] * n
 
 
