@@ -70,6 +70,24 @@ def test_a_hundred_moments_at_one_place_are_one_place() -> None:
     assert (standing.state, walked.state) == ("uncertain", "none")
 
 
+def test_a_day_that_passed_one_place_is_no_second_antenna_for_all_of_the_cell() -> None:
+    """Ten places, eight of them without service: one day is not enough, two are; a second day at one place is none."""
+
+    def walked(again: int) -> str:
+        """Return what is said when a second day was at the last places, so many."""
+        return judge(
+            CELL,
+            [
+                spot(at * 20, None if at < 8 else -112.0, days=1 << 3 | (1 << 9 if at >= 10 - again else 0))
+                for at in range(10)
+            ],
+            "phone",
+            SCALE,
+        ).state
+
+    assert [walked(again) for again in (0, 1, 10)] == ["uncertain", "uncertain", "none"]
+
+
 def test_half_with_and_half_without_is_uncertain() -> None:
     assert (
         judge(CELL, along(-112.0, 4) + [spot(at * 40 + 7, None) for at in range(4)], "phone", SCALE).state
