@@ -60,7 +60,7 @@ def test_what_another_ground_changes_is_put_back() -> None:
 @pytest.mark.journey
 def test_a_thin_survey_has_a_fifth_of_the_walks_and_its_own_table() -> None:
     walks = survey.WALKS
-    assert survey.THIN_WALKS * 5 == walks
+    assert walks == survey.THIN_WALKS * 5
     title, _, table = survey._thin(1, 1)
     assert "A fifth of the walks, 1 worlds" in title
     assert "best possible" in table
