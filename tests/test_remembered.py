@@ -186,6 +186,26 @@ def test_only_what_is_worth_it_is_kept_and_not_more_than_so_many() -> None:
     asyncio.run(run())
 
 
+def test_answers_with_a_size_are_kept_up_to_so_much_of_it() -> None:
+    async def run() -> None:
+        clock = HandClock()
+        memory: Remembered[str, int] = Remembered(sized, clock, 10.0, patience_s=None, most=100, size=lambda n: n)
+        for key, kept in (("40", {"40"}), ("50", {"40", "50"}), ("30", {"30"}), ("300", {"300"}), ("7", {"7"})):
+            await memory.get(key)
+            assert set(memory._kept) == kept
+        for _ in range(30):  # the same again, as it ages, is no more than before
+            clock.advance(25)
+            await memory.get("7")
+        await memory.get("93")
+        assert set(memory._kept) == {"7", "93"}
+        assert memory._held == 100
+
+    async def sized(key: str) -> int:
+        return int(key)
+
+    asyncio.run(run())
+
+
 def test_what_blocks_is_asked_in_a_thread_that_no_stop_waits_for() -> None:
     hang, threads = threading.Event(), []
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cloud.pages.answers import Answers
 
 KEEP_S, REST_S = 30.0, 5.0
-MOST = 20  # kept
+MOST = 16_000_000  # bytes that are kept
 ANY_ORIGIN = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
@@ -36,7 +36,7 @@ class CoverageFiles:
     def __init__(self, answers: Answers) -> None:
         garden = answers.garden
         self._path, self._licence, self._clock = garden.surveyed, garden.licence, garden.clock
-        how: Any = {"patience_s": garden.patience_s, "rest_s": REST_S, "source": Source(), "most": MOST}
+        how: Any = {"patience_s": garden.patience_s, "rest_s": REST_S, "source": Source(), "most": MOST, "size": _size}
         self._made: Remembered[tuple[View, str], bytes | None] = Remembered(
             aside("write-coverage", self._write), garden.clock, KEEP_S, **how
         )
@@ -84,3 +84,7 @@ class CoverageFiles:
         if form == "geojson":
             return b"".join(geojson.write(sheet, licence=self._licence, invented=invented))
         return b"".join(csv.write([sheet], invented=invented))
+
+
+def _size(file: bytes | None) -> int:
+    return len(file) if file else 1

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 KEEP_S = 1.0
-MOST_KEPT = 256  # pages of some 20 kB
+MOST_KEPT = 32_000_000  # bytes of pages: more than a thousand of 20 kB, or the map of a province in a few forms
 AT_ONCE = 1_000  # pages in the making: each waits a moment for the store at most
 CACHE = b"public, max-age=60"
 PACKED = frozenset({b"image/webp", b"image/jpeg", b"audio/mpeg", b"application/pdf"})  # already
@@ -96,7 +96,7 @@ class Front:
         self._site, self._visits = site, visits
         self._security: Headers = [(name.lower().encode(), value.encode()) for name, value in security.items()]
         self._pages = Remembered(
-            self._made, clock, KEEP_S, patience_s=None, worth=_is_kept, at_once=AT_ONCE, most=MOST_KEPT
+            self._made, clock, KEEP_S, patience_s=None, worth=_is_kept, at_once=AT_ONCE, most=MOST_KEPT, size=_size
         )
         self._wanted: dict[Said, Wanted] = {}
 
@@ -205,6 +205,10 @@ def _as_said(scope: Scope, told: dict[bytes, bytes]) -> Said:
 
 def _is_kept(page: Page) -> bool:
     return bool(page.tag)
+
+
+def _size(page: Page) -> int:
+    return len(page.plain.body) + len(page.packed.body)
 
 
 def _page(status: int, headers: Headers, body: bytes) -> Page:

@@ -68,7 +68,7 @@ class Remembered(Generic[K, V]):
     An answer younger than `keep_s` is given as it is; one up to twice as old too, while a new one is asked for behind
     the visitor's back. An older one is waited for, `patience_s` at most (None: until it comes). After a fault nothing
     is asked for `rest_s`. `at_once` questions are under way at most, the others wait for their turn; `most` answers
-    are kept, and only those that are `worth` it.
+    are kept, or where they have a `size` so much of it, and only those that are `worth` it.
     """
 
     def __init__(
@@ -82,13 +82,15 @@ class Remembered(Generic[K, V]):
         worth: Callable[[V], bool] = lambda _: True,
         at_once: int = 1,
         most: int = 5_000,
+        size: Callable[[V], int] = lambda _: 1,
         source: Source | None = None,
     ) -> None:
         self._ask, self._clock, self._worth = ask, clock, worth
         self._keep_s, self._rest_s, self._patience_s = keep_s, rest_s, patience_s
-        self._most, self._source = most, source or Source()
+        self._most, self._size, self._source = most, size, source or Source()
         self._turn = asyncio.Semaphore(at_once)
         self._kept: dict[K, tuple[V, float]] = {}
+        self._held = 0  # their sizes together
         self._flights: dict[K, asyncio.Task[Known[V] | None]] = {}
         self._why = ""  # the last wait or question was in vain
         self._fails = False  # the last question was
@@ -166,11 +168,14 @@ class Remembered(Generic[K, V]):
         return None
 
     def _keep(self, key: K, value: V) -> None:
+        if key in self._kept:
+            self._held -= self._size(self._kept.pop(key)[0])
         if not self._worth(value):
-            self._kept.pop(key, None)
             return
-        if len(self._kept) >= self._most:
+        self._held += self._size(value)
+        if self._held > self._most:
             self._kept.clear()
+            self._held = self._size(value)
         self._kept[key] = value, self._clock.monotonic()
 
     def _failed(self, why: str) -> None:
