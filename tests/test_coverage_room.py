@@ -344,6 +344,17 @@ def test_a_modem_that_is_new_after_a_clock_was_ahead_is_heard(world: World) -> N
     assert len(world.look()) == 1
 
 
+@pytest.mark.parametrize("back_s", [30, 90, 150, 200, 260, 590, 3_600])
+def test_a_clock_that_is_set_back_by_minutes_loses_nothing_that_comes_in_them(world: World, back_s: float) -> None:
+    world.tell(modem(SERVICE))
+    assert len(world.look()) == 1
+    world.tell([{"soil": {"soil_moisture": 30.0}}])
+    world.look()  # up to here
+    world.clock.step(-back_s)
+    world.tell(modem(SERVICE), BEGIN_MS + 10 * MINUTE_MS)
+    assert len(world.look()) == 2
+
+
 def test_what_cannot_be_kept_costs_itself(world: World) -> None:
     good = [
         Sample(time_ms=BEGIN_MS + n, lat=21.6, lon=104.5, source="phone", by="hang-tay", service=NONE) for n in range(9)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from cloud.clock import hanoi
 from cloud.coverage.keeper import Page
 from cloud.coverage.modem import BUCKET_MS, PLACED, SAID, WAY, Fixes, Modem, Place, polls_of, samples, with_way
-from cloud.coverage.sample import AHEAD_MS
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 EVERY_S, AGAIN_S, IDLE_S = 120.0, 5.0, 0.5
-OVERLAP_MS = 60_000  # rows of the ledger may become visible in another order than they arrived
+# Rows of the ledger may become visible in another order than they arrived, or be dated again by a clock that was set
+# back. One that was set back by more than both is seen at the next reading: what was read last lies ahead of now.
+OVERLAP_MS, AHEAD_MS = 240_000, 60_000
 BACK_MS = 7 * 86_400_000  # how far it is read again where a clock that was ahead has dated what was read last
 ROWS = 500  # of the ledger at once: at most some 60,000 samples, of walks without signal
 SLICE_MS = 6 * BUCKET_MS
