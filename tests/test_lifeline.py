@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h3.api.basic_int as h3
 import pytest
 
+from cloud.clock import hanoi
 from cloud.coverage.book import NAME, Book
 from cloud.coverage.lifeline import OLD_MS, Lifelines
 from cloud.coverage.networks import named
@@ -192,3 +193,10 @@ def test_looking_for_the_nearest_cells_keeps_no_other_visitor_waiting(
     monkeypatch.setattr(Lifelines, "_lines", seen)
     assert "Viettel" in page(world, surveyed=tmp_path / NAME)
     assert set(threads) == {"ask-lifelines"}, "not in the loop that all pages share"
+
+
+def test_a_modem_without_service_says_when_it_had_it_last(world: World) -> None:
+    world.tell({"modem-hang-tay": MODEM}, age_s=3 * 3_600)
+    world.tell({"modem-hang-tay": {"registration": 2, "radio": 0}})
+    had = hanoi(NOW_MS - 3 * 3_600_000)
+    assert re.search(rf"không có sóng\. Modem đặt trong thôn đo lúc .* Lần cuối có sóng: .*{had:%H:%M}", page(world))

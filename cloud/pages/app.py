@@ -99,7 +99,7 @@ def site(garden: Garden, style: str = "", script: str = "", form: tuple[str, str
         Route("/nguy-co/{zone}", danger.page),
         Route("/diem-nong", hotspots.page),
         Route("/diem-nong.json", hotspots.json),
-        *_of_people(answers, *form),
+        *_of_people(answers, coverage, *form),
         Route("/mat-song", made.unseen),
         Route("/icon.svg", made.icon),
         Route(SHARED, made.shared),
@@ -109,9 +109,9 @@ def site(garden: Garden, style: str = "", script: str = "", form: tuple[str, str
     return Starlette(routes=routes, exception_handlers={HTTPException: made.refused, Exception: made.broken})
 
 
-def _of_people(answers: Answers, style: str, queue: str) -> list[Route]:
+def _of_people(answers: Answers, coverage: Coverages, style: str, queue: str) -> list[Route]:
     """Return the routes by which people report, of what their teams did, and of how they call for help."""
-    reports, teams, emergency = Reports(answers, style, queue), Teams(answers), Emergency(answers, style)
+    reports, teams, emergency = Reports(answers, style, queue), Teams(answers), Emergency(answers, style, coverage.past)
     return [
         Route("/bao", reports.form),
         Route("/bao", reports.send, methods=["POST"]),

@@ -33,11 +33,11 @@ MOST_MAPS = 200  # kept
 
 
 class Coverages:
-    """Answers about coverage."""
+    """Answers about coverage. `past` is when each modem was in service last, which other pages ask for, too."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers, self._garden = answers, answers.garden
-        self._past = self._asked("ask-past", lambda _: self._garden.coverage.search(), PAST_S, answers.store)
+        self.past = self._asked("ask-past", lambda _: self._garden.coverage.search(), PAST_S, answers.store)
         self._surveyed = Surveyed(self._garden.surveyed, self._garden.current, self._garden.clock, self._garden.near_m)
         self._maps: Remembered[Asked, Shown] = self._asked(
             "ask-coverage",
@@ -58,7 +58,7 @@ class Coverages:
         view = view_of(request.path_params.get("view", View().name))
         if view is None:
             return self._answers.nowhere(request)
-        past, known = await self._past.known(""), await self._map(Asked(view))
+        past, known = await self.past.known(""), await self._map(Asked(view))
         if view != View() and known is not None and view not in known.value.views:
             return self._answers.nowhere(request)
         rows = self._garden.coverage.rows(past and past.value)
@@ -69,7 +69,7 @@ class Coverages:
         """One hamlet: the cells around it, by network, and what its modem says."""
         view = view_of(request.path_params.get("view", View().name))
         code = request.path_params["hamlet"].lower()
-        past = await self._past.known("")
+        past = await self.past.known("")
         own = [row for row in self._garden.coverage.rows(past and past.value) if row.code == code]
         if view is None or not own:
             return self._answers.nowhere(request)
@@ -88,7 +88,7 @@ class Coverages:
 
     async def json(self, _request: Request) -> Response:
         """The table for machines: what modems say, the cells around each hamlet, and which maps there are."""
-        past, known = await self._past.known(""), await self._map(Asked(View()))
+        past, known = await self.past.known(""), await self._map(Asked(View()))
         rows = self._garden.coverage.rows(past and past.value)
         shown = known.value if known else None
         cells = shown.hamlets if shown else {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from cloud.coverage.hamlets import Past
     from cloud.coverage.lifeline import Lifeline
     from cloud.pages.answers import Answers
     from cloud.pages.garden import HamletRow
@@ -60,10 +61,13 @@ class Known(NamedTuple):
 
 
 class Emergency:
-    """Answers about calling for help. The survey is read aside, once a minute for all who ask."""
+    """Answers about calling for help. The survey is read aside, once a minute for all who ask.
 
-    def __init__(self, answers: Answers, style: str) -> None:
-        self._answers, self._garden = answers, answers.garden
+    `past` is when each modem was in service last: of one without service now that is what a village head wants to know.
+    """
+
+    def __init__(self, answers: Answers, style: str, past: Remembered[str, Past]) -> None:
+        self._answers, self._garden, self._past = answers, answers.garden, past
         self._style = Markup(style)  # noqa: S704 - a file of ours, whose digest the policy names
         patience_s, clock = self._garden.patience_s, self._garden.clock
         ask = aside("ask-lifelines", self._sheets)
@@ -72,7 +76,7 @@ class Emergency:
 
     async def index(self, request: Request) -> Response:
         """The hamlets."""
-        survey, rows = await self._surveyed(), self._rows()
+        survey, rows = await self._surveyed(), await self._rows()
         known = [self._known(one, survey, rows) for one in self._hamlets()]
         return self._answers.page(request, "lifelines.html", known=known, survey=survey)
 
@@ -83,7 +87,7 @@ class Emergency:
         if hamlet is None:
             return self._answers.nowhere(request)
         survey = await self._surveyed()
-        known = self._known(hamlet, survey, self._rows())
+        known = self._known(hamlet, survey, await self._rows())
         return self._answers.page(
             request, "lifeline.html", known=known, survey=survey, points=POINTS, network=named,
             duty_tel=self._garden.duty_tel, form_style=self._style,
@@ -112,8 +116,9 @@ class Emergency:
             raise Retry(f"coverage: {error}", REST_S) from error
         return self._made[1]
 
-    def _rows(self) -> dict[str, HamletRow]:
-        return {one.code: one for one in self._garden.coverage.rows(None)}
+    async def _rows(self) -> dict[str, HamletRow]:
+        past = await self._past.known("")
+        return {one.code: one for one in self._garden.coverage.rows(past and past.value)}
 
     def _hamlets(self) -> list[HamletNow]:
         registry, today = self._garden.registry, self._garden.today
