@@ -16,7 +16,7 @@ from cloud.clock import hanoi
 from cloud.registry import Registry, alphabet, consent
 from cloud.registry.book import Book
 from cloud.registry.cells import Bad
-from cloud.registry.kinds import KINDS, Consent, Person, Record, key_of
+from cloud.registry.kinds import KINDS, Consent, Person, Record, Team, key_of
 from cloud.registry.rows import read_key
 from cloud.registry.sql import table
 
@@ -115,6 +115,11 @@ class Shelf:
         return Registry(
             {kind: self.rows(kind) for kind in ("zone", "commune", "province", "danger_table", "official_level")}
         )
+
+    @property
+    def teams(self) -> dict[str, Team]:
+        """Return the teams that there are today, by code."""
+        return Registry({"team": self.rows("team")}).teams(self.today)
 
     def may_be_named(self, person: Person) -> bool:
         """Tell whether somebody has consented to be named."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from cloud.access import NotInvited, words
 from cloud.access.fleet import MOST, Phone
 from cloud.coverage import reasons
-from cloud.registry import Registry
 from cloud.registry.alphabet import order
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from cloud.registry.kinds import Team
     from cloud.staff.visit import Visit
 
 PATH = "/dien-thoai"
@@ -40,7 +38,7 @@ def screen(visit: Visit) -> Response:
 
 def invite(visit: Visit) -> Response:
     """Show the symbols of new telephones, once."""
-    teams = _teams(visit)
+    teams = visit.staff.shelf.teams
     team = teams.get(visit.given("team"))
     if team is None:
         return _screen(visit, why=visit.s.say("phones.no_team"))
@@ -71,7 +69,7 @@ def _screen(visit: Visit, *, why: str = "", status: int = 0) -> Response:
         status=status or (422 if why else 200),
         why=why,
         crews=_crews(visit, visit.staff.fleet.phones()),
-        teams=sorted(_teams(visit).values(), key=lambda one: order(one.name)),
+        teams=sorted(visit.staff.shelf.teams.values(), key=lambda one: order(one.name)),
         ready=visit.staff.fleet.ready,
         days=DAYS,
         usual=USUAL,
@@ -84,14 +82,9 @@ def _crews(visit: Visit, phones: Sequence[Phone]) -> list[Crew]:
     found: dict[str, list[Phone]] = {}
     for one in phones:
         found.setdefault(one.account.owner, []).append(one)
-    teams, now_ms = _teams(visit), visit.s.now_ms
+    teams, now_ms = visit.staff.shelf.teams, visit.s.now_ms
     crews = []
     for code, own in found.items():
         own.sort(key=lambda one: (not one.account.holds(now_ms), -one.account.made_ms, one.account.user))
         crews.append(Crew(teams[code].name if code in teams else code, own))
     return sorted(crews, key=lambda one: order(one.name))
-
-
-def _teams(visit: Visit) -> dict[str, Team]:
-    """Return the teams that there are today."""
-    return Registry({"team": visit.staff.shelf.rows("team")}).teams(visit.staff.shelf.today)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cloud.coverage import reasons
 from cloud.coverage.brought import TooLarge
 from cloud.coverage.uploads import FILE, MOST_BYTES
-from cloud.registry import Registry
 from cloud.registry.alphabet import order
 from cloud.staff.aside.uploads import FORM
 from cloud.store import Retry
@@ -16,7 +15,6 @@ from cloud.store import Retry
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from cloud.registry.kinds import Team
     from cloud.staff.visit import Visit
 
 log = logging.getLogger(__name__)
@@ -36,7 +34,7 @@ def send(visit: Visit) -> Response:
     if file is None:
         return _screen(visit, why="surveys.no_file")
     with file:
-        team = _teams(visit).get(visit.given("team"))
+        team = visit.staff.shelf.teams.get(visit.given("team"))
         if team is None:
             return _screen(visit, why="surveys.no_team")
         if not file.read(1):
@@ -73,7 +71,7 @@ def _screen(visit: Visit, *, why: str = "", status: int = 422) -> Response:
         status=status if why else 200,
         why=visit.s.say(why) if why else "",
         surveys=visit.staff.surveys.progress(),
-        teams=sorted(_teams(visit).values(), key=lambda one: order(one.name)),
+        teams=sorted(visit.staff.shelf.teams.values(), key=lambda one: order(one.name)),
         names=_names(visit),
         most=MOST_BYTES // 1_000_000,
         reasons=reasons.told,
@@ -81,9 +79,4 @@ def _screen(visit: Visit, *, why: str = "", status: int = 422) -> Response:
 
 
 def _names(visit: Visit) -> dict[str, str]:
-    return {code: team.name for code, team in _teams(visit).items()}
-
-
-def _teams(visit: Visit) -> dict[str, Team]:
-    """Return the teams that there are today."""
-    return Registry({"team": visit.staff.shelf.rows("team")}).teams(visit.staff.shelf.today)
+    return {code: team.name for code, team in visit.staff.shelf.teams.items()}
