@@ -42,6 +42,13 @@ if TYPE_CHECKING:
 __all__ = ["browser"]
 pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.usefixtures("budget")]
 BUDGET_S = 120
+KEPT_SOON = """async path => {
+  for (let n = 0; n < 100; n++) {
+    if (await (await caches.open("gocche")).match(path)) return true;
+    await new Promise(done => setTimeout(done, 50));
+  }
+  return false;
+}"""
 IN_TIME_MS = 15_000
 THREE_NINETY = (390, 844)
 
@@ -268,3 +275,13 @@ def test_the_sheet_of_a_hamlet_is_one_page_of_paper(browser: Browser, village: V
             assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1, path
             page.emulate_media(media="print")
             assert "114" in page.inner_text("main")
+
+
+def test_from_where_to_call_is_there_without_signal_once_it_was_seen(browser: Browser, village: Village) -> None:
+    with Seen(browser, village, PHONE) as seen:
+        page = seen.go("/khan-cap/h01", "networkidle")
+        assert page.evaluate(KEPT_SOON, "/khan-cap/h01"), "kept by us: the browser itself forgets within a minute"
+        page.context.set_offline(True)
+        seen.go("/khan-cap/h01")
+        assert "gọi khi khẩn cấp" in page.inner_text("h1")
+        assert "Số liệu tính đến" in page.inner_text("main"), "it says how old it is"

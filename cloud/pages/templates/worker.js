@@ -1,8 +1,9 @@
 // A visitor under the trees has signal for a moment. What he saw of the trees stays in his browser, and is shown when
 // the network does not answer within three seconds: those pages say themselves how old they are. What is newer replaces
-// it; what is gone here is gone there. Alerts and coverage are of now, and never kept: without signal, a page of ours
+// it; what is gone here is gone there. From where a hamlet can call is needed without signal, and says how old it is.
+// Alerts and coverage are of now, and never kept: without signal, a page of ours
 // says so in the place of what was not kept.
-const SLOW_MS = 3000, UNSEEN = "/mat-song", REPORT = "/bao", KEPT = /^\/($|[Tt]\/|l\/|anh\/|icon|bao($|\/(cay|thon)\/))/, TREE = /^\/[Tt]\/[^/.]+$/;
+const SLOW_MS = 3000, UNSEEN = "/mat-song", REPORT = "/bao", KEPT = /^\/($|[Tt]\/|l\/|anh\/|icon|khan-cap($|\/)|bao($|\/(cay|thon)\/))/, TREE = /^\/[Tt]\/[^/.]+$/;
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", event => event.waitUntil(begin()));
 self.addEventListener("fetch", event => {
