@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sqlite3
@@ -20,6 +21,7 @@ from cloud.access import book as accounts
 from cloud.access import heard
 from cloud.coverage import book, gateways, reasons, sheets, uploads
 from cloud.coverage.book import Book
+from cloud.coverage.brought import Desk
 from cloud.coverage.gateways import Gateways
 from cloud.coverage.keeper import Keeper, Page
 from cloud.coverage.months import HEX, hex_of, month_ms
@@ -353,6 +355,16 @@ def test_a_clock_that_is_set_back_by_minutes_loses_nothing_that_comes_in_them(wo
     world.clock.step(-back_s)
     world.tell(modem(SERVICE), BEGIN_MS + 10 * MINUTE_MS)
     assert len(world.look()) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give something to somebody else")
+def test_a_folder_that_a_command_of_roots_has_made_is_the_servers(tmp_path: Path) -> None:
+    """`sudo gocche coverage import` before the room has ever run: it must read there what is brought later."""
+    os.chown(tmp_path, 12_345, 12_345)
+    with pytest.raises(Retry, match="never run"):
+        Desk(tmp_path, HandClock(BEGIN_MS)).bring(io.BytesIO(b"a survey"), "hang-tay")
+    made = (tmp_path / FOLDER).stat()
+    assert (made.st_uid, made.st_gid, list((tmp_path / FOLDER).iterdir())) == (12_345, 12_345, [])
 
 
 def test_what_cannot_be_kept_costs_itself(world: World) -> None:
