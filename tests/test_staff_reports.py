@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud.access.book import NAME as ACCOUNTS
 from cloud.registry.forget import Known
 from cloud.registry.people import ACCESS
 from cloud.reports.book import NAME, Book
@@ -119,3 +120,11 @@ def test_a_fire_that_was_told_twice_is_told_no_third_time_when_the_desk_makes_it
         assert book.untold() == []
         put(world, "c", "fire")
         assert [(one.id, one.n) for one in book.untold()] == [(first, 3)], "more people are news"
+
+
+@pytest.mark.parametrize(("file", "path"), [(NAME, PATH), (ACCOUNTS, "/dien-thoai")])
+def test_a_book_of_a_newer_gocche_stops_its_own_screen_and_says_so(world: StaffWorld, file: str, path: str) -> None:
+    with closing(sqlite3.connect(world.folder / file)) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    admin = world.visitor("admin")
+    assert (admin.get("/").status_code, admin.get(path).status_code) == (200, 503)

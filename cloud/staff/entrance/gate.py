@@ -24,6 +24,7 @@ from cloud.staff.shelf import NotYet
 from cloud.staff.visit import Visit
 from cloud.staff.way import FORM_BYTES
 from cloud.staff.words import Speaker
+from settings.words import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +131,7 @@ class Gate:
             answer = way.handler(visit)
         except NotYet:
             return visit.told("not_yet", status=503)
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError, Taken):  # Taken: a book of a newer gocche, after a step back
             log.exception("nothing was written way=%r", way.name)
             return visit.told("disk", status=503)
         if way.script:
