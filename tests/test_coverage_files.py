@@ -80,3 +80,11 @@ def test_the_pages_link_to_the_files_of_their_view(world: World, tmp_path: Path)
         text = visitor.get(page).text
         assert f'href="{view}.geojson"' in text
         assert f'href="{view}.csv"' in text
+
+
+@pytest.mark.parametrize("path", ["/phu-song.geojson", "/phu-song/lop/phone.csv", "/khan-cap/h01"])
+def test_what_takes_longer_than_a_page_is_waited_for(world: World, tmp_path: Path, path: str) -> None:
+    book = surveys.surveyed(tmp_path / "coverage.db", NOW_MS)
+    asked = Visitor(build(world.garden(surveyed=book, patience_s=0.0))).get(path)
+    assert asked.status_code == 200
+    assert "không đọc được sổ đo sóng" not in asked.text

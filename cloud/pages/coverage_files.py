@@ -16,7 +16,7 @@ from cloud.coverage.out import csv, geojson
 from cloud.coverage.shelf import Sheet
 from cloud.pages.answers import VARY, json
 from cloud.pages.headers import tag
-from cloud.pages.remembered import Remembered, Source, aside
+from cloud.pages.remembered import LONG_S, Remembered, Source, aside
 from cloud.pages.views import View, view_of
 from cloud.store import Retry
 
@@ -61,7 +61,7 @@ class CoverageFiles:
         view = view_of(request.path_params.get("view", View().name))
         if view is None:
             return json({"error": "there is no such map"}, 404)
-        known = await self._made.known((view, form))
+        known = await self._made.known((view, form), LONG_S)  # a file is waited for longer than a page
         if known is None:
             return json({"error": "the map cannot be read at the moment"}, 503)
         if known.value is None:

@@ -10,7 +10,7 @@ from cloud.coverage import shelf
 from cloud.coverage.lifeline import Lifelines
 from cloud.coverage.networks import named
 from cloud.coverage.seam import MONTH_NOW
-from cloud.pages.remembered import Remembered, aside
+from cloud.pages.remembered import LONG_S, Remembered, aside
 from cloud.registry.alphabet import order
 from cloud.store import Retry
 
@@ -94,10 +94,8 @@ class Emergency:
         )  # fmt: skip
 
     async def _surveyed(self) -> Lifelines | None:
-        try:
-            return (await self._asked.get("")).value
-        except Retry:
-            return None
+        known = await self._asked.known("", LONG_S)  # it is printed: better late than without its lines
+        return known and known.value
 
     def _sheets(self, _: str) -> Lifelines:
         """Return the sheets of now, fine where there are fine ones, of every network; read again where they changed."""
