@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cloud.coverage import shelf
 from cloud.coverage.book import NAME
 from cloud.coverage.months import HEX, month_ms
@@ -36,7 +34,7 @@ def export(config: CloudConfig, path: Path, *, form: str, layer: str, network: i
         samples = _SAMPLES.get(form)
         written = samples(_samples(book, network, month)) if samples else _cells(book, form, layer, network, month)
         size = _write(path, written)
-    except msgspec.MsgspecError as error:
+    except shelf.ROTTEN as error:
         raise Refused("exported", "rotten", path=book, why=error) from error
     print(both("exported", "written", path=path, size=size))
     return 0

@@ -7,9 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from cloud.alerts.decide.pace import refuse
+from cloud.alerts.decide.progress import Watched, read_node
+from cloud.alerts.decide.series import Series, read_series
 from cloud.alerts.listing import events
 from cloud.alerts.rules import open_rules
 from cloud.clock import SystemClock
@@ -379,3 +382,11 @@ def test_a_state_that_cannot_be_read_costs_its_own_past_and_no_smoke(bench: Benc
     bench.live([(120.0 + at_s, value) for at_s, value in FIRE])
     assert [incident.rule for incident in bench.alerts.incidents()] == ["smoke"]
     assert bench.alerts.health()["poisoned"] == 0
+
+
+def test_what_was_remembered_and_rotted_is_learned_anew() -> None:
+    series = msgspec.msgpack.encode(Series())
+    assert read_series(series) == Series()
+    assert read_series(series.replace(b"quiet", b"\xffuiet")) is None
+    assert read_node(b"\x91\xa1n") == Watched("n")
+    assert read_node(b"\x91\xa1\xff") is None

@@ -207,12 +207,20 @@ def test_a_sheet_that_is_not_there_is_said_with_those_that_are(
     assert main([*own, str(tmp_path / "no" / "folder")]) != 0
 
 
-@pytest.mark.parametrize(("form", "spoil"), [("csv", "sheet SET cells"), ("mls", "sample SET told")])
+@pytest.mark.parametrize(
+    ("form", "spoil"),
+    [
+        ("csv", "sheet SET cells = x'c1'"),
+        ("mls", "sample SET told = x'c1'"),
+        ("csv", "sheet SET cells = x'919601a2fffe01010100'"),
+        ("mls", "sample SET told = x'960102c0c0c091a1ff'"),
+    ],
+)
 def test_a_book_that_rotted_is_said_and_no_half_file_stays(
     data: Path, tmp_path: Path, form: str, spoil: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with sqlite3.connect(data / NAME) as db:
-        db.execute(f"UPDATE {spoil} = x'c1'")
+        db.execute(f"UPDATE {spoil}")
     db.close()
     assert main(["coverage", "export", "--config", str(data), "--format", form, str(tmp_path / "x")]) == 2
     assert NAME in capsys.readouterr().err

@@ -440,8 +440,9 @@ def test_a_long_status_is_read_and_too_many_channels_are_cut(room):
     assert room.ingester.counts["status cut"] == 1
 
 
-def test_a_status_that_rotted_in_the_store_is_written_anew(room):
-    row = ("sg-01", EPOCH, NOW, b'{"v":"old"}')
+@pytest.mark.parametrize("body", [b'{"v":"old"}', b'{"state":"\xff"}'])
+def test_a_status_that_rotted_in_the_store_is_written_anew(room, body):
+    row = ("sg-01", EPOCH, NOW, body)
     room.store._writer._db.execute("INSERT INTO status VALUES (?, ?, ?, ?)", row)
     room.published.clear()
     room.ingester.step([

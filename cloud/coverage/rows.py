@@ -113,7 +113,7 @@ def row(sample: Sample, key: int, teller: int) -> Row:
 
 
 def sample_of(time_ms: int, source: Any, by: str, plmn: int, service: int, said: bytes) -> Sample:
-    """Return the sample of a row. Raises msgspec.DecodeError for one that rotted."""
+    """Return the sample of a row. Raises msgspec.DecodeError, UnicodeDecodeError for one that rotted."""
     told = _decode(said)
     return Sample(
         time_ms=time_ms,

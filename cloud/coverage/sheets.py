@@ -18,7 +18,7 @@ import msgspec
 from cloud.coverage.judge import of_each
 from cloud.coverage.months import HEX, day_of, hex_of
 from cloud.coverage.seam import LAYERS, MONTH_NOW, Judged
-from cloud.coverage.shelf import cells_of
+from cloud.coverage.shelf import ROTTEN, cells_of
 from cloud.store import Retry
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _merge(db: sqlite3.Connection, key: _Key, cells: Sequence[Judged], now_ms: i
     row = db.execute(f"SELECT cells FROM sheet {where}", key).fetchone()  # noqa: S608 - own words
     try:
         sheet = {one.cell: one for one in cells_of(row[0])} if row else {}
-    except msgspec.MsgspecError:
+    except ROTTEN:
         log.exception("coverage-sheet-rotten sheet=%s", key)
         db.execute("DELETE FROM kept WHERE name = ?", (MADE_BY,))  # all are made again
         sheet = {}

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 SAMPLES = """SELECT time_ms, source, name, plmn, service, told FROM sample JOIN teller ON teller.id = sample.teller
 WHERE time_ms >= ? AND time_ms < ? ORDER BY time_ms, key"""
-UNREADABLE = (sqlite3.Error, Taken, msgspec.MsgspecError, H3BaseException)
+ROTTEN = (msgspec.MsgspecError, UnicodeDecodeError)  # what decoding raises where bytes rotted
+UNREADABLE = (sqlite3.Error, Taken, *ROTTEN, H3BaseException)
 INVENTED = "invented"  # under which a sample garden notes that its survey is none
 cells_of = msgspec.msgpack.Decoder(list[Judged]).decode
 

@@ -127,7 +127,7 @@ def read_node(kept: bytes) -> Watched | None:
     """Return what was remembered of a node; None for what cannot be read, or is of another version: it learns anew."""
     try:
         state = _nodes.decode(kept)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         LOG.error("node-forgotten why=%r", str(fault))  # noqa: TRY400 - no traceback is wanted of what was read
         return None
     return state if state.live.version == VERSION else Watched(state.channel, incident=state.incident)

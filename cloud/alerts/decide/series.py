@@ -52,7 +52,7 @@ def read_series(kept: bytes | str) -> Series | None:
     """
     try:
         return msgspec.json.decode(kept, type=Series) if isinstance(kept, str) else _states.decode(kept)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         LOG.error("series-forgotten why=%r", str(fault))  # noqa: TRY400 - no traceback is wanted of what was read
         return None
 

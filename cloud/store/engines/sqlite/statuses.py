@@ -21,7 +21,7 @@ def write(db: sqlite3.Connection, gateway: str, status: Status, arrival_ms: int)
     key = (gateway, status.epoch)
     known = db.execute("SELECT body FROM status WHERE (gateway, epoch) = (?, ?)", key).fetchone()
     if known is not None:
-        with suppress(msgspec.DecodeError):  # what rotted is written anew
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what rotted is written anew
             before = msgspec.json.decode(known[0], type=Status)
             status = msgspec.structs.replace(status, acquired=max(status.acquired, before.acquired))
     row = (*key, arrival_ms, msgspec.json.encode(status))
@@ -38,6 +38,6 @@ def page(db: sqlite3.Connection, after: tuple[str, str]) -> list[tuple[str, str,
 
 
 def row(found: tuple[str, str, int, bytes]) -> StatusRow:
-    """Return a status as it was told. Raises msgspec.DecodeError for one that rotted."""
+    """Return a status as it was told. Raises msgspec.DecodeError, UnicodeDecodeError for one that rotted."""
     gateway, _, arrival_ms, body = found
     return StatusRow(gateway, arrival_ms, msgspec.json.decode(body, type=Status))
