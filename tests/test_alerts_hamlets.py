@@ -14,21 +14,26 @@ from cloud.registry.kinds import Binding, Commune, Hamlet, Maintenance, Person, 
 from tests.rules.garden import DAY, SIGNAL, SILENT, Bench, Post, batch, bound, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 BUSY_S = 600
 
 
 def garden(
-    modems: int = 2, hamlets: int = 1, *, apart: bool = False, maintenance: Sequence[Maintenance] = ()
+    modems: int = 2,
+    hamlets: int = 1,
+    *,
+    apart: bool = False,
+    way_out: bool = False,
+    maintenance: Sequence[Maintenance] = (),
 ) -> Registry:
     """Return hamlets with so many modems each, at one gateway or each at its own."""
     bindings: list[Binding] = []
     for hamlet in range(hamlets):
         for n in range(modems):
             gateway = f"sg-{hamlet:03d}" if not apart else f"sg-{hamlet:03d}-{n}"
-            bindings.append(bound(gateway, f"modem-{n}", "hamlet", f"h{hamlet:03d}"))
+            bindings.append(bound(gateway, f"modem-{n}", "hamlet", f"h{hamlet:03d}", way_out=way_out))
     return Registry(
         {
             "province": [Province(code="v01", name="Lào Cai", valid_from=DAY)],
@@ -37,7 +42,7 @@ def garden(
                 Hamlet(code=f"h{n:03d}", name=f"Bản {n}", commune="c01", lat=21.7, lon=104.1, valid_from=DAY)
                 for n in range(hamlets)
             ],
-            "person": [Person(code="p1", name="Giàng Thị Mỷ", roles=("telecom",), email="my@example.vn")],
+            "person": [Person(code="p1", name="Giàng Thị Mỷ", roles=("telecom", "operator"), email="my@example.vn")],
             "binding": bindings,
             "maintenance": list(maintenance),
         }
@@ -50,7 +55,7 @@ class Valley(Bench):
     def say(self, seconds: float, **codes: float | None) -> None:
         self.say_all(seconds, {("sg-000", name.replace("_", "-")): code for name, code in codes.items()})
 
-    def say_all(self, seconds: float, codes: dict[tuple[str, str], float | None], every_s: float = 20.0) -> None:
+    def say_all(self, seconds: float, codes: Mapping[tuple[str, str], float | None], every_s: float = 20.0) -> None:
         for _ in range(round(seconds / every_s)):
             self.clock.advance(every_s)
             for (gateway, channel), code in codes.items():
@@ -320,6 +325,21 @@ def test_a_second_modem_that_only_just_lost_it_is_waited_for(valley: Valley, pos
     valley.say(40, modem_0=2, modem_1=2)
     valley.say(BUSY_S, modem_0=2, modem_1=1)
     assert (valley.open, post.mails) == (["sg-000/modem-0"], [])
+
+
+def test_a_gateway_that_is_silent_beside_another_one_in_its_hamlet_is_told(tmp_path: Path, post: Post) -> None:
+    """The hamlet has service by the other one's modem: nobody would hear of the silent one's sensors any more."""
+    valley = opened(tmp_path, post, apart=True, way_out=True)
+    codes = {("sg-000-0", "modem-0"): 1.0, ("sg-000-1", "modem-1"): 1.0}
+    valley.say_all(100, codes)
+    valley.say_all(BUSY_S, {("sg-000-1", "modem-1"): 1.0})
+    valley.idle(10)
+    assert (valley.open, len(post.mails)) == (["sg-000-0/modem-0", "sg-000-0/"], 1)
+    assert "gateway" in post.subjects()[0].lower()
+    valley.say_all(2 * BUSY_S, codes)
+    valley.idle(10)
+    assert (valley.open, len(post.mails)) == ([], 2)
+    valley.close()
 
 
 def test_a_rule_that_is_taken_out_leaves_no_hamlet_open_for_ever(valley: Valley, post: Post) -> None:

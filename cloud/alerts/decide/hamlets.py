@@ -56,11 +56,15 @@ class Modems:
 
     def shared(self, incident: Incident, now_ms: int) -> bool:
         """Tell whether an incident of a modem is told as its hamlet's, because another one hears there, too."""
+        return bool(self.beside(incident, now_ms))
+
+    def beside(self, incident: Incident, now_ms: int) -> list[Modem]:
+        """Return the other modems that hear in the hamlet of a modem's lost service."""
         kind, _, code = incident.place.partition(":")
         if incident.kind != "absence" or not incident.quantity or kind != HAMLET or incident.gateway == incident.place:
-            return False
+            return []
         mine = (incident.gateway, incident.channel)
-        return any(one != mine for one in self.heard_in(code, incident.quantity, now_ms))
+        return [one for one in self.heard_in(code, incident.quantity, now_ms) if one != mine]
 
 
 class Hamlets:

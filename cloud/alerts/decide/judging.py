@@ -41,7 +41,7 @@ class Judging:
         nodes = detections(*known, late_ms, danger)
         baselines = Baselines(journal, progress, desk)
         self.judge = Judge(*known, self.sensors, late_ms, self.witness, baselines, nodes)
-        self.silence = Silence(*known, self.witness)
+        self.silence = Silence(*known, modems, self.witness)
         self._hamlets = Hamlets(rules, journal, progress, modems, desk)
 
     @property

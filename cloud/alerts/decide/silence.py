@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloud.alerts.decide.desk import Desk
+    from cloud.alerts.decide.hamlets import Modems
     from cloud.alerts.decide.progress import Progress
     from cloud.alerts.decide.witness import Witness
     from cloud.alerts.journal import Journal
@@ -35,15 +36,21 @@ class Silence:
     """Judges gateways, within the caller's transaction. `at_ms` is listening time, `now_ms` UTC."""
 
     def __init__(
-        self, rules: Sequence[Rule], journal: Journal, progress: Progress, desk: Desk, witness: Witness
+        self,
+        rules: Sequence[Rule],
+        journal: Journal,
+        progress: Progress,
+        desk: Desk,
+        modems: Modems,
+        witness: Witness,
     ) -> None:
         self._rules = [rule for rule in rules if rule.silence.of in ("gateway", "way_out")]
         self._by_name = {rule.name: rule for rule in self._rules}
-        self._serves_way_out = any(rule.silence.of == "way_out" for rule in self._rules)
+        self._of_way_out = [rule for rule in self._rules if rule.silence.of == "way_out"]
         self.unbroken_ms = min([rule.silence.after_ms for rule in self._rules], default=UNBROKEN_MS)
         self._forget_ms = max([rule.silence.forget_ms for rule in self._rules], default=30 * DAY_MS)
         self._journal, self._progress, self._desk = journal, progress, desk
-        self._witness = witness
+        self._modems, self._witness = modems, witness
 
     def heard(self, gateway: str, arrival_ms: int, at_ms: int, now_ms: int) -> None:
         """Note that something of a gateway arrived, perhaps known only some time later; end what is over by that."""
@@ -80,8 +87,17 @@ class Silence:
                 rests = self._desk.rests(gateway, channel, now_ms, rule.silence.after_ms)
                 if (gateway, channel) not in told and not rests:
                     self._open(rule, presence, channel, "silence", at_ms, now_ms)
-        elif not (modems and self._serves_way_out):
+        elif not any(self._is_told(one, gateway, channel, now_ms) for one in self._of_way_out for channel in modems):
             self._open(rule, presence, "", "absence", at_ms, now_ms)
+
+    def _is_told(self, rule: Rule, gateway: str, channel: str, now_ms: int) -> bool:
+        """Tell whether a gateway's silence is told as lost service of its way out, or is expected there.
+
+        Where another gateway has a modem in the hamlet, the loss of one is told to nobody: then this is told itself.
+        """
+        draft = self._desk.draft(rule, gateway, channel, now_ms, now_ms)
+        others = {other for other, _ in self._modems.beside(draft, now_ms)} - {gateway}
+        return not others or self._desk.rests(gateway, channel, now_ms, rule.silence.after_ms)
 
     def _open(self, rule: Rule, presence: Presence, channel: str, basis: Basis, at_ms: int, now_ms: int) -> None:
         incident = self._desk.draft(rule, presence.gateway, channel, presence.heard_ms, now_ms)

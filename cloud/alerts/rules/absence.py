@@ -6,9 +6,9 @@ gateway was heard again for `clear_s` without such a silence: one that is heard 
 `of = "service"`: the code of `quantity` left its in-service set (3GPP TS 27.007 <stat>: 1 registered, 5 roaming) for
 `persist_s`, having been inside before. Where that modem is the gateway's own way out (`way_out` of its binding), no
 reading can arrive while it lasts: then `after_s` of silence opens the same incident, worded as what it is, and the
-gateway rule stays quiet. Evidence that arrives later is written into that incident's journal. Where a hamlet has more
-modems than one, each loss is written down, and the hamlet's is told once all of them are without service
-(cloud/alerts/decide/hamlets.py).
+gateway rule stays quiet, except where the hamlet has a modem of another gateway, too. Evidence that arrives later is
+written into that incident's journal. Where a hamlet has more modems than one, each loss is written down, and the
+hamlet's is told once all of them are without service (cloud/alerts/decide/hamlets.py).
 """
 
 from __future__ import annotations
