@@ -290,4 +290,7 @@ def test_from_where_to_call_is_there_without_signal_once_it_was_seen(browser: Br
         page.context.set_offline(True)
         seen.go("/khan-cap/h01")
         assert "gọi khi khẩn cấp" in page.inner_text("h1")
+        assert page.locator(".numbers a").evaluate_all("all => all.map(a => a.getAttribute('href'))") == [
+            "tel:114", "tel:115", "tel:113", "tel:112", "tel:0988000111",
+        ]  # fmt: skip
         assert "Số liệu tính đến" in page.inner_text("main"), "it says how old it is"
