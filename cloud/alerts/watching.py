@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_LIFE = "grade = 'life' AND part_of IS NULL"
 _HEADS = "part_of IS NULL"
 # What is about life now comes first, so that no number of sensors that want mending pushes a fire off the board.
 _GOING = "closed_ms IS NULL AND part_of IS NULL ORDER BY (grade = 'life' AND NOT late) DESC, id DESC LIMIT ?"

@@ -12,13 +12,13 @@ import h3.api.basic_int as h3
 import msgspec
 
 from cloud.coverage.judge import since
+from cloud.coverage.seam import COVERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cloud.coverage.seam import Judged
 
-COVERED = frozenset({"good", "fair", "weak", "served"})
 NEAR_M = 1_000.0  # about as far as houses of a hamlet lie from its middle
 _UNKNOWN = frozenset({"unmeasured"})
 States = dict[int, str]  # cell → state

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import h3.api.basic_int as h3
 
+from cloud.coverage.seam import COVERED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cloud.coverage.seam import Judged
     from cloud.coverage.shelf import Sheet
 
-COVERED = frozenset({"good", "fair", "weak", "served"})
 FAR_M = 25_000.0  # farther away nobody goes to call
 AROUND_M = 2_000.0  # within which somebody must have measured to know anything of a hamlet
 OLD_MS = 180 * 86_400_000  # after which what was measured is said to be old

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LAYERS = ("phone", "5g")  # any service at all; 5G
 STATES = ("good", "fair", "weak", "served", "none", "uncertain", "unmeasured")
+COVERED = frozenset(STATES[:4])
 MONTH_NOW = 0  # the sheet of now, from the newest months that say enough
 
 

@@ -110,11 +110,3 @@ def answered(path: Path, since_ms: int) -> list[Answered]:
     WHERE head IS NULL AND hamlet != '' AND state != 'withdrawn' AND got_ms >= ?"""
     with _reading(path) as db:
         return [Answered(*row) for row in db.execute(query, (since_ms,))] if db else []
-
-
-def untold_since(path: Path) -> int | None:
-    """Return since when (UTC ms) a report of a fire waits for alerts; None where none does."""
-    query = "SELECT min(got_ms) FROM report WHERE kind = 'fire' AND head IS NULL AND told = 0"
-    with _reading(path) as db:
-        found = db.execute(query).fetchone()[0] if db else None
-    return None if found is None else int(found)

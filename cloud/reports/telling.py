@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 IDLE_S, AGAIN_S = 1.0, 10.0  # how often it looks by itself; between two words about one fire
 FORGET_S = 3_600.0  # how often what is old is erased
-LATE_MS = 60_000  # of a report that alerts do not have: somebody should look
 
 
 class Telling:

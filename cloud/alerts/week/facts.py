@@ -17,7 +17,7 @@ import msgspec
 from cloud.alerts.journal import selected
 from cloud.alerts.places import communes
 from cloud.clock import DAY_MS, hanoi, midnight_ms
-from cloud.coverage.seam import LAYERS, MONTH_NOW
+from cloud.coverage.seam import COVERED, LAYERS, MONTH_NOW
 from cloud.coverage.shelf import UNREADABLE, invented, sheet
 from cloud.coverage.walk import walk_next
 from cloud.registry.alphabet import order
@@ -38,8 +38,6 @@ HOUR_MS = 3_600_000
 FRESH_MS = DAY_MS  # a modem's last word is called now for so long
 FAR_M = 5_000.0  # a cell belongs to the nearest hamlet, no farther than that
 RES, RES_WALK, WALKS = 8, 9, 3
-COVERED = ("good", "fair", "weak", "served")
-RADIO_5G = (4, 5)
 
 
 class HamletWeek(msgspec.Struct, frozen=True):
