@@ -235,7 +235,7 @@ def test_a_modem_that_hangs_nowhere_has_no_place_until_it_has_a_fix(world: World
     world.bind(Binding(gateway="sg-01", channel="other", place="hamlet", code="h01", valid_from=HUNG))
     world.gateways = Gateways(world.store, world.current, world.keeper, world.clock)
     fix = {"lat": 21.7, "lon": 104.6, "alt": 900, "fix_quality": 1, "hdop": 1.5}
-    world.tell([{"modem": SERVICE}, {"gnss": fix}])
+    world.tell([{"gnss": fix}, {"modem": SERVICE}])
     assert [(one.lat, one.lon, one.alt_m, one.accuracy_m) for one in world.look()] == [(21.7, 104.6, 900, 7.5)]
     world.tell(modem(SEARCHING), BEGIN_MS + 20 * MINUTE_MS)
     assert len(world.look()) == 1
@@ -251,6 +251,18 @@ def test_who_walks_with_a_gateway_samples_the_way(world: World) -> None:
     ]
     world.tell(still, BEGIN_MS + 40 * MINUTE_MS)
     assert len([one for one in world.look() if one.time_ms >= BEGIN_MS + 40 * MINUTE_MS]) == 2
+
+
+def test_a_walk_whose_batches_are_read_one_by_one_has_each_moment_once(world: World) -> None:
+    rows: list[dict[str, dict[str, Any]]] = []
+    for n in range(200):  # each three seconds a modem and, a second later, a receiver: the next fix is the nearest
+        fix = {"lat": 21.62 + n * 3.6e-5, "lon": 104.58, "fix_quality": 1}
+        rows += {"modem": SERVICE}, {"gnss": fix}, {"air": {"air_temperature": 20.0}}
+    for start in range(0, len(rows), 61):
+        world.tell(rows[start : start + 61], BEGIN_MS + start * 1_000, 1_000)
+        kept = world.look()
+    times = [one.time_ms for one in kept]
+    assert len(times) == len(set(times)) == 30
 
 
 def test_a_modem_at_its_hamlet_whose_receiver_comes_and_goes_does_not_walk(world: World) -> None:

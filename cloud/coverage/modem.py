@@ -12,7 +12,7 @@ emergency calls, but says nothing of its own network. What a modem calls unknown
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 BUCKET_MS, WALK_MS = 600_000, 20_000
-FRESH_MS = 30_000  # as far as a fix may be from a reading: at a walk 35 m
+FRESH_MS = 30_000  # as old as a fix may be at a reading: at a walk 35 m
 STILL_DEG = 0.001  # fixes that lie closer, some 100 m, are of one place
 HDOP_M = 5.0  # metres of uncertainty for each unit of HDOP
 ATTACHED = IN_SERVICE | {6, 7, 9, 10}  # registered, for SMS alone or without calls over LTE: the network is there
@@ -85,12 +85,14 @@ class Fixes:
         self._times = [ms for ms, _ in self._fixes]
 
     def at(self, time_ms: int) -> Place | None:
-        """Return where the gateway was, None without a fresh fix."""
-        at = bisect_left(self._times, time_ms)
-        near = self._fixes[max(at - 1, 0) : at + 1]
-        ms, fix = min(near, key=lambda fix: abs(fix[0] - time_ms), default=(0, Poll()))
-        if not near or abs(ms - time_ms) > FRESH_MS:
+        """Return where the gateway was by its last fix, None without a fresh one.
+
+        One that comes after may be nearer, and may come with the next batch: the moment would be another then.
+        """
+        at = bisect_right(self._times, time_ms)
+        if not at or time_ms - self._times[at - 1] > FRESH_MS:
             return None
+        _, fix = self._fixes[at - 1]
         accuracy_m = fix.get("accuracy", fix["hdop"] * HDOP_M if "hdop" in fix else None)
         return Place(fix["lat"], fix["lon"], accuracy_m, fix.get("alt"), bound=False)
 
