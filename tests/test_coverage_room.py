@@ -255,14 +255,16 @@ def test_who_walks_with_a_gateway_samples_the_way(world: World) -> None:
 
 def test_a_walk_whose_batches_are_read_one_by_one_has_each_moment_once(world: World) -> None:
     rows: list[dict[str, dict[str, Any]]] = []
-    for n in range(200):  # each three seconds a modem and, a second later, a receiver: the next fix is the nearest
-        fix = {"lat": 21.62 + n * 3.6e-5, "lon": 104.58, "fix_quality": 1}
-        rows += {"modem": SERVICE}, {"gnss": fix}, {"air": {"air_temperature": 20.0}}
-    for start in range(0, len(rows), 61):
-        world.tell(rows[start : start + 61], BEGIN_MS + start * 1_000, 1_000)
+    for n in range(90):  # each twenty seconds a modem, last of its batch; the next batch begins with a nearer fix
+        for second in range(20):
+            fix = {"lat": 21.62 + (n * 20 + second) * 1.2e-5, "lon": 104.58, "fix_quality": 1}
+            other = {"air": {"air_temperature": 20.0}}
+            rows.append({"modem": SERVICE} if second == 19 else {"gnss": fix} if second in {0, 10} else other)
+    for start in range(0, len(rows), 60):
+        world.tell(rows[start : start + 60], BEGIN_MS + 2_000 + start * 1_000, 1_000)
         kept = world.look()
     times = [one.time_ms for one in kept]
-    assert len(times) == len(set(times)) == 30
+    assert len(times) == len(set(times)) == 90
 
 
 def test_a_modem_at_its_hamlet_whose_receiver_comes_and_goes_does_not_walk(world: World) -> None:
