@@ -342,6 +342,24 @@ def test_a_gateway_that_is_silent_beside_another_one_in_its_hamlet_is_told(tmp_p
     valley.close()
 
 
+def test_a_hamlet_whose_modems_had_service_in_the_silence_had_service(tmp_path: Path, post: Post) -> None:
+    """As of a hamlet with one modem, the week's report must not count an hour of a broken link as lost service."""
+    valley = opened(tmp_path, post, way_out=True)
+    valley.say(100, modem_0=1, modem_1=1)
+    since_ms = valley.clock.utc_ms()
+    valley.idle(3_600)
+    assert [one.basis for one in valley.alerts.incidents()] == ["silence"] * 3
+    for channel in ("modem-0", "modem-1"):
+        kind: dict[str, Any] = {"gateway": "sg-000", "channel": channel, "quantity": "registration"}
+        points = [(since_ms + n * 20_000, 1.0) for n in range(1, 170)]
+        valley.alerts.offer(batch(valley.seq, points, **kind), valley.clock.utc_ms())
+        valley.seq += len(points)
+    valley.say(BUSY_S, modem_0=1, modem_1=1)
+    assert {(one.basis, one.open) for one in valley.alerts.incidents()} == {("refuted", False)}
+    assert len(post.mails) == 2
+    valley.close()
+
+
 def test_a_rule_that_is_taken_out_leaves_no_hamlet_open_for_ever(valley: Valley, post: Post) -> None:
     valley.say(60, modem_0=1, modem_1=1)
     valley.say(120, modem_0=2, modem_1=2)

@@ -72,7 +72,7 @@ class Reconciler:
         """Write down that a modem had service while its gateway was silent: then something else was wrong.
 
         Service proves that only where the silence outlasted it as long as it takes to call a gateway silent: a gateway
-        needs some time to come back after its modem did.
+        needs some time to come back after its modem did. A hamlet had service where one of its modems had.
         """
         rule = case.rule
         good = [utc_ms for utc_ms, _, value in points if rule.mark(value) == GOOD]
@@ -81,6 +81,9 @@ class Reconciler:
             if incident.basis == "silence" and any(incident.opened_ms <= utc_ms < end_ms for utc_ms in good):
                 words = "readings that arrived later disagree: the modem had service while the gateway was silent"
                 self._desk.note(replace(incident, basis="refuted"), "corrected", words, case.now_ms)
+                hamlet = self._journal.incident(incident.head)
+                if hamlet.basis in ("silence", "modems"):
+                    self._desk.note(replace(hamlet, basis="refuted"), "corrected", words, case.now_ms)
 
     def weigh_unstored(self, case: Case, points: list[Point]) -> None:
         """Write down that readings came for what had only been told: it is the same incident, and nobody is told."""
