@@ -62,6 +62,13 @@ def test_a_letter_about_several_fires_says_where_each_is_and_once_for_all_what_t
     assert "Làm gì trước" not in text(*(replace(one, closed_ms=1, stage="closed") for one in some)), "nothing is left"
 
 
+def test_who_is_told_of_a_fire_that_people_report_is_not_offered_a_sensor_fault() -> None:
+    reported = incident(1, stage="suspected", lat=21.1, lon=104.1, basis="people")
+    assert "4821 = tôi nhận" in text(reported)
+    assert "lỗi cảm biến" not in text(reported)
+    assert "lỗi cảm biến" in text(reported, incident(2, stage="suspected", lat=21.2, lon=104.2))
+
+
 @pytest.mark.parametrize(
     ("kind", "grade", "basis", "todo", "call"),
     [

@@ -257,7 +257,8 @@ def _many(items: Sequence[Item], lang: str, ways: Ways | None) -> list[str]:
 def _answering(lang: str, ways: Ways | None, items: Sequence[Item]) -> Fields:
     """Return how to answer, or where to look: of what is no fire nobody is asked whether it burns."""
     reply = _table(_HERE / "words.toml")[lang]["reply"]
-    form = reply["code" if any(item.incident.lives for item in items) else "notice"]
+    lives = [item.incident for item in items if item.incident.lives]
+    form = reply["notice" if not lives else "code" if any(one.basis != "people" for one in lives) else "people"]
     code = form.format(code=ways.code) if ways and ways.code else ""
     link = ways.link if ways else ""
     return {"link": link if code else "", "page": "" if code else link, "code": code}

@@ -145,8 +145,8 @@ def line(visit: Visit, event: Event, of: Seen) -> Line:
         facts.append(amount(visit, float(value), quantity))
     own = event.words if hand or s.lang == "en" else str(inputs.get("vi", ""))
     what = f"{event.event}_by" if hand and event.event in ("opened", "reopened") else event.event
-    if what == "opened" and of.reported:
-        what = "opened_people"
+    if what in ("opened", "evidence") and of.reported:
+        what = f"{what}_people"
     if of.grade != "life":
         stage, what = "", f"{what}_{of.grade}" if event.event in ("opened", "ended", "reopened") else what
     return Line(event.at_ms, s.word("event", what), who, own, " · ".join(facts), stage, hand)
