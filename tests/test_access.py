@@ -141,6 +141,21 @@ def test_accounts_that_cannot_be_read_are_those_of_before_and_the_room_says_so(t
         book.accounts(path)
 
 
+def test_a_book_that_was_begun_anew_or_put_back_is_heard_at_once(tmp_path: Path) -> None:
+    """As docs/operate.md advises where it is damaged: until then the room went on by the file that is no more."""
+    path = tmp_path / book.NAME
+    invited(path, count=2)
+    known = Known(path)
+    assert known.team_of("doi-hang-tay-2", NOW_MS) == "hang-tay"
+    path.unlink()
+    assert known.team_of("doi-hang-tay-2", NOW_MS) == "hang-tay", "those of before"
+    assert "not there" in known.why
+    invited(path)
+    assert (known.team_of("doi-hang-tay-2", NOW_MS), known.why) == (None, "")
+    assert known.team_of("doi-hang-tay-1", NOW_MS) == "hang-tay"
+    known.close()
+
+
 def test_a_book_that_is_being_made_is_no_fault(tmp_path: Path) -> None:
     path = tmp_path / book.NAME
     path.touch()

@@ -140,12 +140,14 @@ class Book:
 class Known:
     """The accounts as the coverage room asks for them, message by message: what is revoked is refused at once.
 
-    Where the file cannot be read they are those of before, and `why` says so.
+    Where the file cannot be read, or is not there any more, they are those of before, and `why` says so. One that came
+    back from a backup, or was begun anew, is another file of that name.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
+        self._inode = 0
         self._version = -1
         self._by_user: dict[str, Account] = {}
         self.why = ""
@@ -164,10 +166,14 @@ class Known:
 
     def _look(self) -> None:
         try:
+            inode = self._path.stat().st_ino if self._path.exists() else 0
+            if self._db is not None and inode != self._inode:
+                self.close()
             if self._db is None:
-                if not self._path.exists():
+                if not inode:
+                    self.why = f"{self._path.name} is not there any more" if self._by_user else ""
                     return
-                self._db = reading(self._path)
+                self._db, self._inode = reading(self._path), inode
                 if not form.form_of(self._db, self._path, len(_STEPS)):  # somebody makes it just now
                     self.close()
                     return
@@ -176,7 +182,7 @@ class Known:
                 self._by_user = {row[0]: _account(row) for row in self._db.execute(_ALL)}
                 self._version = version
             self.why = ""
-        except (sqlite3.Error, Taken) as error:
+        except (sqlite3.Error, OSError, Taken) as error:
             self.why = f"{self._path.name}: {error}"
             self.close()
 
