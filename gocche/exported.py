@@ -37,6 +37,8 @@ def export(config: CloudConfig, path: Path, *, form: str, layer: str, network: i
     except shelf.ROTTEN as error:
         raise Refused("exported", "rotten", path=book, why=error) from error
     print(both("exported", "written", path=path, size=size))
+    if samples and size == sum(map(len, samples(()))):
+        print(both("exported", "nothing"))
     return 0
 
 

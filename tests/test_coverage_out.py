@@ -193,7 +193,9 @@ def test_the_command_writes_a_file_that_is_its_owners_and_tells_no_identity(
     assert len(path.read_bytes().splitlines()) == lines
     assert path.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["file"]
-    assert sentinels.leaks(path, data, capsys.readouterr().out) == []
+    told = capsys.readouterr().out
+    assert sentinels.leaks(path, data, told) == []
+    assert ("There is no sample in it" in told) == (lines == 0)
 
 
 def test_a_sheet_that_is_not_there_is_said_with_those_that_are(
