@@ -125,7 +125,8 @@ def _qgpsloc(found: list[list[str]], _units: Units) -> list[Value]:
 _READERS: dict[str, Read] = {
     "duplex": checked("[A-Z-]+"),
     "width": checked("[0-9]"),
-    "nr_width": checked("[0-9]|1[0-9]"),  # an index: what is larger is the band, behind a column too many
+    # an index, or MHz as newer firmware has it: what is neither is the band, behind a column too many
+    "nr_width": checked("[0-9]|1[0-5]|[2-9]0|[234]5|100"),
     "spacing": checked("[0-4]"),
     "mcc": matching(r"\d{1,3}"),
     "mnc": matching(r"\d{2,3}"),
