@@ -23,7 +23,7 @@ run: $(VENV)/run ## a garden on this machine, no hardware: prints its pages (ARG
 	@exec $(BIN)/gocche up $(ARGS)
 
 test: $(VENV)/dev ## everything that must hold, offline
-	$(if $(MEMORY),PYTEST_DEBUG_TEMPROOT=$(MEMORY)) $(BIN)/python -m pytest -m "not journey" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(if $(MEMORY),PYTEST_DEBUG_TEMPROOT=$(MEMORY)) $(BIN)/python -m pytest -m "not journey" -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: static test ## format, lint, types, import contracts, docs, tests: what CI runs
 

@@ -41,6 +41,7 @@ def now_s(desk: Desk) -> float:
     return (desk.clock.utc_ms() - desk.at(0)) / 1000
 
 
+@pytest.mark.journey  # seconds of a core
 def test_a_node_that_comes_and_goes_a_hundred_times_is_one_incident_and_two_letters(
     tmp_path: Path, post: Post, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +236,7 @@ def test_a_chain_is_not_put_off_by_what_becomes_surer(desk: Desk, post: Post) ->
     assert rungs == ["hamlet", "commune", "ranger"]
 
 
+@pytest.mark.journey  # seconds of a core
 def test_half_an_hour_without_any_link_out_loses_nothing_and_tells_once(tmp_path: Path, post: Post) -> None:
     codes = [f"x{number:02}" for number in range(60)]  # bound to nothing: each is a place of its own
     with opened(tmp_path, post, budget=1_000, **UNASKED) as desk:

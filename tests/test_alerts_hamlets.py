@@ -151,6 +151,7 @@ def test_a_modem_hung_up_or_taken_down_in_between_leaves_nothing_open(valley: Va
     assert [one[:14] for one in post.subjects()[3:]] == ["[gocche] ĐÃ HẾ"]
 
 
+@pytest.mark.journey  # seconds of a core
 def test_a_hundred_flaps_of_a_hamlet_are_told_less_and_less_often(valley: Valley, post: Post) -> None:
     valley.say(60, modem_0=1, modem_1=1)
     for _ in range(100):
@@ -171,6 +172,7 @@ def test_short_searches_a_hundred_times_over_are_two_letters_at_most(valley: Val
     assert [one[:14] for one in post.subjects()] == ["[gocche] MẤT S", "[gocche] ĐÃ HẾ"]
 
 
+@pytest.mark.journey  # seconds of a core
 def test_a_whole_commune_without_service_is_a_letter_and_not_173(tmp_path: Path, post: Post) -> None:
     valley = opened(tmp_path, post, modems=2, hamlets=173)
     modems = [(f"sg-{hamlet:03d}", f"modem-{n}") for hamlet in range(173) for n in range(2)]

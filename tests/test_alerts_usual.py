@@ -131,6 +131,7 @@ def test_a_backlog_of_worse_hours_is_history_and_wakes_nobody(mast: Mast, post: 
     assert min(one.since_ms for one in late) <= since_ms + 2 * HOUR_MS
 
 
+@pytest.mark.journey  # seconds of a core
 def test_at_another_place_something_else_is_usual(tmp_path: Path, post: Post) -> None:
     mast = opened(tmp_path, post)
     mast.hours(DAYS_H, -80)
@@ -162,6 +163,7 @@ def test_a_clock_that_is_days_ahead_for_an_hour_leaves_what_is_usual(mast: Mast,
     assert len(post.mails) == 1
 
 
+@pytest.mark.journey  # seconds of a core
 def test_a_server_whose_clock_was_weeks_ahead_learns_anew_what_is_usual(mast: Mast, post: Post) -> None:
     """By its clock it has dated gateways, too: what it took for known lay in a time that is still to come."""
     mast.hours(DAYS_H, -95)

@@ -120,6 +120,7 @@ Transfer/sec:    101.53MB
     assert visits.parsed(told, 0.25) == visits.Visits(6533.24, 0.87, 0.25)
 
 
+@pytest.mark.journey  # seconds of a core
 def test_the_pages_of_coverage_are_measured_each() -> None:
     printed = rows(coverage_page.run(quick=True).partition("\n\n")[2])
     assert [row[0] for row in printed] == list(coverage_page.PAGES)

@@ -120,10 +120,10 @@ def test_a_line_that_is_too_long_is_cut_between_two_characters(text: str) -> Non
 class Ear:
     """Listens in a thread, as the alerts room does."""
 
-    def __init__(self, channel: object) -> None:
+    def __init__(self, channel: object, *, durable: bool = True) -> None:
         assert isinstance(channel, Listening)
         self.heard: list[Any] = []
-        self.durable = True
+        self.durable = durable
         self.tried: list[Any] = []
         self.stop = threading.Event()
         self.failed: list[Exception] = []
@@ -175,8 +175,7 @@ def test_each_answer_is_heard_once_and_in_order(zalo: told.Zalo, table: dict[str
 
 def test_what_is_not_durable_yet_is_held_and_nothing_new_is_fetched(zalo: told.Zalo, table: dict[str, Any]) -> None:
     zalo.says_that("1 4711", "m1")
-    ear = Ear(channel := open_channel(table))
-    ear.durable = False
+    ear = Ear(channel := open_channel(table), durable=False)
     until(lambda: len(ear.tried) >= 3, 10.0, "heard")
     polls = zalo.polls
     zalo.says_that("2 4711", "m2")

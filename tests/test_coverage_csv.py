@@ -251,6 +251,7 @@ def test_a_zip_that_lists_a_million_files_is_refused_before_its_list_is_read() -
         tracemalloc.stop()
 
 
+@pytest.mark.journey  # seconds of a core
 def test_a_line_without_an_end_lets_others_speak() -> None:
     whole = zipped(LteRecord=table("LteRecord", cells(0)) + b"x" * (2 * csv.QUIET_ROWS + 2) * csv._MAX_LINE)
     found = list(csv.read(io.BytesIO(whole), "hang-tay", NOW_MS))

@@ -28,6 +28,7 @@ def client(world: World, path: Path | None) -> Visitor:
     return Visitor(build(world.garden(surveyed=path)))
 
 
+@pytest.mark.journey  # seconds of a core
 def test_every_view_is_there_as_geojson_and_as_a_table(world: World, tmp_path: Path) -> None:
     visitor = client(world, surveys.surveyed(tmp_path / "coverage.db", NOW_MS))
     views = visitor.get("/phu-song.json").json()["maps"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 
+import pytest
+
 from cloud.coverage.sample import NONE
 from tests.test_coverage_csv import START, cells, files, fixes, read
 
@@ -23,6 +25,7 @@ def ground(dice: random.Random) -> list[float]:
     return found
 
 
+@pytest.mark.journey  # seconds of a core
 def test_of_dead_moments_that_are_claimed_no_more_than_one_in_a_hundred_had_service_to_spare() -> None:
     claimed = wrong = 0
     for number, (missed, every) in enumerate(WALKS):

@@ -236,6 +236,7 @@ class StandingCurrent:
 # --- layers, networks, months
 
 
+@pytest.mark.journey  # seconds of a core
 def test_every_view_that_is_linked_is_there_in_both_languages(world: World, book: Path) -> None:
     asked = client(world, book)
     left, seen = ["/phu-song", "/phu-song?lang=en"], set()
@@ -470,6 +471,7 @@ def test_no_identity_of_a_telephone_is_on_any_page(
 # --- the pages as files
 
 
+@pytest.mark.journey  # seconds of a core
 def test_an_export_has_every_view(world: World, book: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     asyncio.run(still.export(build(world.garden(surveyed=book, still=True)), world.registry, out))

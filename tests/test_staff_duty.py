@@ -727,6 +727,7 @@ def test_what_is_packed_is_asked_for_and_keepers_are_told(burning: DutyWorld, ac
         assert ("content-encoding" in answer.headers) == packed, path
 
 
+@pytest.mark.journey  # seconds of a core
 def test_no_flood_of_wrong_posts_costs_a_true_one_its_place(hooked: DutyWorld) -> None:
     hooked.clock.room = None  # nobody takes from the inbox: of its 1,000 places each is one
     wrong = [posts(hooked, "4821", f"w{number}", "wrong").status_code for number in range(2_000)]

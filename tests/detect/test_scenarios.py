@@ -64,6 +64,7 @@ def test_a_fault_is_said_in_time(name):
     assert first <= {"stuck_pm_high": 300 + 20, "node_silent_only": 350 + 6}[name]
 
 
+@pytest.mark.journey  # seconds of a core
 def test_generated_fires_that_nobody_tuned_on_are_found_and_a_bad_day_is_none():
     """A slice of what `python -m bench detection` prints: the same seeds, fewer of them."""
     fires = [plume.fire(seed, 30, 100) for seed in range(90_000, 90_020)]
