@@ -91,6 +91,15 @@ def test_the_document_has_its_markers_and_only_the_figures_between_them_change()
         door.written(document.replace(door.END, ""), "")
 
 
+def test_the_section_of_a_part_is_renewed_alone_and_one_that_is_new_is_the_last() -> None:
+    document = f"text\n{door.BEGIN}\n\nmachine: m\n\n### A\n\nold a\n\n### B\n\nold b\n\n{door.END}\nmore"
+    changed = door.renewed(document, {"A": "### A\n\nnew a", "C": "### C\n\nnew c"})
+    figures = "machine: m\n\n### A\n\nnew a\n\n### B\n\nold b\n\n### C\n\nnew c"
+    assert changed == f"text\n{door.BEGIN}\n\n{figures}\n\n{door.END}\nmore"
+    document = door.DOCUMENT.read_text(encoding="utf-8")
+    assert door.renewed(document, {}) == document
+
+
 def test_an_unknown_part_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         door.main(["pipelin"])
