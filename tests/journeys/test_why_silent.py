@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from cloud.alerts.incident import Incident
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(900), pytest.mark.usefixtures("budget")]
+BUDGET_S = 600
 
 AFTER_S, BOUND_S = 61.0, 200.0  # the shortest silence that a rule may call one
 RULES = f"""
