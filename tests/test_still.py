@@ -183,7 +183,9 @@ def test_nginx_serves_it_as_we_do(world: World, tmp_path: Path) -> None:
                 links = [unescape(one) for one in re.findall(r'(?:href|src)="([^"]+)"', body.decode())]
                 assert not [one for one in links if one.startswith("http") and not one.startswith(PUBLIC)]
                 local = [
-                    urljoin(path, one.removeprefix(PUBLIC)).partition("#")[0] for one in links if one[:4] != "geo:"
+                    urljoin(path, one.removeprefix(PUBLIC)).partition("#")[0]
+                    for one in links
+                    if not re.match("(geo|tel|sms):", one)
                 ]
                 left += [one for one in dict.fromkeys(local) if one not in seen and one not in left]
         assert len(seen) > 50
